@@ -1,0 +1,62 @@
+# The three kinds of target that the project has. Every folder's
+# CMakeLists.txt is a list of calls of these, and nothing else sets flags.
+
+# Contraction off everywhere: the interpreter and the compiled kernels must
+# round alike, so a fused multiply-add is written where it is wanted.
+add_compile_options(-Wall -Wextra -Wno-unused-parameter -ffp-contract=off)
+if(ACTSERVE_WERROR)
+  add_compile_options(-Werror)
+endif()
+if(ACTSERVE_SANITIZE)
+  add_compile_options(-fsanitize=${ACTSERVE_SANITIZE} -fno-omit-frame-pointer
+                      -fno-sanitize-recover=all)
+  add_link_options(-fsanitize=${ACTSERVE_SANITIZE})
+endif()
+include_directories(${PROJECT_SOURCE_DIR})
+
+# GNU ld takes several times as long over LLVM's static libraries.
+find_program(ACTSERVE_LLD ld.lld PATHS /usr/lib/llvm-19/bin NO_DEFAULT_PATH)
+if(ACTSERVE_LLD)
+  cmake_path(GET ACTSERVE_LLD PARENT_PATH ACTSERVE_LLD_DIR)
+  add_link_options(-B${ACTSERVE_LLD_DIR} -fuse-ld=lld)
+endif()
+
+# actserve_library(NAME SOURCES... [DEPS target...])
+function(actserve_library name)
+  cmake_parse_arguments(ARG "" "" "DEPS" ${ARGN})
+  add_library(${name} STATIC ${ARG_UNPARSED_ARGUMENTS})
+  target_link_libraries(${name} PUBLIC ${ARG_DEPS})
+endfunction()
+
+# actserve_binary(NAME SOURCES... [DEPS target...])
+function(actserve_binary name)
+  cmake_parse_arguments(ARG "" "" "DEPS" ${ARGN})
+  add_executable(${name} ${ARG_UNPARSED_ARGUMENTS})
+  target_link_libraries(${name} PRIVATE ${ARG_DEPS})
+endfunction()
+
+# actserve_test(NAME SOURCES... [DEPS target...] [LABELS label...]
+#               [TIMEOUT seconds])
+# A GoogleTest program, run by ctest under its own name. Label `full` keeps it
+# out of the default run (scripts/test --full runs it).
+function(actserve_test name)
+  cmake_parse_arguments(ARG "" "TIMEOUT" "DEPS;LABELS" ${ARGN})
+  add_executable(${name} ${ARG_UNPARSED_ARGUMENTS})
+  target_link_libraries(${name} PRIVATE ${ARG_DEPS} GTest::gmock
+                                        GTest::gtest_main)
+  set_target_properties(${name} PROPERTIES
+    RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
+  add_test(NAME ${name} COMMAND ${name})
+  if(NOT ARG_TIMEOUT)
+    set(ARG_TIMEOUT 300)
+  endif()
+  set_tests_properties(${name} PROPERTIES TIMEOUT ${ARG_TIMEOUT}
+                                          LABELS "${ARG_LABELS}")
+endfunction()
+
+# actserve_benchmark(NAME SOURCES... [DEPS target...])
+function(actserve_benchmark name)
+  cmake_parse_arguments(ARG "" "" "DEPS" ${ARGN})
+  add_executable(${name} ${ARG_UNPARSED_ARGUMENTS})
+  target_link_libraries(${name} PRIVATE ${ARG_DEPS} benchmark::benchmark)
+endfunction()

@@ -1,0 +1,3 @@
+def tanh(x):
+    """The hyperbolic tangent."""
+    return math.tanh(x)

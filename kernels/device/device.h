@@ -1,0 +1,85 @@
+// What can run programs. A device owns memory, compiles programs (once per
+// program, cached in memory and on disk) and runs work items.
+
+#ifndef ACTSERVE_KERNELS_DEVICE_DEVICE_H_
+#define ACTSERVE_KERNELS_DEVICE_DEVICE_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/types/span.h"
+#include "kernels/graph/lower.h"
+
+namespace actserve {
+
+// A run of bytes of one tensor. Any alignment; an element may straddle two
+// fragments. Not owned.
+struct Fragment {
+  const std::byte* data = nullptr;
+  size_t size_bytes = 0;
+};
+
+// A compiled program. Immutable; any thread may run it, several at once.
+class Program {
+ public:
+  virtual ~Program() = default;
+  const LoweredProgram& lowered() const { return lowered_; }
+
+ protected:
+  explicit Program(LoweredProgram lowered) : lowered_(std::move(lowered)) {}
+
+ private:
+  LoweredProgram lowered_;
+};
+
+// One request's worth of work for one program.
+struct WorkItem {
+  // lowered().num_tensor_inputs() tensors of `num_elements` elements of the
+  // storage type, row-major, each as its fragments in order.
+  std::vector<absl::Span<const Fragment>> inputs;
+  // One per graph parameter. Rounded once to the compute type.
+  std::vector<double> parameters;
+  int64_t num_elements = 0;
+  // One per graph output that is not summed: num_elements elements. Must not
+  // overlap an input. nullptr allowed iff num_elements is 0.
+  std::vector<std::byte*> outputs;
+  // One per summed output, in order. Sums follow one tree fixed by element
+  // index (kernels/device/summation.h): same bits whatever the threads.
+  std::vector<double> sums;
+};
+
+// Thread-safe.
+class Device {
+ public:
+  virtual ~Device() = default;
+
+  // "cpu"; later "cuda:0".
+  virtual std::string name() const = 0;
+  // For people: "AMD EPYC 9R14, 2 threads, AVX-512".
+  virtual std::string description() const = 0;
+
+  // Compiles, or finds compiled, `program`. Concurrent calls for the same
+  // program wait for one compilation. Blocks for up to seconds: not for a
+  // gRPC reaction.
+  //   Internal  the compiler failed (our bug)
+  virtual absl::StatusOr<std::shared_ptr<const Program>> Compile(
+      const LoweredProgram& program) = 0;
+
+  // The program if it is compiled already, else nullptr. Does not block.
+  virtual std::shared_ptr<const Program> Find(
+      const std::string& program_id) = 0;
+
+  // Runs each item to its end, then returns. The result of an item does not
+  // depend on its neighbours. `program` must come from this device.
+  virtual absl::Status Run(const Program& program,
+                           absl::Span<WorkItem> items) = 0;
+};
+
+}  // namespace actserve
+
+#endif  // ACTSERVE_KERNELS_DEVICE_DEVICE_H_

@@ -1,0 +1,92 @@
+// A program as a typed SSA graph: a DAG in topological order, never a tree.
+//
+// Nodes are numbered in the order they were added, operands come before their
+// users, and equal nodes are one node (Add() shares). Control flow is gone:
+// `if` has become kSelect.
+
+#ifndef ACTSERVE_KERNELS_GRAPH_GRAPH_H_
+#define ACTSERVE_KERNELS_GRAPH_GRAPH_H_
+
+#include <array>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "kernels/graph/op.h"
+
+namespace actserve {
+
+using NodeId = int32_t;
+inline constexpr NodeId kNoNode = -1;
+
+struct Node {
+  Op op;
+  std::array<NodeId, 3> operands = {kNoNode, kNoNode, kNoNode};
+  double constant = 0;  // kConstant, kBool
+  int32_t index = 0;    // kInput, kParameter
+};
+
+struct Parameter {
+  std::string name;
+  double default_value = 0;
+};
+
+// What a program returns: a tensor of the inputs' shape, or (`summed`) one
+// number, the sum of `node` over all elements (the gradient of a parameter).
+struct Output {
+  std::string name;
+  NodeId node = kNoNode;
+  bool summed = false;
+};
+
+// Value type; not thread-safe while it is built, safe to share once const.
+class Graph {
+ public:
+  std::vector<std::string> inputs;
+  std::vector<Parameter> parameters;
+  std::vector<Output> outputs;
+
+  const std::vector<Node>& nodes() const { return nodes_; }
+  const Node& node(NodeId id) const { return nodes_[id]; }
+  bool is_bool(NodeId id) const { return Info(nodes_[id].op).returns_bool; }
+  // True if the node is kConstant.
+  bool is_constant(NodeId id) const { return nodes_[id].op == Op::kConstant; }
+  // True if the node is kConstant with exactly these bits (so 0.0 is not -0.0).
+  bool is_constant(NodeId id, double value) const;
+
+  NodeId Input(int32_t index);
+  NodeId ParameterNode(int32_t index);
+  NodeId Constant(double value);
+  NodeId Bool(bool value);
+  // The operands must exist, match the op's arity and be of its operand types
+  // (a kSelect of booleans is expressed with kAnd, kOr, kNot).
+  NodeId Add(Op op, NodeId a, NodeId b = kNoNode, NodeId c = kNoNode);
+
+  // Sum of the weights of the nodes that the outputs need.
+  int64_t Weight() const;
+  // True for each node that an output depends on.
+  std::vector<bool> LiveNodes() const;
+
+ private:
+  NodeId Intern(const Node& node);
+
+  struct Key {
+    Op op;
+    std::array<NodeId, 3> operands;
+    uint64_t constant_bits;
+    int32_t index;
+    bool operator==(const Key&) const = default;
+    template <typename H>
+    friend H AbslHashValue(H h, const Key& k) {
+      return H::combine(std::move(h), k.op, k.operands, k.constant_bits,
+                        k.index);
+    }
+  };
+  std::vector<Node> nodes_;
+  absl::flat_hash_map<Key, NodeId> interned_;
+};
+
+}  // namespace actserve
+
+#endif  // ACTSERVE_KERNELS_GRAPH_GRAPH_H_

@@ -1,0 +1,124 @@
+// The op table: one row per operation of the graph.
+//
+// A new primitive is one row here (op.cc) plus its math (kernels/math) and its
+// MPFR reference (graph/testing). Names, arity, evaluation, weight and the
+// symbols that compiled programs call all come from the row.
+
+#ifndef ACTSERVE_KERNELS_GRAPH_OP_H_
+#define ACTSERVE_KERNELS_GRAPH_OP_H_
+
+#include <cstdint>
+#include <string_view>
+#include <vector>
+
+namespace actserve {
+
+// Reals unless said otherwise. Float semantics are IEEE 754's, rounding to
+// nearest even, no contraction, subnormals kept.
+enum class Op : uint8_t {
+  // Leaves.
+  kInput,      // index: which tensor input
+  kParameter,  // index: which parameter
+  kConstant,   // constant: rounded once to the type the program computes in
+  kBool,       // constant: 0 or 1; boolean
+  // Arithmetic that every device has as an instruction or two.
+  kAdd,
+  kSub,
+  kMul,
+  kDiv,
+  kNeg,
+  kAbs,
+  kFloor,
+  kCeil,
+  kRound,  // half to even
+  kTrunc,
+  kSign,  // -1, 0, 1; keeps NaN
+  kSqrt,
+  kMin,       // NaN if either is NaN
+  kMax,       // NaN if either is NaN
+  kFloorMod,  // Python's %: sign of the divisor
+  kFloorDiv,  // Python's //
+  kFmod,      // C's fmod: sign of the dividend
+  // Comparisons: reals to boolean.
+  kLess,
+  kLessEqual,
+  kEqual,
+  kNotEqual,
+  // Booleans.
+  kAnd,
+  kOr,
+  kNot,
+  // kSelect(condition, a, b): never evaluates arithmetic on what is not taken
+  // as far as the result can show: an inf or NaN there does not leak.
+  kSelect,
+  // Functions of kernels/math, each a symbol `actserve_<name>_f32` / `_f64`.
+  kExp,
+  kExp2,
+  kExpm1,
+  kLog,
+  kLog2,
+  kLog10,
+  kLog1p,
+  kSin,
+  kCos,
+  kTan,
+  kAsin,
+  kAcos,
+  kAtan,
+  kSinh,
+  kCosh,
+  kTanh,
+  kAsinh,
+  kAcosh,
+  kAtanh,
+  kErf,
+  kErfc,
+  kPow,
+  kAtan2,
+  // Functions with a stable value over the whole range, where the usual
+  // formula has not; s is the logistic function, Phi the normal distribution.
+  kSigmoid,       // s(x) = 1/(1+exp(-x))
+  kSigmoidGrad,   // s'(x) = s(x) s(-x)
+  kSoftplus,      // log(1+exp(x))
+  kLogSigmoid,    // -log(1+exp(-x))
+  kSech2,         // 1 - tanh(x)^2 = tanh'(x)
+  kTanhshrink,    // x - tanh(x)
+  kNormCdf,       // Phi(x)
+  kNormPdf,       // Phi'(x)
+  kExpMinusSquare,  // exp(-x*x)
+  kSilu,          // x s(x)
+  kSiluGrad,
+  kGelu,          // x Phi(x)
+  kGeluGrad,
+  kGeluTanh,      // x s(2u), u = sqrt(2/pi) (x + 0.044715 x^3)
+  kGeluTanhGrad,
+  kMish,          // x tanh(log(1+exp(x)))
+  kMishGrad,
+  kNumOps,  // not an op
+};
+
+struct OpInfo {
+  Op op;
+  // As printed and as users write it, where they can ("exp", "floormod").
+  std::string_view name;
+  int arity;
+  bool returns_bool;
+  // Cost in expanded operations, for the program weight limit.
+  int weight;
+  // Scalar functions of the shared math header, of 1 or 2 arguments, or
+  // nullptr where the op is an instruction.
+  float (*f32_1)(float) = nullptr;
+  double (*f64_1)(double) = nullptr;
+  float (*f32_2)(float, float) = nullptr;
+  double (*f64_2)(double, double) = nullptr;
+};
+
+// The row of `op`. Never fails.
+const OpInfo& Info(Op op);
+
+// All rows, in the order of the enum.
+const std::vector<OpInfo>& AllOps();
+
+}  // namespace actserve
+
+#endif  // ACTSERVE_KERNELS_GRAPH_OP_H_
