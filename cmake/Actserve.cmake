@@ -21,6 +21,10 @@ if(ACTSERVE_LLD)
   add_link_options(-B${ACTSERVE_LLD_DIR} -fuse-ld=lld)
 endif()
 
+# Build targets that hold the tests of a sanitizer's default run.
+add_custom_target(sanitized_asan)
+add_custom_target(sanitized_tsan)
+
 # actserve_library(NAME SOURCES... [DEPS target...])
 function(actserve_library name)
   cmake_parse_arguments(ARG "" "" "DEPS" ${ARGN})
@@ -37,8 +41,10 @@ endfunction()
 
 # actserve_test(NAME SOURCES... [DEPS target...] [LABELS label...]
 #               [TIMEOUT seconds])
-# A GoogleTest program, run by ctest under its own name. Label `full` keeps it
-# out of the default run (scripts/test --full runs it).
+# A GoogleTest program, run by ctest under its own name. Labels:
+#   full             not in the default run (scripts/test --full runs it)
+#   sanitized_asan   run by default under AddressSanitizer: untrusted input
+#   sanitized_tsan   run by default under ThreadSanitizer: threads
 function(actserve_test name)
   cmake_parse_arguments(ARG "" "TIMEOUT" "DEPS;LABELS" ${ARGN})
   add_executable(${name} ${ARG_UNPARSED_ARGUMENTS})
@@ -52,6 +58,11 @@ function(actserve_test name)
   endif()
   set_tests_properties(${name} PROPERTIES TIMEOUT ${ARG_TIMEOUT}
                                           LABELS "${ARG_LABELS}")
+  foreach(label ${ARG_LABELS})
+    if(label MATCHES "^sanitized_")
+      add_dependencies(${label} ${name})
+    endif()
+  endforeach()
 endfunction()
 
 # actserve_benchmark(NAME SOURCES... [DEPS target...])
