@@ -1,3 +1,3 @@
 def tanh(x):
-    """The hyperbolic tangent."""
+    """The hyperbolic tangent. Its gradient does not cancel for large x."""
     return math.tanh(x)

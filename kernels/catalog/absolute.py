@@ -1,0 +1,3 @@
+def absolute(x):
+    """abs(x). The gradient at 0 is 0."""
+    return abs(x)

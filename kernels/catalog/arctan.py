@@ -1,0 +1,3 @@
+def arctan(x):
+    """The inverse tangent, in radians."""
+    return atan(x)
