@@ -1,0 +1,20 @@
+// The scalar math of every device: one function a row of the op table
+// (kernels/graph/op.h), `actserve_<name>_f32` and `actserve_<name>_f64`.
+//
+// Branch-free: a compiler vectorises any of them at any width. Only IEEE
+// operations rounding to nearest, explicit fma, floor and round, integer
+// operations on the bits, and selects: with contraction off, every compiler
+// and device computes the same bits. Each declaration states its largest error
+// as f32_test.cc and f64_test.cc measure it against MPFR.
+//
+// Include this file, not the parts. Thread-safe: no state.
+
+#ifndef ACTSERVE_KERNELS_MATH_MATH_H_
+#define ACTSERVE_KERNELS_MATH_MATH_H_
+
+#include "kernels/math/f32_exp.h"
+#include "kernels/math/f32_logistic.h"
+#include "kernels/math/half.h"
+#include "kernels/math/macros.h"
+
+#endif  // ACTSERVE_KERNELS_MATH_MATH_H_
