@@ -32,13 +32,14 @@ enum class Op : uint8_t {
   kCeil,
   kRound,  // half to even
   kTrunc,
-  kSign,  // -1, 0, 1; keeps NaN
+  kSign,  // 1 if x > 0, -1 if x < 0, else x: keeps zeros and NaN
   kSqrt,
-  kMin,       // NaN if either is NaN
-  kMax,       // NaN if either is NaN
-  kFloorMod,  // Python's %: sign of the divisor
-  kFloorDiv,  // Python's //
-  kFmod,      // C's fmod: sign of the dividend
+  kMin,        // a if a < b or a is NaN, else b: NaN if either is NaN
+  kMax,        // a if b < a or a is NaN, else b: NaN if either is NaN
+  kFloorMod,   // Python's %: sign of the divisor
+  kFloorMod1,  // kFloorMod of x and 1: x - floor(x), never 1; +0 at integers
+  kFloorDiv,   // Python's //
+  kFmod,       // C's fmod: sign of the dividend
   // Comparisons: reals to boolean.
   kLess,
   kLessEqual,
@@ -51,6 +52,10 @@ enum class Op : uint8_t {
   // kSelect(condition, a, b): never evaluates arithmetic on what is not taken
   // as far as the result can show: an inf or NaN there does not leak.
   kSelect,
+  // kDeclared(v, p, x): the value v, whose derivative the author declared: p
+  // times that of x, plus that of v if v is kDeclared too (one for each
+  // argument). Only differentiate.h reads p and x; no lowered program has it.
+  kDeclared,
   // Functions of kernels/math, each a symbol `actserve_<name>_f32` / `_f64`.
   kExp,
   kExp2,
@@ -115,6 +120,12 @@ struct OpInfo {
 
 // The row of `op`. Never fails.
 const OpInfo& Info(Op op);
+
+// True if operand `index` of `op` is a boolean.
+constexpr bool TakesBool(Op op, int index) {
+  return op == Op::kAnd || op == Op::kOr || op == Op::kNot ||
+         (op == Op::kSelect && index == 0);
+}
 
 // All rows, in the order of the enum.
 const std::vector<OpInfo>& AllOps();

@@ -1,0 +1,107 @@
+#include "kernels/graph/graph.h"
+
+#include <bit>
+#include <cassert>
+#include <utility>
+
+namespace actserve {
+namespace {
+
+// Equal bits whichever way round the operands are.
+bool IsCommutative(Op op) {
+  switch (op) {
+    case Op::kAdd:
+    case Op::kMul:
+    case Op::kEqual:
+    case Op::kNotEqual:
+    case Op::kAnd:
+    case Op::kOr:
+      return true;
+    default:
+      return false;
+  }
+}
+
+}  // namespace
+
+bool Graph::is_constant(NodeId id, double value) const {
+  return is_constant(id) && std::bit_cast<uint64_t>(nodes_[id].constant) ==
+                                std::bit_cast<uint64_t>(value);
+}
+
+NodeId Graph::Input(int32_t index) {
+  assert(index >= 0 && index < static_cast<int32_t>(inputs.size()));
+  Node node{.op = Op::kInput};
+  node.index = index;
+  return Intern(node);
+}
+
+NodeId Graph::ParameterNode(int32_t index) {
+  assert(index >= 0 && index < static_cast<int32_t>(parameters.size()));
+  Node node{.op = Op::kParameter};
+  node.index = index;
+  return Intern(node);
+}
+
+NodeId Graph::Constant(double value) {
+  // One NaN only: all of them mean the same.
+  if (value != value) value = std::bit_cast<double>(0x7ff8000000000000);
+  Node node{.op = Op::kConstant};
+  node.constant = value;
+  return Intern(node);
+}
+
+NodeId Graph::Bool(bool value) {
+  Node node{.op = Op::kBool};
+  node.constant = value ? 1 : 0;
+  return Intern(node);
+}
+
+NodeId Graph::Add(Op op, NodeId a, NodeId b, NodeId c) {
+  Node node{.op = op};
+  node.operands = {a, b, c};
+  for (int i = 0; i < 3; ++i) {
+    const bool wanted = i < Info(op).arity;
+    assert(wanted == (node.operands[i] != kNoNode));
+    assert(node.operands[i] < static_cast<NodeId>(nodes_.size()));
+    if (wanted) {
+      assert(is_bool(node.operands[i]) == TakesBool(op, i));
+    }
+  }
+  return Intern(node);
+}
+
+int64_t Graph::Weight() const {
+  const std::vector<bool> live = LiveNodes();
+  int64_t weight = 0;
+  for (size_t i = 0; i < nodes_.size(); ++i) {
+    if (live[i]) weight += Info(nodes_[i].op).weight;
+  }
+  return weight;
+}
+
+std::vector<bool> Graph::LiveNodes() const {
+  std::vector<bool> live(nodes_.size(), false);
+  for (const Output& output : outputs) live[output.node] = true;
+  for (size_t i = nodes_.size(); i-- > 0;) {
+    if (!live[i]) continue;
+    for (NodeId operand : nodes_[i].operands) {
+      if (operand != kNoNode) live[operand] = true;
+    }
+  }
+  return live;
+}
+
+NodeId Graph::Intern(const Node& node) {
+  Key key{node.op, node.operands, std::bit_cast<uint64_t>(node.constant),
+          node.index};
+  if (IsCommutative(node.op) && key.operands[0] > key.operands[1]) {
+    std::swap(key.operands[0], key.operands[1]);
+  }
+  const NodeId id = static_cast<NodeId>(nodes_.size());
+  auto [it, inserted] = interned_.try_emplace(key, id);
+  if (inserted) nodes_.push_back(node);
+  return it->second;
+}
+
+}  // namespace actserve
