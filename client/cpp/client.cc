@@ -1,0 +1,582 @@
+#include "client/cpp/client.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <utility>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/memory/memory.h"
+#include "absl/random/random.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/time/clock.h"
+#include "client/cpp/address.h"
+#include "client/cpp/raw_stub.h"
+#include "client/cpp/split_message.h"
+#include "grpc/health/v1/health.pb.h"
+
+namespace actserve {
+namespace {
+
+constexpr char kService[] = "/actserve.v1.ActivationService/";
+// gRPC prefixes a message with its length in 32 bits, and protobuf's own
+// classes stop at 2 GiB.
+constexpr size_t kMaxMessageBytes = std::numeric_limits<int32_t>::max();
+
+int64_t ItemSizeBytes(v1::DType dtype) {
+  switch (dtype) {
+    case v1::DTYPE_FLOAT16:
+    case v1::DTYPE_BFLOAT16:
+      return 2;
+    case v1::DTYPE_FLOAT32:
+      return 4;
+    case v1::DTYPE_FLOAT64:
+      return 8;
+    default:
+      return 0;
+  }
+}
+
+absl::Status CheckTensor(const TensorView& tensor, const std::string& what) {
+  const int64_t item_size_bytes = ItemSizeBytes(tensor.dtype);
+  if (item_size_bytes == 0) {
+    return absl::InvalidArgumentError(absl::StrCat(what, " has no dtype"));
+  }
+  int64_t size_bytes = item_size_bytes;
+  bool overflow = false;
+  for (const int64_t dimension : tensor.shape) {
+    if (dimension < 0) {
+      return absl::InvalidArgumentError(
+          absl::StrCat(what, ": shape [", absl::StrJoin(tensor.shape, ", "),
+                       "]: a dimension is negative"));
+    }
+    overflow |= __builtin_mul_overflow(size_bytes, dimension, &size_bytes);
+  }
+  if (overflow || static_cast<uint64_t>(size_bytes) != tensor.bytes.size()) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        what, ": ", tensor.bytes.size(), " bytes do not match shape [",
+        absl::StrJoin(tensor.shape, ", "), "] of ", item_size_bytes,
+        "-byte elements"));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckInputs(absl::Span<const TensorView> inputs) {
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    absl::Status status = CheckTensor(inputs[i], absl::StrCat("input ", i));
+    if (!status.ok()) return status;
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckOutput(absl::Span<std::byte> output, const std::string& what,
+                         size_t want_bytes) {
+  if (output.size() == want_bytes) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat("room for ", what, ": ", output.size(),
+                   " bytes, but it has ", want_bytes));
+}
+
+void SetTensor(const TensorView& view, v1::Tensor& tensor) {
+  tensor.set_dtype(view.dtype);
+  tensor.mutable_shape()->Add(view.shape.begin(), view.shape.end());
+}
+
+void SetDuration(absl::Duration duration, google::protobuf::Duration& message) {
+  message.set_seconds(
+      absl::IDivDuration(duration, absl::Seconds(1), &duration));
+  message.set_nanos(static_cast<int32_t>(absl::ToInt64Nanoseconds(duration)));
+}
+
+template <typename Request>
+void SetParameters(const std::map<std::string, double>& parameters,
+                   Request& request) {
+  for (const auto& [name, value] : parameters) {
+    auto* parameter = request.add_parameters();
+    parameter->set_name(name);
+    parameter->set_scalar(value);
+  }
+}
+
+// A request as the parts that are sent: metadata, then each payload behind its
+// tag and length. Views of `payloads` and of its own strings.
+class Envelope {
+ public:
+  Envelope(const google::protobuf::MessageLite& metadata,
+           absl::Span<const ByteSpan> payloads) {
+    heads_.reserve(payloads.size() + 1);
+    heads_.push_back(metadata.SerializeAsString());
+    for (const ByteSpan payload : payloads) {
+      AppendPayloadHeader(payload.size(), heads_.back());
+      Add(heads_.back());
+      Add(payload);
+      heads_.emplace_back();
+    }
+    if (payloads.empty()) Add(heads_.back());
+  }
+
+  absl::Span<const ByteSpan> parts() const { return parts_; }
+  size_t size_bytes() const { return size_bytes_; }
+
+ private:
+  void Add(std::string_view bytes) {
+    Add(ByteSpan(reinterpret_cast<const std::byte*>(bytes.data()),
+                 bytes.size()));
+  }
+  void Add(ByteSpan bytes) {
+    size_bytes_ += bytes.size();
+    parts_.push_back(bytes);
+  }
+
+  std::vector<std::string> heads_;
+  std::vector<ByteSpan> parts_;
+  size_t size_bytes_ = 0;
+};
+
+// A reply of the contract, read up to its payloads.
+template <typename Response>
+struct Answer {
+  Response metadata;
+  std::vector<SplitMessage::Payload> payloads;
+  // What `payloads` points into.
+  RawStub::Reply reply;
+};
+
+template <typename Response>
+absl::StatusOr<Answer<Response>> Open(RawStub::Reply reply) {
+  Answer<Response> answer;
+  answer.reply = std::move(reply);
+  absl::StatusOr<SplitMessage> split = SplitPayloads(answer.reply.Spans());
+  if (!split.ok()) return split.status();
+  if (!answer.metadata.ParseFromString(split->metadata)) {
+    return absl::InternalError("malformed reply: metadata does not parse");
+  }
+  answer.payloads = std::move(split->payloads);
+  return answer;
+}
+
+// Copies each payload to its place; writes nothing unless all of them fit.
+absl::Status Deliver(absl::Span<const SplitMessage::Payload> payloads,
+                     absl::Span<const absl::Span<std::byte>> outputs) {
+  if (payloads.size() != outputs.size()) {
+    return absl::InternalError(
+        absl::StrCat("malformed reply: ", payloads.size(),
+                     " payloads, expected ", outputs.size()));
+  }
+  for (size_t i = 0; i < outputs.size(); ++i) {
+    if (payloads[i].size_bytes != outputs[i].size()) {
+      return absl::InternalError(absl::StrCat(
+          "malformed reply: payload ", i, " has ", payloads[i].size_bytes,
+          " bytes, there is room for ", outputs[i].size()));
+    }
+  }
+  for (size_t i = 0; i < outputs.size(); ++i) {
+    CopyPayload(payloads[i], outputs[i]);
+  }
+  return absl::OkStatus();
+}
+
+// Whether `call` fits together, as far as one can tell without knowing which
+// names are parameters.
+absl::Status CheckBackward(const BackwardCall& call) {
+  if (call.inputs.empty() && call.residual.empty()) {
+    return absl::InvalidArgumentError("neither inputs nor a residual");
+  }
+  if (call.wrt.empty()) {
+    return absl::InvalidArgumentError("no gradient is asked for");
+  }
+  absl::Status status = CheckInputs(call.inputs);
+  const TensorView* like = call.inputs.empty() ? nullptr : &call.inputs[0];
+  if (call.grad_output) {
+    status.Update(CheckTensor(*call.grad_output, "grad_output"));
+    like = &*call.grad_output;
+  }
+  if (like == nullptr) return status;
+  for (const BackwardCall::Gradient& gradient : call.wrt) {
+    if (gradient.output.empty()) continue;
+    status.Update(CheckOutput(gradient.output,
+                              absl::StrCat("the gradient ", gradient.name),
+                              like->bytes.size()));
+  }
+  return status;
+}
+
+absl::StatusOr<BackwardResult> TakeGradients(
+    const BackwardCall& call, Answer<v1::BackwardResponse>& answer) {
+  v1::BackwardResponse& response = answer.metadata;
+  if (static_cast<size_t>(response.gradients_size()) != call.wrt.size()) {
+    return absl::InternalError(
+        absl::StrCat("malformed reply: ", response.gradients_size(),
+                     " gradients, expected ", call.wrt.size()));
+  }
+  BackwardResult result;
+  std::vector<absl::Span<std::byte>> outputs;
+  for (size_t i = 0; i < call.wrt.size(); ++i) {
+    const v1::Gradient& gradient = response.gradients(i);
+    if (gradient.name() != call.wrt[i].name) {
+      return absl::InternalError(absl::StrCat("malformed reply: gradient ", i,
+                                              " is ", gradient.name(),
+                                              ", expected ", call.wrt[i].name));
+    }
+    if (gradient.has_tensor()) {
+      outputs.push_back(call.wrt[i].output);
+    } else {
+      result.parameter_gradients[gradient.name()] = gradient.scalar();
+    }
+  }
+  absl::Status status = Deliver(answer.payloads, outputs);
+  if (!status.ok()) return status;
+  result.activation_id = std::move(*response.mutable_activation_id());
+  result.program_id = std::move(*response.mutable_program_id());
+  result.device = std::move(*response.mutable_device());
+  result.timings = std::move(*response.mutable_timings());
+  return result;
+}
+
+}  // namespace
+
+class Client::Impl {
+ public:
+  Impl(std::string address, const Options& options)
+      : address_(std::move(address)),
+        options_(options),
+        stub_(MakeChannel(address_)) {}
+
+  const std::string& address() const { return address_; }
+
+  absl::Time DeadlineFor(absl::Duration timeout) const {
+    return absl::Now() +
+           (timeout > absl::ZeroDuration() ? timeout : options_.timeout);
+  }
+
+  absl::Time DefaultDeadline() const {
+    return DeadlineFor(absl::ZeroDuration());
+  }
+
+  // One call, repeated while the server cannot take it.
+  absl::StatusOr<RawStub::Reply> Call(const std::string& method,
+                                      absl::Span<const ByteSpan> parts,
+                                      absl::Time deadline) {
+    for (int attempt = 1;; ++attempt) {
+      RawStub::Reply reply = stub_.Call(method, parts, deadline);
+      if (reply.status.ok()) return reply;
+      const std::optional<absl::Duration> pause =
+          PauseBeforeRetry(reply, attempt);
+      if (!pause || attempt >= options_.max_attempts ||
+          absl::Now() + *pause >= deadline) {
+        return FromGrpcStatus(reply.status);
+      }
+      absl::SleepFor(*pause);
+    }
+  }
+
+  // A call whose request and reply are small.
+  template <typename Response>
+  absl::StatusOr<Response> Ask(const std::string& method,
+                               const google::protobuf::MessageLite& request,
+                               absl::Time deadline) {
+    const Envelope envelope(request, {});
+    auto reply = Call(method, envelope.parts(), deadline);
+    if (!reply.ok()) return reply.status();
+    auto answer = Open<Response>(*std::move(reply));
+    if (!answer.ok()) return answer.status();
+    return std::move(answer->metadata);
+  }
+
+  // A call about the activation that `request` names, which the server is
+  // taught, once, if it does not know it.
+  template <typename Response, typename Request>
+  absl::StatusOr<Answer<Response>> Evaluate(const std::string& method,
+                                            Request request,
+                                            absl::Span<const ByteSpan> payloads,
+                                            absl::Time deadline) {
+    const std::string asked = request.activation();
+    request.set_activation(AdoptedId(asked));
+    for (bool taught = false;; taught = true) {
+      const Envelope envelope(request, payloads);
+      if (envelope.size_bytes() > kMaxMessageBytes) {
+        return absl::InvalidArgumentError(
+            absl::StrCat("request of ", envelope.size_bytes(),
+                         " bytes, the limit is ", kMaxMessageBytes));
+      }
+      auto reply = Call(method, envelope.parts(), deadline);
+      if (reply.ok()) return Open<Response>(*std::move(reply));
+      if (taught || ErrorReason(reply.status()) != kActivationUnknown) {
+        return reply.status();
+      }
+      auto lesson = Recall(asked);
+      if (!lesson) return reply.status();
+      auto registered = Register(*lesson, deadline);
+      if (!registered.ok()) return registered.status();
+      Adopt(asked, registered->activation().id());
+      request.set_activation(registered->activation().id());
+    }
+  }
+
+  absl::StatusOr<v1::RegisterActivationResponse> Register(
+      const v1::RegisterActivationRequest& request, absl::Time deadline) {
+    auto response = Ask<v1::RegisterActivationResponse>(
+        absl::StrCat(kService, "RegisterActivation"), request, deadline);
+    if (!response.ok()) return response;
+    absl::MutexLock lock(&mutex_);
+    registered_[response->activation().id()] = request;
+    return response;
+  }
+
+ private:
+  // How long to wait before trying again, or nothing if that cannot help.
+  std::optional<absl::Duration> PauseBeforeRetry(const RawStub::Reply& reply,
+                                                 int attempt) {
+    const grpc::StatusCode code = reply.status.error_code();
+    if (code == grpc::StatusCode::RESOURCE_EXHAUSTED) {
+      // Without a time to come back it is a limit, not a full queue.
+      return reply.retry_pushback;
+    }
+    if (code != grpc::StatusCode::UNAVAILABLE) return std::nullopt;
+    if (reply.retry_pushback) return reply.retry_pushback;
+    const absl::Duration backoff =
+        std::min(options_.max_backoff,
+                 options_.initial_backoff * std::exp2(attempt - 1));
+    absl::MutexLock lock(&mutex_);
+    return backoff * absl::Uniform(random_, 0.5, 1.0);
+  }
+
+  // The id that a server gave for an activation which this client knows under
+  // another (after an upgrade of the server), or the same.
+  std::string AdoptedId(const std::string& activation) {
+    absl::MutexLock lock(&mutex_);
+    const auto found = adopted_.find(activation);
+    return found == adopted_.end() ? activation : found->second;
+  }
+
+  void Adopt(const std::string& asked, const std::string& id) {
+    absl::MutexLock lock(&mutex_);
+    if (asked != id) adopted_[asked] = id;
+  }
+
+  std::optional<v1::RegisterActivationRequest> Recall(const std::string& id) {
+    absl::MutexLock lock(&mutex_);
+    const auto found = registered_.find(id);
+    if (found == registered_.end()) return std::nullopt;
+    return found->second;
+  }
+
+  const std::string address_;
+  const Options options_;
+  RawStub stub_;
+  absl::Mutex mutex_;
+  absl::BitGen random_ ABSL_GUARDED_BY(mutex_);
+  absl::flat_hash_map<std::string, v1::RegisterActivationRequest> registered_
+      ABSL_GUARDED_BY(mutex_);
+  absl::flat_hash_map<std::string, std::string> adopted_
+      ABSL_GUARDED_BY(mutex_);
+};
+
+TensorView View(absl::Span<const float> elements, std::vector<int64_t> shape) {
+  return {v1::DTYPE_FLOAT32,
+          std::move(shape),
+          {reinterpret_cast<const std::byte*>(elements.data()),
+           elements.size() * sizeof(float)}};
+}
+
+TensorView View(absl::Span<const double> elements, std::vector<int64_t> shape) {
+  return {v1::DTYPE_FLOAT64,
+          std::move(shape),
+          {reinterpret_cast<const std::byte*>(elements.data()),
+           elements.size() * sizeof(double)}};
+}
+
+TensorView View(absl::Span<const float> elements) {
+  return View(elements, {static_cast<int64_t>(elements.size())});
+}
+
+TensorView View(absl::Span<const double> elements) {
+  return View(elements, {static_cast<int64_t>(elements.size())});
+}
+
+Client::Client(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Client::~Client() = default;
+
+const std::string& Client::address() const { return impl_->address(); }
+
+absl::StatusOr<std::unique_ptr<Client>> Client::Connect(
+    std::string_view address, const Options& options) {
+  if (options.timeout <= absl::ZeroDuration()) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "timeout ", absl::FormatDuration(options.timeout), " is not positive"));
+  }
+  if (options.max_attempts < 1) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("max_attempts ", options.max_attempts, " is less than 1"));
+  }
+  if (options.initial_backoff < absl::ZeroDuration() ||
+      options.max_backoff < options.initial_backoff) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "backoff from ", absl::FormatDuration(options.initial_backoff), " to ",
+        absl::FormatDuration(options.max_backoff), " is not a range"));
+  }
+  return absl::WrapUnique(
+      new Client(std::make_unique<Impl>(ResolveAddress(address), options)));
+}
+
+absl::StatusOr<std::unique_ptr<Client>> Client::Connect(
+    std::string_view address) {
+  return Connect(address, Options());
+}
+
+absl::Status Client::Forward(std::string_view activation,
+                             absl::Span<const TensorView> inputs,
+                             absl::Span<std::byte> output,
+                             const CallOptions& options) {
+  ForwardCall call;
+  call.activation = std::string(activation);
+  call.inputs.assign(inputs.begin(), inputs.end());
+  call.output = output;
+  call.options = options;
+  return ForwardWith(call).status();
+}
+
+absl::StatusOr<ForwardResult> Client::ForwardWith(const ForwardCall& call) {
+  const absl::Time deadline = impl_->DeadlineFor(call.options.timeout);
+  if (call.inputs.empty()) return absl::InvalidArgumentError("no inputs");
+  absl::Status status = CheckInputs(call.inputs);
+  const size_t size_bytes = call.inputs[0].bytes.size();
+  status.Update(CheckOutput(call.output, "the output", size_bytes));
+  v1::ForwardRequest request;
+  request.set_activation(call.activation);
+  std::vector<ByteSpan> payloads;
+  for (const TensorView& input : call.inputs) {
+    SetTensor(input, *request.add_inputs());
+    payloads.push_back(input.bytes);
+  }
+  SetParameters(call.options.parameters, request);
+  std::vector<absl::Span<std::byte>> outputs = {call.output};
+  for (const ForwardCall::Partial& partial : call.partials) {
+    status.Update(CheckOutput(partial.output,
+                              absl::StrCat("the partial ", partial.input),
+                              size_bytes));
+    request.add_partials(partial.input);
+    outputs.push_back(partial.output);
+  }
+  if (!status.ok()) return status;
+  request.set_keep_residual(call.keep_residual);
+  if (call.residual_lease != absl::ZeroDuration()) {
+    SetDuration(call.residual_lease, *request.mutable_residual_lease());
+  }
+
+  auto answer = impl_->Evaluate<v1::ForwardResponse>(
+      absl::StrCat(kService, "Forward"), std::move(request), payloads,
+      deadline);
+  if (!answer.ok()) return answer.status();
+  status = Deliver(answer->payloads, outputs);
+  if (!status.ok()) return status;
+
+  ForwardResult result;
+  v1::ForwardResponse& response = answer->metadata;
+  if (response.has_residual()) {
+    result.residual = std::move(*response.mutable_residual());
+  }
+  result.activation_id = std::move(*response.mutable_activation_id());
+  result.program_id = std::move(*response.mutable_program_id());
+  result.device = std::move(*response.mutable_device());
+  result.timings = std::move(*response.mutable_timings());
+  return result;
+}
+
+absl::StatusOr<BackwardResult> Client::Backward(const BackwardCall& call) {
+  const absl::Time deadline = impl_->DeadlineFor(call.options.timeout);
+  absl::Status status = CheckBackward(call);
+  if (!status.ok()) return status;
+  const std::string method = absl::StrCat(kService, "Backward");
+  v1::BackwardRequest request;
+  request.set_activation(call.activation);
+  std::vector<ByteSpan> payloads;
+  if (call.grad_output) {
+    SetTensor(*call.grad_output, *request.mutable_grad_output());
+    payloads.push_back(call.grad_output->bytes);
+  }
+  for (const BackwardCall::Gradient& gradient : call.wrt) {
+    request.add_wrt(gradient.name);
+  }
+  if (!call.residual.empty()) {
+    request.set_residual(call.residual);
+    auto answer = impl_->Evaluate<v1::BackwardResponse>(method, request,
+                                                        payloads, deadline);
+    if (answer.ok()) return TakeGradients(call, *answer);
+    if (call.inputs.empty() || ErrorReason(answer.status()) != kResidualGone) {
+      return answer.status();
+    }
+    request.clear_residual();
+  }
+  SetParameters(call.options.parameters, request);
+  for (size_t i = 0; i < call.inputs.size(); ++i) {
+    SetTensor(call.inputs[i], *request.add_inputs());
+    payloads.insert(payloads.begin() + i, call.inputs[i].bytes);
+  }
+  auto answer = impl_->Evaluate<v1::BackwardResponse>(
+      method, std::move(request), payloads, deadline);
+  if (!answer.ok()) return answer.status();
+  return TakeGradients(call, *answer);
+}
+
+absl::StatusOr<v1::RegisterActivationResponse> Client::Register(
+    std::string_view text) {
+  v1::RegisterActivationRequest request;
+  request.set_text(std::string(text));
+  return Register(request);
+}
+
+absl::StatusOr<v1::RegisterActivationResponse> Client::Register(
+    const v1::RegisterActivationRequest& request) {
+  return impl_->Register(request, impl_->DefaultDeadline());
+}
+
+absl::StatusOr<v1::Activation> Client::Get(std::string_view activation) {
+  v1::GetActivationRequest request;
+  request.set_activation(std::string(activation));
+  return impl_->Ask<v1::Activation>(absl::StrCat(kService, "GetActivation"),
+                                    request, impl_->DefaultDeadline());
+}
+
+absl::StatusOr<std::vector<v1::Activation>> Client::List() {
+  auto response = impl_->Ask<v1::ListActivationsResponse>(
+      absl::StrCat(kService, "ListActivations"), v1::ListActivationsRequest(),
+      impl_->DefaultDeadline());
+  if (!response.ok()) return response.status();
+  return std::vector<v1::Activation>(response->activations().begin(),
+                                     response->activations().end());
+}
+
+absl::StatusOr<int> Client::ReleaseResiduals(
+    absl::Span<const std::string> handles) {
+  v1::ReleaseResidualsRequest request;
+  for (const std::string& handle : handles) request.add_handles(handle);
+  auto response = impl_->Ask<v1::ReleaseResidualsResponse>(
+      absl::StrCat(kService, "ReleaseResiduals"), request,
+      impl_->DefaultDeadline());
+  if (!response.ok()) return response.status();
+  return response->num_released();
+}
+
+absl::StatusOr<v1::ServerInfo> Client::ServerInfo() {
+  return impl_->Ask<v1::ServerInfo>(absl::StrCat(kService, "GetServerInfo"),
+                                    v1::GetServerInfoRequest(),
+                                    impl_->DefaultDeadline());
+}
+
+absl::Status Client::Health() {
+  auto response = impl_->Ask<grpc::health::v1::HealthCheckResponse>(
+      "/grpc.health.v1.Health/Check", grpc::health::v1::HealthCheckRequest(),
+      impl_->DefaultDeadline());
+  if (!response.ok()) return response.status();
+  if (response->status() == grpc::health::v1::HealthCheckResponse::SERVING) {
+    return absl::OkStatus();
+  }
+  return absl::UnavailableError(absl::StrCat(
+      "health is ", grpc::health::v1::HealthCheckResponse::ServingStatus_Name(
+                        response->status())));
+}
+
+}  // namespace actserve

@@ -1,0 +1,200 @@
+// A client of actserve: activations and their gradients, computed remotely.
+//
+//   auto client = actserve::Client::Connect("127.0.0.1:50051");
+//   std::vector<float> x = ..., y(x.size());
+//   absl::Status status = (*client)->Forward(
+//       "gelu", {actserve::View(x)}, actserve::MutableBytes(y));
+//
+// Tensors are sent from the caller's memory and received into it, without a
+// copy in between that is not gRPC's. Every call blocks; while it runs, and
+// not a moment longer, the memory that it was given must stay as it is.
+//
+// Errors are the server's: its code, its text, and what error_details.h reads
+// from them. Beside those, any call may return:
+//   InvalidArgument   what was given does not fit together; nothing was sent
+//   DeadlineExceeded  `timeout` passed, retries included
+//   Unavailable       no server answered, retries included
+//   Internal          the reply makes no sense: a defect of the server
+
+#ifndef ACTSERVE_CLIENT_CPP_CLIENT_H_
+#define ACTSERVE_CLIENT_CPP_CLIENT_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "absl/types/span.h"
+#include "actserve/v1/service.pb.h"
+#include "client/cpp/error_details.h"
+
+namespace actserve {
+
+// A tensor in the caller's memory: row-major, little-endian, any alignment.
+struct TensorView {
+  v1::DType dtype = v1::DTYPE_UNSPECIFIED;
+  // Empty: a scalar, one element.
+  std::vector<int64_t> shape;
+  absl::Span<const std::byte> bytes;
+};
+
+// Views of typed memory; without `shape`, one dimension.
+TensorView View(absl::Span<const float> elements);
+TensorView View(absl::Span<const float> elements, std::vector<int64_t> shape);
+TensorView View(absl::Span<const double> elements);
+TensorView View(absl::Span<const double> elements, std::vector<int64_t> shape);
+
+// The memory of `elements`, to receive a tensor.
+template <typename T>
+absl::Span<std::byte> MutableBytes(std::vector<T>& elements) {
+  return {reinterpret_cast<std::byte*>(elements.data()),
+          elements.size() * sizeof(T)};
+}
+
+// What a call takes beside its tensors.
+struct CallOptions {
+  // Parameters that differ from their default.
+  std::map<std::string, double> parameters;
+  // Of the whole call, retries included. Zero: that of the client's options.
+  absl::Duration timeout = absl::ZeroDuration();
+};
+
+// A Forward with more than its output.
+struct ForwardCall {
+  // A built-in's name, or an id.
+  std::string activation;
+  // In the order of the activation's arguments; of one dtype and one shape.
+  std::vector<TensorView> inputs;
+  // Receives y: as many bytes as an input.
+  absl::Span<std::byte> output;
+  struct Partial {
+    std::string input;
+    // Receives d(y)/d(input): as many bytes as an input.
+    absl::Span<std::byte> output;
+  };
+  std::vector<Partial> partials;
+  // Keep the inputs on the server, for one Backward by handle.
+  bool keep_residual = false;
+  // For how long. Zero: the server's default.
+  absl::Duration residual_lease = absl::ZeroDuration();
+  CallOptions options;
+};
+
+struct ForwardResult {
+  // With keep_residual, unless the server had no room: then Backward takes
+  // the inputs.
+  std::optional<v1::Residual> residual;
+  // The id, also where the call gave a name.
+  std::string activation_id;
+  // Equal ids, equal bits.
+  std::string program_id;
+  std::string device;
+  v1::Timings timings;
+};
+
+struct BackwardCall {
+  // A built-in's name, or an id.
+  std::string activation;
+  // From ForwardResult; empty: none. Used first if given; `inputs` and
+  // `options.parameters` then are what is sent should the server have lost it.
+  std::string residual;
+  std::vector<TensorView> inputs;
+  // dL/dy, like an input. Absent: ones.
+  std::optional<TensorView> grad_output;
+  struct Gradient {
+    // An input or a parameter.
+    std::string name;
+    // Receives the gradient of an input: as many bytes as that input. Empty
+    // for a parameter, whose gradient is in BackwardResult.
+    absl::Span<std::byte> output;
+  };
+  // At least one.
+  std::vector<Gradient> wrt;
+  CallOptions options;
+};
+
+struct BackwardResult {
+  // Gradients of parameters, by name: sums over all elements.
+  std::map<std::string, double> parameter_gradients;
+  // As in ForwardResult.
+  std::string activation_id;
+  std::string program_id;
+  std::string device;
+  v1::Timings timings;
+};
+
+// Thread-safe. Reconnects by itself. Repeats what a server could not take
+// (Unavailable, and ResourceExhausted where the server says when to come
+// back); teaches a server that does not know an activation which this client
+// registered; sends the inputs where a residual was lost.
+class Client {
+ public:
+  struct Options {
+    // Of a call that does not set its own.
+    absl::Duration timeout = absl::Seconds(60);
+    // Tries of one call, the first included.
+    int max_attempts = 5;
+    // Before the second try; doubled for each further one up to the maximum.
+    // The pause is drawn between half of that and all of it.
+    absl::Duration initial_backoff = absl::Milliseconds(100);
+    absl::Duration max_backoff = absl::Seconds(5);
+  };
+
+  // `address` is "host:port" or "unix:PATH"; empty: as ResolveAddress() in
+  // address.h says. Does not wait for the server: the first call does.
+  //   InvalidArgument  an option is out of its range
+  static absl::StatusOr<std::unique_ptr<Client>> Connect(
+      std::string_view address, const Options& options);
+  static absl::StatusOr<std::unique_ptr<Client>> Connect(
+      std::string_view address = "");
+  ~Client();
+
+  // What it connects to, resolved.
+  const std::string& address() const;
+
+  // y = f(inputs). `output` receives y: as many bytes as an input.
+  //   NotFound  neither the server nor this client knows the activation
+  absl::Status Forward(std::string_view activation,
+                       absl::Span<const TensorView> inputs,
+                       absl::Span<std::byte> output,
+                       const CallOptions& options = {});
+  absl::StatusOr<ForwardResult> ForwardWith(const ForwardCall& call);
+
+  // The vector-Jacobian product.
+  //   NotFound  as above; or the residual is lost and `inputs` is empty
+  absl::StatusOr<BackwardResult> Backward(const BackwardCall& call);
+
+  // Teaches the server a text, and remembers it to teach it again.
+  //   InvalidArgument  the text has errors: see ErrorDiagnostics()
+  absl::StatusOr<v1::RegisterActivationResponse> Register(
+      std::string_view text);
+  absl::StatusOr<v1::RegisterActivationResponse> Register(
+      const v1::RegisterActivationRequest& request);
+
+  //   NotFound  no such activation
+  absl::StatusOr<v1::Activation> Get(std::string_view activation);
+  absl::StatusOr<std::vector<v1::Activation>> List();
+  // Returns how many of `handles` the server still held.
+  absl::StatusOr<int> ReleaseResiduals(absl::Span<const std::string> handles);
+  absl::StatusOr<v1::ServerInfo> ServerInfo();
+  // OK if the server takes requests.
+  //   Unavailable  it does not answer, or says that it is not serving
+  absl::Status Health();
+
+ private:
+  class Impl;
+  explicit Client(std::unique_ptr<Impl> impl);
+
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace actserve
+
+#endif  // ACTSERVE_CLIENT_CPP_CLIENT_H_

@@ -1,0 +1,165 @@
+#include "client/cpp/raw_stub.h"
+
+#include <cassert>
+#include <limits>
+
+#include "absl/strings/numbers.h"
+#include "absl/synchronization/blocking_counter.h"
+#include "grpcpp/create_channel.h"
+#include "grpcpp/support/byte_buffer.h"
+
+namespace actserve {
+namespace {
+
+// Up to here a copy costs less than a reference with its own bookkeeping.
+constexpr size_t kCopiedBytes = 16 << 10;
+
+// Counts the slices of one request that gRPC still holds.
+class Loan {
+ public:
+  explicit Loan(int num_slices) : held_(num_slices) {}
+
+  grpc::Slice Lend(ByteSpan bytes) {
+    // gRPC's slices are mutable by type; a request's are only read.
+    return grpc::Slice(
+        const_cast<std::byte*>(bytes.data()), bytes.size(),
+        [](void* loan) { static_cast<Loan*>(loan)->held_.DecrementCount(); },
+        this);
+  }
+
+  // Returns when every slice was given back. All of ours must be gone.
+  void AwaitReturn() { held_.Wait(); }
+
+ private:
+  absl::BlockingCounter held_;
+};
+
+// `parts` as slices; those too large to copy are lent.
+std::vector<grpc::Slice> ToSlices(absl::Span<const ByteSpan> parts,
+                                  std::optional<Loan>& loan) {
+  size_t size_bytes = 0;
+  int num_lent = 0;
+  for (const ByteSpan part : parts) {
+    size_bytes += part.size();
+    if (part.size() > kCopiedBytes) ++num_lent;
+  }
+  std::vector<grpc::Slice> slices;
+  if (size_bytes <= kCopiedBytes) {
+    std::string copy;
+    copy.reserve(size_bytes);
+    for (const ByteSpan part : parts) {
+      copy.append(reinterpret_cast<const char*>(part.data()), part.size());
+    }
+    slices.emplace_back(copy);
+    return slices;
+  }
+  slices.reserve(parts.size());
+  if (num_lent > 0) loan.emplace(num_lent);
+  for (const ByteSpan part : parts) {
+    slices.push_back(part.size() > kCopiedBytes
+                         ? loan->Lend(part)
+                         : grpc::Slice(part.data(), part.size()));
+  }
+  return slices;
+}
+
+std::optional<absl::Duration> RetryPushback(
+    const grpc::ClientContext& context) {
+  const auto& trailers = context.GetServerTrailingMetadata();
+  const auto found = trailers.find("grpc-retry-pushback-ms");
+  if (found == trailers.end()) return std::nullopt;
+  int64_t millis = 0;
+  if (!absl::SimpleAtoi(
+          absl::string_view(found->second.data(), found->second.size()),
+          &millis) ||
+      millis < 0) {
+    return std::nullopt;
+  }
+  return absl::Milliseconds(millis);
+}
+
+}  // namespace
+
+std::vector<ByteSpan> RawStub::Reply::Spans() const {
+  std::vector<ByteSpan> spans;
+  spans.reserve(slices.size());
+  for (const grpc::Slice& slice : slices) {
+    spans.emplace_back(reinterpret_cast<const std::byte*>(slice.begin()),
+                       slice.size());
+  }
+  return spans;
+}
+
+RawStub::RawStub(std::shared_ptr<grpc::Channel> channel)
+    : stub_(std::move(channel)) {}
+
+RawStub::~RawStub() {
+  absl::MutexLock lock(&mutex_);
+  for (auto& queue : idle_queues_) {
+    queue->Shutdown();
+    void* tag;
+    bool ok;
+    while (queue->Next(&tag, &ok)) {
+    }
+  }
+}
+
+RawStub::Reply RawStub::Call(const std::string& method,
+                             absl::Span<const ByteSpan> parts,
+                             absl::Time deadline) {
+  Reply reply;
+  std::optional<Loan> loan;
+  auto queue = BorrowQueue();
+  {
+    grpc::ClientContext context;
+    if (deadline != absl::InfiniteFuture()) {
+      context.set_deadline(absl::ToChronoTime(deadline));
+    }
+    std::vector<grpc::Slice> slices = ToSlices(parts, loan);
+    const grpc::ByteBuffer request(slices.data(), slices.size());
+    slices.clear();
+    grpc::ByteBuffer response;
+    auto call = stub_.PrepareUnaryCall(&context, method, request, queue.get());
+    call->StartCall();
+    call->Finish(&response, &reply.status, nullptr);
+    void* tag = nullptr;
+    bool ok = false;
+    queue->Next(&tag, &ok);
+    assert(ok);
+    if (!reply.status.ok()) {
+      reply.retry_pushback = RetryPushback(context);
+    } else if (response.Valid()) {
+      reply.status = response.Dump(&reply.slices);
+    }
+  }
+  // Only now, with the context gone, does gRPC drop what it did not send.
+  if (loan) loan->AwaitReturn();
+  ReturnQueue(std::move(queue));
+  return reply;
+}
+
+std::unique_ptr<grpc::CompletionQueue> RawStub::BorrowQueue() {
+  absl::MutexLock lock(&mutex_);
+  if (idle_queues_.empty()) return std::make_unique<grpc::CompletionQueue>();
+  auto queue = std::move(idle_queues_.back());
+  idle_queues_.pop_back();
+  return queue;
+}
+
+void RawStub::ReturnQueue(std::unique_ptr<grpc::CompletionQueue> queue) {
+  absl::MutexLock lock(&mutex_);
+  idle_queues_.push_back(std::move(queue));
+}
+
+std::shared_ptr<grpc::Channel> MakeChannel(const std::string& address) {
+  grpc::ChannelArguments arguments;
+  arguments.SetMaxReceiveMessageSize(-1);
+  arguments.SetMaxSendMessageSize(-1);
+  arguments.SetInt(GRPC_ARG_ENABLE_RETRIES, 0);
+  arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 100);
+  arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 5000);
+  return grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(),
+                                   arguments);
+}
+
+}  // namespace actserve

@@ -1,0 +1,69 @@
+#ifndef ACTSERVE_CLIENT_CPP_RAW_STUB_H_
+#define ACTSERVE_CLIENT_CPP_RAW_STUB_H_
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
+#include "absl/types/span.h"
+#include "client/cpp/split_message.h"
+#include "grpcpp/channel.h"
+#include "grpcpp/completion_queue.h"
+#include "grpcpp/generic/generic_stub.h"
+#include "grpcpp/support/slice.h"
+#include "grpcpp/support/status.h"
+
+namespace actserve {
+
+// Unary calls whose request is sent from the caller's memory and whose reply
+// is read where gRPC received it.
+//
+// gRPC may hold on to a request after its call has failed: with a deadline or
+// a cancellation the status arrives while the transport still has the bytes
+// queued. Call() returns only when it has let go of them, so the caller may
+// free or change them whatever the outcome.
+//
+// Thread-safe; each call blocks its own thread.
+class RawStub {
+ public:
+  struct Reply {
+    grpc::Status status;
+    // The reply's bytes, in order.
+    std::vector<grpc::Slice> slices;
+    // What the server asked a client to wait before it tries again.
+    std::optional<absl::Duration> retry_pushback;
+
+    // Views of `slices`; valid as long as they are.
+    std::vector<ByteSpan> Spans() const;
+  };
+
+  explicit RawStub(std::shared_ptr<grpc::Channel> channel);
+  ~RawStub();
+
+  // Sends the concatenation of `parts` to `method` ("/package.Service/Name").
+  // `deadline` may be infinite or past.
+  Reply Call(const std::string& method, absl::Span<const ByteSpan> parts,
+             absl::Time deadline);
+
+ private:
+  // A queue that only the calling thread waits on, so that it polls the
+  // socket itself: no hand-over between threads.
+  std::unique_ptr<grpc::CompletionQueue> BorrowQueue();
+  void ReturnQueue(std::unique_ptr<grpc::CompletionQueue> queue);
+
+  grpc::GenericStub stub_;
+  absl::Mutex mutex_;
+  std::vector<std::unique_ptr<grpc::CompletionQueue>> idle_queues_
+      ABSL_GUARDED_BY(mutex_);
+};
+
+// A channel to `address` with the limits that tensors need: no bound of ours
+// on the message size, retries left to the caller, a quick reconnect.
+std::shared_ptr<grpc::Channel> MakeChannel(const std::string& address);
+
+}  // namespace actserve
+
+#endif  // ACTSERVE_CLIENT_CPP_RAW_STUB_H_

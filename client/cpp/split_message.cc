@@ -1,0 +1,127 @@
+#include "client/cpp/split_message.h"
+
+#include <algorithm>
+#include <cassert>
+#include <cstdint>
+#include <cstring>
+
+#include "absl/status/status.h"
+
+namespace actserve {
+namespace {
+
+// Reads through a list of slices as if they were one.
+class Cursor {
+ public:
+  explicit Cursor(absl::Span<const ByteSpan> slices) : slices_(slices) {
+    for (const ByteSpan slice : slices) remaining_bytes_ += slice.size();
+  }
+
+  size_t remaining_bytes() const { return remaining_bytes_; }
+
+  // Reads a varint and appends its bytes to `copy`. False if it is malformed.
+  bool ReadVarint(uint64_t& value, std::string& copy) {
+    value = 0;
+    for (int shift = 0; shift < 64 && remaining_bytes_ > 0; shift += 7) {
+      const ByteSpan piece = Take(1);
+      const auto byte = static_cast<unsigned char>(piece[0]);
+      copy.push_back(static_cast<char>(byte));
+      value |= uint64_t{byte & 0x7fu} << shift;
+      if (byte < 0x80) return true;
+    }
+    return false;
+  }
+
+  // The next run of at most `size_bytes`, which must be in [1, remaining].
+  ByteSpan Take(size_t size_bytes) {
+    while (offset_ == slices_[index_].size()) {
+      ++index_;
+      offset_ = 0;
+    }
+    const ByteSpan piece = slices_[index_].subspan(offset_, size_bytes);
+    offset_ += piece.size();
+    remaining_bytes_ -= piece.size();
+    return piece;
+  }
+
+ private:
+  absl::Span<const ByteSpan> slices_;
+  size_t index_ = 0;
+  size_t offset_ = 0;
+  size_t remaining_bytes_ = 0;
+};
+
+}  // namespace
+
+absl::StatusOr<SplitMessage> SplitPayloads(absl::Span<const ByteSpan> slices) {
+  const auto malformed = [](const char* what) {
+    return absl::InternalError(std::string("malformed reply: ") + what);
+  };
+  SplitMessage result;
+  Cursor cursor(slices);
+  while (cursor.remaining_bytes() > 0) {
+    std::string head;
+    uint64_t tag = 0;
+    if (!cursor.ReadVarint(tag, head)) return malformed("bad field tag");
+    uint64_t size_bytes = 0;
+    switch (tag & 7) {
+      case 0: {
+        uint64_t value = 0;
+        if (!cursor.ReadVarint(value, head)) return malformed("bad varint");
+        break;
+      }
+      case 1:
+        size_bytes = 8;
+        break;
+      case 2:
+        if (!cursor.ReadVarint(size_bytes, head)) {
+          return malformed("bad field length");
+        }
+        break;
+      case 5:
+        size_bytes = 4;
+        break;
+      default:
+        return malformed("unknown wire type");
+    }
+    if (size_bytes > cursor.remaining_bytes()) {
+      return malformed("a field ends beyond the message");
+    }
+    const bool is_payload = tag == kPayloadTag;
+    SplitMessage::Payload payload;
+    payload.size_bytes = size_bytes;
+    if (!is_payload) result.metadata += head;
+    while (size_bytes > 0) {
+      const ByteSpan piece = cursor.Take(size_bytes);
+      size_bytes -= piece.size();
+      if (is_payload) {
+        payload.pieces.push_back(piece);
+      } else {
+        result.metadata.append(reinterpret_cast<const char*>(piece.data()),
+                               piece.size());
+      }
+    }
+    if (is_payload) result.payloads.push_back(std::move(payload));
+  }
+  return result;
+}
+
+void CopyPayload(const SplitMessage::Payload& payload,
+                 absl::Span<std::byte> destination) {
+  assert(destination.size() == payload.size_bytes);
+  std::byte* to = destination.data();
+  for (const ByteSpan piece : payload.pieces) {
+    std::memcpy(to, piece.data(), piece.size());
+    to += piece.size();
+  }
+}
+
+void AppendPayloadHeader(size_t size_bytes, std::string& message) {
+  message.push_back(static_cast<char>(kPayloadTag));
+  for (; size_bytes >= 0x80; size_bytes >>= 7) {
+    message.push_back(static_cast<char>(size_bytes | 0x80));
+  }
+  message.push_back(static_cast<char>(size_bytes));
+}
+
+}  // namespace actserve

@@ -1,0 +1,47 @@
+#ifndef ACTSERVE_CLIENT_CPP_SPLIT_MESSAGE_H_
+#define ACTSERVE_CLIENT_CPP_SPLIT_MESSAGE_H_
+
+#include <cstddef>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/types/span.h"
+
+namespace actserve {
+
+using ByteSpan = absl::Span<const std::byte>;
+
+// The tag of `repeated bytes payload = 15` on the wire.
+inline constexpr unsigned char kPayloadTag = (15 << 3) | 2;
+
+// A message of the contract with its payloads taken out, so that tensors go
+// from where gRPC received them straight to where the caller wants them.
+struct SplitMessage {
+  // One payload field, in the pieces it arrived in. Points into the slices
+  // that were split.
+  struct Payload {
+    std::vector<ByteSpan> pieces;
+    size_t size_bytes = 0;
+  };
+  // Every other field, as it was: what the generated class parses.
+  std::string metadata;
+  // In the order of the wire.
+  std::vector<Payload> payloads;
+};
+
+// Splits the message that `slices` hold, in order; a field may begin and end
+// anywhere in them.
+//   Internal  not a protobuf message: a defect of the peer
+absl::StatusOr<SplitMessage> SplitPayloads(absl::Span<const ByteSpan> slices);
+
+// Copies `payload` to `destination`, which must be as large.
+void CopyPayload(const SplitMessage::Payload& payload,
+                 absl::Span<std::byte> destination);
+
+// Appends the tag and the length that precede a payload of `size_bytes`.
+void AppendPayloadHeader(size_t size_bytes, std::string& message);
+
+}  // namespace actserve
+
+#endif  // ACTSERVE_CLIENT_CPP_SPLIT_MESSAGE_H_
