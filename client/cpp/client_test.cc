@@ -1,0 +1,491 @@
+#include "client/cpp/client.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "absl/time/clock.h"
+#include "actserve/v1/status.pb.h"
+#include "client/cpp/fake_server.h"
+
+namespace actserve {
+namespace {
+
+using ::actserve::testing::FakeServer;
+using ::actserve::testing::StatusWithReason;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+std::unique_ptr<Client> ConnectTo(const std::string& address) {
+  Client::Options options;
+  options.timeout = absl::Seconds(20);
+  options.initial_backoff = absl::Milliseconds(1);
+  return *Client::Connect(address, options);
+}
+
+// Fails the first `num_failures` calls with `failure`, then answers as before.
+template <typename Hook>
+Hook FailFirst(int num_failures, grpc::Status failure, Hook then) {
+  auto remaining = std::make_shared<std::atomic<int>>(num_failures);
+  return
+      [=](grpc::ServerContext* context, const auto& request, auto& response) {
+        if ((*remaining)-- > 0) return failure;
+        return then(context, request, response);
+      };
+}
+
+TEST(Client, ForwardFillsTheCallersMemory) {
+  FakeServer server;
+  auto client = ConnectTo(server.address());
+  const std::vector<float> x = {1, -2, 3};
+  std::vector<float> y(3);
+
+  const absl::Status status =
+      client->Forward("relu", {View(x)}, MutableBytes(y));
+
+  ASSERT_TRUE(status.ok()) << status;
+  EXPECT_THAT(y, ElementsAre(-1, 2, -3));
+}
+
+TEST(Client, SizesThatArriveInManySlicesArriveWhole) {
+  FakeServer server;
+  auto client = ConnectTo(server.address());
+  for (const size_t num_elements : {0, 1, 4095, 4096, 4097, 1 << 20, 5000001}) {
+    SCOPED_TRACE(num_elements);
+    std::vector<float> x(num_elements), y(num_elements), want(num_elements);
+    for (size_t i = 0; i < num_elements; ++i) {
+      x[i] = static_cast<float>(i);
+      want[i] = -x[i];
+    }
+
+    const absl::Status status =
+        client->Forward("relu", {View(x)}, MutableBytes(y));
+
+    ASSERT_TRUE(status.ok()) << status;
+    EXPECT_TRUE(y == want);
+  }
+}
+
+TEST(Client, MetadataReachesAGeneratedServer) {
+  FakeServer server;
+  v1::ForwardRequest seen;
+  server.forward = [&, then = server.forward](grpc::ServerContext* context,
+                                              const v1::ForwardRequest& request,
+                                              v1::ForwardResponse& response) {
+    seen = request;
+    return then(context, request, response);
+  };
+  auto client = ConnectTo(server.address());
+  const std::vector<double> a(6, 1.5), b(6, 2.5);
+  std::vector<double> y(6), da(6);
+  ForwardCall call;
+  call.activation = "snake";
+  call.inputs = {View(a, {2, 3}), View(b, {2, 3})};
+  call.output = MutableBytes(y);
+  call.partials = {{"a", MutableBytes(da)}};
+  call.keep_residual = true;
+  call.residual_lease = absl::Milliseconds(1500);
+  call.options.parameters = {{"alpha", 0.5}};
+
+  const auto result = client->ForwardWith(call);
+
+  ASSERT_TRUE(result.ok()) << result.status();
+  EXPECT_EQ(seen.activation(), "snake");
+  EXPECT_EQ(seen.inputs(1).dtype(), v1::DTYPE_FLOAT64);
+  EXPECT_THAT(seen.inputs(1).shape(), ElementsAre(2, 3));
+  EXPECT_EQ(seen.parameters(0).name(), "alpha");
+  EXPECT_EQ(seen.parameters(0).scalar(), 0.5);
+  EXPECT_TRUE(seen.keep_residual());
+  EXPECT_EQ(seen.residual_lease().seconds(), 1);
+  EXPECT_EQ(seen.residual_lease().nanos(), 500000000);
+  EXPECT_EQ(seen.payload_size(), 2);
+  EXPECT_EQ(seen.payload(1).size(), 48u);
+  EXPECT_EQ(result->residual->handle(), "0123456789abcdef");
+  EXPECT_EQ(result->device, "fake");
+  EXPECT_EQ(da, a);
+}
+
+TEST(Client, BackwardReturnsTensorsAndNumbers) {
+  FakeServer server;
+  auto client = ConnectTo(server.address());
+  const std::vector<float> x = {1, 2}, dy = {3, 4};
+  std::vector<float> dx(2);
+  BackwardCall call;
+  call.activation = "swish";
+  call.inputs = {View(x)};
+  call.grad_output = View(dy);
+  call.wrt = {{"beta", {}}, {"x", MutableBytes(dx)}};
+
+  const auto result = client->Backward(call);
+
+  ASSERT_TRUE(result.ok()) << result.status();
+  EXPECT_THAT(dx, ElementsAre(3, 4));
+  EXPECT_EQ(result->parameter_gradients.at("beta"), 0.25);
+}
+
+TEST(Client, SmallCallsReachTheServer) {
+  FakeServer server;
+  auto client = ConnectTo(server.address());
+
+  EXPECT_EQ(client->Get("gelu")->name(), "gelu");
+  EXPECT_EQ(client->List()->size(), 2u);
+  EXPECT_EQ(*client->ReleaseResiduals({"a", "b"}), 2);
+  EXPECT_EQ(client->ServerInfo()->version(), "fake");
+  EXPECT_TRUE(client->Health().ok());
+}
+
+TEST(Client, UnixSocketIsAnAddress) {
+  const std::string path = ::testing::TempDir() + "/client_test.sock";
+  FakeServer server(path);
+  auto client = ConnectTo("unix:" + path);
+
+  EXPECT_TRUE(client->Health().ok());
+}
+
+TEST(Client, RefusesWhatDoesNotFitWithoutSendingIt) {
+  FakeServer server;
+  auto client = ConnectTo(server.address());
+  const std::vector<float> x(6);
+  std::vector<float> y(6), small(5);
+  struct Case {
+    const char* name;
+    std::vector<TensorView> inputs;
+    std::vector<float>* output;
+    const char* message;
+  };
+  const Case cases[] = {
+      {"none", {}, &y, "no inputs"},
+      {"dtype",
+       {{v1::DTYPE_UNSPECIFIED, {6}, View(x).bytes}},
+       &y,
+       "input 0 has no dtype"},
+      {"shape",
+       {View(x, {2, 2})},
+       &y,
+       "input 0: 24 bytes do not match shape [2, 2] of 4-byte elements"},
+      {"negative",
+       {View(x, {-2, -3})},
+       &y,
+       "input 0: shape [-2, -3]: a dimension is negative"},
+      {"overflow", {View(x, {int64_t{1} << 62, 16})}, &y, "do not match shape"},
+      {"room",
+       {View(x)},
+       &small,
+       "room for the output: 20 bytes, but it has 24"},
+  };
+  for (const Case& c : cases) {
+    SCOPED_TRACE(c.name);
+
+    const absl::Status status =
+        client->Forward("relu", c.inputs, MutableBytes(*c.output));
+
+    EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+    EXPECT_THAT(std::string(status.message()), HasSubstr(c.message));
+  }
+  EXPECT_EQ(server.num_forward, 0);
+}
+
+TEST(Client, RepeatsWhatTheServerCouldNotTake) {
+  FakeServer server;
+  server.forward =
+      FailFirst(3, grpc::Status(grpc::UNAVAILABLE, "draining"), server.forward);
+  auto client = ConnectTo(server.address());
+  const std::vector<float> x = {1};
+  std::vector<float> y(1);
+
+  EXPECT_TRUE(client->Forward("relu", {View(x)}, MutableBytes(y)).ok());
+
+  EXPECT_EQ(server.num_forward, 4);
+}
+
+TEST(Client, GivesUpAfterItsAttempts) {
+  FakeServer server;
+  server.forward = FailFirst(1000, grpc::Status(grpc::UNAVAILABLE, "draining"),
+                             server.forward);
+  auto client = ConnectTo(server.address());
+  const std::vector<float> x = {1};
+  std::vector<float> y(1);
+
+  const absl::Status status =
+      client->Forward("relu", {View(x)}, MutableBytes(y));
+
+  EXPECT_EQ(status, absl::UnavailableError("draining"));
+  EXPECT_EQ(server.num_forward, 5);
+}
+
+TEST(Client, RepeatsAFullQueueOnlyIfToldWhen) {
+  for (const bool told : {false, true}) {
+    SCOPED_TRACE(told);
+    FakeServer server;
+    server.forward = [told, then = server.forward, n = 0](
+                         grpc::ServerContext* context,
+                         const v1::ForwardRequest& request,
+                         v1::ForwardResponse& response) mutable {
+      if (n++ > 0) return then(context, request, response);
+      if (told) context->AddTrailingMetadata("grpc-retry-pushback-ms", "2");
+      return grpc::Status(grpc::RESOURCE_EXHAUSTED, "queue is full");
+    };
+    auto client = ConnectTo(server.address());
+    const std::vector<float> x = {1};
+    std::vector<float> y(1);
+
+    const absl::Status status =
+        client->Forward("relu", {View(x)}, MutableBytes(y));
+
+    EXPECT_EQ(status.ok(), told) << status;
+    EXPECT_EQ(server.num_forward, told ? 2 : 1);
+  }
+}
+
+TEST(Client, DoesNotRepeatOtherErrors) {
+  FakeServer server;
+  server.forward =
+      FailFirst(1, grpc::Status(grpc::INTERNAL, "a defect"), server.forward);
+  auto client = ConnectTo(server.address());
+  const std::vector<float> x = {1};
+  std::vector<float> y(1);
+
+  EXPECT_EQ(client->Forward("relu", {View(x)}, MutableBytes(y)),
+            absl::InternalError("a defect"));
+
+  EXPECT_EQ(server.num_forward, 1);
+}
+
+TEST(Client, NoServerIsUnavailable) {
+  std::string address;
+  {
+    FakeServer server;
+    address = server.address();
+  }
+  auto client = ConnectTo(address);
+
+  EXPECT_EQ(client->Health().code(), absl::StatusCode::kUnavailable);
+}
+
+TEST(Client, TeachesAServerThatForgot) {
+  FakeServer server;
+  server.forward =
+      FailFirst(1,
+                StatusWithReason(grpc::NOT_FOUND, "no such activation",
+                                 "ACTIVATION_UNKNOWN"),
+                server.forward);
+  auto client = ConnectTo(server.address());
+  const auto registered = client->Register("def f(x):\n  return x\n");
+  ASSERT_TRUE(registered.ok()) << registered.status();
+  const std::vector<float> x = {1};
+  std::vector<float> y(1);
+
+  const absl::Status status = client->Forward(registered->activation().id(),
+                                              {View(x)}, MutableBytes(y));
+
+  EXPECT_TRUE(status.ok()) << status;
+  EXPECT_EQ(server.num_learn, 2);
+  EXPECT_EQ(server.num_forward, 2);
+}
+
+TEST(Client, TeachesOnlyOnce) {
+  FakeServer server;
+  server.forward =
+      FailFirst(1000,
+                StatusWithReason(grpc::NOT_FOUND, "no such activation",
+                                 "ACTIVATION_UNKNOWN"),
+                server.forward);
+  auto client = ConnectTo(server.address());
+  ASSERT_TRUE(client->Register("def f(x):\n  return x\n").ok());
+  const std::vector<float> x = {1};
+  std::vector<float> y(1);
+
+  const absl::Status status =
+      client->Forward("sha256:1", {View(x)}, MutableBytes(y));
+
+  EXPECT_EQ(status.code(), absl::StatusCode::kNotFound);
+  EXPECT_EQ(ErrorReason(status), kActivationUnknown);
+  EXPECT_EQ(server.num_learn, 2);
+  EXPECT_EQ(server.num_forward, 2);
+}
+
+TEST(Client, AdoptsTheIdThatAServerReturns) {
+  FakeServer server;
+  server.learn = [n = 0](grpc::ServerContext*,
+                         const v1::RegisterActivationRequest&,
+                         v1::RegisterActivationResponse& response) mutable {
+    response.mutable_activation()->set_id("sha256:" + std::to_string(++n));
+    return grpc::Status::OK;
+  };
+  server.forward = [then = server.forward](grpc::ServerContext* context,
+                                           const v1::ForwardRequest& request,
+                                           v1::ForwardResponse& response) {
+    if (request.activation() == "sha256:2") {
+      return then(context, request, response);
+    }
+    return StatusWithReason(grpc::NOT_FOUND, "no such activation",
+                            "ACTIVATION_UNKNOWN");
+  };
+  auto client = ConnectTo(server.address());
+  ASSERT_TRUE(client->Register("def f(x):\n  return x\n").ok());
+  const std::vector<float> x = {1};
+  std::vector<float> y(1);
+
+  for (int i = 0; i < 3; ++i) {
+    EXPECT_TRUE(client->Forward("sha256:1", {View(x)}, MutableBytes(y)).ok());
+  }
+
+  EXPECT_EQ(server.num_learn, 2);
+  EXPECT_EQ(server.num_forward, 4);
+}
+
+TEST(Client, SendsTheInputsWhereAResidualIsGone) {
+  FakeServer server;
+  std::vector<v1::BackwardRequest> seen;
+  server.backward = [&, then = server.backward](
+                        grpc::ServerContext* context,
+                        const v1::BackwardRequest& request,
+                        v1::BackwardResponse& response) {
+    seen.push_back(request);
+    if (!request.residual().empty()) {
+      return StatusWithReason(grpc::NOT_FOUND, "residual is gone",
+                              "RESIDUAL_GONE");
+    }
+    return then(context, request, response);
+  };
+  auto client = ConnectTo(server.address());
+  const std::vector<float> x = {1, 2}, dy = {3, 4};
+  std::vector<float> dx(2);
+  BackwardCall call;
+  call.activation = "swish";
+  call.residual = "0123456789abcdef";
+  call.inputs = {View(x)};
+  call.grad_output = View(dy);
+  call.wrt = {{"x", MutableBytes(dx)}};
+  call.options.parameters = {{"beta", 2}};
+
+  const auto result = client->Backward(call);
+
+  ASSERT_TRUE(result.ok()) << result.status();
+  EXPECT_THAT(dx, ElementsAre(3, 4));
+  ASSERT_EQ(seen.size(), 2u);
+  EXPECT_EQ(seen[0].inputs_size(), 0);
+  EXPECT_EQ(seen[0].parameters_size(), 0);
+  EXPECT_EQ(seen[0].payload_size(), 1);
+  EXPECT_EQ(seen[1].residual(), "");
+  EXPECT_EQ(seen[1].inputs_size(), 1);
+  EXPECT_EQ(seen[1].parameters_size(), 1);
+  EXPECT_EQ(seen[1].payload(0).size(), 8u);
+}
+
+TEST(Client, WithoutInputsALostResidualIsTheCallersToHandle) {
+  FakeServer server;
+  server.backward = FailFirst(
+      1000,
+      StatusWithReason(grpc::NOT_FOUND, "residual is gone", "RESIDUAL_GONE"),
+      server.backward);
+  auto client = ConnectTo(server.address());
+  std::vector<float> dx(2);
+  BackwardCall call;
+  call.residual = "0123456789abcdef";
+  call.wrt = {{"x", MutableBytes(dx)}};
+
+  const auto result = client->Backward(call);
+
+  EXPECT_EQ(ErrorReason(result.status()), kResidualGone);
+  EXPECT_EQ(server.num_backward, 1);
+}
+
+TEST(Client, DiagnosticsOfARefusedTextAreStructured) {
+  FakeServer server;
+  server.learn = [](grpc::ServerContext*, const v1::RegisterActivationRequest&,
+                    v1::RegisterActivationResponse&) {
+    v1::Diagnostics diagnostics;
+    auto* diagnostic = diagnostics.add_diagnostics();
+    diagnostic->set_line(2);
+    diagnostic->set_column(10);
+    diagnostic->set_message("unknown name `y`");
+    v1::Status status;
+    auto* detail = status.add_details();
+    detail->set_type_url("type.googleapis.com/actserve.v1.Diagnostics");
+    detail->set_value(diagnostics.SerializeAsString());
+    return grpc::Status(grpc::INVALID_ARGUMENT, "2:10: error: unknown name `y`",
+                        status.SerializeAsString());
+  };
+  auto client = ConnectTo(server.address());
+
+  const auto result = client->Register("def f(x):\n  return y\n");
+
+  const auto diagnostics = ErrorDiagnostics(result.status());
+  ASSERT_EQ(diagnostics.size(), 1u);
+  EXPECT_EQ(diagnostics[0].column(), 10);
+  EXPECT_EQ(result.status().message(), "2:10: error: unknown name `y`");
+}
+
+TEST(Client, AReplyOfAnotherSizeIsInternalAndWritesNothing) {
+  FakeServer server;
+  server.forward = [](grpc::ServerContext*, const v1::ForwardRequest&,
+                      v1::ForwardResponse& response) {
+    response.add_payload("123");
+    return grpc::Status::OK;
+  };
+  auto client = ConnectTo(server.address());
+  const std::vector<float> x = {1};
+  std::vector<float> y = {7};
+
+  EXPECT_EQ(client->Forward("relu", {View(x)}, MutableBytes(y)),
+            absl::InternalError("malformed reply: payload 0 has 3 bytes, there "
+                                "is room for 4"));
+
+  EXPECT_EQ(y[0], 7);
+}
+
+TEST(Client, TimeoutCoversTheWholeCall) {
+  FakeServer server;
+  server.forward = [](grpc::ServerContext* context, const v1::ForwardRequest&,
+                      v1::ForwardResponse&) {
+    while (!context->IsCancelled()) std::this_thread::yield();
+    return grpc::Status::CANCELLED;
+  };
+  auto client = ConnectTo(server.address());
+  const std::vector<float> x = {1};
+  std::vector<float> y(1);
+  CallOptions options;
+  options.timeout = absl::Milliseconds(20);
+
+  const absl::Status status =
+      client->Forward("relu", {View(x)}, MutableBytes(y), options);
+
+  EXPECT_EQ(status.code(), absl::StatusCode::kDeadlineExceeded);
+}
+
+TEST(Client, ManyThreadsShareOne) {
+  FakeServer server;
+  auto client = ConnectTo(server.address());
+  std::vector<std::thread> threads;
+  std::atomic<int> num_right = 0;
+  for (int t = 0; t < 8; ++t) {
+    threads.emplace_back([&, t] {
+      for (int i = 0; i < 20; ++i) {
+        const std::vector<float> x(5000, static_cast<float>(t * 100 + i));
+        std::vector<float> y(5000);
+        const bool ok =
+            client->Forward("relu", {View(x)}, MutableBytes(y)).ok();
+        num_right += ok && y == std::vector<float>(5000, -x[0]);
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+
+  EXPECT_EQ(num_right, 160);
+}
+
+TEST(Client, RefusesOptionsOutOfRange) {
+  Client::Options options;
+  options.max_attempts = 0;
+
+  EXPECT_EQ(Client::Connect("127.0.0.1:1", options).status(),
+            absl::InvalidArgumentError("max_attempts 0 is less than 1"));
+}
+
+}  // namespace
+}  // namespace actserve
