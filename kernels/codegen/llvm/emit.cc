@@ -1,0 +1,348 @@
+#include "kernels/codegen/llvm/emit.h"
+
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "kernels/graph/op.h"
+#include "llvm/IR/Constants.h"
+#include "llvm/IR/DerivedTypes.h"
+#include "llvm/IR/Function.h"
+#include "llvm/IR/IRBuilder.h"
+#include "llvm/IR/Intrinsics.h"
+#include "llvm/IR/MDBuilder.h"
+
+namespace actserve {
+namespace {
+
+// Emits one loop. Lives for one EmitKernel() call.
+class Emitter {
+ public:
+  Emitter(const LoweredProgram& program, KernelVariant variant,
+          llvm::Module& module)
+      : program_(program),
+        graph_(program.graph),
+        variant_(variant),
+        module_(module),
+        context_(module.getContext()),
+        builder_(context_),
+        pointer_(builder_.getPtrTy()),
+        compute_(program.compute == DType::kFloat64 ? builder_.getDoubleTy()
+                                                    : builder_.getFloatTy()) {}
+
+  void Emit(bool prefer_512) {
+    llvm::Function* body = EmitBody();
+    llvm::Function* kernel = EmitEntry(body);
+    if (prefer_512) {
+      body->addFnAttr("prefer-vector-width", "512");
+      kernel->addFnAttr("prefer-vector-width", "512");
+    }
+  }
+
+ private:
+  // Tensors that the loop reads; a table of derivatives has no upstream one.
+  int num_inputs() const {
+    return variant_ == KernelVariant::kDerivative
+               ? static_cast<int>(graph_.inputs.size())
+               : program_.num_tensor_inputs();
+  }
+
+  llvm::Function* EmitBody() {
+    const size_t num_outputs = graph_.outputs.size();
+    const size_t num_pointers = num_inputs() + num_outputs + 1;
+    std::vector<llvm::Type*> types(num_pointers, pointer_);
+    types.push_back(builder_.getInt64Ty());
+    llvm::Function* body = llvm::Function::Create(
+        llvm::FunctionType::get(builder_.getVoidTy(), types, false),
+        llvm::Function::InternalLinkage, "body", module_);
+    body->addFnAttr(llvm::Attribute::NoUnwind);
+    body->addFnAttr(llvm::Attribute::NoInline);
+    for (size_t i = 0; i < num_pointers; ++i) {
+      body->addParamAttr(i, llvm::Attribute::NoAlias);
+      body->addParamAttr(i, llvm::Attribute::NoCapture);
+      const bool is_output =
+          i >= static_cast<size_t>(num_inputs()) && i + 1 < num_pointers;
+      if (!is_output) body->addParamAttr(i, llvm::Attribute::ReadOnly);
+      if (is_output && variant_ == KernelVariant::kNonTemporal) {
+        body->addParamAttr(
+            i, llvm::Attribute::getWithAlignment(context_, llvm::Align(64)));
+      }
+    }
+
+    auto* entry = llvm::BasicBlock::Create(context_, "entry", body);
+    auto* loop = llvm::BasicBlock::Create(context_, "loop", body);
+    auto* exit = llvm::BasicBlock::Create(context_, "exit", body);
+    llvm::Value* num_elements = body->getArg(num_pointers);
+    builder_.SetInsertPoint(entry);
+    LoadParameters(body->getArg(num_pointers - 1));
+    builder_.CreateCondBr(
+        builder_.CreateICmpSGT(num_elements, builder_.getInt64(0)), loop, exit);
+
+    builder_.SetInsertPoint(loop);
+    llvm::PHINode* index = builder_.CreatePHI(builder_.getInt64Ty(), 2, "i");
+    index->addIncoming(builder_.getInt64(0), entry);
+    std::vector<llvm::Value*> inputs;
+    for (int i = 0; i < num_inputs(); ++i) {
+      inputs.push_back(LoadElement(body->getArg(i), index));
+    }
+    EmitNodes(inputs);
+    for (size_t o = 0; o < num_outputs; ++o) {
+      StoreOutput(graph_.outputs[o], inputs, body->getArg(num_inputs() + o),
+                  index);
+    }
+    llvm::Value* next =
+        builder_.CreateNSWAdd(index, builder_.getInt64(1), "next");
+    index->addIncoming(next, loop);
+    llvm::BranchInst* back = builder_.CreateCondBr(
+        builder_.CreateICmpSLT(next, num_elements), loop, exit);
+    back->setMetadata(llvm::LLVMContext::MD_loop, LoopMetadata());
+    builder_.SetInsertPoint(exit);
+    builder_.CreateRetVoid();
+    return body;
+  }
+
+  llvm::Function* EmitEntry(llvm::Function* body) {
+    llvm::Function* kernel = llvm::Function::Create(
+        llvm::FunctionType::get(
+            builder_.getVoidTy(),
+            {pointer_, pointer_, pointer_, builder_.getInt64Ty()}, false),
+        llvm::Function::ExternalLinkage, kKernelSymbol, module_);
+    kernel->addFnAttr(llvm::Attribute::NoUnwind);
+    builder_.SetInsertPoint(
+        llvm::BasicBlock::Create(context_, "entry", kernel));
+    std::vector<llvm::Value*> arguments;
+    for (int i = 0; i < num_inputs(); ++i) {
+      arguments.push_back(LoadPointer(kernel->getArg(0), i));
+    }
+    for (size_t o = 0; o < graph_.outputs.size(); ++o) {
+      arguments.push_back(LoadPointer(kernel->getArg(1), o));
+    }
+    arguments.push_back(kernel->getArg(2));
+    arguments.push_back(kernel->getArg(3));
+    builder_.CreateCall(body, arguments);
+    builder_.CreateRetVoid();
+    return kernel;
+  }
+
+  llvm::Value* LoadPointer(llvm::Value* array, int64_t index) {
+    return builder_.CreateLoad(
+        pointer_, builder_.CreateConstGEP1_64(pointer_, array, index));
+  }
+
+  // Vectorise whatever the cost model thinks; interleaving hides the latency
+  // of the long dependence chains that polynomials are.
+  llvm::MDNode* LoopMetadata() {
+    const auto flag = [&](const char* name, llvm::Constant* value) {
+      return llvm::MDNode::get(context_,
+                               {llvm::MDString::get(context_, name),
+                                llvm::ConstantAsMetadata::get(value)});
+    };
+    llvm::MDNode* loop = llvm::MDNode::getDistinct(
+        context_,
+        {nullptr, flag("llvm.loop.vectorize.enable", builder_.getTrue()),
+         flag("llvm.loop.interleave.count",
+              builder_.getInt32(program_.interleave ? 4 : 1))});
+    loop->replaceOperandWith(0, loop);
+    return loop;
+  }
+
+  llvm::Type* StorageType() {
+    switch (program_.storage) {
+      case DType::kFloat16:
+      case DType::kBFloat16:
+        return builder_.getInt16Ty();
+      case DType::kFloat32:
+        return builder_.getFloatTy();
+      case DType::kFloat64:
+        return builder_.getDoubleTy();
+    }
+    return nullptr;
+  }
+
+  void LoadParameters(llvm::Value* array) {
+    for (size_t p = 0; p < graph_.parameters.size(); ++p) {
+      parameters_.push_back(builder_.CreateLoad(
+          compute_, builder_.CreateConstGEP1_64(compute_, array, p)));
+    }
+  }
+
+  // The element as float32 or float64: 16-bit storage is widened to float32.
+  llvm::Value* LoadElement(llvm::Value* base, llvm::Value* index) {
+    llvm::Type* type = StorageType();
+    llvm::Value* value = builder_.CreateAlignedLoad(
+        type, builder_.CreateGEP(type, base, index), llvm::Align(1));
+    if (!Is16Bit(program_.storage)) return value;
+    // By integer operations: conversions of `half` get narrowed to half
+    // arithmetic, which is scalarised where the processor has none.
+    return Call(program_.storage == DType::kBFloat16
+                    ? "actserve_bf16_bits_to_f32"
+                    : "actserve_f16_bits_to_f32",
+                builder_.getFloatTy(), {value});
+  }
+
+  llvm::Value* Round16(llvm::Value* value) {
+    return Call(
+        absl::StrCat(
+            "actserve_", value->getType()->isDoubleTy() ? "f64" : "f32", "_to_",
+            program_.storage == DType::kBFloat16 ? "bf16" : "f16", "_bits"),
+        builder_.getInt16Ty(), {value});
+  }
+
+  void StoreOutput(const Output& output,
+                   const std::vector<llvm::Value*>& inputs, llvm::Value* base,
+                   llvm::Value* index) {
+    llvm::Value* value = values_[output.node];
+    if (variant_ == KernelVariant::kDerivative) {
+      value = Convert(value, builder_.getFloatTy());
+    } else if (program_.rule == LoweredProgram::Rule::kDerivative16) {
+      value = Round16(builder_.CreateFMul(
+          inputs.back(), Convert(value, builder_.getFloatTy())));
+    } else if (output.summed) {
+      // Contributions keep the compute type.
+    } else if (Is16Bit(program_.storage)) {
+      value = Round16(value);
+    } else {
+      value = Convert(value, StorageType());
+    }
+    // The kernel is defined for aligned outputs under kNonTemporal only.
+    builder_.CreateAlignedStore(
+        value, builder_.CreateGEP(value->getType(), base, index),
+        llvm::Align(1));
+  }
+
+  llvm::Value* Convert(llvm::Value* value, llvm::Type* type) {
+    return builder_.CreateFPCast(value, type);
+  }
+
+  llvm::Value* Call(const std::string& name, llvm::Type* result,
+                    const std::vector<llvm::Value*>& arguments) {
+    std::vector<llvm::Type*> types;
+    for (llvm::Value* argument : arguments) {
+      types.push_back(argument->getType());
+    }
+    return builder_.CreateCall(
+        module_.getOrInsertFunction(
+            name, llvm::FunctionType::get(result, types, false)),
+        arguments);
+  }
+
+  void EmitNodes(const std::vector<llvm::Value*>& inputs) {
+    const std::vector<bool> live = graph_.LiveNodes();
+    values_.assign(graph_.nodes().size(), nullptr);
+    for (size_t id = 0; id < values_.size(); ++id) {
+      if (!live[id]) continue;
+      const Node& node = graph_.node(id);
+      switch (node.op) {
+        case Op::kInput:
+          values_[id] = Convert(inputs[node.index], compute_);
+          break;
+        case Op::kParameter:
+          values_[id] = parameters_[node.index];
+          break;
+        default:
+          values_[id] = EmitOp(node);
+      }
+    }
+  }
+
+  llvm::Value* Operand(const Node& node, int i) {
+    return values_[node.operands[i]];
+  }
+
+  llvm::Value* EmitOp(const Node& node) {
+    llvm::IRBuilder<>& b = builder_;
+    llvm::Value* x = node.operands[0] == kNoNode ? nullptr : Operand(node, 0);
+    llvm::Value* y = node.operands[1] == kNoNode ? nullptr : Operand(node, 1);
+    llvm::Value* z = node.operands[2] == kNoNode ? nullptr : Operand(node, 2);
+    switch (node.op) {
+      case Op::kConstant:
+        return Constant(node.constant);
+      case Op::kBool:
+        return b.getInt1(node.constant != 0);
+      case Op::kAdd:
+        return b.CreateFAdd(x, y);
+      case Op::kSub:
+        return b.CreateFSub(x, y);
+      case Op::kMul:
+        return b.CreateFMul(x, y);
+      case Op::kDiv:
+        return b.CreateFDiv(x, y);
+      case Op::kNeg:
+        return b.CreateFNeg(x);
+      case Op::kAbs:
+        return b.CreateUnaryIntrinsic(llvm::Intrinsic::fabs, x);
+      case Op::kFloor:
+        return b.CreateUnaryIntrinsic(llvm::Intrinsic::floor, x);
+      case Op::kCeil:
+        return b.CreateUnaryIntrinsic(llvm::Intrinsic::ceil, x);
+      case Op::kRound:
+        return b.CreateUnaryIntrinsic(llvm::Intrinsic::roundeven, x);
+      case Op::kTrunc:
+        return b.CreateUnaryIntrinsic(llvm::Intrinsic::trunc, x);
+      case Op::kSqrt:
+        return b.CreateUnaryIntrinsic(llvm::Intrinsic::sqrt, x);
+      case Op::kSign:
+        return b.CreateSelect(
+            b.CreateFCmpOGT(x, Constant(0)), Constant(1),
+            b.CreateSelect(b.CreateFCmpOLT(x, Constant(0)), Constant(-1), x));
+      case Op::kMin:
+        return b.CreateSelect(
+            b.CreateOr(b.CreateFCmpOLT(x, y), b.CreateFCmpUNO(x, x)), x, y);
+      case Op::kMax:
+        return b.CreateSelect(
+            b.CreateOr(b.CreateFCmpOLT(y, x), b.CreateFCmpUNO(x, x)), x, y);
+      case Op::kLess:
+        return b.CreateFCmpOLT(x, y);
+      case Op::kLessEqual:
+        return b.CreateFCmpOLE(x, y);
+      case Op::kEqual:
+        return b.CreateFCmpOEQ(x, y);
+      case Op::kNotEqual:
+        return b.CreateFCmpUNE(x, y);
+      case Op::kAnd:
+        return b.CreateAnd(x, y);
+      case Op::kOr:
+        return b.CreateOr(x, y);
+      case Op::kNot:
+        return b.CreateNot(x);
+      case Op::kSelect:
+        return b.CreateSelect(x, y, z);
+      default:
+        break;
+    }
+    const OpInfo& info = Info(node.op);
+    std::vector<llvm::Value*> arguments = {x};
+    if (info.arity == 2) arguments.push_back(y);
+    return Call(absl::StrCat("actserve_", std::string(info.name),
+                             compute_->isDoubleTy() ? "_f64" : "_f32"),
+                compute_, arguments);
+  }
+
+  // Rounded once to the compute type, as the interpreter does.
+  llvm::Constant* Constant(double value) {
+    return compute_->isDoubleTy()
+               ? llvm::ConstantFP::get(context_, llvm::APFloat(value))
+               : llvm::ConstantFP::get(
+                     context_, llvm::APFloat(static_cast<float>(value)));
+  }
+
+  const LoweredProgram& program_;
+  const Graph& graph_;
+  const KernelVariant variant_;
+  llvm::Module& module_;
+  llvm::LLVMContext& context_;
+  llvm::IRBuilder<> builder_;
+  llvm::Type* const pointer_;
+  llvm::Type* const compute_;
+  std::vector<llvm::Value*> parameters_;
+  std::vector<llvm::Value*> values_;  // by NodeId
+};
+
+}  // namespace
+
+void EmitKernel(const LoweredProgram& program, KernelVariant variant,
+                bool prefer_512, llvm::Module& module) {
+  Emitter(program, variant, module).Emit(prefer_512);
+}
+
+}  // namespace actserve

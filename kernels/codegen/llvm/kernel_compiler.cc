@@ -1,0 +1,268 @@
+#include "kernels/codegen/llvm/kernel_compiler.h"
+
+#include <openssl/sha.h>
+
+#include <optional>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/strings/escaping.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
+#include "kernels/codegen/llvm/emit.h"
+#include "kernels/codegen/llvm/math_bitcode.h"
+#include "llvm/ADT/SmallVector.h"
+#include "llvm/Bitcode/BitcodeReader.h"
+#include "llvm/Config/llvm-config.h"
+#include "llvm/ExecutionEngine/Orc/JITTargetMachineBuilder.h"
+#include "llvm/IR/LLVMContext.h"
+#include "llvm/IR/LegacyPassManager.h"
+#include "llvm/IR/Module.h"
+#include "llvm/IR/Verifier.h"
+#include "llvm/Linker/Linker.h"
+#include "llvm/MC/MCSubtargetInfo.h"
+#include "llvm/Passes/PassBuilder.h"
+#include "llvm/Support/MemoryBuffer.h"
+#include "llvm/Support/raw_ostream.h"
+#include "llvm/Target/TargetMachine.h"
+
+// The targets that we use; llvm/Support/TargetSelect.h wants all that were
+// built.
+extern "C" {
+void LLVMInitializeX86TargetInfo();
+void LLVMInitializeX86Target();
+void LLVMInitializeX86TargetMC();
+void LLVMInitializeX86AsmPrinter();
+}
+
+namespace actserve {
+namespace {
+
+absl::Status InternalError(const char* what, llvm::Error error) {
+  return absl::InternalError(
+      absl::StrCat(what, ": ", llvm::toString(std::move(error))));
+}
+
+void InitializeTarget() {
+  static const bool done = [] {
+    LLVMInitializeX86TargetInfo();
+    LLVMInitializeX86Target();
+    LLVMInitializeX86TargetMC();
+    LLVMInitializeX86AsmPrinter();
+    return true;
+  }();
+  (void)done;
+}
+
+std::string Sha256Hex(std::string_view bytes) {
+  unsigned char digest[SHA256_DIGEST_LENGTH];
+  SHA256(reinterpret_cast<const unsigned char*>(bytes.data()), bytes.size(),
+         digest);
+  return absl::BytesToHexString(
+      absl::string_view(reinterpret_cast<const char*>(digest), sizeof(digest)));
+}
+
+// Brings in the functions of the shared math that `module` calls, and theirs,
+// so that they are inlined and nothing of them is left.
+absl::Status LinkMath(llvm::Module& module) {
+  auto math = llvm::getLazyBitcodeModule(
+      llvm::MemoryBufferRef(
+          llvm::StringRef(MathBitcode().data(), MathBitcode().size()), "math"),
+      module.getContext());
+  if (!math) return InternalError("reading the math bitcode", math.takeError());
+  (*math)->setDataLayout(module.getDataLayout());
+  (*math)->setTargetTriple(module.getTargetTriple());
+  if (llvm::Linker::linkModules(module, std::move(*math),
+                                llvm::Linker::LinkOnlyNeeded)) {
+    return absl::InternalError("linking the math bitcode failed");
+  }
+  for (llvm::Function& function : module) {
+    if (function.isIntrinsic() || function.getName() == kKernelSymbol ||
+        function.getName() == "body") {
+      continue;
+    }
+    if (function.isDeclaration()) {
+      return absl::InternalError(absl::StrCat("kernels/math does not define ",
+                                              function.getName().str()));
+    }
+    // The generic x86-64 that the bitcode was compiled for would forbid
+    // inlining into a function for this processor.
+    for (const char* attribute :
+         {"target-cpu", "target-features", "tune-cpu", "min-legal-vector-width",
+          "frame-pointer", "stack-protector-buffer-size"}) {
+      function.removeFnAttr(attribute);
+    }
+    function.removeFnAttr(llvm::Attribute::NoInline);
+    function.addFnAttr(llvm::Attribute::AlwaysInline);
+    function.setLinkage(llvm::Function::InternalLinkage);
+  }
+  return absl::OkStatus();
+}
+
+void Optimize(llvm::Module& module, llvm::TargetMachine& target) {
+  llvm::PipelineTuningOptions tuning;
+  tuning.LoopVectorization = true;
+  tuning.LoopInterleaving = true;
+  llvm::LoopAnalysisManager loops;
+  llvm::FunctionAnalysisManager functions;
+  llvm::CGSCCAnalysisManager call_graph;
+  llvm::ModuleAnalysisManager modules;
+  // Without the target machine there is no cost model and no vector.
+  llvm::PassBuilder passes(&target, tuning);
+  passes.registerModuleAnalyses(modules);
+  passes.registerCGSCCAnalyses(call_graph);
+  passes.registerFunctionAnalyses(functions);
+  passes.registerLoopAnalyses(loops);
+  passes.crossRegisterProxies(loops, functions, call_graph, modules);
+  passes.buildPerModuleDefaultPipeline(llvm::OptimizationLevel::O2)
+      .run(module, modules);
+}
+
+// Marks the vector stores of outputs. After the pipeline: on the scalar loop
+// the mark would keep it from being vectorised. Each such store's address is
+// the 64-byte aligned output plus a multiple of the store's size.
+void MarkNonTemporal(llvm::Module& module) {
+  llvm::LLVMContext& context = module.getContext();
+  llvm::MDNode* mark = llvm::MDNode::get(
+      context, llvm::ConstantAsMetadata::get(
+                   llvm::ConstantInt::get(llvm::Type::getInt32Ty(context), 1)));
+  for (llvm::BasicBlock& block : *module.getFunction("body")) {
+    for (llvm::Instruction& instruction : block) {
+      auto* store = llvm::dyn_cast<llvm::StoreInst>(&instruction);
+      if (store == nullptr) continue;
+      llvm::Type* type = store->getValueOperand()->getType();
+      if (!type->isVectorTy()) continue;
+      const uint64_t size_bytes =
+          module.getDataLayout().getTypeStoreSize(type).getFixedValue();
+      if (size_bytes != 16 && size_bytes != 32 && size_bytes != 64) continue;
+      store->setAlignment(llvm::Align(size_bytes));
+      store->setMetadata(llvm::LLVMContext::MD_nontemporal, mark);
+    }
+  }
+}
+
+}  // namespace
+
+struct KernelCompiler::State {
+  llvm::orc::JITTargetMachineBuilder builder;
+  std::string cpu;
+  std::string fingerprint;
+  bool has_avx512 = false;
+
+  // A context, target machine and optimised module for one compilation.
+  struct Work {
+    std::unique_ptr<llvm::LLVMContext> context;
+    std::unique_ptr<llvm::TargetMachine> target;
+    std::unique_ptr<llvm::Module> module;
+  };
+
+  absl::StatusOr<std::unique_ptr<llvm::TargetMachine>> CreateTarget() const {
+    auto target =
+        llvm::orc::JITTargetMachineBuilder(builder).createTargetMachine();
+    if (!target) return InternalError("target machine", target.takeError());
+    return std::move(*target);
+  }
+
+  absl::StatusOr<Work> Build(const LoweredProgram& program,
+                             KernelVariant variant) const {
+    Work work;
+    absl::StatusOr<std::unique_ptr<llvm::TargetMachine>> target =
+        CreateTarget();
+    if (!target.ok()) return target.status();
+    work.target = *std::move(target);
+    work.context = std::make_unique<llvm::LLVMContext>();
+    work.context->setDiscardValueNames(true);
+    work.module = std::make_unique<llvm::Module>("kernel", *work.context);
+    work.module->setDataLayout(work.target->createDataLayout());
+    work.module->setTargetTriple(work.target->getTargetTriple().str());
+
+    EmitKernel(program, variant, has_avx512, *work.module);
+    absl::Status linked = LinkMath(*work.module);
+    if (!linked.ok()) return linked;
+    std::string problem;
+    llvm::raw_string_ostream stream(problem);
+    if (llvm::verifyModule(*work.module, &stream)) {
+      return absl::InternalError(absl::StrCat("generated IR: ", problem));
+    }
+    Optimize(*work.module, *work.target);
+    if (variant == KernelVariant::kNonTemporal) MarkNonTemporal(*work.module);
+    return work;
+  }
+};
+
+KernelCompiler::KernelCompiler(std::unique_ptr<State> state)
+    : state_(std::move(state)) {}
+
+KernelCompiler::~KernelCompiler() = default;
+
+absl::StatusOr<std::unique_ptr<KernelCompiler>> KernelCompiler::Create(
+    const Options& options) {
+  InitializeTarget();
+  auto host = llvm::orc::JITTargetMachineBuilder::detectHost();
+  if (!host) return InternalError("detecting the host", host.takeError());
+  if (!options.cpu.empty()) {
+    host->setCPU(options.cpu);
+    host->getFeatures() = llvm::SubtargetFeatures();
+  }
+  host->setCodeGenOptLevel(llvm::CodeGenOptLevel::Default);
+  host->setCodeModel(llvm::CodeModel::Small);
+  host->setRelocationModel(llvm::Reloc::PIC_);
+  // The numbers are defined operation by operation.
+  host->getOptions().AllowFPOpFusion = llvm::FPOpFusion::Strict;
+
+  auto state = std::make_unique<State>(State{std::move(*host), "", "", false});
+  absl::StatusOr<std::unique_ptr<llvm::TargetMachine>> target =
+      state->CreateTarget();
+  if (!target.ok()) return target.status();
+  const llvm::MCSubtargetInfo& subtarget = *(*target)->getMCSubtargetInfo();
+  state->cpu = (*target)->getTargetCPU().str();
+  if (!subtarget.checkFeatures("+fma")) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        "processor ", state->cpu,
+        ": no fused multiply-add (FMA3), which the shared math needs"));
+  }
+  state->has_avx512 = subtarget.checkFeatures("+avx512f") &&
+                      subtarget.checkFeatures("+avx512vl") &&
+                      subtarget.checkFeatures("+avx512bw") &&
+                      subtarget.checkFeatures("+avx512dq");
+  state->fingerprint =
+      absl::StrCat(state->cpu, ";", (*target)->getTargetFeatureString().str(),
+                   ";", LLVM_VERSION_STRING, ";", Sha256Hex(MathBitcode()), ";",
+                   ACTSERVE_CODEGEN_DIGEST);
+  return std::unique_ptr<KernelCompiler>(new KernelCompiler(std::move(state)));
+}
+
+absl::StatusOr<std::string> KernelCompiler::Compile(
+    const LoweredProgram& program, KernelVariant variant) const {
+  absl::StatusOr<State::Work> work = state_->Build(program, variant);
+  if (!work.ok()) return work.status();
+
+  llvm::SmallVector<char, 0> object;
+  llvm::raw_svector_ostream stream(object);
+  llvm::legacy::PassManager passes;
+  if (work->target->addPassesToEmitFile(passes, stream, nullptr,
+                                        llvm::CodeGenFileType::ObjectFile)) {
+    return absl::InternalError("the target cannot emit object files");
+  }
+  passes.run(*work->module);
+  return std::string(object.data(), object.size());
+}
+
+absl::StatusOr<std::string> KernelCompiler::Print(const LoweredProgram& program,
+                                                  KernelVariant variant) const {
+  absl::StatusOr<State::Work> work = state_->Build(program, variant);
+  if (!work.ok()) return work.status();
+
+  std::string text;
+  llvm::raw_string_ostream stream(text);
+  work->module->print(stream, nullptr);
+  return text;
+}
+
+const std::string& KernelCompiler::fingerprint() const {
+  return state_->fingerprint;
+}
+const std::string& KernelCompiler::cpu() const { return state_->cpu; }
+bool KernelCompiler::has_avx512() const { return state_->has_avx512; }
+
+}  // namespace actserve

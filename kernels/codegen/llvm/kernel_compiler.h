@@ -1,0 +1,80 @@
+// From a lowered program to machine code for this host. Compiles; does not
+// run: the object is loaded by kernels/device/cpu.
+
+#ifndef ACTSERVE_KERNELS_CODEGEN_LLVM_KERNEL_COMPILER_H_
+#define ACTSERVE_KERNELS_CODEGEN_LLVM_KERNEL_COMPILER_H_
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "kernels/graph/lower.h"
+
+namespace actserve {
+
+// What a compiled kernel is: a loop over `num_elements` elements.
+//
+// `inputs` and `outputs` are arrays of pointers, one per tensor; `parameters`
+// is an array of the compute type. Tensors may have any alignment (but see
+// kNonTemporal) and must not overlap. A summed output is an array of the
+// compute type that receives each element's contribution. The kernel calls
+// nothing but memcpy and memset and keeps no state.
+using KernelFunction = void (*)(const void* const* inputs, void* const* outputs,
+                                const void* parameters, int64_t num_elements);
+
+// The only symbol that a compiled object exports.
+inline constexpr char kKernelSymbol[] = "actserve_kernel";
+
+enum class KernelVariant {
+  // The program as lower.h defines it.
+  kPlain,
+  // The same bits, written past the caches: every output must be aligned to
+  // 64 bytes, and the caller issues a store fence afterwards.
+  kNonTemporal,
+  // kDerivative16 only: from x to the derivative as float32, one output; what
+  // a table of derivatives is filled with.
+  kDerivative,
+};
+
+// Immutable; any number of threads may compile at once.
+class KernelCompiler {
+ public:
+  struct Options {
+    // An LLVM name of an x86-64 processor, "" for the one we run on. Tests
+    // ask for older ones.
+    std::string cpu;
+  };
+
+  // Returns FailedPrecondition if the processor has no fused multiply-add.
+  static absl::StatusOr<std::unique_ptr<KernelCompiler>> Create(
+      const Options& options);
+  ~KernelCompiler();
+
+  // A relocatable ELF object that defines kKernelSymbol. Takes milliseconds
+  // to seconds, in proportion to the program's weight.
+  //   Internal  LLVM refused what we generated (our bug)
+  absl::StatusOr<std::string> Compile(const LoweredProgram& program,
+                                      KernelVariant variant) const;
+
+  // The optimised IR that Compile() would turn into code, for people.
+  absl::StatusOr<std::string> Print(const LoweredProgram& program,
+                                    KernelVariant variant) const;
+
+  // Names everything that decides the code besides the program: processor,
+  // features, LLVM's version, the shared math, the form of the kernel.
+  const std::string& fingerprint() const;
+  // The processor's LLVM name: "znver4".
+  const std::string& cpu() const;
+  bool has_avx512() const;
+
+ private:
+  struct State;
+  explicit KernelCompiler(std::unique_ptr<State> state);
+
+  std::unique_ptr<const State> state_;
+};
+
+}  // namespace actserve
+
+#endif  // ACTSERVE_KERNELS_CODEGEN_LLVM_KERNEL_COMPILER_H_
