@@ -1,0 +1,459 @@
+#include "kernels/device/cpu/cpu_device.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstring>
+#include <optional>
+#include <thread>
+#include <utility>
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+#include "kernels/device/cpu/element_runs.h"
+#include "kernels/device/cpu/table.h"
+#include "kernels/device/summation.h"
+
+namespace actserve {
+namespace {
+
+constexpr int64_t kCacheLineBytes = 64;
+
+// Elements that go through several passes (one table per output, or
+// contributions that are then summed) do so in blocks that stay in cache.
+constexpr int64_t kTableBlockElements = 8192;
+
+// Half of the last-level cache, as an output competes with inputs for it.
+// Shared by all that runs on the machine, and virtual machines report the
+// whole host's, hence the bound.
+int64_t DefaultNonTemporalThreshold() {
+  constexpr int64_t kMin = int64_t{4} << 20;
+  constexpr int64_t kMax = int64_t{16} << 20;
+  return std::clamp<int64_t>(sysconf(_SC_LEVEL3_CACHE_SIZE) / 2, kMin, kMax);
+}
+
+void StoreFence() {
+#if defined(__x86_64__)
+  _mm_sfence();
+#endif
+}
+
+// The processor's name for people, from the system.
+std::string ProcessorName(const std::string& fallback) {
+#if defined(__x86_64__)
+  unsigned registers[12] = {};
+  unsigned* next = registers;
+  for (unsigned leaf = 0x80000002; leaf <= 0x80000004; ++leaf, next += 4) {
+    __asm__("cpuid"
+            : "=a"(next[0]), "=b"(next[1]), "=c"(next[2]), "=d"(next[3])
+            : "a"(leaf), "c"(0));
+  }
+  std::string name(
+      reinterpret_cast<const char*>(registers),
+      strnlen(reinterpret_cast<const char*>(registers), sizeof(registers)));
+  const size_t first = name.find_first_not_of(' ');
+  if (first != std::string::npos) {
+    return name.substr(first, name.find_last_not_of(' ') - first + 1);
+  }
+#endif
+  return fallback;
+}
+
+absl::Status CheckItem(const LoweredProgram& program, const WorkItem& item) {
+  const Graph& graph = program.graph;
+  if (item.num_elements < 0) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("num_elements ", item.num_elements, " is negative"));
+  }
+  const auto differs = [](const char* what, size_t got, size_t want) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(what, ": ", got, " given, but the program has ", want));
+  };
+  const size_t num_inputs = program.num_tensor_inputs();
+  if (item.inputs.size() != num_inputs) {
+    return differs("tensor inputs", item.inputs.size(), num_inputs);
+  }
+  if (item.parameters.size() != graph.parameters.size()) {
+    return differs("parameters", item.parameters.size(),
+                   graph.parameters.size());
+  }
+  size_t num_summed = 0;
+  for (const Output& output : graph.outputs) num_summed += output.summed;
+  if (item.outputs.size() != graph.outputs.size() - num_summed) {
+    return differs("outputs", item.outputs.size(),
+                   graph.outputs.size() - num_summed);
+  }
+  const size_t want_bytes =
+      static_cast<size_t>(item.num_elements) * ItemSizeBytes(program.storage);
+  for (size_t i = 0; i < num_inputs; ++i) {
+    const size_t got_bytes = TotalSizeBytes(item.inputs[i]);
+    if (got_bytes != want_bytes) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("input ", i, ": ", got_bytes, " bytes for ",
+                       item.num_elements, " elements, want ", want_bytes));
+    }
+  }
+  for (size_t o = 0; o < item.outputs.size(); ++o) {
+    if (item.outputs[o] == nullptr && item.num_elements > 0) {
+      return absl::InvalidArgumentError(absl::StrCat("output ", o, " is null"));
+    }
+  }
+  return absl::OkStatus();
+}
+
+// The parameters as kernels take them, in the compute type.
+std::string PackParameters(const LoweredProgram& program,
+                           absl::Span<const double> parameters) {
+  std::string packed;
+  for (double parameter : parameters) {
+    const float single = static_cast<float>(parameter);
+    if (program.compute == DType::kFloat64) {
+      packed.append(reinterpret_cast<const char*>(&parameter),
+                    sizeof(parameter));
+    } else {
+      packed.append(reinterpret_cast<const char*>(&single), sizeof(single));
+    }
+  }
+  return packed;
+}
+
+}  // namespace
+
+// One item on its way through Run().
+struct CpuDevice::Plan {
+  const CpuProgram* program = nullptr;
+  WorkItem* item = nullptr;
+  std::string parameters;
+  KernelFunction plain = nullptr;
+  // If the outputs are to be written past the caches (with a table: a value
+  // that is not called).
+  bool non_temporal = false;
+  KernelFunction non_temporal_kernel = nullptr;
+  std::shared_ptr<const ProgramTable> table;
+  // Per summed output, one sum per tile.
+  std::vector<std::vector<double>> tile_sums;
+
+  const LoweredProgram& lowered() const { return program->lowered(); }
+  bool has_sums() const { return !tile_sums.empty(); }
+
+  // Elements from `begin` after which every output is aligned to a cache
+  // line, or -1 if there is no such number.
+  int64_t ElementsToAlignment(int64_t begin) const {
+    const int64_t item_size = ItemSizeBytes(lowered().storage);
+    std::optional<int64_t> elements;
+    for (std::byte* output : item->outputs) {
+      const int64_t over =
+          reinterpret_cast<uintptr_t>(output + begin * item_size) %
+          kCacheLineBytes;
+      const int64_t bytes = (kCacheLineBytes - over) % kCacheLineBytes;
+      if (bytes % item_size != 0) return -1;
+      if (elements.value_or(bytes / item_size) != bytes / item_size) return -1;
+      elements = bytes / item_size;
+    }
+    return elements.value_or(-1);
+  }
+
+  // Elements [begin, begin + count), whose inputs are contiguous at `data`.
+  // Outputs are aligned if `aligned`; contributions to sums go to `scratch`.
+  void RunContiguous(const void* const* data, int64_t begin, int64_t count,
+                     bool aligned, const std::vector<void*>& scratch) const {
+    const int64_t item_size = ItemSizeBytes(lowered().storage);
+    if (table != nullptr) {
+      std::byte* to = item->outputs[0] + begin * item_size;
+      if (lowered().rule == LoweredProgram::Rule::kDerivative16) {
+        ApplyDerivativeTable(table->derivatives.data(), lowered().storage,
+                             data[0], data[1], count, aligned, to);
+        return;
+      }
+      for (size_t o = 0; o < item->outputs.size(); ++o) {
+        ApplyTable(table->results[o].data(), data[0], count, aligned,
+                   item->outputs[o] + begin * item_size);
+      }
+      return;
+    }
+    std::vector<void*> outputs;
+    size_t tensor = 0;
+    size_t sum = 0;
+    for (const Output& output : lowered().graph.outputs) {
+      outputs.push_back(output.summed
+                            ? scratch[sum++]
+                            : item->outputs[tensor++] + begin * item_size);
+    }
+    (aligned ? non_temporal_kernel : plain)(data, outputs.data(),
+                                            parameters.data(), count);
+  }
+};
+
+struct CpuDevice::Flight {
+  absl::Mutex mutex;
+  std::optional<absl::StatusOr<Entry>> result ABSL_GUARDED_BY(mutex);
+
+  absl::StatusOr<Entry> Wait() {
+    const auto landed = [this]() ABSL_SHARED_LOCKS_REQUIRED(mutex) {
+      return result.has_value();
+    };
+    absl::MutexLock lock(&mutex, absl::Condition(&landed));
+    return *result;
+  }
+  void Land(absl::StatusOr<Entry> landed) {
+    absl::MutexLock lock(&mutex);
+    result = std::move(landed);
+  }
+};
+
+CpuDevice::CpuDevice(const Options& options,
+                     std::shared_ptr<KernelBuilder> builder)
+    : options_(options),
+      builder_(std::move(builder)),
+      tables_(options.max_table_bytes),
+      threads_(options.num_threads) {
+  description_ =
+      absl::StrCat(ProcessorName(builder_->compiler().cpu()), " (",
+                   builder_->compiler().cpu(), "), ", options_.num_threads,
+                   options_.num_threads == 1 ? " thread" : " threads",
+                   builder_->compiler().has_avx512() ? ", AVX-512" : ", AVX2");
+}
+
+absl::StatusOr<std::unique_ptr<CpuDevice>> CpuDevice::Create(
+    const Options& given) {
+  Options options = given;
+  if (options.num_threads == 0) {
+    options.num_threads =
+        std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
+  }
+  if (options.num_threads < 0 || options.num_threads > 4096) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("num_threads ", options.num_threads, ": want 0 to 4096"));
+  }
+  if (options.min_elements_per_task <= 0 ||
+      options.min_elements_per_task % kSumTileElements != 0) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("min_elements_per_task ", options.min_elements_per_task,
+                     ": want a positive multiple of ", kSumTileElements));
+  }
+  if (options.max_programs < 1) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("max_programs ", options.max_programs, ": want >= 1"));
+  }
+  if (options.non_temporal_threshold_bytes < 0) {
+    options.non_temporal_threshold_bytes = DefaultNonTemporalThreshold();
+  }
+
+  absl::StatusOr<std::unique_ptr<KernelCompiler>> compiler =
+      KernelCompiler::Create({.cpu = options.cpu});
+  if (!compiler.ok()) return compiler.status();
+  absl::StatusOr<std::unique_ptr<ObjectLoader>> loader = ObjectLoader::Create();
+  if (!loader.ok()) return loader.status();
+  std::unique_ptr<ObjectCache> cache;
+  if (!options.cache_dir.empty()) {
+    absl::StatusOr<std::unique_ptr<ObjectCache>> opened =
+        ObjectCache::Open(options.cache_dir, options.max_disk_cache_bytes);
+    if (!opened.ok()) return opened.status();
+    cache = *std::move(opened);
+  }
+  auto builder = std::make_shared<KernelBuilder>(
+      *std::move(compiler), *std::move(loader), std::move(cache));
+  return std::unique_ptr<CpuDevice>(new CpuDevice(options, std::move(builder)));
+}
+
+CpuDevice::Entry CpuDevice::FindLocked(const std::string& program_id) {
+  auto found = by_id_.find(program_id);
+  if (found == by_id_.end()) return nullptr;
+  programs_.splice(programs_.begin(), programs_, found->second);
+  return *found->second;
+}
+
+void CpuDevice::Remember(const Entry& program) {
+  programs_.push_front(program);
+  by_id_[program->lowered().program_id] = programs_.begin();
+  code_bytes_ += program->object_size_bytes();
+  while (programs_.size() > 1 &&
+         (static_cast<int>(programs_.size()) > options_.max_programs ||
+          code_bytes_ > options_.max_code_bytes)) {
+    code_bytes_ -= programs_.back()->object_size_bytes();
+    by_id_.erase(programs_.back()->lowered().program_id);
+    programs_.pop_back();
+  }
+}
+
+std::shared_ptr<const Program> CpuDevice::Find(const std::string& program_id) {
+  absl::MutexLock lock(&mutex_);
+  return FindLocked(program_id);
+}
+
+absl::StatusOr<std::shared_ptr<const Program>> CpuDevice::Compile(
+    const LoweredProgram& program) {
+  std::shared_ptr<Flight> flight;
+  bool first = false;
+  {
+    absl::MutexLock lock(&mutex_);
+    if (Entry found = FindLocked(program.program_id)) return found;
+    std::shared_ptr<Flight>& slot = flights_[program.program_id];
+    first = slot == nullptr;
+    if (first) slot = std::make_shared<Flight>();
+    flight = slot;
+  }
+  if (!first) return flight->Wait();
+
+  absl::StatusOr<Entry> compiled = CpuProgram::Create(program, builder_);
+  {
+    absl::MutexLock lock(&mutex_);
+    if (compiled.ok()) Remember(*compiled);
+    flights_.erase(program.program_id);
+  }
+  flight->Land(compiled);
+  return compiled;
+}
+
+std::shared_ptr<const ProgramTable> CpuDevice::TableFor(
+    const CpuProgram& program, const Plan& plan) {
+  const LoweredProgram& lowered = program.lowered();
+  if (lowered.rule == LoweredProgram::Rule::kDirect) return nullptr;
+  const std::string key = absl::StrCat(lowered.program_id, plan.parameters);
+  std::shared_ptr<const ProgramTable> table = tables_.Find(key);
+  if (table != nullptr) return table;
+  // Without parameters the table serves every later call as well, so the
+  // elements of earlier calls count.
+  const int64_t count = plan.item->num_elements;
+  const int64_t evaluated =
+      lowered.graph.parameters.empty()
+          ? program.num_evaluated().fetch_add(count) + count
+          : count;
+  if (evaluated < options_.table_threshold_elements) return nullptr;
+  table = program.MakeTable(plan.parameters.data());
+  if (table != nullptr) tables_.Insert(key, table);
+  return table;
+}
+
+CpuDevice::Plan CpuDevice::MakePlan(const CpuProgram& program, WorkItem& item) {
+  const LoweredProgram& lowered = program.lowered();
+  Plan plan;
+  plan.program = &program;
+  plan.item = &item;
+  plan.parameters = PackParameters(lowered, item.parameters);
+  plan.plain = program.plain();
+  plan.table = TableFor(program, plan);
+  const int64_t num_tiles =
+      (item.num_elements + kSumTileElements - 1) / kSumTileElements;
+  for (const Output& output : lowered.graph.outputs) {
+    if (output.summed) plan.tile_sums.emplace_back(num_tiles);
+  }
+  const int64_t output_bytes =
+      item.outputs.size() * item.num_elements * ItemSizeBytes(lowered.storage);
+  if (options_.non_temporal_threshold_bytes > 0 && !plan.has_sums() &&
+      output_bytes >= options_.non_temporal_threshold_bytes) {
+    if (plan.table == nullptr) {
+      plan.non_temporal_kernel = program.non_temporal();
+    }
+    plan.non_temporal =
+        plan.table != nullptr || plan.non_temporal_kernel != nullptr;
+  }
+  return plan;
+}
+
+// `begin` is a multiple of kSumTileElements.
+void CpuDevice::RunRange(Plan& plan, int64_t begin, int64_t end) {
+  const LoweredProgram& lowered = plan.lowered();
+  const int64_t compute_size = ItemSizeBytes(lowered.compute);
+  std::vector<std::byte> scratch_bytes(plan.tile_sums.size() *
+                                       kSumTileElements * compute_size);
+  std::vector<void*> scratch(plan.tile_sums.size());
+
+  ElementRuns runs(plan.item->inputs, ItemSizeBytes(lowered.storage), begin,
+                   end);
+  int64_t element = begin;
+  for (;;) {
+    // A run ends at the end of a tile, at a cache line of the output, or
+    // where a block does.
+    int64_t limit = end - begin;
+    bool aligned = false;
+    const int64_t in_tile = element % kSumTileElements;
+    if (plan.has_sums()) limit = kSumTileElements - in_tile;
+    if (plan.table != nullptr) limit = kTableBlockElements;
+    if (plan.non_temporal) {
+      const int64_t head = plan.ElementsToAlignment(element);
+      aligned = head == 0;
+      if (head > 0) limit = std::min(limit, head);
+    }
+    const int64_t count = runs.Next(limit);
+    if (count == 0) break;
+    for (size_t s = 0; s < scratch.size(); ++s) {
+      scratch[s] = scratch_bytes.data() +
+                   (s * kSumTileElements + in_tile) * compute_size;
+    }
+    plan.RunContiguous(runs.data(), element, count, aligned, scratch);
+    element += count;
+    if (plan.has_sums() &&
+        (element % kSumTileElements == 0 || element == end)) {
+      const int64_t tile = (element - 1) / kSumTileElements;
+      const int64_t tile_elements = element - tile * kSumTileElements;
+      for (size_t s = 0; s < scratch.size(); ++s) {
+        const std::byte* contributions =
+            scratch_bytes.data() + s * kSumTileElements * compute_size;
+        plan.tile_sums[s][tile] =
+            lowered.compute == DType::kFloat64
+                ? SumTile(absl::MakeConstSpan(
+                      reinterpret_cast<const double*>(contributions),
+                      tile_elements))
+                : SumTile(absl::MakeConstSpan(
+                      reinterpret_cast<const float*>(contributions),
+                      tile_elements));
+      }
+    }
+  }
+  if (plan.non_temporal) StoreFence();
+}
+
+absl::Status CpuDevice::Run(const Program& program,
+                            absl::Span<WorkItem> items) {
+  const auto& cpu_program = static_cast<const CpuProgram&>(program);
+  for (const WorkItem& item : items) {
+    absl::Status checked = CheckItem(program.lowered(), item);
+    if (!checked.ok()) return checked;
+  }
+
+  struct Task {
+    Plan* plan;
+    int64_t begin;
+    int64_t end;
+  };
+  std::vector<Plan> plans;
+  plans.reserve(items.size());
+  std::vector<Task> tasks;
+  for (WorkItem& item : items) {
+    Plan& plan = plans.emplace_back(MakePlan(cpu_program, item));
+    // A few tasks per thread level out differences in speed.
+    const int64_t per_task =
+        std::max(options_.min_elements_per_task,
+                 item.num_elements / (4 * threads_.num_threads()) /
+                     kSumTileElements * kSumTileElements);
+    for (int64_t begin = 0; begin < item.num_elements; begin += per_task) {
+      tasks.push_back(
+          {&plan, begin, std::min(item.num_elements, begin + per_task)});
+    }
+  }
+  int64_t total = 0;
+  for (const Task& task : tasks) total += task.end - task.begin;
+  const auto run = [&](int64_t i) {
+    RunRange(*tasks[i].plan, tasks[i].begin, tasks[i].end);
+  };
+  if (total <= options_.min_elements_per_task) {
+    for (size_t i = 0; i < tasks.size(); ++i) run(i);
+  } else {
+    threads_.ParallelFor(tasks.size(), run);
+  }
+
+  for (Plan& plan : plans) {
+    plan.item->sums.clear();
+    for (std::vector<double>& sums : plan.tile_sums) {
+      plan.item->sums.push_back(SumTiles(absl::MakeSpan(sums)));
+    }
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace actserve

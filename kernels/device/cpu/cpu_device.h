@@ -1,0 +1,98 @@
+#ifndef ACTSERVE_KERNELS_DEVICE_CPU_CPU_DEVICE_H_
+#define ACTSERVE_KERNELS_DEVICE_CPU_CPU_DEVICE_H_
+
+#include <cstdint>
+#include <list>
+#include <memory>
+#include <string>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/container/flat_hash_map.h"
+#include "absl/status/statusor.h"
+#include "absl/synchronization/mutex.h"
+#include "kernels/device/cpu/cpu_program.h"
+#include "kernels/device/cpu/kernel_builder.h"
+#include "kernels/device/cpu/thread_pool.h"
+#include "kernels/device/device.h"
+
+namespace actserve {
+
+// The processor that we run on: programs compiled by LLVM, elements split over
+// threads. The bits of a result depend on nothing but the program and the
+// item: not on threads, alignment, fragments, tables or the stores used.
+//
+// Thread-safe.
+class CpuDevice final : public Device {
+ public:
+  struct Options {
+    // Threads that one Run() may use, the caller's included. 0: all.
+    int num_threads = 0;
+    // Where compiled objects are kept across restarts, see ObjectCache.
+    // Empty: nowhere.
+    std::string cache_dir;
+    int64_t max_disk_cache_bytes = int64_t{256} << 20;
+    // Bounds on the programs kept in memory. One that is still held by a
+    // caller lives on, uncounted.
+    int max_programs = 1024;
+    int64_t max_code_bytes = int64_t{128} << 20;
+    // Of tables for 16-bit functions: 128 KiB each, 256 KiB for gradients.
+    int64_t max_table_bytes = int64_t{32} << 20;
+    // An item whose outputs have at least so many bytes is written past the
+    // caches, for it would not stay in them. 0: never; -1: by cache size.
+    int64_t non_temporal_threshold_bytes = -1;
+    // 16-bit items of at least so many elements use a table; smaller ones use
+    // one that is there.
+    int64_t table_threshold_elements = int64_t{64} << 10;
+    // Work for another thread, at least. A multiple of kSumTileElements.
+    int64_t min_elements_per_task = int64_t{64} << 10;
+    // See KernelCompiler::Options.
+    std::string cpu;
+  };
+
+  //   InvalidArgument     an option out of range
+  //   FailedPrecondition  a processor without FMA; an unsafe cache directory
+  static absl::StatusOr<std::unique_ptr<CpuDevice>> Create(
+      const Options& options);
+
+  std::string name() const override { return "cpu"; }
+  std::string description() const override { return description_; }
+  absl::StatusOr<std::shared_ptr<const Program>> Compile(
+      const LoweredProgram& program) override;
+  std::shared_ptr<const Program> Find(const std::string& program_id) override;
+  //   InvalidArgument  an item whose tensors do not fit the program: the
+  //                    number of inputs, outputs, parameters, or bytes
+  absl::Status Run(const Program& program, absl::Span<WorkItem> items) override;
+
+ private:
+  struct Flight;
+  struct Plan;
+  using Entry = std::shared_ptr<const CpuProgram>;
+
+  CpuDevice(const Options& options, std::shared_ptr<KernelBuilder> builder);
+
+  void Remember(const Entry& program) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  Entry FindLocked(const std::string& program_id)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  Plan MakePlan(const CpuProgram& program, WorkItem& item);
+  std::shared_ptr<const ProgramTable> TableFor(const CpuProgram& program,
+                                               const Plan& plan);
+  static void RunRange(Plan& plan, int64_t begin, int64_t end);
+
+  const Options options_;
+  const std::shared_ptr<KernelBuilder> builder_;
+  std::string description_;
+  TableCache tables_;
+  ThreadPool threads_;
+
+  absl::Mutex mutex_;
+  std::list<Entry> programs_ ABSL_GUARDED_BY(mutex_);  // newest first
+  absl::flat_hash_map<std::string, std::list<Entry>::iterator> by_id_
+      ABSL_GUARDED_BY(mutex_);
+  int64_t code_bytes_ ABSL_GUARDED_BY(mutex_) = 0;
+  absl::flat_hash_map<std::string, std::shared_ptr<Flight>> flights_
+      ABSL_GUARDED_BY(mutex_);
+};
+
+}  // namespace actserve
+
+#endif  // ACTSERVE_KERNELS_DEVICE_CPU_CPU_DEVICE_H_

@@ -1,0 +1,100 @@
+#ifndef ACTSERVE_KERNELS_DEVICE_CPU_CPU_PROGRAM_H_
+#define ACTSERVE_KERNELS_DEVICE_CPU_CPU_PROGRAM_H_
+
+#include <atomic>
+#include <cstdint>
+#include <list>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/base/call_once.h"
+#include "absl/base/thread_annotations.h"
+#include "absl/container/flat_hash_map.h"
+#include "absl/status/statusor.h"
+#include "absl/synchronization/mutex.h"
+#include "kernels/device/cpu/kernel_builder.h"
+#include "kernels/device/device.h"
+
+namespace actserve {
+
+// All values of a 16-bit program of one input, for one set of parameters: of
+// each output the result (kRoundOnce16), or the derivative (kDerivative16).
+struct ProgramTable {
+  std::vector<std::vector<uint16_t>> results;
+  std::vector<float> derivatives;
+
+  size_t size_bytes() const;
+};
+
+// The tables of one device, the least recently used dropped over a budget.
+//
+// Thread-safe.
+class TableCache {
+ public:
+  explicit TableCache(int64_t max_size_bytes)
+      : max_size_bytes_(max_size_bytes) {}
+
+  // nullptr if there is none.
+  std::shared_ptr<const ProgramTable> Find(const std::string& key);
+  void Insert(const std::string& key,
+              std::shared_ptr<const ProgramTable> table);
+
+ private:
+  using Entry = std::pair<std::string, std::shared_ptr<const ProgramTable>>;
+
+  const int64_t max_size_bytes_;
+  absl::Mutex mutex_;
+  int64_t size_bytes_ ABSL_GUARDED_BY(mutex_) = 0;
+  std::list<Entry> entries_ ABSL_GUARDED_BY(mutex_);  // newest first
+  absl::flat_hash_map<std::string, std::list<Entry>::iterator> by_key_
+      ABSL_GUARDED_BY(mutex_);
+};
+
+// A program of the CPU device: its kernels, of which the rarer ones are
+// compiled when first needed.
+class CpuProgram final : public Program {
+ public:
+  //   Internal  the compiler failed
+  static absl::StatusOr<std::shared_ptr<CpuProgram>> Create(
+      const LoweredProgram& lowered, std::shared_ptr<KernelBuilder> builder);
+
+  // The bytes of machine code of the plain kernel's object.
+  size_t object_size_bytes() const { return plain_.object_size_bytes; }
+
+  KernelFunction plain() const { return plain_.kernel->function(); }
+  // Compiles on the first call; nullptr if that failed, and then plain()
+  // does as well.
+  KernelFunction non_temporal() const;
+
+  // `parameters` are of the compute type. Never nullptr but if `rule` is
+  // kDerivative16 and its kernel failed to compile.
+  std::shared_ptr<const ProgramTable> MakeTable(const void* parameters) const;
+
+  // Elements evaluated so far without a table.
+  std::atomic<int64_t>& num_evaluated() const { return num_evaluated_; }
+
+ private:
+  CpuProgram(LoweredProgram lowered, std::shared_ptr<KernelBuilder> builder,
+             KernelBuilder::Built plain)
+      : Program(std::move(lowered)),
+        builder_(std::move(builder)),
+        plain_(std::move(plain)) {}
+
+  // A kernel compiled at most once, whatever the outcome.
+  struct LazyKernel {
+    absl::once_flag once;
+    std::unique_ptr<LoadedKernel> kernel;
+  };
+  KernelFunction Get(KernelVariant variant, LazyKernel& lazy) const;
+
+  const std::shared_ptr<KernelBuilder> builder_;
+  const KernelBuilder::Built plain_;
+  mutable LazyKernel non_temporal_;
+  mutable LazyKernel derivative_;
+  mutable std::atomic<int64_t> num_evaluated_ = 0;
+};
+
+}  // namespace actserve
+
+#endif  // ACTSERVE_KERNELS_DEVICE_CPU_CPU_PROGRAM_H_

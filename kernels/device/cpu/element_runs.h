@@ -1,0 +1,68 @@
+#ifndef ACTSERVE_KERNELS_DEVICE_CPU_ELEMENT_RUNS_H_
+#define ACTSERVE_KERNELS_DEVICE_CPU_ELEMENT_RUNS_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "absl/types/span.h"
+#include "kernels/device/device.h"
+
+namespace actserve {
+
+// Walks a range of elements of tensors that are given as fragments, in runs in
+// which every tensor is contiguous in memory.
+//
+// Long runs point into the fragments themselves. Where fragments are short, or
+// an element straddles two, a block of elements is copied together first, so
+// a run is never shorter than it has to be.
+//
+// Not thread-safe; threads walk ranges of their own.
+class ElementRuns {
+ public:
+  // Fragments of each tensor must hold at least `end` elements of
+  // `item_size_bytes`. `tensors` must outlive the walk.
+  ElementRuns(absl::Span<const absl::Span<const Fragment>> tensors,
+              int64_t item_size_bytes, int64_t begin, int64_t end);
+
+  // Moves to the next run of at most `max_elements` (>= 1) and returns its
+  // length; 0 at the end of the range.
+  int64_t Next(int64_t max_elements);
+
+  // Index of the run's first element, and where each tensor's lie. Valid until
+  // Next() is called.
+  int64_t begin() const { return begin_; }
+  const void* const* data() const { return data_.data(); }
+
+ private:
+  // A place in one tensor.
+  struct Cursor {
+    absl::Span<const Fragment> fragments;
+    size_t fragment = 0;
+    size_t offset_bytes = 0;  // in the fragment
+
+    size_t contiguous_bytes() const {
+      return fragment < fragments.size()
+                 ? fragments[fragment].size_bytes - offset_bytes
+                 : 0;
+    }
+    void Skip(size_t size_bytes);
+    void Copy(std::byte* to, size_t size_bytes);
+    void SkipEmpty();
+  };
+
+  const int64_t item_size_bytes_;
+  int64_t begin_;
+  int64_t next_;
+  const int64_t end_;
+  std::vector<Cursor> cursors_;
+  std::vector<const void*> data_;
+  std::vector<std::byte> carry_;
+};
+
+// The bytes in all fragments together.
+size_t TotalSizeBytes(absl::Span<const Fragment> fragments);
+
+}  // namespace actserve
+
+#endif  // ACTSERVE_KERNELS_DEVICE_CPU_ELEMENT_RUNS_H_

@@ -1,0 +1,100 @@
+#include "kernels/device/cpu/kernel_builder.h"
+
+#include <openssl/sha.h>
+
+#include <cstring>
+#include <optional>
+
+#include "absl/strings/escaping.h"
+#include "absl/strings/string_view.h"
+
+namespace actserve {
+namespace {
+
+// Everything of a program that the code depends on, as bytes that are equal
+// for equal programs only. Names of inputs and outputs do not matter.
+class Serializer {
+ public:
+  void Number(int64_t value) {
+    bytes_.append(reinterpret_cast<const char*>(&value), sizeof(value));
+  }
+  void Text(absl::string_view text) {
+    Number(text.size());
+    bytes_.append(text.data(), text.size());
+  }
+  void Program(const LoweredProgram& program) {
+    const Graph& graph = program.graph;
+    for (DType dtype : {program.storage, program.compute}) {
+      Number(static_cast<int64_t>(dtype));
+    }
+    Number(static_cast<int64_t>(program.rule));
+    Number(program.interleave);
+    Number(graph.inputs.size());
+    Number(graph.parameters.size());
+    Number(graph.outputs.size());
+    for (const Output& output : graph.outputs) {
+      Number(output.node);
+      Number(output.summed);
+    }
+    Number(graph.nodes().size());
+    for (const Node& node : graph.nodes()) {
+      // By name, since the numbers of ops change when one is added.
+      Text(std::string(Info(node.op).name));
+      for (NodeId operand : node.operands) Number(operand);
+      int64_t bits;
+      std::memcpy(&bits, &node.constant, sizeof(bits));
+      Number(bits);
+      Number(node.index);
+    }
+  }
+  std::string Digest() const {
+    unsigned char digest[SHA256_DIGEST_LENGTH];
+    SHA256(reinterpret_cast<const unsigned char*>(bytes_.data()), bytes_.size(),
+           digest);
+    return absl::BytesToHexString(absl::string_view(
+        reinterpret_cast<const char*>(digest), sizeof(digest)));
+  }
+
+ private:
+  std::string bytes_;
+};
+
+}  // namespace
+
+std::string KernelBuilder::Key(const LoweredProgram& program,
+                               KernelVariant variant) const {
+  Serializer serializer;
+  serializer.Text(compiler_->fingerprint());
+  serializer.Number(static_cast<int64_t>(variant));
+  serializer.Program(program);
+  return serializer.Digest();
+}
+
+absl::StatusOr<KernelBuilder::Built> KernelBuilder::Build(
+    const LoweredProgram& program, KernelVariant variant) {
+  std::string key;
+  Built built;
+  if (cache_ != nullptr) {
+    key = Key(program, variant);
+    if (std::optional<std::string> object = cache_->Load(key)) {
+      absl::StatusOr<std::unique_ptr<LoadedKernel>> kernel =
+          loader_->Load(*object);
+      if (kernel.ok()) {
+        built.kernel = *std::move(kernel);
+        built.object_size_bytes = object->size();
+        built.from_disk = true;
+        return built;
+      }
+    }
+  }
+  absl::StatusOr<std::string> object = compiler_->Compile(program, variant);
+  if (!object.ok()) return object.status();
+  absl::StatusOr<std::unique_ptr<LoadedKernel>> kernel = loader_->Load(*object);
+  if (!kernel.ok()) return kernel.status();
+  if (cache_ != nullptr) cache_->Store(key, *object);
+  built.kernel = *std::move(kernel);
+  built.object_size_bytes = object->size();
+  return built;
+}
+
+}  // namespace actserve

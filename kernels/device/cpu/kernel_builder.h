@@ -1,0 +1,53 @@
+#ifndef ACTSERVE_KERNELS_DEVICE_CPU_KERNEL_BUILDER_H_
+#define ACTSERVE_KERNELS_DEVICE_CPU_KERNEL_BUILDER_H_
+
+#include <memory>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "kernels/codegen/llvm/kernel_compiler.h"
+#include "kernels/device/cpu/object_cache.h"
+#include "kernels/device/cpu/object_loader.h"
+#include "kernels/graph/lower.h"
+
+namespace actserve {
+
+// From a lowered program to a kernel that can be called: from the disk cache
+// if it is there, else compiled and left there.
+//
+// Thread-safe.
+class KernelBuilder {
+ public:
+  // `cache` may be null.
+  KernelBuilder(std::unique_ptr<KernelCompiler> compiler,
+                std::unique_ptr<ObjectLoader> loader,
+                std::unique_ptr<ObjectCache> cache)
+      : compiler_(std::move(compiler)),
+        loader_(std::move(loader)),
+        cache_(std::move(cache)) {}
+
+  struct Built {
+    std::unique_ptr<LoadedKernel> kernel;
+    size_t object_size_bytes = 0;
+    bool from_disk = false;
+  };
+
+  //   Internal  LLVM refused what we generated (our bug)
+  absl::StatusOr<Built> Build(const LoweredProgram& program,
+                              KernelVariant variant);
+
+  // What names the object on disk: 64 hex digits over the program's graph and
+  // types, the variant and the compiler's fingerprint.
+  std::string Key(const LoweredProgram& program, KernelVariant variant) const;
+
+  const KernelCompiler& compiler() const { return *compiler_; }
+
+ private:
+  const std::unique_ptr<KernelCompiler> compiler_;
+  const std::unique_ptr<ObjectLoader> loader_;
+  const std::unique_ptr<ObjectCache> cache_;
+};
+
+}  // namespace actserve
+
+#endif  // ACTSERVE_KERNELS_DEVICE_CPU_KERNEL_BUILDER_H_

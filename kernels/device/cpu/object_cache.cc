@@ -1,0 +1,213 @@
+#include "kernels/device/cpu/object_cache.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <openssl/sha.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cerrno>
+#include <cstring>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+
+namespace actserve {
+namespace {
+
+// A file is this header and the object.
+struct Header {
+  char magic[8];
+  uint64_t size_bytes;
+  unsigned char sha256[SHA256_DIGEST_LENGTH];
+};
+constexpr char kMagic[8] = {'A', 'C', 'T', 'O', 'B', 'J', '0', '1'};
+constexpr int64_t kMaxObjectBytes = int64_t{64} << 20;
+constexpr absl::string_view kSuffix = ".o";
+constexpr absl::string_view kTemporarySuffix = ".tmp";
+
+Header HeaderFor(absl::string_view object) {
+  Header header = {};
+  std::memcpy(header.magic, kMagic, sizeof(kMagic));
+  header.size_bytes = object.size();
+  SHA256(reinterpret_cast<const unsigned char*>(object.data()), object.size(),
+         header.sha256);
+  return header;
+}
+
+// True if nobody but this user can have written it.
+bool IsPrivate(const struct stat& info) {
+  return info.st_uid == geteuid() && (info.st_mode & 077) == 0;
+}
+
+// Reads or writes all of it; false on any failure.
+bool ReadAll(int file, void* to, size_t size_bytes) {
+  auto* bytes = static_cast<char*>(to);
+  while (size_bytes > 0) {
+    const ssize_t got = read(file, bytes, size_bytes);
+    if (got < 0 && errno == EINTR) continue;
+    if (got <= 0) return false;
+    bytes += got;
+    size_bytes -= got;
+  }
+  return true;
+}
+
+bool WriteAll(int file, const void* from, size_t size_bytes) {
+  const auto* bytes = static_cast<const char*>(from);
+  while (size_bytes > 0) {
+    const ssize_t put = write(file, bytes, size_bytes);
+    if (put < 0 && errno == EINTR) continue;
+    if (put <= 0) return false;
+    bytes += put;
+    size_bytes -= put;
+  }
+  return true;
+}
+
+class ScopedFile {
+ public:
+  explicit ScopedFile(int descriptor) : descriptor_(descriptor) {}
+  ~ScopedFile() {
+    if (descriptor_ >= 0) close(descriptor_);
+  }
+  ScopedFile(const ScopedFile&) = delete;
+  ScopedFile& operator=(const ScopedFile&) = delete;
+  int get() const { return descriptor_; }
+
+ private:
+  const int descriptor_;
+};
+
+std::optional<std::string> ReadObject(int file) {
+  struct stat info;
+  if (fstat(file, &info) != 0 || !S_ISREG(info.st_mode) || !IsPrivate(info)) {
+    return std::nullopt;
+  }
+  Header header;
+  if (!ReadAll(file, &header, sizeof(header)) ||
+      header.size_bytes > kMaxObjectBytes ||
+      info.st_size !=
+          static_cast<int64_t>(sizeof(header) + header.size_bytes)) {
+    return std::nullopt;
+  }
+  std::string object(header.size_bytes, '\0');
+  if (!ReadAll(file, object.data(), object.size())) return std::nullopt;
+  const Header want = HeaderFor(object);
+  if (std::memcmp(&header, &want, sizeof(header)) != 0) return std::nullopt;
+  return object;
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<ObjectCache>> ObjectCache::Open(
+    const std::string& path, int64_t max_size_bytes) {
+  if (mkdir(path.c_str(), 0700) != 0 && errno != EEXIST) {
+    return absl::InternalError(
+        absl::StrCat("cache directory ", path, ": mkdir: ", strerror(errno)));
+  }
+  const int directory =
+      open(path.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+  if (directory < 0) {
+    const int error = errno;
+    const std::string message =
+        absl::StrCat("cache directory ", path, ": open: ", strerror(error));
+    return error == ENOTDIR || error == ELOOP || error == EACCES
+               ? absl::FailedPreconditionError(message)
+               : absl::InternalError(message);
+  }
+  std::unique_ptr<ObjectCache> cache(
+      new ObjectCache(directory, max_size_bytes));
+  struct stat info;
+  if (fstat(directory, &info) != 0) {
+    return absl::InternalError(
+        absl::StrCat("cache directory ", path, ": fstat: ", strerror(errno)));
+  }
+  if (!IsPrivate(info)) {
+    return absl::FailedPreconditionError(absl::StrFormat(
+        "cache directory %s: owner %d and mode %04o, but what it holds is "
+        "executed, so it must belong to user %d with mode 0700",
+        path, info.st_uid, info.st_mode & 07777, geteuid()));
+  }
+  return cache;
+}
+
+ObjectCache::~ObjectCache() { close(directory_); }
+
+std::optional<std::string> ObjectCache::Load(absl::string_view key) {
+  const std::string name = absl::StrCat(key, kSuffix);
+  ScopedFile file(
+      openat(directory_, name.c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC));
+  if (file.get() < 0) return std::nullopt;
+  std::optional<std::string> object = ReadObject(file.get());
+  if (object.has_value()) {
+    futimens(file.get(), nullptr);  // eviction goes by this time
+  } else {
+    unlinkat(directory_, name.c_str(), 0);
+  }
+  return object;
+}
+
+void ObjectCache::Store(absl::string_view key, absl::string_view object) {
+  static std::atomic<uint64_t> counter = 0;
+  const std::string temporary = absl::StrCat(
+      key, ".", getpid(), ".", counter.fetch_add(1), kTemporarySuffix);
+  const Header header = HeaderFor(object);
+  bool written = false;
+  {
+    ScopedFile file(openat(directory_, temporary.c_str(),
+                           O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
+    if (file.get() < 0) return;
+    written = WriteAll(file.get(), &header, sizeof(header)) &&
+              WriteAll(file.get(), object.data(), object.size());
+  }
+  const std::string name = absl::StrCat(key, kSuffix);
+  if (!written ||
+      renameat(directory_, temporary.c_str(), directory_, name.c_str()) != 0) {
+    unlinkat(directory_, temporary.c_str(), 0);
+    return;
+  }
+  Evict();
+}
+
+void ObjectCache::Evict() {
+  struct File {
+    std::string name;
+    int64_t size_bytes;
+    timespec used;
+  };
+  absl::MutexLock lock(&eviction_mutex_);
+  DIR* listing = fdopendir(openat(directory_, ".", O_RDONLY | O_CLOEXEC));
+  if (listing == nullptr) return;
+  std::vector<File> files;
+  int64_t total_bytes = 0;
+  while (const dirent* entry = readdir(listing)) {
+    struct stat info;
+    if (!absl::EndsWith(entry->d_name, kSuffix) ||
+        fstatat(directory_, entry->d_name, &info, AT_SYMLINK_NOFOLLOW) != 0) {
+      continue;
+    }
+    files.push_back({entry->d_name, info.st_size, info.st_mtim});
+    total_bytes += info.st_size;
+  }
+  closedir(listing);
+  if (total_bytes <= max_size_bytes_) return;
+  std::sort(files.begin(), files.end(), [](const File& a, const File& b) {
+    return std::tie(a.used.tv_sec, a.used.tv_nsec) <
+           std::tie(b.used.tv_sec, b.used.tv_nsec);
+  });
+  // A quarter at once, so that a full cache does not list itself every time.
+  for (const File& file : files) {
+    if (total_bytes <= max_size_bytes_ / 4 * 3) break;
+    if (unlinkat(directory_, file.name.c_str(), 0) == 0) {
+      total_bytes -= file.size_bytes;
+    }
+  }
+}
+
+}  // namespace actserve

@@ -1,0 +1,28 @@
+// 16-bit functions of one input as tables of all 65,536 values.
+
+#ifndef ACTSERVE_KERNELS_DEVICE_CPU_TABLE_H_
+#define ACTSERVE_KERNELS_DEVICE_CPU_TABLE_H_
+
+#include <cstdint>
+
+#include "kernels/graph/dtype.h"
+
+namespace actserve {
+
+inline constexpr int64_t kTableEntries = 65536;
+
+// to[i] = table[from[i]]. `from` may have any alignment. With `non_temporal`,
+// `to` must be aligned to 64 bytes and is written past the caches; the caller
+// issues the fence.
+void ApplyTable(const uint16_t* table, const void* from, int64_t num_elements,
+                bool non_temporal, void* to);
+
+// to[i] = round16(float(upstream[i]) * table[from[i]]), all but the table in
+// `storage`, a 16-bit type. Otherwise as ApplyTable.
+void ApplyDerivativeTable(const float* table, DType storage, const void* from,
+                          const void* upstream, int64_t num_elements,
+                          bool non_temporal, void* to);
+
+}  // namespace actserve
+
+#endif  // ACTSERVE_KERNELS_DEVICE_CPU_TABLE_H_

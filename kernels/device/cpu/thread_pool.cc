@@ -1,0 +1,89 @@
+#include "kernels/device/cpu/thread_pool.h"
+
+#include <algorithm>
+#include <atomic>
+
+namespace actserve {
+
+// One ParallelFor() call. Workers may hold it a little longer than the caller
+// waits, but touch `task` only for an index that they have claimed.
+struct ThreadPool::Loop {
+  Loop(int64_t num_tasks, absl::FunctionRef<void(int64_t)> task)
+      : num_tasks(num_tasks), task(task) {}
+
+  // Runs tasks until none is left to claim.
+  void Work() {
+    for (int64_t i = next.fetch_add(1); i < num_tasks; i = next.fetch_add(1)) {
+      task(i);
+      if (num_done.fetch_add(1) + 1 == num_tasks) {
+        absl::MutexLock lock(&mutex);
+        done = true;
+      }
+    }
+  }
+
+  bool exhausted() const { return next.load() >= num_tasks; }
+
+  const int64_t num_tasks;
+  const absl::FunctionRef<void(int64_t)> task;
+  std::atomic<int64_t> next = 0;
+  std::atomic<int64_t> num_done = 0;
+  absl::Mutex mutex;
+  bool done ABSL_GUARDED_BY(mutex) = false;
+};
+
+ThreadPool::ThreadPool(int num_threads) {
+  for (int i = 1; i < num_threads; ++i) {
+    workers_.emplace_back([this] { WorkerMain(); });
+  }
+}
+
+ThreadPool::~ThreadPool() {
+  {
+    absl::MutexLock lock(&mutex_);
+    stopping_ = true;
+  }
+  for (std::thread& worker : workers_) worker.join();
+}
+
+void ThreadPool::ParallelFor(int64_t num_tasks,
+                             absl::FunctionRef<void(int64_t)> task) {
+  if (num_tasks <= 1 || workers_.empty()) {
+    for (int64_t i = 0; i < num_tasks; ++i) task(i);
+    return;
+  }
+  auto loop = std::make_shared<Loop>(num_tasks, task);
+  {
+    absl::MutexLock lock(&mutex_);
+    loops_.push_back(loop);
+  }
+  loop->Work();
+  {
+    absl::MutexLock lock(&mutex_);
+    loops_.erase(std::remove(loops_.begin(), loops_.end(), loop), loops_.end());
+  }
+  absl::MutexLock lock(&loop->mutex);
+  loop->mutex.Await(absl::Condition(&loop->done));
+}
+
+void ThreadPool::WorkerMain() {
+  const auto ready = [this]() ABSL_SHARED_LOCKS_REQUIRED(mutex_) {
+    return stopping_ || !loops_.empty();
+  };
+  for (;;) {
+    std::shared_ptr<Loop> loop;
+    {
+      absl::MutexLock lock(&mutex_);
+      mutex_.Await(absl::Condition(&ready));
+      if (stopping_) return;
+      loop = loops_.front();
+      if (loop->exhausted()) {
+        loops_.pop_front();
+        continue;
+      }
+    }
+    loop->Work();
+  }
+}
+
+}  // namespace actserve

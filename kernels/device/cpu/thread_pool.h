@@ -1,0 +1,46 @@
+#ifndef ACTSERVE_KERNELS_DEVICE_CPU_THREAD_POOL_H_
+#define ACTSERVE_KERNELS_DEVICE_CPU_THREAD_POOL_H_
+
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <thread>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/functional/function_ref.h"
+#include "absl/synchronization/mutex.h"
+
+namespace actserve {
+
+// Splits loops over a fixed set of threads. The calling thread works too, so a
+// pool of one thread has no thread of its own and runs everything inline.
+//
+// Thread-safe: several callers share the workers, first come first served.
+class ThreadPool {
+ public:
+  // `num_threads` >= 1, the caller's included.
+  explicit ThreadPool(int num_threads);
+  // No ParallelFor() may be in progress.
+  ~ThreadPool();
+
+  int num_threads() const { return static_cast<int>(workers_.size()) + 1; }
+
+  // Calls `task(i)` once for each i in [0, num_tasks), in no order, and
+  // returns when all have returned.
+  void ParallelFor(int64_t num_tasks, absl::FunctionRef<void(int64_t)> task);
+
+ private:
+  struct Loop;
+
+  void WorkerMain();
+
+  absl::Mutex mutex_;
+  std::deque<std::shared_ptr<Loop>> loops_ ABSL_GUARDED_BY(mutex_);
+  bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
+  std::vector<std::thread> workers_;
+};
+
+}  // namespace actserve
+
+#endif  // ACTSERVE_KERNELS_DEVICE_CPU_THREAD_POOL_H_
