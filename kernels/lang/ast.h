@@ -25,15 +25,26 @@ using ExprPtr = std::unique_ptr<Expr>;
 // One expression. Which members mean something depends on `kind`.
 struct Expr {
   enum class Kind {
-    kNumber,       // `number`; `is_integer` if written without '.' or exponent
+    kNumber,       // `number`; `is_integer` if it may count a loop
     kBool,         // `number` is 0 or 1
-    kName,         // `name`
+    kName,         // `name`: an argument or local; constants are kNumber
     kUnary,        // `op` is "-" or "not"; args[0]
     kBinary,       // `op` is one of + - * / // % **; args[0], args[1]
     kCompare,      // args[0] ops[0] args[1] ops[1] args[2] ...; a chain
     kBoolOp,       // `op` is "and" or "or"; two or more args
     kConditional,  // args[0] if args[1] else args[2]
-    kCall,         // `name` is a primitive, helper or catalogue activation
+    kCall,         // `callee`, `name`, args
+  };
+  // What kCall calls. All arguments are there, in the callee's order, defaults
+  // filled in. So `tanh(x)` and `math.tanh(x)` inside `def tanh(x)` differ:
+  // the first is a kHelper (and refused as recursion), the second a primitive.
+  enum class Callee {
+    // An op of the graph's op table, with the op's arity; or
+    //   clamp(x, lo, hi)  min(max(x, lo), hi), derivative 1 at both bounds
+    //   float(c)          1 if c else 0 for a boolean, a number itself
+    kPrimitive,
+    kHelper,     // module.functions[helper]
+    kCatalogue,  // the built-in activation `name`; inputs, then parameters
   };
   Kind kind = Kind::kNumber;
   Position position;
@@ -43,7 +54,8 @@ struct Expr {
   std::string op;
   std::vector<std::string> ops;  // each one of < <= > >= == !=
   std::vector<ExprPtr> args;
-  std::vector<std::pair<std::string, ExprPtr>> keywords;  // kCall only
+  Callee callee = Callee::kPrimitive;
+  int helper = -1;
 };
 
 // One statement. Which members mean something depends on `kind`.
@@ -51,7 +63,7 @@ struct Stmt {
   enum class Kind {
     kAssign,  // targets[i] = values[i], all values read before any is written
     kIf,      // `condition`, `body`, `orelse`
-    kReturn,  // values: one, or several for a gradient that returns a tuple
+    kReturn,  // values: one, or one per tensor input in a gradient
     kFor,     // for targets[0] in range(values...): `body`
   };
   Kind kind = Kind::kReturn;
@@ -79,14 +91,24 @@ struct FunctionDef {
 };
 
 // A whole text. `functions` keeps the order of the text; the activation is
-// functions[main]; its gradient, if the text declares `<name>_grad`, is
-// functions[*gradient]; the others are helpers.
+// functions[main], the last `def` that is not its gradient; the gradient, if
+// the text has a `<name>_grad`, is functions[*gradient]; the others are
+// helpers.
+//
+// Parse() has checked what needs no types: every name is an argument or is
+// assigned on every path before it is read, every path returns, no function
+// reaches itself, calls have the arguments that they need. Left to the graph:
+// booleans against numbers, and the values of loop bounds.
 struct Module {
   std::vector<FunctionDef> functions;
   int main = 0;
+  // Its arguments without default are the activation's tensor inputs in
+  // order, under any names, and last the upstream gradient. Those with a
+  // default are parameters of the activation, by name.
   std::optional<int> gradient;
   // Numbers that the text uses from outside, bound at registration, and
-  // module-level numeric assignments of the text itself.
+  // module-level numeric assignments of the text itself. The tree holds their
+  // values.
   std::map<std::string, double> constants;
 };
 
