@@ -14,6 +14,11 @@
 
 #include "kernels/math/f32_exp.h"
 #include "kernels/math/f32_logistic.h"
+#include "kernels/math/f64_exp.h"
+#include "kernels/math/f64_hyperbolic.h"
+#include "kernels/math/f64_log.h"
+#include "kernels/math/f64_logistic.h"
+#include "kernels/math/f64_mod.h"
 #include "kernels/math/half.h"
 #include "kernels/math/macros.h"
 

@@ -1,0 +1,286 @@
+// The double functions against MPFR (320 bits), and their special values.
+//
+// ACTSERVE_F64_SAMPLES is the number of inputs a function is measured on; the
+// target f64_full_test is this file with more of them.
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <limits>
+
+#include "gtest/gtest.h"
+#include "kernels/math/math.h"
+#include "kernels/math/testing/real.h"
+
+#ifndef ACTSERVE_F64_SAMPLES
+#define ACTSERVE_F64_SAMPLES 10000
+#endif
+
+namespace actserve {
+namespace {
+
+using testing::Abs;
+using testing::Cosh;
+using testing::Erfc;
+using testing::Exp;
+using testing::Expm1;
+using testing::Log1p;
+using testing::Max;
+using testing::Real;
+using testing::Sqrt;
+using testing::Tanh;
+
+constexpr double kInf = std::numeric_limits<double>::infinity();
+constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
+constexpr double kMax = std::numeric_limits<double>::max();
+constexpr double kMinNormal = std::numeric_limits<double>::min();
+constexpr double kMinSubnormal = std::numeric_limits<double>::denorm_min();
+
+uint64_t Bits(double x) { return __builtin_bit_cast(uint64_t, x); }
+
+// Bit i of a Weyl sequence mixed: the same "random" 64 bits on every machine.
+uint64_t Mix(uint64_t i) {
+  uint64_t z = (i + 1) * 0x9e3779b97f4a7c15;
+  z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9;
+  z = (z ^ (z >> 27)) * 0x94d049bb133111eb;
+  return z ^ (z >> 31);
+}
+
+// Even i: any bit pattern, so any exponent and sign. Odd i: uniform in
+// [low, high], where the function has its shape.
+double Sample(uint64_t i, double low, double high) {
+  const uint64_t bits = Mix(i);
+  if (i % 2 == 0) return __builtin_bit_cast(double, bits);
+  return low + (high - low) * (static_cast<double>(bits >> 11) * 0x1p-53);
+}
+
+// The distance between double's neighbours at `x`.
+double Ulp(double x) {
+  const double a = std::min(std::fabs(x), kMax);
+  if (a < kMinNormal) return kMinSubnormal;
+  return std::ldexp(1.0, std::ilogb(a) - 52);
+}
+
+// |got - want| in ulps of `scale`; 0 if both overflow alike.
+double ErrorInUlps(double got, const Real& want, double scale) {
+  const double rounded = want.ToDouble();
+  if (Bits(got) == Bits(rounded) && std::isinf(got)) return 0;
+  if (std::isnan(got) && want.IsNaN()) return 0;
+  if (std::isnan(got) || want.IsNaN()) return kInf;
+  // An overflow one ulp early is one ulp of error.
+  const Real finite = std::isinf(got)
+                          ? Real(std::copysign(1.0, got)) * Real(0x1p1023) * 2
+                          : Real(got);
+  return (Abs(finite - want) / Real(Ulp(scale))).ToDouble();
+}
+
+struct Accuracy {
+  const char* name;
+  double (*function)(double);
+  Real (*reference)(const Real&);
+  // Sampled densely here, beside samples over all bit patterns.
+  double low;
+  double high;
+  double max_ulp;
+  // Where the function has roots that its formula meets by cancellation: the
+  // term whose ulps count.
+  Real (*largest_term)(const Real&) = nullptr;
+};
+
+Real Sigmoid(const Real& x) { return 1 / (1 + Exp(-x)); }
+Real Softplus(const Real& x) { return Max(x, 0) + Log1p(Exp(-Abs(x))); }
+Real Sech2(const Real& x) { return 1 / (Cosh(x) * Cosh(x)); }
+// x - tanh(x), by its series where the difference would lose all bits.
+Real Tanhshrink(const Real& x) {
+  const Real z = x * x;
+  if (Abs(x) < 0x1p-60) return x * z / 3 * (1 - 2 * z / 5);
+  return x - Tanh(x);
+}
+Real SiluGrad(const Real& x) { return Sigmoid(x) * (1 + x * Sigmoid(-x)); }
+
+const Accuracy kAccuracy[] = {
+    {"exp", actserve_exp_f64, Exp, -746, 710, 1},
+    {"exp", actserve_exp_f64, Exp, -1, 1, 1},
+    {"exp2", actserve_exp2_f64,
+     [](const Real& x) { return Real::Apply(mpfr_exp2, x); }, -1080, 1024, 1},
+    {"expm1", actserve_expm1_f64, Expm1, -40, 710, 1},
+    {"expm1", actserve_expm1_f64, Expm1, -1.5, 1.5, 1},
+    {"log", actserve_log_f64,
+     [](const Real& x) { return Real::Apply(mpfr_log, x); }, 0, 3, 1},
+    {"log2", actserve_log2_f64,
+     [](const Real& x) { return Real::Apply(mpfr_log2, x); }, 0, 3, 1},
+    {"log10", actserve_log10_f64,
+     [](const Real& x) { return Real::Apply(mpfr_log10, x); }, 0, 3, 1},
+    {"log1p", actserve_log1p_f64, Log1p, -1, 3, 1},
+    {"log1p", actserve_log1p_f64, Log1p, -0.001, 0.001, 1},
+    {"tanh", actserve_tanh_f64, Tanh, -3, 3, 1},
+    {"tanhshrink", actserve_tanhshrink_f64, Tanhshrink, -3, 3, 2.5},
+    {"sech2", actserve_sech2_f64, Sech2, -400, 10, 3},
+    {"sigmoid", actserve_sigmoid_f64, Sigmoid, -750, 40, 2.5},
+    {"sigmoid", actserve_sigmoid_f64, Sigmoid, -3, 3, 2.5},
+    {"sigmoid_grad", actserve_sigmoid_grad_f64,
+     [](const Real& x) { return Sigmoid(x) * Sigmoid(-x); }, -750, 750, 4.5},
+    {"sigmoid_grad", actserve_sigmoid_grad_f64,
+     [](const Real& x) { return Sigmoid(x) * Sigmoid(-x); }, -3, 3, 4.5},
+    {"softplus", actserve_softplus_f64, Softplus, -750, 40, 2.5},
+    {"softplus", actserve_softplus_f64, Softplus, -3, 3, 2.5},
+    {"logsigmoid", actserve_logsigmoid_f64,
+     [](const Real& x) { return -Softplus(-x); }, -40, 750, 2.5},
+    {"silu", actserve_silu_f64, [](const Real& x) { return x * Sigmoid(x); },
+     -760, 40, 4},
+    {"silu", actserve_silu_f64, [](const Real& x) { return x * Sigmoid(x); },
+     -3, 3, 4},
+    {"silu_grad", actserve_silu_grad_f64, SiluGrad, -760, 760, 4,
+     [](const Real& x) { return Sigmoid(x) * Max(1, Abs(x) * Sigmoid(-x)); }},
+    {"silu_grad", actserve_silu_grad_f64, SiluGrad, -5, 5, 4,
+     [](const Real& x) { return Sigmoid(x) * Max(1, Abs(x) * Sigmoid(-x)); }},
+};
+
+TEST(F64, StaysWithinItsUlps) {
+  for (const Accuracy& row : kAccuracy) {
+    SCOPED_TRACE(row.name);
+    double worst = 0;
+    double worst_x = 0;
+    for (uint64_t i = 0; i < ACTSERVE_F64_SAMPLES; ++i) {
+      const double x = Sample(i, row.low, row.high);
+      if (std::isnan(x)) continue;
+      const Real want = row.reference(x);
+      double scale = want.ToDouble();
+      if (row.largest_term != nullptr) {
+        scale = Max(Abs(want), Abs(row.largest_term(x))).ToDouble();
+      }
+      const double error = ErrorInUlps(row.function(x), want, scale);
+      if (error > worst) worst_x = x;
+      if (error > worst) worst = error;
+    }
+
+    EXPECT_LE(worst, row.max_ulp) << "at " << worst_x;
+    if (std::getenv("ACTSERVE_PRINT_ULPS") != nullptr) {
+      std::printf("%-16s [%g, %g] %.3f ulp at %a\n", row.name, row.low,
+                  row.high, worst, worst_x);
+    }
+  }
+}
+
+struct Special {
+  const char* name;
+  double (*function)(double);
+  double at_plus_infinity;
+  double at_minus_infinity;
+  double at_plus_zero;
+  double at_minus_zero;
+};
+
+const double kLn2 = std::log(2.0);
+
+const Special kSpecial[] = {
+    {"exp", actserve_exp_f64, kInf, 0, 1, 1},
+    {"exp2", actserve_exp2_f64, kInf, 0, 1, 1},
+    {"expm1", actserve_expm1_f64, kInf, -1, 0.0, -0.0},
+    {"log", actserve_log_f64, kInf, kNaN, -kInf, -kInf},
+    {"log2", actserve_log2_f64, kInf, kNaN, -kInf, -kInf},
+    {"log10", actserve_log10_f64, kInf, kNaN, -kInf, -kInf},
+    {"log1p", actserve_log1p_f64, kInf, kNaN, 0.0, -0.0},
+    {"tanh", actserve_tanh_f64, 1, -1, 0.0, -0.0},
+    {"tanhshrink", actserve_tanhshrink_f64, kInf, -kInf, 0.0, -0.0},
+    {"sech2", actserve_sech2_f64, 0, 0, 1, 1},
+    {"sigmoid", actserve_sigmoid_f64, 1, 0, 0.5, 0.5},
+    {"sigmoid_grad", actserve_sigmoid_grad_f64, 0, 0, 0.25, 0.25},
+    {"softplus", actserve_softplus_f64, kInf, 0, kLn2, kLn2},
+    {"logsigmoid", actserve_logsigmoid_f64, -0.0, -kInf, -kLn2, -kLn2},
+    {"silu", actserve_silu_f64, kInf, -0.0, 0.0, -0.0},
+    {"silu_grad", actserve_silu_grad_f64, 1, -0.0, 0.5, 0.5},
+    {"floormod1", actserve_floormod1_f64, kNaN, kNaN, 0.0, 0.0},
+};
+
+// Equal bits, or both NaN.
+void ExpectSame(double got, double want) {
+  if (std::isnan(want)) {
+    EXPECT_TRUE(std::isnan(got)) << got;
+  } else {
+    EXPECT_EQ(Bits(got), Bits(want)) << got << " is not " << want;
+  }
+}
+
+TEST(F64, HasItsLimits) {
+  for (const Special& row : kSpecial) {
+    SCOPED_TRACE(row.name);
+
+    ExpectSame(row.function(kNaN), kNaN);
+    ExpectSame(row.function(-kNaN), kNaN);
+    ExpectSame(row.function(kInf), row.at_plus_infinity);
+    ExpectSame(row.function(-kInf), row.at_minus_infinity);
+    ExpectSame(row.function(0.0), row.at_plus_zero);
+    ExpectSame(row.function(-0.0), row.at_minus_zero);
+  }
+}
+
+// fmod(x, y) as C has it: glibc's is exact.
+TEST(F64, FmodIsExactForAllPairs) {
+  for (uint64_t i = 0; i < 10 * ACTSERVE_F64_SAMPLES; ++i) {
+    const double x = Sample(2 * i, 0, 0);
+    // Half of the divisors within 2^64 of x, where the quotient has few bits.
+    const double y = i % 2 == 0
+                         ? Sample(2 * i + 200000001, -1000, 1000)
+                         : x * Sample(2 * i + 200000001, -0x1p-32, 0x1p-32);
+
+    ExpectSame(actserve_fmod_f64(x, y), std::fmod(x, y));
+  }
+}
+
+TEST(F64, FloormodAndFloordivFollowPython) {
+  struct Case {
+    double x, y, mod, div;
+  };
+  const Case cases[] = {
+      {5.5, 2, 1.5, 2},
+      {-5.5, 2, 0.5, -3},
+      {5.5, -2, -0.5, -3},
+      {-5.5, -2, -1.5, 2},
+      {-1e-20, 1, 1, -1},
+      {4, -2, -0.0, -2},
+      {-4, 2, 0.0, -2},
+      {0.0, -3, -0.0, -0.0},
+      {-0.0, 3, 0.0, -0.0},
+      {1, 0.1, 0.09999999999999995, 9},
+      {1, -kInf, -kInf, -1},
+      {-1, kInf, kInf, -1},
+      {1, kInf, 1, 0},
+      {kInf, 2, kNaN, kNaN},
+      {1, 0, kNaN, kInf},
+      {-1, 0, kNaN, -kInf},
+      {0.0, 0, kNaN, kNaN},
+      {kMax, kMinSubnormal, 0, kInf},
+      {5 * kMinSubnormal, 3 * kMinSubnormal, 2 * kMinSubnormal, 1},
+      {kNaN, 1, kNaN, kNaN},
+      {1, kNaN, kNaN, kNaN},
+  };
+  for (const Case& c : cases) {
+    SCOPED_TRACE(::testing::Message() << c.x << " and " << c.y);
+
+    ExpectSame(actserve_floormod_f64(c.x, c.y), c.mod);
+    ExpectSame(actserve_floordiv_f64(c.x, c.y), c.div);
+  }
+}
+
+TEST(F64, Floormod1EqualsFloormodByOne) {
+  for (uint64_t i = 0; i < 10 * ACTSERVE_F64_SAMPLES; ++i) {
+    const double x = Sample(i, -3, 3);
+
+    ExpectSame(actserve_floormod1_f64(x), actserve_floormod_f64(x, 1.0));
+  }
+}
+
+TEST(F64, PowersOfTwoAreExact) {
+  for (int n = -1074; n < 1024; ++n) {
+    const double power = std::ldexp(1.0, n);
+
+    ExpectSame(actserve_exp2_f64(n), power);
+    ExpectSame(actserve_log2_f64(power), n);
+  }
+}
+
+}  // namespace
+}  // namespace actserve

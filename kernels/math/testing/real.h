@@ -1,0 +1,92 @@
+// A real number of 320 bits, for references in tests: MPFR with operators.
+//
+// Correctly rounded at that precision; exponents far beyond double's. Values
+// are exact doubles or results of the operations below.
+
+#ifndef ACTSERVE_KERNELS_MATH_TESTING_REAL_H_
+#define ACTSERVE_KERNELS_MATH_TESTING_REAL_H_
+
+#include <mpfr.h>
+
+#include <utility>
+
+namespace actserve::testing {
+
+class Real {
+ public:
+  static constexpr mpfr_prec_t kBits = 320;
+
+  Real(double x = 0) { mpfr_set_d(Init(), x, MPFR_RNDN); }  // NOLINT: implicit
+  // A decimal number exactly, as far as kBits go.
+  explicit Real(const char* text) { mpfr_set_str(Init(), text, 10, MPFR_RNDN); }
+  Real(const Real& other) { mpfr_set(Init(), other.value_, MPFR_RNDN); }
+  Real& operator=(Real other) {
+    mpfr_swap(value_, other.value_);
+    return *this;
+  }
+  ~Real() { mpfr_clear(value_); }
+
+  static Real Pi() {
+    Real result;
+    mpfr_const_pi(result.value_, MPFR_RNDN);
+    return result;
+  }
+
+  // Rounded to nearest, as IEEE does: subnormal results and overflow too.
+  double ToDouble() const { return mpfr_get_d(value_, MPFR_RNDN); }
+  bool IsNaN() const { return mpfr_nan_p(value_) != 0; }
+
+  friend Real operator+(const Real& a, const Real& b) {
+    return Apply(mpfr_add, a, b);
+  }
+  friend Real operator-(const Real& a, const Real& b) {
+    return Apply(mpfr_sub, a, b);
+  }
+  friend Real operator*(const Real& a, const Real& b) {
+    return Apply(mpfr_mul, a, b);
+  }
+  friend Real operator/(const Real& a, const Real& b) {
+    return Apply(mpfr_div, a, b);
+  }
+  friend Real operator-(const Real& a) { return 0.0 - a; }
+  friend bool operator<(const Real& a, const Real& b) {
+    return mpfr_less_p(a.value_, b.value_) != 0;
+  }
+  friend bool operator>(const Real& a, const Real& b) { return b < a; }
+
+  // Any function of MPFR with one or two arguments and a rounding mode.
+  template <typename F>
+  static Real Apply(F* function, const Real& a) {
+    Real result;
+    function(result.value_, a.value_, MPFR_RNDN);
+    return result;
+  }
+  template <typename F>
+  static Real Apply(F* function, const Real& a, const Real& b) {
+    Real result;
+    function(result.value_, a.value_, b.value_, MPFR_RNDN);
+    return result;
+  }
+
+ private:
+  mpfr_ptr Init() {
+    mpfr_init2(value_, kBits);
+    return value_;
+  }
+
+  mpfr_t value_;
+};
+
+inline Real Abs(const Real& x) { return x < 0 ? -x : x; }
+inline Real Max(const Real& a, const Real& b) { return a < b ? b : a; }
+inline Real Sqrt(const Real& x) { return Real::Apply(mpfr_sqrt, x); }
+inline Real Exp(const Real& x) { return Real::Apply(mpfr_exp, x); }
+inline Real Expm1(const Real& x) { return Real::Apply(mpfr_expm1, x); }
+inline Real Log1p(const Real& x) { return Real::Apply(mpfr_log1p, x); }
+inline Real Tanh(const Real& x) { return Real::Apply(mpfr_tanh, x); }
+inline Real Cosh(const Real& x) { return Real::Apply(mpfr_cosh, x); }
+inline Real Erfc(const Real& x) { return Real::Apply(mpfr_erfc, x); }
+
+}  // namespace actserve::testing
+
+#endif  // ACTSERVE_KERNELS_MATH_TESTING_REAL_H_
