@@ -1,0 +1,96 @@
+"""The one exception of this package."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import grpc
+
+from actserve.v1 import activation_pb2, status_pb2
+
+_DETAILS_KEY = "grpc-status-details-bin"
+_DOMAIN = "actserve"
+
+
+@dataclass(frozen=True)
+class Diagnostic:
+    """A remark on a text, with its place.
+
+    Attributes:
+      severity: "error", "warning" or "note".
+      line: From 1.
+      column: From 1, in bytes.
+      message: Without position.
+    """
+
+    severity: str
+    line: int
+    column: int
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.line}:{self.column}: {self.severity}: {self.message}"
+
+
+class ActivationError(Exception):
+    """A call that failed.
+
+    Attributes:
+      code: What to do about it, as in proto/actserve/v1/service.proto:
+        INVALID_ARGUMENT: fix the request. NOT_FOUND: no such activation.
+        RESOURCE_EXHAUSTED: back off, or send less. UNAVAILABLE: no server
+        answered, retries included. DEADLINE_EXCEEDED: `timeout` passed.
+        FAILED_PRECONDITION: the client is closed, or was made before a fork.
+      message: What was wrong, the value and the limit.
+      diagnostics: For a text with errors, all of them, in order of position.
+      reason: "ACTIVATION_UNKNOWN", "RESIDUAL_GONE" or None.
+    """
+
+    def __init__(
+        self,
+        code: grpc.StatusCode,
+        message: str,
+        diagnostics: Iterable[Diagnostic] = (),
+        reason: str | None = None,
+    ):
+        self.code = code
+        self.message = message
+        self.diagnostics = tuple(diagnostics)
+        self.reason = reason
+        super().__init__(code, message, self.diagnostics, reason)
+
+    def __str__(self) -> str:
+        return f"{self.code.name}: {self.message}"
+
+
+def diagnostic_from_proto(message: activation_pb2.Diagnostic) -> Diagnostic:
+    """Returns the same remark as a Diagnostic."""
+    severity = activation_pb2.Diagnostic.Severity.Name(message.severity)
+    return Diagnostic(
+        severity.lower(), message.line, message.column, message.message
+    )
+
+
+def error_from_rpc(error: Any) -> ActivationError:
+    """Returns `error` with the reason and diagnostics of its trailer."""
+    reason = None
+    diagnostics: list[Diagnostic] = []
+    for key, value in error.trailing_metadata() or ():
+        if key == _DETAILS_KEY:
+            for detail in status_pb2.Status.FromString(value).details:
+                info = status_pb2.ErrorInfo()
+                remarks = activation_pb2.Diagnostics()
+                # By the name alone: ErrorInfo stands for google.rpc.ErrorInfo.
+                if detail.type_url.endswith(".ErrorInfo"):
+                    info.ParseFromString(detail.value)
+                    if info.domain == _DOMAIN:
+                        reason = info.reason
+                elif detail.Unpack(remarks):
+                    diagnostics += map(
+                        diagnostic_from_proto, remarks.diagnostics
+                    )
+    return ActivationError(
+        error.code(), error.details() or "", diagnostics, reason
+    )

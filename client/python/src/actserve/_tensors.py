@@ -1,0 +1,117 @@
+"""NumPy arrays as tensors of the contract, and back."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import grpc
+import ml_dtypes
+import numpy as np
+from numpy.typing import NDArray
+
+from actserve._errors import ActivationError
+from actserve.v1 import tensor_pb2
+
+# dtype -> its number on the wire; "float16, bfloat16, float32, float64".
+_DTYPES: dict[np.dtype[Any], tensor_pb2.DType] = {
+    np.dtype(np.float16): tensor_pb2.DTYPE_FLOAT16,
+    np.dtype(ml_dtypes.bfloat16): tensor_pb2.DTYPE_BFLOAT16,
+    np.dtype(np.float32): tensor_pb2.DTYPE_FLOAT32,
+    np.dtype(np.float64): tensor_pb2.DTYPE_FLOAT64,
+}
+_BY_NUMBER = {number: dtype for dtype, number in _DTYPES.items()}
+_NAMES = ", ".join(dtype.name for dtype in _DTYPES)
+
+# What takes the dtype of the arrays beside it, as in every framework.
+_WEAK_TYPES = (bool, int, float, list, tuple)
+
+
+def to_arrays(
+    values: Sequence[Any],
+    names: Sequence[str],
+    dtype: np.dtype[Any] | None = None,
+) -> list[NDArray[Any]]:
+    """Returns `values` as C-contiguous little-endian arrays.
+
+    An array that is so already is returned itself, not a copy. Python numbers
+    and (nested) lists of them take `dtype`, else the dtype of the first array
+    among `values`, else float32.
+
+    Args:
+      values: Arrays, whatever has `__array__`, Python numbers or lists.
+      names: What messages call them; as many.
+      dtype: Of Python numbers and lists.
+
+    Raises:
+      TypeError: The dtype is not float16, bfloat16, float32 or float64.
+    """
+    arrays: list[NDArray[Any] | None] = [
+        None if _is_weak(value) else _checked(np.asarray(value), name)
+        for value, name in zip(values, names, strict=True)
+    ]
+    if dtype is None:
+        dtype = next(
+            (array.dtype for array in arrays if array is not None),
+            np.dtype(np.float32),
+        )
+    return [
+        _weak(value, name, dtype) if array is None else array
+        for array, value, name in zip(arrays, values, names, strict=True)
+    ]
+
+
+def to_proto(array: NDArray[Any]) -> tensor_pb2.Tensor:
+    """Returns dtype and shape of an array of to_arrays()."""
+    return tensor_pb2.Tensor(dtype=_DTYPES[array.dtype], shape=array.shape)
+
+
+def from_proto(tensor: tensor_pb2.Tensor, payload: memoryview) -> NDArray[Any]:
+    """Returns a writable array with the elements of `payload`.
+
+    Raises:
+      ActivationError: INTERNAL, the bytes do not match dtype and shape.
+    """
+    dtype = _BY_NUMBER.get(tensor.dtype)
+    shape = tuple(tensor.shape)
+    if dtype is None or math.prod(shape) * dtype.itemsize != len(payload):
+        raise ActivationError(
+            grpc.StatusCode.INTERNAL,
+            f"response holds {len(payload)} bytes for dtype {tensor.dtype}, "
+            f"shape {list(shape)}",
+        )
+    array: NDArray[Any] = np.empty(shape, dtype)
+    array.reshape(-1).view("u1")[:] = np.frombuffer(payload, "u1")
+    return array
+
+
+def dtype_name(number: tensor_pb2.DType) -> str:
+    """Returns NumPy's name of a dtype of the contract, or its number."""
+    dtype = _BY_NUMBER.get(number)
+    return str(number) if dtype is None else dtype.name
+
+
+def _is_weak(value: Any) -> bool:
+    # np.float64 is a float, but has chosen its dtype.
+    return isinstance(value, _WEAK_TYPES) and not isinstance(value, np.generic)
+
+
+def _weak(value: Any, name: str, dtype: np.dtype[Any]) -> NDArray[Any]:
+    try:
+        return np.asarray(value, dtype=dtype, order="C")
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"{name} is not a tensor of numbers: {error}") from None
+
+
+def _checked(array: NDArray[Any], name: str) -> NDArray[Any]:
+    """Returns `array` C-contiguous and little-endian, or raises TypeError."""
+    dtype = array.dtype
+    if dtype not in _DTYPES:
+        dtype = dtype.newbyteorder("=")
+    if dtype not in _DTYPES:
+        raise TypeError(
+            f"{name} has dtype {array.dtype}; convert it to one of {_NAMES}, "
+            f"for example {name}.astype(numpy.float32)"
+        )
+    return np.asarray(array, dtype=dtype, order="C")

@@ -1,0 +1,84 @@
+"""Where a client looks for its server."""
+
+import os
+import socket
+
+import pytest
+
+from actserve import _address
+
+
+@pytest.fixture(autouse=True)
+def environment(monkeypatch, tmp_path):
+    """No address set, and a runtime directory of this test's own."""
+    monkeypatch.delenv("ACTSERVE_ADDRESS", raising=False)
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+
+
+@pytest.fixture
+def default_socket(tmp_path):
+    """A socket where a server would listen by default."""
+    path = tmp_path / "actserve" / "actserve.sock"
+    path.parent.mkdir(mode=0o700)
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+        yield path
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "127.0.0.1:50051",
+        "host:1",
+        "[::1]:80",
+        "unix:/tmp/a.sock",
+        "dns:///h:1",
+        "ipv4:1.2.3.4:5",
+    ],
+)
+def test_takes_an_address_as_it_is(address):
+    assert _address.resolve(address) == address
+
+
+@pytest.mark.parametrize(
+    "address", ["localhost", ":1", "host:", "host:0", "host:65536", "unix:"]
+)
+def test_refuses_an_address_without_port_or_path(address):
+    with pytest.raises(ValueError, match=f'address "{address}"'):
+        _address.resolve(address)
+
+
+def test_variable_comes_first(monkeypatch, default_socket):
+    monkeypatch.setenv("ACTSERVE_ADDRESS", "host:1")
+
+    assert _address.resolve(None) == "host:1"
+
+
+def test_default_socket_comes_second(default_socket):
+    assert _address.resolve(None) == f"unix:{default_socket}"
+
+
+def test_loopback_comes_last():
+    assert _address.resolve(None) == "127.0.0.1:50051"
+
+
+def test_ignores_a_socket_in_a_directory_that_others_can_write(default_socket):
+    default_socket.parent.chmod(0o777)
+
+    assert _address.resolve(None) == "127.0.0.1:50051"
+
+
+def test_ignores_a_plain_file(tmp_path):
+    (tmp_path / "actserve").mkdir(mode=0o700)
+    (tmp_path / "actserve" / "actserve.sock").touch()
+
+    assert _address.resolve(None) == "127.0.0.1:50051"
+
+
+def test_without_runtime_directory_uses_tmp(monkeypatch):
+    monkeypatch.setenv("XDG_RUNTIME_DIR", "relative")
+
+    assert (
+        _address.default_socket()
+        == f"/tmp/actserve-{os.getuid()}/actserve.sock"
+    )
