@@ -1,0 +1,206 @@
+"""`actserve.activation`: a function that a server can run and differentiate."""
+
+from __future__ import annotations
+
+import functools
+import logging
+import math
+import types
+from collections.abc import Callable, Mapping
+from typing import Any, overload
+
+from actserve._source import Collected, collect, function_name
+
+_log = logging.getLogger("actserve")
+
+
+class Activation:
+    """An activation function as text, ready to be registered.
+
+    Made by `activation`. Immutable; equal if text, derivative, constants and
+    `exact` are. Calling one runs the plain Python function it was made from,
+    on this machine, with whatever arguments that takes. Pickles as its text.
+
+    Attributes:
+      name: Of its `def`; None if that cannot be told without the server.
+      text: What the server gets.
+      derivative: Text of a second function that replaces the derived
+        gradient; "" if none.
+      constants: The numbers that the text uses from outside, by name, as they
+        were when the activation was made.
+      exact: True if the server must keep the formula as written.
+    """
+
+    def __init__(
+        self,
+        text: str,
+        derivative: str = "",
+        constants: Mapping[str, float] | None = None,
+        exact: bool = False,
+        function: Callable[..., Any] | None = None,
+    ):
+        self.text = text
+        self.derivative = derivative
+        self.constants: Mapping[str, float] = types.MappingProxyType(
+            dict(constants or {})
+        )
+        self.exact = exact
+        self.name = function_name(text)
+        self._function = function
+        if function is not None:
+            functools.update_wrapper(self, function)
+
+    @property
+    def helper_text(self) -> Collected:
+        """What another activation that calls this one takes along."""
+        return Collected([self.text], dict(self.constants))
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if self._function is None:
+            raise TypeError(
+                f"{self!r} was made from text, which is never executed here; "
+                f"use client.forward"
+            )
+        return self._function(*args, **kwargs)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Activation):
+            return NotImplemented
+        return self._key() == other._key()
+
+    def __hash__(self) -> int:
+        return hash(self._key())
+
+    def __repr__(self) -> str:
+        constants = "".join(
+            f", {name}={value!r}" for name, value in self.constants.items()
+        )
+        return f"<activation {self.name or '?'}{constants}>"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Activation, (
+            self.text,
+            self.derivative,
+            dict(self.constants),
+            self.exact,
+        )
+
+    def _key(self) -> tuple[Any, ...]:
+        constants = tuple(sorted(self.constants.items()))
+        return self.text, self.derivative, constants, self.exact
+
+
+@overload
+def activation(
+    source: Callable[..., Any] | str,
+    *,
+    derivative: Callable[..., Any] | str | None = None,
+    gradient: Callable[..., Any] | None = None,
+    constants: Mapping[str, float] | None = None,
+    exact: bool = False,
+) -> Activation: ...
+
+
+@overload
+def activation(
+    *,
+    derivative: Callable[..., Any] | str | None = None,
+    gradient: Callable[..., Any] | None = None,
+    constants: Mapping[str, float] | None = None,
+    exact: bool = False,
+) -> Callable[[Callable[..., Any]], Activation]: ...
+
+
+def activation(
+    source: Callable[..., Any] | str | None = None,
+    *,
+    derivative: Callable[..., Any] | str | None = None,
+    gradient: Callable[..., Any] | None = None,
+    constants: Mapping[str, float] | None = None,
+    exact: bool = False,
+) -> Activation | Callable[[Callable[..., Any]], Activation]:
+    """Makes an activation of a Python function or of text.
+
+    As decorator (`@activation`, `@activation(exact=True)`) or as function
+    (`activation(f)`, `activation(text)`). Arguments without default are the
+    tensor inputs, arguments with a default are parameters: numbers that a call
+    may change. Nothing is sent to a server before the first use.
+
+    Of a function, its own source is taken. Finite numbers that it uses from
+    outside (module constants, closure values) are bound at their value of this
+    moment: see `constants` of the result, also logged. Functions that it calls
+    are taken along. Text is never executed.
+
+    Args:
+      source: A plain function, or text that defines one.
+      derivative: A function of one input, or its text: dy/dx, used instead of
+        what the server would derive.
+      gradient: A function named `<name>_grad(x, ..., dy)` that returns the
+        gradient of each input, used instead. In text, write it there.
+      constants: Numbers for names that the text does not define. Finite.
+      exact: Keep the formula as written: no rewriting for numerical safety.
+
+    Raises:
+      TypeError: `source` is neither text nor a plain function.
+      ActivationError: INVALID_ARGUMENT, the source of the function cannot be
+        found, or it uses something from outside that is neither a number nor
+        a function. Errors in the text itself are found by the server.
+    """
+    if source is None:
+        return functools.partial(
+            activation,
+            derivative=derivative,
+            gradient=gradient,
+            constants=constants,
+            exact=exact,
+        )
+
+    if isinstance(source, Activation) and derivative is None:
+        derivative = source.derivative
+    collected = Collected()
+    for name, value in (constants or {}).items():
+        if not math.isfinite(value):
+            raise ValueError(f"constant {name} is {value}, not finite")
+        collected.bind(name, float(value))
+    if isinstance(source, str):
+        collected.add_text(source)
+    else:
+        _collect(source, collected)
+    if gradient is not None:
+        wanted = f"{getattr(source, '__name__', None)}_grad"
+        if getattr(gradient, "__name__", None) != wanted:
+            raise TypeError(
+                f"the gradient of {wanted.removesuffix('_grad')} must be a "
+                f"function named {wanted}"
+            )
+        _collect(gradient, collected)
+
+    derived = Collected(constants=collected.constants)
+    if isinstance(derivative, str):
+        if derivative:
+            derived.add_text(derivative)
+    elif derivative is not None:
+        _collect(derivative, derived)
+
+    result = Activation(
+        collected.text(),
+        derived.text(),
+        collected.constants,
+        exact,
+        None if isinstance(source, str) else source,
+    )
+    if result.constants:
+        _log.info("%r binds %s", result.name, dict(result.constants))
+    return result
+
+
+def _collect(function: Callable[..., Any], into: Collected) -> None:
+    """Adds the text of a function or of an activation made from one."""
+    if isinstance(function, Activation):
+        into.add_text(function.text)
+        for name, value in function.constants.items():
+            conflict = into.bind(name, value)
+            if conflict:
+                raise ValueError(conflict)
+        return
+    collect(function, into)  # type: ignore[arg-type]  # Checks it.
