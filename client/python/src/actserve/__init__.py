@@ -1,7 +1,32 @@
-"""Activation functions written as text, differentiated by a server."""
+"""Activation functions written as text, compiled and differentiated remotely.
+
+import actserve
+
+@actserve.activation
+def spiky(x):
+    r = x % 1
+    return r if r <= 0.5 else 0
+
+with actserve.connect("127.0.0.1:50051") as client:
+    y = client.forward(spiky, x)
+    dx = client.backward(spiky, x, grad_output=dy)["x"]
+"""
 
 from actserve._activation import Activation, activation
+from actserve._client import Client, Residual, connect
 from actserve._errors import ActivationError, Diagnostic
+from actserve._info import ActivationInfo, GradientCheck, ServerInfo
 
-__all__ = ["Activation", "ActivationError", "Diagnostic", "activation"]
+__all__ = [
+    "Activation",
+    "ActivationError",
+    "ActivationInfo",
+    "Client",
+    "Diagnostic",
+    "GradientCheck",
+    "Residual",
+    "ServerInfo",
+    "activation",
+    "connect",
+]
 __version__ = "0.1.0"

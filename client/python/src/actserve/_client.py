@@ -1,0 +1,525 @@
+"""The client: arrays in, arrays out."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import grpc
+from google.protobuf import wrappers_pb2
+from google.protobuf.message import DecodeError, Message
+from numpy.typing import NDArray
+
+from actserve import _address, _tensors, _wire
+from actserve._activation import Activation
+from actserve._channel import Channel
+from actserve._errors import ActivationError
+from actserve._info import (
+    ActivationInfo,
+    ServerInfo,
+    activation_info,
+    server_info,
+)
+from actserve.v1 import activation_pb2, service_pb2
+
+_SERVICE = service_pb2.DESCRIPTOR.services_by_name["ActivationService"]
+_HEALTH_CHECK = "/grpc.health.v1.Health/Check"
+_SERVING = 1
+
+Array = NDArray[Any]
+
+
+def connect(
+    address: str | None = None, *, timeout: float = 60.0, retries: int = 6
+) -> Client:
+    """Returns a client of the server at `address`. Does not wait for it.
+
+    Args:
+      address: "host:port" or "unix:PATH". None: $ACTSERVE_ADDRESS; else the
+        default socket ($XDG_RUNTIME_DIR/actserve/actserve.sock, or
+        /tmp/actserve-UID/actserve.sock) if it is there and its directory is
+        this user's alone; else 127.0.0.1:50051.
+      timeout: Seconds for one call, its retries and a registration that it
+        needs included. Each call may give its own.
+      retries: How often a call is sent again when no server answers
+        (UNAVAILABLE), after pauses of 0.1, 0.2, 0.4 ... 2 s with jitter. The
+        default outlives a server's restart of about 5 s.
+
+    Raises:
+      ValueError: `address` has another form.
+    """
+    return Client(address, timeout=timeout, retries=retries)
+
+
+class Residual:
+    """What a Forward keeps for its Backward. Made by Client.forward_with.
+
+    The server holds the inputs for `lease` seconds, and may drop them earlier;
+    the client then sends them again. For that this object refers to the input
+    arrays (no copy): do not write to them before the Backward.
+    """
+
+    def __init__(
+        self,
+        handle: bytes | None,
+        lease: float,
+        inputs: list[Array],
+        params: Mapping[str, float],
+    ):
+        self._handle = handle
+        self._expires = time.monotonic() + lease
+        self._inputs = inputs
+        self._params = dict(params)
+
+    @property
+    def is_held(self) -> bool:
+        """False once the server is known to hold nothing."""
+        return self._handle is not None and time.monotonic() < self._expires
+
+
+class Client:
+    """Evaluates activations and their gradients on a server.
+
+    Wherever `activation` stands, it is what `actserve.activation` returned, or
+    the name of a built-in ("gelu"), or an id ("sha256:..."). An Activation is
+    registered at its first use, and again if the server has forgotten it.
+
+    Inputs are arrays of float16, bfloat16 (ml_dtypes), float32 or float64, all
+    of one dtype and shape, of any byte order and strides; 0-dimensional and
+    empty ones too. Python numbers and lists of them take the dtype of the
+    arrays beside them, else float32. Results are new, writable arrays of the
+    dtype and shape of the inputs.
+
+    Every method raises ActivationError if the server refuses or does not
+    answer, and TypeError for another dtype.
+
+    Thread-safe. Usable as context manager. Pickles as its address and options.
+    After a fork, a client that was in use refuses to work in the child: make
+    one there.
+    """
+
+    def __init__(
+        self,
+        address: str | None = None,
+        *,
+        timeout: float = 60.0,
+        retries: int = 6,
+    ):
+        self.address = _address.resolve(address)
+        self._timeout = timeout
+        self._retries = retries
+        self._channel = Channel(self.address, retries)
+        self._lock = threading.Lock()
+        self._registered: dict[Activation, ActivationInfo] = {}
+        self._named: dict[str, ActivationInfo] = {}
+
+    def forward(
+        self,
+        activation: Activation | str,
+        *inputs: Any,
+        params: Mapping[str, float] | None = None,
+        timeout: float | None = None,
+    ) -> Array:
+        """Returns activation(*inputs), element by element.
+
+        Args:
+          activation: What to evaluate.
+          *inputs: One per tensor input, in its order.
+          params: Parameters that differ from their default, by name.
+          timeout: Seconds; None: the client's.
+        """
+        y, _, _ = self.forward_with(
+            activation, *inputs, params=params, timeout=timeout
+        )
+        return y
+
+    def forward_with(
+        self,
+        activation: Activation | str,
+        *inputs: Any,
+        params: Mapping[str, float] | None = None,
+        partials: bool | Sequence[str] = False,
+        keep_residual: bool = False,
+        lease: float | None = None,
+        timeout: float | None = None,
+    ) -> tuple[Array, dict[str, Array], Residual | None]:
+        """Returns the output and what a gradient will need.
+
+        Args:
+          activation: What to evaluate.
+          *inputs: One per tensor input, in its order.
+          params: Parameters that differ from their default, by name.
+          partials: Inputs for which d(y)/d(input) is wanted, or True for all.
+            The gradient of a loss is then partial * dL/dy, without a second
+            call, but rounded once more than `backward` rounds.
+          keep_residual: Leave the inputs on the server for one
+            backward(activation, residual=residual).
+          lease: Seconds to keep them; None: the server's default.
+          timeout: Seconds; None: the client's.
+
+        Returns:
+          The output, d(y)/d(input) by name of the input, and the residual
+          (None without keep_residual).
+        """
+        deadline = self._deadline(timeout)
+        arrays = _input_arrays(inputs)
+        request = service_pb2.ForwardRequest(
+            inputs=map(_tensors.to_proto, arrays),
+            parameters=_parameter_values(params),
+            keep_residual=keep_residual,
+        )
+        if lease is not None:
+            request.residual_lease.FromNanoseconds(round(lease * 1e9))
+        if partials is True:
+            request.partials.extend(self._info(activation, deadline).inputs)
+        elif partials:
+            request.partials.extend(_names(partials))
+
+        response = service_pb2.ForwardResponse()
+        payloads = self._evaluate(
+            "Forward", activation, request, arrays, response, deadline
+        )
+        outputs = _take(payloads, [response.output, *response.partials])
+        residual = None
+        if keep_residual:
+            residual = Residual(
+                response.residual.handle or None,
+                response.residual.lease.ToTimedelta().total_seconds(),
+                arrays,
+                params or {},
+            )
+        return (
+            outputs[0],
+            dict(zip(request.partials, outputs[1:], strict=True)),
+            residual,
+        )
+
+    def backward(
+        self,
+        activation: Activation | str,
+        *inputs: Any,
+        grad_output: Any = None,
+        wrt: Sequence[str] | None = None,
+        residual: Residual | None = None,
+        params: Mapping[str, float] | None = None,
+        timeout: float | None = None,
+    ) -> dict[str, Any]:
+        """Returns the gradients of a loss: dL/dy times the derivative.
+
+        Args:
+          activation: What was evaluated.
+          *inputs: As for `forward`; none with `residual`.
+          grad_output: dL/dy, of the dtype and shape of the inputs. None: ones.
+          wrt: Names of inputs and parameters. None: all inputs.
+          residual: Of forward_with, instead of inputs and params. If the
+            server has lost it, the inputs are sent again.
+          params: As for `forward`.
+          timeout: Seconds; None: the client's.
+
+        Returns:
+          By name: for an input an array of its dtype and shape, for a
+          parameter a float, the sum over all elements, which the server adds
+          in float64 and in an order that depends on nothing but the shape.
+        """
+        deadline = self._deadline(timeout)
+        if residual is None:
+            arrays = _input_arrays(inputs)
+        elif inputs or params:
+            raise TypeError("residual stands for the inputs and params")
+        else:
+            arrays, params = residual._inputs, residual._params
+        upstream: list[Array] = []
+        request = service_pb2.BackwardRequest(wrt=_names(wrt or ()))
+        if grad_output is not None:
+            dtype = arrays[0].dtype if arrays else None
+            upstream = _tensors.to_arrays([grad_output], ["grad_output"], dtype)
+            request.grad_output.CopyFrom(_tensors.to_proto(upstream[0]))
+
+        response = service_pb2.BackwardResponse()
+        payloads: Sequence[memoryview] | None = None
+        if residual is not None and residual.is_held:
+            request.residual = residual._handle or b""
+            try:
+                payloads = self._evaluate(
+                    "Backward",
+                    activation,
+                    request,
+                    upstream,
+                    response,
+                    deadline,
+                )
+            except ActivationError as error:
+                if error.reason != "RESIDUAL_GONE":
+                    raise
+                residual._handle = None
+                request.residual = b""
+        if payloads is None:
+            request.inputs.extend(map(_tensors.to_proto, arrays))
+            request.parameters.extend(_parameter_values(params))
+            payloads = self._evaluate(
+                "Backward",
+                activation,
+                request,
+                arrays + upstream,
+                response,
+                deadline,
+            )
+
+        gradients = response.gradients
+        tensors = iter(
+            _take(
+                payloads, [g.tensor for g in gradients if g.HasField("tensor")]
+            )
+        )
+        return {
+            g.name: next(tensors) if g.HasField("tensor") else g.scalar
+            for g in gradients
+        }
+
+    def register(
+        self, activation: Activation, *, timeout: float | None = None
+    ) -> ActivationInfo:
+        """Teaches the server an activation, as its first use would. Idempotent.
+
+        Raises:
+          ActivationError: INVALID_ARGUMENT, the text has errors: see
+            `diagnostics`.
+        """
+        return self._register(activation, self._deadline(timeout))
+
+    def get(
+        self, activation: Activation | str, *, timeout: float | None = None
+    ) -> ActivationInfo:
+        """Returns all that the server knows about an activation."""
+        deadline = self._deadline(timeout)
+        if isinstance(activation, Activation):
+            activation = self._register(activation, deadline).id
+        return self._get(activation, deadline)
+
+    def release(
+        self, *residuals: Residual, timeout: float | None = None
+    ) -> int:
+        """Gives residuals back that no Backward will use.
+
+        Returns:
+          How many of them the server still held.
+        """
+        handles = [r._handle for r in residuals if r._handle is not None]
+        response = service_pb2.ReleaseResidualsResponse()
+        self._control(
+            "ReleaseResiduals",
+            service_pb2.ReleaseResidualsRequest(handles=handles),
+            response,
+            self._deadline(timeout),
+        )
+        for residual in residuals:
+            residual._handle = None
+        return response.num_released
+
+    def info(self, *, timeout: float | None = None) -> ServerInfo:
+        """Returns the server's version, devices, dtypes, limits, addresses."""
+        response = service_pb2.ServerInfo()
+        self._control(
+            "GetServerInfo",
+            service_pb2.GetServerInfoRequest(),
+            response,
+            self._deadline(timeout),
+        )
+        return server_info(response)
+
+    def health(self, *, timeout: float | None = None) -> bool:
+        """Returns whether the server accepts work; False while it drains.
+
+        Raises:
+          ActivationError: UNAVAILABLE, nothing answers at all.
+        """
+        # HealthCheckRequest and HealthCheckResponse of grpc.health.v1 are a
+        # string and an enum in field 1, as these two are.
+        answer = self._channel.call(
+            _HEALTH_CHECK,
+            wrappers_pb2.StringValue().SerializeToString(),
+            self._deadline(timeout),
+        )
+        return wrappers_pb2.Int32Value.FromString(answer).value == _SERVING
+
+    def close(self) -> None:
+        """Ends calls in progress and the connection. Idempotent."""
+        self._channel.close()
+
+    def list(
+        self, *, timeout: float | None = None
+    ) -> tuple[ActivationInfo, ...]:
+        """Returns the built-ins, then what was registered with this server."""
+        response = service_pb2.ListActivationsResponse()
+        self._control(
+            "ListActivations",
+            service_pb2.ListActivationsRequest(),
+            response,
+            self._deadline(timeout),
+        )
+        return tuple(map(activation_info, response.activations))
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<actserve client of {self.address}>"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _restore, (self.address, self._timeout, self._retries)
+
+    def _deadline(self, timeout: float | None) -> float:
+        return time.monotonic() + (
+            self._timeout if timeout is None else timeout
+        )
+
+    def _evaluate(
+        self,
+        method: str,
+        activation: Activation | str,
+        request: Any,
+        payloads: Sequence[Array],
+        response: Message,
+        deadline: float,
+    ) -> Sequence[memoryview]:
+        """Calls Forward or Backward; teaches the activation where unknown.
+
+        Fills `response` and returns its payloads.
+        """
+        if isinstance(activation, Activation):
+            request.activation = self._info(activation, deadline).id
+        elif isinstance(activation, str):
+            request.activation = activation
+        else:
+            raise TypeError(
+                f"{activation!r} is neither an activation nor the name of "
+                f"one; decorate it with @actserve.activation"
+            )
+        try:
+            answer = self._send(method, request, payloads, deadline)
+        except ActivationError as error:
+            if error.reason != "ACTIVATION_UNKNOWN" or isinstance(
+                activation, str
+            ):
+                raise
+            # Another server, or the same after a restart.
+            request.activation = self._register(activation, deadline).id
+            answer = self._send(method, request, payloads, deadline)
+        try:
+            header, found = _wire.split_response(answer)
+            response.ParseFromString(header)
+        except (ValueError, DecodeError) as error:
+            raise ActivationError(
+                grpc.StatusCode.INTERNAL, f"malformed response: {error}"
+            ) from error
+        return found
+
+    def _send(
+        self,
+        method: str,
+        request: Message,
+        payloads: Sequence[Array],
+        deadline: float,
+    ) -> bytes:
+        message = _wire.join_request(request.SerializeToString(), payloads)
+        return self._channel.call(_path(method), message, deadline)
+
+    def _control(
+        self, method: str, request: Message, response: Message, deadline: float
+    ) -> None:
+        """Calls a method without tensors."""
+        response.ParseFromString(
+            self._channel.call(
+                _path(method), request.SerializeToString(), deadline
+            )
+        )
+
+    def _info(
+        self, activation: Activation | str, deadline: float
+    ) -> ActivationInfo:
+        """Returns what is known of an activation, asking only once."""
+        with self._lock:
+            known = (
+                self._registered.get(activation)
+                if isinstance(activation, Activation)
+                else self._named.get(activation)
+            )
+        if known is not None:
+            return known
+        if isinstance(activation, Activation):
+            return self._register(activation, deadline)
+        info = self._get(activation, deadline)
+        with self._lock:
+            self._named[activation] = info
+        return info
+
+    def _register(
+        self, activation: Activation, deadline: float
+    ) -> ActivationInfo:
+        response = service_pb2.RegisterActivationResponse()
+        self._control(
+            "RegisterActivation",
+            service_pb2.RegisterActivationRequest(
+                text=activation.text,
+                derivative=activation.derivative,
+                constants=activation.constants,
+                exact=activation.exact,
+            ),
+            response,
+            deadline,
+        )
+        info = activation_info(response.activation)
+        with self._lock:
+            self._registered[activation] = info
+        return info
+
+    def _get(self, activation: str, deadline: float) -> ActivationInfo:
+        request = service_pb2.GetActivationRequest(activation=activation)
+        response = activation_pb2.Activation()
+        self._control("GetActivation", request, response, deadline)
+        return activation_info(response)
+
+
+def _restore(address: str, timeout: float, retries: int) -> Client:
+    return Client(address, timeout=timeout, retries=retries)
+
+
+def _path(method: str) -> str:
+    return f"/{_SERVICE.full_name}/{_SERVICE.methods_by_name[method].name}"
+
+
+def _input_arrays(inputs: Sequence[Any]) -> list[Array]:
+    return _tensors.to_arrays(
+        inputs, [f"inputs[{i}]" for i in range(len(inputs))]
+    )
+
+
+def _names(names: Sequence[str]) -> tuple[str, ...]:
+    return (names,) if isinstance(names, str) else tuple(names)
+
+
+def _parameter_values(
+    params: Mapping[str, float] | None,
+) -> list[service_pb2.ParameterValue]:
+    return [
+        service_pb2.ParameterValue(name=name, scalar=float(value))
+        for name, value in (params or {}).items()
+    ]
+
+
+def _take(
+    payloads: Sequence[memoryview], tensors: Sequence[Any]
+) -> list[Array]:
+    """Returns the arrays that `tensors` describe."""
+    if len(payloads) != len(tensors):
+        raise ActivationError(
+            grpc.StatusCode.INTERNAL,
+            f"response holds {len(payloads)} payloads for {len(tensors)} "
+            f"tensors",
+        )
+    return list(map(_tensors.from_proto, tensors, payloads))

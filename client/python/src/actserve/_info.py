@@ -1,0 +1,121 @@
+"""What a server tells about activations and about itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from actserve._tensors import dtype_name
+from actserve.v1 import activation_pb2, service_pb2
+
+
+@dataclass(frozen=True)
+class GradientCheck:
+    """The gradient against central differences in float64, at registration.
+
+    Attributes:
+      num_points: Points compared, kinks left out.
+      max_error: Largest |gradient - difference| / max(1, |difference|).
+      worst_input: The first input at that point.
+      num_nan: Points with a NaN gradient although the function is finite.
+    """
+
+    num_points: int
+    max_error: float
+    worst_input: float
+    num_nan: int
+
+
+@dataclass(frozen=True)
+class ActivationInfo:
+    """An activation as the server knows it.
+
+    Attributes:
+      id: "sha256:...": what requests name it by.
+      name: Of its `def`.
+      builtin: True if the server ships it; then requests may use the name.
+      inputs: Names of the tensor inputs, in order.
+      parameters: Default by name, in order.
+      text: As registered.
+      doc: Its docstring.
+      gradients: d(output)/d(input or parameter) as text, in order; empty in
+        the answer of Client.list.
+      declared_gradient: True if its author wrote the gradient.
+      rewrites: What was rewritten for numerical safety, one line each.
+      program: The function as straight-line text; "" in Client.list.
+      gradient_check: None in Client.list.
+    """
+
+    id: str
+    name: str
+    builtin: bool
+    inputs: tuple[str, ...]
+    parameters: dict[str, float]
+    text: str
+    doc: str
+    gradients: tuple[str, ...]
+    declared_gradient: bool
+    rewrites: tuple[str, ...]
+    program: str
+    gradient_check: GradientCheck | None
+
+
+@dataclass(frozen=True)
+class ServerInfo:
+    """What Client.info returns.
+
+    Attributes:
+      version: Of the server.
+      devices: Description by name.
+      dtypes: NumPy names.
+      limits: By name as in ServerLimits of the contract; durations in seconds.
+      addresses: Where else it listens.
+    """
+
+    version: str
+    devices: dict[str, str]
+    dtypes: tuple[str, ...]
+    limits: dict[str, float]
+    addresses: tuple[str, ...]
+
+
+def activation_info(message: activation_pb2.Activation) -> ActivationInfo:
+    """Returns `message` as an ActivationInfo."""
+    check = None
+    if message.HasField("gradient_check"):
+        check = GradientCheck(
+            message.gradient_check.num_points,
+            message.gradient_check.max_error,
+            message.gradient_check.worst_input,
+            message.gradient_check.num_nan,
+        )
+    return ActivationInfo(
+        id=message.id,
+        name=message.name,
+        builtin=message.builtin,
+        inputs=tuple(message.inputs),
+        parameters={p.name: p.default_value for p in message.parameters},
+        text=message.text,
+        doc=message.doc,
+        gradients=tuple(message.gradients),
+        declared_gradient=message.declared_gradient,
+        rewrites=tuple(message.rewrites),
+        program=message.program,
+        gradient_check=check,
+    )
+
+
+def server_info(message: service_pb2.ServerInfo) -> ServerInfo:
+    """Returns `message` as a ServerInfo."""
+    limits: dict[str, float] = {}
+    for field in service_pb2.ServerLimits.DESCRIPTOR.fields:
+        value = getattr(message.limits, field.name)
+        if field.message_type is not None:
+            value = value.ToTimedelta().total_seconds()
+        limits[field.name] = value
+    return ServerInfo(
+        version=message.version,
+        devices={d.name: d.description for d in message.devices},
+        dtypes=tuple(map(dtype_name, message.dtypes)),
+        limits=limits,
+        addresses=tuple(message.addresses),
+    )

@@ -1,0 +1,129 @@
+"""A fake server in this process, and the real one in its own."""
+
+from concurrent import futures
+from pathlib import Path
+
+import grpc
+import numpy as np
+import pytest
+
+import actserve
+from actserve import _tensors
+from actserve.v1 import (
+    activation_pb2,
+    service_pb2,
+    service_pb2_grpc,
+    status_pb2,
+)
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+class FakeService(service_pb2_grpc.ActivationServiceServicer):
+    """Doubles its first input, whatever the activation; remembers requests.
+
+    `failures` holds (code, reason) to answer the next calls with; `None` lets
+    one pass.
+    """
+
+    def __init__(self):
+        self.calls = []
+        self.failures = []
+        self.residual = b"0123456789abcdef"
+
+    def names(self):
+        """Returns the methods called so far."""
+        return [
+            type(call).__name__.removesuffix("Request") for call in self.calls
+        ]
+
+    def _begin(self, request, context):
+        self.calls.append(request)
+        failure = self.failures.pop(0) if self.failures else None
+        if failure is None:
+            return
+        code, reason, diagnostics = (*failure, None)[:3]
+        status = status_pb2.Status(code=code.value[0], message="fake")
+        if reason:
+            detail = status_pb2.ErrorInfo(reason=reason, domain="actserve")
+            status.details.add(
+                type_url="type.googleapis.com/google.rpc.ErrorInfo",
+                value=detail.SerializeToString(),
+            )
+        if diagnostics:
+            status.details.add().Pack(diagnostics)
+        context.set_trailing_metadata(
+            [("grpc-status-details-bin", status.SerializeToString())]
+        )
+        context.abort(code, "fake")
+
+    def Forward(self, request, context):  # noqa: N802
+        self._begin(request, context)
+        x = _tensors.from_proto(
+            request.inputs[0], memoryview(request.payload[0])
+        )
+        response = service_pb2.ForwardResponse(
+            output=request.inputs[0], payload=[(x * x.dtype.type(2)).tobytes()]
+        )
+        for _ in request.partials:
+            response.partials.append(request.inputs[0])
+            response.payload.append(np.full_like(x, 2).tobytes())
+        if request.keep_residual:
+            response.residual.handle = self.residual
+            response.residual.lease.FromSeconds(60)
+        return response
+
+    def Backward(self, request, context):  # noqa: N802
+        self._begin(request, context)
+        response = service_pb2.BackwardResponse()
+        for name in request.wrt or ["x"]:
+            if name == "x":
+                tensor = (
+                    request.grad_output
+                    if request.HasField("grad_output")
+                    else request.inputs[0]
+                )
+                response.gradients.add(name=name, tensor=tensor)
+                response.payload.append(request.payload[-1])
+            else:
+                response.gradients.add(name=name, scalar=0.5)
+        return response
+
+    def RegisterActivation(self, request, context):  # noqa: N802
+        self._begin(request, context)
+        return service_pb2.RegisterActivationResponse(
+            activation=activation_pb2.Activation(
+                id=f"sha256:{len(self.calls)}", inputs=["x"]
+            )
+        )
+
+    def GetActivation(self, request, context):  # noqa: N802
+        self._begin(request, context)
+        return activation_pb2.Activation(name=request.activation, inputs=["x"])
+
+    def ReleaseResiduals(self, request, context):  # noqa: N802
+        self._begin(request, context)
+        return service_pb2.ReleaseResidualsResponse(
+            num_released=len(request.handles)
+        )
+
+
+@pytest.fixture
+def service():
+    """A FakeService that listens at `service.address`."""
+    server = grpc.server(futures.ThreadPoolExecutor(4))
+    result = FakeService()
+    service_pb2_grpc.add_ActivationServiceServicer_to_server(result, server)
+    result.address = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
+    server.start()
+    yield result
+    server.stop(None).wait()
+
+
+@pytest.fixture
+def fake(service):
+    """A client of the fake server that does not sleep between retries."""
+    with actserve.connect(service.address, timeout=10) as client:
+        client.pauses = []
+        client._channel._sleep = client.pauses.append
+        yield client

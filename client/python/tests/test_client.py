@@ -1,0 +1,324 @@
+"""What the client does around a call, against a server that only pretends."""
+
+import pickle
+import threading
+from concurrent import futures
+
+import grpc
+import numpy as np
+import pytest
+
+import actserve
+from actserve.v1 import activation_pb2
+
+DOUBLE = actserve.activation("def double(x): return 2 * x")
+X = np.array([1.0, -2.0], np.float32)
+
+UNAVAILABLE = (grpc.StatusCode.UNAVAILABLE, None)
+UNKNOWN = (grpc.StatusCode.NOT_FOUND, "ACTIVATION_UNKNOWN")
+GONE = (grpc.StatusCode.NOT_FOUND, "RESIDUAL_GONE")
+
+
+def test_registers_once_at_first_use(fake, service):
+    fake.forward(DOUBLE, X)
+    y = fake.forward(DOUBLE, X)
+
+    np.testing.assert_array_equal(y, 2 * X)
+    assert service.names() == ["RegisterActivation", "Forward", "Forward"]
+    assert service.calls[1].activation == "sha256:1"
+
+
+def test_sends_text_constants_derivative_and_exact(fake, service):
+    f = actserve.activation(
+        "def f(x): return a * x",
+        constants={"a": 2},
+        derivative="def d(x): return a",
+        exact=True,
+    )
+
+    fake.register(f)
+
+    (request,) = service.calls
+    assert request.text == "def f(x): return a * x"
+    assert request.derivative == "def d(x): return a"
+    assert dict(request.constants) == {"a": 2.0}
+    assert request.exact
+
+
+def test_sends_names_as_they_are(fake, service):
+    fake.forward("gelu", X, params={"a": 1})
+
+    (request,) = service.calls
+    assert request.activation == "gelu"
+    assert [(p.name, p.scalar) for p in request.parameters] == [("a", 1.0)]
+
+
+def test_registers_again_where_unknown(fake, service):
+    service.failures = [None, UNKNOWN]
+
+    y = fake.forward(DOUBLE, X)
+
+    np.testing.assert_array_equal(y, 2 * X)
+    assert service.names() == ["RegisterActivation", "Forward"] * 2
+    assert service.calls[3].activation == "sha256:3"
+
+
+def test_registers_again_only_once(fake, service):
+    service.failures = [None, UNKNOWN, None, UNKNOWN]
+
+    with pytest.raises(actserve.ActivationError) as caught:
+        fake.forward(DOUBLE, X)
+
+    assert caught.value.reason == "ACTIVATION_UNKNOWN"
+    assert len(service.calls) == 4
+
+
+def test_does_not_register_names(fake, service):
+    service.failures = [UNKNOWN]
+
+    with pytest.raises(actserve.ActivationError) as caught:
+        fake.forward("sha256:00", X)
+
+    assert caught.value.code is grpc.StatusCode.NOT_FOUND
+    assert service.names() == ["Forward"]
+
+
+def test_retries_while_unavailable(fake, service):
+    service.failures = [UNAVAILABLE, UNAVAILABLE]
+
+    np.testing.assert_array_equal(fake.forward("f", X), 2 * X)
+
+    assert len(service.calls) == 3
+    assert 0.075 <= fake.pauses[0] <= 0.125
+    assert 0.15 <= fake.pauses[1] <= 0.25
+
+
+def test_retries_are_bounded(fake, service):
+    service.failures = [UNAVAILABLE] * 20
+
+    with pytest.raises(actserve.ActivationError) as caught:
+        fake.forward("f", X)
+
+    assert caught.value.code is grpc.StatusCode.UNAVAILABLE
+    assert len(service.calls) == 7
+    assert max(fake.pauses) <= 2.5
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        grpc.StatusCode.INVALID_ARGUMENT,
+        grpc.StatusCode.RESOURCE_EXHAUSTED,
+        grpc.StatusCode.DEADLINE_EXCEEDED,
+        grpc.StatusCode.INTERNAL,
+    ],
+)
+def test_does_not_retry_other_codes(fake, service, code):
+    service.failures = [(code, None)]
+
+    with pytest.raises(actserve.ActivationError) as caught:
+        fake.forward("f", X)
+
+    assert caught.value.code is code
+    assert len(service.calls) == 1
+
+
+def test_timeout_covers_the_retries(fake, service):
+    service.failures = [UNAVAILABLE] * 20
+
+    with pytest.raises(actserve.ActivationError):
+        fake.forward("f", X, timeout=0.01)
+
+    assert len(service.calls) <= 1
+    assert fake.pauses == []
+
+
+def test_timeout_already_past(fake, service):
+    with pytest.raises(actserve.ActivationError) as caught:
+        fake.forward("f", X, timeout=0)
+
+    assert caught.value.code is grpc.StatusCode.DEADLINE_EXCEEDED
+    assert service.calls == []
+
+
+def test_partials_are_asked_for_by_name(fake, service):
+    _, partials, residual = fake.forward_with(DOUBLE, X, partials=True)
+
+    assert list(service.calls[-1].partials) == ["x"]
+    np.testing.assert_array_equal(partials["x"], [2, 2])
+    assert residual is None
+
+
+def test_partials_of_a_name_ask_for_its_inputs_once(fake, service):
+    fake.forward_with("f", X, partials=True)
+    fake.forward_with("f", X, partials=True)
+
+    assert service.names() == ["GetActivation", "Forward", "Forward"]
+
+
+def test_residual_stands_for_the_inputs(fake, service):
+    _, _, residual = fake.forward_with("f", X, keep_residual=True, lease=1.5)
+
+    gradients = fake.backward("f", residual=residual, grad_output=X)
+
+    forward, backward = service.calls
+    assert forward.residual_lease.ToMilliseconds() == 1500
+    assert backward.residual == service.residual
+    assert not backward.inputs
+    assert len(backward.payload) == 1
+    np.testing.assert_array_equal(gradients["x"], X)
+
+
+def test_lost_residual_resends_the_inputs(fake, service):
+    _, _, residual = fake.forward_with(
+        DOUBLE, X, params={"a": 3}, keep_residual=True
+    )
+    service.failures = [GONE, UNKNOWN]
+
+    fake.backward(DOUBLE, residual=residual, grad_output=-X)
+
+    last = service.calls[-1]
+    assert service.names()[2:] == [
+        "Backward",
+        "Backward",
+        "RegisterActivation",
+        "Backward",
+    ]
+    assert last.residual == b""
+    assert list(last.payload) == [X.tobytes(), (-X).tobytes()]
+    assert last.parameters[0].scalar == 3
+    assert not residual.is_held
+
+
+@pytest.mark.parametrize("handle", [b"", b"x"], ids=["refused", "expired"])
+def test_residual_that_is_not_held_sends_the_inputs(fake, service, handle):
+    service.residual = handle
+    _, _, residual = fake.forward_with("f", X, keep_residual=True)
+    residual._expires = 0
+
+    fake.backward("f", residual=residual)
+
+    assert service.names() == ["Forward", "Backward"]
+    assert list(service.calls[-1].payload) == [X.tobytes()]
+
+
+def test_released_residual_sends_the_inputs(fake, service):
+    _, _, residual = fake.forward_with("f", X, keep_residual=True)
+
+    assert fake.release(residual) == 1
+    fake.backward("f", residual=residual)
+
+    assert service.calls[-1].residual == b""
+
+
+def test_residual_excludes_inputs(fake):
+    _, _, residual = fake.forward_with("f", X, keep_residual=True)
+
+    with pytest.raises(TypeError, match="residual stands for the inputs"):
+        fake.backward("f", X, residual=residual)
+
+
+def test_gradients_of_parameters_are_floats(fake, service):
+    gradients = fake.backward("f", X, grad_output=1.0, wrt=["a", "x"])
+
+    assert list(gradients) == ["a", "x"]
+    assert gradients["a"] == 0.5
+    assert isinstance(gradients["a"], float)
+    assert list(service.calls[-1].wrt) == ["a", "x"]
+
+
+def test_grad_output_numbers_take_the_dtype_of_the_inputs(fake, service):
+    fake.backward("f", X.astype(np.float64), grad_output=[1, 2])
+
+    request = service.calls[-1]
+    assert request.grad_output.dtype == request.inputs[0].dtype
+
+
+def test_diagnostics_of_a_text_are_data(fake, service):
+    remarks = activation_pb2.Diagnostics()
+    remarks.diagnostics.add(
+        severity=activation_pb2.Diagnostic.ERROR,
+        line=1,
+        column=18,
+        message="y is not defined",
+    )
+    code = grpc.StatusCode.INVALID_ARGUMENT
+    service.failures = [(code, None, remarks)]
+
+    with pytest.raises(actserve.ActivationError) as caught:
+        fake.forward(actserve.activation("def f(x): return y"), X)
+
+    assert caught.value.diagnostics == (
+        actserve.Diagnostic("error", 1, 18, "y is not defined"),
+    )
+    assert str(caught.value) == "INVALID_ARGUMENT: fake"
+    assert pickle.loads(pickle.dumps(caught.value)).args == caught.value.args
+
+
+def test_plain_functions_are_refused_with_advice(fake):
+    with pytest.raises(TypeError, match=r"decorate it with @actserve"):
+        fake.forward(lambda x: x, X)
+
+
+def test_threads_share_a_client(fake):
+    arrays = [np.full(100, i, np.float32) for i in range(32)]
+
+    with futures.ThreadPoolExecutor(8) as pool:
+        results = list(pool.map(lambda x: fake.forward(DOUBLE, x), arrays))
+
+    for x, y in zip(arrays, results, strict=True):
+        np.testing.assert_array_equal(y, 2 * x)
+
+
+def test_closed_client_says_so(service):
+    with actserve.connect(service.address) as client:
+        client.forward("f", X)
+    client.close()
+
+    with pytest.raises(actserve.ActivationError, match="client is closed"):
+        client.forward("f", X)
+
+
+def test_client_pickles_as_its_address(fake):
+    with pickle.loads(pickle.dumps(fake)) as copy:
+        np.testing.assert_array_equal(copy.forward("f", X), 2 * X)
+
+
+def test_client_in_use_refuses_to_work_after_a_fork(fake, monkeypatch):
+    fake.forward("f", X)
+    monkeypatch.setattr("os.getpid", lambda: -1)
+
+    with pytest.raises(actserve.ActivationError, match="connect again"):
+        fake.forward("f", X)
+    monkeypatch.undo()
+
+
+def test_nobody_there():
+    with (
+        actserve.connect("127.0.0.1:1", retries=0) as client,
+        pytest.raises(actserve.ActivationError) as caught,
+    ):
+        client.forward("f", X)
+
+    assert caught.value.code is grpc.StatusCode.UNAVAILABLE
+
+
+def test_close_ends_calls_in_progress(service):
+    entered, leave = threading.Event(), threading.Event()
+
+    def wait(request, context):
+        entered.set()
+        leave.wait(10)
+        context.abort(grpc.StatusCode.INTERNAL, "late")
+
+    service._begin = wait
+    client = actserve.connect(service.address)
+    with futures.ThreadPoolExecutor(1) as pool:
+        call = pool.submit(client.forward, "f", X)
+        assert entered.wait(10)
+        client.close()
+        with pytest.raises(actserve.ActivationError) as caught:
+            call.result(10)
+        leave.set()
+
+    assert caught.value.code is grpc.StatusCode.CANCELLED
