@@ -17,25 +17,34 @@ constexpr size_t kCopiedBytes = 16 << 10;
 // Counts the slices of one request that gRPC still holds.
 class Loan {
  public:
-  explicit Loan(int num_slices) : held_(num_slices) {}
+  Loan(int num_slices, std::atomic<int>& num_on_loan)
+      : held_(num_slices), num_on_loan_(num_on_loan) {
+    num_on_loan_ += num_slices;
+  }
 
   grpc::Slice Lend(ByteSpan bytes) {
     // gRPC's slices are mutable by type; a request's are only read.
     return grpc::Slice(
         const_cast<std::byte*>(bytes.data()), bytes.size(),
-        [](void* loan) { static_cast<Loan*>(loan)->held_.DecrementCount(); },
-        this);
+        [](void* loan) { static_cast<Loan*>(loan)->TakeBack(); }, this);
   }
 
   // Returns when every slice was given back. All of ours must be gone.
   void AwaitReturn() { held_.Wait(); }
 
  private:
+  void TakeBack() {
+    --num_on_loan_;
+    held_.DecrementCount();  // the last thing: the loan may end here
+  }
+
   absl::BlockingCounter held_;
+  std::atomic<int>& num_on_loan_;
 };
 
 // `parts` as slices; those too large to copy are lent.
 std::vector<grpc::Slice> ToSlices(absl::Span<const ByteSpan> parts,
+                                  std::atomic<int>& num_on_loan,
                                   std::optional<Loan>& loan) {
   size_t size_bytes = 0;
   int num_lent = 0;
@@ -54,7 +63,7 @@ std::vector<grpc::Slice> ToSlices(absl::Span<const ByteSpan> parts,
     return slices;
   }
   slices.reserve(parts.size());
-  if (num_lent > 0) loan.emplace(num_lent);
+  if (num_lent > 0) loan.emplace(num_lent, num_on_loan);
   for (const ByteSpan part : parts) {
     slices.push_back(part.size() > kCopiedBytes
                          ? loan->Lend(part)
@@ -115,7 +124,7 @@ RawStub::Reply RawStub::Call(const std::string& method,
     if (deadline != absl::InfiniteFuture()) {
       context.set_deadline(absl::ToChronoTime(deadline));
     }
-    std::vector<grpc::Slice> slices = ToSlices(parts, loan);
+    std::vector<grpc::Slice> slices = ToSlices(parts, num_on_loan_, loan);
     const grpc::ByteBuffer request(slices.data(), slices.size());
     slices.clear();
     grpc::ByteBuffer response;

@@ -1,6 +1,7 @@
 #ifndef ACTSERVE_CLIENT_CPP_RAW_STUB_H_
 #define ACTSERVE_CLIENT_CPP_RAW_STUB_H_
 
+#include <atomic>
 #include <memory>
 #include <optional>
 #include <string>
@@ -48,6 +49,10 @@ class RawStub {
   Reply Call(const std::string& method, absl::Span<const ByteSpan> parts,
              absl::Time deadline);
 
+  // Parts of requests that gRPC holds now. Those of a call that returned are
+  // not among them.
+  int num_parts_on_loan() const { return num_on_loan_; }
+
  private:
   // A queue that only the calling thread waits on, so that it polls the
   // socket itself: no hand-over between threads.
@@ -55,6 +60,7 @@ class RawStub {
   void ReturnQueue(std::unique_ptr<grpc::CompletionQueue> queue);
 
   grpc::GenericStub stub_;
+  std::atomic<int> num_on_loan_ = 0;
   absl::Mutex mutex_;
   std::vector<std::unique_ptr<grpc::CompletionQueue>> idle_queues_
       ABSL_GUARDED_BY(mutex_);
