@@ -12,10 +12,10 @@
 #include "absl/strings/str_join.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/clock.h"
-#include "client/cpp/address.h"
 #include "client/cpp/raw_stub.h"
 #include "client/cpp/split_message.h"
 #include "grpc/health/v1/health.pb.h"
+#include "proto/default_address.h"
 
 namespace actserve {
 namespace {
@@ -417,8 +417,8 @@ absl::StatusOr<std::unique_ptr<Client>> Client::Connect(
         "backoff from ", absl::FormatDuration(options.initial_backoff), " to ",
         absl::FormatDuration(options.max_backoff), " is not a range"));
   }
-  return absl::WrapUnique(
-      new Client(std::make_unique<Impl>(ResolveAddress(address), options)));
+  return absl::WrapUnique(new Client(std::make_unique<Impl>(
+      address.empty() ? DefaultAddress() : std::string(address), options)));
 }
 
 absl::StatusOr<std::unique_ptr<Client>> Client::Connect(

@@ -147,8 +147,8 @@ class Client {
     absl::Duration max_backoff = absl::Seconds(5);
   };
 
-  // `address` is "host:port" or "unix:PATH"; empty: as ResolveAddress() in
-  // address.h says. Does not wait for the server: the first call does.
+  // `address` is "host:port" or "unix:PATH"; empty: DefaultAddress() of
+  // proto/default_address.h. Does not wait for the server: the first call does.
   //   InvalidArgument  an option is out of its range
   static absl::StatusOr<std::unique_ptr<Client>> Connect(
       std::string_view address, const Options& options);

@@ -1,4 +1,4 @@
-#include "client/cpp/address.h"
+#include "proto/default_address.h"
 
 #include <gtest/gtest.h>
 #include <sys/socket.h>
@@ -13,7 +13,7 @@ namespace actserve {
 namespace {
 
 // A clean environment with a runtime folder of its own.
-class AddressTest : public ::testing::Test {
+class DefaultAddressTest : public ::testing::Test {
  protected:
   void SetUp() override {
     std::string folder = ::testing::TempDir() + "/addressXXXXXX";
@@ -38,26 +38,27 @@ class AddressTest : public ::testing::Test {
   std::string folder_;
 };
 
-TEST_F(AddressTest, AGivenAddressIsTaken) {
+TEST_F(DefaultAddressTest, TheEnvironmentComesFirst) {
   setenv("ACTSERVE_ADDRESS", "elsewhere:1", 1);
-  EXPECT_EQ(ResolveAddress("host:2"), "host:2");
+  EXPECT_EQ(DefaultAddress(), "elsewhere:1");
 }
 
-TEST_F(AddressTest, ThenTheEnvironment) {
-  setenv("ACTSERVE_ADDRESS", "elsewhere:1", 1);
-  EXPECT_EQ(ResolveAddress(""), "elsewhere:1");
-}
-
-TEST_F(AddressTest, ThenTheDefaultSocketIfItExists) {
+TEST_F(DefaultAddressTest, ThenTheDefaultSocketIfItExists) {
   Listen(DefaultSocketPath());
-  EXPECT_EQ(ResolveAddress(""), "unix:" + folder_ + "/actserve/actserve.sock");
+  EXPECT_EQ(DefaultAddress(), "unix:" + folder_ + "/actserve/actserve.sock");
 }
 
-TEST_F(AddressTest, ThenLoopback) {
-  EXPECT_EQ(ResolveAddress(""), "127.0.0.1:50051");
+TEST_F(DefaultAddressTest, ASocketInAFolderThatOthersWriteIsNotUsed) {
+  Listen(DefaultSocketPath());
+  ASSERT_EQ(chmod((folder_ + "/actserve").c_str(), 0777), 0);
+  EXPECT_EQ(DefaultAddress(), kDefaultTcpAddress);
 }
 
-TEST_F(AddressTest, WithoutARuntimeFolderTheSocketIsTheUsersInTmp) {
+TEST_F(DefaultAddressTest, ThenLoopback) {
+  EXPECT_EQ(DefaultAddress(), "127.0.0.1:50051");
+}
+
+TEST_F(DefaultAddressTest, WithoutARuntimeFolderTheSocketIsTheUsersInTmp) {
   unsetenv("XDG_RUNTIME_DIR");
   EXPECT_EQ(DefaultSocketPath(),
             "/tmp/actserve-" + std::to_string(getuid()) + "/actserve.sock");

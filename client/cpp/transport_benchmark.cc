@@ -1,0 +1,355 @@
+// How much of what gRPC can do is left to a caller of Forward: relu on
+// actserved against an echo of the same bytes, both with this client library's
+// transport, both with the reply copied to the caller's memory.
+//
+// Prints a Markdown table. Only ratios within one run mean anything: calls to
+// the two servers alternate one by one, a repetition gives the ratio of their
+// median times, and the table has the median and the range of those ratios.
+
+#include <algorithm>
+#include <atomic>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <functional>
+#include <iostream>
+#include <random>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "CLI/CLI.hpp"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
+#include "client/cpp/allocator_options.h"
+#include "client/cpp/client.h"
+#include "client/cpp/raw_stub.h"
+#include "client/cpp/server_process.h"
+#include "nlohmann/json.hpp"
+
+namespace actserve {
+namespace {
+
+struct Settings {
+  int repetitions = 9;
+  std::vector<int64_t> payload_bytes = {4 << 10, 64 << 10, 1 << 20, 16 << 20,
+                                        64 << 20};
+  int in_flight = 8;
+  double window_seconds = 0.5;
+  std::string folder;  // of the server binaries
+  std::string json_file;
+};
+
+[[noreturn]] void Fail(const std::string& message) {
+  std::cerr << "transport_benchmark: " << message << "\n";
+  std::exit(1);
+}
+
+// One call of one server; fails the program if the call fails.
+using Call = std::function<void()>;
+
+struct Buffers {
+  explicit Buffers(int64_t payload_bytes)
+      : x(payload_bytes / sizeof(float)), y(x.size()) {
+    std::mt19937 random(1);
+    std::normal_distribution<float> normal;
+    for (float& element : x) element = normal(random);
+  }
+  std::vector<float> x;
+  std::vector<float> y;
+};
+
+// Forward of relu through the library.
+Call ForwardCallOf(Client& client, Buffers& buffers) {
+  return [&client, &buffers] {
+    const absl::Status status =
+        client.Forward("relu", {View(buffers.x)}, MutableBytes(buffers.y));
+    if (!status.ok()) Fail(status.ToString());
+  };
+}
+
+// The same bytes to the echo, its reply's last bytes to the same place.
+Call EchoCallOf(RawStub& stub, Buffers& buffers) {
+  v1::ForwardRequest request;
+  request.set_activation("relu");
+  auto* input = request.add_inputs();
+  input->set_dtype(v1::DTYPE_FLOAT32);
+  input->add_shape(buffers.x.size());
+  std::string head = request.SerializeAsString();
+  AppendPayloadHeader(View(buffers.x).bytes.size(), head);
+  return [&stub, &buffers, head] {
+    const ByteSpan parts[] = {
+        {reinterpret_cast<const std::byte*>(head.data()), head.size()},
+        View(buffers.x).bytes};
+    const RawStub::Reply reply =
+        stub.Call("/actserve.v1.ActivationService/Forward", parts,
+                  absl::Now() + absl::Seconds(60));
+    if (!reply.status.ok()) Fail(reply.status.error_message());
+    const absl::Span<std::byte> output = MutableBytes(buffers.y);
+    size_t skip = head.size();
+    size_t written = 0;
+    for (const ByteSpan span : reply.Spans()) {
+      const size_t skipped = std::min(skip, span.size());
+      skip -= skipped;
+      std::memcpy(output.data() + written, span.data() + skipped,
+                  span.size() - skipped);
+      written += span.size() - skipped;
+    }
+    if (written != output.size()) Fail("the echo is of another size");
+  };
+}
+
+void CheckBoth(const Call& echo, const Call& forward, Buffers& buffers) {
+  echo();
+  if (buffers.y != buffers.x) Fail("the echo differs");
+  forward();
+  for (size_t i = 0; i < buffers.x.size(); ++i) {
+    if (buffers.y[i] != std::max(buffers.x[i], 0.0f)) Fail("relu differs");
+  }
+}
+
+double Seconds(const Call& call) {
+  const absl::Time start = absl::Now();
+  call();
+  return absl::ToDoubleSeconds(absl::Now() - start);
+}
+
+double Quantile(std::vector<double> values, double q) {
+  const size_t index = std::min<size_t>(values.size() * q, values.size() - 1);
+  std::nth_element(values.begin(), values.begin() + index, values.end());
+  return values[index];
+}
+double Median(const std::vector<double>& values) {
+  return Quantile(values, 0.5);
+}
+
+// What one repetition of one row found, per server.
+struct Pair {
+  double echo = 0;
+  double actserved = 0;
+};
+
+struct Row {
+  std::string transport;
+  std::string name;
+  std::string unit;
+  double goal = 0;  // 0: none
+  // More is better unless `less_is_better`.
+  std::vector<Pair> pairs;
+  bool less_is_better = false;
+
+  std::vector<double> Ratios() const {
+    std::vector<double> ratios;
+    for (const Pair& pair : pairs) ratios.push_back(pair.actserved / pair.echo);
+    return ratios;
+  }
+  double MedianOf(double Pair::* member) const {
+    std::vector<double> values;
+    for (const Pair& pair : pairs) values.push_back(pair.*member);
+    return Median(values);
+  }
+  bool Reached() const {
+    const double ratio = Median(Ratios());
+    return less_is_better ? ratio <= goal : ratio >= goal;
+  }
+};
+
+std::string SizeName(int64_t bytes) {
+  return bytes < 1 << 20 ? absl::StrCat(bytes >> 10, " KiB")
+                         : absl::StrCat(bytes >> 20, " MiB");
+}
+
+Row MeasureRate(const std::string& transport, int64_t payload_bytes,
+                const Settings& settings, RawStub& stub, Client& client) {
+  Buffers buffers(payload_bytes);
+  const Call echo = EchoCallOf(stub, buffers);
+  const Call forward = ForwardCallOf(client, buffers);
+  CheckBoth(echo, forward, buffers);
+  const int calls =
+      static_cast<int>(std::clamp<int64_t>((96 << 20) / payload_bytes, 4, 300));
+  for (int i = 0; i < std::max(2, calls / 5); ++i) {
+    echo();
+    forward();
+  }
+  Row row{transport, SizeName(payload_bytes),
+          "GB/s",    payload_bytes >= 64 << 10 ? 0.9 : 0.0,
+          {},        false};
+  for (int repetition = 0; repetition < settings.repetitions; ++repetition) {
+    std::vector<double> echo_seconds, forward_seconds;
+    for (int i = 0; i < calls; ++i) {
+      const bool echo_first = (i + repetition) % 2 == 0;
+      if (echo_first) echo_seconds.push_back(Seconds(echo));
+      forward_seconds.push_back(Seconds(forward));
+      if (!echo_first) echo_seconds.push_back(Seconds(echo));
+    }
+    const double gigabytes = payload_bytes / 1e9;
+    row.pairs.push_back({gigabytes / Median(echo_seconds),
+                         gigabytes / Median(forward_seconds)});
+  }
+  return row;
+}
+
+// Times of the calls that `calls`, one a thread, made in `seconds`.
+std::vector<double> RunWindow(const std::vector<Call>& calls, double seconds) {
+  std::vector<std::vector<double>> times(calls.size());
+  std::vector<std::thread> threads;
+  const absl::Time end = absl::Now() + absl::Seconds(seconds);
+  for (size_t t = 0; t < calls.size(); ++t) {
+    threads.emplace_back([&, t] {
+      while (absl::Now() < end) times[t].push_back(Seconds(calls[t]));
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  std::vector<double> all;
+  for (const auto& some : times)
+    all.insert(all.end(), some.begin(), some.end());
+  return all;
+}
+
+void MeasureRequests(const std::string& transport, int64_t payload_bytes,
+                     const Settings& settings, RawStub& stub, Client& client,
+                     std::vector<Row>& rows) {
+  std::vector<std::unique_ptr<Buffers>> buffers;
+  std::vector<Call> echo, forward;
+  for (int i = 0; i < settings.in_flight; ++i) {
+    buffers.push_back(std::make_unique<Buffers>(payload_bytes));
+    echo.push_back(EchoCallOf(stub, *buffers.back()));
+    forward.push_back(ForwardCallOf(client, *buffers.back()));
+    CheckBoth(echo.back(), forward.back(), *buffers.back());
+  }
+  const std::string name = absl::StrCat(SizeName(payload_bytes), ", ",
+                                        settings.in_flight, " in flight");
+  Row rate{transport, name, "requests/s", 0.8, {}, false};
+  Row median{transport, name, "p50 us", 0, {}, true};
+  Row tail{transport, name, "p99 us", 1.3, {}, true};
+  RunWindow(echo, settings.window_seconds / 2);
+  RunWindow(forward, settings.window_seconds / 2);
+  for (int repetition = 0; repetition < settings.repetitions; ++repetition) {
+    // Quarter windows in the order ABBA cancel a drift of the machine.
+    std::vector<double> of_echo, of_forward;
+    for (const bool is_echo : {true, false, false, true}) {
+      const auto times =
+          RunWindow(is_echo ? echo : forward, settings.window_seconds / 2);
+      auto& all = is_echo ? of_echo : of_forward;
+      all.insert(all.end(), times.begin(), times.end());
+    }
+    const double seconds = settings.window_seconds;
+    rate.pairs.push_back(
+        {of_echo.size() / seconds, of_forward.size() / seconds});
+    median.pairs.push_back({Median(of_echo) * 1e6, Median(of_forward) * 1e6});
+    tail.pairs.push_back(
+        {Quantile(of_echo, 0.99) * 1e6, Quantile(of_forward, 0.99) * 1e6});
+  }
+  rows.push_back(rate);
+  rows.push_back(median);
+  rows.push_back(tail);
+}
+
+std::string Markdown(const std::vector<Row>& rows) {
+  std::string text =
+      "| transport | request | unit | echo | actserved | ratio: median (range) "
+      "| goal |\n|---|---|---|---|---|---|---|\n";
+  for (const Row& row : rows) {
+    const std::vector<double> ratios = row.Ratios();
+    const auto [least, most] =
+        std::minmax_element(ratios.begin(), ratios.end());
+    const auto number = [&](double value) {
+      return absl::StrFormat("%.*f", row.unit == "GB/s" ? 3 : 0, value);
+    };
+    absl::StrAppend(
+        &text, "| ", row.transport, " | ", row.name, " | ", row.unit, " | ",
+        number(row.MedianOf(&Pair::echo)), " | ",
+        number(row.MedianOf(&Pair::actserved)), " | ",
+        absl::StrFormat("%.2f (%.2f-%.2f)", Median(ratios), *least, *most),
+        " | ",
+        row.goal == 0
+            ? std::string("-")
+            : absl::StrFormat("%s %.2f: %s", row.less_is_better ? "<=" : ">=",
+                              row.goal, row.Reached() ? "reached" : "missed"),
+        " |\n");
+  }
+  return text;
+}
+
+nlohmann::json Json(const std::vector<Row>& rows) {
+  nlohmann::json all = nlohmann::json::array();
+  for (const Row& row : rows) {
+    nlohmann::json pairs = nlohmann::json::array();
+    for (const Pair& pair : row.pairs) {
+      pairs.push_back({{"echo", pair.echo}, {"actserved", pair.actserved}});
+    }
+    all.push_back({{"transport", row.transport},
+                   {"request", row.name},
+                   {"unit", row.unit},
+                   {"ratio_median", Median(row.Ratios())},
+                   {"goal", row.goal},
+                   {"pairs", pairs}});
+  }
+  return all;
+}
+
+std::unique_ptr<ServerProcess> Start(const std::string& binary) {
+  auto process = ServerProcess::Start(binary);
+  if (!process.ok()) Fail(process.status().ToString());
+  return *std::move(process);
+}
+
+int Main(int argc, char** argv) {
+  KeepMessageMemory();
+  Settings settings;
+  settings.folder = std::filesystem::canonical("/proc/self/exe").parent_path();
+  CLI::App app(
+      "Compares Forward of relu on actserved with an echo of the same bytes.");
+  app.add_option("--repetitions", settings.repetitions,
+                 "Paired repetitions of each row")
+      ->capture_default_str();
+  app.add_option("--payload_bytes", settings.payload_bytes,
+                 "Sizes of the tensor")
+      ->delimiter(',')
+      ->capture_default_str();
+  app.add_option("--in_flight", settings.in_flight,
+                 "Threads of the requests/s rows; 0 leaves them out")
+      ->capture_default_str();
+  app.add_option("--window_seconds", settings.window_seconds,
+                 "Time per server and repetition of the requests/s rows")
+      ->capture_default_str();
+  app.add_option("--binaries", settings.folder,
+                 "Folder of actserved and echo_server")
+      ->capture_default_str();
+  app.add_option("--json", settings.json_file, "Where to write every pair");
+  CLI11_PARSE(app, argc, argv);
+
+  const auto echo_server = Start(settings.folder + "/echo_server");
+  const auto actserved = Start(settings.folder + "/actserved");
+  std::vector<Row> rows;
+  for (const bool unix_socket : {false, true}) {
+    const std::string transport = unix_socket ? "unix" : "TCP";
+    const auto address = [&](const ServerProcess& server) {
+      return unix_socket ? server.unix_address() : server.tcp_address();
+    };
+    RawStub stub(MakeChannel(address(*echo_server)));
+    auto client = Client::Connect(address(*actserved));
+    if (!client.ok()) Fail(client.status().ToString());
+    for (const int64_t payload_bytes : settings.payload_bytes) {
+      rows.push_back(
+          MeasureRate(transport, payload_bytes, settings, stub, **client));
+    }
+    if (settings.in_flight > 0) {
+      MeasureRequests(transport, 4 << 10, settings, stub, **client, rows);
+    }
+  }
+  std::cout << Markdown(rows);
+  if (!settings.json_file.empty()) {
+    std::ofstream(settings.json_file) << Json(rows).dump(1) << "\n";
+  }
+  return 0;
+}
+
+}  // namespace
+}  // namespace actserve
+
+int main(int argc, char** argv) { return actserve::Main(argc, argv); }
