@@ -53,7 +53,7 @@ class Activation:
     @property
     def helper_text(self) -> Collected:
         """What another activation that calls this one takes along."""
-        return Collected([self.text], dict(self.constants))
+        return Collected(texts=[self.text], constants=dict(self.constants))
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if self._function is None:

@@ -2,8 +2,10 @@
 
 What the text needs from outside comes along or is refused here, where the
 function is written, and not at the first call: numbers become constants,
-functions become helpers in front of it. What only looks like an outside name
-(`np.where`, `sigmoid`) is the language's own and stays; the server judges it.
+functions become helpers in front of it, modules and their functions become
+import lines, which the language reads as names and never executes. A name that
+Python does not know but that is called (`sigmoid`) may be the language's own:
+the server judges it.
 """
 
 from __future__ import annotations
@@ -13,47 +15,54 @@ import builtins
 import inspect
 import math
 import numbers
+import sys
 import types
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import grpc
+import numpy as np
 
 from actserve._errors import ActivationError, Diagnostic
 
-# Names that the language gives to modules, and the packages they may stand
-# for: `np` for jax.numpy would change what the text means.
-_PREFIXES: dict[str, set[str]] = {
+# What the language knows without an import line: name -> package. `np` for
+# jax.numpy would change what the text means, so that gets its line.
+_KNOWN_ALIASES = {
     "math": {"math"},
     "np": {"numpy"},
     "numpy": {"numpy"},
+    "cp": {"cupy"},
     "tf": {"tensorflow"},
     "tensorflow": {"tensorflow"},
-    "keras": {"keras", "tensorflow"},
     "K": {"keras", "tensorflow"},
+    "keras": {"keras", "tensorflow"},
     "torch": {"torch"},
     "F": {"torch"},
-    "nn": {"torch", "jax", "flax"},
     "jax": {"jax"},
     "jnp": {"jax"},
-    "lax": {"jax"},
 }
 
-# Functions of these packages are the language's under the same name; those of
-# any other are the user's and are taken along as helpers.
-_LIBRARIES = {
-    "builtins",
-    "flax",
-    "jax",
-    "jaxlib",
-    "keras",
+# Modules whose functions the language knows, as in kernels/lang/synonyms.cc.
+_KNOWN_MODULES = (
     "math",
     "numpy",
-    "scipy",
+    "cupy",
     "tensorflow",
+    "tensorflow.math",
+    "tensorflow.nn",
+    "keras.backend",
+    "keras.activations",
+    "keras.ops",
     "torch",
-}
+    "torch.nn.functional",
+    "torch.special",
+    "jax.numpy",
+    "jax.nn",
+    "jax.lax",
+    "jax.scipy.special",
+)
+_PACKAGES = {module.partition(".")[0] for module in _KNOWN_MODULES}
 
 _LANGUAGE_NUMBERS = {
     "pi": math.pi,
@@ -67,13 +76,20 @@ _LANGUAGE_NUMBERS = {
 class Collected:
     """A text that stands alone, but for its constants."""
 
+    imports: list[str] = field(default_factory=list)
     # In order: helpers, then the function itself.
     texts: list[str] = field(default_factory=list)
     constants: dict[str, float] = field(default_factory=dict)
 
     def text(self) -> str:
         """Returns all texts as one."""
-        return "\n\n".join(self.texts)
+        parts = ["\n".join(self.imports) + "\n"] if self.imports else []
+        return "\n\n".join(parts + self.texts)
+
+    def add_import(self, line: str) -> None:
+        """Adds an import line unless it is there."""
+        if line not in self.imports:
+            self.imports.append(line)
 
     def add_text(self, text: str) -> None:
         """Adds `text` unless it is there."""
@@ -162,7 +178,7 @@ class _Collector:
         if hasattr(builtins, name) and value is getattr(builtins, name):
             return None
         if isinstance(value, types.ModuleType):
-            return _check_module(name, value)
+            return self._add_module(name, value)
         if isinstance(value, numbers.Real) and not isinstance(value, bool):
             return self._bind(name, value)
         if callable(value):
@@ -186,39 +202,71 @@ class _Collector:
             return f"{name} is {number}; write inf or nan in the text"
         return self._into.bind(name, number)
 
+    def _add_module(self, name: str, module: types.ModuleType) -> str | None:
+        path = module.__name__
+        package = path.partition(".")[0]
+        if package not in _PACKAGES:
+            return (
+                f"{name} is the module {path}, which the activation language "
+                f"does not have; only numbers and functions can be taken along"
+            )
+        if package not in _KNOWN_ALIASES.get(name, ()):
+            self._into.add_import(f"import {path} as {name}")
+        return None
+
     def _add_callable(self, name: str, value: Any) -> str | None:
+        own_name = getattr(value, "__name__", None)
         helper = getattr(value, "helper_text", None)
-        if not isinstance(helper, Collected):
-            helper = None
-        own_name = value.name if helper else getattr(value, "__name__", None)
+        if isinstance(helper, Collected):  # An Activation.
+            own_name = value.name
+        elif isinstance(own_name, str):
+            home = _home(own_name, value)
+            if home is not None:
+                alias = "" if name == own_name else f" as {name}"
+                self._into.add_import(f"from {home} import {own_name}{alias}")
+                return None
         if isinstance(own_name, str) and own_name != name:
             return f"{name} is another name for {own_name}; call it {own_name}"
         if self._seen.get(name, value) is not value:
             return f"{name} is a function here and another one in a helper"
-        if helper:  # An Activation.
+        if isinstance(helper, Collected):
             self._seen[name] = value
-            if value.derivative:
-                return (
-                    f"{name} has a derivative of its own; write it as "
-                    f"{name}_grad in one text with {name}"
-                )
-            for text in helper.texts:
-                self._into.add_text(text)
-            conflicts = [
-                self._into.bind(*item) for item in helper.constants.items()
-            ]
-            return next(filter(None, conflicts), None)
+            return self._add_activation(name, helper, value.derivative)
+        return self._add_function(name, value)
+
+    def _add_activation(
+        self, name: str, helper: Collected, derivative: str
+    ) -> str | None:
+        if derivative:
+            return (
+                f"{name} has a derivative of its own; write it as {name}_grad "
+                f"in one text with {name}"
+            )
+        for text in helper.texts:
+            self._into.add_text(text)
+        conflicts = [
+            self._into.bind(*constant) for constant in helper.constants.items()
+        ]
+        return next(filter(None, conflicts), None)
+
+    def _add_function(self, name: str, value: Any) -> str | None:
         module = getattr(value, "__module__", None) or type(value).__module__
-        if module.partition(".")[0] in _LIBRARIES:
-            return None
-        if isinstance(value, types.FunctionType):
-            if name not in self._seen:
-                self.add(value)
-            return None
-        return (
-            f"{name} is a {type(value).__name__}; only plain functions can be "
-            f"taken along"
-        )
+        package = module.partition(".")[0]
+        if package == "scipy" or isinstance(value, np.ufunc):
+            return None  # Its special functions have the language's names.
+        if package in _PACKAGES:
+            return (
+                f"{name} comes from {module}, which the activation language "
+                f"does not have; write its formula"
+            )
+        if not isinstance(value, types.FunctionType):
+            return (
+                f"{name} is a {type(value).__name__}; only plain functions "
+                f"can be taken along"
+            )
+        if name not in self._seen:
+            self.add(value)
+        return None
 
 
 @dataclass(frozen=True)
@@ -406,6 +454,14 @@ def _is_literal(node: ast.expr) -> bool:
     return isinstance(node, ast.Constant)
 
 
+def _home(name: str, value: Any) -> str | None:
+    """Returns the module from which the language knows this function."""
+    for module in _KNOWN_MODULES:
+        if getattr(sys.modules.get(module), name, None) is value:
+            return module
+    return None
+
+
 def _lookup(function: types.FunctionType, name: str) -> Any:
     """Returns what `name` means in `function`; LookupError if nothing."""
     free = function.__code__.co_freevars
@@ -418,22 +474,6 @@ def _lookup(function: types.FunctionType, name: str) -> Any:
     if name in function.__globals__:
         return function.__globals__[name]
     return vars(builtins)[name]
-
-
-def _check_module(name: str, module: types.ModuleType) -> str | None:
-    package = module.__name__.partition(".")[0]
-    if package in _PREFIXES.get(name, ()):
-        return None
-    usual = [key for key, value in _PREFIXES.items() if package in value]
-    if not usual:
-        return (
-            f"{name} is the module {module.__name__}, which the activation "
-            f"language does not have; bind the number first: c = {name}...."
-        )
-    return (
-        f"{name} is the module {module.__name__}; import it as "
-        f"{' or '.join(usual)}, the names that the activation language knows"
-    )
 
 
 def _invalid(name: str, errors: list[Diagnostic]) -> ActivationError:
