@@ -1,5 +1,6 @@
 """A fake server in this process, and the real one in its own."""
 
+import os
 from concurrent import futures
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 
 import actserve
 from actserve import _tensors
+from actserve.testing import ServerProcess
 from actserve.v1 import (
     activation_pb2,
     service_pb2,
@@ -127,3 +129,36 @@ def fake(service):
         client.pauses = []
         client._channel._sleep = client.pauses.append
         yield client
+
+
+def server_binary():
+    """Returns the path of `actserved`; it must have been built."""
+    build = os.environ.get("ACTSERVE_BUILD_DIR", ROOT / "build" / "release")
+    binary = Path(build) / "bin" / "actserved"
+    if not binary.exists():
+        pytest.fail(
+            f"{binary} is missing: run scripts/build, or deselect the tests "
+            f"that need it with -m 'not server'"
+        )
+    return binary
+
+
+@pytest.fixture(scope="session")
+def shared_server():
+    """A server for the whole run; tests must not stop it."""
+    with ServerProcess(server_binary()) as process:
+        yield process
+
+
+@pytest.fixture
+def server():
+    """A server of this test's own."""
+    with ServerProcess(server_binary()) as process:
+        yield process
+
+
+@pytest.fixture
+def client(shared_server):
+    """A client of the shared server."""
+    with actserve.connect(shared_server.address) as result:
+        yield result
