@@ -260,6 +260,18 @@ def test_plain_functions_are_refused_with_advice(fake):
         fake.forward(lambda x: x, X)
 
 
+def test_health_is_not_retried():
+    pauses = []
+    with actserve.connect("127.0.0.1:1") as client:
+        client._channel._sleep = pauses.append
+
+        with pytest.raises(actserve.ActivationError) as caught:
+            client.health()
+
+    assert caught.value.code is grpc.StatusCode.UNAVAILABLE
+    assert pauses == []
+
+
 def test_threads_share_a_client(fake):
     arrays = [np.full(100, i, np.float32) for i in range(32)]
 

@@ -359,6 +359,17 @@ def test_refuses_a_gradient_of_another_name():
         actserve.activation(half, gradient=quarter)
 
 
+def test_makes_another_activation_of_one():
+    base = actserve.activation(plain)
+
+    other = actserve.activation(base, derivative="def d(x): return 1")
+
+    assert (other.text, other.constants) == (base.text, base.constants)
+    assert other.derivative == "def d(x): return 1"
+    assert other(-2.0) == -0.5
+    assert actserve.activation(other, exact=True).derivative == other.derivative
+
+
 def test_refuses_constants_that_are_not_finite():
     with pytest.raises(ValueError, match="constant a is nan, not finite"):
         actserve.activation("def f(x): return a", constants={"a": math.nan})

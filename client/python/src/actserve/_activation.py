@@ -48,7 +48,7 @@ class Activation:
         self.name = function_name(text)
         self._function = function
         if function is not None:
-            functools.update_wrapper(self, function)
+            functools.update_wrapper(self, function, updated=())
 
     @property
     def helper_text(self) -> Collected:
@@ -132,7 +132,8 @@ def activation(
     are taken along. Text is never executed.
 
     Args:
-      source: A plain function, or text that defines one.
+      source: A plain function, or text that defines one, or an activation to
+        make another of with other options.
       derivative: A function of one input, or its text: dy/dx, used instead of
         what the server would derive.
       gradient: A function named `<name>_grad(x, ..., dy)` that returns the
@@ -182,12 +183,13 @@ def activation(
     elif derivative is not None:
         _collect(derivative, derived)
 
+    function: Callable[..., Any] | None = None
+    if isinstance(source, Activation):
+        function = source._function
+    elif not isinstance(source, str):
+        function = source
     result = Activation(
-        collected.text(),
-        derived.text(),
-        collected.constants,
-        exact,
-        None if isinstance(source, str) else source,
+        collected.text(), derived.text(), collected.constants, exact, function
     )
     if result.constants:
         _log.info("%r binds %s", result.name, dict(result.constants))

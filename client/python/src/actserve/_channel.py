@@ -46,7 +46,13 @@ class Channel:
         self._pid = 0
         self._closed = False
 
-    def call(self, method: str, request: bytes, deadline: float) -> bytes:
+    def call(
+        self,
+        method: str,
+        request: bytes,
+        deadline: float,
+        retries: int | None = None,
+    ) -> bytes:
         """Returns the response of a method.
 
         Retries UNAVAILABLE, which is safe because every method of the contract
@@ -56,6 +62,7 @@ class Channel:
           method: A path like "/package.Service/Name".
           request: The message.
           deadline: time.monotonic() at which to give up, retries included.
+          retries: How often to repeat; None: as the channel was made.
 
         Raises:
           ActivationError: Whatever the server answered; UNAVAILABLE if it did
@@ -68,6 +75,8 @@ class Channel:
                 f"request of {len(request)} bytes, limit "
                 f"{_MAX_MESSAGE_BYTES}; send the batch in parts",
             )
+        if retries is None:
+            retries = self._retries
         attempt = 0
         while True:
             remaining = deadline - time.monotonic()
@@ -87,7 +96,7 @@ class Channel:
             pause *= 1 + random.uniform(-_JITTER, _JITTER)
             if (
                 failure.code is not grpc.StatusCode.UNAVAILABLE
-                or attempt >= self._retries
+                or attempt >= retries
                 or time.monotonic() + pause >= deadline
             ):
                 raise failure

@@ -333,7 +333,7 @@ class Client:
         """Returns whether the server accepts work; False while it drains.
 
         Raises:
-          ActivationError: UNAVAILABLE, nothing answers at all.
+          ActivationError: UNAVAILABLE, nothing answers; not retried.
         """
         # HealthCheckRequest and HealthCheckResponse of grpc.health.v1 are a
         # string and an enum in field 1, as these two are.
@@ -341,6 +341,7 @@ class Client:
             _HEALTH_CHECK,
             wrappers_pb2.StringValue().SerializeToString(),
             self._deadline(timeout),
+            retries=0,
         )
         return wrappers_pb2.Int32Value.FromString(answer).value == _SERVING
 
