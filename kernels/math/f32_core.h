@@ -1,6 +1,8 @@
-// What the float functions share: bits, fma, exp with its scaling, log.
+// What the float functions share: bits, fma, and exp with its scaling.
 //
-// Internal to kernels/math.
+// Polynomials are minimax, their coefficients rounded to float one by one
+// (tools/fit.py prints each under the name given here). Internal to
+// kernels/math.
 
 #ifndef ACTSERVE_KERNELS_MATH_F32_CORE_H_
 #define ACTSERVE_KERNELS_MATH_F32_CORE_H_
@@ -12,11 +14,14 @@ namespace actserve::f32 {
 using Bits = unsigned int;
 
 constexpr float kInfinity = __builtin_huge_valf();
+constexpr float kNaN = __builtin_nanf("");
 constexpr float kLog2E = 0x1.715476p+0f;
 // log(2) in two parts; the first has 20 bits, so that its product with an
 // exponent is exact.
 constexpr float kLn2High = 0x1.62e43p-1f;
 constexpr float kLn2Low = -0x1.05c61p-29f;
+// Adding it rounds to an integer, which then stands in the low bits.
+constexpr float kRound = 0x1.8p23f;
 
 ACTSERVE_MATH_INTERNAL float Fma(float a, float b, float c) {
   return __builtin_fmaf(a, b, c);
@@ -39,7 +44,7 @@ ACTSERVE_MATH_INTERNAL float AtMost(float x, float high) {
   return x > high ? high : x;
 }
 
-// exp(r) for |r| <= log(2)/2: minimax, relative error 2^-28.2 (tools/fit.py).
+// exp(r) for |r| <= log(2)/2, relative error 2^-28.2 ("exp").
 ACTSERVE_MATH_INTERNAL float ExpPolynomial(float r) {
   float p = 0x1.6a4ed2p-10f;
   p = Fma(p, r, 0x1.12399cp-7f);
@@ -50,17 +55,24 @@ ACTSERVE_MATH_INTERNAL float ExpPolynomial(float r) {
   return Fma(p, r, 1.0f);
 }
 
-// Adding kRound rounds to an integer, which then stands in the low bits.
-constexpr float kRound = 0x1.8p23f;
-
-// exp(x) 2^k, for x that the caller has clamped so that the result is a normal
-// number; a NaN stays. 0.87 ulp.
+// exp(x) 2^k. The caller has clamped x so that the result is a normal number
+// (k is there to make it one); a NaN stays.
 ACTSERVE_MATH_INTERNAL float ExpTimesPow2(float x, float k) {
   const float bias = kRound + 127.0f + k;
   const float shifted = Fma(x, kLog2E, bias);
   const float n = shifted - bias;
   const float r = Fma(n, -kLn2Low, Fma(n, -kLn2High, x));
   return ExpPolynomial(r) * FromBits(ToBits(shifted) << 23);
+}
+
+// exp(-(x + low)) 2^k, for |low| below an ulp of x: the exponent in two words,
+// since its rounding error alone would become x ulp of the result.
+ACTSERVE_MATH_INTERNAL float ExpMinusTimesPow2(float x, float low, float k) {
+  const float bias = kRound + 127.0f + k;
+  const float shifted = Fma(x, -kLog2E, bias);
+  const float n = shifted - bias;
+  const float r = Fma(n, -kLn2High, -x) - low;
+  return ExpPolynomial(Fma(n, -kLn2Low, r)) * FromBits(ToBits(shifted) << 23);
 }
 
 }  // namespace actserve::f32

@@ -13,7 +13,13 @@
 #define ACTSERVE_KERNELS_MATH_MATH_H_
 
 #include "kernels/math/f32_exp.h"
+#include "kernels/math/f32_hyperbolic.h"
+#include "kernels/math/f32_log.h"
 #include "kernels/math/f32_logistic.h"
+#include "kernels/math/f32_mod.h"
+#include "kernels/math/f32_normal.h"
+#include "kernels/math/f32_pow.h"
+#include "kernels/math/f32_trig.h"
 #include "kernels/math/f64_exp.h"
 #include "kernels/math/f64_hyperbolic.h"
 #include "kernels/math/f64_log.h"

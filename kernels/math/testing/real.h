@@ -86,6 +86,21 @@ inline Real Log1p(const Real& x) { return Real::Apply(mpfr_log1p, x); }
 inline Real Tanh(const Real& x) { return Real::Apply(mpfr_tanh, x); }
 inline Real Cosh(const Real& x) { return Real::Apply(mpfr_cosh, x); }
 inline Real Erfc(const Real& x) { return Real::Apply(mpfr_erfc, x); }
+inline Real Exp2(const Real& x) { return Real::Apply(mpfr_exp2, x); }
+inline Real Log(const Real& x) { return Real::Apply(mpfr_log, x); }
+inline Real Log2(const Real& x) { return Real::Apply(mpfr_log2, x); }
+inline Real Log10(const Real& x) { return Real::Apply(mpfr_log10, x); }
+inline Real Sin(const Real& x) { return Real::Apply(mpfr_sin, x); }
+inline Real Cos(const Real& x) { return Real::Apply(mpfr_cos, x); }
+inline Real Tan(const Real& x) { return Real::Apply(mpfr_tan, x); }
+inline Real Asin(const Real& x) { return Real::Apply(mpfr_asin, x); }
+inline Real Acos(const Real& x) { return Real::Apply(mpfr_acos, x); }
+inline Real Atan(const Real& x) { return Real::Apply(mpfr_atan, x); }
+inline Real Sinh(const Real& x) { return Real::Apply(mpfr_sinh, x); }
+inline Real Asinh(const Real& x) { return Real::Apply(mpfr_asinh, x); }
+inline Real Acosh(const Real& x) { return Real::Apply(mpfr_acosh, x); }
+inline Real Atanh(const Real& x) { return Real::Apply(mpfr_atanh, x); }
+inline Real Erf(const Real& x) { return Real::Apply(mpfr_erf, x); }
 
 }  // namespace actserve::testing
 

@@ -1,0 +1,185 @@
+// float: the error function, the normal distribution Phi, and gelu.
+//
+// Everything rests on the upper tail of the normal distribution, 1 - Phi(a) =
+// exp(-a^2/2) R(a), with a^2 in two words and R a quotient of polynomials with
+// positive coefficients, so that no sum cancels.
+
+#ifndef ACTSERVE_KERNELS_MATH_F32_NORMAL_H_
+#define ACTSERVE_KERNELS_MATH_F32_NORMAL_H_
+
+#include "kernels/math/f32_core.h"
+#include "kernels/math/f32_logistic.h"
+#include "kernels/math/macros.h"
+
+namespace actserve::f32 {
+
+constexpr float kInvSqrt2Pi = 0x1.988454p-2f;
+
+// exp(-a^2/2) 2^64 for 0 <= a <= 15.
+ACTSERVE_MATH_INTERNAL float NormalScaled(float a) {
+  const float half = 0.5f * a;
+  const float square = half * a;
+  return ExpMinusTimesPow2(square, Fma(half, a, -square), 64.0f);
+}
+
+// R(a) = exp(a^2/2) (1 - Phi(a)) on [0, 14.6] ("mills"), as a quotient.
+ACTSERVE_MATH_INTERNAL float MillsNumerator(float a) {
+  float p = 0x1.0e426ap-8f;
+  p = Fma(p, a, 0x1.4d481cp-5f);
+  p = Fma(p, a, 0x1.77928ep-3f);
+  p = Fma(p, a, 0x1.c1055ap-2f);
+  return Fma(p, a, 0.5f);
+}
+ACTSERVE_MATH_INTERNAL float MillsDenominator(float a) {
+  float p = 0x1.52b752p-7f;
+  p = Fma(p, a, 0x1.a1bb96p-4f);
+  p = Fma(p, a, 0x1.e124a4p-2f);
+  p = Fma(p, a, 0x1.340002p+0f);
+  p = Fma(p, a, 0x1.acc4dep+0f);
+  return Fma(p, a, 1.0f);
+}
+
+}  // namespace actserve::f32
+
+// erf(x): an odd polynomial below 1, 1 - exp(polynomial) above. All floats.
+// Largest error 0.90 ulp.
+// NaN: NaN, +-inf: +-1, +-0: +-0.
+ACTSERVE_MATH float actserve_erf_f32(float x) {
+  using namespace actserve::f32;
+  const float a = Abs(x);
+  const float z = a * a;
+  float p = 0x1.4771fep-14f;  // "erf small": erf(x)/x - 1 in x^2
+  p = Fma(p, z, -0x1.a3515ep-11f);
+  p = Fma(p, z, 0x1.53f224p-8f);
+  p = Fma(p, z, -0x1.b7f71ap-6f);
+  p = Fma(p, z, 0x1.ce2ce6p-4f);
+  p = Fma(p, z, -0x1.81273ep-2f);
+  p = Fma(p, z, 0x1.06eba8p-3f);
+  const float small = Fma(p, a, a);
+  const float t = AtMost(a, 4.0f);
+  float q = 0x1.86df9ap-13f;  // "erf large": log(erfc(x))
+  q = Fma(q, t, -0x1.825b5cp-9f);
+  q = Fma(q, t, 0x1.65cb5p-6f);
+  q = Fma(q, t, -0x1.a6530ap-4f);
+  q = Fma(q, t, -0x1.46baf8p-1f);
+  q = Fma(q, t, -0x1.2088e6p+0f);
+  q = Fma(q, t, -0x1.6632fp-12f);
+  const float large = 1.0f - ExpTimesPow2(q, 0.0f);
+  return CopySign(a < 1.0f ? small : large, x);
+}
+
+// erfc(x) = 1 - erf(x) = exp(-x^2) N(x)/D(x) for x >= 0, 2 - erfc(-x) below.
+// All floats; subnormal results are kept. Largest error 4.42 ulp.
+// NaN: NaN, +inf: +0, -inf: 2, +-0: 1.
+ACTSERVE_MATH float actserve_erfc_f32(float x) {
+  using namespace actserve::f32;
+  const float a = AtMost(Abs(x), 10.5f);
+  const float square = a * a;
+  const float scaled = ExpMinusTimesPow2(square, Fma(a, a, -square), 64.0f);
+  float numerator = 0x1.0e1814p-5f;  // "erfcx" on [0, 10.3]
+  numerator = Fma(numerator, a, 0x1.d72294p-3f);
+  numerator = Fma(numerator, a, 0x1.777836p-1f);
+  numerator = Fma(numerator, a, 0x1.3d74eap+0f);
+  numerator = Fma(numerator, a, 1.0f);
+  float denominator = 0x1.deb94ap-5f;
+  denominator = Fma(denominator, a, 0x1.a18f0ap-2f);
+  denominator = Fma(denominator, a, 0x1.541fap+0f);
+  denominator = Fma(denominator, a, 0x1.33f258p+1f);
+  denominator = Fma(denominator, a, 0x1.2f2934p+1f);
+  denominator = Fma(denominator, a, 1.0f);
+  const float tail = scaled * numerator / denominator * 0x1p-64f;
+  return x < 0.0f ? 2.0f - tail : tail;
+}
+
+// Phi(x) = erfc(-x/sqrt(2))/2. All floats; subnormal results are kept.
+// Largest error 4.88 ulp.
+// NaN: NaN, +inf: 1, -inf: +0, +-0: 1/2.
+ACTSERVE_MATH float actserve_normcdf_f32(float x) {
+  using namespace actserve::f32;
+  const float a = AtMost(Abs(x), 15.0f);
+  const float tail =
+      NormalScaled(a) * MillsNumerator(a) / MillsDenominator(a) * 0x1p-64f;
+  return x < 0.0f ? tail : 1.0f - tail;
+}
+
+// Phi'(x) = exp(-x^2/2)/sqrt(2 pi). All floats; subnormal results are kept.
+// Largest error 1.83 ulp.
+// NaN: NaN, +-inf: +0.
+ACTSERVE_MATH float actserve_normpdf_f32(float x) {
+  using namespace actserve::f32;
+  return NormalScaled(AtMost(Abs(x), 15.0f)) * kInvSqrt2Pi * 0x1p-64f;
+}
+
+// x Phi(x): x less the tail for x >= 0, the tail below. All floats. Largest
+// error 4.49 ulp. NaN: NaN, +inf: +inf, -inf: -0, +-0: +-0.
+ACTSERVE_MATH float actserve_gelu_f32(float x) {
+  using namespace actserve::f32;
+  const float a = AtMost(Abs(x), 15.0f);
+  const float tail = NormalScaled(a) * (a * MillsNumerator(a)) /
+                     MillsDenominator(a) * 0x1p-64f;
+  return x >= 0.0f ? x - tail : -tail;
+}
+
+// Phi(x) + x Phi'(x). All floats; root at -0.752. Largest error 3.29 ulp.
+// NaN: NaN, +inf: 1, -inf: -0, +-0: 1/2.
+ACTSERVE_MATH float actserve_gelu_grad_f32(float x) {
+  using namespace actserve::f32;
+  const float a = AtMost(Abs(x), 15.0f);
+  const float tail = MillsNumerator(a) / MillsDenominator(a);
+  const float negative =
+      NormalScaled(a) * Fma(a, -kInvSqrt2Pi, tail) * 0x1p-64f;
+  return x < 0.0f ? negative : 1.0f - negative;
+}
+
+namespace actserve::f32 {
+
+// v = 2u = x (c1 + c2 x^2), c1 = 2 sqrt(2/pi), c2 = 0.044715 c1: the argument
+// of the logistic function in gelu_tanh.
+struct GeluTanhArgument {
+  float high;  // v = high + low
+  float low;
+  float square;  // x^2, rounded
+};
+
+// v in two words for |x| <= 11: c1 is cut to 18 bits, so that the sum's
+// rounding error can be had exactly.
+ACTSERVE_MATH_INTERNAL GeluTanhArgument GeluTanh2U(float x) {
+  constexpr float kC1High = 0x1.98848p+0f;
+  constexpr float kC1Low = -0x1.6615e4p-19f;
+  constexpr float kC2High = 0x1.2444f2p-4f;
+  constexpr float kC2Low = 0x1.49b16ap-29f;
+  const float square = x * x;
+  const float square_low = Fma(x, x, -square);
+  const float w = Fma(square, kC2High, kC1High);
+  const float w_low = Fma(square, kC2High, kC1High - w) +
+                      Fma(square, kC2Low, Fma(square_low, kC2High, kC1Low));
+  const float high = x * w;
+  return {high, Fma(x, w_low, Fma(x, w, -high)), square};
+}
+
+}  // namespace actserve::f32
+
+// x s(2u), u = sqrt(2/pi) (x + 0.044715 x^3), computed as silu is; x itself
+// where exp(-2u) is below half an ulp of 1. All floats. Largest error 1.92 ulp.
+// NaN: NaN, +inf: +inf, -inf: -0, +-0: +-0.
+ACTSERVE_MATH float actserve_gelu_tanh_f32(float x) {
+  using namespace actserve::f32;
+  const float clamped = AtLeast(x, -10.8f);
+  const GeluTanhArgument v = GeluTanh2U(clamped);
+  const float divisor = 0x1p-32f + ExpMinusTimesPow2(v.high, v.low, -32.0f);
+  const float scaled = clamped / divisor * 0x1p-32f;
+  return x > 5.5f ? x : scaled;
+}
+
+// d/dx x s(2u). All floats; root at -0.752. Largest error 6.00 ulp.
+// NaN: NaN, +inf: 1, -inf: -0, +-0: 1/2.
+ACTSERVE_MATH float actserve_gelu_tanh_grad_f32(float x) {
+  using namespace actserve::f32;
+  const float a = AtMost(Abs(x), 10.8f);
+  const GeluTanhArgument v = GeluTanh2U(a);
+  // a v'(a) = a (c1 + 3 c2 a^2).
+  const float slope = a * Fma(v.square, 0x1.b6676cp-3f, 0x1.988454p+0f);
+  return GatedGrad(x, slope, ExpMinusTimesPow2(v.high, v.low, 64.0f));
+}
+
+#endif  // ACTSERVE_KERNELS_MATH_F32_NORMAL_H_
