@@ -1,0 +1,153 @@
+#include "kernels/lang/diagnostic.h"
+
+#include <algorithm>
+#include <cstdlib>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "kernels/lang/text.h"
+
+namespace actserve {
+namespace {
+
+// Texts come from strangers: neither the list nor a rendered line may grow
+// without bound.
+constexpr size_t kMaxDiagnostics = 100;
+constexpr size_t kMaxNameBytes = 64;
+constexpr int kMaxLineBytes = 120;
+
+std::string_view SeverityName(Diagnostic::Severity severity) {
+  switch (severity) {
+    case Diagnostic::Severity::kError:
+      return "error";
+    case Diagnostic::Severity::kWarning:
+      return "warning";
+    case Diagnostic::Severity::kNote:
+      return "note";
+  }
+  return "error";
+}
+
+// Line number `line` of `text`, without its end.
+std::string_view LineOf(std::string_view text, int line) {
+  size_t begin = 0;
+  for (; line > 1; --line) {
+    size_t end = text.find_first_of("\r\n", begin);
+    if (end == std::string_view::npos) return "";
+    begin = end + 1;
+    if (text[end] == '\r' && begin < text.size() && text[begin] == '\n') {
+      ++begin;
+    }
+  }
+  std::string_view rest = text.substr(begin);
+  return rest.substr(0, rest.find_first_of("\r\n"));
+}
+
+bool IsContinuationByte(char c) { return (c & 0xC0) == 0x80; }
+
+// The source line and the caret line. Bytes that are not printable ASCII
+// become '?' so that the result is valid UTF-8 whatever the text was.
+void AppendExcerpt(std::string_view line, int column, std::string& out) {
+  int caret = std::min<int>(column - 1, static_cast<int>(line.size()));
+  int begin = 0;
+  if (static_cast<int>(line.size()) > kMaxLineBytes) {
+    begin = std::max(0, caret - kMaxLineBytes / 2);
+    line = line.substr(begin, kMaxLineBytes);
+    caret -= begin;
+  }
+  std::string shown;
+  std::string pad;
+  for (int i = 0; i < static_cast<int>(line.size()); ++i) {
+    const char c = line[i];
+    if (IsContinuationByte(c)) continue;
+    const bool printable = (c >= 0x20 && c < 0x7F) || c == '\t';
+    shown += printable ? c : '?';
+    if (i < caret) pad += c == '\t' ? '\t' : ' ';
+  }
+  out += Concat("    ", shown, "\n    ", pad, "^\n");
+}
+
+// Edits (insert, delete, replace, swap neighbours) from `a` to `b`.
+int EditDistance(std::string_view a, std::string_view b) {
+  const int n = static_cast<int>(b.size());
+  std::vector<int> before(n + 1), previous(n + 1), row(n + 1);
+  for (int j = 0; j <= n; ++j) previous[j] = j;
+  for (int i = 1; i <= static_cast<int>(a.size()); ++i) {
+    row[0] = i;
+    for (int j = 1; j <= n; ++j) {
+      const int replace = previous[j - 1] + (a[i - 1] != b[j - 1]);
+      row[j] = std::min({previous[j] + 1, row[j - 1] + 1, replace});
+      if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1]) {
+        row[j] = std::min(row[j], before[j - 2] + 1);
+      }
+    }
+    std::swap(before, previous);
+    std::swap(previous, row);
+  }
+  return previous[n];
+}
+
+}  // namespace
+
+void Diagnostics::Error(Position position, std::string message) {
+  Add({Diagnostic::Severity::kError, position, std::move(message)});
+}
+
+void Diagnostics::Warning(Position position, std::string message) {
+  Add({Diagnostic::Severity::kWarning, position, std::move(message)});
+}
+
+void Diagnostics::Note(Position position, std::string message) {
+  Add({Diagnostic::Severity::kNote, position, std::move(message)});
+}
+
+void Diagnostics::Add(Diagnostic diagnostic) {
+  if (diagnostic.severity == Diagnostic::Severity::kError) ++num_errors_;
+  if (list_.size() == kMaxDiagnostics) {
+    diagnostic.message = "too many problems: the rest is not shown";
+  }
+  if (list_.size() <= kMaxDiagnostics) list_.push_back(std::move(diagnostic));
+}
+
+std::string Diagnostics::Render() const {
+  std::vector<const Diagnostic*> sorted;
+  for (const Diagnostic& diagnostic : list_) sorted.push_back(&diagnostic);
+  std::stable_sort(sorted.begin(), sorted.end(), [](auto* a, auto* b) {
+    return std::pair(a->position.line, a->position.column) <
+           std::pair(b->position.line, b->position.column);
+  });
+  std::string out;
+  for (const Diagnostic* diagnostic : sorted) {
+    out += Concat(diagnostic->position.line, ":", diagnostic->position.column,
+                  ": ", SeverityName(diagnostic->severity), ": ",
+                  diagnostic->message, "\n");
+    AppendExcerpt(LineOf(text_, diagnostic->position.line),
+                  diagnostic->position.column, out);
+  }
+  return out;
+}
+
+std::string NearestName(std::string_view name,
+                        const std::vector<std::string>& candidates) {
+  if (name.size() > kMaxNameBytes) return "";
+  const int limit = std::max<int>(1, static_cast<int>(name.size()) / 3);
+  int best = limit + 1;
+  std::string nearest;
+  for (const std::string& candidate : candidates) {
+    const int difference = std::abs(static_cast<int>(candidate.size()) -
+                                    static_cast<int>(name.size()));
+    if (difference > limit || candidate == name) continue;
+    // A one-letter name is a misspelling of nothing.
+    if (candidate.size() < 2 || name.size() < 2) continue;
+    const int distance = EditDistance(name, candidate);
+    if (distance < best ||
+        (distance == best && distance <= limit && candidate < nearest)) {
+      best = distance;
+      nearest = candidate;
+    }
+  }
+  return nearest;
+}
+
+}  // namespace actserve

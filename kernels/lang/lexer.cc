@@ -1,0 +1,560 @@
+#include "kernels/lang/lexer.h"
+
+#include <algorithm>
+#include <cstdint>
+#include <limits>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/charconv.h"
+#include "absl/strings/str_format.h"
+#include "kernels/lang/text.h"
+
+namespace actserve {
+namespace {
+
+// What people paste from formatted pages, and what they meant.
+struct LookAlike {
+  uint32_t code_point;
+  std::string_view meant;
+};
+constexpr LookAlike kLookAlikes[] = {
+    {0x2212, "-"},  {0x2013, "-"},  {0x2014, "-"},       {0x00D7, "*"},
+    {0x2217, "*"},  {0x00B7, "*"},  {0x00F7, "/"},       {0x2264, "<="},
+    {0x2265, ">="}, {0x2260, "!="}, {0x2018, "'"},       {0x2019, "'"},
+    {0x201C, "\""}, {0x201D, "\""}, {0x00A0, "a space"},
+};
+
+// Longest first, so that the first match is Python's.
+constexpr std::string_view kOperators[] = {
+    "...", "**=", "//=", "<<=", ">>=", "!=", "**", "//", "<=", ">=", "==", "->",
+    ":=",  "+=",  "-=",  "*=",  "/=",  "%=", "@=", "&=", "|=", "^=", "<<", ">>",
+    "<>",  "+",   "-",   "*",   "/",   "%",  "@",  "&",  "|",  "^",  "~",  "<",
+    ">",   "(",   ")",   "[",   "]",   "{",  "}",  ",",  ":",  ".",  ";",  "=",
+};
+
+bool IsNameStart(char c) { return absl::ascii_isalpha(c) || c == '_'; }
+bool IsNameByte(char c) { return absl::ascii_isalnum(c) || c == '_'; }
+
+// Length of the UTF-8 sequence at the start of `s`, its code point in
+// `code_point`; 0 if it is not one.
+int DecodeUtf8(std::string_view s, uint32_t& code_point) {
+  const auto byte = [&](size_t i) { return static_cast<uint8_t>(s[i]); };
+  const uint8_t first = byte(0);
+  int length = 0;
+  uint32_t least = 0;
+  if (first < 0x80) {
+    code_point = first;
+    return 1;
+  } else if (first >= 0xC2 && first < 0xE0) {
+    length = 2, least = 0x80, code_point = first & 0x1F;
+  } else if (first >= 0xE0 && first < 0xF0) {
+    length = 3, least = 0x800, code_point = first & 0x0F;
+  } else if (first >= 0xF0 && first < 0xF5) {
+    length = 4, least = 0x10000, code_point = first & 0x07;
+  } else {
+    return 0;
+  }
+  if (s.size() < static_cast<size_t>(length)) return 0;
+  for (int i = 1; i < length; ++i) {
+    if ((byte(i) & 0xC0) != 0x80) return 0;
+    code_point = code_point << 6 | (byte(i) & 0x3F);
+  }
+  const bool surrogate = code_point >= 0xD800 && code_point < 0xE000;
+  if (code_point < least || code_point > 0x10FFFF || surrogate) return 0;
+  return length;
+}
+
+class Lexer {
+ public:
+  Lexer(std::string_view text, Diagnostics& diagnostics)
+      : text_(text), diagnostics_(diagnostics) {}
+
+  std::vector<Token> Run();
+
+ private:
+  struct Bracket {
+    char open;
+    Position position;
+  };
+
+  bool AtEnd() const { return at_ >= text_.size(); }
+  char Peek(size_t ahead = 0) const {
+    return at_ + ahead < text_.size() ? text_[at_ + ahead] : '\0';
+  }
+  Position Here() const {
+    return {line_, static_cast<int>(at_ - line_start_) + 1};
+  }
+  bool AtLineEnd() const {
+    return AtEnd() || text_[at_] == '\n' || text_[at_] == '\r';
+  }
+  void SkipLineEnd();
+  void SkipComment();
+  void Emit(Token::Kind kind, Position position, std::string_view text = "");
+  bool EndsStatement() const;
+
+  void CheckBytes();
+  void StartLine();
+  void Indentation(int width, int alternative, Position position);
+  void LexToken();
+  void LexName();
+  void LexNumber();
+  bool LexRadix(Token& token);
+  void LexString(size_t prefix_bytes, bool raw);
+  void LexEscape(std::string& value);
+  void LexOperator();
+  void LexUnknown();
+  void CloseBracket(char close, Position position);
+  void UnclosedBracket();
+
+  std::string_view text_;
+  Diagnostics& diagnostics_;
+  std::vector<Token> tokens_;
+  size_t at_ = 0;
+  size_t line_start_ = 0;
+  int line_ = 1;
+  bool at_line_start_ = true;
+  // Widths with a tab to the next multiple of 8, and with a tab as 1: where
+  // the two orders disagree, Python (and we) refuse.
+  std::vector<std::pair<int, int>> indents_;
+  std::vector<Bracket> brackets_;
+};
+
+void Lexer::SkipLineEnd() {
+  if (Peek() == '\r' && Peek(1) == '\n') ++at_;
+  ++at_;
+  ++line_;
+  line_start_ = at_;
+}
+
+void Lexer::SkipComment() {
+  while (!AtLineEnd()) ++at_;
+}
+
+void Lexer::Emit(Token::Kind kind, Position position, std::string_view text) {
+  Token token;
+  token.kind = kind;
+  token.position = position;
+  token.text = std::string(text);
+  tokens_.push_back(std::move(token));
+}
+
+bool Lexer::EndsStatement() const {
+  return tokens_.empty() || tokens_.back().kind == Token::Kind::kNewline ||
+         tokens_.back().kind == Token::Kind::kIndent ||
+         tokens_.back().kind == Token::Kind::kDedent;
+}
+
+// Reports every byte that may not occur even in a comment, once a line.
+void Lexer::CheckBytes() {
+  int line = 1;
+  size_t start = 0;
+  int reported = 0;
+  for (size_t i = 0; i < text_.size();) {
+    const char c = text_[i];
+    if (c == '\n' ||
+        (c == '\r' && i + 1 < text_.size() && text_[i + 1] != '\n')) {
+      ++line;
+      start = ++i;
+      continue;
+    }
+    uint32_t code_point = 0;
+    const int length = DecodeUtf8(text_.substr(i), code_point);
+    const bool blank = c == '\t' || c == '\r' || c == '\f';
+    const bool control = (code_point < 0x20 && !blank) ||
+                         (code_point >= 0x7F && code_point < 0xA0);
+    if ((length == 0 || control) && reported != line) {
+      diagnostics_.Error(
+          {line, static_cast<int>(i - start) + 1},
+          length == 0
+              ? absl::StrFormat("byte 0x%02X is not valid UTF-8",
+                                static_cast<uint8_t>(c))
+              : absl::StrFormat("control character U+%04X is not allowed",
+                                code_point));
+      reported = line;
+    }
+    i += std::max(length, 1);
+  }
+}
+
+std::vector<Token> Lexer::Run() {
+  CheckBytes();
+  if (text_.substr(0, 3) == "\xEF\xBB\xBF") at_ = 3;
+  while (!AtEnd()) {
+    if (at_line_start_ && brackets_.empty()) {
+      StartLine();
+      continue;
+    }
+    LexToken();
+  }
+  if (!brackets_.empty()) UnclosedBracket();
+  if (!EndsStatement()) Emit(Token::Kind::kNewline, Here());
+  for (size_t i = 1; i < indents_.size(); ++i) {
+    Emit(Token::Kind::kDedent, Here());
+  }
+  Emit(Token::Kind::kEnd, Here());
+  return std::move(tokens_);
+}
+
+// Measures a line's indentation, unless the line is blank.
+void Lexer::StartLine() {
+  int width = 0;
+  int alternative = 0;
+  for (;; ++at_) {
+    const char c = Peek();
+    if (c == ' ') {
+      ++width, ++alternative;
+    } else if (c == '\t') {
+      width = width / 8 * 8 + 8, ++alternative;
+    } else if (c == '\f') {
+      width = alternative = 0;
+    } else {
+      break;
+    }
+  }
+  if (Peek() == '#') SkipComment();
+  if (AtEnd()) return;
+  if (AtLineEnd()) {
+    SkipLineEnd();
+    return;
+  }
+  at_line_start_ = false;
+  Indentation(width, alternative, Here());
+}
+
+void Lexer::Indentation(int width, int alternative, Position position) {
+  if (indents_.empty()) indents_.push_back({width, alternative});
+  const auto [top, top_alternative] = indents_.back();
+  if ((width > top) != (alternative > top_alternative) ||
+      (width < top) != (alternative < top_alternative)) {
+    diagnostics_.Error(position,
+                       "tabs and spaces are mixed so that the indentation "
+                       "depends on the width of a tab");
+    return;
+  }
+  if (width > top) {
+    indents_.push_back({width, alternative});
+    Emit(Token::Kind::kIndent, position);
+    return;
+  }
+  while (indents_.size() > 1 && width < indents_.back().first) {
+    indents_.pop_back();
+    Emit(Token::Kind::kDedent, position);
+  }
+  if (width != indents_.back().first) {
+    diagnostics_.Error(position,
+                       "this line's indentation matches no block above it");
+    indents_.back() = {width, alternative};
+  }
+}
+
+void Lexer::LexToken() {
+  const char c = Peek();
+  if (c == ' ' || c == '\t' || c == '\f') {
+    ++at_;
+  } else if (c == '#') {
+    SkipComment();
+  } else if (c == '\n' || c == '\r') {
+    const Position position = Here();
+    SkipLineEnd();
+    if (!brackets_.empty()) return;
+    Emit(Token::Kind::kNewline, position);
+    at_line_start_ = true;
+  } else if (c == '\\' && (Peek(1) == '\n' || Peek(1) == '\r')) {
+    ++at_;
+    SkipLineEnd();
+  } else if (IsNameStart(c)) {
+    LexName();
+  } else if (absl::ascii_isdigit(c) ||
+             (c == '.' && absl::ascii_isdigit(Peek(1)))) {
+    LexNumber();
+  } else if (c == '"' || c == '\'') {
+    LexString(0, /*raw=*/false);
+  } else {
+    LexOperator();
+  }
+}
+
+void Lexer::LexName() {
+  size_t end = at_;
+  while (end < text_.size() && IsNameByte(text_[end])) ++end;
+  const std::string_view name = text_.substr(at_, end - at_);
+  if (end < text_.size() && (text_[end] == '"' || text_[end] == '\'')) {
+    const std::string prefix =
+        absl::AsciiStrToLower(std::string(name.substr(0, 3)));
+    if (prefix == "r" || prefix == "u") {
+      LexString(name.size(), prefix == "r");
+      return;
+    }
+  }
+  // A bracket left open swallows the lines after it; these words cannot occur
+  // inside one, so the text goes on as if it had been closed.
+  if (!brackets_.empty() && brackets_.back().position.line != line_ &&
+      (name == "def" || name == "return" || name == "elif")) {
+    const std::string_view before =
+        text_.substr(line_start_, at_ - line_start_);
+    if (before.find_first_not_of(" \t") == std::string_view::npos) {
+      UnclosedBracket();
+      at_ = line_start_;
+      at_line_start_ = true;
+      return;
+    }
+  }
+  Emit(Token::Kind::kName, Here(), name);
+  at_ = end;
+}
+
+void Lexer::UnclosedBracket() {
+  const Bracket bracket = brackets_.back();
+  diagnostics_.Error(bracket.position, Concat("'", std::string(1, bracket.open),
+                                              "' is never closed"));
+  brackets_.clear();
+  Emit(Token::Kind::kBad, Here());
+  Emit(Token::Kind::kNewline, Here());
+}
+
+// 0x, 0o and 0b. False if there is no such prefix here.
+bool Lexer::LexRadix(Token& token) {
+  const char letter = absl::ascii_tolower(Peek(1));
+  const int radix = letter == 'x'   ? 16
+                    : letter == 'o' ? 8
+                    : letter == 'b' ? 2
+                                    : 0;
+  if (Peek() != '0' || radix == 0) return false;
+  at_ += 2;
+  uint64_t value = 0;
+  bool valid = false;
+  for (; IsNameByte(Peek()); ++at_) {
+    const char c = absl::ascii_tolower(Peek());
+    if (c == '_') continue;
+    const int digit = absl::ascii_isdigit(c) ? c - '0' : c - 'a' + 10;
+    valid = digit < radix && value <= (UINT64_MAX >> 4);
+    if (!valid) break;
+    value = value * radix + digit;
+  }
+  if (!valid) {
+    diagnostics_.Error(token.position, "malformed or too large whole number");
+    while (IsNameByte(Peek())) ++at_;
+    token.kind = Token::Kind::kBad;
+  }
+  token.number = static_cast<double>(value);
+  token.is_integer = true;
+  return true;
+}
+
+void Lexer::LexNumber() {
+  Token token;
+  token.kind = Token::Kind::kNumber;
+  token.position = Here();
+  if (LexRadix(token)) {
+    tokens_.push_back(std::move(token));
+    return;
+  }
+  const size_t begin = at_;
+  std::string digits;
+  bool misplaced_underscore = false;
+  const auto take_digits = [&] {
+    while (absl::ascii_isdigit(Peek()) || Peek() == '_') {
+      if (Peek() == '_') {
+        misplaced_underscore |= digits.empty() ||
+                                !absl::ascii_isdigit(text_[at_ - 1]) ||
+                                !absl::ascii_isdigit(Peek(1));
+      } else {
+        digits += Peek();
+      }
+      ++at_;
+    }
+  };
+  take_digits();
+  token.is_integer = true;
+  if (Peek() == '.') {
+    token.is_integer = false;
+    digits += '.';
+    ++at_;
+    take_digits();
+  }
+  const bool sign = Peek(1) == '+' || Peek(1) == '-';
+  if (absl::ascii_tolower(Peek()) == 'e' &&
+      absl::ascii_isdigit(Peek(sign ? 2 : 1))) {
+    token.is_integer = false;
+    digits += text_.substr(at_, sign ? 2 : 1);
+    at_ += sign ? 2 : 1;
+    take_digits();
+  }
+  const auto result = absl::from_chars(
+      digits.data(), digits.data() + digits.size(), token.number);
+  if (result.ec == std::errc::result_out_of_range && token.number > 1) {
+    token.number = std::numeric_limits<double>::infinity();
+  }
+  std::string problem;
+  if (IsNameByte(Peek())) {
+    const char c = absl::ascii_tolower(Peek());
+    problem =
+        c == 'j' ? "complex numbers are not supported" : "malformed number";
+    while (IsNameByte(Peek())) ++at_;
+  } else if (misplaced_underscore) {
+    problem = "'_' may stand only between digits";
+  } else if (token.is_integer && digits.size() > 1 && digits[0] == '0' &&
+             token.number != 0) {
+    problem = "a whole number may not start with 0";
+  } else if (token.is_integer &&
+             token.number == std::numeric_limits<double>::infinity()) {
+    problem = "this whole number is larger than any float64";
+  }
+  if (!problem.empty()) {
+    diagnostics_.Error(
+        token.position,
+        Concat(problem, ": ", Quoted(text_.substr(begin, at_ - begin))));
+    token.kind = Token::Kind::kBad;
+  }
+  tokens_.push_back(std::move(token));
+}
+
+// One character after a backslash, `at_` being on it.
+void Lexer::LexEscape(std::string& value) {
+  if (Peek() == '\n' || Peek() == '\r') {
+    SkipLineEnd();
+    return;
+  }
+  switch (Peek()) {
+    case 'n':
+      value += '\n';
+      break;
+    case 't':
+      value += '\t';
+      break;
+    case '\\':
+    case '\'':
+    case '"':
+      value += Peek();
+      break;
+    default:  // Kept as it is written, as Python does.
+      value += '\\';
+      value += Peek();
+  }
+  ++at_;
+}
+
+void Lexer::LexString(size_t prefix_bytes, bool raw) {
+  const Position position = Here();
+  at_ += prefix_bytes;
+  const char quote = Peek();
+  const bool triple = Peek(1) == quote && Peek(2) == quote;
+  at_ += triple ? 3 : 1;
+  std::string value;
+  while (!AtEnd()) {
+    const char c = Peek();
+    if (c == quote && (!triple || (Peek(1) == quote && Peek(2) == quote))) {
+      at_ += triple ? 3 : 1;
+      Emit(Token::Kind::kString, position, value);
+      return;
+    }
+    if (c == '\n' || c == '\r') {
+      if (!triple) break;
+      value += '\n';
+      SkipLineEnd();
+    } else if (c == '\\' && at_ + 1 < text_.size()) {
+      ++at_;
+      if (raw) {
+        value += c;
+        if (Peek() != '\n' && Peek() != '\r') {
+          value += Peek();
+          ++at_;
+        }
+      } else {
+        LexEscape(value);
+      }
+    } else {
+      value += c;
+      ++at_;
+    }
+  }
+  diagnostics_.Error(position, "this string is never closed");
+  Emit(Token::Kind::kBad, position);
+}
+
+void Lexer::CloseBracket(char close, Position position) {
+  const char open = close == ')' ? '(' : close == ']' ? '[' : '{';
+  if (!brackets_.empty() && brackets_.back().open == open) {
+    brackets_.pop_back();
+    return;
+  }
+  if (brackets_.empty()) {
+    diagnostics_.Error(position,
+                       Concat("'", std::string(1, close), "' closes nothing"));
+  } else {
+    const Bracket bracket = brackets_.back();
+    diagnostics_.Error(
+        position, Concat("'", std::string(1, close), "' does not match '",
+                         std::string(1, bracket.open), "' opened at ",
+                         bracket.position.line, ":", bracket.position.column));
+    brackets_.pop_back();
+  }
+  tokens_.back().kind = Token::Kind::kBad;
+}
+
+void Lexer::LexOperator() {
+  const std::string_view rest = text_.substr(at_);
+  for (std::string_view op : kOperators) {
+    if (rest.substr(0, op.size()) != op) continue;
+    const Position position = Here();
+    Emit(Token::Kind::kOperator, position, op);
+    at_ += op.size();
+    if (op == "(" || op == "[" || op == "{") {
+      brackets_.push_back({op[0], position});
+    } else if (op == ")" || op == "]" || op == "}") {
+      CloseBracket(op[0], position);
+    }
+    return;
+  }
+  LexUnknown();
+}
+
+// Bytes that start no token: one report for a run of them.
+void Lexer::LexUnknown() {
+  const Position position = Here();
+  uint32_t code_point = 0;
+  const int length = DecodeUtf8(text_.substr(at_), code_point);
+  if (length == 1 && code_point >= 0x20 && code_point != 0x7F) {
+    const char c = Peek();
+    const std::string_view hint = c == '!'   ? ": write not"
+                                  : c == '?' ? ": write a if condition else b"
+                                             : "";
+    diagnostics_.Error(position, Concat("unexpected character '",
+                                        std::string(1, c), "'", hint));
+  } else if (length > 1 && code_point >= 0xA0) {
+    std::string message = absl::StrFormat(
+        "character U+%04X is not allowed outside comments", code_point);
+    for (const LookAlike& row : kLookAlikes) {
+      if (row.code_point == code_point) {
+        message += Concat(": write ", row.meant);
+      }
+    }
+    diagnostics_.Error(position, std::move(message));
+  }  // The rest CheckBytes() has reported.
+  Emit(Token::Kind::kBad, position);
+  ++at_;
+  while (!AtEnd() && (Peek() & 0x80) != 0) ++at_;
+}
+
+}  // namespace
+
+std::vector<Token> Tokenize(std::string_view text, Diagnostics& diagnostics) {
+  return Lexer(text, diagnostics).Run();
+}
+
+bool IsKeyword(std::string_view word) {
+  static constexpr std::string_view kKeywords[] = {
+      "False",  "None",   "True",    "and",      "as",       "assert", "async",
+      "await",  "break",  "class",   "continue", "def",      "del",    "elif",
+      "else",   "except", "finally", "for",      "from",     "global", "if",
+      "import", "in",     "is",      "lambda",   "nonlocal", "not",    "or",
+      "pass",   "raise",  "return",  "try",      "while",    "with",   "yield",
+  };
+  return std::binary_search(std::begin(kKeywords), std::end(kKeywords), word);
+}
+
+}  // namespace actserve

@@ -1,0 +1,35 @@
+// Strings from parts, for messages. The distribution's absl::StrCat is built
+// without std::string_view; this one takes it.
+
+#ifndef ACTSERVE_KERNELS_LANG_TEXT_H_
+#define ACTSERVE_KERNELS_LANG_TEXT_H_
+
+#include <string>
+#include <string_view>
+#include <type_traits>
+
+#include "absl/strings/str_cat.h"
+
+namespace actserve {
+
+// Strings, characters' pointers and numbers, one after the other.
+template <typename... Parts>
+std::string Concat(const Parts&... parts) {
+  std::string out;
+  const auto append = [&out](const auto& part) {
+    if constexpr (std::is_convertible_v<decltype(part), std::string_view>) {
+      out += std::string_view(part);
+    } else {
+      out += absl::StrCat(part);
+    }
+  };
+  (append(parts), ...);
+  return out;
+}
+
+// `name` between quotes, cut if very long.
+std::string Quoted(std::string_view name);
+
+}  // namespace actserve
+
+#endif  // ACTSERVE_KERNELS_LANG_TEXT_H_
