@@ -1,0 +1,45 @@
+// The functions that the core of the language knows, behind every synonym.
+
+#ifndef ACTSERVE_KERNELS_LANG_CORE_H_
+#define ACTSERVE_KERNELS_LANG_CORE_H_
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace actserve {
+
+// What a call of one function looks like.
+struct Signature {
+  std::string name;
+  std::vector<std::string> arguments;
+  // One for each argument; nullopt: it must be given.
+  std::vector<std::optional<double>> defaults;
+};
+
+// The primitive called `name`: an op of the graph that users can call, or
+// clamp or float of ast.h. nullptr if there is none.
+const Signature* FindPrimitive(std::string_view name);
+
+// The signature of a built-in activation, read from its text; nullptr if there
+// is none. Where a primitive has the same name, both mean the same function.
+const Signature* FindCatalogueSignature(std::string_view name);
+
+// The value of pi, e, inf, nan or tau.
+std::optional<double> FindConstant(std::string_view name);
+
+// Every name that the three above know.
+const std::vector<std::string>& CoreNames();
+
+// What Python gives for `a op b` on floats, `op` one of + - * / // % **,
+// except that nothing raises: IEEE 754 decides. nullopt: unknown operator.
+std::optional<double> EvaluateBinary(std::string_view op, double a, double b);
+
+// The value of a primitive of numbers that a constant expression may call.
+std::optional<double> EvaluatePrimitive(std::string_view name,
+                                        const std::vector<double>& arguments);
+
+}  // namespace actserve
+
+#endif  // ACTSERVE_KERNELS_LANG_CORE_H_

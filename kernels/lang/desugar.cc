@@ -1,0 +1,548 @@
+#include "kernels/lang/desugar.h"
+
+#include <algorithm>
+#include <cmath>
+#include <optional>
+#include <set>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "kernels/lang/core.h"
+#include "kernels/lang/expression_desugarer.h"
+#include "kernels/lang/synonyms.h"
+#include "kernels/lang/text.h"
+
+namespace actserve {
+namespace {
+
+using Kind = SyntaxStmt::Kind;
+
+// Every name that `block` assigns, for Python's rule that it is local.
+void CollectAssigned(const std::vector<SyntaxStmt>& block,
+                     std::set<std::string, std::less<>>& names) {
+  for (const SyntaxStmt& statement : block) {
+    for (const SyntaxPtr& target : statement.targets) {
+      if (target->kind == Syntax::Kind::kName) names.insert(target->text);
+      if (target->kind != Syntax::Kind::kTuple) continue;
+      for (const SyntaxPtr& item : target->args) {
+        if (item->kind == Syntax::Kind::kName) names.insert(item->text);
+      }
+    }
+    CollectAssigned(statement.body, names);
+    CollectAssigned(statement.orelse, names);
+  }
+}
+
+class TextDesugarer {
+ public:
+  TextDesugarer(const std::map<std::string, double>& constants,
+                const LanguageLimits& limits, Diagnostics& diagnostics)
+      : limits_(limits),
+        diagnostics_(diagnostics),
+        expressions_(scope_, diagnostics) {
+    scope_.outside.insert(constants.begin(), constants.end());
+  }
+
+  Module Run(const std::vector<SyntaxStmt>& text);
+
+ private:
+  using Block = std::vector<Stmt>;
+
+  void ReadTopLevel(const SyntaxStmt& statement);
+  void ReadImport(const SyntaxStmt& statement);
+  void ReadConstant(const SyntaxStmt& statement);
+  void ReadDef(const SyntaxStmt& def);
+  void CheckDecorators(const SyntaxStmt& def);
+  std::optional<double> ReadDefault(const SyntaxArgument& argument);
+  void FindMain();
+  void CheckMain();
+  void CheckGradient();
+
+  void DesugarBody(int function);
+  void DesugarBlock(const std::vector<SyntaxStmt>& block, Block& out);
+  void DesugarStatement(const SyntaxStmt& statement, Block& out);
+  void DesugarAssign(const SyntaxStmt& statement, Block& out);
+  void DesugarAugmented(const SyntaxStmt& statement, Block& out);
+  void DesugarFor(const SyntaxStmt& statement, Block& out);
+  void DesugarReturn(const SyntaxStmt& statement, Block& out);
+  void DesugarExpression(const SyntaxStmt& statement);
+  std::vector<std::string> Targets(const Syntax& target);
+
+  const LanguageLimits& limits_;
+  Diagnostics& diagnostics_;
+  Scope scope_;
+  ExpressionDesugarer expressions_;
+  Module module_;
+  std::vector<const SyntaxStmt*> defs_;  // as module_.functions
+  size_t num_results_ = 1;  // that the function being desugared returns
+};
+
+Stmt MakeStmt(Stmt::Kind kind, Position position) {
+  Stmt statement;
+  statement.kind = kind;
+  statement.position = position;
+  return statement;
+}
+
+Module TextDesugarer::Run(const std::vector<SyntaxStmt>& text) {
+  for (const SyntaxStmt& statement : text) ReadTopLevel(statement);
+  for (const auto& [name, value] : scope_.outside) {
+    if (!std::isfinite(value)) {
+      diagnostics_.Error({}, Concat("the constant ", Quoted(name),
+                                    " from outside is not finite"));
+    }
+  }
+  if (defs_.empty()) {
+    if (!diagnostics_.has_errors()) {
+      diagnostics_.Error({},
+                         "the text defines no function: write def f(x): "
+                         "return ...");
+    }
+    return std::move(module_);
+  }
+  FindMain();
+  CheckMain();
+  if (module_.gradient) CheckGradient();
+  for (size_t i = 0; i < defs_.size(); ++i) {
+    DesugarBody(static_cast<int>(i));
+  }
+  for (const auto& [name, position] : scope_.used_outside) {
+    const double value = scope_.outside.at(name);
+    module_.constants[name] = value;
+    diagnostics_.Note(position, Concat(Quoted(name), " is bound to ", value,
+                                       " from outside the text"));
+  }
+  module_.constants.insert(scope_.constants.begin(), scope_.constants.end());
+  return std::move(module_);
+}
+
+void TextDesugarer::ReadTopLevel(const SyntaxStmt& statement) {
+  switch (statement.kind) {
+    case Kind::kDef:
+      return ReadDef(statement);
+    case Kind::kImport:
+      return ReadImport(statement);
+    case Kind::kAssign:
+      return ReadConstant(statement);
+    case Kind::kPass:
+    case Kind::kSkipped:
+      return;
+    case Kind::kExpression:
+      if (statement.value->kind == Syntax::Kind::kString) return;
+      if (statement.value->kind == Syntax::Kind::kError) return;
+      break;
+    default:
+      break;
+  }
+  diagnostics_.Error(statement.position,
+                     "only functions, imports and numbers may stand outside a "
+                     "function: remove this");
+}
+
+void TextDesugarer::ReadImport(const SyntaxStmt& statement) {
+  for (const SyntaxImport& import : statement.imports) {
+    if (!IsImportAccepted(import.module)) {
+      diagnostics_.Error(
+          import.position,
+          Concat("import ", import.module.substr(0, 64),
+                 " is not allowed. Available: math, np, tf, torch, jnp, "
+                 "K. Make settings parameters with defaults"));
+      continue;
+    }
+    if (import.name == "*" || import.alias.empty()) continue;
+    if (!import.name.empty()) {
+      scope_.imports[import.alias] = Concat(import.module, ".", import.name);
+    } else if (import.alias ==
+               import.module.substr(0, import.module.find('.'))) {
+      scope_.imports[import.alias] = import.alias;
+    } else {
+      scope_.imports[import.alias] = import.module;
+    }
+  }
+}
+
+void TextDesugarer::ReadConstant(const SyntaxStmt& statement) {
+  const ExprPtr value = expressions_.Desugar(*statement.value);
+  const std::optional<double> number = EvaluateConstant(*value);
+  if (!number || !std::isfinite(*number)) {
+    if (!number && value->kind == Expr::Kind::kNumber) return;
+    diagnostics_.Error(
+        statement.position,
+        "only finite numbers can be assigned outside a function");
+    return;
+  }
+  for (const SyntaxPtr& target : statement.targets) {
+    if (target->kind == Syntax::Kind::kName) {
+      scope_.constants[target->text] = *number;
+    } else if (target->kind != Syntax::Kind::kError) {
+      diagnostics_.Error(target->position,
+                         "only one name at a time can be assigned outside a "
+                         "function");
+    }
+  }
+}
+
+void TextDesugarer::CheckDecorators(const SyntaxStmt& def) {
+  for (const auto& [name, position] : def.decorators) {
+    std::string full = expressions_.FullName(name);
+    if (full.empty()) full = name;
+    if (IsDecoratorIgnored(full)) continue;
+    const bool gradient = name.find("custom_gradient") != std::string::npos ||
+                          name.find("custom_jvp") != std::string::npos ||
+                          name.find("custom_vjp") != std::string::npos;
+    diagnostics_.Error(
+        position, gradient
+                      ? Concat("@", name.substr(0, 64),
+                               " is not supported: write the gradient as a "
+                               "second function, def ",
+                               def.name.substr(0, 64), "_grad(x, dy)")
+                      : Concat("decorator @", name.substr(0, 64),
+                               " is not supported: remove it"));
+  }
+}
+
+std::optional<double> TextDesugarer::ReadDefault(
+    const SyntaxArgument& argument) {
+  if (argument.default_value == nullptr) return std::nullopt;
+  const int before = diagnostics_.num_errors();
+  const ExprPtr value = expressions_.Desugar(*argument.default_value);
+  if (diagnostics_.num_errors() > before) return 0;
+  const std::optional<double> number = EvaluateConstant(*value);
+  if (!number || !std::isfinite(*number)) {
+    diagnostics_.Error(argument.default_value->position,
+                       Concat("the default of ", Quoted(argument.name),
+                              " must be a finite number"));
+    return 0;
+  }
+  return number;
+}
+
+void TextDesugarer::ReadDef(const SyntaxStmt& def) {
+  CheckDecorators(def);
+  FunctionDef function;
+  function.name = def.name;
+  function.position = def.name_position;
+  Signature signature;
+  signature.name = def.name;
+  bool defaults = false;
+  for (const SyntaxArgument& argument : def.arguments) {
+    const std::optional<double> value = ReadDefault(argument);
+    if (std::find(signature.arguments.begin(), signature.arguments.end(),
+                  argument.name) != signature.arguments.end()) {
+      diagnostics_.Error(
+          argument.position,
+          Concat("argument ", Quoted(argument.name), " occurs twice"));
+      continue;
+    }
+    if (argument.name == "self") {
+      diagnostics_.Error(argument.position,
+                         "'self' is not an input: write a function, not a "
+                         "method");
+    } else if (defaults && !value) {
+      diagnostics_.Error(argument.position,
+                         Concat("argument ", Quoted(argument.name),
+                                " without a default follows one with a "
+                                "default"));
+    }
+    defaults |= value.has_value();
+    signature.arguments.push_back(argument.name);
+    signature.defaults.push_back(value);
+    function.arguments.push_back({argument.name, argument.position, value});
+  }
+  if (!def.body.empty() && def.body[0].kind == Kind::kExpression &&
+      def.body[0].value->kind == Syntax::Kind::kString) {
+    function.docstring = def.body[0].value->text;
+  }
+  const int index = static_cast<int>(defs_.size());
+  if (!def.name.empty() && !scope_.functions.emplace(def.name, index).second) {
+    diagnostics_.Error(def.name_position, Concat("function ", Quoted(def.name),
+                                                 " is defined twice"));
+  }
+  defs_.push_back(&def);
+  scope_.signatures.push_back(std::move(signature));
+  module_.functions.push_back(std::move(function));
+}
+
+// The activation is the last function; a last `<name>_grad` belongs to the
+// function of that name.
+void TextDesugarer::FindMain() {
+  module_.main = static_cast<int>(defs_.size()) - 1;
+  const std::string_view last = defs_.back()->name;
+  if (last.ends_with("_grad")) {
+    const auto it = scope_.functions.find(last.substr(0, last.size() - 5));
+    if (it != scope_.functions.end()) module_.main = it->second;
+  }
+  const auto it = scope_.functions.find(
+      Concat(module_.functions[module_.main].name, "_grad"));
+  if (it != scope_.functions.end()) module_.gradient = it->second;
+}
+
+void TextDesugarer::CheckMain() {
+  const FunctionDef& main = module_.functions[module_.main];
+  int inputs = 0;
+  int parameters = 0;
+  for (const Argument& argument : main.arguments) {
+    ++(argument.default_value ? parameters : inputs);
+  }
+  if (inputs == 0) {
+    diagnostics_.Error(main.position,
+                       Concat(Quoted(main.name),
+                              " has no tensor input: it needs an "
+                              "argument without a default"));
+  }
+  if (inputs > limits_.inputs) {
+    diagnostics_.Error(main.position,
+                       Concat(Quoted(main.name), " has ", inputs,
+                              " tensor inputs, the limit is ", limits_.inputs,
+                              ": parameters have defaults"));
+  }
+  if (parameters > limits_.parameters) {
+    diagnostics_.Error(
+        main.position,
+        Concat(Quoted(main.name), " has ", parameters,
+               " parameters, the limit is ", limits_.parameters));
+  }
+}
+
+// An argument of the gradient is a parameter if the activation has a parameter
+// of that name; the others are the inputs, and dy.
+void TextDesugarer::CheckGradient() {
+  const FunctionDef& main = module_.functions[module_.main];
+  FunctionDef& gradient = module_.functions[*module_.gradient];
+  size_t inputs = 0;
+  for (const Argument& argument : main.arguments) {
+    inputs += !argument.default_value;
+  }
+  size_t given = 0;
+  for (Argument& argument : gradient.arguments) {
+    const auto it = std::find_if(
+        main.arguments.begin(), main.arguments.end(), [&](const Argument& a) {
+          return a.default_value && a.name == argument.name;
+        });
+    if (it != main.arguments.end()) {
+      argument.default_value = it->default_value;
+    } else if (argument.default_value) {
+      diagnostics_.Error(argument.position,
+                         Concat(Quoted(argument.name), " is no parameter of ",
+                                Quoted(main.name)));
+    } else {
+      ++given;
+    }
+  }
+  if (given != inputs + 1) {
+    diagnostics_.Error(
+        gradient.position,
+        Concat(Quoted(gradient.name), " must take the ", inputs,
+               inputs == 1 ? " tensor input" : " tensor inputs", " of ",
+               Quoted(main.name), " and then the upstream gradient"));
+  }
+}
+
+void TextDesugarer::DesugarBody(int index) {
+  FunctionDef& function = module_.functions[index];
+  scope_.locals.clear();
+  for (const Argument& argument : function.arguments) {
+    scope_.locals.insert(argument.name);
+  }
+  CollectAssigned(defs_[index]->body, scope_.locals);
+  num_results_ = 1;
+  if (index == module_.gradient) {
+    const auto& arguments = module_.functions[module_.main].arguments;
+    num_results_ =
+        std::count_if(arguments.begin(), arguments.end(),
+                      [](const Argument& a) { return !a.default_value; });
+  }
+  DesugarBlock(defs_[index]->body, function.body);
+}
+
+void TextDesugarer::DesugarBlock(const std::vector<SyntaxStmt>& block,
+                                 Block& out) {
+  for (const SyntaxStmt& statement : block) DesugarStatement(statement, out);
+}
+
+void TextDesugarer::DesugarStatement(const SyntaxStmt& statement, Block& out) {
+  switch (statement.kind) {
+    case Kind::kAssign:
+      return DesugarAssign(statement, out);
+    case Kind::kAugmented:
+      return DesugarAugmented(statement, out);
+    case Kind::kIf: {
+      Stmt node = MakeStmt(Stmt::Kind::kIf, statement.position);
+      node.condition = expressions_.Desugar(*statement.value);
+      DesugarBlock(statement.body, node.body);
+      DesugarBlock(statement.orelse, node.orelse);
+      out.push_back(std::move(node));
+      return;
+    }
+    case Kind::kFor:
+      return DesugarFor(statement, out);
+    case Kind::kReturn:
+      return DesugarReturn(statement, out);
+    case Kind::kExpression:
+      return DesugarExpression(statement);
+    case Kind::kImport:
+      return ReadImport(statement);
+    case Kind::kDef:
+      diagnostics_.Error(statement.position,
+                         "functions inside functions are not supported: "
+                         "define it before, outside");
+      return;
+    case Kind::kPass:
+    case Kind::kSkipped:
+      return;
+  }
+}
+
+// The names of an assignment's left side; what else it may be is reported.
+std::vector<std::string> TextDesugarer::Targets(const Syntax& target) {
+  if (target.kind == Syntax::Kind::kName) return {target.text};
+  std::vector<std::string> names;
+  if (target.kind == Syntax::Kind::kTuple) {
+    for (const SyntaxPtr& item : target.args) {
+      if (item->kind == Syntax::Kind::kName &&
+          std::find(names.begin(), names.end(), item->text) == names.end()) {
+        names.push_back(item->text);
+      } else {
+        diagnostics_.Error(item->position,
+                           "expected a name that is assigned once");
+        return {};
+      }
+    }
+  } else if (target.kind == Syntax::Kind::kAttribute) {
+    diagnostics_.Error(target.position,
+                       "attributes cannot be assigned: use a name");
+  } else if (target.kind != Syntax::Kind::kError) {
+    diagnostics_.Error(target.position, "only a name can be assigned to");
+  }
+  return names;
+}
+
+void TextDesugarer::DesugarAssign(const SyntaxStmt& statement, Block& out) {
+  std::vector<std::string> source;
+  for (const SyntaxPtr& target : statement.targets) {
+    Stmt node = MakeStmt(Stmt::Kind::kAssign, statement.position);
+    node.targets = Targets(*target);
+    const bool tuple = target->kind == Syntax::Kind::kTuple;
+    const size_t width = tuple ? target->args.size() : 1;
+    if (!source.empty()) {  // a = b = value: b is a's value.
+      for (const std::string& name : source) {
+        node.values.push_back(MakeExpr(Expr::Kind::kName, statement.position));
+        node.values.back()->name = name;
+      }
+    } else if (tuple && statement.value->kind == Syntax::Kind::kTuple) {
+      for (const SyntaxPtr& item : statement.value->args) {
+        node.values.push_back(expressions_.Desugar(*item));
+      }
+    } else {
+      node.values.push_back(expressions_.Desugar(*statement.value));
+    }
+    if (node.targets.empty()) continue;  // Reported.
+    if (node.values.size() != width) {
+      diagnostics_.Error(
+          statement.position,
+          Concat(width, " names are assigned ", node.values.size(), " values"));
+      continue;
+    }
+    source = node.targets;
+    out.push_back(std::move(node));
+  }
+}
+
+void TextDesugarer::DesugarAugmented(const SyntaxStmt& statement, Block& out) {
+  const Syntax& target = *statement.targets[0];
+  ExprPtr value = expressions_.Desugar(*statement.value);
+  if (target.kind != Syntax::Kind::kName) {
+    Targets(target);
+    if (target.kind == Syntax::Kind::kTuple) {
+      diagnostics_.Error(target.position, "only a name can be assigned to");
+    }
+    return;
+  }
+  Stmt node = MakeStmt(Stmt::Kind::kAssign, statement.position);
+  node.targets.push_back(target.text);
+  ExprPtr binary = MakeExpr(Expr::Kind::kBinary, statement.position);
+  binary->op = statement.op;
+  binary->args.push_back(expressions_.Desugar(target));
+  binary->args.push_back(std::move(value));
+  node.values.push_back(std::move(binary));
+  out.push_back(std::move(node));
+}
+
+void TextDesugarer::DesugarFor(const SyntaxStmt& statement, Block& out) {
+  Stmt node = MakeStmt(Stmt::Kind::kFor, statement.position);
+  const Syntax& range = *statement.value;
+  const bool is_range = range.kind == Syntax::Kind::kCall &&
+                        range.args[0]->kind == Syntax::Kind::kName &&
+                        range.args[0]->text == "range" &&
+                        range.keywords.empty() && range.args.size() >= 2 &&
+                        range.args.size() <= 4;
+  if (is_range) {
+    for (size_t i = 1; i < range.args.size(); ++i) {
+      node.values.push_back(expressions_.Desugar(*range.args[i]));
+    }
+    if (node.values.size() == 1) {
+      node.values.insert(node.values.begin(),
+                         MakeNumber(range.position, 0, true));
+    }
+    if (node.values.size() == 2) {
+      node.values.push_back(MakeNumber(range.position, 1, true));
+    }
+  } else if (range.kind != Syntax::Kind::kError) {
+    diagnostics_.Error(range.position,
+                       "a loop must run over range(N) with a constant N");
+  }
+  for (const SyntaxPtr& target : statement.targets) {
+    node.targets.push_back(target->text);
+  }
+  DesugarBlock(statement.body, node.body);
+  if (node.targets.size() == 1 && node.values.size() == 3) {
+    out.push_back(std::move(node));
+  }
+}
+
+void TextDesugarer::DesugarReturn(const SyntaxStmt& statement, Block& out) {
+  Stmt node = MakeStmt(Stmt::Kind::kReturn, statement.position);
+  if (statement.value == nullptr) {
+    diagnostics_.Error(statement.position, "return needs a value");
+  } else if (statement.value->kind == Syntax::Kind::kTuple) {
+    for (const SyntaxPtr& item : statement.value->args) {
+      node.values.push_back(expressions_.Desugar(*item));
+    }
+  } else {
+    node.values.push_back(expressions_.Desugar(*statement.value));
+  }
+  const bool unknown = statement.value == nullptr ||
+                       statement.value->kind == Syntax::Kind::kError;
+  if (!unknown && node.values.size() != num_results_) {
+    diagnostics_.Error(
+        statement.position,
+        num_results_ == 1
+            ? "the function must return one numeric value: return y only"
+            : Concat("the gradient must return ", num_results_,
+                     " values, one for each tensor input, not ",
+                     node.values.size()));
+  }
+  out.push_back(std::move(node));
+}
+
+void TextDesugarer::DesugarExpression(const SyntaxStmt& statement) {
+  if (statement.value->kind == Syntax::Kind::kString) return;
+  const int before = diagnostics_.num_errors();
+  expressions_.Desugar(*statement.value);
+  if (diagnostics_.num_errors() == before) {
+    diagnostics_.Warning(statement.position,
+                         "this line computes a value and drops it");
+  }
+}
+
+}  // namespace
+
+Module Desugar(const std::vector<SyntaxStmt>& text,
+               const std::map<std::string, double>& constants,
+               const LanguageLimits& limits, Diagnostics& diagnostics) {
+  return TextDesugarer(constants, limits, diagnostics).Run(text);
+}
+
+}  // namespace actserve

@@ -1,0 +1,119 @@
+#ifndef ACTSERVE_KERNELS_LANG_EXPRESSION_DESUGARER_H_
+#define ACTSERVE_KERNELS_LANG_EXPRESSION_DESUGARER_H_
+
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "kernels/lang/ast.h"
+#include "kernels/lang/core.h"
+#include "kernels/lang/diagnostic.h"
+#include "kernels/lang/synonyms.h"
+#include "kernels/lang/syntax.h"
+
+namespace actserve {
+
+// What the names of a text mean, inside one of its functions.
+struct Scope {
+  // Arguments, and names assigned anywhere in the function (Python's rule).
+  std::set<std::string, std::less<>> locals;
+  // The functions of the text, by name; module.functions has the same order.
+  std::map<std::string, int, std::less<>> functions;
+  std::vector<Signature> signatures;
+  // Numbers assigned outside functions, and numbers bound from outside.
+  std::map<std::string, double, std::less<>> constants;
+  std::map<std::string, double, std::less<>> outside;
+  // The members of `outside` that were read, with the first place.
+  std::map<std::string, Position> used_outside;
+  // What imports have bound: "np" is "numpy", "relu" "torch.relu".
+  std::map<std::string, std::string, std::less<>> imports;
+};
+
+// Rewrites expressions to the core. Nothing it returns is nullptr: what is
+// wrong is reported and becomes a number.
+class ExpressionDesugarer {
+ public:
+  // Both must outlive this object.
+  ExpressionDesugarer(Scope& scope, Diagnostics& diagnostics)
+      : scope_(scope), diagnostics_(diagnostics) {}
+
+  ExprPtr Desugar(const Syntax& syntax);
+
+  // The full name of a dotted name: "np.pi" is "numpy.pi". "" if it does not
+  // start with a module.
+  std::string FullName(std::string_view dotted) const;
+
+ private:
+  // An argument of a call, before it is known what is called.
+  struct Given {
+    std::string keyword;             // "": by position
+    const Syntax* syntax = nullptr;  // nullptr: `value` is ready
+    ExprPtr value;
+    Position position;
+  };
+  // What is called.
+  struct Target {
+    uint32_t family = kBare;
+    std::string name;
+    std::string shown;  // as the text spells it
+    Position position;
+  };
+  // One entry for each parameter of the callee; nullptr: not given.
+  using Bound = std::vector<Given*>;
+
+  ExprPtr DesugarName(const Syntax& syntax);
+  ExprPtr DesugarAttribute(const Syntax& syntax);
+  ExprPtr DesugarUnary(const Syntax& syntax);
+  ExprPtr DesugarCall(const Syntax& syntax);
+  ExprPtr DesugarFloatOfString(const Syntax& syntax);
+
+  ExprPtr Call(const Target& target, std::vector<Given>& given);
+  ExprPtr CallHelper(int helper, const Target& target,
+                     std::vector<Given>& given);
+  ExprPtr CallCore(const Target& target, std::vector<Given>& given,
+                   std::string& problem);
+  ExprPtr CallVariadic(const Target& target, std::vector<Given>& given);
+  ExprPtr CallSignature(const Signature& signature, Expr::Callee callee,
+                        Position position, const Bound& bound);
+  ExprPtr UnknownFunction(const Target& target, std::vector<Given>& given);
+
+  // nullopt, and why in `problem`, if the arguments do not fit.
+  static std::optional<Bound> Bind(const Target& target,
+                                   const std::vector<std::string>& parameters,
+                                   const std::vector<bool>& required,
+                                   std::vector<Given>& given,
+                                   std::string& problem);
+  static std::optional<Bound> BindSynonym(const Target& target,
+                                          const Synonym& synonym,
+                                          std::vector<Given>& given,
+                                          std::string& problem);
+  ExprPtr Expand(const Target& target, const Synonym& synonym,
+                 const Bound& bound);
+  using Substitution = std::map<std::string, ExprPtr>;
+  static ExprPtr Substitute(const Syntax& template_syntax, Position position,
+                            Substitution& arguments);
+
+  ExprPtr Value(Given& given);
+  void CheckDType(const Given& given);
+  std::string Dotted(const Syntax& syntax) const;
+  ExprPtr Problem(Position position, std::string message);
+  std::string Suggestion(std::string_view name,
+                         std::vector<std::string> candidates) const;
+
+  Scope& scope_;
+  Diagnostics& diagnostics_;
+};
+
+// A node of the core, for those who build it.
+ExprPtr MakeExpr(Expr::Kind kind, Position position);
+ExprPtr MakeNumber(Position position, double value, bool is_integer);
+
+// The value of an expression of numbers only; nullopt if it is not one.
+std::optional<double> EvaluateConstant(const Expr& expr);
+
+}  // namespace actserve
+
+#endif  // ACTSERVE_KERNELS_LANG_EXPRESSION_DESUGARER_H_

@@ -1,0 +1,32 @@
+#include "kernels/lang/parser.h"
+
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "kernels/lang/check.h"
+#include "kernels/lang/desugar.h"
+#include "kernels/lang/syntax.h"
+#include "kernels/lang/text.h"
+
+namespace actserve {
+
+std::optional<Module> Parse(std::string_view text,
+                            const std::map<std::string, double>& constants,
+                            const LanguageLimits& limits,
+                            Diagnostics& diagnostics) {
+  if (static_cast<int64_t>(text.size()) > limits.source_bytes) {
+    diagnostics.Error({}, Concat("the text has ", text.size(),
+                                 " bytes, the limit is ", limits.source_bytes));
+    return std::nullopt;
+  }
+  const std::vector<SyntaxStmt> syntax = ParseSyntax(text, limits, diagnostics);
+  Module module = Desugar(syntax, constants, limits, diagnostics);
+  CheckModule(limits, module, diagnostics);
+  if (diagnostics.has_errors()) return std::nullopt;
+  return module;
+}
+
+}  // namespace actserve
