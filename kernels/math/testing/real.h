@@ -85,6 +85,7 @@ inline Real Expm1(const Real& x) { return Real::Apply(mpfr_expm1, x); }
 inline Real Log1p(const Real& x) { return Real::Apply(mpfr_log1p, x); }
 inline Real Tanh(const Real& x) { return Real::Apply(mpfr_tanh, x); }
 inline Real Cosh(const Real& x) { return Real::Apply(mpfr_cosh, x); }
+inline Real Erf(const Real& x) { return Real::Apply(mpfr_erf, x); }
 inline Real Erfc(const Real& x) { return Real::Apply(mpfr_erfc, x); }
 inline Real Exp2(const Real& x) { return Real::Apply(mpfr_exp2, x); }
 inline Real Log(const Real& x) { return Real::Apply(mpfr_log, x); }
