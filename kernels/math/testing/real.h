@@ -101,7 +101,6 @@ inline Real Sinh(const Real& x) { return Real::Apply(mpfr_sinh, x); }
 inline Real Asinh(const Real& x) { return Real::Apply(mpfr_asinh, x); }
 inline Real Acosh(const Real& x) { return Real::Apply(mpfr_acosh, x); }
 inline Real Atanh(const Real& x) { return Real::Apply(mpfr_atanh, x); }
-inline Real Erf(const Real& x) { return Real::Apply(mpfr_erf, x); }
 
 }  // namespace actserve::testing
 
