@@ -15,6 +15,7 @@
 #include "llvm/Bitcode/BitcodeReader.h"
 #include "llvm/Config/llvm-config.h"
 #include "llvm/ExecutionEngine/Orc/JITTargetMachineBuilder.h"
+#include "llvm/IR/IRBuilder.h"
 #include "llvm/IR/LLVMContext.h"
 #include "llvm/IR/LegacyPassManager.h"
 #include "llvm/IR/Module.h"
@@ -118,25 +119,55 @@ void Optimize(llvm::Module& module, llvm::TargetMachine& target) {
       .run(module, modules);
 }
 
-// Marks the vector stores of outputs. After the pipeline: on the scalar loop
-// the mark would keep it from being vectorised. Each such store's address is
-// the 64-byte aligned output plus a multiple of the store's size.
-void MarkNonTemporal(llvm::Module& module) {
+// How far ahead of the loop the caches are told of what comes. Measured with
+// relu in float32 on a Sapphire Rapids, G elements/s: 11.7 -> 12.5 at 128 KiB
+// and 8.1 -> 8.9 at 1 MiB for writes, 1.85 -> 2.4 at 256 MiB past the caches
+// for reads; memcpy has 12.4, 8.5 and 2.3.
+constexpr int64_t kWriteAheadBytes = 1024;
+constexpr int64_t kReadAheadBytes = 4096;
+
+// What is said to the memory system about vector loads and stores. It comes
+// after the pipeline, for on the scalar loop it would prevent vectorisation.
+//
+// Plain: the output's lines are fetched for writing before they are written.
+// Non-temporal: stores are marked (each address is the 64-byte aligned output
+// plus a multiple of the store's size), and inputs are fetched into the second
+// level cache, as there are no writes to keep the fetching units busy.
+void TuneMemoryAccess(llvm::Module& module, bool non_temporal) {
   llvm::LLVMContext& context = module.getContext();
+  llvm::IRBuilder<> builder(context);
   llvm::MDNode* mark = llvm::MDNode::get(
-      context, llvm::ConstantAsMetadata::get(
-                   llvm::ConstantInt::get(llvm::Type::getInt32Ty(context), 1)));
+      context, llvm::ConstantAsMetadata::get(builder.getInt32(1)));
+  const auto prefetch = [&](llvm::Instruction& before, llvm::Value* address,
+                            int64_t ahead_bytes, bool write, int locality) {
+    builder.SetInsertPoint(&before);
+    builder.CreateIntrinsic(
+        llvm::Intrinsic::prefetch, {address->getType()},
+        {builder.CreateConstGEP1_64(builder.getInt8Ty(), address, ahead_bytes),
+         builder.getInt32(write), builder.getInt32(locality),
+         builder.getInt32(1)});
+  };
+  const auto vector_bytes = [&](llvm::Type* type) -> uint64_t {
+    return type->isVectorTy()
+               ? module.getDataLayout().getTypeStoreSize(type).getFixedValue()
+               : 0;
+  };
   for (llvm::BasicBlock& block : *module.getFunction("body")) {
     for (llvm::Instruction& instruction : block) {
-      auto* store = llvm::dyn_cast<llvm::StoreInst>(&instruction);
-      if (store == nullptr) continue;
-      llvm::Type* type = store->getValueOperand()->getType();
-      if (!type->isVectorTy()) continue;
-      const uint64_t size_bytes =
-          module.getDataLayout().getTypeStoreSize(type).getFixedValue();
-      if (size_bytes != 16 && size_bytes != 32 && size_bytes != 64) continue;
-      store->setAlignment(llvm::Align(size_bytes));
-      store->setMetadata(llvm::LLVMContext::MD_nontemporal, mark);
+      if (auto* load = llvm::dyn_cast<llvm::LoadInst>(&instruction)) {
+        if (non_temporal && vector_bytes(load->getType()) >= 32) {
+          prefetch(*load, load->getPointerOperand(), kReadAheadBytes, false, 2);
+        }
+      } else if (auto* store = llvm::dyn_cast<llvm::StoreInst>(&instruction)) {
+        const uint64_t size = vector_bytes(store->getValueOperand()->getType());
+        if (non_temporal && (size == 16 || size == 32 || size == 64)) {
+          store->setAlignment(llvm::Align(size));
+          store->setMetadata(llvm::LLVMContext::MD_nontemporal, mark);
+        } else if (!non_temporal && size >= 32) {
+          prefetch(*store, store->getPointerOperand(), kWriteAheadBytes, true,
+                   3);
+        }
+      }
     }
   }
 }
@@ -185,7 +216,7 @@ struct KernelCompiler::State {
       return absl::InternalError(absl::StrCat("generated IR: ", problem));
     }
     Optimize(*work.module, *work.target);
-    if (variant == KernelVariant::kNonTemporal) MarkNonTemporal(*work.module);
+    TuneMemoryAccess(*work.module, variant == KernelVariant::kNonTemporal);
     return work;
   }
 };
