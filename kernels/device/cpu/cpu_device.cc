@@ -12,6 +12,7 @@
 #include <immintrin.h>
 #endif
 
+#include "absl/container/inlined_vector.h"
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "kernels/device/cpu/element_runs.h"
@@ -175,7 +176,7 @@ struct CpuDevice::Plan {
       }
       return;
     }
-    std::vector<void*> outputs;
+    absl::InlinedVector<void*, 8> outputs;
     size_t tensor = 0;
     size_t sum = 0;
     for (const Output& output : lowered().graph.outputs) {
@@ -421,9 +422,9 @@ absl::Status CpuDevice::Run(const Program& program,
     int64_t begin;
     int64_t end;
   };
-  std::vector<Plan> plans;
+  absl::InlinedVector<Plan, 1> plans;
   plans.reserve(items.size());
-  std::vector<Task> tasks;
+  absl::InlinedVector<Task, 8> tasks;
   for (WorkItem& item : items) {
     Plan& plan = plans.emplace_back(MakePlan(cpu_program, item));
     // A few tasks per thread level out differences in speed.

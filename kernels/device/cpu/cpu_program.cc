@@ -76,7 +76,7 @@ std::shared_ptr<const ProgramTable> CpuProgram::MakeTable(
   std::vector<void*> outputs;
   table->results.resize(lowered().graph.outputs.size());
   for (std::vector<uint16_t>& result : table->results) {
-    result.resize(kTableEntries);
+    result.resize(kTableEntries + kTablePadding);
     outputs.push_back(result.data());
   }
   plain()(inputs, outputs.data(), parameters, kTableEntries);

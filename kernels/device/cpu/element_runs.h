@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "absl/container/inlined_vector.h"
 #include "absl/types/span.h"
 #include "kernels/device/device.h"
 
@@ -55,8 +56,8 @@ class ElementRuns {
   int64_t begin_;
   int64_t next_;
   const int64_t end_;
-  std::vector<Cursor> cursors_;
-  std::vector<const void*> data_;
+  absl::InlinedVector<Cursor, 4> cursors_;
+  absl::InlinedVector<const void*, 4> data_;
   std::vector<std::byte> carry_;
 };
 
