@@ -67,10 +67,10 @@ ACTSERVE_MATH_INTERNAL Pair Multiply(Pair a, Pair b) {
   const Pair product = TwoProduct(a.hi, b.hi);
   return FastTwoSum(product.hi, product.lo + Fma(a.hi, b.lo, a.lo * b.hi));
 }
-// (numerator.hi + numerator.lo) / (denominator.hi + denominator.lo), within
-// 0.51 ulp: the remainder of the first quotient gives the rest.
-ACTSERVE_MATH_INTERNAL Pair Divide(Pair numerator, Pair denominator) {
-  const double reciprocal = 1.0 / denominator.hi;
+// numerator / denominator, to 2^-103 of exact operands: the remainder of a
+// first quotient gives the rest. `reciprocal` is 1 / denominator.hi, roughly.
+ACTSERVE_MATH_INTERNAL Pair Divide(Pair numerator, Pair denominator,
+                                   double reciprocal) {
   const double quotient = numerator.hi * reciprocal;
   const double remainder = Fma(-quotient, denominator.hi, numerator.hi) +
                            Fma(-quotient, denominator.lo, numerator.lo);

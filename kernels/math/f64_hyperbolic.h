@@ -14,7 +14,7 @@ ACTSERVE_MATH_INTERNAL Pair TanhOfAbs(double x) {
   const Pair parts = HalfExpm1(AtMost(2.0 * Abs(x), 80.0));
   const Pair half = FastTwoSum(parts.hi, parts.lo);
   const Pair sum = TwoSum(half.hi, 1.0);
-  return Divide(half, {sum.hi, sum.lo + half.lo});
+  return Divide(half, {sum.hi, sum.lo + half.lo}, 1.0 / sum.hi);
 }
 
 }  // namespace actserve::f64

@@ -68,26 +68,112 @@ ACTSERVE_MATH double actserve_logsigmoid_f64(double x) {
   return -actserve_softplus_f64(-x);
 }
 
-// x s(x). NaN: NaN, +inf: +inf, -inf: -0, +-0: +-0.
-ACTSERVE_MATH double actserve_silu_f64(double x) {
-  using namespace actserve::f64;
-  const double clamped = AtLeast(x, -kLogisticEnd);
-  const Decay e = DecayOf(AtMost(Abs(x), kLogisticEnd));
+namespace actserve::f64 {
+
+// x s(v) for v of x's sign, of which `e` is exp(-|v|); `clamped` is x no
+// further left than where s(v) is 0.
+ACTSERVE_MATH_INTERNAL double TimesLogistic(double x, double clamped, Decay e) {
   const bool left = x < 0.0;
   const double numerator = left ? clamped * e.factor : x;
   return Scale(numerator / (1.0 + e.q), left ? e.exponent : kExponentZero);
 }
 
-// d/dx x s(x) = s(x) (1 + x s(-x)), with d = 1+q: (d + x q)/d^2 on the right,
-// q (d + x)/d^2 on the left. NaN: NaN, +inf: 1, -inf: -0; a root at -1.278.
+// s(v) (1 + x slope s(-v)): the derivative of x s(v) with slope = dv/dx. With
+// d = 1+q, (d + x slope q)/d^2 on the right and q (d + x slope)/d^2 on the
+// left.
+ACTSERVE_MATH_INTERNAL double TimesLogisticGrad(double x, double slope,
+                                                Decay e) {
+  const bool left = x < 0.0;
+  const double sum = Fma(left ? x : x * e.q, slope, 1.0 + e.q);
+  const double quotient = sum * (left ? e.factor : 1.0) / OnePlusSquared(e.q);
+  return Scale(quotient, left ? e.exponent : kExponentZero);
+}
+
+}  // namespace actserve::f64
+
+// x s(x). NaN: NaN, +inf: +inf, -inf: -0, +-0: +-0.
+ACTSERVE_MATH double actserve_silu_f64(double x) {
+  using namespace actserve::f64;
+  const double a = AtMost(Abs(x), kLogisticEnd);
+  return TimesLogistic(x, AtLeast(x, -kLogisticEnd), DecayOf(a));
+}
+
+// d/dx x s(x) = s(x) (1 + x s(-x)). NaN: NaN, +inf: 1, -inf: -0; a root at
+// -1.278.
 ACTSERVE_MATH double actserve_silu_grad_f64(double x) {
+  using namespace actserve::f64;
+  const double clamped = AtMost(AtLeast(x, -kLogisticEnd), kLogisticEnd);
+  return TimesLogisticGrad(clamped, 1.0, DecayOf(Abs(clamped)));
+}
+
+namespace actserve::f64 {
+
+// v = 2 sqrt(2/pi) (x + 0.044715 x^3), for which x (1+tanh(v/2))/2 = x s(v).
+constexpr Pair kGeluLinear = {0x1.9884533d43651p+0, -0x1.cbc0d30ebfd15p-54};
+constexpr Pair kGeluCubic = {0x1.2444f2a4d8b4bp-4, -0x1.6c843a29d1c70p-61};
+// Beyond this exp(-|v|) v is 0.
+constexpr double kGeluTanhEnd = 25.0;
+
+// |v|, in a pair as an exponent needs it.
+ACTSERVE_MATH_INTERNAL Pair GeluTanhArgument(double a) {
+  const Pair cubic = Multiply(kGeluCubic, TwoProduct(a, a));
+  const Pair sum = TwoSum(kGeluLinear.hi, cubic.hi);
+  const double low = sum.lo + (kGeluLinear.lo + cubic.lo);
+  return Multiply(FastTwoSum(sum.hi, low), a);
+}
+
+}  // namespace actserve::f64
+
+// x (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3)))/2, both numbers exact.
+// NaN: NaN, +inf: +inf, -inf: -0, +-0: +-0.
+ACTSERVE_MATH double actserve_gelu_tanh_f64(double x) {
+  using namespace actserve::f64;
+  const Pair v = GeluTanhArgument(AtMost(Abs(x), kGeluTanhEnd));
+  return TimesLogistic(x, AtLeast(x, -kGeluTanhEnd), DecayOf(v.hi, v.lo));
+}
+
+// The derivative of gelu_tanh. NaN: NaN, +inf: 1, -inf: -0; a root at -0.753.
+ACTSERVE_MATH double actserve_gelu_tanh_grad_f64(double x) {
+  using namespace actserve::f64;
+  const double clamped = AtMost(AtLeast(x, -kGeluTanhEnd), kGeluTanhEnd);
+  const Pair v = GeluTanhArgument(Abs(clamped));
+  const double slope =
+      Fma(3.0 * kGeluCubic.hi, clamped * clamped, kGeluLinear.hi);
+  return TimesLogisticGrad(clamped, slope, DecayOf(v.hi, v.lo));
+}
+
+// x tanh(log(1+exp(x))) = x n/(n+2), n = e(e+2), e = exp(x): in q, x (1+2q) /
+// (1+2q+2q^2) on the right and x q (q+2)/(q(q+2)+2) on the left.
+// NaN: NaN, +inf: +inf, -inf: -0, +-0: +-0.
+ACTSERVE_MATH double actserve_mish_f64(double x) {
+  using namespace actserve::f64;
+  const Decay e = DecayOf(AtMost(Abs(x), kLogisticEnd));
+  const bool left = x < 0.0;
+  const double q = e.q;
+  const double clamped = left ? AtLeast(x, -kLogisticEnd) * e.factor : x;
+  const double numerator = left ? q + 2.0 : Fma(2.0, q, 1.0);
+  const double denominator =
+      Fma(left ? q : 2.0 * q, left ? q + 2.0 : q + 1.0, left ? 2.0 : 1.0);
+  return Scale(clamped * numerator / denominator,
+               left ? e.exponent : kExponentZero);
+}
+
+// The derivative of mish: (n (n+2) + 4 x e (e+1)) / (n+2)^2, in q as above.
+// NaN: NaN, +inf: 1, -inf: -0; a root at -1.192.
+ACTSERVE_MATH double actserve_mish_grad_f64(double x) {
   using namespace actserve::f64;
   const double clamped = AtMost(AtLeast(x, -kLogisticEnd), kLogisticEnd);
   const Decay e = DecayOf(Abs(clamped));
   const bool left = x < 0.0;
-  const double d = 1.0 + e.q;
-  const double sum = Fma(clamped, left ? 1.0 : e.q, d);
-  const double quotient = sum * (left ? e.factor : 1.0) / OnePlusSquared(e.q);
+  const double q = e.q;
+  const double numerator = left ? q + 2.0 : Fma(2.0, q, 1.0);
+  // The denominator is base + m.
+  const double base = left ? 2.0 : 1.0;
+  const double m = left ? q * (q + 2.0) : 2.0 * q * (q + 1.0);
+  const double square = Fma(m, Fma(2.0, base, m), base * base);
+  const double slope = 4.0 * clamped * (1.0 + q) * (left ? 1.0 : q * q);
+  const double sum = Fma(numerator, base + m, slope);
+  const double quotient = sum * (left ? e.factor : 1.0) / square;
   return Scale(quotient, left ? e.exponent : kExponentZero);
 }
 

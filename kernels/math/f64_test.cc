@@ -15,7 +15,7 @@
 #include "kernels/math/testing/real.h"
 
 #ifndef ACTSERVE_F64_SAMPLES
-#define ACTSERVE_F64_SAMPLES 10000
+#define ACTSERVE_F64_SAMPLES 4000
 #endif
 
 namespace actserve {
@@ -23,6 +23,7 @@ namespace {
 
 using testing::Abs;
 using testing::Cosh;
+using testing::Erf;
 using testing::Erfc;
 using testing::Exp;
 using testing::Expm1;
@@ -100,6 +101,37 @@ Real Tanhshrink(const Real& x) {
 }
 Real SiluGrad(const Real& x) { return Sigmoid(x) * (1 + x * Sigmoid(-x)); }
 
+Real SiluGradTerm(const Real& x) {
+  return Sigmoid(x) * Max(1, Abs(x) * Sigmoid(-x));
+}
+Real Phi(const Real& x) { return Erfc(-x / Sqrt(2)) / 2; }
+Real PhiGrad(const Real& x) { return Exp(-x * x / 2) / Sqrt(2 * Real::Pi()); }
+Real Gelu(const Real& x) { return x * Phi(x); }
+Real GeluGrad(const Real& x) { return Phi(x) + x * PhiGrad(x); }
+Real GeluGradTerm(const Real& x) { return Max(Phi(x), Abs(x) * PhiGrad(x)); }
+Real TwiceU(const Real& x) {
+  return 2 * Sqrt(2 / Real::Pi()) * (x + Real("0.044715") * x * x * x);
+}
+// t = x d(2u)/dx.
+Real SlopeTerm(const Real& x) {
+  return 2 * Sqrt(2 / Real::Pi()) * (x + 3 * Real("0.044715") * x * x * x);
+}
+Real GeluTanh(const Real& x) { return x * Sigmoid(TwiceU(x)); }
+Real GeluTanhGrad(const Real& x) {
+  const Real v = TwiceU(x);
+  return Sigmoid(v) * (1 + SlopeTerm(x) * Sigmoid(-v));
+}
+Real GeluTanhGradTerm(const Real& x) {
+  const Real v = TwiceU(x);
+  return Sigmoid(v) * Max(1, Abs(SlopeTerm(x)) * Sigmoid(-v));
+}
+Real Mish(const Real& x) { return x * Tanh(Softplus(x)); }
+Real MishSlope(const Real& x) { return x * Sech2(Softplus(x)) * Sigmoid(x); }
+Real MishGrad(const Real& x) { return Tanh(Softplus(x)) + MishSlope(x); }
+Real MishGradTerm(const Real& x) {
+  return Max(Tanh(Softplus(x)), Abs(MishSlope(x)));
+}
+
 const Accuracy kAccuracy[] = {
     {"exp", actserve_exp_f64, Exp, -746, 710, 1},
     {"exp", actserve_exp_f64, Exp, -1, 1, 1},
@@ -132,10 +164,31 @@ const Accuracy kAccuracy[] = {
      -760, 40, 4},
     {"silu", actserve_silu_f64, [](const Real& x) { return x * Sigmoid(x); },
      -3, 3, 4},
-    {"silu_grad", actserve_silu_grad_f64, SiluGrad, -760, 760, 4,
-     [](const Real& x) { return Sigmoid(x) * Max(1, Abs(x) * Sigmoid(-x)); }},
-    {"silu_grad", actserve_silu_grad_f64, SiluGrad, -5, 5, 4,
-     [](const Real& x) { return Sigmoid(x) * Max(1, Abs(x) * Sigmoid(-x)); }},
+    {"silu_grad", actserve_silu_grad_f64, SiluGrad, -760, 760, 4, SiluGradTerm},
+    {"silu_grad", actserve_silu_grad_f64, SiluGrad, -5, 5, 4, SiluGradTerm},
+    {"erf", actserve_erf_f64, Erf, -6, 6, 1},
+    {"erf", actserve_erf_f64, Erf, 0.8, 1.2, 1},
+    {"erfc", actserve_erfc_f64, Erfc, -6, 28, 2},
+    {"erfc", actserve_erfc_f64, Erfc, -1, 1, 2},
+    {"normcdf", actserve_normcdf_f64, Phi, -39, 9, 3},
+    {"normcdf", actserve_normcdf_f64, Phi, -1, 1, 3},
+    {"normpdf", actserve_normpdf_f64, PhiGrad, -39, 39, 2},
+    {"exp_minus_square", actserve_exp_minus_square_f64,
+     [](const Real& x) { return Exp(-x * x); }, -28, 28, 1},
+    {"gelu", actserve_gelu_f64, Gelu, -39, 9, 4},
+    {"gelu", actserve_gelu_f64, Gelu, -2, 2, 4},
+    {"gelu_grad", actserve_gelu_grad_f64, GeluGrad, -39, 9, 4, GeluGradTerm},
+    {"gelu_grad", actserve_gelu_grad_f64, GeluGrad, -2, 2, 4, GeluGradTerm},
+    {"gelu_tanh", actserve_gelu_tanh_f64, GeluTanh, -22, 9, 4},
+    {"gelu_tanh", actserve_gelu_tanh_f64, GeluTanh, -2, 2, 4},
+    {"gelu_tanh_grad", actserve_gelu_tanh_grad_f64, GeluTanhGrad, -22, 9, 4,
+     GeluTanhGradTerm},
+    {"gelu_tanh_grad", actserve_gelu_tanh_grad_f64, GeluTanhGrad, -2, 2, 4,
+     GeluTanhGradTerm},
+    {"mish", actserve_mish_f64, Mish, -760, 40, 4},
+    {"mish", actserve_mish_f64, Mish, -4, 4, 4},
+    {"mish_grad", actserve_mish_grad_f64, MishGrad, -760, 40, 4, MishGradTerm},
+    {"mish_grad", actserve_mish_grad_f64, MishGrad, -4, 4, 4, MishGradTerm},
 };
 
 TEST(F64, StaysWithinItsUlps) {
@@ -174,6 +227,8 @@ struct Special {
 };
 
 const double kLn2 = std::log(2.0);
+// 1/sqrt(2 pi).
+const double kPdf0 = 0x1.9884533d43651p-2;
 
 const Special kSpecial[] = {
     {"exp", actserve_exp_f64, kInf, 0, 1, 1},
@@ -192,6 +247,17 @@ const Special kSpecial[] = {
     {"logsigmoid", actserve_logsigmoid_f64, -0.0, -kInf, -kLn2, -kLn2},
     {"silu", actserve_silu_f64, kInf, -0.0, 0.0, -0.0},
     {"silu_grad", actserve_silu_grad_f64, 1, -0.0, 0.5, 0.5},
+    {"erf", actserve_erf_f64, 1, -1, 0.0, -0.0},
+    {"erfc", actserve_erfc_f64, 0, 2, 1, 1},
+    {"normcdf", actserve_normcdf_f64, 1, 0, 0.5, 0.5},
+    {"normpdf", actserve_normpdf_f64, 0, 0, kPdf0, kPdf0},
+    {"exp_minus_square", actserve_exp_minus_square_f64, 0, 0, 1, 1},
+    {"gelu", actserve_gelu_f64, kInf, -0.0, 0.0, -0.0},
+    {"gelu_grad", actserve_gelu_grad_f64, 1, -0.0, 0.5, 0.5},
+    {"gelu_tanh", actserve_gelu_tanh_f64, kInf, -0.0, 0.0, -0.0},
+    {"gelu_tanh_grad", actserve_gelu_tanh_grad_f64, 1, -0.0, 0.5, 0.5},
+    {"mish", actserve_mish_f64, kInf, -0.0, 0.0, -0.0},
+    {"mish_grad", actserve_mish_grad_f64, 1, -0.0, 0.6, 0.6},
     {"floormod1", actserve_floormod1_f64, kNaN, kNaN, 0.0, 0.0},
 };
 

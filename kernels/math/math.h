@@ -25,6 +25,7 @@
 #include "kernels/math/f64_log.h"
 #include "kernels/math/f64_logistic.h"
 #include "kernels/math/f64_mod.h"
+#include "kernels/math/f64_normal.h"
 #include "kernels/math/half.h"
 #include "kernels/math/macros.h"
 

@@ -85,6 +85,7 @@ inline Real Expm1(const Real& x) { return Real::Apply(mpfr_expm1, x); }
 inline Real Log1p(const Real& x) { return Real::Apply(mpfr_log1p, x); }
 inline Real Tanh(const Real& x) { return Real::Apply(mpfr_tanh, x); }
 inline Real Cosh(const Real& x) { return Real::Apply(mpfr_cosh, x); }
+inline Real Erf(const Real& x) { return Real::Apply(mpfr_erf, x); }
 inline Real Erfc(const Real& x) { return Real::Apply(mpfr_erfc, x); }
 inline Real Exp2(const Real& x) { return Real::Apply(mpfr_exp2, x); }
 inline Real Log(const Real& x) { return Real::Apply(mpfr_log, x); }
@@ -100,7 +101,6 @@ inline Real Sinh(const Real& x) { return Real::Apply(mpfr_sinh, x); }
 inline Real Asinh(const Real& x) { return Real::Apply(mpfr_asinh, x); }
 inline Real Acosh(const Real& x) { return Real::Apply(mpfr_acosh, x); }
 inline Real Atanh(const Real& x) { return Real::Apply(mpfr_atanh, x); }
-inline Real Erf(const Real& x) { return Real::Apply(mpfr_erf, x); }
 
 }  // namespace actserve::testing
 

@@ -135,20 +135,16 @@ ROWS = {
         lambda z: z + mpf("1e-9"),
     ),
     # (1+2a) erfcx(a) = 1 + p(q), q = (a-4)/(a+4), 0 <= a <= 28
-    "erfcx": (scaled_erfcx, mpf(-1), mpf("0.75"), 21, ONE),
-    # erf(x) = x + x*p(z), z = x*x
+    "erfcx": (scaled_erfcx, mpf(-1), mpf("0.75"), 22, ONE),
+    # erf(x) = x + x*p(z), z = x*x, x <= 0.85
     "erf": (
         series(
             of_square(lambda x: mp.erf(x) / x - 1),
-            odd_taylor(mp.erf, 0)[:1]
-            and [
-                c - (1 if i == 0 else 0)
-                for i, c in enumerate(odd_taylor(mp.erf, 0))
-            ],
+            [c - (i == 0) for i, c in enumerate(odd_taylor(mp.erf, 0))],
         ),
         mpf(0),
-        mpf(1),
-        12,
+        mpf("0.7225"),
+        11,
         ONE,
     ),
     # sin(x) = x + x*z*p(z)
