@@ -10,9 +10,10 @@
 #include <array>
 #include <cstdint>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
-#include "absl/container/flat_hash_map.h"
+#include "absl/hash/hash.h"
 #include "kernels/graph/op.h"
 
 namespace actserve {
@@ -84,7 +85,7 @@ class Graph {
     }
   };
   std::vector<Node> nodes_;
-  absl::flat_hash_map<Key, NodeId> interned_;
+  std::unordered_map<Key, NodeId, absl::Hash<Key>> interned_;
 };
 
 }  // namespace actserve

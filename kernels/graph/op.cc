@@ -2,8 +2,20 @@
 
 #include <cassert>
 
+#include "kernels/math/math.h"
+
 namespace actserve {
 namespace {
+
+// Rows of the functions of one and of two operands.
+OpInfo Function1(Op op, std::string_view name, int weight, float (*f32)(float),
+                 double (*f64)(double)) {
+  return {op, name, 1, false, weight, f32, f64, nullptr, nullptr};
+}
+OpInfo Function2(Op op, std::string_view name, int weight,
+                 float (*f32)(float, float), double (*f64)(double, double)) {
+  return {op, name, 2, false, weight, nullptr, nullptr, f32, f64};
+}
 
 // The weights are operations after inlining, counted in float64 and rounded;
 // what they bound is the time that a compiler takes.
@@ -27,10 +39,13 @@ std::vector<OpInfo> MakeTable() {
       {Op::kSqrt, "sqrt", 1, false, 1},
       {Op::kMin, "min", 2, false, 4},
       {Op::kMax, "max", 2, false, 4},
-      {Op::kFloorMod, "floormod", 2, false, 40},
-      {Op::kFloorMod1, "floormod1", 1, false, 6},
-      {Op::kFloorDiv, "floordiv", 2, false, 40},
-      {Op::kFmod, "fmod", 2, false, 40},
+      Function2(Op::kFloorMod, "floormod", 40, actserve_floormod_f32,
+                actserve_floormod_f64),
+      Function1(Op::kFloorMod1, "floormod1", 6, actserve_floormod1_f32,
+                actserve_floormod1_f64),
+      Function2(Op::kFloorDiv, "floordiv", 40, actserve_floordiv_f32,
+                actserve_floordiv_f64),
+      Function2(Op::kFmod, "fmod", 40, actserve_fmod_f32, actserve_fmod_f64),
       {Op::kLess, "less", 2, true, 1},
       {Op::kLessEqual, "less_equal", 2, true, 1},
       {Op::kEqual, "equal", 2, true, 1},
@@ -39,47 +54,64 @@ std::vector<OpInfo> MakeTable() {
       {Op::kOr, "or", 2, true, 1},
       {Op::kNot, "not", 1, true, 1},
       {Op::kSelect, "select", 3, false, 1},
-      {Op::kDeclared, "declared", 3, false, 0},
-      {Op::kExp, "exp", 1, false, 20},
-      {Op::kExp2, "exp2", 1, false, 20},
-      {Op::kExpm1, "expm1", 1, false, 30},
-      {Op::kLog, "log", 1, false, 30},
-      {Op::kLog2, "log2", 1, false, 30},
-      {Op::kLog10, "log10", 1, false, 30},
-      {Op::kLog1p, "log1p", 1, false, 35},
-      {Op::kSin, "sin", 1, false, 60},
-      {Op::kCos, "cos", 1, false, 60},
-      {Op::kTan, "tan", 1, false, 70},
-      {Op::kAsin, "asin", 1, false, 40},
-      {Op::kAcos, "acos", 1, false, 40},
-      {Op::kAtan, "atan", 1, false, 40},
-      {Op::kSinh, "sinh", 1, false, 40},
-      {Op::kCosh, "cosh", 1, false, 40},
-      {Op::kTanh, "tanh", 1, false, 35},
-      {Op::kAsinh, "asinh", 1, false, 50},
-      {Op::kAcosh, "acosh", 1, false, 50},
-      {Op::kAtanh, "atanh", 1, false, 45},
-      {Op::kErf, "erf", 1, false, 60},
-      {Op::kErfc, "erfc", 1, false, 70},
-      {Op::kPow, "pow", 2, false, 100},
-      {Op::kAtan2, "atan2", 2, false, 60},
-      {Op::kSigmoid, "sigmoid", 1, false, 25},
-      {Op::kSigmoidGrad, "sigmoid_grad", 1, false, 25},
-      {Op::kSoftplus, "softplus", 1, false, 55},
-      {Op::kLogSigmoid, "logsigmoid", 1, false, 55},
-      {Op::kSech2, "sech2", 1, false, 25},
-      {Op::kTanhshrink, "tanhshrink", 1, false, 50},
-      {Op::kNormCdf, "normcdf", 1, false, 70},
-      {Op::kNormPdf, "normpdf", 1, false, 35},
-      {Op::kExpMinusSquare, "exp_minus_square", 1, false, 30},
-      {Op::kSilu, "silu", 1, false, 30},
-      {Op::kSiluGrad, "silu_grad", 1, false, 35},
-      {Op::kGelu, "gelu", 1, false, 80},
-      {Op::kGeluGrad, "gelu_grad", 1, false, 110},
-      {Op::kGeluTanh, "gelu_tanh", 1, false, 40},
-      {Op::kGeluTanhGrad, "gelu_tanh_grad", 1, false, 50},
-      {Op::kMish, "mish", 1, false, 35},
-      {Op::kMishGrad, "mish_grad", 1, false, 45},
+      {Op::kDeclared, "declared", 2, false, 0},
+      Function1(Op::kExp, "exp", 20, actserve_exp_f32, actserve_exp_f64),
+      Function1(Op::kExp2, "exp2", 20, actserve_exp2_f32, actserve_exp2_f64),
+      Function1(Op::kExpm1, "expm1", 30, actserve_expm1_f32,
+                actserve_expm1_f64),
+      Function1(Op::kLog, "log", 30, actserve_log_f32, actserve_log_f64),
+      Function1(Op::kLog2, "log2", 30, actserve_log2_f32, actserve_log2_f64),
+      Function1(Op::kLog10, "log10", 30, actserve_log10_f32,
+                actserve_log10_f64),
+      Function1(Op::kLog1p, "log1p", 35, actserve_log1p_f32,
+                actserve_log1p_f64),
+      Function1(Op::kSin, "sin", 60, actserve_sin_f32, nullptr),
+      Function1(Op::kCos, "cos", 60, actserve_cos_f32, nullptr),
+      Function1(Op::kTan, "tan", 70, actserve_tan_f32, nullptr),
+      Function1(Op::kAsin, "asin", 40, actserve_asin_f32, nullptr),
+      Function1(Op::kAcos, "acos", 40, actserve_acos_f32, nullptr),
+      Function1(Op::kAtan, "atan", 40, actserve_atan_f32, nullptr),
+      Function1(Op::kSinh, "sinh", 40, actserve_sinh_f32, nullptr),
+      Function1(Op::kCosh, "cosh", 40, actserve_cosh_f32, nullptr),
+      Function1(Op::kTanh, "tanh", 35, actserve_tanh_f32, actserve_tanh_f64),
+      Function1(Op::kAsinh, "asinh", 50, actserve_asinh_f32, nullptr),
+      Function1(Op::kAcosh, "acosh", 50, actserve_acosh_f32, nullptr),
+      Function1(Op::kAtanh, "atanh", 45, actserve_atanh_f32, nullptr),
+      Function1(Op::kErf, "erf", 60, actserve_erf_f32, actserve_erf_f64),
+      Function1(Op::kErfc, "erfc", 70, actserve_erfc_f32, actserve_erfc_f64),
+      Function2(Op::kPow, "pow", 100, actserve_pow_f32, nullptr),
+      Function2(Op::kAtan2, "atan2", 60, actserve_atan2_f32, nullptr),
+      Function1(Op::kSigmoid, "sigmoid", 25, actserve_sigmoid_f32,
+                actserve_sigmoid_f64),
+      Function1(Op::kSigmoidGrad, "sigmoid_grad", 25, actserve_sigmoid_grad_f32,
+                actserve_sigmoid_grad_f64),
+      Function1(Op::kSoftplus, "softplus", 55, actserve_softplus_f32,
+                actserve_softplus_f64),
+      Function1(Op::kLogSigmoid, "logsigmoid", 55, actserve_logsigmoid_f32,
+                actserve_logsigmoid_f64),
+      Function1(Op::kSech2, "sech2", 25, actserve_sech2_f32,
+                actserve_sech2_f64),
+      Function1(Op::kTanhshrink, "tanhshrink", 50, actserve_tanhshrink_f32,
+                actserve_tanhshrink_f64),
+      Function1(Op::kNormCdf, "normcdf", 70, actserve_normcdf_f32,
+                actserve_normcdf_f64),
+      Function1(Op::kNormPdf, "normpdf", 35, actserve_normpdf_f32,
+                actserve_normpdf_f64),
+      Function1(Op::kExpMinusSquare, "exp_minus_square", 30,
+                actserve_exp_minus_square_f32, actserve_exp_minus_square_f64),
+      Function1(Op::kSilu, "silu", 30, actserve_silu_f32, actserve_silu_f64),
+      Function1(Op::kSiluGrad, "silu_grad", 35, actserve_silu_grad_f32,
+                actserve_silu_grad_f64),
+      Function1(Op::kGelu, "gelu", 80, actserve_gelu_f32, actserve_gelu_f64),
+      Function1(Op::kGeluGrad, "gelu_grad", 110, actserve_gelu_grad_f32,
+                actserve_gelu_grad_f64),
+      Function1(Op::kGeluTanh, "gelu_tanh", 40, actserve_gelu_tanh_f32,
+                actserve_gelu_tanh_f64),
+      Function1(Op::kGeluTanhGrad, "gelu_tanh_grad", 50,
+                actserve_gelu_tanh_grad_f32, actserve_gelu_tanh_grad_f64),
+      Function1(Op::kMish, "mish", 35, actserve_mish_f32, actserve_mish_f64),
+      Function1(Op::kMishGrad, "mish_grad", 45, actserve_mish_grad_f32,
+                actserve_mish_grad_f64),
   };
 }
 
@@ -95,6 +127,13 @@ const std::vector<OpInfo>& AllOps() {
     return rows;
   }();
   return *table;
+}
+
+std::optional<Op> FindOp(std::string_view name) {
+  for (const OpInfo& info : AllOps()) {
+    if (info.name == name) return info.op;
+  }
+  return std::nullopt;
 }
 
 const OpInfo& Info(Op op) { return AllOps()[static_cast<size_t>(op)]; }

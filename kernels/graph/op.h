@@ -8,6 +8,7 @@
 #define ACTSERVE_KERNELS_GRAPH_OP_H_
 
 #include <cstdint>
+#include <optional>
 #include <string_view>
 #include <vector>
 
@@ -52,9 +53,9 @@ enum class Op : uint8_t {
   // kSelect(condition, a, b): never evaluates arithmetic on what is not taken
   // as far as the result can show: an inf or NaN there does not leak.
   kSelect,
-  // kDeclared(v, p, x): the value v, whose derivative the author declared: p
-  // times that of x, plus that of v if v is kDeclared too (one for each
-  // argument). Only differentiate.h reads p and x; no lowered program has it.
+  // kDeclared(v, t): the value of v with the derivative of t, where an author
+  // declared a gradient. Only differentiate.h reads t; no lowered program has
+  // this op.
   kDeclared,
   // Functions of kernels/math, each a symbol `actserve_<name>_f32` / `_f64`.
   kExp,
@@ -82,22 +83,22 @@ enum class Op : uint8_t {
   kAtan2,
   // Functions with a stable value over the whole range, where the usual
   // formula has not; s is the logistic function, Phi the normal distribution.
-  kSigmoid,       // s(x) = 1/(1+exp(-x))
-  kSigmoidGrad,   // s'(x) = s(x) s(-x)
-  kSoftplus,      // log(1+exp(x))
-  kLogSigmoid,    // -log(1+exp(-x))
-  kSech2,         // 1 - tanh(x)^2 = tanh'(x)
-  kTanhshrink,    // x - tanh(x)
-  kNormCdf,       // Phi(x)
-  kNormPdf,       // Phi'(x)
+  kSigmoid,         // s(x) = 1/(1+exp(-x))
+  kSigmoidGrad,     // s'(x) = s(x) s(-x)
+  kSoftplus,        // log(1+exp(x))
+  kLogSigmoid,      // -log(1+exp(-x))
+  kSech2,           // 1 - tanh(x)^2 = tanh'(x)
+  kTanhshrink,      // x - tanh(x)
+  kNormCdf,         // Phi(x)
+  kNormPdf,         // Phi'(x)
   kExpMinusSquare,  // exp(-x*x)
-  kSilu,          // x s(x)
+  kSilu,            // x s(x)
   kSiluGrad,
-  kGelu,          // x Phi(x)
+  kGelu,  // x Phi(x)
   kGeluGrad,
-  kGeluTanh,      // x s(2u), u = sqrt(2/pi) (x + 0.044715 x^3)
+  kGeluTanh,  // x s(2u), u = sqrt(2/pi) (x + 0.044715 x^3)
   kGeluTanhGrad,
-  kMish,          // x tanh(log(1+exp(x)))
+  kMish,  // x tanh(log(1+exp(x)))
   kMishGrad,
   kNumOps,  // not an op
 };
@@ -120,6 +121,9 @@ struct OpInfo {
 
 // The row of `op`. Never fails.
 const OpInfo& Info(Op op);
+
+// The op called `name`, if any.
+std::optional<Op> FindOp(std::string_view name);
 
 // True if operand `index` of `op` is a boolean.
 constexpr bool TakesBool(Op op, int index) {
