@@ -6,9 +6,12 @@
 #define ACTSERVE_KERNELS_GRAPH_LOWER_H_
 
 #include <string>
+#include <string_view>
 
+#include "absl/status/statusor.h"
 #include "kernels/graph/dtype.h"
 #include "kernels/graph/graph.h"
+#include "kernels/lang/parser.h"
 
 namespace actserve {
 
@@ -43,6 +46,16 @@ struct LoweredProgram {
            (rule == Rule::kDerivative16 ? 1 : 0);
   }
 };
+
+// Lowers `graph`: strips what only differentiation needs, simplifies, and
+// chooses the compute type. `rule_16_bit` is the rule if `storage` has 16 bits
+// (kDirect where its precondition does not hold). `identity` names the
+// activation, the direction and the outputs, for the program id.
+//   InvalidArgument  the program's weight is over limits.weight
+absl::StatusOr<LoweredProgram> Lower(Graph graph, DType storage,
+                                     LoweredProgram::Rule rule_16_bit,
+                                     std::string_view identity,
+                                     const LanguageLimits& limits);
 
 }  // namespace actserve
 

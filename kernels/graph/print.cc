@@ -1,0 +1,159 @@
+#include "kernels/graph/print.h"
+
+#include <charconv>
+#include <cmath>
+#include <string>
+#include <vector>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+
+namespace actserve {
+namespace {
+
+// The operator that writes `op` between its operands, or "".
+std::string_view InfixOf(Op op) {
+  switch (op) {
+    case Op::kAdd:
+      return " + ";
+    case Op::kSub:
+      return " - ";
+    case Op::kMul:
+      return " * ";
+    case Op::kDiv:
+      return " / ";
+    case Op::kFloorMod:
+      return " % ";
+    case Op::kFloorDiv:
+      return " // ";
+    case Op::kPow:
+      return " ** ";
+    case Op::kLess:
+      return " < ";
+    case Op::kLessEqual:
+      return " <= ";
+    case Op::kEqual:
+      return " == ";
+    case Op::kNotEqual:
+      return " != ";
+    case Op::kAnd:
+      return " and ";
+    case Op::kOr:
+      return " or ";
+    default:
+      return "";
+  }
+}
+
+std::string Call(std::string_view name, const std::string& a,
+                 const std::string& b) {
+  return absl::StrCat(std::string(name), "(", a, b.empty() ? "" : ", ", b, ")");
+}
+
+// The right side of a line; `a`, `b`, `c` are names or numbers.
+std::string Operation(const Node& node, const std::string& a,
+                      const std::string& b, const std::string& c) {
+  const std::string infix(InfixOf(node.op));
+  if (!infix.empty()) {
+    // -2 ** x is -(2 ** x).
+    const bool binds_less = node.op == Op::kPow && a[0] == '-';
+    return binds_less ? absl::StrCat("(", a, ")", infix, b)
+                      : absl::StrCat(a, infix, b);
+  }
+  switch (node.op) {
+    case Op::kNeg:
+      return absl::StrCat("-", a);
+    case Op::kNot:
+      return absl::StrCat("not ", a);
+    case Op::kSelect:
+      return absl::StrCat(b, " if ", a, " else ", c);
+    case Op::kDeclared:
+      return a;
+    default:
+      return Call(Info(node.op).name, a, b);
+  }
+}
+
+// What names of values begin with: no input or parameter looks like one.
+std::string TemporaryPrefix(const Graph& graph) {
+  std::string prefix = "t";
+  const auto clashes = [&prefix](const std::string& name) {
+    return name.size() > prefix.size() && name.starts_with(prefix) &&
+           absl::ascii_isdigit(name[prefix.size()]);
+  };
+  const auto any_clashes = [&] {
+    for (const std::string& name : graph.inputs) {
+      if (clashes(name)) return true;
+    }
+    for (const Parameter& parameter : graph.parameters) {
+      if (clashes(parameter.name)) return true;
+    }
+    return false;
+  };
+  while (any_clashes()) prefix += "_";
+  return prefix;
+}
+
+}  // namespace
+
+std::string PrintNumber(double value) {
+  if (std::isnan(value)) return "math.nan";
+  if (std::isinf(value)) return value > 0 ? "math.inf" : "-math.inf";
+  char buffer[32];
+  const auto result = std::to_chars(buffer, buffer + sizeof(buffer), value);
+  std::string text(buffer, result.ptr);
+  if (text.find_first_of(".e") == std::string::npos) text += ".0";
+  return text;
+}
+
+std::string PrintGraph(const Graph& graph, std::string_view name) {
+  std::vector<std::string> arguments = graph.inputs;
+  for (const Parameter& parameter : graph.parameters) {
+    arguments.push_back(absl::StrCat(parameter.name, "=",
+                                     PrintNumber(parameter.default_value)));
+  }
+  const bool is_taken = FindOp(name).has_value();
+  std::string text =
+      absl::StrCat("def ", std::string(name), is_taken ? "_" : "", "(",
+                   absl::StrJoin(arguments, ", "), "):\n");
+  const std::string prefix = TemporaryPrefix(graph);
+  const std::vector<bool> live = graph.LiveNodes();
+  std::vector<std::string> values(graph.nodes().size());
+  int count = 0;
+  for (size_t i = 0; i < values.size(); ++i) {
+    if (!live[i]) continue;
+    const Node& node = graph.nodes()[i];
+    const auto operand = [&](int index) {
+      const NodeId id = node.operands[index];
+      return id == kNoNode ? std::string() : values[id];
+    };
+    switch (node.op) {
+      case Op::kInput:
+        values[i] = graph.inputs[node.index];
+        break;
+      case Op::kParameter:
+        values[i] = graph.parameters[node.index].name;
+        break;
+      case Op::kConstant:
+        values[i] = PrintNumber(node.constant);
+        break;
+      case Op::kBool:
+        values[i] = node.constant != 0 ? "True" : "False";
+        break;
+      default:
+        values[i] = absl::StrCat(prefix, count++);
+        absl::StrAppend(&text, "    ", values[i], " = ",
+                        Operation(node, operand(0), operand(1), operand(2)),
+                        "\n");
+    }
+  }
+  std::vector<std::string> results;
+  for (const Output& output : graph.outputs) {
+    results.push_back(values[output.node]);
+  }
+  absl::StrAppend(&text, "    return ", absl::StrJoin(results, ", "), "\n");
+  return text;
+}
+
+}  // namespace actserve

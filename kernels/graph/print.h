@@ -1,0 +1,21 @@
+#ifndef ACTSERVE_KERNELS_GRAPH_PRINT_H_
+#define ACTSERVE_KERNELS_GRAPH_PRINT_H_
+
+#include <string>
+#include <string_view>
+
+#include "kernels/graph/graph.h"
+
+namespace actserve {
+
+// `graph` as a function of the language, one operation a line, that Parse()
+// accepts and from which Build() makes the same graph. Calls are of the op
+// table's names, so `name` gets an underscore if it is one of them.
+std::string PrintGraph(const Graph& graph, std::string_view name);
+
+// The shortest decimal that reads back as `value`; never an integer.
+std::string PrintNumber(double value);
+
+}  // namespace actserve
+
+#endif  // ACTSERVE_KERNELS_GRAPH_PRINT_H_
