@@ -69,7 +69,7 @@ class Differentiator {
       case Op::kMin:
         return Extremum(a, b, da, db);
       case Op::kMax:
-        return Extremum(b, a, db, da);
+        return Extremum(b, a, da, db);
       case Op::kFloorMod:
         return Sum(da, Minus(Times(Make(Op::kFloorDiv, a, b), db)));
       case Op::kFmod:
@@ -204,8 +204,8 @@ class Differentiator {
     }
   }
 
-  // min(a, b), and max(a, b) with everything exchanged: the derivative of the
-  // smaller; half of both at a tie; NaN where there is none.
+  // da where a < b, db where b < a, half of both at a tie, NaN where there is
+  // no order: for min(a, b), and with a and b exchanged for max(a, b).
   NodeId Extremum(NodeId a, NodeId b, NodeId da, NodeId db) {
     const double nan = std::numeric_limits<double>::quiet_NaN();
     const NodeId half =

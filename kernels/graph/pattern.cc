@@ -133,8 +133,8 @@ bool Matcher::MatchOperands(NodeId p, NodeId s, Next next) {
   const auto pair = [&](int first) {
     const int second = 1 - first;
     return MatchNode(wanted.operands[0], have.operands[first], false, [&] {
-      return wanted.operands[1] == kNoNode ||
-             MatchNode(wanted.operands[1], have.operands[second], false, next);
+      if (wanted.operands[1] == kNoNode) return next();
+      return MatchNode(wanted.operands[1], have.operands[second], false, next);
     });
   };
   if (pair(0)) return true;
