@@ -1,0 +1,303 @@
+// The program as its users run it: command lines, what they print, and their
+// exit codes; first without a server, then with a real one.
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/wait.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+#include <string>
+
+#include "absl/strings/str_cat.h"
+#include "client/cli/array.h"
+#include "client/cpp/server_process.h"
+
+namespace actserve {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::ContainsRegex;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::StartsWith;
+
+constexpr char kSpiky[] = R"(def spiky(x):
+    r = x % 1
+    if r <= 0.5:
+        return r
+    else:
+        return 0
+)";
+
+std::string TempPath(const std::string& name) {
+  return std::filesystem::path(::testing::TempDir()) / name;
+}
+
+std::string WriteText(const std::string& name, const std::string& text) {
+  const std::string path = TempPath(name);
+  std::ofstream(path) << text;
+  return path;
+}
+
+std::string ReadFile(const std::string& path) {
+  std::ostringstream contents;
+  contents << std::ifstream(path).rdbuf();
+  return contents.str();
+}
+
+struct Outcome {
+  int exit_code = 0;
+  std::string output;
+  std::string errors;
+};
+
+// Runs a program of the build with `arguments`, as a shell would.
+Outcome Run(const std::string& program, const std::string& arguments) {
+  const std::string output = TempPath("stdout");
+  const std::string errors = TempPath("stderr");
+  const int status =
+      std::system(absl::StrCat(ACTSERVE_BINARIES, "/", program, " ", arguments,
+                               " >", output, " 2>", errors)
+                      .c_str());
+  return {WEXITSTATUS(status), ReadFile(output), ReadFile(errors)};
+}
+
+Outcome Actctl(const std::string& arguments) {
+  return Run("actctl", arguments);
+}
+
+TEST(Actctl, EveryCommandExplainsItself) {
+  for (const char* command : {"", "list", "show", "check", "register",
+                              "forward", "backward", "health"}) {
+    SCOPED_TRACE(command);
+
+    const Outcome outcome = Actctl(absl::StrCat(command, " --help"));
+
+    EXPECT_EQ(outcome.exit_code, 0);
+    EXPECT_THAT(outcome.output, HasSubstr("Usage: actctl"));
+  }
+}
+
+TEST(Actctl, AWrongCommandLineIsExitCode2) {
+  for (const char* arguments :
+       {"", "frobnicate", "show", "check", "forward", "health --unknown",
+        "forward relu 1 --param alpha", "forward relu 1 --param alpha=x",
+        "forward relu 1 --param a=1 --param a=2"}) {
+    SCOPED_TRACE(arguments);
+
+    const Outcome outcome = Actctl(arguments);
+
+    EXPECT_EQ(outcome.exit_code, 2);
+    EXPECT_THAT(outcome.output, IsEmpty());
+    EXPECT_THAT(outcome.errors, ::testing::Not(IsEmpty()));
+  }
+}
+
+TEST(Actctl, ListShowsTheBuiltinsWithoutAServer) {
+  const Outcome outcome = Actctl("list");
+
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.errors;
+  EXPECT_THAT(outcome.output, HasSubstr("gelu(x)\n"));
+  EXPECT_THAT(outcome.output, HasSubstr("leaky_relu(x, negative_slope=0.01)"));
+}
+
+TEST(Actctl, ShowHasTextAndGradient) {
+  const Outcome outcome = Actctl("show gelu");
+
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.errors;
+  EXPECT_THAT(outcome.output,
+              AllOf(StartsWith("gelu(x)\nsha256:"), HasSubstr("def gelu(x):"),
+                    HasSubstr("derived gradient d/dx:")));
+}
+
+TEST(Actctl, CheckCompilesForThisMachine) {
+  const Outcome outcome =
+      Actctl(absl::StrCat("check ", WriteText("spiky.py", kSpiky)));
+
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.errors;
+  EXPECT_THAT(outcome.output,
+              AllOf(StartsWith("spiky(x)\nsha256:"),
+                    ContainsRegex("forward and gradient compile on .* ms\n")));
+}
+
+TEST(Actctl, CheckPointsAtEveryError) {
+  const std::string path =
+      WriteText("wrong.py", "def f(x):\n    y = tanhh(x)\n    return y + z\n");
+
+  const Outcome outcome = Actctl(absl::StrCat("check ", path));
+
+  EXPECT_EQ(outcome.exit_code, 1);
+  EXPECT_THAT(outcome.output, IsEmpty());
+  EXPECT_THAT(outcome.errors, HasSubstr("2:9: error:"));
+  EXPECT_THAT(outcome.errors, HasSubstr("3:16: error:"));
+  EXPECT_THAT(outcome.errors, HasSubstr("    y = tanhh(x)\n"));
+  EXPECT_THAT(outcome.errors, HasSubstr("tanh"));
+  EXPECT_THAT(outcome.errors,
+              HasSubstr(absl::StrCat("actctl: INVALID_ARGUMENT: ", path,
+                                     " does not compile\n")));
+}
+
+TEST(Actctl, ConstantsFromOutsideAreGivenByFlag) {
+  const std::string path =
+      WriteText("outside.py", "def f(x):\n    return x * SCALE\n");
+
+  EXPECT_EQ(Actctl(absl::StrCat("check ", path)).exit_code, 1);
+  EXPECT_EQ(
+      Actctl(absl::StrCat("check ", path, " --constant SCALE=2")).exit_code, 0);
+}
+
+TEST(Actctl, AMissingFileIsNotFound) {
+  const Outcome outcome = Actctl("check /nonexistent/f.py");
+
+  EXPECT_EQ(outcome.exit_code, 1);
+  EXPECT_EQ(outcome.errors,
+            "actctl: NOT_FOUND: cannot read /nonexistent/f.py\n");
+}
+
+TEST(Actctl, WithoutAServerItIsUnavailable) {
+  const Outcome outcome = Actctl("health --server unix:/nonexistent/socket");
+
+  EXPECT_EQ(outcome.exit_code, 1);
+  EXPECT_THAT(outcome.errors, StartsWith("actctl: UNAVAILABLE: "));
+}
+
+// One actserved for all tests of the suite.
+class ActctlWithServer : public ::testing::Test {
+ protected:
+  static void SetUpTestSuite() {
+    auto server =
+        ServerProcess::Start(absl::StrCat(ACTSERVE_BINARIES, "/actserved"));
+    ASSERT_TRUE(server.ok()) << server.status();
+    server_ = std::move(*server).release();
+    setenv("ACTSERVE_ADDRESS", server_->unix_address().c_str(), 1);
+  }
+  static void TearDownTestSuite() {
+    unsetenv("ACTSERVE_ADDRESS");
+    delete server_;
+  }
+
+  static ServerProcess* server_;
+};
+ServerProcess* ActctlWithServer::server_ = nullptr;
+
+TEST_F(ActctlWithServer, HealthNamesTheDevice) {
+  const Outcome outcome = Actctl("health");
+
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.errors;
+  EXPECT_THAT(outcome.output, StartsWith("serving at unix:"));
+  EXPECT_THAT(outcome.output, HasSubstr("\ncpu: "));
+}
+
+TEST_F(ActctlWithServer, ATcpAddressIsTakenByFlag) {
+  const Outcome outcome =
+      Actctl(absl::StrCat("--server ", server_->tcp_address(), " health"));
+
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.errors;
+  EXPECT_THAT(outcome.output,
+              StartsWith(absl::StrCat("serving at ", server_->tcp_address())));
+}
+
+TEST_F(ActctlWithServer, ForwardOfNumbersPrintsNumbers) {
+  const Outcome outcome = Actctl("forward spiky 0.2 0.7 1.2 1.7");
+
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.errors;
+  EXPECT_EQ(outcome.output, "0.2 0 0.20000005 0\n");
+}
+
+TEST_F(ActctlWithServer, BackwardOfNumbersPrintsTheGradient) {
+  const Outcome outcome = Actctl("backward spiky 0.2 0.7 1.2 1.7");
+
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.errors;
+  EXPECT_EQ(outcome.output, "1 0 1 0\n");
+}
+
+TEST_F(ActctlWithServer, NegativeNumbersAreNotFlags) {
+  const Outcome outcome = Actctl("forward relu -1.5 2 -- -3");
+
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.errors;
+  EXPECT_EQ(outcome.output, "0 2 0\n");
+}
+
+TEST_F(ActctlWithServer, ParametersAndTheirGradients) {
+  const Outcome outcome = Actctl(
+      "backward prelu -2 3 --param a=0.5 --wrt x,a --grad-output 1,10");
+
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.errors;
+  EXPECT_EQ(outcome.output, "x: 0.5 10\na: -2\n");
+}
+
+TEST_F(ActctlWithServer, AFileIsRegisteredFirst) {
+  const std::string path =
+      WriteText("twice.py", "def twice(x):\n    return x + x\n");
+
+  const Outcome outcome = Actctl(absl::StrCat("forward ", path, " 1 2.5"));
+
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.errors;
+  EXPECT_EQ(outcome.output, "2 5\n");
+}
+
+TEST_F(ActctlWithServer, ARegisteredIdWorksEverywhere) {
+  const std::string path =
+      WriteText("thrice.py", "def thrice(x):\n    return 3 * x\n");
+  std::string id = Actctl(absl::StrCat("register ", path)).output;
+  ASSERT_THAT(id, StartsWith("sha256:"));
+  id.pop_back();
+
+  EXPECT_EQ(Actctl(absl::StrCat("forward ", id, " 2")).output, "6\n");
+  EXPECT_EQ(Actctl(absl::StrCat("backward ", id, " 2")).output, "3\n");
+  EXPECT_THAT(Actctl(absl::StrCat("show ", id)).output,
+              HasSubstr("def thrice(x):"));
+  EXPECT_THAT(
+      Actctl(absl::StrCat("list --server ", server_->tcp_address())).output,
+      HasSubstr(absl::StrCat("thrice(x)  ", id)));
+}
+
+TEST_F(ActctlWithServer, ArraysGoThroughFiles) {
+  auto x = *ParseArray({"-1", "0.5", "2", "3", "-4", "5"}, v1::DTYPE_BFLOAT16);
+  x.shape = {2, 3};
+  ASSERT_TRUE(WriteNpy(TempPath("x.npy"), x).ok());
+
+  const Outcome outcome =
+      Actctl(absl::StrCat("forward relu --dtype bfloat16 -i ",
+                          TempPath("x.npy"), " -o ", TempPath("y.npy")));
+
+  ASSERT_EQ(outcome.exit_code, 0) << outcome.errors;
+  EXPECT_THAT(outcome.output, IsEmpty());
+  const auto y = ReadNpy(TempPath("y.npy"), v1::DTYPE_BFLOAT16);
+  ASSERT_TRUE(y.ok()) << y.status();
+  EXPECT_EQ(ArrayText(*y), "0 0.5 2\n3 0 5");
+}
+
+TEST_F(ActctlWithServer, AnUnknownNameIsNotFound) {
+  const Outcome outcome = Actctl("forward gelux 1");
+
+  EXPECT_EQ(outcome.exit_code, 1);
+  EXPECT_THAT(outcome.errors, StartsWith("actctl: NOT_FOUND: "));
+}
+
+TEST_F(ActctlWithServer, ATextWithErrorsIsShownWithTheirPlaces) {
+  const std::string path =
+      WriteText("wrong.py", "def f(x):\n    return x + z\n");
+
+  const Outcome outcome = Actctl(absl::StrCat("register ", path));
+
+  EXPECT_EQ(outcome.exit_code, 1);
+  EXPECT_THAT(outcome.errors, HasSubstr("2:16: error:"));
+}
+
+TEST_F(ActctlWithServer, TheExampleOfTheLibraryRuns) {
+  const Outcome outcome = Run("example", server_->tcp_address());
+
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.errors;
+  EXPECT_EQ(outcome.output,
+            "spiky(0.200000003) = 0.200000003, derivative 1\n"
+            "spiky(0.699999988) = 0, derivative 0\n"
+            "spiky(1.20000005) = 0.200000048, derivative 1\n"
+            "spiky(1.70000005) = 0, derivative 0\n");
+}
+
+}  // namespace
+}  // namespace actserve

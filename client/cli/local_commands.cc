@@ -1,0 +1,141 @@
+// The commands that need no server.
+
+#include <filesystem>
+#include <fstream>
+#include <iostream>
+#include <iterator>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/time/clock.h"
+#include "client/cli/array.h"
+#include "client/cli/commands.h"
+#include "client/cli/describe.h"
+#include "client/cli/text_file.h"
+#include "client/cpp/client.h"
+#include "kernels/catalog/catalog.h"
+#include "kernels/device/cpu/cpu_device.h"
+#include "kernels/graph/activation.h"
+
+namespace actserve {
+namespace {
+
+// Compiles `text`; prints every diagnostic to standard error.
+absl::StatusOr<std::shared_ptr<const Activation>> Create(
+    const std::string& text, const Activation::Options& options) {
+  std::vector<Diagnostic> found;
+  auto activation = Activation::Create(text, options, &found);
+  if (!activation.ok()) {
+    std::cerr << activation.status().message() << "\n";
+    return activation;
+  }
+  Diagnostics diagnostics(text);
+  for (const Diagnostic& diagnostic : found) {
+    if (diagnostic.severity == Diagnostic::Severity::kWarning) {
+      diagnostics.Warning(diagnostic.position, diagnostic.message);
+    } else {
+      diagnostics.Note(diagnostic.position, diagnostic.message);
+    }
+  }
+  if (!found.empty()) std::cerr << diagnostics.Render() << "\n";
+  return activation;
+}
+
+// Compiles every program of `activation` in `dtype` for this machine.
+absl::Status CompileAll(const Activation& activation, DType dtype,
+                        Device& device) {
+  std::vector<std::vector<std::string>> directions = {activation.inputs()};
+  for (const Parameter& parameter : activation.parameters()) {
+    directions.push_back({parameter.name});
+  }
+  auto lowered = activation.LowerForward(dtype, {});
+  for (size_t i = 0;; ++i) {
+    if (!lowered.ok()) return lowered.status();
+    const auto program = device.Compile(*lowered);
+    if (!program.ok()) return program.status();
+    if (i == directions.size()) return absl::OkStatus();
+    lowered = activation.LowerBackward(dtype, directions[i]);
+  }
+}
+
+}  // namespace
+
+absl::Status List(const ServerFlags& server) {
+  std::vector<v1::Activation> activations;
+  if (server.address.empty()) {
+    for (const CatalogEntry& entry : Catalog()) {
+      auto activation = Activation::Create(entry.text, {}, nullptr);
+      if (!activation.ok()) return activation.status();
+      activations.push_back(Describe(**activation, true));
+    }
+  } else {
+    auto client = ConnectTo(server);
+    if (!client.ok()) return client.status();
+    auto list = (*client)->List();
+    if (!list.ok()) return list.status();
+    activations = *std::move(list);
+  }
+  for (const v1::Activation& activation : activations) {
+    std::cout << Signature(activation);
+    if (!activation.builtin()) std::cout << "  " << activation.id();
+    std::cout << "\n";
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Show(const ServerFlags& server, const std::string& activation) {
+  const CatalogEntry* builtin = FindInCatalog(activation);
+  const bool is_file = IsTextFile(activation);
+  if (is_file || (builtin != nullptr && server.address.empty())) {
+    std::string text;
+    if (is_file) {
+      auto read = ReadTextFile(activation);
+      if (!read.ok()) return read.status();
+      text = *std::move(read);
+    } else {
+      text = std::string(builtin->text);
+    }
+    const auto created = Create(text, {});
+    if (!created.ok()) return DoesNotCompile(activation);
+    std::cout << DescriptionText(Describe(**created, !is_file));
+    return absl::OkStatus();
+  }
+  auto client = ConnectTo(server);
+  if (!client.ok()) return client.status();
+  const auto found = (*client)->Get(activation);
+  if (!found.ok()) return found.status();
+  std::cout << DescriptionText(*found);
+  return absl::OkStatus();
+}
+
+absl::Status Check(const TextFlags& flags) {
+  const auto request = ToRequest(flags);
+  if (!request.ok()) return request.status();
+  Activation::Options options;
+  options.exact = request->exact();
+  options.derivative = request->derivative();
+  options.constants = flags.constants;
+  const auto activation = Create(request->text(), options);
+  if (!activation.ok()) return DoesNotCompile(flags.file);
+  for (const Parameter& parameter : (*activation)->parameters()) {
+    const auto gradient = (*activation)->GradientText(parameter.name);
+    if (!gradient.ok()) return gradient.status();
+  }
+  auto device = CpuDevice::Create({});
+  if (!device.ok()) return device.status();
+  const absl::Time start = absl::Now();
+  for (const DType dtype :
+       {DType::kFloat16, DType::kBFloat16, DType::kFloat32, DType::kFloat64}) {
+    const absl::Status status = CompileAll(**activation, dtype, **device);
+    if (!status.ok()) return status;
+  }
+  std::cout << Signature(Describe(**activation, false)) << "\n"
+            << (*activation)->id() << "\n"
+            << "forward and gradient compile on " << (*device)->description()
+            << " in float16, bfloat16, float32 "
+            << "and float64, together in "
+            << absl::ToInt64Milliseconds(absl::Now() - start) << " ms\n";
+  return absl::OkStatus();
+}
+
+}  // namespace actserve

@@ -1,0 +1,181 @@
+// actctl: activations from the command line.
+//
+// Exit codes: 0 done; 1 it failed, and standard error says why; 2 the command
+// line is wrong.
+
+#include <iostream>
+#include <string>
+
+#include "CLI/CLI.hpp"
+#include "absl/status/status.h"
+#include "client/cli/array.h"
+#include "client/cli/commands.h"
+#include "client/cpp/allocator_options.h"
+
+namespace actserve {
+namespace {
+
+// Adds a repeatable flag NAME=NUMBER.
+void AddAssignments(CLI::App& command, const std::string& flag,
+                    std::map<std::string, double>& values,
+                    const std::string& description) {
+  command
+      .add_option_function<std::vector<std::string>>(
+          flag,
+          [&values, flag](const std::vector<std::string>& assignments) {
+            for (const std::string& assignment : assignments) {
+              const size_t equals = assignment.find('=');
+              const auto value =
+                  equals == std::string::npos
+                      ? absl::InvalidArgumentError("")
+                      : ParseNumber(assignment.substr(equals + 1));
+              if (equals == 0 || !value.ok()) {
+                throw CLI::ValidationError(
+                    flag, "'" + assignment + "' is not NAME=NUMBER");
+              }
+              const std::string name = assignment.substr(0, equals);
+              if (!values.emplace(name, *value).second) {
+                throw CLI::ValidationError(flag, name + " is given twice");
+              }
+            }
+          },
+          description)
+      ->type_name("NAME=NUMBER")
+      ->allow_extra_args(false);
+}
+
+void AddTextFlags(CLI::App& command, TextFlags& text) {
+  command.add_option("file", text.file, "A Python file with the activation")
+      ->required()
+      ->type_name("FILE");
+  command
+      .add_option("--derivative", text.derivative_file,
+                  "A file with the derivative, used instead of the derived one")
+      ->type_name("FILE");
+  AddAssignments(command, "--constant", text.constants,
+                 "A number that the text uses from outside; repeatable");
+  command.add_flag("--exact", text.exact,
+                   "Keep the formula as written: no rewrites for accuracy");
+}
+
+void AddEvaluateFlags(CLI::App& command, EvaluateFlags& flags) {
+  command
+      .add_option("activation", flags.activation,
+                  "A built-in's name, an id, or a .py file to register first")
+      ->required()
+      ->type_name("NAME|ID|FILE");
+  command
+      .add_option("numbers", flags.numbers,
+                  "The elements of the one input (-inf after --)")
+      ->type_name("NUMBER");
+  command
+      .add_option("-i,--input", flags.inputs,
+                  "One input: FILE.npy, or numbers separated by commas; "
+                  "repeat it for the others")
+      ->type_name("FILE.npy|NUMBERS")
+      ->allow_extra_args(false);
+  command
+      .add_option("--dtype", flags.dtype,
+                  "float16, bfloat16, float32 or float64; by default that of "
+                  "the files, float32 for numbers")
+      ->type_name("DTYPE");
+  AddAssignments(command, "--param", flags.parameters,
+                 "A parameter that differs from its default; repeatable");
+}
+
+int Main(int argc, char** argv) {
+  KeepMessageMemory();
+  CLI::App app(
+      "Activation functions as Python text: check them here, or have a server "
+      "compute them and their gradients.",
+      "actctl");
+  app.require_subcommand(1);
+  app.fallthrough();
+  ServerFlags server;
+  app.add_option("--server", server.address,
+                 "host:port or unix:PATH; by default $ACTSERVE_ADDRESS, then "
+                 "the user's own socket, then 127.0.0.1:50051")
+      ->type_name("ADDRESS");
+  app.add_option("--timeout", server.timeout_seconds,
+                 "Of one call, retries included")
+      ->type_name("SECONDS")
+      ->capture_default_str();
+
+  absl::Status status;
+  const auto run = [&](CLI::App& command, auto action) {
+    command.callback([&status, action] { status = action(); });
+  };
+
+  auto& list = *app.add_subcommand(
+      "list", "Signatures of the built-ins; with --server, of all that it has");
+  run(list, [&] { return List(server); });
+
+  auto& show = *app.add_subcommand(
+      "show", "An activation's text, program, rewrites and derived gradient");
+  std::string shown;
+  show.add_option("activation", shown,
+                  "A built-in's name, a .py file, or an id")
+      ->required()
+      ->type_name("NAME|FILE|ID");
+  run(show, [&] { return Show(server, shown); });
+
+  auto& check = *app.add_subcommand(
+      "check", "Compile and differentiate a text on this machine, no server");
+  TextFlags text;
+  AddTextFlags(check, text);
+  run(check, [&] { return Check(text); });
+
+  auto& teach = *app.add_subcommand("register",
+                                    "Teach the server a text and print its id");
+  AddTextFlags(teach, text);
+  run(teach, [&] { return Register(server, text); });
+
+  EvaluateFlags evaluate;
+  auto& forward = *app.add_subcommand("forward", "y = f(inputs)");
+  AddEvaluateFlags(forward, evaluate);
+  forward.add_option("-o,--output", evaluate.outputs, "Where to write y")
+      ->type_name("FILE.npy")
+      ->expected(1);
+  run(forward, [&] { return Forward(server, evaluate); });
+
+  auto& backward = *app.add_subcommand(
+      "backward", "Gradients: dL/d(input) from dL/dy and the inputs");
+  AddEvaluateFlags(backward, evaluate);
+  backward
+      .add_option("--grad-output,--grad_output", evaluate.grad_output,
+                  "dL/dy: FILE.npy, or numbers separated by commas; ones by "
+                  "default")
+      ->type_name("FILE.npy|NUMBERS");
+  backward
+      .add_option("--wrt", evaluate.wrt,
+                  "Inputs and parameters, separated by commas; all inputs by "
+                  "default")
+      ->type_name("NAMES")
+      ->delimiter(',')
+      ->allow_extra_args(false);
+  backward
+      .add_option("-o,--output", evaluate.outputs,
+                  "Where to write a gradient; with several, NAME=FILE.npy")
+      ->type_name("[NAME=]FILE.npy")
+      ->allow_extra_args(false);
+  run(backward, [&] { return Backward(server, evaluate); });
+
+  auto& health =
+      *app.add_subcommand("health", "Does the server take requests?");
+  run(health, [&] { return Health(server); });
+
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : 2;
+  }
+  if (status.ok()) return 0;
+  std::cerr << "actctl: " << absl::StatusCodeToString(status.code()) << ": "
+            << status.message() << "\n";
+  return 1;
+}
+
+}  // namespace
+}  // namespace actserve
+
+int main(int argc, char** argv) { return actserve::Main(argc, argv); }

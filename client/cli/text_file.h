@@ -1,0 +1,34 @@
+// What local and remote commands share.
+
+#ifndef ACTSERVE_CLIENT_CLI_TEXT_FILE_H_
+#define ACTSERVE_CLIENT_CLI_TEXT_FILE_H_
+
+#include <memory>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "client/cli/commands.h"
+#include "client/cpp/client.h"
+
+namespace actserve {
+
+// True if `activation` is meant as a path: it has a slash or ends in ".py".
+// Names and ids have neither.
+bool IsTextFile(const std::string& activation);
+
+//   NotFound  it cannot be read
+absl::StatusOr<std::string> ReadTextFile(const std::string& path);
+
+// The texts that `flags` name, read.
+absl::StatusOr<v1::RegisterActivationRequest> ToRequest(const TextFlags& flags);
+
+// For a text whose diagnostics were printed.
+absl::Status DoesNotCompile(const std::string& path);
+
+//   InvalidArgument  a timeout that is not positive
+absl::StatusOr<std::unique_ptr<Client>> ConnectTo(const ServerFlags& server);
+
+}  // namespace actserve
+
+#endif  // ACTSERVE_CLIENT_CLI_TEXT_FILE_H_
