@@ -55,7 +55,7 @@ struct Outcome {
 };
 
 // Runs a program of the build with `arguments`, as a shell would.
-Outcome Run(const std::string& program, const std::string& arguments) {
+Outcome RunProgram(const std::string& program, const std::string& arguments) {
   const std::string output = TempPath("stdout");
   const std::string errors = TempPath("stderr");
   const int status =
@@ -66,7 +66,7 @@ Outcome Run(const std::string& program, const std::string& arguments) {
 }
 
 Outcome Actctl(const std::string& arguments) {
-  return Run("actctl", arguments);
+  return RunProgram("actctl", arguments);
 }
 
 TEST(Actctl, EveryCommandExplainsItself) {
@@ -222,8 +222,8 @@ TEST_F(ActctlWithServer, NegativeNumbersAreNotFlags) {
 }
 
 TEST_F(ActctlWithServer, ParametersAndTheirGradients) {
-  const Outcome outcome = Actctl(
-      "backward prelu -2 3 --param a=0.5 --wrt x,a --grad-output 1,10");
+  const Outcome outcome =
+      Actctl("backward prelu -2 3 --param a=0.5 --wrt x,a --grad-output 1,10");
 
   EXPECT_EQ(outcome.exit_code, 0) << outcome.errors;
   EXPECT_EQ(outcome.output, "x: 0.5 10\na: -2\n");
@@ -289,7 +289,7 @@ TEST_F(ActctlWithServer, ATextWithErrorsIsShownWithTheirPlaces) {
 }
 
 TEST_F(ActctlWithServer, TheExampleOfTheLibraryRuns) {
-  const Outcome outcome = Run("example", server_->tcp_address());
+  const Outcome outcome = RunProgram("example", server_->tcp_address());
 
   EXPECT_EQ(outcome.exit_code, 0) << outcome.errors;
   EXPECT_EQ(outcome.output,
