@@ -146,17 +146,25 @@ Graph Stabilize(const Graph& graph, std::vector<std::string>* rewrites) {
       rewrites->push_back(std::move(line));
     }
   };
+  const auto rewrite = [&](NodeId node) {
+    for (const CompiledRule& row : CompiledRules()) {
+      const NodeId better = Rewrite(row, stable, node);
+      if (better == kNoNode || better == node) continue;
+      report(*row.rule);
+      return better;
+    }
+    return kNoNode;
+  };
   const auto add = [&](Op op, NodeId a, NodeId b, NodeId c) {
     NodeId node = AddSimplified(stable, op, a, b, c);
     for (int i = 0; i < kMaxRewritesAtNode; ++i) {
-      NodeId better = kNoNode;
-      for (const CompiledRule& row : CompiledRules()) {
-        better = Rewrite(row, stable, node);
-        if (better != kNoNode && better != node) {
-          report(*row.rule);
-          break;
+      NodeId better = rewrite(node);
+      if (better == kNoNode && stable.node(node).op == Op::kNeg) {
+        // A sign that has left a product must not hide it.
+        better = rewrite(stable.node(node).operands[0]);
+        if (better != kNoNode) {
+          better = AddSimplified(stable, Op::kNeg, better);
         }
-        better = kNoNode;
       }
       if (better == kNoNode) break;
       node = better;
