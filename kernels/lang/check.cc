@@ -290,11 +290,14 @@ CallChecker::Size CallChecker::Measure(const std::vector<Stmt>& block) const {
 
 }  // namespace
 
-void CheckModule(const LanguageLimits& limits, Module& module,
-                 Diagnostics& diagnostics) {
+void CheckFlow(Module& module, Diagnostics& diagnostics) {
   for (FunctionDef& function : module.functions) {
     FlowChecker(function, diagnostics).Run();
   }
+}
+
+void CheckCalls(const LanguageLimits& limits, const Module& module,
+                Diagnostics& diagnostics) {
   CallChecker(module, limits, diagnostics).Run();
 }
 

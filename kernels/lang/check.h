@@ -7,16 +7,16 @@
 
 namespace actserve {
 
-// What the core promises beyond its grammar and needs no types: names are
-// assigned on every path before they are read, every path returns, no function
-// reaches itself, and the helpers, were they inlined, nest and grow within
-// bounds. Reports what breaks that, and removes statements that nothing
-// reaches (with a warning).
-//
-// Precondition: `module` came from Desugar() without errors, or the diagnostics
-// hold at least one (then what is found here may repeat it).
-void CheckModule(const LanguageLimits& limits, Module& module,
-                 Diagnostics& diagnostics);
+// What the core promises beyond its grammar and needs no types.
+
+// Names are assigned on every path before they are read, and every path
+// returns. Removes statements that nothing reaches, with a warning.
+void CheckFlow(Module& module, Diagnostics& diagnostics);
+
+// No function reaches itself, and functions nest and grow within bounds when
+// their helpers are inlined and their loops unrolled.
+void CheckCalls(const LanguageLimits& limits, const Module& module,
+                Diagnostics& diagnostics);
 
 }  // namespace actserve
 

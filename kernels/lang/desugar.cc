@@ -53,6 +53,7 @@ class TextDesugarer {
   void ReadTopLevel(const SyntaxStmt& statement);
   void ReadImport(const SyntaxStmt& statement);
   void ReadConstant(const SyntaxStmt& statement);
+  void ReadConstant(const Syntax& target, const Syntax& value);
   void ReadDef(const SyntaxStmt& def);
   void CheckDecorators(const SyntaxStmt& def);
   std::optional<double> ReadDefault(const SyntaxArgument& argument);
@@ -129,6 +130,9 @@ void TextDesugarer::ReadTopLevel(const SyntaxStmt& statement) {
     case Kind::kPass:
     case Kind::kSkipped:
       return;
+    case Kind::kReturn:
+      if (diagnostics_.has_errors()) return;  // Of a def that went wrong.
+      break;
     case Kind::kExpression:
       if (statement.value->kind == Syntax::Kind::kString) return;
       if (statement.value->kind == Syntax::Kind::kError) return;
@@ -164,23 +168,37 @@ void TextDesugarer::ReadImport(const SyntaxStmt& statement) {
 }
 
 void TextDesugarer::ReadConstant(const SyntaxStmt& statement) {
-  const ExprPtr value = expressions_.Desugar(*statement.value);
-  const std::optional<double> number = EvaluateConstant(*value);
-  if (!number || !std::isfinite(*number)) {
-    if (!number && value->kind == Expr::Kind::kNumber) return;
-    diagnostics_.Error(
-        statement.position,
-        "only finite numbers can be assigned outside a function");
+  for (const SyntaxPtr& target : statement.targets) {
+    const Syntax& value = *statement.value;
+    if (target->kind != Syntax::Kind::kTuple) {
+      ReadConstant(*target, value);
+    } else if (value.kind == Syntax::Kind::kTuple &&
+               value.args.size() == target->args.size()) {
+      for (size_t i = 0; i < value.args.size(); ++i) {
+        ReadConstant(*target->args[i], *value.args[i]);
+      }
+    } else {
+      diagnostics_.Error(statement.position,
+                         "each name must be assigned one number here");
+    }
+  }
+}
+
+void TextDesugarer::ReadConstant(const Syntax& target, const Syntax& value) {
+  const int before = diagnostics_.num_errors();
+  const std::optional<double> number =
+      EvaluateConstant(*expressions_.Desugar(value));
+  if (target.kind != Syntax::Kind::kName) {
+    Targets(target);
     return;
   }
-  for (const SyntaxPtr& target : statement.targets) {
-    if (target->kind == Syntax::Kind::kName) {
-      scope_.constants[target->text] = *number;
-    } else if (target->kind != Syntax::Kind::kError) {
-      diagnostics_.Error(target->position,
-                         "only one name at a time can be assigned outside a "
-                         "function");
-    }
+  scope_.constants[target.text] = number.value_or(0);
+  const bool reported =
+      diagnostics_.num_errors() > before || value.kind == Syntax::Kind::kError;
+  if (!reported && (!number || !std::isfinite(*number))) {
+    diagnostics_.Error(value.position,
+                       "only finite numbers can be assigned outside a "
+                       "function");
   }
 }
 
@@ -286,7 +304,7 @@ void TextDesugarer::CheckMain() {
   for (const Argument& argument : main.arguments) {
     ++(argument.default_value ? parameters : inputs);
   }
-  if (inputs == 0) {
+  if (inputs == 0 && !defs_[module_.main]->arguments_unknown) {
     diagnostics_.Error(main.position,
                        Concat(Quoted(main.name),
                               " has no tensor input: it needs an "
@@ -343,6 +361,7 @@ void TextDesugarer::CheckGradient() {
 void TextDesugarer::DesugarBody(int index) {
   FunctionDef& function = module_.functions[index];
   scope_.locals.clear();
+  scope_.locals_unknown = defs_[index]->arguments_unknown;
   for (const Argument& argument : function.arguments) {
     scope_.locals.insert(argument.name);
   }
@@ -407,7 +426,6 @@ std::vector<std::string> TextDesugarer::Targets(const Syntax& target) {
       } else {
         diagnostics_.Error(item->position,
                            "expected a name that is assigned once");
-        return {};
       }
     }
   } else if (target.kind == Syntax::Kind::kAttribute) {
@@ -438,13 +456,17 @@ void TextDesugarer::DesugarAssign(const SyntaxStmt& statement, Block& out) {
     } else {
       node.values.push_back(expressions_.Desugar(*statement.value));
     }
-    if (node.targets.empty()) continue;  // Reported.
     if (node.values.size() != width) {
       diagnostics_.Error(
           statement.position,
           Concat(width, " names are assigned ", node.values.size(), " values"));
-      continue;
     }
+    // What went wrong still assigns its names, or they would be reported too.
+    while (node.values.size() < node.targets.size()) {
+      node.values.push_back(MakeNumber(statement.position, 0, false));
+    }
+    node.values.resize(node.targets.size());
+    if (node.targets.empty()) continue;
     source = node.targets;
     out.push_back(std::move(node));
   }

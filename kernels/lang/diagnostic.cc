@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdlib>
 #include <string>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -132,22 +133,18 @@ std::string NearestName(std::string_view name,
                         const std::vector<std::string>& candidates) {
   if (name.size() > kMaxNameBytes) return "";
   const int limit = std::max<int>(1, static_cast<int>(name.size()) / 3);
-  int best = limit + 1;
-  std::string nearest;
+  // The least distance, then the nearest length, then the alphabet.
+  std::tuple<int, int, std::string> best(limit + 1, 0, "");
   for (const std::string& candidate : candidates) {
     const int difference = std::abs(static_cast<int>(candidate.size()) -
                                     static_cast<int>(name.size()));
     if (difference > limit || candidate == name) continue;
     // A one-letter name is a misspelling of nothing.
     if (candidate.size() < 2 || name.size() < 2) continue;
-    const int distance = EditDistance(name, candidate);
-    if (distance < best ||
-        (distance == best && distance <= limit && candidate < nearest)) {
-      best = distance;
-      nearest = candidate;
-    }
+    best = std::min(
+        best, std::tuple(EditDistance(name, candidate), difference, candidate));
   }
-  return nearest;
+  return std::get<2>(best);
 }
 
 }  // namespace actserve

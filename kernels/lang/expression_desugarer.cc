@@ -160,6 +160,7 @@ ExprPtr ExpressionDesugarer::Desugar(const Syntax& syntax) {
                      "a tuple is not a number: only several names can be "
                      "assigned at once");
     case Kind::kError:
+      for (const SyntaxPtr& arg : syntax.args) Desugar(*arg);
       return MakeNumber(syntax.position, 0, false);
     default:
       break;
@@ -214,6 +215,12 @@ ExprPtr ExpressionDesugarer::DesugarName(const Syntax& syntax) {
   if (path != name || !DefaultModule(name).empty()) {
     return Problem(syntax.position,
                    Concat(Quoted(name), " is a module, not a number"));
+  }
+  if (scope_.locals_unknown) return MakeNumber(syntax.position, 0, false);
+  if (name == "self") {
+    return Problem(syntax.position,
+                   "'self' is not defined here: write a function, not a "
+                   "method");
   }
   std::vector<std::string> known(scope_.locals.begin(), scope_.locals.end());
   for (const auto& [constant, value] : scope_.constants) {
@@ -322,6 +329,11 @@ ExprPtr ExpressionDesugarer::DesugarCall(const Syntax& syntax) {
         syntax.args[1]->kind == Kind::kString) {
       return DesugarFloatOfString(syntax);
     }
+  } else if (target.shown.starts_with("self.")) {
+    return Problem(syntax.position,
+                   Concat(Quoted(target.shown),
+                          " is not defined in this text: write a function, "
+                          "not a method"));
   } else if (callee.kind == Kind::kAttribute) {
     target.family = kMethod | kTorch;
     target.name = callee.text;
@@ -332,7 +344,9 @@ ExprPtr ExpressionDesugarer::DesugarCall(const Syntax& syntax) {
     given.push_back(std::move(receiver));
   } else {
     if (callee.kind == Kind::kError) return Desugar(callee);
-    return Problem(syntax.position, "only a named function can be called");
+    return Problem(syntax.position,
+                   "only a named function can be called: F.relu(x), not "
+                   "nn.ReLU()(x)");
   }
   for (size_t i = 1; i < syntax.args.size(); ++i) {
     given.push_back(
@@ -376,9 +390,7 @@ ExprPtr ExpressionDesugarer::Call(const Target& target,
   }
   if (first_problem.empty()) first_problem = problem;
   if (first_problem.empty()) return UnknownFunction(target, given);
-  for (Given& argument : given) {  // For the problems inside.
-    if (argument.syntax != nullptr) Value(argument);
-  }
+  Inspect(given);
   return Problem(target.position, first_problem);
 }
 
@@ -391,7 +403,7 @@ ExprPtr ExpressionDesugarer::CallHelper(int helper, const Target& target,
   std::optional<Bound> bound =
       Bind(target, signature.arguments, required, given, problem);
   if (!bound) {
-    for (Given& argument : given) Value(argument);
+    Inspect(given);
     return Problem(target.position, problem);
   }
   ExprPtr call =
@@ -467,9 +479,7 @@ ExprPtr ExpressionDesugarer::CallSignature(const Signature& signature,
 
 ExprPtr ExpressionDesugarer::UnknownFunction(const Target& target,
                                              std::vector<Given>& given) {
-  for (Given& argument : given) {
-    if (argument.syntax != nullptr) Value(argument);
-  }
+  Inspect(given);
   if (target.shown.size() > 1 && target.shown[0] == '.' &&
       target.name.ends_with("_")) {
     return Problem(target.position,
@@ -480,8 +490,15 @@ ExprPtr ExpressionDesugarer::UnknownFunction(const Target& target,
                               0, std::min<size_t>(target.shown.size() - 1, 64)),
                           "(...)"));
   }
+  if (target.family == 0 && (FindPrimitive(target.name) != nullptr ||
+                             FindCatalogueSignature(target.name) != nullptr)) {
+    return Problem(target.position, Concat(Quoted(target.shown),
+                                           " is not available here: "
+                                           "write ",
+                                           target.name, "(...)"));
+  }
   std::vector<std::string> known = CoreNames();
-  std::vector<std::string> synonyms = SynonymNames(
+  const std::vector<std::string> synonyms = SynonymNames(
       static_cast<Family>(target.family == 0 ? kBare : target.family));
   known.insert(known.end(), synonyms.begin(), synonyms.end());
   if (target.family == kBare) {
@@ -561,8 +578,7 @@ std::optional<ExpressionDesugarer::Bound> ExpressionDesugarer::BindSynonym(
     if (value == nullptr) continue;
     if (parameters[i] == "not_axis" && IsWholeLiteral(*value)) {
       problem = Concat("the second argument of ", Quoted(target.shown),
-                       " is an axis: for elementwise use ", target.name,
-                       "imum(x, ...)");
+                       " is an axis");
       return std::nullopt;
     }
     const Syntax* option = arguments[i].default_value.get();
@@ -627,6 +643,17 @@ ExprPtr ExpressionDesugarer::Substitute(const Syntax& template_syntax,
   ExprPtr node = CopyNode(template_syntax, position);
   node->args = std::move(args);
   return node;
+}
+
+// Reports what is wrong inside the arguments of a call that is wrong itself.
+void ExpressionDesugarer::Inspect(std::vector<Given>& given) {
+  for (Given& argument : given) {
+    if (argument.syntax == nullptr || argument.syntax->kind == Kind::kString ||
+        argument.syntax->kind == Kind::kNone) {
+      continue;  // These are wrong only as numbers.
+    }
+    Value(argument);
+  }
 }
 
 ExprPtr ExpressionDesugarer::Value(Given& given) {

@@ -20,6 +20,8 @@ namespace actserve {
 struct Scope {
   // Arguments, and names assigned anywhere in the function (Python's rule).
   std::set<std::string, std::less<>> locals;
+  // The arguments could not be read, so no name is known to be wrong.
+  bool locals_unknown = false;
   // The functions of the text, by name; module.functions has the same order.
   std::map<std::string, int, std::less<>> functions;
   std::vector<Signature> signatures;
@@ -97,6 +99,7 @@ class ExpressionDesugarer {
                             Substitution& arguments);
 
   ExprPtr Value(Given& given);
+  void Inspect(std::vector<Given>& given);
   void CheckDType(const Given& given);
   std::string Dotted(const Syntax& syntax) const;
   ExprPtr Problem(Position position, std::string message);

@@ -382,6 +382,7 @@ bool ExpressionParser::ParseArgument(Syntax& call) {
     Error(position, "comprehensions are not supported");
     SkipTo({",", ")"});
     value->kind = Kind::kError;
+    value->args.clear();
   }
   call.height = std::max(call.height, value->height + 1);
   if (!keyword.empty()) {
@@ -390,6 +391,9 @@ bool ExpressionParser::ParseArgument(Syntax& call) {
   }
   if (!call.keywords.empty()) {
     Error(position, "an argument without a name follows a named one");
+    call.kind = Kind::kError;
+    call.args.clear();
+    return true;
   }
   call.args.push_back(std::move(value));
   return true;
@@ -479,6 +483,7 @@ SyntaxPtr ExpressionParser::ParseParentheses() {
     SkipTo({")"});
     Error(position, "comprehensions are not supported");
     value->kind = Kind::kError;
+    value->args.clear();
   }
   if (!TakeIf(")")) {
     Expected("')'");

@@ -233,21 +233,24 @@ void Lexer::Indentation(int width, int alternative, Position position) {
     diagnostics_.Error(position,
                        "tabs and spaces are mixed so that the indentation "
                        "depends on the width of a tab");
-    return;
+    if (width > top) alternative = top_alternative + 1;  // Said once.
   }
   if (width > top) {
     indents_.push_back({width, alternative});
     Emit(Token::Kind::kIndent, position);
     return;
   }
-  while (indents_.size() > 1 && width < indents_.back().first) {
+  while (width < indents_.back().first) {
+    const size_t depth = indents_.size();
+    if (depth == 1 || width > indents_[depth - 2].first) {
+      // Taken as a line of the inner block.
+      diagnostics_.Error(position,
+                         "this line's indentation matches no block above it");
+      indents_.back() = {width, alternative};
+      return;
+    }
     indents_.pop_back();
     Emit(Token::Kind::kDedent, position);
-  }
-  if (width != indents_.back().first) {
-    diagnostics_.Error(position,
-                       "this line's indentation matches no block above it");
-    indents_.back() = {width, alternative};
   }
 }
 

@@ -23,8 +23,12 @@ std::optional<Module> Parse(std::string_view text,
     return std::nullopt;
   }
   const std::vector<SyntaxStmt> syntax = ParseSyntax(text, limits, diagnostics);
+  // A statement that could not be read may have been the assignment or the
+  // return that would be found missing.
+  const bool readable = !diagnostics.has_errors();
   Module module = Desugar(syntax, constants, limits, diagnostics);
-  CheckModule(limits, module, diagnostics);
+  if (readable) CheckFlow(module, diagnostics);
+  CheckCalls(limits, module, diagnostics);
   if (diagnostics.has_errors()) return std::nullopt;
   return module;
 }

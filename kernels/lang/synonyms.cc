@@ -96,16 +96,16 @@ def select(condition, x, y): return x if condition else y
     {kBare, R"py(
 def int(x): return trunc(x)
 def bool(x): return x != 0
-def sum(x): return "sum() adds elements: an activation sees one element at a time"
+def sum(x): return "this adds elements: an activation sees one element at a time"
 def len(x): return "shapes are not visible here: the result has the input's shape"
-def print(x): return "print() is not part of an activation: remove this line"
-def isinstance(x, y): return "isinstance() is not part of an activation: the inputs are numbers"
-def range(n): return "range() may stand only in for i in range(N)"
+def print(x): return "this is not part of an activation: remove this line"
+def isinstance(x, y): return "this is not part of an activation: the inputs are numbers"
+def range(n): return "this may stand only in for i in range(N)"
 )py"},
     {kMath, R"py(
 def fabs(x): return abs(x)
 def pow(a, b): return a ** b
-def remainder(a, b): return "math.remainder rounds the quotient: write a % b or fmod(a, b)"
+def remainder(a, b): return "this rounds the quotient: write a % b or fmod(a, b)"
 def isnan(x): return not abs(x) <= inf
 def isinf(x): return abs(x) == inf
 def isfinite(x): return abs(x) < inf
@@ -145,7 +145,7 @@ def hardswish(x, inplace=0): return hardswish(x)
 def threshold(x, threshold, value, inplace=0): return threshold(x, threshold, value)
 def prelu(x, weight): return prelu(x, weight)
 def softplus(x): return softplus(x)
-def softplus(x, beta): return "softplus here has no beta and no threshold: write softplus(beta * x) / beta"
+def softplus(x, beta): return "here it has no beta and no threshold: write softplus(beta * x) / beta"
 def gelu(x, approximate="none"): return gelu(x)
 def gelu(x, approximate="tanh"): return gelu_tanh(x)
 def max(x, not_axis): return max(x, not_axis)
@@ -163,8 +163,8 @@ def type(x, dtype): return float(x)
 def clone(x): return x
 def contiguous(x): return x
 def copy(x): return x
-def detach(x): return "detach() is not supported: write the gradient as a second function, def f_grad(x, dy)"
-def item(x): return "item() reads one element: the values here are single numbers already"
+def detach(x): return "not supported: write the gradient as a second function, def f_grad(x, dy)"
+def item(x): return "not needed: the values here are single numbers already"
 )py"},
     {kNumpy | kJax, R"py(
 def amax(x): return "this reduces over elements or an axis (its second argument): for elementwise use maximum(x, 0)"
@@ -195,7 +195,7 @@ def gt(a, b): return a > b
 def ge(a, b): return a >= b
 def eq(a, b): return a == b
 def ne(a, b): return a != b
-def stop_gradient(x): return "stop_gradient() is not supported: write the gradient as a second function, def f_grad(x, dy)"
+def stop_gradient(x): return "not supported: write the gradient as a second function, def f_grad(x, dy)"
 )py"},
     {kTf, R"py(
 def constant(value, dtype=0, shape=0, name=0): return value
@@ -210,9 +210,9 @@ def gelu(x, approximate=True, name=0): return gelu_tanh(x)
 def leaky_relu(features, alpha=0.2, name=0): return leaky_relu(features, alpha)
 def truncatemod(a, b): return fmod(a, b)
 def log_sigmoid(x): return logsigmoid(x)
-def divide_no_nan(a, b): return "divide_no_nan is not supported: write a / b if b != 0 else 0"
-def hard_sigmoid(x): return "hard_sigmoid means 0.2*x + 0.5 in Keras 2 and relu6(x + 3)/6 in Keras 3: write the formula"
-def stop_gradient(x): return "stop_gradient() is not supported: write the gradient as a second function, def f_grad(x, dy)"
+def divide_no_nan(a, b): return "not supported: write a / b if b != 0 else 0"
+def hard_sigmoid(x): return "this is 0.2*x + 0.5 in Keras 2 and relu6(x + 3)/6 in Keras 3: write the formula"
+def stop_gradient(x): return "not supported: write the gradient as a second function, def f_grad(x, dy)"
 )py"},
     {kKeras, R"py(
 def relu(x): return relu(x)
@@ -223,14 +223,14 @@ def leaky_relu(x, negative_slope=0.2): return leaky_relu(x, negative_slope)
 def elu(x, alpha=1.0): return elu(x, alpha)
 def gelu(x, approximate=False): return gelu(x)
 def gelu(x, approximate=True): return gelu_tanh(x)
-def hard_sigmoid(x): return "hard_sigmoid means 0.2*x + 0.5 in Keras 2 and relu6(x + 3)/6 in Keras 3: write the formula"
+def hard_sigmoid(x): return "this is 0.2*x + 0.5 in Keras 2 and relu6(x + 3)/6 in Keras 3: write the formula"
 def switch(condition, x, y): return x if condition else y
 def constant(value, dtype=0, shape=0, name=0): return value
 def cast(x, dtype): return float(x)
 def cast_to_floatx(x): return float(x)
 def epsilon(): return 1e-7
 def linear(x): return x
-def stop_gradient(x): return "stop_gradient() is not supported: write the gradient as a second function, def f_grad(x, dy)"
+def stop_gradient(x): return "not supported: write the gradient as a second function, def f_grad(x, dy)"
 )py"},
     {kFrameworks | kMethod, R"py(
 def sum(x): return "this adds over the whole batch: an activation sees one element at a time"
@@ -241,7 +241,7 @@ def norm(x): return "this reduces over the whole batch: an activation sees one e
 def reduce_sum(x): return "this adds over the whole batch: an activation sees one element at a time"
 def reduce_mean(x): return "this averages over the whole batch: an activation sees one element at a time"
 def reduce_max(x): return "this reduces over the whole batch: for elementwise use maximum"
-def softmax(x): return "softmax reduces over an axis: an activation sees one element at a time"
+def softmax(x): return "this reduces over an axis: an activation sees one element at a time"
 def chunk(x): return "this splits the tensor: write the gate with two inputs, def f(a, b): return a * sigmoid(b)"
 def split(x): return "this splits the tensor: write the gate with two inputs, def f(a, b): return a * sigmoid(b)"
 def cat(x): return "this joins tensors: write one activation for each part"
@@ -360,7 +360,10 @@ std::vector<const Synonym*> FindSynonyms(Family family, std::string_view name) {
 std::vector<std::string> SynonymNames(Family family) {
   std::vector<std::string> names;
   for (const Synonym& row : AllSynonyms()) {
-    if ((row.families & family) != 0) names.push_back(row.def->name);
+    const bool refused = row.expression->kind == Syntax::Kind::kString;
+    if ((row.families & family) != 0 && !refused) {
+      names.push_back(row.def->name);
+    }
   }
   return names;
 }

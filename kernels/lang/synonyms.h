@@ -39,7 +39,7 @@ struct Synonym {
 // whose parameters fit a call is the one meant.
 std::vector<const Synonym*> FindSynonyms(Family family, std::string_view name);
 
-// Every row, and every name of `family`.
+// Every row, and every name of `family` that is not refused.
 const std::vector<Synonym>& AllSynonyms();
 std::vector<std::string> SynonymNames(Family family);
 

@@ -516,6 +516,7 @@ void StatementParser::ParseDef(
   }
   if (!def.name.empty() && !At("(")) Expected("'(' after the name");
   const bool parsed = TakeIf("(") && ParseArguments(def);
+  def.arguments_unknown = !parsed;
   if (parsed && TakeIf("->")) SkipTo({":"});
   if (!parsed) SkipTo({":"});
   def.body = ParseSuite("def");
@@ -540,8 +541,8 @@ bool StatementParser::ParseArgument(SyntaxStmt& def) {
     Error(position,
           "starred arguments are not supported: name each input and each "
           "parameter");
-    SkipTo({",", ")"});
-    return true;
+    if (!At(Token::Kind::kName)) return true;
+    // It becomes an argument all the same: the body uses its name.
   }
   if (!At(Token::Kind::kName) || IsKeyword(Peek().text)) {
     return Expected("an argument's name");

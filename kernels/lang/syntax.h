@@ -88,6 +88,7 @@ struct SyntaxStmt {
   std::string name;
   Position name_position;
   std::vector<SyntaxArgument> arguments;
+  bool arguments_unknown = false;  // they could not be read; reported
   std::vector<std::pair<std::string, Position>> decorators;  // dotted names
 };
 
