@@ -235,6 +235,12 @@ absl::StatusOr<BackwardResult> TakeGradients(
   return result;
 }
 
+// When a call must end.
+struct Bounds {
+  absl::Time deadline;
+  Cancellation* cancellation = nullptr;
+};
+
 }  // namespace
 
 class Client::Impl {
@@ -246,29 +252,34 @@ class Client::Impl {
 
   const std::string& address() const { return address_; }
 
-  absl::Time DeadlineFor(absl::Duration timeout) const {
-    return absl::Now() +
-           (timeout > absl::ZeroDuration() ? timeout : options_.timeout);
+  Bounds BoundsOf(const CallOptions& options) const {
+    return {absl::Now() + (options.timeout > absl::ZeroDuration()
+                               ? options.timeout
+                               : options_.timeout),
+            options.cancellation};
   }
 
-  absl::Time DefaultDeadline() const {
-    return DeadlineFor(absl::ZeroDuration());
-  }
+  Bounds DefaultBounds() const { return BoundsOf({}); }
 
   // One call, repeated while the server cannot take it.
   absl::StatusOr<RawStub::Reply> Call(const std::string& method,
                                       absl::Span<const ByteSpan> parts,
-                                      absl::Time deadline) {
+                                      const Bounds& bounds) {
     for (int attempt = 1;; ++attempt) {
-      RawStub::Reply reply = stub_.Call(method, parts, deadline);
+      RawStub::Reply reply =
+          stub_.Call(method, parts, bounds.deadline, bounds.cancellation);
       if (reply.status.ok()) return reply;
       const std::optional<absl::Duration> pause =
           PauseBeforeRetry(reply, attempt);
       if (!pause || attempt >= options_.max_attempts ||
-          absl::Now() + *pause >= deadline) {
+          absl::Now() + *pause >= bounds.deadline) {
         return FromGrpcStatus(reply.status);
       }
-      absl::SleepFor(*pause);
+      if (bounds.cancellation == nullptr) {
+        absl::SleepFor(*pause);
+      } else if (bounds.cancellation->AwaitFor(*pause)) {
+        return absl::CancelledError("cancelled before another try");
+      }
     }
   }
 
@@ -276,9 +287,9 @@ class Client::Impl {
   template <typename Response>
   absl::StatusOr<Response> Ask(const std::string& method,
                                const google::protobuf::MessageLite& request,
-                               absl::Time deadline) {
+                               const Bounds& bounds) {
     const Envelope envelope(request, {});
-    auto reply = Call(method, envelope.parts(), deadline);
+    auto reply = Call(method, envelope.parts(), bounds);
     if (!reply.ok()) return reply.status();
     auto answer = Open<Response>(*std::move(reply));
     if (!answer.ok()) return answer.status();
@@ -291,7 +302,7 @@ class Client::Impl {
   absl::StatusOr<Answer<Response>> Evaluate(const std::string& method,
                                             Request request,
                                             absl::Span<const ByteSpan> payloads,
-                                            absl::Time deadline) {
+                                            const Bounds& bounds) {
     const std::string asked = request.activation();
     request.set_activation(AdoptedId(asked));
     for (bool taught = false;; taught = true) {
@@ -301,14 +312,14 @@ class Client::Impl {
             absl::StrCat("request of ", envelope.size_bytes(),
                          " bytes, the limit is ", kMaxMessageBytes));
       }
-      auto reply = Call(method, envelope.parts(), deadline);
+      auto reply = Call(method, envelope.parts(), bounds);
       if (reply.ok()) return Open<Response>(*std::move(reply));
       if (taught || ErrorReason(reply.status()) != kActivationUnknown) {
         return reply.status();
       }
       auto lesson = Recall(asked);
       if (!lesson) return reply.status();
-      auto registered = Register(*lesson, deadline);
+      auto registered = Register(*lesson, bounds);
       if (!registered.ok()) return registered.status();
       Adopt(asked, registered->activation().id());
       request.set_activation(registered->activation().id());
@@ -316,9 +327,9 @@ class Client::Impl {
   }
 
   absl::StatusOr<v1::RegisterActivationResponse> Register(
-      const v1::RegisterActivationRequest& request, absl::Time deadline) {
+      const v1::RegisterActivationRequest& request, const Bounds& bounds) {
     auto response = Ask<v1::RegisterActivationResponse>(
-        absl::StrCat(kService, "RegisterActivation"), request, deadline);
+        absl::StrCat(kService, "RegisterActivation"), request, bounds);
     if (!response.ok()) return response;
     absl::MutexLock lock(&mutex_);
     registered_[response->activation().id()] = request;
@@ -439,7 +450,7 @@ absl::Status Client::Forward(std::string_view activation,
 }
 
 absl::StatusOr<ForwardResult> Client::ForwardWith(const ForwardCall& call) {
-  const absl::Time deadline = impl_->DeadlineFor(call.options.timeout);
+  const Bounds bounds = impl_->BoundsOf(call.options);
   if (call.inputs.empty()) return absl::InvalidArgumentError("no inputs");
   absl::Status status = CheckInputs(call.inputs);
   const size_t size_bytes = call.inputs[0].bytes.size();
@@ -467,8 +478,7 @@ absl::StatusOr<ForwardResult> Client::ForwardWith(const ForwardCall& call) {
   }
 
   auto answer = impl_->Evaluate<v1::ForwardResponse>(
-      absl::StrCat(kService, "Forward"), std::move(request), payloads,
-      deadline);
+      absl::StrCat(kService, "Forward"), std::move(request), payloads, bounds);
   if (!answer.ok()) return answer.status();
   status = Deliver(answer->payloads, outputs);
   if (!status.ok()) return status;
@@ -486,7 +496,7 @@ absl::StatusOr<ForwardResult> Client::ForwardWith(const ForwardCall& call) {
 }
 
 absl::StatusOr<BackwardResult> Client::Backward(const BackwardCall& call) {
-  const absl::Time deadline = impl_->DeadlineFor(call.options.timeout);
+  const Bounds bounds = impl_->BoundsOf(call.options);
   absl::Status status = CheckBackward(call);
   if (!status.ok()) return status;
   const std::string method = absl::StrCat(kService, "Backward");
@@ -503,7 +513,7 @@ absl::StatusOr<BackwardResult> Client::Backward(const BackwardCall& call) {
   if (!call.residual.empty()) {
     request.set_residual(call.residual);
     auto answer = impl_->Evaluate<v1::BackwardResponse>(method, request,
-                                                        payloads, deadline);
+                                                        payloads, bounds);
     if (answer.ok()) return TakeGradients(call, *answer);
     if (call.inputs.empty() || ErrorReason(answer.status()) != kResidualGone) {
       return answer.status();
@@ -516,7 +526,7 @@ absl::StatusOr<BackwardResult> Client::Backward(const BackwardCall& call) {
     payloads.insert(payloads.begin() + i, call.inputs[i].bytes);
   }
   auto answer = impl_->Evaluate<v1::BackwardResponse>(
-      method, std::move(request), payloads, deadline);
+      method, std::move(request), payloads, bounds);
   if (!answer.ok()) return answer.status();
   return TakeGradients(call, *answer);
 }
@@ -530,20 +540,20 @@ absl::StatusOr<v1::RegisterActivationResponse> Client::Register(
 
 absl::StatusOr<v1::RegisterActivationResponse> Client::Register(
     const v1::RegisterActivationRequest& request) {
-  return impl_->Register(request, impl_->DefaultDeadline());
+  return impl_->Register(request, impl_->DefaultBounds());
 }
 
 absl::StatusOr<v1::Activation> Client::Get(std::string_view activation) {
   v1::GetActivationRequest request;
   request.set_activation(std::string(activation));
   return impl_->Ask<v1::Activation>(absl::StrCat(kService, "GetActivation"),
-                                    request, impl_->DefaultDeadline());
+                                    request, impl_->DefaultBounds());
 }
 
 absl::StatusOr<std::vector<v1::Activation>> Client::List() {
   auto response = impl_->Ask<v1::ListActivationsResponse>(
       absl::StrCat(kService, "ListActivations"), v1::ListActivationsRequest(),
-      impl_->DefaultDeadline());
+      impl_->DefaultBounds());
   if (!response.ok()) return response.status();
   return std::vector<v1::Activation>(response->activations().begin(),
                                      response->activations().end());
@@ -555,7 +565,7 @@ absl::StatusOr<int> Client::ReleaseResiduals(
   for (const std::string& handle : handles) request.add_handles(handle);
   auto response = impl_->Ask<v1::ReleaseResidualsResponse>(
       absl::StrCat(kService, "ReleaseResiduals"), request,
-      impl_->DefaultDeadline());
+      impl_->DefaultBounds());
   if (!response.ok()) return response.status();
   return response->num_released();
 }
@@ -563,13 +573,13 @@ absl::StatusOr<int> Client::ReleaseResiduals(
 absl::StatusOr<v1::ServerInfo> Client::ServerInfo() {
   return impl_->Ask<v1::ServerInfo>(absl::StrCat(kService, "GetServerInfo"),
                                     v1::GetServerInfoRequest(),
-                                    impl_->DefaultDeadline());
+                                    impl_->DefaultBounds());
 }
 
 absl::Status Client::Health() {
   auto response = impl_->Ask<grpc::health::v1::HealthCheckResponse>(
       "/grpc.health.v1.Health/Check", grpc::health::v1::HealthCheckRequest(),
-      impl_->DefaultDeadline());
+      impl_->DefaultBounds());
   if (!response.ok()) return response.status();
   if (response->status() == grpc::health::v1::HealthCheckResponse::SERVING) {
     return absl::OkStatus();

@@ -13,6 +13,7 @@
 // from them. Beside those, any call may return:
 //   InvalidArgument   what was given does not fit together; nothing was sent
 //   DeadlineExceeded  `timeout` passed, retries included
+//   Cancelled         by CallOptions::cancellation
 //   Unavailable       no server answered, retries included
 //   Internal          the reply makes no sense: a defect of the server
 
@@ -33,6 +34,7 @@
 #include "absl/time/time.h"
 #include "absl/types/span.h"
 #include "actserve/v1/service.pb.h"
+#include "client/cpp/cancellation.h"
 #include "client/cpp/error_details.h"
 
 namespace actserve {
@@ -64,6 +66,8 @@ struct CallOptions {
   std::map<std::string, double> parameters;
   // Of the whole call, retries included. Zero: that of the client's options.
   absl::Duration timeout = absl::ZeroDuration();
+  // Ends the call from another thread. Null: nothing does.
+  Cancellation* cancellation = nullptr;
 };
 
 // A Forward with more than its output.

@@ -8,6 +8,7 @@
 #include <thread>
 #include <vector>
 
+#include "absl/synchronization/notification.h"
 #include "absl/time/clock.h"
 #include "actserve/v1/status.pb.h"
 #include "client/cpp/fake_server.h"
@@ -456,6 +457,73 @@ TEST(Client, TimeoutCoversTheWholeCall) {
       client->Forward("relu", {View(x)}, MutableBytes(y), options);
 
   EXPECT_EQ(status.code(), absl::StatusCode::kDeadlineExceeded);
+}
+
+TEST(Client, CancelEndsARunningCall) {
+  FakeServer server;
+  absl::Notification started;
+  server.forward = [&](grpc::ServerContext* context, const v1::ForwardRequest&,
+                       v1::ForwardResponse&) {
+    started.Notify();
+    while (!context->IsCancelled()) std::this_thread::yield();
+    return grpc::Status::CANCELLED;
+  };
+  auto client = ConnectTo(server.address());
+  const std::vector<float> x = {1};
+  std::vector<float> y(1);
+  Cancellation cancellation;
+  CallOptions options;
+  options.cancellation = &cancellation;
+  std::thread canceller([&] {
+    started.WaitForNotification();
+    cancellation.Cancel();
+  });
+
+  const absl::Status status =
+      client->Forward("relu", {View(x)}, MutableBytes(y), options);
+
+  canceller.join();
+  EXPECT_EQ(status.code(), absl::StatusCode::kCancelled);
+}
+
+TEST(Client, CancelEndsAPauseBetweenTries) {
+  FakeServer server;
+  Cancellation cancellation;
+  server.forward = [&](grpc::ServerContext* context, const v1::ForwardRequest&,
+                       v1::ForwardResponse&) {
+    context->AddTrailingMetadata("grpc-retry-pushback-ms", "15000");
+    cancellation.Cancel();
+    return grpc::Status(grpc::RESOURCE_EXHAUSTED, "queue is full");
+  };
+  auto client = ConnectTo(server.address());
+  const std::vector<float> x = {1};
+  std::vector<float> y(1);
+  CallOptions options;
+  options.cancellation = &cancellation;
+  const absl::Time start = absl::Now();
+
+  const absl::Status status =
+      client->Forward("relu", {View(x)}, MutableBytes(y), options);
+
+  EXPECT_EQ(status.code(), absl::StatusCode::kCancelled);
+  EXPECT_LT(absl::Now() - start, absl::Seconds(10));
+}
+
+TEST(Client, AfterCancelNothingIsSent) {
+  FakeServer server;
+  auto client = ConnectTo(server.address());
+  const std::vector<float> x = {1};
+  std::vector<float> y(1);
+  Cancellation cancellation;
+  cancellation.Cancel();
+  CallOptions options;
+  options.cancellation = &cancellation;
+
+  const absl::Status status =
+      client->Forward("relu", {View(x)}, MutableBytes(y), options);
+
+  EXPECT_EQ(status.code(), absl::StatusCode::kCancelled);
+  EXPECT_EQ(server.num_forward, 0);
 }
 
 TEST(Client, ManyThreadsShareOne) {

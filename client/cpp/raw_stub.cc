@@ -116,7 +116,7 @@ RawStub::~RawStub() {
 
 RawStub::Reply RawStub::Call(const std::string& method,
                              absl::Span<const ByteSpan> parts,
-                             absl::Time deadline) {
+                             absl::Time deadline, Cancellation* cancellation) {
   Reply reply;
   std::optional<Loan> loan;
   auto queue = BorrowQueue();
@@ -130,12 +130,14 @@ RawStub::Reply RawStub::Call(const std::string& method,
     slices.clear();
     grpc::ByteBuffer response;
     auto call = stub_.PrepareUnaryCall(&context, method, request, queue.get());
+    if (cancellation != nullptr) cancellation->Add(context);
     call->StartCall();
     call->Finish(&response, &reply.status, nullptr);
     void* tag = nullptr;
     bool ok = false;
     queue->Next(&tag, &ok);
     assert(ok);
+    if (cancellation != nullptr) cancellation->Remove(context);
     if (!reply.status.ok()) {
       reply.retry_pushback = RetryPushback(context);
     } else if (response.Valid()) {

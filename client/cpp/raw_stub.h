@@ -10,6 +10,7 @@
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "absl/types/span.h"
+#include "client/cpp/cancellation.h"
 #include "client/cpp/split_message.h"
 #include "grpcpp/channel.h"
 #include "grpcpp/completion_queue.h"
@@ -45,9 +46,9 @@ class RawStub {
   ~RawStub();
 
   // Sends the concatenation of `parts` to `method` ("/package.Service/Name").
-  // `deadline` may be infinite or past.
+  // `deadline` may be infinite or past; `cancellation` may be null.
   Reply Call(const std::string& method, absl::Span<const ByteSpan> parts,
-             absl::Time deadline);
+             absl::Time deadline, Cancellation* cancellation = nullptr);
 
   // Parts of requests that gRPC holds now. Those of a call that returned are
   // not among them.

@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 #include <sys/mman.h>
 
+#include <thread>
+
 #include "absl/time/clock.h"
 #include "client/cpp/client.h"
 #include "client/cpp/fake_server.h"
@@ -57,6 +59,30 @@ TEST(RawStub, LetsGoOfTheRequestBeforeItReturns) {
   EXPECT_TRUE(stub.Call("/grpc.health.v1.Health/Check", {},
                         absl::Now() + absl::Seconds(20))
                   .status.ok());
+}
+
+TEST(RawStub, LetsGoOfTheRequestOfACancelledCall) {
+  FakeServer server;
+  RawStub stub(MakeChannel(server.address()));
+  for (int i = 0; i < 20; ++i) {
+    Pages pages;
+    std::string head;
+    AppendPayloadHeader(kLargeBytes, head);
+    const ByteSpan head_bytes(reinterpret_cast<const std::byte*>(head.data()),
+                              head.size());
+    Cancellation cancellation;
+    std::thread canceller([&] {
+      cancellation.AwaitFor(absl::Milliseconds(i % 10));
+      cancellation.Cancel();
+    });
+
+    const auto reply = stub.Call("/actserve.v1.ActivationService/Forward",
+                                 {head_bytes, pages.bytes()},
+                                 absl::InfiniteFuture(), &cancellation);
+
+    EXPECT_EQ(stub.num_parts_on_loan(), 0);
+    canceller.join();
+  }
 }
 
 TEST(RawStub, ADeadlineInThePastSendsNothing) {
