@@ -1,0 +1,85 @@
+#ifndef ACTSERVE_SERVER_TENSOR_CALL_H_
+#define ACTSERVE_SERVER_TENSOR_CALL_H_
+
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "grpcpp/server_context.h"
+#include "grpcpp/support/byte_buffer.h"
+#include "grpcpp/support/server_callback.h"
+#include "server/buffer_pool.h"
+#include "server/executor.h"
+#include "server/programs.h"
+#include "server/registry.h"
+#include "server/request.h"
+#include "server/residuals.h"
+#include "server/response.h"
+#include "server/wire.h"
+
+namespace actserve {
+
+// What calls work with. Outlives them all.
+struct ServingParts {
+  RequestLimits limits;
+  Device& device;
+  Registry& registry;
+  Programs& programs;
+  Executor& executor;
+  Residuals& residuals;
+  BufferPool& buffers;
+};
+
+// One Forward or Backward from its bytes to its bytes:
+//
+//   Start: split, decode -> Execute -> Done -> Respond -> Finish
+//                  \-> compiled elsewhere -/
+//
+// and on an error, from any of them, Fail -> Finish. It owns itself and all
+// that it computes from, and goes in OnDone(), which gRPC calls after
+// Finish() and after any OnCancel().
+class TensorCall final : public grpc::ServerUnaryReactor,
+                         private Executor::Job {
+ public:
+  using Direction = ProgramKey::Direction;
+
+  // `parts`, `request` and `response` must live until the call is done; gRPC
+  // sees to that for the latter two.
+  TensorCall(Direction direction, const ServingParts& parts,
+             grpc::CallbackServerContext* context,
+             const grpc::ByteBuffer* request, grpc::ByteBuffer* response);
+
+  // Call once, next. Computes only if the work is small and compiled.
+  void Start();
+
+ private:
+  void OnDone() override { delete this; }
+  void OnCancel() override { cancelled.store(true, std::memory_order_relaxed); }
+
+  absl::Status Decode();
+  void Execute(bool may_run_inline);
+  void Done(const Executor::Outcome& outcome) override;
+  void Respond(const Executor::Outcome& outcome);
+  void KeepResidual(TensorResult* result);
+  void Fail(const absl::Status& status);
+  void Log(const absl::Status& status) const;
+
+  const Direction direction_;
+  const ServingParts& parts_;
+  grpc::CallbackServerContext& context_;
+  const grpc::ByteBuffer& request_bytes_;
+  grpc::ByteBuffer& response_bytes_;
+  const absl::Time received_;
+
+  // What request_.inputs point into, unless a residual does.
+  std::vector<grpc::Slice> slices_;
+  SplitMessage split_;
+  TensorRequest request_;
+  // One per output of the program that is a tensor.
+  std::vector<Buffer> tensors_;
+};
+
+}  // namespace actserve
+
+#endif  // ACTSERVE_SERVER_TENSOR_CALL_H_
