@@ -1,0 +1,178 @@
+#include "server/flags.h"
+
+#include <algorithm>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "absl/flags/flag.h"
+#include "absl/flags/parse.h"
+#include "absl/flags/usage.h"
+#include "absl/flags/usage_config.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "proto/default_address.h"
+#include "server/version.h"
+
+namespace {
+
+// Every default that is a number lives in Options.
+const actserve::Options& Defaults() {
+  static const auto* const defaults = new actserve::Options;
+  return *defaults;
+}
+
+int HardwareThreads() {
+  return std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
+}
+
+}  // namespace
+
+ABSL_FLAG(std::vector<std::string>, listen, {actserve::kDefaultTcpAddress},
+          "comma-separated host:port to listen on; port 0 takes a free one. "
+          "Nothing is encrypted or authenticated: beyond loopback, put a "
+          "proxy in front");
+ABSL_FLAG(std::string, unix_socket, actserve::DefaultSocketPath(),
+          "path of the unix socket to listen on too, which clients of this "
+          "host find by themselves; empty: none");
+ABSL_FLAG(std::string, port_file, "",
+          "file to write the addresses to that are listened on, one a line, "
+          "once they are; empty: none");
+ABSL_FLAG(bool, reflection, Defaults().reflection,
+          "serve gRPC reflection, for tools that explore");
+ABSL_FLAG(std::string, log_level, Defaults().log_level,
+          "least severe level logged: debug (every request), info, warning "
+          "or error. The log is JSON, one event a line, on stderr");
+
+ABSL_FLAG(int64_t, max_message_bytes, Defaults().max_message_bytes,
+          "largest request or response, tensors and all");
+ABSL_FLAG(int64_t, max_metadata_bytes, Defaults().max_metadata_bytes,
+          "largest request beside its tensors");
+ABSL_FLAG(int, max_rank, Defaults().tensor.rank, "dimensions of a tensor");
+ABSL_FLAG(int64_t, max_elements, Defaults().tensor.elements,
+          "elements of a tensor");
+
+ABSL_FLAG(int64_t, max_source_bytes, Defaults().registry.language.source_bytes,
+          "length of an activation's text");
+ABSL_FLAG(int, max_depth, Defaults().registry.language.depth,
+          "nesting of an activation's text");
+ABSL_FLAG(int, max_parameters, Defaults().registry.language.parameters,
+          "parameters of an activation");
+ABSL_FLAG(int, max_inputs, Defaults().registry.language.inputs,
+          "tensor inputs of an activation");
+ABSL_FLAG(int64_t, max_program_weight, Defaults().registry.language.weight,
+          "size of a program in expanded operations: bounds the time of its "
+          "compilation");
+ABSL_FLAG(int64_t, max_interleaved_weight,
+          Defaults().registry.language.interleaved_weight,
+          "size up to which a program is compiled for speed above all");
+ABSL_FLAG(int, max_registered, Defaults().registry.max_registered,
+          "registered activations kept; beyond, the one not used for the "
+          "longest is forgotten, and its client registers it again");
+
+ABSL_FLAG(int, max_programs, Defaults().programs.max_programs,
+          "compiled programs kept at hand");
+ABSL_FLAG(int, max_waiting_for_programs, Defaults().programs.max_waiting,
+          "requests that may wait for a compilation");
+ABSL_FLAG(int, compute_threads, HardwareThreads(),
+          "threads that run requests larger than --inline_bytes");
+ABSL_FLAG(int, device_threads, Defaults().device_threads,
+          "threads that one large tensor is spread over; 0: all of the host");
+ABSL_FLAG(int, max_queued, Defaults().executor.max_queued,
+          "requests that may wait for a compute thread");
+ABSL_FLAG(int64_t, max_queued_bytes, Defaults().executor.max_queued_bytes,
+          "bytes of tensors that may wait for a compute thread");
+ABSL_FLAG(int64_t, inline_bytes, Defaults().executor.inline_bytes,
+          "requests of at most so many bytes of tensors are computed where "
+          "they were received");
+ABSL_FLAG(int, compile_threads, Defaults().compile_threads,
+          "threads that compile");
+ABSL_FLAG(int, max_queued_compilations, Defaults().max_queued_compilations,
+          "texts and programs that may wait for a compile thread");
+ABSL_FLAG(std::string, cache_directory, "",
+          "where compiled programs are kept across restarts, mode 0700; "
+          "empty: nowhere");
+ABSL_FLAG(int64_t, max_idle_buffer_bytes, Defaults().max_idle_buffer_bytes,
+          "memory of past results kept for the next");
+
+ABSL_FLAG(int64_t, max_residual_bytes, Defaults().residuals.max_bytes,
+          "memory of all residuals");
+ABSL_FLAG(int64_t, max_residuals, Defaults().residuals.max_count,
+          "number of residuals");
+ABSL_FLAG(absl::Duration, default_residual_lease,
+          Defaults().default_residual_lease,
+          "how long a residual is kept if its request does not say");
+ABSL_FLAG(absl::Duration, max_residual_lease, Defaults().max_residual_lease,
+          "how long a residual is kept at most");
+ABSL_FLAG(absl::Duration, spent_residual_grace,
+          Defaults().residuals.spent_grace,
+          "how long a residual is kept after its use, for a retry");
+
+ABSL_FLAG(absl::Duration, drain_delay, Defaults().drain_delay,
+          "after SIGTERM, how long calls are still accepted while health says "
+          "NOT_SERVING, for load balancers to notice");
+ABSL_FLAG(absl::Duration, drain_timeout, Defaults().drain_timeout,
+          "after that, how long running calls may take to finish");
+
+namespace actserve {
+
+absl::StatusOr<Options> OptionsFromCommandLine(int argc, char** argv) {
+  absl::SetProgramUsageMessage(
+      "Computes activations and their gradients over gRPC.\n"
+      "Stops on SIGTERM or SIGINT after finishing what runs; a second signal "
+      "cuts --drain_delay short.");
+  absl::FlagsUsageConfig config;
+  config.version_string = [] { return absl::StrCat("actserved ", kVersion); };
+  // --help shows the flags of this file, not those of the libraries.
+  config.contains_help_flags = [](absl::string_view file) {
+    return absl::EndsWith(file, "server/flags.cc");
+  };
+  absl::SetFlagsUsageConfig(config);
+  const std::vector<char*> rest = absl::ParseCommandLine(argc, argv);
+  if (rest.size() > 1) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(rest[1], ": not a flag; see --help"));
+  }
+
+  Options o;
+  o.listen = absl::GetFlag(FLAGS_listen);
+  o.unix_socket = absl::GetFlag(FLAGS_unix_socket);
+  o.port_file = absl::GetFlag(FLAGS_port_file);
+  o.reflection = absl::GetFlag(FLAGS_reflection);
+  o.log_level = absl::GetFlag(FLAGS_log_level);
+  o.max_message_bytes = absl::GetFlag(FLAGS_max_message_bytes);
+  o.max_metadata_bytes = absl::GetFlag(FLAGS_max_metadata_bytes);
+  o.tensor.rank = absl::GetFlag(FLAGS_max_rank);
+  o.tensor.elements = absl::GetFlag(FLAGS_max_elements);
+  LanguageLimits& language = o.registry.language;
+  language.source_bytes = absl::GetFlag(FLAGS_max_source_bytes);
+  language.depth = absl::GetFlag(FLAGS_max_depth);
+  language.parameters = absl::GetFlag(FLAGS_max_parameters);
+  language.inputs = absl::GetFlag(FLAGS_max_inputs);
+  language.weight = absl::GetFlag(FLAGS_max_program_weight);
+  language.interleaved_weight = absl::GetFlag(FLAGS_max_interleaved_weight);
+  o.registry.max_registered = absl::GetFlag(FLAGS_max_registered);
+  o.programs.max_programs = absl::GetFlag(FLAGS_max_programs);
+  o.programs.max_waiting = absl::GetFlag(FLAGS_max_waiting_for_programs);
+  o.executor.num_threads = absl::GetFlag(FLAGS_compute_threads);
+  o.executor.max_queued = absl::GetFlag(FLAGS_max_queued);
+  o.executor.max_queued_bytes = absl::GetFlag(FLAGS_max_queued_bytes);
+  o.executor.inline_bytes = absl::GetFlag(FLAGS_inline_bytes);
+  o.device_threads = absl::GetFlag(FLAGS_device_threads);
+  o.compile_threads = absl::GetFlag(FLAGS_compile_threads);
+  o.max_queued_compilations = absl::GetFlag(FLAGS_max_queued_compilations);
+  o.cache_directory = absl::GetFlag(FLAGS_cache_directory);
+  o.max_idle_buffer_bytes = absl::GetFlag(FLAGS_max_idle_buffer_bytes);
+  o.residuals.max_bytes = absl::GetFlag(FLAGS_max_residual_bytes);
+  o.residuals.max_count = absl::GetFlag(FLAGS_max_residuals);
+  o.residuals.spent_grace = absl::GetFlag(FLAGS_spent_residual_grace);
+  o.default_residual_lease = absl::GetFlag(FLAGS_default_residual_lease);
+  o.max_residual_lease = absl::GetFlag(FLAGS_max_residual_lease);
+  o.drain_delay = absl::GetFlag(FLAGS_drain_delay);
+  o.drain_timeout = absl::GetFlag(FLAGS_drain_timeout);
+  return o;
+}
+
+}  // namespace actserve

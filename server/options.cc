@@ -1,0 +1,111 @@
+#include "server/options.h"
+
+#include <climits>
+#include <limits>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
+
+namespace actserve {
+namespace {
+
+// A program key has one bit for each input and parameter.
+constexpr int kMaxNames = 64;
+
+struct Range {
+  absl::string_view flag;
+  int64_t value;
+  int64_t min;
+  int64_t max;
+};
+
+struct DurationRange {
+  absl::string_view flag;
+  absl::Duration value;
+  absl::Duration min;
+  absl::Duration max;
+};
+
+template <typename... Parts>
+absl::Status Invalid(const Parts&... parts) {
+  return absl::InvalidArgumentError(absl::StrCat(parts...));
+}
+
+absl::Status CheckNumbers(const Options& o) {
+  constexpr int64_t kAny = std::numeric_limits<int64_t>::max();
+  const LanguageLimits& language = o.registry.language;
+  const Range ranges[] = {
+      {"max_message_bytes", o.max_message_bytes, 64 << 10, INT_MAX},
+      {"max_metadata_bytes", o.max_metadata_bytes, 1 << 10, 16 << 20},
+      {"max_rank", o.tensor.rank, 0, 1024},
+      {"max_elements", o.tensor.elements, 1, int64_t{1} << 40},
+      {"max_source_bytes", language.source_bytes, 1, 1 << 20},
+      {"max_depth", language.depth, 1, 1000},
+      {"max_parameters", language.parameters, 0, kMaxNames / 2},
+      {"max_inputs", language.inputs, 1, kMaxNames / 2},
+      {"max_program_weight", language.weight, 1, 1 << 20},
+      {"max_interleaved_weight", language.interleaved_weight, 0, 1 << 20},
+      {"max_registered", o.registry.max_registered, 0, 1 << 20},
+      {"max_programs", o.programs.max_programs, 1, 1 << 20},
+      {"max_waiting_for_programs", o.programs.max_waiting, 1, 1 << 20},
+      {"compute_threads", o.executor.num_threads, 1, 1024},
+      {"max_queued", o.executor.max_queued, 1, 1 << 20},
+      {"max_queued_bytes", o.executor.max_queued_bytes, 1, kAny},
+      {"inline_bytes", o.executor.inline_bytes, 0, 1 << 30},
+      {"max_residual_bytes", o.residuals.max_bytes, 0, kAny},
+      {"max_residuals", o.residuals.max_count, 0, 1 << 26},
+      {"max_idle_buffer_bytes", o.max_idle_buffer_bytes, 0, kAny},
+      {"device_threads", o.device_threads, 0, 1024},
+      {"compile_threads", o.compile_threads, 1, 64},
+      {"max_queued_compilations", o.max_queued_compilations, 1, 1 << 20},
+  };
+  for (const Range& range : ranges) {
+    if (range.value < range.min || range.value > range.max) {
+      return Invalid(range.flag, ": ", range.value, " is not in ", range.min,
+                     " .. ", range.max);
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckDurations(const Options& o) {
+  const absl::Duration tick = absl::Milliseconds(1);
+  const absl::Duration day = absl::Hours(24);
+  const absl::Duration zero = absl::ZeroDuration();
+  const DurationRange ranges[] = {
+      {"max_residual_lease", o.max_residual_lease, tick, day},
+      {"default_residual_lease", o.default_residual_lease, tick,
+       o.max_residual_lease},
+      {"spent_residual_grace", o.residuals.spent_grace, zero, day},
+      {"drain_delay", o.drain_delay, zero, day},
+      {"drain_timeout", o.drain_timeout, zero, day},
+  };
+  for (const DurationRange& range : ranges) {
+    if (range.value < range.min || range.value > range.max) {
+      return Invalid(range.flag, ": ", absl::FormatDuration(range.value),
+                     " is not in ", absl::FormatDuration(range.min), " .. ",
+                     absl::FormatDuration(range.max));
+    }
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::Status Validate(const Options& options) {
+  if (absl::Status status = CheckNumbers(options); !status.ok()) return status;
+  if (absl::Status status = CheckDurations(options); !status.ok()) {
+    return status;
+  }
+  if (options.listen.empty() && options.unix_socket.empty()) {
+    return Invalid("listen: no address, and no unix_socket either");
+  }
+  for (const std::string& address : options.listen) {
+    if (address.find(':') == std::string::npos) {
+      return Invalid("listen: ", address, " is not host:port");
+    }
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace actserve
