@@ -44,35 +44,60 @@ ACTSERVE_MATH_INTERNAL float AtMost(float x, float high) {
   return x > high ? high : x;
 }
 
-// exp(r) for |r| <= log(2)/2, relative error 2^-28.2 ("exp").
+// exp(x) 2^k in two factors, power (1 + t): a caller that multiplies or adds
+// more spends its own rounding on it, not one of exp's.
+struct ExpFactors {
+  float power;
+  float t;
+};
+
+// (exp(r) - 1 - r) / r^2 for |r| <= log(2)/2, within 2^-28.2 of exp(r)
+// ("exp").
 ACTSERVE_MATH_INTERNAL float ExpPolynomial(float r) {
   float p = 0x1.6a4ed2p-10f;
   p = Fma(p, r, 0x1.12399cp-7f);
   p = Fma(p, r, 0x1.5558bp-5f);
   p = Fma(p, r, 0x1.555492p-3f);
-  p = Fma(p, r, 0x1.fffffcp-2f);
-  p = Fma(p, r, 1.0f);
-  return Fma(p, r, 1.0f);
+  return Fma(p, r, 0x1.fffffcp-2f);
 }
 
-// exp(x) 2^k. The caller has clamped x so that the result is a normal number
+// exp(high - low) - 1, |high - low| <= log(2)/2, for `low` so small that
+// high - low loses its bits; this does not.
+ACTSERVE_MATH_INTERNAL float ExpTail(float high, float low) {
+  const float r = high - low;
+  return high + Fma(r * r, ExpPolynomial(r), -low);
+}
+
+// exp(x) 2^k. The caller has clamped x so that the power is a normal number
 // (k is there to make it one); a NaN stays.
-ACTSERVE_MATH_INTERNAL float ExpTimesPow2(float x, float k) {
+ACTSERVE_MATH_INTERNAL ExpFactors FactorExp(float x, float k) {
   const float bias = kRound + 127.0f + k;
   const float shifted = Fma(x, kLog2E, bias);
   const float n = shifted - bias;
   const float r = Fma(n, -kLn2Low, Fma(n, -kLn2High, x));
-  return ExpPolynomial(r) * FromBits(ToBits(shifted) << 23);
+  return {FromBits(ToBits(shifted) << 23), Fma(r * r, ExpPolynomial(r), r)};
 }
 
 // exp(-(x + low)) 2^k, for |low| below an ulp of x: the exponent in two words,
 // since its rounding error alone would become x ulp of the result.
-ACTSERVE_MATH_INTERNAL float ExpMinusTimesPow2(float x, float low, float k) {
+ACTSERVE_MATH_INTERNAL ExpFactors FactorExpMinus(float x, float low, float k) {
   const float bias = kRound + 127.0f + k;
   const float shifted = Fma(x, -kLog2E, bias);
   const float n = shifted - bias;
-  const float r = Fma(n, -kLn2High, -x) - low;
-  return ExpPolynomial(Fma(n, -kLn2Low, r)) * FromBits(ToBits(shifted) << 23);
+  const float tail = ExpTail(Fma(n, -kLn2High, -x), Fma(n, kLn2Low, low));
+  return {FromBits(ToBits(shifted) << 23), tail};
+}
+
+// exp(x) 2^k times y, or plus y: one rounding after that of t.
+ACTSERVE_MATH_INTERNAL float TimesExp(float y, ExpFactors exp) {
+  return Fma(y, exp.t, y) * exp.power;
+}
+ACTSERVE_MATH_INTERNAL float PlusExp(float y, ExpFactors exp) {
+  return Fma(exp.power, exp.t, exp.power + y);
+}
+ACTSERVE_MATH_INTERNAL float ExpTimesPow2(float x, float k) {
+  const ExpFactors exp = FactorExp(x, k);
+  return Fma(exp.power, exp.t, exp.power);
 }
 
 }  // namespace actserve::f32

@@ -7,14 +7,16 @@
 #include "kernels/math/f32_wide.h"
 #include "kernels/math/macros.h"
 
-// log2(x); exact for powers of two. x > 0, subnormals included. Largest error
-// 0.50 ulp. NaN: NaN, +inf: +inf, +-0: -inf, below 0: NaN.
+// log2(x); exact for powers of two. x > 0, subnormals included.
+// Largest error 0.50 ulp.
+// NaN: NaN, +inf: +inf, +-0: -inf, below 0: NaN.
 ACTSERVE_MATH float actserve_log2_f32(float x) {
   using namespace actserve::f32;
   return Narrow(WideLog(Wide(x)) * kWideLog2E);
 }
 
-// log10(x). x > 0, subnormals included. Largest error 0.50 ulp.
+// log10(x). x > 0, subnormals included.
+// Largest error 0.50 ulp.
 // NaN: NaN, +inf: +inf, +-0: -inf, below 0: NaN.
 ACTSERVE_MATH float actserve_log10_f32(float x) {
   using namespace actserve::f32;
@@ -23,8 +25,8 @@ ACTSERVE_MATH float actserve_log10_f32(float x) {
 
 // x^y = exp(y log(|x|)), the sign and the special cases as C's pow has them:
 // x^0 = 1 and 1^y = 1 also for NaN, (-1)^(+-inf) = 1, NaN for x < 0 and y not
-// an integer. All pairs of floats; subnormal results are kept. Largest error
-// 0.51 ulp.
+// an integer. All pairs of floats; subnormal results are kept.
+// Largest error 0.51 ulp.
 ACTSERVE_MATH float actserve_pow_f32(float x, float y) {
   using namespace actserve::f32;
   const float a = Abs(x);
