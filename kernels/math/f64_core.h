@@ -185,8 +185,8 @@ ACTSERVE_MATH_INTERNAL Pair AddLn2(double n, Pair log_m) {
   return {sum.hi, sum.lo + Fma(n, -0x1.8432a1b0e2634p-43, log_m.lo)};
 }
 
-// log(x.hi + x.lo) to 2^-58 of its size, x.hi >= 2^-60 and finite.
-ACTSERVE_MATH_INTERNAL Pair LogOf(Pair x) {
+// log((x.hi + x.lo) 2^exponent) to 2^-58 of its size, x.hi >= 2^-60 and finite.
+ACTSERVE_MATH_INTERNAL Pair LogOf(Pair x, double exponent = 0.0) {
   const Mantissa parts = MantissaOf(x.hi);
   const ReducedLog reduced = LogReduced(parts.m);
   // x.lo / x.hi, where 1/m = (1-s)/(1+s) to s^4 relatively. n may be 1024.
@@ -194,7 +194,8 @@ ACTSERVE_MATH_INTERNAL Pair LogOf(Pair x) {
   const double t = 1.0 - reduced.s;
   const double low = x.lo * unscale * t * t;
   const double correction = Fma(low, reduced.s * reduced.s, low);
-  return AddLn2(parts.n, {reduced.value.hi, reduced.value.lo + correction});
+  return AddLn2(parts.n + exponent,
+                {reduced.value.hi, reduced.value.lo + correction});
 }
 
 }  // namespace actserve::f64

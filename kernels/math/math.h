@@ -22,10 +22,13 @@
 #include "kernels/math/f32_trig.h"
 #include "kernels/math/f64_exp.h"
 #include "kernels/math/f64_hyperbolic.h"
+#include "kernels/math/f64_inverse_trig.h"
 #include "kernels/math/f64_log.h"
 #include "kernels/math/f64_logistic.h"
 #include "kernels/math/f64_mod.h"
 #include "kernels/math/f64_normal.h"
+#include "kernels/math/f64_pow.h"
+#include "kernels/math/f64_trig.h"
 #include "kernels/math/half.h"
 #include "kernels/math/macros.h"
 

@@ -7,6 +7,7 @@ Each row of ROWS is one polynomial: what it approximates, on which interval, of
 which degree and under which weight. The polynomial is the Remez exchange's,
 computed with 60 digits and rounded to float64; the largest weighted error of
 the rounded polynomial is printed above the coefficients, constant term first.
+The name two_over_pi prints the table that reduces angles.
 """
 
 import sys
@@ -216,8 +217,25 @@ ROWS = {
 }
 
 
+def print_two_over_pi():
+    """Rows of 2^(32 j) 2/pi modulo 4, each the sum of four doubles."""
+    print("// two_over_pi")
+    with mp.workprec(1400):
+        for j in range(31):
+            rest = 2 / mp.pi * mpf(2) ** (32 * j)
+            rest -= 4 * mp.floor(rest / 4)
+            words = []
+            for _ in range(4):
+                words.append(float(rest))
+                rest -= mpf(words[-1])
+            print(f"    {{{', '.join(word.hex() for word in words)}}},")
+
+
 def main():
-    for name in sys.argv[1:] or ROWS:
+    for name in sys.argv[1:] or [*ROWS, "two_over_pi"]:
+        if name == "two_over_pi":
+            print_two_over_pi()
+            continue
         function, low, high, degree, weight = ROWS[name]
         exact = remez(function, low, high, degree, weight)
         rounded = [float(c) for c in exact]
