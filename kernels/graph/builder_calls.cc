@@ -144,7 +144,8 @@ NodeId GraphBuilder::CallFunction(const Module& module,
   }
   NodeId value = Run(module, function, arguments, 1)[0];
   const FunctionDef* gradient = DeclaredGradient(module, function);
-  if (value != kNoNode && gradient != nullptr) {
+  // A constant has no derivative, whatever was declared.
+  if (value != kNoNode && gradient != nullptr && !graph_.is_constant(value)) {
     value = WithDeclaredGradient(module, function, *gradient, arguments, value,
                                  expr);
   }
