@@ -68,8 +68,6 @@ std::string Operation(const Node& node, const std::string& a,
       return absl::StrCat("not ", a);
     case Op::kSelect:
       return absl::StrCat(b, " if ", a, " else ", c);
-    case Op::kDeclared:
-      return a;
     default:
       return Call(Info(node.op).name, a, b);
   }

@@ -1,0 +1,22 @@
+// The interpreter on real numbers of 320 bits: what each op means exactly. The
+// oracle of this folder's tests; shares no code with kernels/math.
+
+#ifndef ACTSERVE_KERNELS_GRAPH_TESTING_REAL_OPS_H_
+#define ACTSERVE_KERNELS_GRAPH_TESTING_REAL_OPS_H_
+
+#include "kernels/graph/interpret.h"
+#include "kernels/math/testing/real.h"
+
+namespace actserve {
+
+template <>
+struct NumberOps<testing::Real> {
+  static testing::Real FromDouble(double value) { return value; }
+  static testing::Real Apply(Op op, const testing::Real& a,
+                             const testing::Real& b);
+  static bool Compare(Op op, const testing::Real& a, const testing::Real& b);
+};
+
+}  // namespace actserve
+
+#endif  // ACTSERVE_KERNELS_GRAPH_TESTING_REAL_OPS_H_
