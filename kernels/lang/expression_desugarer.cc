@@ -72,6 +72,20 @@ std::string CountOf(size_t count, std::string_view noun) {
   return Concat(count, " ", noun, count == 1 ? "" : "s");
 }
 
+// The negative of a number is a number, so that -0.5 and a constant of that
+// value are the same tree. Whole numbers have no negative zero.
+ExprPtr Negate(ExprPtr operand, Position position) {
+  if (operand->kind == Expr::Kind::kNumber) {
+    const bool whole_zero = operand->is_integer && operand->number == 0;
+    return MakeNumber(position, whole_zero ? 0 : -operand->number,
+                      operand->is_integer);
+  }
+  ExprPtr node = MakeExpr(Expr::Kind::kUnary, position);
+  node->op = '-';
+  node->args.push_back(std::move(operand));
+  return node;
+}
+
 // What the core makes of a call by position: the primitive or the built-in
 // activation called `name`.
 ExprPtr MakeCoreCall(std::string_view name, Position position,
@@ -173,13 +187,10 @@ ExprPtr ExpressionDesugarer::Desugar(const Syntax& syntax) {
 }
 
 ExprPtr ExpressionDesugarer::DesugarUnary(const Syntax& syntax) {
-  const Syntax& operand = *syntax.args[0];
-  if (syntax.text == "-" && operand.kind == Kind::kNumber &&
-      operand.is_integer && operand.number == 0) {
-    return Desugar(operand);  // Whole numbers have no negative zero.
-  }
+  ExprPtr operand = Desugar(*syntax.args[0]);
+  if (syntax.text == "-") return Negate(std::move(operand), syntax.position);
   ExprPtr node = CopyNode(syntax, syntax.position);
-  node->args.push_back(Desugar(operand));
+  node->args.push_back(std::move(operand));
   return node;
 }
 
@@ -639,6 +650,9 @@ ExprPtr ExpressionDesugarer::Substitute(const Syntax& template_syntax,
   if (is_call) {
     return MakeCoreCall(template_syntax.args[0]->text, position,
                         std::move(args));
+  }
+  if (template_syntax.kind == Kind::kUnary && template_syntax.text == "-") {
+    return Negate(std::move(args[0]), position);
   }
   ExprPtr node = CopyNode(template_syntax, position);
   node->args = std::move(args);
