@@ -32,8 +32,18 @@ ACTSERVE_MATH_INTERNAL double FromBits(Bits bits) {
   return __builtin_bit_cast(double, bits);
 }
 ACTSERVE_MATH_INTERNAL double Abs(double x) { return __builtin_fabs(x); }
+ACTSERVE_MATH_INTERNAL double Sqrt(double x) { return __builtin_sqrt(x); }
+ACTSERVE_MATH_INTERNAL double Floor(double x) { return __builtin_floor(x); }
+ACTSERVE_MATH_INTERNAL double Trunc(double x) { return __builtin_trunc(x); }
+// Half to even.
+ACTSERVE_MATH_INTERNAL double Rint(double x) { return __builtin_rint(x); }
 ACTSERVE_MATH_INTERNAL double CopySign(double magnitude, double sign) {
   return __builtin_copysign(magnitude, sign);
+}
+// What ?: means, where its arms cost something: both are evaluated, so that no
+// compiler makes a branch of it.
+ACTSERVE_MATH_INTERNAL double Select(bool condition, double a, double b) {
+  return condition ? a : b;
 }
 // Keep a NaN in `x`.
 ACTSERVE_MATH_INTERNAL double AtLeast(double x, double low) {

@@ -43,7 +43,7 @@ ACTSERVE_MATH_INTERNAL Pair HalfExpm1(double x) {
 ACTSERVE_MATH double actserve_expm1_f64(double x) {
   using namespace actserve::f64;
   const Pair half = HalfExpm1(AtMost(AtLeast(x, -40.0), 710.0));
-  return Abs(x) < 0x1p-54 ? x : 2.0 * (half.hi + half.lo);
+  return Select(Abs(x) < 0x1p-54, x, 2.0 * (half.hi + half.lo));
 }
 
 #endif  // ACTSERVE_KERNELS_MATH_F64_EXP_H_

@@ -108,11 +108,11 @@ ACTSERVE_MATH double actserve_asinh_f64(double x) {
   const double a = Abs(x);
   const bool far = a > 0x1p30;
   const double z = a * a;
-  const Pair sum = TwoSum(1.0, a + z / (1.0 + __builtin_sqrt(1.0 + z)));
+  const Pair sum = TwoSum(1.0, a + z / (1.0 + Sqrt(1.0 + z)));
   const Pair log =
       LogOf({far ? a : sum.hi, far ? 0.0 : sum.lo}, far ? 1.0 : 0.0);
   const double value = CopySign(LogOrSpecial(a, log.hi + log.lo), x);
-  return a < 0x1p-28 ? x : value;
+  return Select(a < 0x1p-28, x, value);
 }
 
 // acosh(x) = log1p(t + sqrt(t (t + 2))), t = x - 1; far out log(2x).
@@ -121,10 +121,10 @@ ACTSERVE_MATH double actserve_acosh_f64(double x) {
   using namespace actserve::f64;
   const bool far = x > 0x1p30;
   const double t = x - 1.0;
-  const Pair sum = TwoSum(1.0, t + __builtin_sqrt(t * (t + 2.0)));
+  const Pair sum = TwoSum(1.0, t + Sqrt(t * (t + 2.0)));
   const Pair log =
       LogOf({far ? x : sum.hi, far ? 0.0 : sum.lo}, far ? 1.0 : 0.0);
-  return x >= 1.0 ? LogOrSpecial(x, log.hi + log.lo) : kNaN;
+  return Select(x >= 1.0, LogOrSpecial(x, log.hi + log.lo), kNaN);
 }
 
 // atanh(x) = log1p(2|x| / (1 - |x|)) / 2, with x's sign.
@@ -136,9 +136,9 @@ ACTSERVE_MATH double actserve_atanh_f64(double x) {
   const Pair ratio = Divide({2.0 * a, 0.0}, denominator, 1.0 / denominator.hi);
   const Pair sum = TwoSum(1.0, ratio.hi);
   const Pair log = LogOf(FastTwoSum(sum.hi, sum.lo + ratio.lo));
-  const double inside = a < 0x1p-28 ? a : 0.5 * (log.hi + log.lo);
+  const double inside = Select(a < 0x1p-28, a, 0.5 * (log.hi + log.lo));
   const double beyond = a == 1.0 ? kInfinity : kNaN;
-  return CopySign(a < 1.0 ? inside : beyond, x);
+  return CopySign(Select(a < 1.0, inside, beyond), x);
 }
 
 #endif  // ACTSERVE_KERNELS_MATH_F64_HYPERBOLIC_H_

@@ -41,10 +41,10 @@ ACTSERVE_MATH_INTERNAL double AngleOf(double y, double x, bool left) {
   // octants pi/4 + sign atan(t).
   double octants = turned ? 1.0 : 0.0;
   double sign = 1.0;
-  octants = steep ? 2.0 - octants : octants;
-  sign = steep ? -sign : sign;
-  octants = left ? 4.0 - octants : octants;
-  sign = left ? -sign : sign;
+  octants = Select(steep, 2.0 - octants, octants);
+  sign = Select(steep, -sign, sign);
+  octants = Select(left, 4.0 - octants, octants);
+  sign = Select(left, -sign, sign);
   const Pair base = TwoProduct(octants, kQuarterPi.hi);
   const Pair total = FastTwoSum(base.hi, sign * t.hi);
   const double base_low = Fma(octants, kQuarterPi.lo, base.lo);
@@ -73,11 +73,14 @@ ACTSERVE_MATH double actserve_atan2_f64(double y, double x) {
   scale = large > 0x1p900 ? 0x1p-100 : scale;
   // An infinity counts as 1 beside 0, or beside another infinity.
   const bool infinite = large == kInfinity;
-  const double scaled_x = infinite ? (ax == kInfinity ? 1.0 : 0.0) : ax * scale;
-  const double scaled_y = infinite ? (ay == kInfinity ? 1.0 : 0.0) : ay * scale;
+  const double scaled_x =
+      Select(infinite, ax == kInfinity ? 1.0 : 0.0, ax * scale);
+  const double scaled_y =
+      Select(infinite, ay == kInfinity ? 1.0 : 0.0, ay * scale);
   const bool left = (ToBits(x) >> 63) != 0;
   const double angle = AngleOf(scaled_y, large == 0.0 ? 1.0 : scaled_x, left);
-  return x != x || y != y ? kNaN : CopySign(angle, y);
+  const bool is_nan = (x != x) | (y != y);
+  return Select(is_nan, kNaN, CopySign(angle, y));
 }
 
 namespace actserve::f64 {
@@ -92,11 +95,11 @@ ACTSERVE_MATH_INTERNAL HalfAsin AsinParts(double x) {
   const double a = Abs(x);
   const bool near = a <= 0.5;
   const double far_z = Fma(-0.5, a, 0.5);
-  const double root = __builtin_sqrt(far_z);
+  const double root = Sqrt(far_z);
   // The rest of the root; never 0/0.
   const double root_low = Fma(-root, root, far_z) / (2.0 * root + 0x1p-600);
   const double u = near ? a : root;
-  const double z = near ? a * a : far_z;
+  const double z = Select(near, a * a, far_z);
   double p = 0x1.0bb077ce629f9p-5;
   p = Fma(p, z, -0x1.5954c78cb3c29p-6);
   p = Fma(p, z, 0x1.6492e2501ede1p-6);
@@ -122,7 +125,7 @@ ACTSERVE_MATH double actserve_asin_f64(double x) {
   const Pair far = FastTwoSum(kHalfPi.hi, -2.0 * parts.value.hi);
   const double far_low = far.lo + Fma(-2.0, parts.value.lo, kHalfPi.lo);
   const double near = parts.value.hi + parts.value.lo;
-  return CopySign(parts.near ? near : far.hi + far_low, x);
+  return CopySign(Select(parts.near, near, far.hi + far_low), x);
 }
 
 // acos(x). NaN and |x| > 1: NaN, 1: +0, -1: pi.

@@ -11,7 +11,8 @@ namespace actserve::f64 {
 // A logarithm's `value` for 0 < x < +inf, and its values everywhere else.
 ACTSERVE_MATH_INTERNAL double LogOrSpecial(double x, double value) {
   const double beyond = x == 0.0 ? -kInfinity : kNaN;
-  return x > 0.0 ? (x < kInfinity ? value : kInfinity) : beyond;
+  const double inside = Select(x < kInfinity, value, kInfinity);
+  return Select(x > 0.0, inside, beyond);
 }
 
 // A positive subnormal times 2^54, and the exponent that this added.
@@ -21,7 +22,7 @@ struct Normalized {
 };
 ACTSERVE_MATH_INTERNAL Normalized NormalOf(double x) {
   const bool tiny = x < 0x1p-1022;
-  return {tiny ? x * 0x1p54 : x, tiny ? -54.0 : 0.0};
+  return {Select(tiny, x * 0x1p54, x), tiny ? -54.0 : 0.0};
 }
 
 }  // namespace actserve::f64
@@ -65,7 +66,7 @@ ACTSERVE_MATH double actserve_log1p_f64(double x) {
   const Pair sum = TwoSum(1.0, x);
   const Pair log = LogOf(sum);
   const double value = LogOrSpecial(sum.hi, log.hi + log.lo);
-  return Abs(x) < 0x1p-54 ? x : value;
+  return Select(Abs(x) < 0x1p-54, x, value);
 }
 
 #endif  // ACTSERVE_KERNELS_MATH_F64_LOG_H_

@@ -74,7 +74,7 @@ namespace actserve::f64 {
 // further left than where s(v) is 0.
 ACTSERVE_MATH_INTERNAL double TimesLogistic(double x, double clamped, Decay e) {
   const bool left = x < 0.0;
-  const double numerator = left ? clamped * e.factor : x;
+  const double numerator = Select(left, clamped * e.factor, x);
   return Scale(numerator / (1.0 + e.q), left ? e.exponent : kExponentZero);
 }
 
@@ -84,7 +84,7 @@ ACTSERVE_MATH_INTERNAL double TimesLogistic(double x, double clamped, Decay e) {
 ACTSERVE_MATH_INTERNAL double TimesLogisticGrad(double x, double slope,
                                                 Decay e) {
   const bool left = x < 0.0;
-  const double sum = Fma(left ? x : x * e.q, slope, 1.0 + e.q);
+  const double sum = Fma(Select(left, x, x * e.q), slope, 1.0 + e.q);
   const double quotient = sum * (left ? e.factor : 1.0) / OnePlusSquared(e.q);
   return Scale(quotient, left ? e.exponent : kExponentZero);
 }
@@ -142,19 +142,32 @@ ACTSERVE_MATH double actserve_gelu_tanh_grad_f64(double x) {
   return TimesLogisticGrad(clamped, slope, DecayOf(v.hi, v.lo));
 }
 
-// x tanh(log(1+exp(x))) = x n/(n+2), n = e(e+2), e = exp(x): in q, x (1+2q) /
-// (1+2q+2q^2) on the right and x q (q+2)/(q(q+2)+2) on the left.
-// NaN: NaN, +inf: +inf, -inf: -0, +-0: +-0.
+namespace actserve::f64 {
+
+// tanh(log(1+e)) = n/(n+2), n = e(e+2), e = exp(x), in q: (1+2q)/(1+2q+2q^2)
+// on the right, q (2+q)/(2+2q+q^2) on the left, there without the factor q.
+struct MishParts {
+  double numerator;
+  // base + m.
+  double base;
+  double m;
+};
+ACTSERVE_MATH_INTERNAL MishParts MishPartsOf(bool left, double q) {
+  return {Select(left, 2.0 + q, Fma(2.0, q, 1.0)), left ? 2.0 : 1.0,
+          Select(left, q * (2.0 + q), 2.0 * q * (1.0 + q))};
+}
+
+}  // namespace actserve::f64
+
+// x tanh(log(1+exp(x))). NaN: NaN, +inf: +inf, -inf: -0, +-0: +-0.
 ACTSERVE_MATH double actserve_mish_f64(double x) {
   using namespace actserve::f64;
   const Decay e = DecayOf(AtMost(Abs(x), kLogisticEnd));
   const bool left = x < 0.0;
-  const double q = e.q;
-  const double clamped = left ? AtLeast(x, -kLogisticEnd) * e.factor : x;
-  const double numerator = left ? q + 2.0 : Fma(2.0, q, 1.0);
-  const double denominator =
-      Fma(left ? q : 2.0 * q, left ? q + 2.0 : q + 1.0, left ? 2.0 : 1.0);
-  return Scale(clamped * numerator / denominator,
+  const MishParts w = MishPartsOf(left, e.q);
+  const double clamped = AtLeast(x, -kLogisticEnd);
+  const double scaled = clamped * (left ? e.factor : 1.0);
+  return Scale(scaled * w.numerator / (w.base + w.m),
                left ? e.exponent : kExponentZero);
 }
 
@@ -165,14 +178,12 @@ ACTSERVE_MATH double actserve_mish_grad_f64(double x) {
   const double clamped = AtMost(AtLeast(x, -kLogisticEnd), kLogisticEnd);
   const Decay e = DecayOf(Abs(clamped));
   const bool left = x < 0.0;
-  const double q = e.q;
-  const double numerator = left ? q + 2.0 : Fma(2.0, q, 1.0);
-  // The denominator is base + m.
-  const double base = left ? 2.0 : 1.0;
-  const double m = left ? q * (q + 2.0) : 2.0 * q * (q + 1.0);
-  const double square = Fma(m, Fma(2.0, base, m), base * base);
-  const double slope = 4.0 * clamped * (1.0 + q) * (left ? 1.0 : q * q);
-  const double sum = Fma(numerator, base + m, slope);
+  const MishParts w = MishPartsOf(left, e.q);
+  const double slope =
+      4.0 * clamped * (1.0 + e.q) * Select(left, 1.0, e.q * e.q);
+  const double sum = Fma(w.numerator, w.base + w.m, slope);
+  // (base + m)^2, where m may be small.
+  const double square = Fma(w.m, Fma(2.0, w.base, w.m), w.base * w.base);
   const double quotient = sum * (left ? e.factor : 1.0) / square;
   return Scale(quotient, left ? e.exponent : kExponentZero);
 }

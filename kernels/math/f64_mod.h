@@ -43,7 +43,7 @@ ACTSERVE_MATH double actserve_fmod_f64(double x, double y) {
   const double b = Abs(y);
   const double quotient = a / b;
   // The quotient is off by at most one, and the fma exact.
-  double r = Fma(-__builtin_trunc(quotient), b, a);
+  double r = Fma(-Trunc(quotient), b, a);
   r = r < 0.0 ? r + b : r;
   if (quotient >= 0x1p53 && b > 0.0 && a < kInfinity) r = LongRemainder(a, b);
   r = a < b ? a : r;
@@ -62,7 +62,7 @@ ACTSERVE_MATH double actserve_floormod_f64(double x, double y) {
 // x % 1, equal to actserve_floormod_f64(x, 1.0) bit for bit and branch-free:
 // both round the same real number, x - floor(x), once.
 ACTSERVE_MATH double actserve_floormod1_f64(double x) {
-  return x - __builtin_floor(x);
+  return x - actserve::f64::Floor(x);
 }
 
 // Python's x // y: (x - x % y) / y rounded to an integer as Python rounds it.
@@ -72,7 +72,7 @@ ACTSERVE_MATH double actserve_floordiv_f64(double x, double y) {
   const double r = actserve_fmod_f64(x, y);
   double quotient = (x - r) / y;
   quotient -= r != 0.0 && (r < 0.0) != (y < 0.0) ? 1.0 : 0.0;
-  const double floor = __builtin_floor(quotient);
+  const double floor = Floor(quotient);
   const double rounded = floor + (quotient - floor > 0.5 ? 1.0 : 0.0);
   const double value = quotient == 0.0 ? CopySign(0.0, x / y) : rounded;
   return y == 0.0 ? x / y : value;

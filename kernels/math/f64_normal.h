@@ -123,15 +123,15 @@ ACTSERVE_MATH double actserve_erf_f64(double x) {
 ACTSERVE_MATH double actserve_erfc_f64(double x) {
   using namespace actserve::f64;
   const double tail = ErfcOfAbs(x).scaled;
-  return x < 0.0 ? 2.0 - tail : tail;
+  return Select(x < 0.0, 2.0 - tail, tail);
 }
 
 // Phi(x) = erfc(-x/sqrt(2))/2. NaN: NaN, +inf: 1, -inf: +0.
 ACTSERVE_MATH double actserve_normcdf_f64(double x) {
   using namespace actserve::f64;
   const Tail tail = NormalTail(x);
-  return x < 0.0 ? Scale(0.5 * tail.value, tail.exponent)
-                 : Fma(-0.5, tail.scaled, 1.0);
+  return Select(x < 0.0, Scale(0.5 * tail.value, tail.exponent),
+                Fma(-0.5, tail.scaled, 1.0));
 }
 
 // Phi'(x) = exp(-x*x/2)/sqrt(2 pi). NaN: NaN, +-inf: +0.
@@ -147,7 +147,8 @@ ACTSERVE_MATH double actserve_gelu_f64(double x) {
   using namespace actserve::f64;
   const Tail tail = NormalTail(x);
   const double left = 0.5 * AtLeast(x, -kNormalEnd) * tail.value;
-  return x < 0.0 ? Scale(left, tail.exponent) : x * Fma(-0.5, tail.scaled, 1.0);
+  const double right = x * Fma(-0.5, tail.scaled, 1.0);
+  return Select(x < 0.0, Scale(left, tail.exponent), right);
 }
 
 // d/dx x Phi(x) = Phi(x) + x Phi'(x): with e = exp(-x*x/2) and t = erfcx/2 -
@@ -159,9 +160,8 @@ ACTSERVE_MATH double actserve_gelu_grad_f64(double x) {
   const Scaled e = ExpMinusSquare(a, 0.5);
   const Pair erfcx = Erfcx(a * kSqrtHalf);
   const double t = Fma(0.5, erfcx.lo, Fma(-kOverSqrt2Pi.hi, a, 0.5 * erfcx.hi));
-  const double product = (e.value.hi + e.value.lo) * t;
-  return x < 0.0 ? Scale(product, e.exponent)
-                 : 1.0 - Scale(product, e.exponent);
+  const double product = Scale((e.value.hi + e.value.lo) * t, e.exponent);
+  return Select(x < 0.0, product, 1.0 - product);
 }
 
 #endif  // ACTSERVE_KERNELS_MATH_F64_NORMAL_H_

@@ -54,15 +54,17 @@ ACTSERVE_MATH double actserve_pow_f64(double x, double y) {
   const Scaled e = ExpOf(AtMost(AtLeast(argument.hi, -1400.0), 1400.0),
                          ends ? 0.0 : argument.lo);
   double value = Scale(e.value.hi + e.value.lo, e.exponent);
-  const bool grows = (a > 1.0) == (y > 0.0);
-  value = a == 0.0 || a == kInfinity ? (grows ? kInfinity : 0.0) : value;
-  const bool integer = __builtin_rint(y) == y;
-  const bool odd = integer && __builtin_rint(0.5 * y) != 0.5 * y;
-  const Bits sign = odd ? ToBits(x) & 0x8000000000000000 : 0;
+  const double limit = (a > 1.0) == (y > 0.0) ? kInfinity : 0.0;
+  const bool at_limit = (a == 0.0) | (a == kInfinity);
+  value = Select(at_limit, limit, value);
+  const bool integer = Rint(y) == y;
+  const bool odd = integer & (Rint(0.5 * y) != 0.5 * y);
+  const Bits sign = ToBits(x) & (static_cast<Bits>(odd) << 63);
   value = FromBits(ToBits(value) ^ sign);
-  value = x < 0.0 && a < kInfinity && !integer ? kNaN : value;
-  value = x != x || y != y ? kNaN : value;
-  return y == 0.0 || x == 1.0 ? 1.0 : value;
+  const bool unreal = (x < 0.0) & (a < kInfinity) & !integer;
+  const bool is_nan = (x != x) | (y != y) | unreal;
+  const bool is_one = (y == 0.0) | (x == 1.0);
+  return Select(is_one, 1.0, Select(is_nan, kNaN, value));
 }
 
 #endif  // ACTSERVE_KERNELS_MATH_F64_POW_H_

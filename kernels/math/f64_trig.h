@@ -98,9 +98,9 @@ ACTSERVE_MATH_INTERNAL Reduced ReduceAngle(double x) {
   const Pair p2 = TwoProduct(y, row[2]);
   const double p3 = y * row[3];
   // p0.hi < 2^86, p0.lo and p1.hi < 2^33: without their multiples of 4.
-  const double a = Fma(-4.0, __builtin_rint(0.25 * p0.hi), p0.hi);
-  const double b = Fma(-4.0, __builtin_rint(0.25 * p0.lo), p0.lo);
-  const double c = Fma(-4.0, __builtin_rint(0.25 * p1.hi), p1.hi);
+  const double a = Fma(-4.0, Rint(0.25 * p0.hi), p0.hi);
+  const double b = Fma(-4.0, Rint(0.25 * p0.lo), p0.lo);
+  const double c = Fma(-4.0, Rint(0.25 * p1.hi), p1.hi);
   const Pair ab = TwoSum(a, b);
   const Pair abc = TwoSum(ab.hi, c);
   const double shifted = abc.hi + kRound;

@@ -21,8 +21,7 @@ def remez(function, low, high, degree, weight):
     """The polynomial p that minimises max |weight * (p - function)|."""
     count = degree + 2
     grid = [
-        low + (high - low) * (1 - mp.cos(mp.pi * i / 3000)) / 2
-        for i in range(3001)
+        low + (high - low) * (1 - mp.cos(mp.pi * i / 3000)) / 2 for i in range(3001)
     ]
     values = [function(x) for x in grid]
     weights = [weight(x) for x in grid]
@@ -82,9 +81,9 @@ def of_square(function):
     return lambda z: function(mp.sqrt(z))
 
 
-def scaled_erfcx(q, centre=mpf(4)):
-    """(1+2a) erfc(a) exp(a*a) - 1 at a = centre (1+q)/(1-q)."""
-    a = centre * (1 + q) / (1 - q)
+def scaled_erfcx(q):
+    """(1+2a) erfc(a) exp(a*a) - 1 at a = 4 (1+q)/(1-q)."""
+    a = 4 * (1 + q) / (1 - q)
     return (1 + 2 * a) * mp.exp(a * a) * mp.erfc(a) - 1
 
 
@@ -94,7 +93,11 @@ def odd_taylor(function, skip, terms=6):
     return [taylor[2 * (skip + i) + 1] for i in range(terms)]
 
 
-ONE = lambda x: mpf(1)  # noqa: E731
+def one(x):
+    """The weight of absolute errors."""
+    return mpf(1)
+
+
 HALF_LN2 = mpf("0.34665")
 Z_LOG = (3 - 2 * mp.sqrt(2)) ** 2 * mpf("1.0001")
 Z_QUARTER_PI = (mp.pi / 4) ** 2 * mpf("1.0001")
@@ -122,7 +125,7 @@ ROWS = {
         mpf(0),
         Z_LOG,
         7,
-        ONE,
+        one,
     ),
     # atanh(s) = s + s*z/3 + s*z*z*p(z)
     "log_dd": (
@@ -136,7 +139,7 @@ ROWS = {
         lambda z: z + mpf("1e-9"),
     ),
     # (1+2a) erfcx(a) = 1 + p(q), q = (a-4)/(a+4), 0 <= a <= 28
-    "erfcx": (scaled_erfcx, mpf(-1), mpf("0.75"), 22, ONE),
+    "erfcx": (scaled_erfcx, mpf(-1), mpf("0.75"), 22, one),
     # erf(x) = x + x*p(z), z = x*x, x <= 0.85
     "erf": (
         series(
@@ -146,7 +149,7 @@ ROWS = {
         mpf(0),
         mpf("0.7225"),
         11,
-        ONE,
+        one,
     ),
     # sin(x) = x + x*z*p(z)
     "sin": (
@@ -212,7 +215,7 @@ ROWS = {
         mpf(0),
         mpf("0.25"),
         11,
-        ONE,
+        one,
     ),
 }
 
