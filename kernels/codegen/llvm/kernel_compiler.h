@@ -43,7 +43,7 @@ class KernelCompiler {
   struct Options {
     // An LLVM name of an x86-64 processor, "" for the one we run on. Tests
     // ask for older ones.
-    std::string cpu;
+    std::string cpu = "";
   };
 
   // Returns FailedPrecondition if the processor has no fused multiply-add.

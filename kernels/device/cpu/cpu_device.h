@@ -29,7 +29,7 @@ class CpuDevice final : public Device {
     int num_threads = 0;
     // Where compiled objects are kept across restarts, see ObjectCache.
     // Empty: nowhere.
-    std::string cache_dir;
+    std::string cache_dir = "";
     int64_t max_disk_cache_bytes = int64_t{256} << 20;
     // Bounds on the programs kept in memory. One that is still held by a
     // caller lives on, uncounted.
@@ -46,7 +46,7 @@ class CpuDevice final : public Device {
     // Work for another thread, at least. A multiple of kSumTileElements.
     int64_t min_elements_per_task = int64_t{64} << 10;
     // See KernelCompiler::Options.
-    std::string cpu;
+    std::string cpu = "";
   };
 
   //   InvalidArgument     an option out of range
