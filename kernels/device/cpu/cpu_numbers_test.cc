@@ -1,0 +1,406 @@
+// The device against the interpreter, bit for bit.
+
+#include <stdlib.h>
+
+#include <filesystem>
+#include <memory>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "gtest/gtest.h"
+#include "kernels/catalog/catalog.h"
+#include "kernels/device/cpu/cpu_device.h"
+#include "kernels/device/testing/reference.h"
+#include "kernels/graph/activation.h"
+
+namespace actserve {
+namespace {
+
+using ::actserve::testing::Difference;
+using ::actserve::testing::MakeProgram;
+using ::actserve::testing::RandomTensor;
+using ::actserve::testing::Results;
+using ::actserve::testing::RunOnDevice;
+using ::actserve::testing::RunReference;
+
+constexpr DType kDTypes[] = {DType::kFloat16, DType::kBFloat16, DType::kFloat32,
+                             DType::kFloat64};
+
+// The tests share compiled objects: compiling is most of their time.
+const std::string& CacheDirectory() {
+  static const std::string* const directory = [] {
+    auto* path = new std::string(::testing::TempDir() + "/numbers_XXXXXX");
+    EXPECT_NE(mkdtemp(path->data()), nullptr);
+    return path;
+  }();
+  return *directory;
+}
+
+class RemoveCacheDirectory : public ::testing::Environment {
+ public:
+  void TearDown() override { std::filesystem::remove_all(CacheDirectory()); }
+};
+const auto* const kRemoveCacheDirectory =
+    ::testing::AddGlobalTestEnvironment(new RemoveCacheDirectory);
+
+std::unique_ptr<CpuDevice> MakeDevice(CpuDevice::Options options = {}) {
+  options.cache_dir = CacheDirectory();
+  auto device = CpuDevice::Create(options);
+  EXPECT_TRUE(device.ok()) << device.status();
+  return *std::move(device);
+}
+
+// Devices that go all the ways there are to a result.
+struct Way {
+  const char* name;
+  CpuDevice::Options options;
+};
+std::vector<Way> AllWays() {
+  return {
+      {"one thread", {.num_threads = 1}},
+      {"four threads", {.num_threads = 4, .min_elements_per_task = 4096}},
+      {"non-temporal", {.num_threads = 1, .non_temporal_threshold_bytes = 1}},
+      {"no tables",
+       {.num_threads = 1, .table_threshold_elements = int64_t{1} << 60}},
+      {"tables", {.num_threads = 1, .table_threshold_elements = 1}},
+      {"non-temporal tables, four threads",
+       {.num_threads = 4,
+        .non_temporal_threshold_bytes = 1,
+        .table_threshold_elements = 1,
+        .min_elements_per_task = 4096}},
+      {"AVX2", {.num_threads = 1, .cpu = "haswell"}},
+  };
+}
+
+std::vector<std::string> RandomInputs(const LoweredProgram& program,
+                                      int64_t num_elements, uint32_t seed) {
+  std::vector<std::string> inputs;
+  for (int i = 0; i < program.num_tensor_inputs(); ++i) {
+    inputs.push_back(
+        RandomTensor(program.storage, num_elements, seed * 10 + i));
+  }
+  return inputs;
+}
+
+std::vector<double> Defaults(const LoweredProgram& program) {
+  std::vector<double> parameters;
+  for (const Parameter& parameter : program.graph.parameters) {
+    parameters.push_back(parameter.default_value);
+  }
+  return parameters;
+}
+
+// One op applied to as many inputs as it has operands.
+Graph GraphOf(Op op) {
+  Graph graph;
+  const OpInfo& info = Info(op);
+  graph.inputs.resize(op == Op::kSelect ? 3 : std::max(info.arity, 1));
+  std::array<NodeId, 3> operands = {kNoNode, kNoNode, kNoNode};
+  for (int i = 0; i < info.arity; ++i) {
+    operands[i] = graph.Input(i);
+    if (TakesBool(op, i)) {
+      operands[i] = graph.Add(Op::kLess, operands[i], graph.Constant(0.5));
+    }
+  }
+  NodeId result = graph.Add(op, operands[0], operands[1], operands[2]);
+  if (info.returns_bool) {
+    result =
+        graph.Add(Op::kSelect, result, graph.Constant(1), graph.Constant(-0.0));
+  }
+  graph.outputs = {{"y", result}};
+  return graph;
+}
+
+bool IsLeaf(Op op) {
+  return op == Op::kInput || op == Op::kParameter || op == Op::kConstant ||
+         op == Op::kBool || op == Op::kDeclared;
+}
+
+TEST(CpuNumbers, EveryOpEqualsTheInterpreter) {
+  const auto device = MakeDevice();
+  const auto old_device = MakeDevice({.cpu = "haswell"});
+  for (const OpInfo& info : AllOps()) {
+    if (IsLeaf(info.op)) continue;
+    for (DType dtype : kDTypes) {
+      SCOPED_TRACE(absl::StrCat(std::string(info.name), " ",
+                                std::string(DTypeName(dtype))));
+      const LoweredProgram program =
+          MakeProgram(std::string(info.name), GraphOf(info.op), dtype);
+      const auto inputs = RandomInputs(program, 3000, 1);
+
+      const Results want = RunReference(program, inputs, {});
+
+      EXPECT_EQ(
+          Difference(program, RunOnDevice(*device, program, inputs, {}), want),
+          "");
+      EXPECT_EQ(Difference(program,
+                           RunOnDevice(*old_device, program, inputs, {}), want),
+                "");
+    }
+  }
+}
+
+struct CatalogProgram {
+  std::string name;
+  LoweredProgram lowered;
+};
+
+// Every built-in activation, forward, with partials, and backward.
+std::vector<CatalogProgram> CatalogPrograms(DType dtype) {
+  std::vector<CatalogProgram> programs;
+  const auto add = [&](std::string name, absl::StatusOr<LoweredProgram> p) {
+    if (p.ok()) {
+      programs.push_back({std::move(name), *std::move(p)});
+    } else {
+      ADD_FAILURE() << name << ": " << p.status();
+    }
+  };
+  for (const CatalogEntry& entry : Catalog()) {
+    auto activation =
+        Activation::Create(entry.text, Activation::Options(), nullptr);
+    if (!activation.ok()) {
+      ADD_FAILURE() << activation.status();
+      continue;
+    }
+    const std::string name(entry.name);
+    std::vector<std::string> everything = (*activation)->inputs();
+    for (const Parameter& parameter : (*activation)->parameters()) {
+      everything.push_back(parameter.name);
+    }
+    add(name + " forward", (*activation)->LowerForward(dtype, {}));
+    add(name + " partials",
+        (*activation)->LowerForward(dtype, (*activation)->inputs()));
+    add(name + " backward",
+        (*activation)->LowerBackward(dtype, (*activation)->inputs()));
+    add(name + " backward of everything",
+        (*activation)->LowerBackward(dtype, everything));
+  }
+  return programs;
+}
+
+TEST(CpuNumbers, EveryBuiltInEqualsTheInterpreter) {
+  for (DType dtype : kDTypes) {
+    const auto device = MakeDevice();
+    for (const CatalogProgram& program : CatalogPrograms(dtype)) {
+      SCOPED_TRACE(
+          absl::StrCat(program.name, " ", std::string(DTypeName(dtype))));
+      const auto inputs = RandomInputs(program.lowered, 2000, 2);
+      const auto parameters = Defaults(program.lowered);
+
+      EXPECT_EQ(
+          Difference(program.lowered,
+                     RunOnDevice(*device, program.lowered, inputs, parameters),
+                     RunReference(program.lowered, inputs, parameters)),
+          "");
+    }
+  }
+}
+
+// A few programs that between them have every form of input and output.
+std::vector<CatalogProgram> SomePrograms() {
+  std::vector<CatalogProgram> programs;
+  for (DType dtype : kDTypes) {
+    for (CatalogProgram& program : CatalogPrograms(dtype)) {
+      for (const char* name : {"silu ", "prelu ", "spiky "}) {
+        if (program.name.find(name) == 0) {
+          program.name += absl::StrCat(" ", std::string(DTypeName(dtype)));
+          programs.push_back(std::move(program));
+          break;
+        }
+      }
+    }
+  }
+  return programs;
+}
+
+TEST(CpuNumbers, EveryWayGivesTheSameBits) {
+  const std::vector<CatalogProgram> programs = SomePrograms();
+  const auto plain =
+      MakeDevice({.num_threads = 1, .non_temporal_threshold_bytes = 0});
+  for (const Way& way : AllWays()) {
+    const auto device = MakeDevice(way.options);
+    for (const CatalogProgram& program : programs) {
+      for (int64_t count : {0, 1, 63, 64, 65, 4095, 4096, 4097, 100'003}) {
+        SCOPED_TRACE(absl::StrCat(way.name, ", ", program.name, ", ", count));
+        const auto inputs = RandomInputs(program.lowered, count, 3);
+        const auto parameters = Defaults(program.lowered);
+
+        EXPECT_EQ(Difference(
+                      program.lowered,
+                      RunOnDevice(*device, program.lowered, inputs, parameters),
+                      RunOnDevice(*plain, program.lowered, inputs, parameters)),
+                  "");
+      }
+    }
+  }
+}
+
+TEST(CpuNumbers, AMillionElementsEqualTheInterpreter) {
+  const auto device = MakeDevice({.num_threads = 2});
+  for (const CatalogProgram& program : SomePrograms()) {
+    if (program.name != "prelu backward of everything float32") continue;
+    const auto inputs = RandomInputs(program.lowered, 1'000'003, 4);
+    const auto parameters = Defaults(program.lowered);
+
+    EXPECT_EQ(
+        Difference(program.lowered,
+                   RunOnDevice(*device, program.lowered, inputs, parameters),
+                   RunReference(program.lowered, inputs, parameters)),
+        "");
+  }
+}
+
+TEST(CpuNumbers, FragmentsDoNotShow) {
+  std::mt19937 random(5);
+  const auto device =
+      MakeDevice({.num_threads = 4, .min_elements_per_task = 4096});
+  for (const CatalogProgram& program : SomePrograms()) {
+    SCOPED_TRACE(program.name);
+    const int64_t count = 30'011;
+    const auto inputs = RandomInputs(program.lowered, count, 6);
+    const auto parameters = Defaults(program.lowered);
+    const Results want =
+        RunOnDevice(*device, program.lowered, inputs, parameters);
+    Results got = want;
+    WorkItem item;
+    item.num_elements = count;
+    item.parameters = parameters;
+    std::vector<std::vector<Fragment>> fragments(inputs.size());
+    for (size_t i = 0; i < inputs.size(); ++i) {
+      for (size_t at = 0; at < inputs[i].size();) {
+        const size_t size = std::min<size_t>(
+            inputs[i].size() - at, random() % (random() % 2 == 0 ? 9 : 9000));
+        fragments[i].push_back(
+            {reinterpret_cast<const std::byte*>(inputs[i].data()) + at, size});
+        at += size;
+      }
+      item.inputs.push_back(fragments[i]);
+    }
+    for (std::string& output : got.outputs) {
+      output.assign(output.size(), '?');
+      item.outputs.push_back(reinterpret_cast<std::byte*>(output.data()));
+    }
+
+    const auto compiled = device->Compile(program.lowered);
+    ASSERT_TRUE(device->Run(**compiled, absl::MakeSpan(&item, 1)).ok());
+
+    got.sums = item.sums;
+    EXPECT_EQ(Difference(program.lowered, got, want), "");
+  }
+}
+
+TEST(CpuNumbers, AlignmentDoesNotShow) {
+  for (int64_t threshold : {0, 1}) {
+    const auto device = MakeDevice(
+        {.num_threads = 1, .non_temporal_threshold_bytes = threshold});
+    for (const CatalogProgram& program : SomePrograms()) {
+      SCOPED_TRACE(program.name);
+      const auto inputs = RandomInputs(program.lowered, 5003, 7);
+      const auto parameters = Defaults(program.lowered);
+      const Results want =
+          RunOnDevice(*device, program.lowered, inputs, parameters);
+      const auto compiled = device->Compile(program.lowered);
+      for (int offset : {1, 2, 4, 7, 32}) {
+        WorkItem item;
+        item.num_elements = 5003;
+        item.parameters = parameters;
+        std::vector<std::string> moved;
+        std::vector<Fragment> fragments;
+        for (const std::string& input : inputs) {
+          moved.push_back(std::string(offset, '?') + input);
+        }
+        for (const std::string& input : moved) {
+          fragments.push_back(
+              {reinterpret_cast<const std::byte*>(input.data()) + offset,
+               input.size() - offset});
+        }
+        for (const Fragment& fragment : fragments) {
+          item.inputs.push_back(absl::MakeConstSpan(&fragment, 1));
+        }
+        std::vector<std::string> outputs;
+        for (const std::string& output : want.outputs) {
+          outputs.emplace_back(output.size() + offset + 8, '?');
+        }
+        for (std::string& output : outputs) {
+          item.outputs.push_back(reinterpret_cast<std::byte*>(output.data()) +
+                                 offset);
+        }
+
+        ASSERT_TRUE(device->Run(**compiled, absl::MakeSpan(&item, 1)).ok());
+
+        Results got = want;
+        got.sums = item.sums;
+        for (size_t o = 0; o < outputs.size(); ++o) {
+          const size_t size = want.outputs[o].size();
+          got.outputs[o] = outputs[o].substr(offset, size);
+          EXPECT_EQ(outputs[o].substr(0, offset), std::string(offset, '?'));
+          EXPECT_EQ(outputs[o].substr(offset + size), "????????");
+        }
+        EXPECT_EQ(Difference(program.lowered, got, want), "") << offset;
+      }
+    }
+  }
+}
+
+// All values of a 16-bit type, and enough of them that a table is worth it.
+std::string EveryValue() {
+  std::string tensor;
+  for (int repeat = 0; repeat < 2; ++repeat) {
+    for (int value = 0; value < 65536; ++value) {
+      tensor.push_back(static_cast<char>(value & 0xff));
+      tensor.push_back(static_cast<char>(value >> 8));
+    }
+  }
+  return tensor;
+}
+
+TEST(CpuNumbers, TablesHoldWhatTheProgramGives) {
+  const auto tables = MakeDevice({.table_threshold_elements = 1});
+  const auto no_tables =
+      MakeDevice({.table_threshold_elements = int64_t{1} << 60});
+  for (DType dtype : {DType::kFloat16, DType::kBFloat16}) {
+    for (const CatalogProgram& program : CatalogPrograms(dtype)) {
+      if (program.lowered.rule == LoweredProgram::Rule::kDirect) continue;
+      SCOPED_TRACE(
+          absl::StrCat(program.name, " ", std::string(DTypeName(dtype))));
+      std::vector<std::string> inputs = {EveryValue()};
+      if (program.lowered.num_tensor_inputs() == 2) {
+        inputs.push_back(RandomTensor(dtype, 2 * 65536, 8));
+      }
+      const auto parameters = Defaults(program.lowered);
+
+      EXPECT_EQ(
+          Difference(
+              program.lowered,
+              RunOnDevice(*tables, program.lowered, inputs, parameters),
+              RunOnDevice(*no_tables, program.lowered, inputs, parameters)),
+          "");
+    }
+  }
+}
+
+TEST(CpuNumbers, TablesBelongToTheirParameters) {
+  const auto device = MakeDevice({.table_threshold_elements = 1});
+  Graph graph;
+  graph.inputs = {"x"};
+  graph.parameters = {{"slope", 1}};
+  graph.outputs = {
+      {"y", graph.Add(Op::kMul, graph.Input(0), graph.ParameterNode(0))}};
+  const LoweredProgram program =
+      MakeProgram("slope", std::move(graph), DType::kBFloat16);
+  const std::vector<std::string> inputs = {
+      RandomTensor(DType::kBFloat16, 1000, 9)};
+  for (double slope : {0.3, 2.0, 0.3, -1.0}) {
+    SCOPED_TRACE(slope);
+
+    EXPECT_EQ(
+        Difference(program, RunOnDevice(*device, program, inputs, {slope}),
+                   RunReference(program, inputs, {slope})),
+        "");
+  }
+}
+
+}  // namespace
+}  // namespace actserve

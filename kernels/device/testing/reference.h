@@ -1,0 +1,53 @@
+// What every device must return, bit for bit: one element after the other,
+// by the interpreter and the sentences of lower.h and summation.h.
+
+#ifndef ACTSERVE_KERNELS_DEVICE_TESTING_REFERENCE_H_
+#define ACTSERVE_KERNELS_DEVICE_TESTING_REFERENCE_H_
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "kernels/device/device.h"
+#include "kernels/graph/lower.h"
+
+namespace actserve::testing {
+
+// Tensors are strings of bytes.
+struct Results {
+  std::vector<std::string> outputs;  // those that are not summed
+  std::vector<double> sums;
+};
+
+// About a microsecond an element.
+Results RunReference(const LoweredProgram& program,
+                     const std::vector<std::string>& inputs,
+                     const std::vector<double>& parameters);
+
+// The same on `device`, each tensor in one fragment. Fails the test and
+// returns nothing on an error.
+Results RunOnDevice(Device& device, const LoweredProgram& program,
+                    const std::vector<std::string>& inputs,
+                    const std::vector<double>& parameters);
+
+// Sums `contributions` along the tree of summation.h, written as it is stated.
+double SumByTheBook(const std::vector<double>& contributions);
+
+// "" if equal, any NaN being equal to any NaN; else the first difference.
+std::string Difference(DType dtype, const std::string& got,
+                       const std::string& want);
+std::string Difference(const LoweredProgram& program, const Results& got,
+                       const Results& want);
+
+// Numbers of all kinds: zeros, subnormals, infinities, NaN, small integers and
+// halves (where texts branch), moderate numbers, and random bits.
+std::string RandomTensor(DType dtype, int64_t num_elements, uint32_t seed);
+
+// The program of `graph` for tensors of `storage`. One tensor input and
+// nothing summed: a 16-bit program is kRoundOnce16, else kDirect. The id is
+// made of `name` and `storage`.
+LoweredProgram MakeProgram(const std::string& name, Graph graph, DType storage);
+
+}  // namespace actserve::testing
+
+#endif  // ACTSERVE_KERNELS_DEVICE_TESTING_REFERENCE_H_
