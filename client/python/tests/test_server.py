@@ -112,6 +112,12 @@ def test_gelu_is_close_to_its_formula(client):
     np.testing.assert_allclose(got, want, rtol=1e-14, atol=1e-15)
 
 
+def ripple(x, depth=0.5):
+    if x > 0:
+        return x
+    return depth * math.sin(3.0 * x) * math.exp(x)
+
+
 def bent(x, low=-1.0, high=2.0):
     y = min(max(x, low), high)
     y += 0.1 * (x - y) ** 3
@@ -139,7 +145,7 @@ def soft(x):
 
 
 @pytest.mark.parametrize(
-    "function", [bent, looped, stepped, soft], ids=lambda f: f.__name__
+    "function", [ripple, bent, looped, stepped, soft], ids=lambda f: f.__name__
 )
 def test_functions_are_what_python_computes(client, function):
     x = np.random.default_rng(11).uniform(-6, 6, 500)
