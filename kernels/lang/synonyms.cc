@@ -1,6 +1,7 @@
 #include "kernels/lang/synonyms.h"
 
 #include <cassert>
+#include <iterator>
 #include <map>
 #include <string>
 #include <string_view>
@@ -315,28 +316,34 @@ constexpr std::string_view kDecorators[] = {
     "numpy.vectorize",
 };
 
-std::vector<Synonym> MakeSynonyms() {
+// The rows, and the trees that they point into.
+struct SynonymTable {
+  std::vector<std::vector<SyntaxStmt>> sections;
   std::vector<Synonym> rows;
+};
+
+SynonymTable* MakeSynonyms() {
+  auto* table = new SynonymTable();
+  table->sections.reserve(std::size(kTable));
   for (const Section& section : kTable) {
-    LanguageLimits limits;
+    const LanguageLimits limits;
     Diagnostics diagnostics(section.rows);
-    // The trees live as long as the program, like the table.
-    auto* statements = new std::vector<SyntaxStmt>(
+    const std::vector<SyntaxStmt>& defs = table->sections.emplace_back(
         ParseSyntax(section.rows, limits, diagnostics));
     assert(!diagnostics.has_errors());
-    for (const SyntaxStmt& def : *statements) {
+    for (const SyntaxStmt& def : defs) {
       assert(def.body.size() == 1 && def.body[0].value != nullptr);
-      rows.push_back({section.families, &def, def.body[0].value.get()});
+      table->rows.push_back({section.families, &def, def.body[0].value.get()});
     }
   }
-  return rows;
+  return table;
 }
 
 }  // namespace
 
 const std::vector<Synonym>& AllSynonyms() {
-  static const auto* const rows = new std::vector<Synonym>(MakeSynonyms());
-  return *rows;
+  static const SynonymTable* const table = MakeSynonyms();
+  return table->rows;
 }
 
 std::vector<const Synonym*> FindSynonyms(Family family, std::string_view name) {
