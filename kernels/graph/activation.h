@@ -23,14 +23,14 @@ namespace actserve {
 class Activation {
  public:
   struct Options {
-    LanguageLimits limits;
+    LanguageLimits limits = {};
     // Keep the author's formula as it is written: no stabilising rewrites.
     bool exact = false;
     // A second text whose one function is the derivative (one tensor input),
     // used instead of the derived one. Empty: none.
-    std::string derivative;
+    std::string derivative = {};
     // Numbers that the text uses from outside.
-    std::map<std::string, double> constants;
+    std::map<std::string, double> constants = {};
   };
 
   // Compiles `text` up to its graph and gradient graphs; runs no compiler.
