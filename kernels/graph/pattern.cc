@@ -11,6 +11,9 @@ namespace {
 
 // More factors or terms than this are left alone: the search is exponential.
 constexpr size_t kMaxParts = 8;
+// Nor are formulas deeper than this taken apart: at every node of a long chain
+// that would be work of the square of its length.
+constexpr int kMaxDepth = 16;
 constexpr double kConstantTolerance = 1e-9;
 
 bool IsNear(double value, double wanted) {
@@ -21,19 +24,23 @@ bool IsNear(double value, double wanted) {
 // Takes `id` apart. `Part` is made of (node, is_divisor or is_negative).
 template <typename Parts>
 void FlattenProduct(const Graph& graph, NodeId id, bool is_divisor,
-                    bool& is_negative, Parts& parts) {
+                    bool& is_negative, Parts& parts, int depth = 0) {
   const Node& node = graph.node(id);
+  if (depth > kMaxDepth) parts.resize(kMaxParts + 1);
   if (parts.size() > kMaxParts) return;
   switch (node.op) {
     case Op::kMul:
     case Op::kDiv:
-      FlattenProduct(graph, node.operands[0], is_divisor, is_negative, parts);
+      FlattenProduct(graph, node.operands[0], is_divisor, is_negative, parts,
+                     depth + 1);
       FlattenProduct(graph, node.operands[1],
-                     is_divisor != (node.op == Op::kDiv), is_negative, parts);
+                     is_divisor != (node.op == Op::kDiv), is_negative, parts,
+                     depth + 1);
       break;
     case Op::kNeg:
       is_negative = !is_negative;
-      FlattenProduct(graph, node.operands[0], is_divisor, is_negative, parts);
+      FlattenProduct(graph, node.operands[0], is_divisor, is_negative, parts,
+                     depth + 1);
       break;
     case Op::kConstant:
       if (std::signbit(node.constant)) is_negative = !is_negative;
@@ -45,18 +52,20 @@ void FlattenProduct(const Graph& graph, NodeId id, bool is_divisor,
 }
 
 template <typename Parts>
-void FlattenSum(const Graph& graph, NodeId id, bool is_negative, Parts& parts) {
+void FlattenSum(const Graph& graph, NodeId id, bool is_negative, Parts& parts,
+                int depth = 0) {
   const Node& node = graph.node(id);
+  if (depth > kMaxDepth) parts.resize(kMaxParts + 1);
   if (parts.size() > kMaxParts) return;
   switch (node.op) {
     case Op::kAdd:
     case Op::kSub:
-      FlattenSum(graph, node.operands[0], is_negative, parts);
+      FlattenSum(graph, node.operands[0], is_negative, parts, depth + 1);
       FlattenSum(graph, node.operands[1], is_negative != (node.op == Op::kSub),
-                 parts);
+                 parts, depth + 1);
       break;
     case Op::kNeg:
-      FlattenSum(graph, node.operands[0], !is_negative, parts);
+      FlattenSum(graph, node.operands[0], !is_negative, parts, depth + 1);
       break;
     default:
       parts.push_back({id, is_negative});
@@ -207,6 +216,7 @@ bool Matcher::MatchVariableFactors(const std::vector<Factor>& wanted,
     std::vector<Factor> parts;
     FlattenProduct(subject_, variables_[index], factor.is_divisor,
                    left.is_negative, parts);
+    if (parts.size() > kMaxParts) return false;
     for (const Factor& part : parts) {
       const auto it = std::find_if(
           left.factors.begin(), left.factors.end(), [&](const Factor& f) {
@@ -251,7 +261,7 @@ bool Matcher::MatchSum(NodeId p, NodeId s, bool negate, Next next) {
   std::vector<Term> wanted, have;
   FlattenSum(pattern_, p, false, wanted);
   FlattenSum(subject_, s, negate, have);
-  if (wanted.size() != have.size()) return false;
+  if (wanted.size() != have.size() || have.size() > kMaxParts) return false;
   std::stable_sort(wanted.begin(), wanted.end(),
                    [this](const Term& a, const Term& b) {
                      return !IsVariable(a.node) && IsVariable(b.node);
