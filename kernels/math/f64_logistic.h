@@ -79,8 +79,7 @@ ACTSERVE_MATH_INTERNAL double TimesLogistic(double x, double clamped, Decay e) {
 }
 
 // s(v) (1 + x slope s(-v)): the derivative of x s(v) with slope = dv/dx. With
-// d = 1+q, (d + x slope q)/d^2 on the right and q (d + x slope)/d^2 on the
-// left.
+// d = 1+q, (d + x slope q)/d^2 on the right, q (d + x slope)/d^2 on the left.
 ACTSERVE_MATH_INTERNAL double TimesLogisticGrad(double x, double slope,
                                                 Decay e) {
   const bool left = x < 0.0;
@@ -114,12 +113,17 @@ constexpr Pair kGeluCubic = {0x1.2444f2a4d8b4bp-4, -0x1.6c843a29d1c70p-61};
 // Beyond this exp(-|v|) v is 0.
 constexpr double kGeluTanhEnd = 25.0;
 
-// |v|, in a pair as an exponent needs it.
-ACTSERVE_MATH_INTERNAL Pair GeluTanhArgument(double a) {
+// |v| in a pair, as an exponent needs it, and dv/dx.
+struct GeluTanhArgument {
+  Pair v;
+  double slope;
+};
+ACTSERVE_MATH_INTERNAL GeluTanhArgument GeluTanhArgumentOf(double a) {
   const Pair cubic = Multiply(kGeluCubic, TwoProduct(a, a));
   const Pair sum = TwoSum(kGeluLinear.hi, cubic.hi);
   const double low = sum.lo + (kGeluLinear.lo + cubic.lo);
-  return Multiply(FastTwoSum(sum.hi, low), a);
+  return {Multiply(FastTwoSum(sum.hi, low), a),
+          Fma(3.0, cubic.hi, kGeluLinear.hi)};
 }
 
 }  // namespace actserve::f64
@@ -128,7 +132,7 @@ ACTSERVE_MATH_INTERNAL Pair GeluTanhArgument(double a) {
 // NaN: NaN, +inf: +inf, -inf: -0, +-0: +-0.
 ACTSERVE_MATH double actserve_gelu_tanh_f64(double x) {
   using namespace actserve::f64;
-  const Pair v = GeluTanhArgument(AtMost(Abs(x), kGeluTanhEnd));
+  const Pair v = GeluTanhArgumentOf(AtMost(Abs(x), kGeluTanhEnd)).v;
   return TimesLogistic(x, AtLeast(x, -kGeluTanhEnd), DecayOf(v.hi, v.lo));
 }
 
@@ -136,10 +140,9 @@ ACTSERVE_MATH double actserve_gelu_tanh_f64(double x) {
 ACTSERVE_MATH double actserve_gelu_tanh_grad_f64(double x) {
   using namespace actserve::f64;
   const double clamped = AtMost(AtLeast(x, -kGeluTanhEnd), kGeluTanhEnd);
-  const Pair v = GeluTanhArgument(Abs(clamped));
-  const double slope =
-      Fma(3.0 * kGeluCubic.hi, clamped * clamped, kGeluLinear.hi);
-  return TimesLogisticGrad(clamped, slope, DecayOf(v.hi, v.lo));
+  const GeluTanhArgument argument = GeluTanhArgumentOf(Abs(clamped));
+  const Decay e = DecayOf(argument.v.hi, argument.v.lo);
+  return TimesLogisticGrad(clamped, argument.slope, e);
 }
 
 namespace actserve::f64 {
@@ -147,14 +150,15 @@ namespace actserve::f64 {
 // tanh(log(1+e)) = n/(n+2), n = e(e+2), e = exp(x), in q: (1+2q)/(1+2q+2q^2)
 // on the right, q (2+q)/(2+2q+q^2) on the left, there without the factor q.
 struct MishParts {
-  double numerator;
+  Pair numerator;
   // base + m.
   double base;
   double m;
 };
 ACTSERVE_MATH_INTERNAL MishParts MishPartsOf(bool left, double q) {
-  return {Select(left, 2.0 + q, Fma(2.0, q, 1.0)), left ? 2.0 : 1.0,
-          Select(left, q * (2.0 + q), 2.0 * q * (1.0 + q))};
+  const double base = left ? 2.0 : 1.0;
+  const double once = Select(left, q, 2.0 * q);
+  return {FastTwoSum(base, once), base, once * Select(left, 2.0 + q, 1.0 + q)};
 }
 
 }  // namespace actserve::f64
@@ -165,10 +169,11 @@ ACTSERVE_MATH double actserve_mish_f64(double x) {
   const Decay e = DecayOf(AtMost(Abs(x), kLogisticEnd));
   const bool left = x < 0.0;
   const MishParts w = MishPartsOf(left, e.q);
+  const Pair denominator = FastTwoSum(w.base, w.m);
+  const Pair tanh = Divide(w.numerator, denominator, 1.0 / denominator.hi);
   const double clamped = AtLeast(x, -kLogisticEnd);
   const double scaled = clamped * (left ? e.factor : 1.0);
-  return Scale(scaled * w.numerator / (w.base + w.m),
-               left ? e.exponent : kExponentZero);
+  return Scale(scaled * (tanh.hi + tanh.lo), left ? e.exponent : kExponentZero);
 }
 
 // The derivative of mish: (n (n+2) + 4 x e (e+1)) / (n+2)^2, in q as above.
@@ -181,7 +186,7 @@ ACTSERVE_MATH double actserve_mish_grad_f64(double x) {
   const MishParts w = MishPartsOf(left, e.q);
   const double slope =
       4.0 * clamped * (1.0 + e.q) * Select(left, 1.0, e.q * e.q);
-  const double sum = Fma(w.numerator, w.base + w.m, slope);
+  const double sum = Fma(w.numerator.hi, w.base + w.m, slope);
   // (base + m)^2, where m may be small.
   const double square = Fma(w.m, Fma(2.0, w.base, w.m), w.base * w.base);
   const double quotient = sum * (left ? e.factor : 1.0) / square;

@@ -317,6 +317,42 @@ const Special kSpecial[] = {
     {"floormod1", actserve_floormod1_f64, kNaN, kNaN, 0.0, 0.0},
 };
 
+float ToBf16(double x) {
+  return actserve_bf16_bits_to_f32(actserve_f64_to_bf16_bits(x));
+}
+float ToF16(double x) {
+  return actserve_f16_bits_to_f32(actserve_f64_to_f16_bits(x));
+}
+// Whether the narrow value at `x` is not the correctly rounded one, although
+// some double would have rounded to it: x/2 + x*x/4 of a tiny x is a tie for
+// every double. The limits and the sign of zero are HasItsLimits' affair.
+bool Misrounds(const Accuracy& row, double x, float (*narrow)(double)) {
+  const double got = row.function(x);
+  const Real exact = row.reference(x);
+  const float want = narrow(exact.ToOddDouble());
+  const bool same =
+      narrow(got) == want || (std::isnan(got) && std::isnan(want));
+  return std::isfinite(x) && !same && got != exact.ToDouble();
+}
+
+// A 16-bit value is defined as the double function's, rounded once: which is
+// the function's own, correctly rounded, if double is close enough.
+TEST(F64, RoundsCorrectlyTo16Bits) {
+  const int stride = ACTSERVE_F64_SAMPLES < 100000 ? 251 : 1;
+  for (const Accuracy& row : kAccuracy) {
+    if (row.thinned > 1) continue;  // The function has another row.
+    SCOPED_TRACE(row.name);
+    for (int i = 0; i < 1 << 16; i += stride) {
+      const auto bits = static_cast<uint16_t>(i);
+      const double bf16 = actserve_bf16_bits_to_f32(bits);
+      const double f16 = actserve_f16_bits_to_f32(bits);
+
+      EXPECT_FALSE(Misrounds(row, bf16, ToBf16)) << "bfloat16 " << bf16;
+      EXPECT_FALSE(Misrounds(row, f16, ToF16)) << "float16 " << f16;
+    }
+  }
+}
+
 TEST(F64, PowStaysWithinItsUlp) {
   double worst = 0;
   for (uint64_t i = 0; i < ACTSERVE_F64_SAMPLES; ++i) {

@@ -34,6 +34,14 @@ class Real {
 
   // Rounded to nearest, as IEEE does: subnormal results and overflow too.
   double ToDouble() const { return mpfr_get_d(value_, MPFR_RNDN); }
+  // Rounded towards zero, with the last bit set if that lost anything: a
+  // double that rounds on to any narrower type as the number itself does.
+  double ToOddDouble() const {
+    const double cut = mpfr_get_d(value_, MPFR_RNDZ);
+    const bool exact = mpfr_cmp_d(value_, cut) == 0 || IsNaN();
+    const auto bits = __builtin_bit_cast(unsigned long long, cut);
+    return __builtin_bit_cast(double, exact ? bits : bits | 1);
+  }
   bool IsNaN() const { return mpfr_nan_p(value_) != 0; }
 
   friend Real operator+(const Real& a, const Real& b) {
