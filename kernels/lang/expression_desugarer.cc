@@ -188,6 +188,7 @@ ExprPtr ExpressionDesugarer::Desugar(const Syntax& syntax) {
 
 ExprPtr ExpressionDesugarer::DesugarUnary(const Syntax& syntax) {
   ExprPtr operand = Desugar(*syntax.args[0]);
+  if (syntax.text == "+") return operand;
   if (syntax.text == "-") return Negate(std::move(operand), syntax.position);
   ExprPtr node = CopyNode(syntax, syntax.position);
   node->args.push_back(std::move(operand));

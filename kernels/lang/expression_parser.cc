@@ -302,10 +302,9 @@ SyntaxPtr ExpressionParser::ParseUnary() {
     Error(token.position, "'~' is not supported: write not for a condition");
   }
   SyntaxPtr operand = ParseUnary();
-  if (token.text == "+") return operand;
   std::vector<SyntaxPtr> args;
   args.push_back(std::move(operand));
-  return Make(refused ? Kind::kError : Kind::kUnary, token.position, "-",
+  return Make(refused ? Kind::kError : Kind::kUnary, token.position, token.text,
               std::move(args));
 }
 

@@ -58,6 +58,7 @@ class StatementParser : public ExpressionParser {
   bool ParseImport(Block& out);
   bool ParseFromImport(Block& out);
   bool ParseDottedName(std::string& name);
+  bool ParseAnnotation();
   void ParseIf(Block& out);
   void ParseElse(SyntaxStmt& statement);
   void ParseWhile(Block& out);
@@ -292,12 +293,15 @@ bool StatementParser::ParseExpressionStatement(Block& out) {
   };
   bool parsed = true;
   const std::string_view op = Peek().text;
-  if (At(":")) {  // An annotation.
-    Advance();
-    SkipTo({"=", ";"});
-    if (!At("=")) {
-      statement.kind = Kind::kPass;
+  if (At(":")) {
+    const Syntax::Kind kind = statement.value->kind;
+    if (kind != Syntax::Kind::kName && kind != Syntax::Kind::kAttribute &&
+        kind != Syntax::Kind::kError) {
+      Error(Peek().position, "only a name can be annotated");
     }
+    Advance();
+    if (!ParseAnnotation()) return false;
+    if (!At("=")) statement.kind = Kind::kPass;
   }
   if (At("=")) {
     statement.kind = Kind::kAssign;
@@ -322,6 +326,20 @@ bool StatementParser::ParseExpressionStatement(Block& out) {
   }
   out.push_back(std::move(statement));
   return parsed;
+}
+
+// A type, which means nothing here: `float`, `Optional[torch.Tensor] | None`.
+bool StatementParser::ParseAnnotation() {
+  do {
+    if (At(Token::Kind::kString) || At("None")) {
+      Advance();
+      continue;
+    }
+    std::string name;
+    if (!ParseDottedName(name)) return false;
+    if (At("[")) SkipBrackets();
+  } while (TakeIf("|"));
+  return true;
 }
 
 bool StatementParser::ParseDottedName(std::string& name) {
@@ -515,9 +533,9 @@ void StatementParser::ParseDef(
     Advance();
   }
   if (!def.name.empty() && !At("(")) Expected("'(' after the name");
-  const bool parsed = TakeIf("(") && ParseArguments(def);
-  def.arguments_unknown = !parsed;
-  if (parsed && TakeIf("->")) SkipTo({":"});
+  def.arguments_unknown = !TakeIf("(") || !ParseArguments(def);
+  const bool parsed =
+      !def.arguments_unknown && (!TakeIf("->") || ParseAnnotation());
   if (!parsed) SkipTo({":"});
   def.body = ParseSuite("def");
   out.push_back(std::move(def));
@@ -551,7 +569,7 @@ bool StatementParser::ParseArgument(SyntaxStmt& def) {
   argument.name = Peek().text;
   argument.position = position;
   Advance();
-  if (TakeIf(":")) SkipTo({",", ")", "="});
+  if (TakeIf(":") && !ParseAnnotation()) return false;
   if (TakeIf("=")) {
     argument.default_value = ParseExpression();
     if (argument.default_value == nullptr) return false;

@@ -29,7 +29,7 @@ struct Syntax {
     kName,         // `text`
     kAttribute,    // args[0].text
     kCall,         // args[0](args[1], ..., keywords)
-    kUnary,        // `text` is "-" or "not"; args[0]
+    kUnary,        // `text` is "-", "+" or "not"; args[0]
     kBinary,       // `text` is one of + - * / // % **
     kCompare,      // args[0] ops[0] args[1] ...
     kBoolOp,       // `text` is "and" or "or"
