@@ -15,6 +15,8 @@
 #include "llvm/Bitcode/BitcodeReader.h"
 #include "llvm/Config/llvm-config.h"
 #include "llvm/ExecutionEngine/Orc/JITTargetMachineBuilder.h"
+#include "llvm/IR/DiagnosticInfo.h"
+#include "llvm/IR/DiagnosticPrinter.h"
 #include "llvm/IR/IRBuilder.h"
 #include "llvm/IR/LLVMContext.h"
 #include "llvm/IR/LegacyPassManager.h"
@@ -100,6 +102,16 @@ absl::Status LinkMath(llvm::Module& module) {
   return absl::OkStatus();
 }
 
+// Without a handler LLVM prints what it has to say and, at an error, ends the
+// process. Remarks and warnings (a loop that is not vectorised) are of no use
+// here.
+void KeepError(const llvm::DiagnosticInfo* info, void* error) {
+  if (info->getSeverity() != llvm::DS_Error) return;
+  llvm::raw_string_ostream stream(*static_cast<std::string*>(error));
+  llvm::DiagnosticPrinterRawOStream printer(stream);
+  info->print(printer);
+}
+
 void Optimize(llvm::Module& module, llvm::TargetMachine& target) {
   llvm::PipelineTuningOptions tuning;
   tuning.LoopVectorization = true;
@@ -182,6 +194,8 @@ struct KernelCompiler::State {
 
   // A context, target machine and optimised module for one compilation.
   struct Work {
+    // What the compiler reports while it works; "" if nothing.
+    std::unique_ptr<std::string> error = std::make_unique<std::string>();
     std::unique_ptr<llvm::LLVMContext> context;
     std::unique_ptr<llvm::TargetMachine> target;
     std::unique_ptr<llvm::Module> module;
@@ -203,6 +217,7 @@ struct KernelCompiler::State {
     work.target = *std::move(target);
     work.context = std::make_unique<llvm::LLVMContext>();
     work.context->setDiscardValueNames(true);
+    work.context->setDiagnosticHandlerCallBack(&KeepError, work.error.get());
     work.module = std::make_unique<llvm::Module>("kernel", *work.context);
     work.module->setDataLayout(work.target->createDataLayout());
     work.module->setTargetTriple(work.target->getTargetTriple().str());
@@ -217,6 +232,9 @@ struct KernelCompiler::State {
     }
     Optimize(*work.module, *work.target);
     TuneMemoryAccess(*work.module, variant == KernelVariant::kNonTemporal);
+    if (!work.error->empty()) {
+      return absl::InternalError(absl::StrCat("optimising: ", *work.error));
+    }
     return work;
   }
 };
@@ -276,6 +294,9 @@ absl::StatusOr<std::string> KernelCompiler::Compile(
     return absl::InternalError("the target cannot emit object files");
   }
   passes.run(*work->module);
+  if (!work->error->empty()) {
+    return absl::InternalError(absl::StrCat("generating: ", *work->error));
+  }
   return std::string(object.data(), object.size());
 }
 

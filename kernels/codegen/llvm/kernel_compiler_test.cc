@@ -1,0 +1,147 @@
+#include "kernels/codegen/llvm/kernel_compiler.h"
+
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+namespace actserve {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+std::unique_ptr<KernelCompiler> MakeCompiler(const std::string& cpu = "") {
+  auto compiler = KernelCompiler::Create({.cpu = cpu});
+  EXPECT_TRUE(compiler.ok()) << compiler.status();
+  return *std::move(compiler);
+}
+
+LoweredProgram UnaryProgram(Op op, DType dtype = DType::kFloat32) {
+  LoweredProgram program;
+  program.storage = dtype;
+  program.compute =
+      dtype == DType::kFloat64 ? DType::kFloat64 : DType::kFloat32;
+  program.graph.inputs = {"x"};
+  const NodeId y = program.graph.Add(op, program.graph.Input(0));
+  program.graph.outputs = {{"y", y}};
+  return program;
+}
+
+std::string Print(const KernelCompiler& compiler, const LoweredProgram& program,
+                  KernelVariant variant = KernelVariant::kPlain) {
+  auto text = compiler.Print(program, variant);
+  EXPECT_TRUE(text.ok()) << text.status();
+  return text.value_or("");
+}
+
+TEST(KernelCompiler, TakesTheWidestVectors) {
+  struct Case {
+    const char* cpu;
+    const char* vector;
+  };
+  // Of these, LLVM takes 512 bits unasked for znver4 only.
+  for (const Case& test : {Case{"skylake-avx512", "<16 x float>"},
+                           {"sapphirerapids", "<16 x float>"},
+                           {"znver4", "<16 x float>"},
+                           {"znver3", "<8 x float>"},
+                           {"haswell", "<8 x float>"}}) {
+    SCOPED_TRACE(test.cpu);
+    const auto compiler = MakeCompiler(test.cpu);
+
+    EXPECT_THAT(Print(*compiler, UnaryProgram(Op::kExp)),
+                HasSubstr(test.vector));
+  }
+}
+
+TEST(KernelCompiler, InlinesTheMathAndLeavesNothingElseOfIt) {
+  const auto compiler = MakeCompiler();
+  for (DType dtype :
+       {DType::kFloat16, DType::kBFloat16, DType::kFloat32, DType::kFloat64}) {
+    const std::string text = Print(*compiler, UnaryProgram(Op::kSilu, dtype));
+
+    EXPECT_THAT(text, Not(HasSubstr("actserve_silu")));
+    EXPECT_THAT(text, Not(HasSubstr("actserve_gelu")));
+    EXPECT_THAT(text, Not(HasSubstr("_bits_")));
+  }
+}
+
+TEST(KernelCompiler, NeverContractsOrRelaxes) {
+  const auto compiler = MakeCompiler();
+  LoweredProgram program;
+  program.graph.inputs = {"x", "y"};
+  Graph& graph = program.graph;
+  const NodeId x = graph.Input(0);
+  graph.outputs = {
+      {"z", graph.Add(Op::kAdd, graph.Add(Op::kMul, x, x), graph.Input(1))}};
+
+  const std::string text = Print(*compiler, program);
+
+  EXPECT_THAT(text, HasSubstr("fmul <"));
+  EXPECT_THAT(text, HasSubstr("fadd <"));
+  for (const char* flag :
+       {"llvm.fma", "fast <", "contract", "nnan", "reassoc"}) {
+    EXPECT_THAT(text, Not(HasSubstr(flag)));
+  }
+}
+
+TEST(KernelCompiler, WritesPastTheCachesOnlyWhenAsked) {
+  const auto compiler = MakeCompiler();
+  const LoweredProgram program = UnaryProgram(Op::kAbs);
+
+  EXPECT_THAT(Print(*compiler, program), Not(HasSubstr("!nontemporal")));
+  EXPECT_THAT(Print(*compiler, program, KernelVariant::kNonTemporal),
+              HasSubstr("!nontemporal"));
+}
+
+TEST(KernelCompiler, RefusesAProcessorWithoutFma) {
+  EXPECT_EQ(KernelCompiler::Create({.cpu = "x86-64-v2"}).status().code(),
+            absl::StatusCode::kFailedPrecondition);
+}
+
+TEST(KernelCompiler, SaysWhichFunctionIsMissing) {
+  LoweredProgram program;
+  program.graph.inputs = {"x"};
+  const NodeId x = program.graph.Input(0);
+  // No lowered program has it.
+  program.graph.outputs = {{"y", program.graph.Add(Op::kDeclared, x, x, x)}};
+
+  const auto object = MakeCompiler()->Compile(program, KernelVariant::kPlain);
+
+  EXPECT_EQ(object.status().code(), absl::StatusCode::kInternal);
+  EXPECT_THAT(std::string(object.status().message()),
+              HasSubstr("actserve_declared_f32"));
+}
+
+TEST(KernelCompiler, GivesTheSameObjectOnEveryThread) {
+  const auto compiler = MakeCompiler();
+  const LoweredProgram program = UnaryProgram(Op::kTanh);
+  const std::string want = *compiler->Compile(program, KernelVariant::kPlain);
+  std::vector<std::thread> threads;
+
+  for (int t = 0; t < 4; ++t) {
+    threads.emplace_back([&] {
+      for (int i = 0; i < 3; ++i) {
+        EXPECT_EQ(*compiler->Compile(program, KernelVariant::kPlain), want);
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+}
+
+TEST(KernelCompiler, NamesWhatTheCodeDependsOn) {
+  const auto one = MakeCompiler("znver4");
+  const auto same = MakeCompiler("znver4");
+  const auto other = MakeCompiler("skylake-avx512");
+
+  EXPECT_EQ(one->fingerprint(), same->fingerprint());
+  EXPECT_NE(one->fingerprint(), other->fingerprint());
+  EXPECT_EQ(one->cpu(), "znver4");
+  EXPECT_TRUE(one->has_avx512());
+}
+
+}  // namespace
+}  // namespace actserve
