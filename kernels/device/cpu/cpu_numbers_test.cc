@@ -14,6 +14,7 @@
 #include "kernels/device/cpu/cpu_device.h"
 #include "kernels/device/testing/reference.h"
 #include "kernels/graph/activation.h"
+#include "kernels/graph/testing/random_program.h"
 
 namespace actserve {
 namespace {
@@ -194,6 +195,36 @@ TEST(CpuNumbers, EveryBuiltInEqualsTheInterpreter) {
                      RunOnDevice(*device, program.lowered, inputs, parameters),
                      RunReference(program.lowered, inputs, parameters)),
           "");
+    }
+  }
+}
+
+TEST(CpuNumbers, RandomProgramsEqualTheInterpreter) {
+  const auto device = MakeDevice();
+  for (uint64_t seed = 1; seed <= 60; ++seed) {
+    testing::RandomProgramOptions options;
+    options.num_inputs = 1 + seed % 3;
+    options.num_parameters = seed % 2;
+    const std::string text = testing::RandomProgram(seed, options);
+    SCOPED_TRACE(absl::StrCat("seed ", seed, ":\n", text));
+    auto activation = Activation::Create(text, Activation::Options(), nullptr);
+    ASSERT_TRUE(activation.ok()) << activation.status();
+    const DType dtype = kDTypes[seed % 4];
+    std::vector<std::string> everything = (*activation)->inputs();
+    for (const Parameter& parameter : (*activation)->parameters()) {
+      everything.push_back(parameter.name);
+    }
+    for (const auto& lowered :
+         {(*activation)->LowerForward(dtype, {}),
+          (*activation)->LowerBackward(dtype, everything)}) {
+      ASSERT_TRUE(lowered.ok()) << lowered.status();
+      const auto inputs = RandomInputs(*lowered, 500, seed);
+      const auto parameters = Defaults(*lowered);
+
+      EXPECT_EQ(Difference(*lowered,
+                           RunOnDevice(*device, *lowered, inputs, parameters),
+                           RunReference(*lowered, inputs, parameters)),
+                "");
     }
   }
 }
