@@ -2,6 +2,8 @@
 
 #include <string>
 
+#include "kernels/graph/gradient_check.h"
+
 namespace actserve {
 v1::Activation Describe(const Activation& activation, bool builtin) {
   v1::Activation info;
@@ -32,6 +34,12 @@ void AddDetails(const Activation& activation, v1::Activation* info) {
     add_gradient(parameter.name);
   }
   info->set_program(activation.CanonicalText());
+  const GradientCheck check = CheckGradient(activation);
+  v1::GradientCheck& message = *info->mutable_gradient_check();
+  message.set_num_points(check.num_points);
+  message.set_max_error(check.max_error);
+  message.set_worst_input(check.worst_input);
+  message.set_num_nan(check.num_nan);
 }
 
 }  // namespace actserve

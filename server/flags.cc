@@ -1,6 +1,7 @@
 #include "server/flags.h"
 
 #include <algorithm>
+#include <cstdlib>
 #include <string>
 #include <thread>
 #include <vector>
@@ -92,8 +93,9 @@ ABSL_FLAG(int, compile_threads, Defaults().compile_threads,
 ABSL_FLAG(int, max_queued_compilations, Defaults().max_queued_compilations,
           "texts and programs that may wait for a compile thread");
 ABSL_FLAG(std::string, cache_directory, "",
-          "where compiled programs are kept across restarts, mode 0700; "
-          "empty: nowhere");
+          "where compiled programs are kept across restarts, made with mode "
+          "0700; none: nowhere; empty: $XDG_CACHE_HOME/actserve or "
+          "$HOME/.cache/actserve if that can be used");
 ABSL_FLAG(int64_t, max_idle_buffer_bytes, Defaults().max_idle_buffer_bytes,
           "memory of past results kept for the next");
 
@@ -117,6 +119,24 @@ ABSL_FLAG(absl::Duration, drain_timeout, Defaults().drain_timeout,
           "after that, how long running calls may take to finish");
 
 namespace actserve {
+namespace {
+
+constexpr absl::string_view kThisFile = "server/flags.cc";
+
+// Empty if the environment names none.
+std::string DefaultCacheDirectory() {
+  const char* cache = std::getenv("XDG_CACHE_HOME");
+  if (cache != nullptr && cache[0] == '/') {
+    return absl::StrCat(cache, "/actserve");
+  }
+  const char* home = std::getenv("HOME");
+  if (home != nullptr && home[0] == '/') {
+    return absl::StrCat(home, "/.cache/actserve");
+  }
+  return "";
+}
+
+}  // namespace
 
 absl::StatusOr<Options> OptionsFromCommandLine(int argc, char** argv) {
   absl::SetProgramUsageMessage(
@@ -125,9 +145,13 @@ absl::StatusOr<Options> OptionsFromCommandLine(int argc, char** argv) {
       "cuts --drain_delay short.");
   absl::FlagsUsageConfig config;
   config.version_string = [] { return absl::StrCat("actserved ", kVersion); };
-  // --help shows the flags of this file, not those of the libraries.
+  // --help shows the flags of this file, wherever it was compiled, and not
+  // those of the libraries.
+  config.normalize_filename = [](absl::string_view file) {
+    return std::string(absl::EndsWith(file, kThisFile) ? kThisFile : file);
+  };
   config.contains_help_flags = [](absl::string_view file) {
-    return absl::EndsWith(file, "server/flags.cc");
+    return file == kThisFile;
   };
   absl::SetFlagsUsageConfig(config);
   const std::vector<char*> rest = absl::ParseCommandLine(argc, argv);
@@ -164,6 +188,9 @@ absl::StatusOr<Options> OptionsFromCommandLine(int argc, char** argv) {
   o.compile_threads = absl::GetFlag(FLAGS_compile_threads);
   o.max_queued_compilations = absl::GetFlag(FLAGS_max_queued_compilations);
   o.cache_directory = absl::GetFlag(FLAGS_cache_directory);
+  o.cache_directory_required = !o.cache_directory.empty();
+  if (o.cache_directory.empty()) o.cache_directory = DefaultCacheDirectory();
+  if (o.cache_directory == "none") o.cache_directory = "";
   o.max_idle_buffer_bytes = absl::GetFlag(FLAGS_max_idle_buffer_bytes);
   o.residuals.max_bytes = absl::GetFlag(FLAGS_max_residual_bytes);
   o.residuals.max_count = absl::GetFlag(FLAGS_max_residuals);

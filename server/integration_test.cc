@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "grpc/health/v1/health.grpc.pb.h"
-#include "server/testing/server_test_base.h"
+#include "server/testing/server_test.h"
 
 namespace actserve::testing {
 namespace {

@@ -49,6 +49,8 @@ struct Options {
   int max_queued_compilations = 256;
   // Compiled programs on disk; empty: none.
   std::string cache_directory;
+  // Do not start without it.
+  bool cache_directory_required = true;
 
   // Between NOT_SERVING and the refusal of new calls, for load balancers to
   // notice.

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "server/log.h"
 
 namespace actserve {
 
@@ -61,6 +62,7 @@ Programs::Result Programs::Compile(const Activation& activation,
     names.push_back(i < inputs.size() ? inputs[i]
                                       : parameters[i - inputs.size()].name);
   }
+  LogEvent(LogLevel::kDebug, "compiling", {{"activation", key.activation_id}});
   auto lowered = key.direction == ProgramKey::Direction::kForward
                      ? activation.LowerForward(key.dtype, names)
                      : activation.LowerBackward(key.dtype, names);

@@ -15,6 +15,7 @@
 #include "grpcpp/server_builder.h"
 #include "kernels/device/cpu/cpu_device.h"
 #include "server/clock.h"
+#include "server/log.h"
 #include "server/service.h"
 #include "server/unix_socket.h"
 
@@ -68,6 +69,22 @@ void SetTransport(const Options& options, grpc::ServerBuilder* builder) {
   builder->AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
   builder->AddChannelArgument(
       GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, 30'000);
+}
+
+absl::StatusOr<std::unique_ptr<CpuDevice>> CreateDevice(
+    const Options& options) {
+  CpuDevice::Options device_options;
+  device_options.num_threads = options.device_threads;
+  device_options.cache_dir = options.cache_directory;
+  auto device = CpuDevice::Create(device_options);
+  if (device.ok() || options.cache_directory_required ||
+      options.cache_directory.empty()) {
+    return device;
+  }
+  LogEvent(LogLevel::kWarning, "no_cache",
+           {{"reason", std::string(device.status().message())}});
+  device_options.cache_dir.clear();
+  return CpuDevice::Create(device_options);
 }
 
 }  // namespace
@@ -168,6 +185,7 @@ void Server::Parts::StopBeingHealthy() {
 bool Server::Parts::Drain(absl::Duration timeout) {
   if (grpc_ == nullptr) return true;
   service_.StartDraining();
+  LogEvent(LogLevel::kInfo, "refusing");
   const absl::Time deadline = absl::Now() + timeout;
   grpc_->Shutdown(absl::ToChronoTime(deadline));
   grpc_->Wait();
@@ -177,10 +195,7 @@ bool Server::Parts::Drain(absl::Duration timeout) {
 
 absl::StatusOr<std::unique_ptr<Server>> Server::Start(const Options& options) {
   if (absl::Status status = Validate(options); !status.ok()) return status;
-  CpuDevice::Options device_options;
-  device_options.num_threads = options.device_threads;
-  device_options.cache_dir = options.cache_directory;
-  auto device = CpuDevice::Create(device_options);
+  auto device = CreateDevice(options);
   if (!device.ok()) return device.status();
   auto registry = Registry::Create(options.registry);
   if (!registry.ok()) return registry.status();

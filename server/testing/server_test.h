@@ -1,5 +1,5 @@
-#ifndef ACTSERVE_SERVER_TESTING_SERVER_TEST_BASE_H_
-#define ACTSERVE_SERVER_TESTING_SERVER_TEST_BASE_H_
+#ifndef ACTSERVE_SERVER_TESTING_SERVER_TEST_H_
+#define ACTSERVE_SERVER_TESTING_SERVER_TEST_H_
 
 #include <gtest/gtest.h>
 
@@ -45,4 +45,4 @@ class ServerTest : public ::testing::Test {
 
 }  // namespace actserve::testing
 
-#endif  // ACTSERVE_SERVER_TESTING_SERVER_TEST_BASE_H_
+#endif  // ACTSERVE_SERVER_TESTING_SERVER_TEST_H_
