@@ -35,10 +35,15 @@ class Lifecycle : public ::testing::Test {
     stub_ = v1::ActivationService::NewStub(channel_);
   }
 
+  static std::vector<std::string> SlowFlags() {
+    return {"--log_level=debug", "--max_program_weight=1000000"};
+  }
+
   // A Forward that takes a second or so: its program is new and large.
+  // Needs SlowFlags().
   std::future<grpc::Status> StartSlowForward() {
     std::string text = "def slow(x):\n";
-    for (int i = 0; i < 40; ++i) {
+    for (int i = 0; i < 30; ++i) {
       absl::StrAppend(&text, "    x = exp(sin(x)) + erf(x)\n");
     }
     v1::RegisterActivationResponse response;
@@ -66,7 +71,7 @@ TEST_F(Lifecycle, EndsWithCodeZeroOnEitherSignal) {
 }
 
 TEST_F(Lifecycle, FinishesWhatRunsAndRefusesWhatIsNew) {
-  Start({"--log_level=debug"});
+  Start(SlowFlags());
   auto slow = StartSlowForward();
   ASSERT_TRUE(server_->WaitForEvent("compiling"));
 
@@ -82,7 +87,9 @@ TEST_F(Lifecycle, FinishesWhatRunsAndRefusesWhatIsNew) {
 }
 
 TEST_F(Lifecycle, CutsOffWhatDoesNotFinishInTime) {
-  Start({"--log_level=debug", "--drain_timeout=1ms"});
+  std::vector<std::string> flags = SlowFlags();
+  flags.push_back("--drain_timeout=1ms");
+  Start(flags);
   auto slow = StartSlowForward();
   ASSERT_TRUE(server_->WaitForEvent("compiling"));
 
@@ -94,21 +101,23 @@ TEST_F(Lifecycle, CutsOffWhatDoesNotFinishInTime) {
 
 TEST_F(Lifecycle, TurnsUnhealthyBeforeItRefuses) {
   Start({"--drain_delay=1h"});
-  auto health = grpc::health::v1::Health::NewStub(channel_);
-  grpc::ClientContext context;
-  auto watch = health->Watch(&context, {});
-  HealthCheckResponse response;
-  ASSERT_TRUE(watch->Read(&response));
-  EXPECT_EQ(response.status(), HealthCheckResponse::SERVING);
+  {
+    auto health = grpc::health::v1::Health::NewStub(channel_);
+    grpc::ClientContext context;
+    auto watch = health->Watch(&context, {});
+    HealthCheckResponse response;
+    ASSERT_TRUE(watch->Read(&response));
+    EXPECT_EQ(response.status(), HealthCheckResponse::SERVING);
 
-  server_->Signal(SIGTERM);
+    server_->Signal(SIGTERM);
 
-  ASSERT_TRUE(watch->Read(&response));
-  EXPECT_EQ(response.status(), HealthCheckResponse::NOT_SERVING);
-  v1::ForwardResponse y;
-  EXPECT_TRUE(Forward(*stub_, ForwardOf("relu", {1}), &y).ok());
-  context.TryCancel();
-  watch->Finish();
+    ASSERT_TRUE(watch->Read(&response));
+    EXPECT_EQ(response.status(), HealthCheckResponse::NOT_SERVING);
+    v1::ForwardResponse y;
+    EXPECT_TRUE(Forward(*stub_, ForwardOf("relu", {1}), &y).ok());
+    context.TryCancel();
+    watch->Finish();
+  }
   server_->Signal(SIGTERM);
   EXPECT_EQ(server_->Wait(), 0);
 }

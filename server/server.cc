@@ -103,7 +103,7 @@ class Server::Parts {
         programs_(options.programs, device_.get(), &compile_pool_),
         executor_(options.executor, device_.get(), Clock::Real()),
         serving_{LimitsOf(options_), *device_,   *registry_, programs_,
-                 executor_,          residuals_, *buffers_},
+                 executor_,          residuals_, *buffers_,  calls_},
         service_(options_, serving_, &compile_pool_),
         sweeper_([this] { Sweep(); }) {}
 
@@ -126,6 +126,7 @@ class Server::Parts {
   }
 
   const Options options_;
+  CallCounter calls_;
   const std::unique_ptr<Device> device_;
   const std::unique_ptr<Registry> registry_;
   const std::shared_ptr<BufferPool> buffers_;
@@ -184,13 +185,20 @@ void Server::Parts::StopBeingHealthy() {
 
 bool Server::Parts::Drain(absl::Duration timeout) {
   if (grpc_ == nullptr) return true;
-  service_.StartDraining();
+  // gRPC's own shutdown answers a call that crosses its farewell with
+  // CANCELLED, which nobody retries. So it begins only when the calls are done
+  // and those that still come have been told UNAVAILABLE.
+  calls_.Close();
   LogEvent(LogLevel::kInfo, "refusing");
-  const absl::Time deadline = absl::Now() + timeout;
-  grpc_->Shutdown(absl::ToChronoTime(deadline));
+  const bool complete = calls_.AwaitNone(absl::Now() + timeout);
+  // To send the last answers. An idle client may be seconds late to close its
+  // connection; it is not waited for.
+  constexpr absl::Duration kFarewell = absl::Milliseconds(500);
+  grpc_->Shutdown(absl::ToChronoTime(
+      absl::Now() + (complete ? kFarewell : absl::ZeroDuration())));
   grpc_->Wait();
   grpc_.reset();
-  return absl::Now() < deadline;
+  return complete;
 }
 
 absl::StatusOr<std::unique_ptr<Server>> Server::Start(const Options& options) {

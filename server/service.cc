@@ -167,20 +167,18 @@ Reactor* Service::GetServerInfo(grpc::CallbackServerContext* context,
   });
 }
 
-absl::Status Service::CheckServing() const {
-  if (!draining_) return absl::OkStatus();
-  return absl::UnavailableError("the server is shutting down");
+Reactor* Service::Refuse(grpc::CallbackServerContext* context) {
+  Reactor* reactor = context->DefaultReactor();
+  reactor->Finish(
+      ToGrpcStatus(absl::UnavailableError("the server is shutting down")));
+  return reactor;
 }
 
 Reactor* Service::StartTensorCall(TensorCall::Direction direction,
                                   grpc::CallbackServerContext* context,
                                   const grpc::ByteBuffer* request,
                                   grpc::ByteBuffer* response) {
-  if (absl::Status status = CheckServing(); !status.ok()) {
-    Reactor* reactor = context->DefaultReactor();
-    reactor->Finish(ToGrpcStatus(status));
-    return reactor;
-  }
+  if (!parts_.calls.Enter()) return Refuse(context);
   auto* call = new TensorCall(direction, parts_, context, request, response);
   call->Start();
   return call;
@@ -189,38 +187,39 @@ Reactor* Service::StartTensorCall(TensorCall::Direction direction,
 Reactor* Service::Answer(grpc::CallbackServerContext* context,
                          absl::string_view method,
                          const std::function<absl::Status()>& work) {
+  if (!parts_.calls.Enter()) return Refuse(context);
   const absl::Time received = absl::Now();
   Reactor* reactor = context->DefaultReactor();
-  absl::Status status = CheckServing();
-  if (status.ok()) status = work();
+  const absl::Status status = work();
   LogCall(method, context->peer(), status, received);
   reactor->Finish(ToGrpcStatus(status));
+  parts_.calls.Leave();
   return reactor;
 }
 
 Reactor* Service::AnswerLater(grpc::CallbackServerContext* context,
                               absl::string_view method,
                               std::function<absl::Status()> work) {
+  if (!parts_.calls.Enter()) return Refuse(context);
   const absl::Time received = absl::Now();
   Reactor* reactor = context->DefaultReactor();
-  absl::Status status = CheckServing();
-  if (status.ok()) {
-    const bool accepted = slow_pool_.Submit(
-        [context, reactor, method, received, work = std::move(work)] {
-          const absl::Status status =
-              context->IsCancelled()
-                  ? absl::CancelledError("cancelled before it was done")
-                  : work();
-          LogCall(method, context->peer(), status, received);
-          reactor->Finish(ToGrpcStatus(status));
-        });
-    if (accepted) return reactor;
-    status = absl::ResourceExhaustedError(
+  const auto finish = [this, context, reactor, method,
+                       received](const absl::Status& status) {
+    LogCall(method, context->peer(), status, received);
+    reactor->Finish(ToGrpcStatus(status));
+    parts_.calls.Leave();
+  };
+  const bool accepted =
+      slow_pool_.Submit([context, finish, work = std::move(work)] {
+        finish(context->IsCancelled()
+                   ? absl::CancelledError("cancelled before it was done")
+                   : work());
+      });
+  if (!accepted) {
+    finish(absl::ResourceExhaustedError(
         absl::StrCat(options_.max_queued_compilations,
-                     " texts and programs wait to be compiled, the limit"));
+                     " texts and programs wait to be compiled, the limit")));
   }
-  LogCall(method, context->peer(), status, received);
-  reactor->Finish(ToGrpcStatus(status));
   return reactor;
 }
 

@@ -1,7 +1,6 @@
 #ifndef ACTSERVE_SERVER_SERVICE_H_
 #define ACTSERVE_SERVER_SERVICE_H_
 
-#include <atomic>
 #include <functional>
 #include <string>
 #include <vector>
@@ -32,7 +31,9 @@ using ServiceMethods = S::WithRawCallbackMethod_Forward<
 }  // namespace internal
 
 // The methods of proto/actserve/v1/service.proto. Thin: a tensor call is a
-// TensorCall, and what takes longer than a lookup goes to `slow_pool`.
+// TensorCall, and what takes longer than a lookup goes to `slow_pool`. Every
+// call is counted in `parts.calls`; once that is closed, the answer is
+// UNAVAILABLE.
 class Service final : public internal::ServiceMethods {
  public:
   // All of them must outlive the service.
@@ -44,9 +45,6 @@ class Service final : public internal::ServiceMethods {
     absl::MutexLock lock(&mu_);
     addresses_ = std::move(addresses);
   }
-
-  // From now on every call is answered UNAVAILABLE. Any thread.
-  void StartDraining() { draining_ = true; }
 
   grpc::ServerUnaryReactor* Forward(grpc::CallbackServerContext* context,
                                     const grpc::ByteBuffer* request,
@@ -76,7 +74,7 @@ class Service final : public internal::ServiceMethods {
       v1::ServerInfo* response) override;
 
  private:
-  absl::Status CheckServing() const;
+  grpc::ServerUnaryReactor* Refuse(grpc::CallbackServerContext* context);
   grpc::ServerUnaryReactor* StartTensorCall(
       TensorCall::Direction direction, grpc::CallbackServerContext* context,
       const grpc::ByteBuffer* request, grpc::ByteBuffer* response);
@@ -94,7 +92,6 @@ class Service final : public internal::ServiceMethods {
   WorkerPool& slow_pool_;
   absl::Mutex mu_;
   std::vector<std::string> addresses_ ABSL_GUARDED_BY(mu_);
-  std::atomic<bool> draining_ = false;
 };
 
 }  // namespace actserve

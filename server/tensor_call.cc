@@ -33,6 +33,12 @@ void TensorCall::Start() {
                       });
 }
 
+void TensorCall::OnDone() {
+  CallCounter& calls = parts_.calls;
+  delete this;
+  calls.Leave();
+}
+
 absl::Status TensorCall::Decode() {
   if (!request_bytes_.Dump(&slices_).ok()) {
     return absl::InternalError("cannot read the request");

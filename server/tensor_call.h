@@ -10,6 +10,7 @@
 #include "grpcpp/support/byte_buffer.h"
 #include "grpcpp/support/server_callback.h"
 #include "server/buffer_pool.h"
+#include "server/call_counter.h"
 #include "server/executor.h"
 #include "server/programs.h"
 #include "server/registry.h"
@@ -29,6 +30,7 @@ struct ServingParts {
   Executor& executor;
   Residuals& residuals;
   BufferPool& buffers;
+  CallCounter& calls;
 };
 
 // One Forward or Backward from its bytes to its bytes:
@@ -44,8 +46,9 @@ class TensorCall final : public grpc::ServerUnaryReactor,
  public:
   using Direction = ProgramKey::Direction;
 
-  // `parts`, `request` and `response` must live until the call is done; gRPC
-  // sees to that for the latter two.
+  // Leaves `parts.calls`, which it must have entered, when it is done. Until
+  // then `parts`, `request` and `response` must live; gRPC sees to that for
+  // the latter two.
   TensorCall(Direction direction, const ServingParts& parts,
              grpc::CallbackServerContext* context,
              const grpc::ByteBuffer* request, grpc::ByteBuffer* response);
@@ -54,7 +57,7 @@ class TensorCall final : public grpc::ServerUnaryReactor,
   void Start();
 
  private:
-  void OnDone() override { delete this; }
+  void OnDone() override;
   void OnCancel() override { cancelled.store(true, std::memory_order_relaxed); }
 
   absl::Status Decode();
