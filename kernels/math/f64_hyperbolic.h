@@ -121,9 +121,10 @@ ACTSERVE_MATH double actserve_acosh_f64(double x) {
   using namespace actserve::f64;
   const bool far = x > 0x1p30;
   const double t = x - 1.0;
-  const Pair sum = TwoSum(1.0, t + Sqrt(t * (t + 2.0)));
-  const Pair log =
-      LogOf({far ? x : sum.hi, far ? 0.0 : sum.lo}, far ? 1.0 : 0.0);
+  const Pair rise = FastTwoSum(Sqrt(Fma(t, t, 2.0 * t)), t);
+  const Pair sum = TwoSum(1.0, rise.hi);
+  const double low = sum.lo + rise.lo;
+  const Pair log = LogOf({far ? x : sum.hi, far ? 0.0 : low}, far ? 1.0 : 0.0);
   return Select(x >= 1.0, LogOrSpecial(x, log.hi + log.lo), kNaN);
 }
 
