@@ -40,7 +40,7 @@ constexpr double kLogisticEnd = 800.0;
 
 }  // namespace actserve::f64
 
-// s(x) = (x >= 0 ? 1 : q) / (1+q). NaN: NaN, +inf: 1, -inf: +0.
+// s(x) = (x >= 0 ? 1 : q) / (1+q). NaN: NaN, +inf: 1, -inf: +0. 2.2 ulp.
 ACTSERVE_MATH double actserve_sigmoid_f64(double x) {
   using namespace actserve::f64;
   const Decay e = DecayOf(AtMost(Abs(x), kLogisticEnd));
@@ -49,7 +49,7 @@ ACTSERVE_MATH double actserve_sigmoid_f64(double x) {
   return Scale(quotient, left ? e.exponent : kExponentZero);
 }
 
-// s'(x) = q / (1+q)^2. NaN: NaN, +-inf: +0.
+// s'(x) = q / (1+q)^2. NaN: NaN, +-inf: +0. 2.0 ulp.
 ACTSERVE_MATH double actserve_sigmoid_grad_f64(double x) {
   using namespace actserve::f64;
   const Decay e = DecayOf(AtMost(Abs(x), kLogisticEnd));
@@ -57,13 +57,14 @@ ACTSERVE_MATH double actserve_sigmoid_grad_f64(double x) {
 }
 
 // log(1+exp(x)) = max(x, 0) + log1p(q). NaN: NaN, +inf: +inf, -inf: +0.
+// 1.4 ulp.
 ACTSERVE_MATH double actserve_softplus_f64(double x) {
   using namespace actserve::f64;
   const Decay e = DecayOf(AtMost(Abs(x), kLogisticEnd));
   return (x > 0.0 ? x : 0.0) + Log1pOf(e.q);
 }
 
-// -log(1+exp(-x)) = -softplus(-x). NaN: NaN, +inf: -0, -inf: -inf.
+// -log(1+exp(-x)) = -softplus(-x). NaN: NaN, +inf: -0, -inf: -inf. 1.4 ulp.
 ACTSERVE_MATH double actserve_logsigmoid_f64(double x) {
   return -actserve_softplus_f64(-x);
 }
@@ -90,7 +91,7 @@ ACTSERVE_MATH_INTERNAL double TimesLogisticGrad(double x, double slope,
 
 }  // namespace actserve::f64
 
-// x s(x). NaN: NaN, +inf: +inf, -inf: -0, +-0: +-0.
+// x s(x). NaN: NaN, +inf: +inf, -inf: -0, +-0: +-0. 2.9 ulp.
 ACTSERVE_MATH double actserve_silu_f64(double x) {
   using namespace actserve::f64;
   const double a = AtMost(Abs(x), kLogisticEnd);
@@ -98,7 +99,7 @@ ACTSERVE_MATH double actserve_silu_f64(double x) {
 }
 
 // d/dx x s(x) = s(x) (1 + x s(-x)). NaN: NaN, +inf: 1, -inf: -0; a root at
-// -1.278.
+// -1.278. 2.4 ulp of the larger term.
 ACTSERVE_MATH double actserve_silu_grad_f64(double x) {
   using namespace actserve::f64;
   const double clamped = AtMost(AtLeast(x, -kLogisticEnd), kLogisticEnd);
@@ -128,8 +129,8 @@ ACTSERVE_MATH_INTERNAL GeluTanhArgument GeluTanhArgumentOf(double a) {
 
 }  // namespace actserve::f64
 
-// x (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3)))/2, both numbers exact.
-// NaN: NaN, +inf: +inf, -inf: -0, +-0: +-0.
+// x (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3)))/2, both numbers exact. NaN: NaN,
+// +inf: +inf, -inf: -0, +-0: +-0. 2.9 ulp.
 ACTSERVE_MATH double actserve_gelu_tanh_f64(double x) {
   using namespace actserve::f64;
   const Pair v = GeluTanhArgumentOf(AtMost(Abs(x), kGeluTanhEnd)).v;
@@ -137,6 +138,7 @@ ACTSERVE_MATH double actserve_gelu_tanh_f64(double x) {
 }
 
 // The derivative of gelu_tanh. NaN: NaN, +inf: 1, -inf: -0; a root at -0.753.
+// 3.3 ulp of the larger term.
 ACTSERVE_MATH double actserve_gelu_tanh_grad_f64(double x) {
   using namespace actserve::f64;
   const double clamped = AtMost(AtLeast(x, -kGeluTanhEnd), kGeluTanhEnd);
@@ -163,7 +165,7 @@ ACTSERVE_MATH_INTERNAL MishParts MishPartsOf(bool left, double q) {
 
 }  // namespace actserve::f64
 
-// x tanh(log(1+exp(x))). NaN: NaN, +inf: +inf, -inf: -0, +-0: +-0.
+// x tanh(log(1+exp(x))). NaN: NaN, +inf: +inf, -inf: -0, +-0: +-0. 2.5 ulp.
 ACTSERVE_MATH double actserve_mish_f64(double x) {
   using namespace actserve::f64;
   const Decay e = DecayOf(AtMost(Abs(x), kLogisticEnd));
@@ -177,7 +179,7 @@ ACTSERVE_MATH double actserve_mish_f64(double x) {
 }
 
 // The derivative of mish: (n (n+2) + 4 x e (e+1)) / (n+2)^2, in q as above.
-// NaN: NaN, +inf: 1, -inf: -0; a root at -1.192.
+// NaN: NaN, +inf: 1, -inf: -0; a root at -1.192. 3.4 ulp of the larger term.
 ACTSERVE_MATH double actserve_mish_grad_f64(double x) {
   using namespace actserve::f64;
   const double clamped = AtMost(AtLeast(x, -kLogisticEnd), kLogisticEnd);
@@ -193,7 +195,7 @@ ACTSERVE_MATH double actserve_mish_grad_f64(double x) {
   return Scale(quotient, left ? e.exponent : kExponentZero);
 }
 
-// 1 - tanh(x)^2 = 4 p / (1+p)^2, p = exp(-2|x|). NaN: NaN, +-inf: +0.
+// 1 - tanh(x)^2 = 4 p / (1+p)^2, p = exp(-2|x|). NaN: NaN, +-inf: +0. 2.0 ulp.
 ACTSERVE_MATH double actserve_sech2_f64(double x) {
   using namespace actserve::f64;
   const Decay e = DecayOf(AtMost(2.0 * Abs(x), kLogisticEnd));

