@@ -361,6 +361,8 @@ def test_the_server_tells_about_itself(client):
     assert gelu.inputs == ("x",)
     assert gelu.id.startswith("sha256:")
     assert gelu.gradients
+    assert gelu.gradient_check.num_points > 0
+    assert gelu.gradient_check.max_error < 1e-3
 
 
 def test_unix_socket(shared_server):
