@@ -26,7 +26,9 @@ struct LoweredProgram {
     kRoundOnce16,
     // Two tensor inputs (x, upstream gradient), 16-bit storage. The graph has
     // one input, x, and one output d, in float64; the result is
-    // round16(float(dy) * float(d(x))). Again d may come from a table.
+    // round16(float(dy) * float(d(x))), float() of d rounding to odd
+    // (actserve_f64_derivative_to_f32), so that an upstream gradient of 1 gives
+    // the derivative correctly rounded. Again d may come from a table.
     kDerivative16,
   };
   Graph graph;

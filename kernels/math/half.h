@@ -90,6 +90,15 @@ ACTSERVE_MATH_INTERNAL float actserve_f64_to_odd_f32(double x) {
   return __builtin_bit_cast(float, result | sign);
 }
 
+// A derivative as the float that 16-bit gradients multiply with: rounded to
+// odd, so that rounding it further to 16 bits rounds `x` itself correctly, and
+// infinite from 2^128 on, as a product with it would be.
+ACTSERVE_MATH float actserve_f64_derivative_to_f32(double x) {
+  const float odd = actserve_f64_to_odd_f32(x);
+  const float infinity = __builtin_copysignf(__builtin_inff(), odd);
+  return __builtin_fabs(x) >= 0x1p128 ? infinity : odd;
+}
+
 ACTSERVE_MATH unsigned short actserve_f64_to_bf16_bits(double x) {
   return actserve_f32_to_bf16_bits(actserve_f64_to_odd_f32(x));
 }

@@ -143,6 +143,26 @@ TEST_P(Half, KeepsNaNAndItsSign) {
   EXPECT_GT(format.from_f64(-d), 0x8000u + format.Infinity());
 }
 
+TEST_P(Half, RoundsDerivativesByWayOfFloatAsIfAtOnce) {
+  const Format& format = GetParam();
+  for (uint32_t bits = 0; bits < format.Infinity(); ++bits) {
+    const double tie = (format.Value(bits) + format.Value(bits + 1)) / 2;
+    for (double x :
+         {std::nextafter(tie, 0), tie, std::nextafter(tie, HUGE_VAL)}) {
+      EXPECT_EQ(format.from_f32(actserve_f64_derivative_to_f32(x)),
+                format.Nearest(x))
+          << x;
+    }
+  }
+}
+
+TEST(Derivative, IsInfiniteWhereAFloatIs) {
+  EXPECT_EQ(actserve_f64_derivative_to_f32(0x1p128), INFINITY);
+  EXPECT_EQ(actserve_f64_derivative_to_f32(-1e300), -INFINITY);
+  EXPECT_TRUE(std::isnan(actserve_f64_derivative_to_f32(NAN)));
+  EXPECT_EQ(actserve_f64_derivative_to_f32(0x1.fffffep127), 0x1.fffffep127f);
+}
+
 INSTANTIATE_TEST_SUITE_P(Formats, Half, ::testing::ValuesIn(kFormats),
                          [](const auto& info) {
                            return std::string(info.param.name);

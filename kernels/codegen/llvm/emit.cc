@@ -188,15 +188,20 @@ class Emitter {
         builder_.getInt16Ty(), {value});
   }
 
+  // The factor of a 16-bit gradient; the graph computes it in float64.
+  llvm::Value* Derivative16(llvm::Value* value) {
+    return Call("actserve_f64_derivative_to_f32", builder_.getFloatTy(),
+                {value});
+  }
+
   void StoreOutput(const Output& output,
                    const std::vector<llvm::Value*>& inputs, llvm::Value* base,
                    llvm::Value* index) {
     llvm::Value* value = values_[output.node];
     if (variant_ == KernelVariant::kDerivative) {
-      value = Convert(value, builder_.getFloatTy());
+      value = Derivative16(value);
     } else if (program_.rule == LoweredProgram::Rule::kDerivative16) {
-      value = Round16(builder_.CreateFMul(
-          inputs.back(), Convert(value, builder_.getFloatTy())));
+      value = Round16(builder_.CreateFMul(inputs.back(), Derivative16(value)));
     } else if (output.summed) {
       // Contributions keep the compute type.
     } else if (Is16Bit(program_.storage)) {

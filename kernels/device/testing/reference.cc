@@ -88,7 +88,8 @@ Results Run(const LoweredProgram& program,
     for (size_t o = 0; o < values.size(); ++o) {
       if (program.rule == LoweredProgram::Rule::kDerivative16) {
         const float upstream = LoadElement(program.storage, inputs.back(), i);
-        AppendRounded(program.storage, upstream * static_cast<float>(values[o]),
+        AppendRounded(program.storage,
+                      upstream * actserve_f64_derivative_to_f32(values[o]),
                       results.outputs[tensor++]);
       } else if (graph.outputs[o].summed) {
         contributions[sum++].push_back(values[o]);

@@ -19,7 +19,9 @@ Real FloorMod(const Real& a, const Real& b) {
 
 Real Sigmoid(const Real& x) { return Real(1) / (Real(1) + Exp(-x)); }
 Real SigmoidGrad(const Real& x) { return Sigmoid(x) * Sigmoid(-x); }
-Real Softplus(const Real& x) { return Log1p(Exp(x)); }
+Real Softplus(const Real& x) {
+  return x > 0 ? x + Log1p(Exp(-x)) : Log1p(Exp(x));
+}
 Real Sech2(const Real& x) { return Real(1) / (Cosh(x) * Cosh(x)); }
 Real NormCdf(const Real& x) { return Erfc(-x / Sqrt(Real(2))) / 2; }
 Real NormPdf(const Real& x) {
