@@ -78,7 +78,7 @@ ACTSERVE_MATH_INTERNAL ExpFactors FactorExp(float x, float k) {
   return {FromBits(ToBits(shifted) << 23), Fma(r * r, ExpPolynomial(r), r)};
 }
 
-// exp(-(x + low)) 2^k, for |low| below an ulp of x: the exponent in two words,
+// exp(-(x + low)) 2^k, for a `low` far below x: the exponent in two words,
 // since its rounding error alone would become x ulp of the result.
 ACTSERVE_MATH_INTERNAL ExpFactors FactorExpMinus(float x, float low, float k) {
   const float bias = kRound + 127.0f + k;

@@ -5,8 +5,8 @@
 // remainders by a general divisor, which loop over huge quotients. Only IEEE
 // operations rounding to nearest, explicit fma, floor and round, integer
 // operations on the bits, and selects: with contraction off, every compiler
-// and device computes the same bits. Each declaration states its largest error
-// as f32_test.cc and f64_test.cc measure it against MPFR.
+// and device computes the same bits. Each declaration states its largest error:
+// f32_full_test.cc finds it over all floats, f64_test.cc samples doubles.
 //
 // Include this file, not the parts. Thread-safe: no state.
 
