@@ -302,7 +302,7 @@ absl::StatusOr<std::shared_ptr<const Activation>> Activation::Create(
       state->unit_gradient = WithUnitUpstream(*state->gradient);
     }
   }
-  const std::shared_ptr<const Activation> activation(
+  std::shared_ptr<const Activation> activation(
       new Activation(std::move(state)));
   std::vector<std::string> variables = activation->inputs();
   for (const Parameter& parameter : activation->parameters()) {

@@ -129,6 +129,7 @@ GraphBuilder::Flow GraphBuilder::Statement(const Stmt& stmt) {
 
 void GraphBuilder::Assign(const Stmt& stmt) {
   std::vector<NodeId> values;
+  values.reserve(stmt.values.size());
   for (const ExprPtr& value : stmt.values) values.push_back(Eval(*value));
   for (size_t i = 0; i < stmt.targets.size(); ++i) {
     frames_.back()->environment[stmt.targets[i]] = {values[i]};
@@ -381,6 +382,7 @@ NodeId GraphBuilder::Binary(const Expr& expr) {
 
 NodeId GraphBuilder::Compare(const Expr& expr) {
   std::vector<NodeId> operands;
+  operands.reserve(expr.args.size());
   for (const ExprPtr& arg : expr.args) operands.push_back(Number(*arg));
   NodeId all = kNoNode;
   for (size_t i = 0; i < expr.ops.size(); ++i) {

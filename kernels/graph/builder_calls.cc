@@ -85,6 +85,7 @@ NodeId GraphBuilder::Call(const Expr& expr) {
 NodeId GraphBuilder::CallPrimitive(const Expr& expr) {
   const bool is_cast = expr.name == kCast;
   std::vector<NodeId> arguments;
+  arguments.reserve(expr.args.size());
   bool failed = false;
   for (const ExprPtr& arg : expr.args) {
     arguments.push_back(is_cast ? Eval(*arg) : Number(*arg));
@@ -132,6 +133,7 @@ NodeId GraphBuilder::CallFunction(const Module& module,
                                   const FunctionDef& function,
                                   const Expr& expr) {
   std::vector<NodeId> arguments;
+  arguments.reserve(expr.args.size());
   bool failed = false;
   for (const ExprPtr& arg : expr.args) {
     arguments.push_back(Eval(*arg));
@@ -176,6 +178,7 @@ NodeId GraphBuilder::WithDeclaredGradient(const Module& module,
     return Account(graph_.Add(Op::kDeclared, node, graph_.Constant(0)));
   };
   std::vector<NodeId> inputs, held_arguments;
+  held_arguments.reserve(arguments.size());
   bool has_parameters = false;
   for (size_t i = 0; i < arguments.size(); ++i) {
     const bool is_input = !function.arguments[i].default_value;
@@ -213,6 +216,7 @@ bool GraphBuilder::IsDeclaredLinear(const Module& module,
   if (!inserted) return it->second;
   Graph alone;
   std::vector<NodeId> arguments;
+  arguments.reserve(gradient.arguments.size());
   const size_t num_inputs = static_cast<size_t>(NumInputs(function));
   // Parameters too are inputs here; dy is the last.
   const size_t count = gradient.arguments.size();

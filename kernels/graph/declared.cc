@@ -52,6 +52,7 @@ Dependence Classify(const Node& node, Dependence a, Dependence b,
 bool IsLinearInUpstream(const Graph& gradient) {
   const int32_t upstream = static_cast<int32_t>(gradient.inputs.size()) - 1;
   std::vector<Dependence> dependence;
+  dependence.reserve(gradient.nodes().size());
   for (const Node& node : gradient.nodes()) {
     const auto of = [&](int index) {
       const NodeId operand = node.operands[index];

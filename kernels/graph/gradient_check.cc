@@ -68,6 +68,7 @@ GradientCheck CheckGradient(const Activation& activation) {
     if (!gradient.ok()) continue;
     for (size_t i = 0; i < std::size(kProbe); ++i) {
       Point point;
+      point.reserve(variables.size());
       // Other inputs run through the set in another order.
       for (size_t j = 0; j < num_inputs; ++j) {
         point.push_back(kProbe[(i * (1 + 6 * j) + 5 * j) % std::size(kProbe)]);

@@ -147,6 +147,7 @@ std::string PrintGraph(const Graph& graph, std::string_view name) {
     }
   }
   std::vector<std::string> results;
+  results.reserve(graph.outputs.size());
   for (const Output& output : graph.outputs) {
     results.push_back(values[output.node]);
   }

@@ -106,6 +106,7 @@ struct CompiledRule {
 const std::vector<CompiledRule>& CompiledRules() {
   static const auto* const compiled = [] {
     auto* rows = new std::vector<CompiledRule>;
+    rows->reserve(StabilizeRules().size());
     for (const StabilizeRule& rule : StabilizeRules()) {
       rows->push_back({&rule, Compile(rule.left), Compile(rule.right)});
     }
