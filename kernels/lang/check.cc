@@ -1,14 +1,16 @@
 #include "kernels/lang/check.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstdint>
+#include <iterator>
 #include <optional>
 #include <set>
 #include <string>
 #include <utility>
 #include <vector>
 
-#include "kernels/lang/expression_desugarer.h"
+#include "kernels/lang/expr.h"
 #include "kernels/lang/text.h"
 
 namespace actserve {

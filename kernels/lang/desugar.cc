@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "kernels/lang/core.h"
+#include "kernels/lang/expr.h"
 #include "kernels/lang/expression_desugarer.h"
 #include "kernels/lang/synonyms.h"
 #include "kernels/lang/text.h"

@@ -113,6 +113,7 @@ void Diagnostics::Add(Diagnostic diagnostic) {
 
 std::string Diagnostics::Render() const {
   std::vector<const Diagnostic*> sorted;
+  sorted.reserve(list_.size());
   for (const Diagnostic& diagnostic : list_) sorted.push_back(&diagnostic);
   std::stable_sort(sorted.begin(), sorted.end(), [](auto* a, auto* b) {
     return std::pair(a->position.line, a->position.column) <

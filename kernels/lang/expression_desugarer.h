@@ -104,18 +104,11 @@ class ExpressionDesugarer {
   std::string Dotted(const Syntax& syntax) const;
   ExprPtr Problem(Position position, std::string message);
   std::string Suggestion(std::string_view name,
-                         std::vector<std::string> candidates) const;
+                         const std::vector<std::string>& candidates) const;
 
   Scope& scope_;
   Diagnostics& diagnostics_;
 };
-
-// A node of the core, for those who build it.
-ExprPtr MakeExpr(Expr::Kind kind, Position position);
-ExprPtr MakeNumber(Position position, double value, bool is_integer);
-
-// The value of an expression of numbers only; nullopt if it is not one.
-std::optional<double> EvaluateConstant(const Expr& expr);
 
 }  // namespace actserve
 
