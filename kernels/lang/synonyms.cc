@@ -14,7 +14,7 @@
 namespace actserve {
 namespace {
 
-constexpr uint32_t kFrameworks = kNumpy | kTf | kKeras | kTorch | kJax;
+constexpr uint32_t kFrameworks = kNumpy | kTf | kKeras | kTorch | kJax | kLax;
 constexpr uint32_t kEverywhere = kBare | kFrameworks | kMethod;
 
 struct Section {
@@ -185,11 +185,13 @@ def hard_sigmoid(x): return hardsigmoid(x)
 def hard_swish(x): return hardswish(x)
 def hard_silu(x): return hardswish(x)
 def squareplus(x, b=4): return squareplus(x, b)
+def ndtr(x): return normcdf(x)
+)py"},
+    {kLax, R"py(
 def clamp(min, x, max): return clamp(x, min, max)
 def rem(a, b): return fmod(a, b)
 def integer_pow(x, y): return x ** y
 def logistic(x): return sigmoid(x)
-def ndtr(x): return normcdf(x)
 def lt(a, b): return a < b
 def le(a, b): return a <= b
 def gt(a, b): return a > b
@@ -284,7 +286,7 @@ constexpr ModuleFamily kModules[] = {
     {"torch.special", kTorch},
     {"jax.numpy", kJax},
     {"jax.nn", kJax},
-    {"jax.lax", kJax},
+    {"jax.lax", kLax},
     {"jax.scipy.special", kJax},
 };
 

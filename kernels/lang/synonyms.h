@@ -20,8 +20,9 @@ enum Family : uint32_t {
   kTf = 1 << 3,      // tf, tf.math, tf.nn
   kKeras = 1 << 4,   // K, keras.activations, tf.keras.backend, ...
   kTorch = 1 << 5,   // torch, torch.nn.functional, F
-  kJax = 1 << 6,     // jnp, jax.nn, jax.lax
-  kMethod = 1 << 7,  // x.name(...); the receiver is the first argument
+  kJax = 1 << 6,     // jnp, jax.nn
+  kLax = 1 << 7,     // lax, jax.lax: max(x, y) is elementwise there
+  kMethod = 1 << 8,  // x.name(...); the receiver is the first argument
 };
 
 // One row: `def name(parameters): return expression`. The expression uses the

@@ -59,7 +59,7 @@ TEST(Synonyms, RowsUseTheCoreAndNoParameterTwice) {
 
 TEST(Synonyms, RefusalsComeAfterWhatTheyRefuse) {
   for (const Family family :
-       {kBare, kMath, kNumpy, kTf, kKeras, kTorch, kJax, kMethod}) {
+       {kBare, kMath, kNumpy, kTf, kKeras, kTorch, kJax, kLax, kMethod}) {
     for (const Synonym& first : AllSynonyms()) {
       const auto rows = FindSynonyms(family, first.def->name);
       for (size_t i = 0; i + 1 < rows.size(); ++i) {
@@ -175,6 +175,7 @@ TEST(Synonyms, MeanTheCoreExpression) {
       {"K.clip(x, min_value=0, max_value=1)", "clamp(x, 0, 1)"},
       {"tf.clip_by_value(x, clip_value_min=0, clip_value_max=1)",
        "clamp(x, 0, 1)"},
+      {"lax.max(x, 0.0)", "max(x, 0)"},
       {"jax.lax.clamp(0, x, 6)", "clamp(x, 0, 6)"},
       // Constants, casts.
       {"x * math.pi + np.e - tf.constant(2.0)", "x * pi + e - 2"},
