@@ -295,6 +295,13 @@ TEST(Lower, ComputesPartialsBesideTheValue) {
               ElementsAre(15.0, 3.0, 5.0));
 }
 
+TEST(Lower, AnInputMayBeCalledLikeTheUpstreamGradient) {
+  const auto f = Make("def f(x, dy):\n    return x * dy\n");
+  const auto program = f->LowerBackward(DType::kFloat64, {"dy"});
+
+  EXPECT_EQ(At<double>(*program, {3.0, 5.0, 2.0}), 6.0);
+}
+
 TEST(Lower, RefusesNamesItDoesNotHave) {
   const auto prelu =
       Make("def f(x, a=0.25):\n    return x if x > 0 else a * x\n");

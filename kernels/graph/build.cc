@@ -88,11 +88,6 @@ std::optional<Graph> BuildForward(const Module& module,
       graph.inputs.push_back(argument.name);
       arguments.push_back(
           graph.Input(static_cast<int32_t>(graph.inputs.size()) - 1));
-      if (argument.name == kUpstreamName) {
-        diagnostics.Error(argument.position,
-                          "an input cannot be called 'dy': that is the "
-                          "upstream gradient's name");
-      }
     }
   }
   GraphBuilder builder(graph, limits, diagnostics);

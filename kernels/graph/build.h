@@ -18,7 +18,8 @@
 
 namespace actserve {
 
-// The upstream gradient's name among the inputs of a gradient.
+// The upstream gradient's name among the inputs of a gradient: always the last
+// (an input of the activation may be called so too).
 inline constexpr char kUpstreamName[] = "dy";
 
 struct BuiltActivation {
