@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <random>
 
 #include "kernels/graph/activation.h"
 #include "kernels/graph/declared.h"
@@ -104,6 +105,35 @@ TEST(Property, PrintedTextParsesBack) {
         << "seed " << seed << "\n"
         << text;
   }
+}
+
+// Texts with random damage: an activation or an error, never anything else.
+TEST(Property, DamagedTextsAreRefusedOrRight) {
+  std::mt19937_64 random(11);
+  int accepted = 0;
+  for (uint64_t seed = 0; seed < 2 * kNumPrograms; ++seed) {
+    std::string text = RandomProgram(seed, {});
+    for (int i = static_cast<int>(random() % 3); i >= 0; --i) {
+      const size_t at = random() % text.size();
+      constexpr std::string_view kBytes = "x1 .,()=+-*/%<>:\n\t#\"if\xff";
+      if (random() % 2 == 0) {
+        text.erase(at, 1 + random() % 4);
+      } else {
+        text.insert(at, 1, kBytes[random() % kBytes.size()]);
+      }
+      if (text.empty()) break;
+    }
+    SCOPED_TRACE("seed " + std::to_string(seed) + "\n" + text);
+    const auto activation = Activation::Create(text, {}, nullptr);
+    if (!activation.ok()) {
+      EXPECT_EQ(activation.status().code(), absl::StatusCode::kInvalidArgument);
+      EXPECT_FALSE(activation.status().message().empty());
+      continue;
+    }
+    ++accepted;
+    EXPECT_TRUE((*activation)->LowerForward(DType::kFloat32, {}).ok());
+  }
+  EXPECT_GT(accepted, 20);
 }
 
 // The derivative graph against differences of the function over 1e-60, both
