@@ -129,7 +129,7 @@ class Differentiator {
         return op == Op::kAsin ? slope : Neg(slope);
       }
       case Op::kAtan:
-        return Div(Constant(1), Add(Mul(x, x), Constant(1)));
+        return AtanSlope(x);
       case Op::kSinh:
         return Make(Op::kCosh, x);
       case Op::kCosh:
@@ -242,7 +242,15 @@ class Differentiator {
     return Make(Op::kSelect, flat, Constant(0), Mul(power, Make(Op::kLog, x)));
   }
 
-  // 1 / sqrt(x*x + 1), where x*x does not overflow.
+  // 1 / (x*x + 1), where x*x does not overflow.
+  NodeId AtanSlope(NodeId x) {
+    const NodeId far = Make(Op::kLess, Constant(1e9), Make(Op::kAbs, x));
+    const NodeId norm = Add(Mul(x, x), Constant(1));
+    const NodeId inverse = Div(Constant(1), Make(Op::kSelect, far, x, norm));
+    return Make(Op::kSelect, far, Mul(inverse, inverse), inverse);
+  }
+
+  // 1 / sqrt(x*x + 1), likewise.
   NodeId AsinhSlope(NodeId x) {
     const NodeId size = Make(Op::kAbs, x);
     const NodeId near = Make(Op::kSqrt, Add(Mul(x, x), Constant(1)));
