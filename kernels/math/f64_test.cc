@@ -516,10 +516,13 @@ TEST(F64, HasItsBoundaries) {
 TEST(F64, FmodIsExactForAllPairs) {
   for (uint64_t i = 0; i < 10 * ACTSERVE_F64_SAMPLES; ++i) {
     const double x = Sample(2 * i, 0, 0);
-    // Half of the divisors within 2^64 of x, where the quotient has few bits.
-    const double y = i % 2 == 0
-                         ? Sample(2 * i + 200000001, -1000, 1000)
-                         : x * Sample(2 * i + 200000001, -0x1p-32, 0x1p-32);
+    // Any divisor, one of everyday size, or one within 2^64 of x, where the
+    // quotient has few bits.
+    const uint64_t j = 2 * i + 200000001;
+    const double near = x * Sample(j, -0x1p-32, 0x1p-32);
+    const double y = i % 3 == 0   ? Sample(j + 1, 0, 0)
+                     : i % 3 == 1 ? Sample(j, -1000, 1000)
+                                  : near;
 
     ExpectSame(actserve_fmod_f64(x, y), std::fmod(x, y));
   }
