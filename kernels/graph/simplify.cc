@@ -2,12 +2,15 @@
 
 #include <bit>
 #include <cmath>
+#include <limits>
 
 #include "kernels/graph/copy.h"
 #include "kernels/graph/interpret.h"
 
 namespace actserve {
 namespace {
+
+constexpr double kInf = std::numeric_limits<double>::infinity();
 
 bool IsComparison(Op op) {
   return op == Op::kLess || op == Op::kLessEqual || op == Op::kEqual ||
@@ -73,8 +76,10 @@ class Rules {
       case Op::kSelect:
         return Selection();
       case Op::kLess:
-        // No number is below itself, and NaN is below nothing.
-        return a_ == b_ ? graph_.Bool(false) : kNoNode;
+        // No number is below itself or -inf, or above inf; NaN is neither.
+        return a_ == b_ || Constant(a_, kInf) || Constant(b_, -kInf)
+                   ? graph_.Bool(false)
+                   : kNoNode;
       case Op::kAnd:
       case Op::kOr:
         return Junction();
