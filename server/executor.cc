@@ -62,7 +62,7 @@ void Executor::Run(Job* job) {
   const absl::Time start = clock_->Now();
   Outcome outcome;
   outcome.queue = start - job->submitted_;
-  if (job->cancelled.load(std::memory_order_relaxed)) {
+  if (job->IsCancelled()) {
     outcome.status = absl::CancelledError("cancelled before it was computed");
   } else if (start >= job->deadline) {
     outcome.status =

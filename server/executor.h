@@ -4,7 +4,6 @@
 #ifndef ACTSERVE_SERVER_EXECUTOR_H_
 #define ACTSERVE_SERVER_EXECUTOR_H_
 
-#include <atomic>
 #include <cstdint>
 #include <memory>
 
@@ -31,7 +30,7 @@ class Executor {
     int64_t max_queued_bytes = int64_t{1} << 30;
     // Jobs of at most this size run on the thread that submits them: below
     // it, the wake-up of another thread costs more than the work.
-    int64_t inline_bytes = 64 << 10;
+    int64_t inline_bytes = 256 << 10;
   };
 
   struct Outcome {
@@ -51,8 +50,10 @@ class Executor {
     int64_t size_bytes = 0;
     // Not started after it.
     absl::Time deadline = absl::InfiniteFuture();
-    // Not started once true. Any thread may set it.
-    std::atomic<bool> cancelled = false;
+
+    // Whether nobody wants the result any more: then it is not started. Called
+    // from any thread, and never after Done().
+    virtual bool IsCancelled() const = 0;
 
     // Called once, when the job will not be touched again:
     //   OK                 `item` holds the result

@@ -53,7 +53,9 @@ class Programs {
     int max_waiting = 1024;
   };
 
-  // `device` and `pool` must outlive this object. The pool may be shared.
+  // `device` must outlive this object; `pool` must exist from the first Get()
+  // on and end before this object does, for its tasks refer to it. The pool
+  // may be shared.
   Programs(const Options& options, Device* device, WorkerPool* pool);
 
   // The program if it is ready, else nullptr. Does not block. A use.

@@ -89,7 +89,7 @@ absl::StatusOr<std::unique_ptr<CpuDevice>> CreateDevice(
 
 }  // namespace
 
-// In the order of construction: each uses only what is above it.
+// In the order of construction: each uses what is above it.
 class Server::Parts {
  public:
   Parts(const Options& options, std::unique_ptr<Device> device,
@@ -99,9 +99,9 @@ class Server::Parts {
         registry_(std::move(registry)),
         buffers_(BufferPool::Create(options.max_idle_buffer_bytes)),
         residuals_(options.residuals, Clock::Real()),
-        compile_pool_(options.compile_threads, options.max_queued_compilations),
         programs_(options.programs, device_.get(), &compile_pool_),
         executor_(options.executor, device_.get(), Clock::Real()),
+        compile_pool_(options.compile_threads, options.max_queued_compilations),
         serving_{LimitsOf(options_), *device_,   *registry_, programs_,
                  executor_,          residuals_, *buffers_,  calls_},
         service_(options_, serving_, &compile_pool_),
@@ -131,9 +131,10 @@ class Server::Parts {
   const std::unique_ptr<Registry> registry_;
   const std::shared_ptr<BufferPool> buffers_;
   Residuals residuals_;
-  WorkerPool compile_pool_;
   Programs programs_;
   Executor executor_;
+  // Below what its tasks use, so that it ends first.
+  WorkerPool compile_pool_;
   const ServingParts serving_;
   Service service_;
   std::unique_ptr<grpc::Server> grpc_;

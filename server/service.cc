@@ -179,9 +179,9 @@ Reactor* Service::StartTensorCall(TensorCall::Direction direction,
                                   const grpc::ByteBuffer* request,
                                   grpc::ByteBuffer* response) {
   if (!parts_.calls.Enter()) return Refuse(context);
-  auto* call = new TensorCall(direction, parts_, context, request, response);
-  call->Start();
-  return call;
+  Reactor* reactor = context->DefaultReactor();
+  (new TensorCall(direction, parts_, context, request, response))->Start();
+  return reactor;
 }
 
 Reactor* Service::Answer(grpc::CallbackServerContext* context,
@@ -206,7 +206,7 @@ Reactor* Service::AnswerLater(grpc::CallbackServerContext* context,
   const auto finish = [this, context, reactor, method,
                        received](const absl::Status& status) {
     LogCall(method, context->peer(), status, received);
-    reactor->Finish(ToGrpcStatus(status));
+    Finish(status, context, reactor);
     parts_.calls.Leave();
   };
   const bool accepted =

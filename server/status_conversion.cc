@@ -140,6 +140,15 @@ grpc::Status ToGrpcStatus(const absl::Status& status) {
   return grpc::Status(code, message, details.SerializeAsString());
 }
 
+void Finish(const absl::Status& status, grpc::CallbackServerContext* context,
+            grpc::ServerUnaryReactor* reactor) {
+  // About what a queue of large tensors takes to move on.
+  if (absl::IsResourceExhausted(status)) {
+    context->AddTrailingMetadata("grpc-retry-pushback-ms", "100");
+  }
+  reactor->Finish(ToGrpcStatus(status));
+}
+
 std::string Quoted(absl::string_view text) {
   constexpr size_t kMaxShown = 64;
   return absl::StrCat("\"", absl::CHexEscape(text.substr(0, kMaxShown)),

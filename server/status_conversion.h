@@ -8,6 +8,8 @@
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
 #include "actserve/v1/activation.pb.h"
+#include "grpcpp/server_context.h"
+#include "grpcpp/support/server_callback.h"
 #include "grpcpp/support/status.h"
 #include "kernels/lang/diagnostic.h"
 
@@ -36,6 +38,12 @@ absl::Status WithDiagnostics(absl::Status status,
 // payloads become details of the google.rpc.Status in
 // `grpc-status-details-bin`. Too long a message is cut, ending in "...".
 grpc::Status ToGrpcStatus(const absl::Status& status);
+
+// Finishes a call with `status`. With RESOURCE_EXHAUSTED goes, as trailer
+// `grpc-retry-pushback-ms`, when to come back; clients that know it wait as
+// long, and those that do not see an error as before.
+void Finish(const absl::Status& status, grpc::CallbackServerContext* context,
+            grpc::ServerUnaryReactor* reactor);
 
 // `text` from a client for use in a message or a log: in double quotes,
 // escaped, at most 64 bytes of it.

@@ -15,6 +15,7 @@ TensorCall::TensorCall(Direction direction, const ServingParts& parts,
     : direction_(direction),
       parts_(parts),
       context_(*context),
+      reactor_(*context->DefaultReactor()),
       request_bytes_(*request),
       response_bytes_(*response),
       received_(absl::Now()) {
@@ -22,21 +23,15 @@ TensorCall::TensorCall(Direction direction, const ServingParts& parts,
 }
 
 void TensorCall::Start() {
-  if (absl::Status status = Decode(); !status.ok()) return Fail(status);
+  if (absl::Status status = Decode(); !status.ok()) return Finish(status);
   program = parts_.programs.Find(request_.program);
   if (program != nullptr) return Execute(/*may_run_inline=*/true);
   parts_.programs.Get(request_.activation, request_.program,
                       [this](const Programs::Result& result) {
-                        if (!result.ok()) return Fail(result.status());
+                        if (!result.ok()) return Finish(result.status());
                         program = *result;
                         Execute(/*may_run_inline=*/false);
                       });
-}
-
-void TensorCall::OnDone() {
-  CallCounter& calls = parts_.calls;
-  delete this;
-  calls.Leave();
 }
 
 absl::Status TensorCall::Decode() {
@@ -75,11 +70,13 @@ void TensorCall::Execute(bool may_run_inline) {
   }
   size_bytes = tensor_bytes *
                static_cast<int64_t>(request_.inputs.size() + tensors_.size());
+  // A program too large to be interleaved is slow for its bytes.
+  may_run_inline &= program->lowered().interleave;
   parts_.executor.Submit(this, may_run_inline);
 }
 
 void TensorCall::Done(const Executor::Outcome& outcome) {
-  if (!outcome.status.ok()) return Fail(outcome.status);
+  if (!outcome.status.ok()) return Finish(outcome.status);
   Respond(outcome);
 }
 
@@ -95,8 +92,7 @@ void TensorCall::Respond(const Executor::Outcome& outcome) {
   } else {
     response_bytes_ = EncodeBackward(request_, std::move(result));
   }
-  Log(absl::OkStatus());
-  Finish(grpc::Status::OK);
+  Finish(absl::OkStatus());
 }
 
 void TensorCall::KeepResidual(TensorResult* result) {
@@ -109,9 +105,12 @@ void TensorCall::KeepResidual(TensorResult* result) {
       parts_.residuals.Put(std::move(residual), *request_.residual_lease);
 }
 
-void TensorCall::Fail(const absl::Status& status) {
+void TensorCall::Finish(const absl::Status& status) {
   Log(status);
-  Finish(ToGrpcStatus(status));
+  CallCounter& calls = parts_.calls;
+  actserve::Finish(status, &context_, &reactor_);
+  delete this;
+  calls.Leave();
 }
 
 void TensorCall::Log(const absl::Status& status) const {

@@ -38,17 +38,18 @@ struct ServingParts {
 //   Start: split, decode -> Execute -> Done -> Respond -> Finish
 //                  \-> compiled elsewhere -/
 //
-// and on an error, from any of them, Fail -> Finish. It owns itself and all
-// that it computes from, and goes in OnDone(), which gRPC calls after
-// Finish() and after any OnCancel().
-class TensorCall final : public grpc::ServerUnaryReactor,
-                         private Executor::Job {
+// and on an error, from any of them, Finish at once. It owns itself and all
+// that it computes from, and deletes itself in Finish().
+//
+// It is no reactor: the reactions of one of our own would each cost a hop to
+// another thread, those of gRPC's default reactor do not.
+class TensorCall final : private Executor::Job {
  public:
   using Direction = ProgramKey::Direction;
 
-  // Leaves `parts.calls`, which it must have entered, when it is done. Until
-  // then `parts`, `request` and `response` must live; gRPC sees to that for
-  // the latter two.
+  // Leaves `parts.calls`, which it must have entered, at its end. Until then
+  // `parts`, `request` and `response` must live; gRPC sees to that for the
+  // latter two.
   TensorCall(Direction direction, const ServingParts& parts,
              grpc::CallbackServerContext* context,
              const grpc::ByteBuffer* request, grpc::ByteBuffer* response);
@@ -57,20 +58,19 @@ class TensorCall final : public grpc::ServerUnaryReactor,
   void Start();
 
  private:
-  void OnDone() override;
-  void OnCancel() override { cancelled.store(true, std::memory_order_relaxed); }
-
+  bool IsCancelled() const override { return context_.IsCancelled(); }
   absl::Status Decode();
   void Execute(bool may_run_inline);
   void Done(const Executor::Outcome& outcome) override;
   void Respond(const Executor::Outcome& outcome);
   void KeepResidual(TensorResult* result);
-  void Fail(const absl::Status& status);
+  void Finish(const absl::Status& status);
   void Log(const absl::Status& status) const;
 
   const Direction direction_;
   const ServingParts& parts_;
   grpc::CallbackServerContext& context_;
+  grpc::ServerUnaryReactor& reactor_;
   const grpc::ByteBuffer& request_bytes_;
   grpc::ByteBuffer& response_bytes_;
   const absl::Time received_;
