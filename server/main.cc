@@ -13,6 +13,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "google/protobuf/stubs/logging.h"
 #include "grpc/support/log.h"
@@ -34,6 +35,12 @@ void KeepMemory() {
   mallopt(M_TRIM_THRESHOLD, 2000 << 20);
   mallopt(M_TOP_PAD, 64 << 20);
   mallopt(M_ARENA_MAX, 1);
+}
+
+// Debian builds abseil with its search for lock cycles switched on, for every
+// lock of ours and of gRPC's.
+void TrustLocks() {
+  absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
 }
 
 // Signals are waited for by main() alone. Before any thread is started.
@@ -102,6 +109,7 @@ absl::Status Serve(const Options& options, const sigset_t& signals) {
 
 int Main(int argc, char** argv) {
   KeepMemory();
+  TrustLocks();
   CaptureLibraryLogs();
   const sigset_t signals = BlockSignals();
   auto options = OptionsFromCommandLine(argc, argv);
