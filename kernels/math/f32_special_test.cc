@@ -171,6 +171,15 @@ TEST(F32Special, ExactPowersOfTwo) {
   }
 }
 
+// The float whose cosine is among the smallest: whole turns cancel 95 bits of
+// it, and a reduction that rounds before they are gone was 2.7 ulp off.
+TEST(F32Special, CosineOfTheHardestFloat) {
+  constexpr float kHardest = 0x1.f37c8ap+95f;
+
+  EXPECT_EQ(actserve_cos_f32(kHardest), -0x1.bbdd52p-30f);
+  EXPECT_EQ(actserve_cos_f32(-kHardest), -0x1.bbdd52p-30f);
+}
+
 // ---- Two arguments -------------------------------------------------------
 
 // The same "random" bits on every machine.

@@ -151,30 +151,35 @@ ACTSERVE_MATH_INTERNAL double WideAsinSeries(double s, double z) {
   return WideFma(s * z, p, s);
 }
 
-// x as a number of quarter turns and a rest of at most one eighth.
+// x as a number of quarter turns and a rest of at most about one eighth.
 struct Angle {
   double r;     // in radians
-  float turns;  // quarter turns, -4 to 4
+  float turns;  // quarter turns, -6 to 6
 };
 
-// Any float. 1/(2 pi) stands in parts of 29 bits, so that the product of each
-// with x is exact and whole turns can be dropped from it; seven parts reach
-// below the smallest rest that a float can leave. NaN for infinities.
 ACTSERVE_MATH_INTERNAL double WholeTurnsDropped(double x, double part) {
   const double turns = x * part;
   return turns - __builtin_rint(turns);
 }
+
+// Any float; NaN for infinities. 1/(2 pi) stands in parts of 29 bits, so that
+// the product of each with x is exact and whole turns can be dropped from it;
+// seven parts reach below the smallest rest that a float can leave.
+//
+// Where the rest is small, the quarter turns must cancel before the finer parts
+// come in, or those are rounded away: hence the second sum.
 ACTSERVE_MATH_INTERNAL Angle ReduceAngle(double x) {
-  double turns = WholeTurnsDropped(x, 0x1.45f306dp-3);
-  turns += WholeTurnsDropped(x, 0x1.9391054p-32);
-  turns += WholeTurnsDropped(x, 0x1.4fe13abp-61);
-  turns += WholeTurnsDropped(x, 0x1.d1f534dp-90);
-  turns += WholeTurnsDropped(x, 0x1.b81b6c5p-119);
-  turns += WholeTurnsDropped(x, 0x1.5993c4p-150);
-  turns += WholeTurnsDropped(x, 0x1.c820ffp-177);
-  turns -= __builtin_rint(turns);
+  const double t0 = WholeTurnsDropped(x, 0x1.45f306dp-3);
+  const double t1 = WholeTurnsDropped(x, 0x1.9391054p-32);
+  const double t2 = WholeTurnsDropped(x, 0x1.4fe13abp-61);
+  const double t3 = WholeTurnsDropped(x, 0x1.d1f534dp-90);
+  const double t4 = WholeTurnsDropped(x, 0x1.b81b6c5p-119);
+  const double t5 = WholeTurnsDropped(x, 0x1.5993c4p-150);
+  const double t6 = WholeTurnsDropped(x, 0x1.c820ffp-177);
+  const double turns = t0 + t1 + t2 + t3 + t4 + t5 + t6;
   const double quarters = __builtin_rint(4.0 * turns);
-  const double rest = WideFma(-0.25, quarters, turns);
+  const double rest =
+      WideFma(-0.25, quarters, t0) + t1 + t2 + t3 + t4 + t5 + t6;
   return {rest * (2.0 * kPi), Narrow(quarters)};
 }
 
