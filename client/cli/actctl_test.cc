@@ -215,7 +215,7 @@ TEST_F(ActctlWithServer, BackwardOfNumbersPrintsTheGradient) {
 }
 
 TEST_F(ActctlWithServer, NegativeNumbersAreNotFlags) {
-  const Outcome outcome = Actctl("forward relu -1.5 2 -- -3");
+  const Outcome outcome = Actctl("forward relu -1.5 2 -3");
 
   EXPECT_EQ(outcome.exit_code, 0) << outcome.errors;
   EXPECT_EQ(outcome.output, "0 2 0\n");

@@ -10,7 +10,7 @@
 #include "absl/status/status.h"
 #include "client/cli/array.h"
 #include "client/cli/commands.h"
-#include "client/cpp/allocator_options.h"
+#include "client/cpp/process_options.h"
 
 namespace actserve {
 namespace {
@@ -64,9 +64,7 @@ void AddEvaluateFlags(CLI::App& command, EvaluateFlags& flags) {
                   "A built-in's name, an id, or a .py file to register first")
       ->required()
       ->type_name("NAME|ID|FILE");
-  command
-      .add_option("numbers", flags.numbers,
-                  "The elements of the one input (-inf after --)")
+  command.add_option("numbers", flags.numbers, "The elements of the one input")
       ->type_name("NUMBER");
   command
       .add_option("-i,--input", flags.inputs,
@@ -84,7 +82,7 @@ void AddEvaluateFlags(CLI::App& command, EvaluateFlags& flags) {
 }
 
 int Main(int argc, char** argv) {
-  KeepMessageMemory();
+  SetProcessOptions();
   CLI::App app(
       "Activation functions as Python text: check them here, or have a server "
       "compute them and their gradients.",

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "absl/container/flat_hash_map.h"
+#include "absl/container/inlined_vector.h"
 #include "absl/memory/memory.h"
 #include "absl/random/random.h"
 #include "absl/strings/str_cat.h"
@@ -39,7 +40,7 @@ int64_t ItemSizeBytes(v1::DType dtype) {
   }
 }
 
-absl::Status CheckTensor(const TensorView& tensor, const std::string& what) {
+absl::Status CheckTensor(const TensorView& tensor, absl::string_view what) {
   const int64_t item_size_bytes = ItemSizeBytes(tensor.dtype);
   if (item_size_bytes == 0) {
     return absl::InvalidArgumentError(absl::StrCat(what, " has no dtype"));
@@ -65,13 +66,13 @@ absl::Status CheckTensor(const TensorView& tensor, const std::string& what) {
 
 absl::Status CheckInputs(absl::Span<const TensorView> inputs) {
   for (size_t i = 0; i < inputs.size(); ++i) {
-    absl::Status status = CheckTensor(inputs[i], absl::StrCat("input ", i));
-    if (!status.ok()) return status;
+    absl::Status status = CheckTensor(inputs[i], "");
+    if (!status.ok()) return CheckTensor(inputs[i], absl::StrCat("input ", i));
   }
   return absl::OkStatus();
 }
 
-absl::Status CheckOutput(absl::Span<std::byte> output, const std::string& what,
+absl::Status CheckOutput(absl::Span<std::byte> output, absl::string_view what,
                          size_t want_bytes) {
   if (output.size() == want_bytes) return absl::OkStatus();
   return absl::InvalidArgumentError(
@@ -130,8 +131,8 @@ class Envelope {
     parts_.push_back(bytes);
   }
 
-  std::vector<std::string> heads_;
-  std::vector<ByteSpan> parts_;
+  absl::InlinedVector<std::string, 3> heads_;
+  absl::InlinedVector<ByteSpan, 6> parts_;
   size_t size_bytes_ = 0;
 };
 
@@ -139,9 +140,14 @@ class Envelope {
 template <typename Response>
 struct Answer {
   Response metadata;
-  std::vector<SplitMessage::Payload> payloads;
+  absl::InlinedVector<SplitMessage::Payload, 1> payloads;
   // What `payloads` points into.
   RawStub::Reply reply;
+};
+
+// Metadata that nobody asks for.
+struct Unread {
+  bool ParseFromString(const std::string&) { return true; }
 };
 
 template <typename Response>
@@ -175,6 +181,33 @@ absl::Status Deliver(absl::Span<const SplitMessage::Payload> payloads,
   for (size_t i = 0; i < outputs.size(); ++i) {
     CopyPayload(payloads[i], outputs[i]);
   }
+  return absl::OkStatus();
+}
+
+const std::string& ForwardMethod() {
+  static const auto* const method =
+      new std::string(absl::StrCat(kService, "Forward"));
+  return *method;
+}
+
+using Payloads = absl::InlinedVector<ByteSpan, 4>;
+
+// What every Forward has: checked, and in `request` and `payloads`.
+absl::Status MakeForward(std::string_view activation,
+                         absl::Span<const TensorView> inputs,
+                         absl::Span<std::byte> output,
+                         const CallOptions& options,
+                         v1::ForwardRequest& request, Payloads& payloads) {
+  if (inputs.empty()) return absl::InvalidArgumentError("no inputs");
+  absl::Status status = CheckInputs(inputs);
+  status.Update(CheckOutput(output, "the output", inputs[0].bytes.size()));
+  if (!status.ok()) return status;
+  request.set_activation(activation.data(), activation.size());
+  for (const TensorView& input : inputs) {
+    SetTensor(input, *request.add_inputs());
+    payloads.push_back(input.bytes);
+  }
+  SetParameters(options.parameters, request);
   return absl::OkStatus();
 }
 
@@ -304,7 +337,7 @@ class Client::Impl {
                                             absl::Span<const ByteSpan> payloads,
                                             const Bounds& bounds) {
     const std::string asked = request.activation();
-    request.set_activation(AdoptedId(asked));
+    Translate(*request.mutable_activation());
     for (bool taught = false;; taught = true) {
       const Envelope envelope(request, payloads);
       if (envelope.size_bytes() > kMaxMessageBytes) {
@@ -354,12 +387,13 @@ class Client::Impl {
     return backoff * absl::Uniform(random_, 0.5, 1.0);
   }
 
-  // The id that a server gave for an activation which this client knows under
-  // another (after an upgrade of the server), or the same.
-  std::string AdoptedId(const std::string& activation) {
+  // Replaces an id that this client knows by the one that a server gave for
+  // it since (after an upgrade of the server).
+  void Translate(std::string& activation) {
     absl::MutexLock lock(&mutex_);
+    if (adopted_.empty()) return;
     const auto found = adopted_.find(activation);
-    return found == adopted_.end() ? activation : found->second;
+    if (found != adopted_.end()) activation = found->second;
   }
 
   void Adopt(const std::string& asked, const std::string& id) {
@@ -441,33 +475,30 @@ absl::Status Client::Forward(std::string_view activation,
                              absl::Span<const TensorView> inputs,
                              absl::Span<std::byte> output,
                              const CallOptions& options) {
-  ForwardCall call;
-  call.activation = std::string(activation);
-  call.inputs.assign(inputs.begin(), inputs.end());
-  call.output = output;
-  call.options = options;
-  return ForwardWith(call).status();
+  const Bounds bounds = impl_->BoundsOf(options);
+  v1::ForwardRequest request;
+  Payloads payloads;
+  absl::Status status =
+      MakeForward(activation, inputs, output, options, request, payloads);
+  if (!status.ok()) return status;
+  // Of the reply, only the payload is wanted.
+  auto answer = impl_->Evaluate<Unread>(ForwardMethod(), std::move(request),
+                                        payloads, bounds);
+  if (!answer.ok()) return answer.status();
+  return Deliver(answer->payloads, {output});
 }
 
 absl::StatusOr<ForwardResult> Client::ForwardWith(const ForwardCall& call) {
   const Bounds bounds = impl_->BoundsOf(call.options);
-  if (call.inputs.empty()) return absl::InvalidArgumentError("no inputs");
-  absl::Status status = CheckInputs(call.inputs);
-  const size_t size_bytes = call.inputs[0].bytes.size();
-  status.Update(CheckOutput(call.output, "the output", size_bytes));
   v1::ForwardRequest request;
-  request.set_activation(call.activation);
-  std::vector<ByteSpan> payloads;
-  for (const TensorView& input : call.inputs) {
-    SetTensor(input, *request.add_inputs());
-    payloads.push_back(input.bytes);
-  }
-  SetParameters(call.options.parameters, request);
+  Payloads payloads;
+  absl::Status status = MakeForward(call.activation, call.inputs, call.output,
+                                    call.options, request, payloads);
   std::vector<absl::Span<std::byte>> outputs = {call.output};
   for (const ForwardCall::Partial& partial : call.partials) {
     status.Update(CheckOutput(partial.output,
                               absl::StrCat("the partial ", partial.input),
-                              size_bytes));
+                              call.output.size()));
     request.add_partials(partial.input);
     outputs.push_back(partial.output);
   }
@@ -478,7 +509,7 @@ absl::StatusOr<ForwardResult> Client::ForwardWith(const ForwardCall& call) {
   }
 
   auto answer = impl_->Evaluate<v1::ForwardResponse>(
-      absl::StrCat(kService, "Forward"), std::move(request), payloads, bounds);
+      ForwardMethod(), std::move(request), payloads, bounds);
   if (!answer.ok()) return answer.status();
   status = Deliver(answer->payloads, outputs);
   if (!status.ok()) return status;

@@ -12,7 +12,7 @@
 
 #include "CLI/CLI.hpp"
 #include "actserve/v1/service.grpc.pb.h"
-#include "client/cpp/allocator_options.h"
+#include "client/cpp/process_options.h"
 #include "grpcpp/server.h"
 #include "grpcpp/server_builder.h"
 
@@ -34,7 +34,7 @@ class EchoService final
 };
 
 int Main(int argc, char** argv) {
-  KeepMessageMemory();
+  SetProcessOptions();
   std::string listen = "127.0.0.1:0";
   std::string unix_socket;
   std::string port_file;

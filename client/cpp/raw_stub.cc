@@ -1,11 +1,12 @@
 #include "client/cpp/raw_stub.h"
 
 #include <cassert>
-#include <limits>
+#include <cstring>
 
 #include "absl/strings/numbers.h"
 #include "absl/synchronization/blocking_counter.h"
 #include "grpc/grpc.h"
+#include "grpc/slice.h"
 #include "grpcpp/create_channel.h"
 #include "grpcpp/support/byte_buffer.h"
 
@@ -55,12 +56,13 @@ std::vector<grpc::Slice> ToSlices(absl::Span<const ByteSpan> parts,
   }
   std::vector<grpc::Slice> slices;
   if (size_bytes <= kCopiedBytes) {
-    std::string copy;
-    copy.reserve(size_bytes);
+    grpc_slice copy = grpc_slice_malloc(size_bytes);
+    uint8_t* to = GRPC_SLICE_START_PTR(copy);
     for (const ByteSpan part : parts) {
-      copy.append(reinterpret_cast<const char*>(part.data()), part.size());
+      if (!part.empty()) std::memcpy(to, part.data(), part.size());
+      to += part.size();
     }
-    slices.emplace_back(copy);
+    slices.emplace_back(copy, grpc::Slice::STEAL_REF);
     return slices;
   }
   slices.reserve(parts.size());
@@ -90,8 +92,8 @@ std::optional<absl::Duration> RetryPushback(
 
 }  // namespace
 
-std::vector<ByteSpan> RawStub::Reply::Spans() const {
-  std::vector<ByteSpan> spans;
+absl::InlinedVector<ByteSpan, 8> RawStub::Reply::Spans() const {
+  absl::InlinedVector<ByteSpan, 8> spans;
   spans.reserve(slices.size());
   for (const grpc::Slice& slice : slices) {
     spans.emplace_back(reinterpret_cast<const std::byte*>(slice.begin()),

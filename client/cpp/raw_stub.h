@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/container/inlined_vector.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "absl/types/span.h"
@@ -39,7 +40,7 @@ class RawStub {
     std::optional<absl::Duration> retry_pushback;
 
     // Views of `slices`; valid as long as they are.
-    std::vector<ByteSpan> Spans() const;
+    absl::InlinedVector<ByteSpan, 8> Spans() const;
   };
 
   explicit RawStub(std::shared_ptr<grpc::Channel> channel);

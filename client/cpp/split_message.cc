@@ -10,6 +10,12 @@
 namespace actserve {
 namespace {
 
+// The bytes before a field's value, as they came: at most two varints.
+struct Head {
+  char bytes[20];
+  size_t size_bytes = 0;
+};
+
 // Reads through a list of slices as if they were one.
 class Cursor {
  public:
@@ -20,12 +26,12 @@ class Cursor {
   size_t remaining_bytes() const { return remaining_bytes_; }
 
   // Reads a varint and appends its bytes to `copy`. False if it is malformed.
-  bool ReadVarint(uint64_t& value, std::string& copy) {
+  bool ReadVarint(uint64_t& value, Head& copy) {
     value = 0;
     for (int shift = 0; shift < 64 && remaining_bytes_ > 0; shift += 7) {
       const ByteSpan piece = Take(1);
       const auto byte = static_cast<unsigned char>(piece[0]);
-      copy.push_back(static_cast<char>(byte));
+      copy.bytes[copy.size_bytes++] = static_cast<char>(byte);
       value |= uint64_t{byte & 0x7fu} << shift;
       if (byte < 0x80) return true;
     }
@@ -58,9 +64,10 @@ absl::StatusOr<SplitMessage> SplitPayloads(absl::Span<const ByteSpan> slices) {
     return absl::InternalError(std::string("malformed reply: ") + what);
   };
   SplitMessage result;
+  result.metadata.reserve(256);
   Cursor cursor(slices);
   while (cursor.remaining_bytes() > 0) {
-    std::string head;
+    Head head;
     uint64_t tag = 0;
     if (!cursor.ReadVarint(tag, head)) return malformed("bad field tag");
     uint64_t size_bytes = 0;
@@ -88,20 +95,23 @@ absl::StatusOr<SplitMessage> SplitPayloads(absl::Span<const ByteSpan> slices) {
       return malformed("a field ends beyond the message");
     }
     const bool is_payload = tag == kPayloadTag;
-    SplitMessage::Payload payload;
-    payload.size_bytes = size_bytes;
-    if (!is_payload) result.metadata += head;
+    SplitMessage::Payload* payload = nullptr;
+    if (is_payload) {
+      payload = &result.payloads.emplace_back();
+      payload->size_bytes = size_bytes;
+    } else {
+      result.metadata.append(head.bytes, head.size_bytes);
+    }
     while (size_bytes > 0) {
       const ByteSpan piece = cursor.Take(size_bytes);
       size_bytes -= piece.size();
       if (is_payload) {
-        payload.pieces.push_back(piece);
+        payload->pieces.push_back(piece);
       } else {
         result.metadata.append(reinterpret_cast<const char*>(piece.data()),
                                piece.size());
       }
     }
-    if (is_payload) result.payloads.push_back(std::move(payload));
   }
   return result;
 }

@@ -3,8 +3,8 @@
 
 #include <cstddef>
 #include <string>
-#include <vector>
 
+#include "absl/container/inlined_vector.h"
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
 
@@ -21,13 +21,13 @@ struct SplitMessage {
   // One payload field, in the pieces it arrived in. Points into the slices
   // that were split.
   struct Payload {
-    std::vector<ByteSpan> pieces;
+    absl::InlinedVector<ByteSpan, 4> pieces;
     size_t size_bytes = 0;
   };
   // Every other field, as it was: what the generated class parses.
   std::string metadata;
   // In the order of the wire.
-  std::vector<Payload> payloads;
+  absl::InlinedVector<Payload, 1> payloads;
 };
 
 // Splits the message that `slices` hold, in order; a field may begin and end

@@ -2,9 +2,9 @@
 // actserved against an echo of the same bytes, both with this client library's
 // transport, both with the reply copied to the caller's memory.
 //
-// Prints a Markdown table. Only ratios within one run mean anything: calls to
-// the two servers alternate one by one, a repetition gives the ratio of their
-// median times, and the table has the median and the range of those ratios.
+// Prints a Markdown table. Only ratios within one run mean anything: short
+// blocks of calls to the two servers alternate, a repetition gives the ratio
+// of the median times, and the table has the median and range of those ratios.
 
 #include <algorithm>
 #include <atomic>
@@ -25,8 +25,8 @@
 #include "absl/strings/str_format.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
-#include "client/cpp/allocator_options.h"
 #include "client/cpp/client.h"
+#include "client/cpp/process_options.h"
 #include "client/cpp/raw_stub.h"
 #include "client/cpp/server_process.h"
 #include "nlohmann/json.hpp"
@@ -42,6 +42,7 @@ struct Settings {
   double window_seconds = 0.5;
   std::string folder;  // of the server binaries
   std::string json_file;
+  std::vector<std::string> actserved_flags;
 };
 
 [[noreturn]] void Fail(const std::string& message) {
@@ -118,6 +119,12 @@ double Seconds(const Call& call) {
   return absl::ToDoubleSeconds(absl::Now() - start);
 }
 
+std::vector<double> RunBlock(const Call& call, int num_calls) {
+  std::vector<double> seconds;
+  for (int i = 0; i < num_calls; ++i) seconds.push_back(Seconds(call));
+  return seconds;
+}
+
 double Quantile(std::vector<double> values, double q) {
   const size_t index = std::min<size_t>(values.size() * q, values.size() - 1);
   std::nth_element(values.begin(), values.begin() + index, values.end());
@@ -169,22 +176,25 @@ Row MeasureRate(const std::string& transport, int64_t payload_bytes,
   const Call echo = EchoCallOf(stub, buffers);
   const Call forward = ForwardCallOf(client, buffers);
   CheckBoth(echo, forward, buffers);
-  const int calls =
-      static_cast<int>(std::clamp<int64_t>((96 << 20) / payload_bytes, 4, 300));
-  for (int i = 0; i < std::max(2, calls / 5); ++i) {
-    echo();
-    forward();
-  }
+  // Blocks of calls to one server, as a trainer makes them, each a few
+  // milliseconds long; a repetition alternates a dozen of them.
+  const int block =
+      static_cast<int>(std::clamp<int64_t>((8 << 20) / payload_bytes, 1, 50));
+  const int num_blocks = payload_bytes > 32 << 20 ? 4 : 12;
+  RunBlock(echo, block);
+  RunBlock(forward, block);
   Row row{transport, SizeName(payload_bytes),
           "GB/s",    payload_bytes >= 64 << 10 ? 0.9 : 0.0,
           {},        false};
   for (int repetition = 0; repetition < settings.repetitions; ++repetition) {
     std::vector<double> echo_seconds, forward_seconds;
-    for (int i = 0; i < calls; ++i) {
+    for (int i = 0; i < num_blocks; ++i) {
       const bool echo_first = (i + repetition) % 2 == 0;
-      if (echo_first) echo_seconds.push_back(Seconds(echo));
-      forward_seconds.push_back(Seconds(forward));
-      if (!echo_first) echo_seconds.push_back(Seconds(echo));
+      for (const bool is_echo : {echo_first, !echo_first}) {
+        const auto seconds = RunBlock(is_echo ? echo : forward, block);
+        auto& all = is_echo ? echo_seconds : forward_seconds;
+        all.insert(all.end(), seconds.begin(), seconds.end());
+      }
     }
     const double gigabytes = payload_bytes / 1e9;
     row.pairs.push_back({gigabytes / Median(echo_seconds),
@@ -292,14 +302,15 @@ nlohmann::json Json(const std::vector<Row>& rows) {
   return all;
 }
 
-std::unique_ptr<ServerProcess> Start(const std::string& binary) {
-  auto process = ServerProcess::Start(binary);
+std::unique_ptr<ServerProcess> Start(const std::string& binary,
+                                     const std::vector<std::string>& flags) {
+  auto process = ServerProcess::Start(binary, flags);
   if (!process.ok()) Fail(process.status().ToString());
   return *std::move(process);
 }
 
 int Main(int argc, char** argv) {
-  KeepMessageMemory();
+  SetProcessOptions();
   Settings settings;
   settings.folder = std::filesystem::canonical("/proc/self/exe").parent_path();
   CLI::App app(
@@ -320,11 +331,16 @@ int Main(int argc, char** argv) {
   app.add_option("--binaries", settings.folder,
                  "Folder of actserved and echo_server")
       ->capture_default_str();
+  app.add_option("--actserved_flag", settings.actserved_flags,
+                 "A flag for actserved, for example =--inline_bytes=0; "
+                 "repeatable")
+      ->allow_extra_args(false);
   app.add_option("--json", settings.json_file, "Where to write every pair");
   CLI11_PARSE(app, argc, argv);
 
-  const auto echo_server = Start(settings.folder + "/echo_server");
-  const auto actserved = Start(settings.folder + "/actserved");
+  const auto echo_server = Start(settings.folder + "/echo_server", {});
+  const auto actserved =
+      Start(settings.folder + "/actserved", settings.actserved_flags);
   std::vector<Row> rows;
   for (const bool unix_socket : {false, true}) {
     const std::string transport = unix_socket ? "unix" : "TCP";
