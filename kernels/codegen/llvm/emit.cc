@@ -40,12 +40,7 @@ class Emitter {
   }
 
  private:
-  // Tensors that the loop reads; a table of derivatives has no upstream one.
-  int num_inputs() const {
-    return variant_ == KernelVariant::kDerivative
-               ? static_cast<int>(graph_.inputs.size())
-               : program_.num_tensor_inputs();
-  }
+  int num_inputs() const { return static_cast<int>(graph_.inputs.size()); }
 
   llvm::Function* EmitBody() {
     const size_t num_outputs = graph_.outputs.size();
@@ -87,8 +82,7 @@ class Emitter {
     }
     EmitNodes(inputs);
     for (size_t o = 0; o < num_outputs; ++o) {
-      StoreOutput(graph_.outputs[o], inputs, body->getArg(num_inputs() + o),
-                  index);
+      StoreOutput(graph_.outputs[o], body->getArg(num_inputs() + o), index);
     }
     llvm::Value* next =
         builder_.CreateNSWAdd(index, builder_.getInt64(1), "next");
@@ -194,14 +188,11 @@ class Emitter {
                 {value});
   }
 
-  void StoreOutput(const Output& output,
-                   const std::vector<llvm::Value*>& inputs, llvm::Value* base,
+  void StoreOutput(const Output& output, llvm::Value* base,
                    llvm::Value* index) {
     llvm::Value* value = values_[output.node];
-    if (variant_ == KernelVariant::kDerivative) {
+    if (program_.rule == LoweredProgram::Rule::kDerivative16) {
       value = Derivative16(value);
-    } else if (program_.rule == LoweredProgram::Rule::kDerivative16) {
-      value = Round16(builder_.CreateFMul(inputs.back(), Derivative16(value)));
     } else if (output.summed) {
       // Contributions keep the compute type.
     } else if (Is16Bit(program_.storage)) {

@@ -15,10 +15,12 @@ namespace actserve {
 
 // What a compiled kernel is: a loop over `num_elements` elements.
 //
-// `inputs` and `outputs` are arrays of pointers, one per tensor; `parameters`
-// is an array of the compute type. Tensors may have any alignment (but see
-// kNonTemporal) and must not overlap. A summed output is an array of the
-// compute type that receives each element's contribution. The kernel calls
+// `inputs` and `outputs` are arrays of pointers, one per input and output of
+// the graph; `parameters` is an array of the compute type. Tensors may have any
+// alignment (but see kNonTemporal) and must not overlap. A summed output is an
+// array of the compute type that receives each element's contribution; under
+// kDerivative16 the one output is the derivative as float32, which the caller
+// multiplies by the upstream gradient or puts into a table. The kernel calls
 // nothing but memcpy and memset and keeps no state.
 using KernelFunction = void (*)(const void* const* inputs, void* const* outputs,
                                 const void* parameters, int64_t num_elements);
@@ -32,9 +34,6 @@ enum class KernelVariant {
   // The same bits, written past the caches: every output must be aligned to
   // 64 bytes, and the caller issues a store fence afterwards.
   kNonTemporal,
-  // kDerivative16 only: from x to the derivative as float32, one output; what
-  // a table of derivatives is filled with.
-  kDerivative,
 };
 
 // Immutable; any number of threads may compile at once.

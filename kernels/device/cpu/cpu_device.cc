@@ -26,7 +26,7 @@ constexpr int64_t kCacheLineBytes = 64;
 
 // Elements that go through several passes (one table per output, or
 // contributions that are then summed) do so in blocks that stay in cache.
-constexpr int64_t kTableBlockElements = 8192;
+constexpr int64_t kBlockElements = 8192;
 
 // Half of the last-level cache, as an output competes with inputs for it.
 // Shared by all that runs on the machine, and virtual machines report the
@@ -159,7 +159,8 @@ struct CpuDevice::Plan {
   }
 
   // Elements [begin, begin + count), whose inputs are contiguous at `data`.
-  // Outputs are aligned if `aligned`; contributions to sums go to `scratch`.
+  // Outputs are aligned if `aligned`; contributions to sums, or derivatives,
+  // go to `scratch`.
   void RunContiguous(const void* const* data, int64_t begin, int64_t count,
                      bool aligned, const std::vector<void*>& scratch) const {
     const int64_t item_size = ItemSizeBytes(lowered().storage);
@@ -174,6 +175,12 @@ struct CpuDevice::Plan {
         ApplyTable(table->results[o].data(), data[0], count, aligned,
                    item->outputs[o] + begin * item_size);
       }
+      return;
+    }
+    if (lowered().rule == LoweredProgram::Rule::kDerivative16) {
+      plain(data, scratch.data(), parameters.data(), count);
+      ApplyDerivatives(static_cast<const float*>(scratch[0]), lowered().storage,
+                       data[1], count, item->outputs[0] + begin * item_size);
       return;
     }
     absl::InlinedVector<void*, 8> outputs;
@@ -326,7 +333,7 @@ std::shared_ptr<const ProgramTable> CpuDevice::TableFor(
           : count;
   if (evaluated < options_.table_threshold_elements) return nullptr;
   table = program.MakeTable(plan.parameters.data());
-  if (table != nullptr) tables_.Insert(key, table);
+  tables_.Insert(key, table);
   return table;
 }
 
@@ -363,6 +370,11 @@ void CpuDevice::RunRange(Plan& plan, int64_t begin, int64_t end) {
   std::vector<std::byte> scratch_bytes(plan.tile_sums.size() *
                                        kSumTileElements * compute_size);
   std::vector<void*> scratch(plan.tile_sums.size());
+  if (lowered.rule == LoweredProgram::Rule::kDerivative16 &&
+      plan.table == nullptr) {
+    scratch_bytes.resize(std::min(kBlockElements, end - begin) * sizeof(float));
+    scratch = {scratch_bytes.data()};
+  }
 
   ElementRuns runs(plan.item->inputs, ItemSizeBytes(lowered.storage), begin,
                    end);
@@ -374,7 +386,9 @@ void CpuDevice::RunRange(Plan& plan, int64_t begin, int64_t end) {
     bool aligned = false;
     const int64_t in_tile = element % kSumTileElements;
     if (plan.has_sums()) limit = kSumTileElements - in_tile;
-    if (plan.table != nullptr) limit = kTableBlockElements;
+    if (plan.lowered().rule != LoweredProgram::Rule::kDirect) {
+      limit = kBlockElements;
+    }
     if (plan.non_temporal) {
       const int64_t head = plan.ElementsToAlignment(element);
       aligned = head == 0;
@@ -382,7 +396,7 @@ void CpuDevice::RunRange(Plan& plan, int64_t begin, int64_t end) {
     }
     const int64_t count = runs.Next(limit);
     if (count == 0) break;
-    for (size_t s = 0; s < scratch.size(); ++s) {
+    for (size_t s = 0; s < plan.tile_sums.size(); ++s) {
       scratch[s] = scratch_bytes.data() +
                    (s * kSumTileElements + in_tile) * compute_size;
     }
@@ -392,7 +406,7 @@ void CpuDevice::RunRange(Plan& plan, int64_t begin, int64_t end) {
         (element % kSumTileElements == 0 || element == end)) {
       const int64_t tile = (element - 1) / kSumTileElements;
       const int64_t tile_elements = element - tile * kSumTileElements;
-      for (size_t s = 0; s < scratch.size(); ++s) {
+      for (size_t s = 0; s < plan.tile_sums.size(); ++s) {
         const std::byte* contributions =
             scratch_bytes.data() + s * kSumTileElements * compute_size;
         plan.tile_sums[s][tile] =

@@ -6,6 +6,13 @@
 #include "kernels/device/cpu/table.h"
 
 namespace actserve {
+namespace {
+
+// Of the graph: a gelu is about where a core of today computes as long as it
+// waits for memory.
+constexpr int64_t kMaxNonTemporalWeight = 150;
+
+}  // namespace
 
 size_t ProgramTable::size_bytes() const {
   size_t size_bytes = derivatives.size() * sizeof(float);
@@ -46,17 +53,17 @@ absl::StatusOr<std::shared_ptr<CpuProgram>> CpuProgram::Create(
       new CpuProgram(lowered, std::move(builder), *std::move(plain)));
 }
 
-KernelFunction CpuProgram::Get(KernelVariant variant, LazyKernel& lazy) const {
-  absl::call_once(lazy.once, [&] {
-    absl::StatusOr<KernelBuilder::Built> built =
-        builder_->Build(lowered(), variant);
-    if (built.ok()) lazy.kernel = std::move(built->kernel);
-  });
-  return lazy.kernel == nullptr ? nullptr : lazy.kernel->function();
-}
-
 KernelFunction CpuProgram::non_temporal() const {
-  return Get(KernelVariant::kNonTemporal, non_temporal_);
+  absl::call_once(non_temporal_once_, [this] {
+    if (lowered().rule != LoweredProgram::Rule::kDirect ||
+        lowered().graph.Weight() > kMaxNonTemporalWeight) {
+      return;
+    }
+    absl::StatusOr<KernelBuilder::Built> built =
+        builder_->Build(lowered(), KernelVariant::kNonTemporal);
+    if (built.ok()) non_temporal_ = std::move(built->kernel);
+  });
+  return non_temporal_ == nullptr ? nullptr : non_temporal_->function();
 }
 
 std::shared_ptr<const ProgramTable> CpuProgram::MakeTable(
@@ -66,11 +73,9 @@ std::shared_ptr<const ProgramTable> CpuProgram::MakeTable(
   const void* inputs[] = {every_value.data()};
   auto table = std::make_shared<ProgramTable>();
   if (lowered().rule == LoweredProgram::Rule::kDerivative16) {
-    KernelFunction kernel = Get(KernelVariant::kDerivative, derivative_);
-    if (kernel == nullptr) return nullptr;
     table->derivatives.resize(kTableEntries);
     void* outputs[] = {table->derivatives.data()};
-    kernel(inputs, outputs, parameters, kTableEntries);
+    plain()(inputs, outputs, parameters, kTableEntries);
     return table;
   }
   std::vector<void*> outputs;

@@ -51,8 +51,8 @@ class TableCache {
       ABSL_GUARDED_BY(mutex_);
 };
 
-// A program of the CPU device: its kernels, of which the rarer ones are
-// compiled when first needed.
+// A program of the CPU device: its kernels, of which the rarer one is compiled
+// when first needed.
 class CpuProgram final : public Program {
  public:
   //   Internal  the compiler failed
@@ -63,12 +63,12 @@ class CpuProgram final : public Program {
   size_t object_size_bytes() const { return plain_.object_size_bytes; }
 
   KernelFunction plain() const { return plain_.kernel->function(); }
-  // Compiles on the first call; nullptr if that failed, and then plain()
-  // does as well.
+  // The kernel that writes past the caches. Compiles on the first call;
+  // nullptr if there is none, and then plain() does as well: for programs so
+  // heavy that memory is not what they wait for, and 16-bit ones with tables.
   KernelFunction non_temporal() const;
 
-  // `parameters` are of the compute type. Never nullptr but if `rule` is
-  // kDerivative16 and its kernel failed to compile.
+  // `parameters` are of the compute type.
   std::shared_ptr<const ProgramTable> MakeTable(const void* parameters) const;
 
   // Elements evaluated so far without a table.
@@ -81,17 +81,10 @@ class CpuProgram final : public Program {
         builder_(std::move(builder)),
         plain_(std::move(plain)) {}
 
-  // A kernel compiled at most once, whatever the outcome.
-  struct LazyKernel {
-    absl::once_flag once;
-    std::unique_ptr<LoadedKernel> kernel;
-  };
-  KernelFunction Get(KernelVariant variant, LazyKernel& lazy) const;
-
   const std::shared_ptr<KernelBuilder> builder_;
   const KernelBuilder::Built plain_;
-  mutable LazyKernel non_temporal_;
-  mutable LazyKernel derivative_;
+  mutable absl::once_flag non_temporal_once_;
+  mutable std::unique_ptr<LoadedKernel> non_temporal_;
   mutable std::atomic<int64_t> num_evaluated_ = 0;
 };
 

@@ -38,25 +38,14 @@ template <DType kStorage>
                                       : actserve_f32_to_f16_bits(value);
 }
 
-// Looks up a block at a time, so that the arithmetic after it is vectorised.
 template <DType kStorage>
-[[gnu::always_inline]] inline void Derivative(const float* table,
-                                              const void* from,
-                                              const void* upstream,
-                                              int64_t num_elements, void* to) {
-  constexpr int64_t kBlock = 64;
-  float derivative[kBlock];
-  uint16_t result[kBlock];
-  for (int64_t begin = 0; begin < num_elements; begin += kBlock) {
-    const int64_t count = std::min(kBlock, num_elements - begin);
-    for (int64_t i = 0; i < count; ++i) {
-      derivative[i] = table[Load16(from, begin + i)];
-    }
-    for (int64_t i = 0; i < count; ++i) {
-      result[i] = Round<kStorage>(Widen<kStorage>(Load16(upstream, begin + i)) *
-                                  derivative[i]);
-    }
-    std::memcpy(static_cast<char*>(to) + 2 * begin, result, 2 * count);
+[[gnu::always_inline]] inline void Multiply(const float* derivatives,
+                                            const void* upstream,
+                                            int64_t num_elements, void* to) {
+  for (int64_t i = 0; i < num_elements; ++i) {
+    Store16(
+        to, i,
+        Round<kStorage>(Widen<kStorage>(Load16(upstream, i)) * derivatives[i]));
   }
 }
 
@@ -188,28 +177,35 @@ ACTSERVE_AVX512 void ApplyDerivativeTableAvx512(const float* table,
 }
 
 template <DType kStorage>
-[[gnu::target("avx2")]] void DerivativeAvx2(const float* table,
-                                            const void* from,
-                                            const void* upstream,
-                                            int64_t num_elements, void* to) {
-  Derivative<kStorage>(table, from, upstream, num_elements, to);
+[[gnu::target("avx2")]] void MultiplyAvx2(const float* derivatives,
+                                          const void* upstream,
+                                          int64_t num_elements, void* to) {
+  Multiply<kStorage>(derivatives, upstream, num_elements, to);
 }
 #endif
 
 template <DType kStorage>
-void DerivativePortable(const float* table, const void* from,
-                        const void* upstream, int64_t num_elements, void* to) {
+void MultiplyBest(const float* derivatives, const void* upstream,
+                  int64_t num_elements, void* to) {
 #if defined(__x86_64__)
   static const bool has_avx2 = __builtin_cpu_supports("avx2");
   if (has_avx2) {
-    DerivativeAvx2<kStorage>(table, from, upstream, num_elements, to);
+    MultiplyAvx2<kStorage>(derivatives, upstream, num_elements, to);
     return;
   }
 #endif
-  Derivative<kStorage>(table, from, upstream, num_elements, to);
+  Multiply<kStorage>(derivatives, upstream, num_elements, to);
 }
 
 }  // namespace
+
+void ApplyDerivatives(const float* derivatives, DType storage,
+                      const void* upstream, int64_t num_elements, void* to) {
+  (storage == DType::kBFloat16
+       ? MultiplyBest<DType::kBFloat16>
+       : MultiplyBest<DType::kFloat16>)(derivatives, upstream, num_elements,
+                                        to);
+}
 
 void internal::ApplyTablePortable(const uint16_t* table, const void* from,
                                   int64_t num_elements, void* to) {
@@ -222,10 +218,18 @@ void internal::ApplyDerivativeTablePortable(const float* table, DType storage,
                                             const void* from,
                                             const void* upstream,
                                             int64_t num_elements, void* to) {
-  (storage == DType::kBFloat16
-       ? DerivativePortable<DType::kBFloat16>
-       : DerivativePortable<DType::kFloat16>)(table, from, upstream,
-                                              num_elements, to);
+  // A block at a time, so that the arithmetic after the lookup is vectorised.
+  constexpr int64_t kBlock = 64;
+  float derivatives[kBlock];
+  for (int64_t begin = 0; begin < num_elements; begin += kBlock) {
+    const int64_t count = std::min(kBlock, num_elements - begin);
+    for (int64_t i = 0; i < count; ++i) {
+      derivatives[i] = table[Load16(from, begin + i)];
+    }
+    ApplyDerivatives(derivatives, storage,
+                     static_cast<const char*>(upstream) + 2 * begin, count,
+                     static_cast<char*>(to) + 2 * begin);
+  }
 }
 
 void ApplyTable(const uint16_t* table, const void* from, int64_t num_elements,

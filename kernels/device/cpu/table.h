@@ -19,6 +19,11 @@ inline constexpr int64_t kTablePadding = 1;
 void ApplyTable(const uint16_t* table, const void* from, int64_t num_elements,
                 bool non_temporal, void* to);
 
+// to[i] = round16(float(upstream[i]) * derivatives[i]), all but `derivatives`
+// in `storage`, a 16-bit type. Any alignment.
+void ApplyDerivatives(const float* derivatives, DType storage,
+                      const void* upstream, int64_t num_elements, void* to);
+
 // to[i] = round16(float(upstream[i]) * table[from[i]]), all but the table in
 // `storage`, a 16-bit type. Otherwise as ApplyTable.
 void ApplyDerivativeTable(const float* table, DType storage, const void* from,
