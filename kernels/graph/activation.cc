@@ -158,7 +158,7 @@ absl::StatusOr<LoweredProgram> Activation::LowerForward(
   }
   const auto rule = inputs().size() == 1 ? LoweredProgram::Rule::kRoundOnce16
                                          : LoweredProgram::Rule::kDirect;
-  return Lower(std::move(graph), dtype, rule,
+  return Lower(graph, dtype, rule,
                absl::StrCat(id(), "\nforward ", absl::StrJoin(partials, " ")),
                state_->options.limits);
 }
@@ -179,8 +179,8 @@ absl::StatusOr<LoweredProgram> Activation::LowerBackward(
   const bool has_unit = !state_->gradient || state_->unit_gradient;
   if (Is16Bit(dtype) && inputs().size() == 1 && wrt == inputs() && has_unit) {
     graph.outputs.push_back({wrt[0], state_->Derivative(graph, wrt[0])});
-    return Lower(std::move(graph), dtype, LoweredProgram::Rule::kDerivative16,
-                 identity, state_->options.limits);
+    return Lower(graph, dtype, LoweredProgram::Rule::kDerivative16, identity,
+                 state_->options.limits);
   }
   const int32_t upstream = static_cast<int32_t>(inputs().size());
   graph.inputs.push_back(kUpstreamName);
@@ -194,7 +194,7 @@ absl::StatusOr<LoweredProgram> Activation::LowerBackward(
     }
     graph.outputs.push_back({name, node, !state_->IsInput(name)});
   }
-  return Lower(std::move(graph), dtype, LoweredProgram::Rule::kDirect, identity,
+  return Lower(graph, dtype, LoweredProgram::Rule::kDirect, identity,
                state_->options.limits);
 }
 

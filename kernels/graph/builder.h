@@ -26,6 +26,8 @@
 
 namespace actserve {
 
+// Adds to one graph; every function of a text runs through one builder, which
+// keeps the budget. All three arguments must outlive it.
 class GraphBuilder {
  public:
   GraphBuilder(Graph& graph, const LanguageLimits& limits,
@@ -38,6 +40,8 @@ class GraphBuilder {
                           const std::vector<NodeId>& arguments,
                           size_t expected);
 
+  // Reports once per place and message: loops and calls repeat themselves. In
+  // the text of a built-in the place is its call.
   void Error(Position position, std::string message);
 
  private:

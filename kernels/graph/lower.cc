@@ -1,7 +1,6 @@
 #include "kernels/graph/lower.h"
 
 #include <string>
-#include <utility>
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
@@ -12,7 +11,7 @@
 
 namespace actserve {
 
-absl::StatusOr<LoweredProgram> Lower(Graph graph, DType storage,
+absl::StatusOr<LoweredProgram> Lower(const Graph& graph, DType storage,
                                      LoweredProgram::Rule rule_16_bit,
                                      std::string_view identity,
                                      const LanguageLimits& limits) {

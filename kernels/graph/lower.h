@@ -54,7 +54,7 @@ struct LoweredProgram {
 // (kDirect where its precondition does not hold). `identity` names the
 // activation, the direction and the outputs, for the program id.
 //   InvalidArgument  the program's weight is over limits.weight
-absl::StatusOr<LoweredProgram> Lower(Graph graph, DType storage,
+absl::StatusOr<LoweredProgram> Lower(const Graph& graph, DType storage,
                                      LoweredProgram::Rule rule_16_bit,
                                      std::string_view identity,
                                      const LanguageLimits& limits);
