@@ -19,29 +19,26 @@ std::shared_ptr<const Program> Programs::Find(const ProgramKey& key) {
   return found != nullptr ? *found : nullptr;
 }
 
-void Programs::Get(std::shared_ptr<const RegisteredActivation> activation,
-                   const ProgramKey& key, Done done) {
-  std::shared_ptr<const Program> found;
-  bool full = false;
+void Programs::Get(
+    const std::shared_ptr<const RegisteredActivation>& activation,
+    const ProgramKey& key, Done done) {
+  Result now = nullptr;  // what can be said without a compilation
   bool first = false;
   {
     absl::MutexLock lock(&mu_);
     if (auto* ready = ready_.Find(key)) {
-      found = *ready;
+      now = *ready;
     } else if (num_waiting_ >= options_.max_waiting) {
-      full = true;
+      now = absl::ResourceExhaustedError(absl::StrCat(
+          options_.max_waiting, " requests wait for a compilation, the limit"));
     } else {
       std::vector<Done>& waiters = waiting_[key];
       first = waiters.empty();
-      waiters.push_back(std::move(done));
+      waiters.push_back(std::exchange(done, nullptr));
       ++num_waiting_;
     }
   }
-  if (found != nullptr) return done(found);
-  if (full) {
-    return done(absl::ResourceExhaustedError(absl::StrCat(
-        options_.max_waiting, " requests wait for a compilation, the limit")));
-  }
+  if (done) return done(now);
   if (!first) return;
   const bool accepted = pool_->Submit([this, activation, key] {
     Land(key, Compile(activation->activation(), key));

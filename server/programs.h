@@ -66,7 +66,7 @@ class Programs {
   //   InvalidArgument    the program would be over the weight limit
   //   ResourceExhausted  too many wait already
   //   Internal           the compiler failed
-  void Get(std::shared_ptr<const RegisteredActivation> activation,
+  void Get(const std::shared_ptr<const RegisteredActivation>& activation,
            const ProgramKey& key, Done done);
 
  private:

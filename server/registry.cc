@@ -103,8 +103,9 @@ absl::StatusOr<Registry::Registration> Registry::DoRegister(const Text& text) {
 std::vector<std::shared_ptr<const RegisteredActivation>> Registry::List()
     const {
   std::vector<std::shared_ptr<const RegisteredActivation>> list;
-  for (const auto& [name, builtin] : builtins_) list.push_back(builtin);
   absl::MutexLock lock(&mu_);
+  list.reserve(builtins_.size() + registered_.entries().size());
+  for (const auto& [name, builtin] : builtins_) list.push_back(builtin);
   for (const auto& [id, registered] : registered_.entries()) {
     list.push_back(registered);
   }

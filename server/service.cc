@@ -123,7 +123,7 @@ Reactor* Service::GetActivation(grpc::CallbackServerContext* context,
 }
 
 Reactor* Service::ListActivations(grpc::CallbackServerContext* context,
-                                  const v1::ListActivationsRequest* request,
+                                  const v1::ListActivationsRequest*,
                                   v1::ListActivationsResponse* response) {
   return AnswerLater(context, "ListActivations", [this, response] {
     for (const auto& found : parts_.registry.List()) {
@@ -148,7 +148,7 @@ Reactor* Service::ReleaseResiduals(grpc::CallbackServerContext* context,
 }
 
 Reactor* Service::GetServerInfo(grpc::CallbackServerContext* context,
-                                const v1::GetServerInfoRequest* request,
+                                const v1::GetServerInfoRequest*,
                                 v1::ServerInfo* response) {
   return Answer(context, "GetServerInfo", [&] {
     response->set_version(kVersion);

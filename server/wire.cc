@@ -205,9 +205,10 @@ class Splitter {
         if (depth == kMaxGroupDepth) return Malformed("depth of groups");
         open[depth++] = tag >> 3;
       } else if (wire_type == kEndGroup) {
-        if (depth == 0 || open[--depth] != tag >> 3) {
+        if (depth == 0 || open[depth - 1] != tag >> 3) {
           return Malformed("end of group");
         }
+        --depth;
       } else if (absl::Status status = CopyValue(wire_type); !status.ok()) {
         return status;
       }
