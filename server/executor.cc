@@ -8,6 +8,9 @@
 namespace actserve {
 namespace {
 
+// About half a millisecond of one thread.
+constexpr int64_t kMaxInlineOperations = int64_t{32} << 20;
+
 Executor::Outcome Refused(absl::Status status) {
   Executor::Outcome outcome;
   outcome.status = std::move(status);
@@ -26,9 +29,7 @@ Executor::~Executor() = default;
 
 void Executor::Submit(Job* job, bool may_run_inline) {
   job->submitted_ = clock_->Now();
-  if (may_run_inline && job->size_bytes <= options_.inline_bytes) {
-    return Run(job);
-  }
+  if (may_run_inline && IsQuick(*job)) return Run(job);
   const int64_t size_bytes = job->size_bytes;
   bool accepted = false;
   {
@@ -56,6 +57,12 @@ void Executor::Submit(Job* job, bool may_run_inline) {
     job->Done(Refused(absl::ResourceExhaustedError(
         absl::StrCat(options_.max_queued, " jobs wait, the limit"))));
   }
+}
+
+bool Executor::IsQuick(const Job& job) const {
+  return job.size_bytes <= options_.inline_bytes &&
+         job.item.num_elements * job.program->lowered().graph.Weight() <=
+             kMaxInlineOperations;
 }
 
 void Executor::Run(Job* job) {

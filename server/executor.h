@@ -28,9 +28,10 @@ class Executor {
     // Waiting, not counting those that run.
     int max_queued = 1024;
     int64_t max_queued_bytes = int64_t{1} << 30;
-    // Jobs of at most this size run on the thread that submits them: below
-    // it, the wake-up of another thread costs more than the work.
-    int64_t inline_bytes = 256 << 10;
+    // Jobs of at most this size run on the thread that submits them, unless
+    // their program is long: the bytes take gRPC longer than a program of
+    // usual length, and the wake-up of another thread costs a tenth of it.
+    int64_t inline_bytes = int64_t{4} << 20;
   };
 
   struct Outcome {
@@ -82,6 +83,7 @@ class Executor {
   void Submit(Job* job, bool may_run_inline);
 
  private:
+  bool IsQuick(const Job& job) const;
   void Run(Job* job);
 
   const Options options_;

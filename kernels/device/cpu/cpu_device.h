@@ -43,8 +43,9 @@ class CpuDevice final : public Device {
     // 16-bit items of at least so many elements use a table; smaller ones use
     // one that is there.
     int64_t table_threshold_elements = int64_t{64} << 10;
-    // Work for another thread, at least. A multiple of kSumTileElements.
-    int64_t min_elements_per_task = int64_t{64} << 10;
+    // Work for another thread, at least. A multiple of kSumTileElements. Its
+    // wake-up costs as much as this many elements of a cheap function.
+    int64_t min_elements_per_task = int64_t{512} << 10;
     // See KernelCompiler::Options.
     std::string cpu = "";
   };
