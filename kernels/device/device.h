@@ -6,12 +6,14 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
 #include "absl/types/span.h"
 #include "kernels/graph/lower.h"
 
@@ -37,6 +39,15 @@ class Program {
   LoweredProgram lowered_;
 };
 
+// What the work of one item took. Items that were copied or computed together
+// each have the time of the whole. A device that computes where the tensors lie
+// copies nothing.
+struct Stages {
+  absl::Duration copy_in;
+  absl::Duration compute;
+  absl::Duration copy_out;
+};
+
 // One request's worth of work for one program.
 struct WorkItem {
   // lowered().num_tensor_inputs() tensors of `num_elements` elements of the
@@ -51,14 +62,20 @@ struct WorkItem {
   // One per summed output, in order. Sums follow one tree fixed by element
   // index (kernels/device/summation.h): same bits whatever the threads.
   std::vector<double> sums;
+  Stages stages;
 };
 
 // Thread-safe.
+//
+// A device may be lost: an error that nothing but a new process cures, or a
+// kernel that does not end. From then on every call answers Unavailable.
 class Device {
  public:
+  using LostCallback = std::function<void(const absl::Status&)>;
+
   virtual ~Device() = default;
 
-  // "cpu"; later "cuda:0".
+  // "cpu", "cuda:0".
   virtual std::string name() const = 0;
   // For people: "AMD EPYC 9R14, 2 threads, AVX-512".
   virtual std::string description() const = 0;
@@ -66,7 +83,10 @@ class Device {
   // Compiles, or finds compiled, `program`. Concurrent calls for the same
   // program wait for one compilation. Blocks for up to seconds: not for a
   // gRPC reaction.
-  //   Internal  the compiler failed (our bug)
+  //   Internal            the compiler failed (our bug)
+  //   FailedPrecondition  there is no compiler here, and the program is not
+  //                       in a cache
+  //   Unavailable         the device is lost
   virtual absl::StatusOr<std::shared_ptr<const Program>> Compile(
       const LoweredProgram& program) = 0;
 
@@ -76,8 +96,23 @@ class Device {
 
   // Runs each item to its end, then returns. The result of an item does not
   // depend on its neighbours. `program` must come from this device.
+  //   InvalidArgument    an item whose tensors do not fit the program: the
+  //                      number of inputs, outputs, parameters, or bytes
+  //   ResourceExhausted  the device's memory is full: back off
+  //   Unavailable        the device is lost
   virtual absl::Status Run(const Program& program,
                            absl::Span<WorkItem> items) = 0;
+
+  // OK, or Unavailable and why the device is lost.
+  virtual absl::Status health() const { return absl::OkStatus(); }
+
+  // `lost` is called once, with health(), when the device is lost: from any
+  // thread, at once if that is so already. It must not block, nor call the
+  // device. Set it before the first Compile().
+  virtual void OnLost(LostCallback lost) {}
+
+  // Kernels started so far. A device that calls its kernels starts none.
+  virtual int64_t num_launches() const { return 0; }
 };
 
 }  // namespace actserve

@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cstring>
 #include <optional>
 #include <thread>
@@ -15,6 +16,7 @@
 #include "absl/container/inlined_vector.h"
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
+#include "absl/time/time.h"
 #include "kernels/device/cpu/element_runs.h"
 #include "kernels/device/cpu/table.h"
 #include "kernels/device/summation.h"
@@ -430,6 +432,7 @@ absl::Status CpuDevice::Run(const Program& program,
     absl::Status checked = CheckItem(program.lowered(), item);
     if (!checked.ok()) return checked;
   }
+  const auto start = std::chrono::steady_clock::now();
 
   struct Task {
     Plan* plan;
@@ -462,7 +465,10 @@ absl::Status CpuDevice::Run(const Program& program,
     threads_.ParallelFor(tasks.size(), run);
   }
 
+  const absl::Duration compute =
+      absl::FromChrono(std::chrono::steady_clock::now() - start);
   for (Plan& plan : plans) {
+    plan.item->stages = {.compute = compute};
     plan.item->sums.clear();
     for (std::vector<double>& sums : plan.tile_sums) {
       plan.item->sums.push_back(SumTiles(absl::MakeSpan(sums)));

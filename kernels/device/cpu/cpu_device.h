@@ -60,8 +60,6 @@ class CpuDevice final : public Device {
   absl::StatusOr<std::shared_ptr<const Program>> Compile(
       const LoweredProgram& program) override;
   std::shared_ptr<const Program> Find(const std::string& program_id) override;
-  //   InvalidArgument  an item whose tensors do not fit the program: the
-  //                    number of inputs, outputs, parameters, or bytes
   absl::Status Run(const Program& program, absl::Span<WorkItem> items) override;
 
  private:
