@@ -43,9 +43,9 @@ class Program {
 // each have the time of the whole. A device that computes where the tensors lie
 // copies nothing.
 struct Stages {
-  absl::Duration copy_in;
-  absl::Duration compute;
-  absl::Duration copy_out;
+  absl::Duration copy_in = absl::ZeroDuration();
+  absl::Duration compute = absl::ZeroDuration();
+  absl::Duration copy_out = absl::ZeroDuration();
 };
 
 // One request's worth of work for one program.

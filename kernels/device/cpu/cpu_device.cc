@@ -20,6 +20,7 @@
 #include "kernels/device/cpu/element_runs.h"
 #include "kernels/device/cpu/table.h"
 #include "kernels/device/summation.h"
+#include "kernels/device/work_item.h"
 
 namespace actserve {
 namespace {
@@ -64,48 +65,6 @@ std::string ProcessorName(const std::string& fallback) {
   }
 #endif
   return fallback;
-}
-
-absl::Status CheckItem(const LoweredProgram& program, const WorkItem& item) {
-  const Graph& graph = program.graph;
-  if (item.num_elements < 0) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("num_elements ", item.num_elements, " is negative"));
-  }
-  const auto differs = [](const char* what, size_t got, size_t want) {
-    return absl::InvalidArgumentError(
-        absl::StrCat(what, ": ", got, " given, but the program has ", want));
-  };
-  const size_t num_inputs = program.num_tensor_inputs();
-  if (item.inputs.size() != num_inputs) {
-    return differs("tensor inputs", item.inputs.size(), num_inputs);
-  }
-  if (item.parameters.size() != graph.parameters.size()) {
-    return differs("parameters", item.parameters.size(),
-                   graph.parameters.size());
-  }
-  size_t num_summed = 0;
-  for (const Output& output : graph.outputs) num_summed += output.summed;
-  if (item.outputs.size() != graph.outputs.size() - num_summed) {
-    return differs("outputs", item.outputs.size(),
-                   graph.outputs.size() - num_summed);
-  }
-  const size_t want_bytes =
-      static_cast<size_t>(item.num_elements) * ItemSizeBytes(program.storage);
-  for (size_t i = 0; i < num_inputs; ++i) {
-    const size_t got_bytes = TotalSizeBytes(item.inputs[i]);
-    if (got_bytes != want_bytes) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("input ", i, ": ", got_bytes, " bytes for ",
-                       item.num_elements, " elements, want ", want_bytes));
-    }
-  }
-  for (size_t o = 0; o < item.outputs.size(); ++o) {
-    if (item.outputs[o] == nullptr && item.num_elements > 0) {
-      return absl::InvalidArgumentError(absl::StrCat("output ", o, " is null"));
-    }
-  }
-  return absl::OkStatus();
 }
 
 // The parameters as kernels take them, in the compute type.
@@ -198,28 +157,13 @@ struct CpuDevice::Plan {
   }
 };
 
-struct CpuDevice::Flight {
-  absl::Mutex mutex;
-  std::optional<absl::StatusOr<Entry>> result ABSL_GUARDED_BY(mutex);
-
-  absl::StatusOr<Entry> Wait() {
-    const auto landed = [this]() ABSL_SHARED_LOCKS_REQUIRED(mutex) {
-      return result.has_value();
-    };
-    absl::MutexLock lock(&mutex, absl::Condition(&landed));
-    return *result;
-  }
-  void Land(absl::StatusOr<Entry> landed) {
-    absl::MutexLock lock(&mutex);
-    result = std::move(landed);
-  }
-};
-
 CpuDevice::CpuDevice(const Options& options,
                      std::shared_ptr<KernelBuilder> builder)
     : options_(options),
       builder_(std::move(builder)),
       tables_(options.max_table_bytes),
+      programs_({.max_programs = options.max_programs,
+                 .max_size_bytes = options.max_code_bytes}),
       threads_(options.num_threads) {
   description_ =
       absl::StrCat(ProcessorName(builder_->compiler().cpu()), " (",
@@ -270,53 +214,20 @@ absl::StatusOr<std::unique_ptr<CpuDevice>> CpuDevice::Create(
   return std::unique_ptr<CpuDevice>(new CpuDevice(options, std::move(builder)));
 }
 
-CpuDevice::Entry CpuDevice::FindLocked(const std::string& program_id) {
-  auto found = by_id_.find(program_id);
-  if (found == by_id_.end()) return nullptr;
-  programs_.splice(programs_.begin(), programs_, found->second);
-  return *found->second;
-}
-
-void CpuDevice::Remember(const Entry& program) {
-  programs_.push_front(program);
-  by_id_[program->lowered().program_id] = programs_.begin();
-  code_bytes_ += program->object_size_bytes();
-  while (programs_.size() > 1 &&
-         (static_cast<int>(programs_.size()) > options_.max_programs ||
-          code_bytes_ > options_.max_code_bytes)) {
-    code_bytes_ -= programs_.back()->object_size_bytes();
-    by_id_.erase(programs_.back()->lowered().program_id);
-    programs_.pop_back();
-  }
-}
-
 std::shared_ptr<const Program> CpuDevice::Find(const std::string& program_id) {
-  absl::MutexLock lock(&mutex_);
-  return FindLocked(program_id);
+  return programs_.Find(program_id);
 }
 
 absl::StatusOr<std::shared_ptr<const Program>> CpuDevice::Compile(
     const LoweredProgram& program) {
-  std::shared_ptr<Flight> flight;
-  bool first = false;
-  {
-    absl::MutexLock lock(&mutex_);
-    if (Entry found = FindLocked(program.program_id)) return found;
-    std::shared_ptr<Flight>& slot = flights_[program.program_id];
-    first = slot == nullptr;
-    if (first) slot = std::make_shared<Flight>();
-    flight = slot;
-  }
-  if (!first) return flight->Wait();
-
-  absl::StatusOr<Entry> compiled = CpuProgram::Create(program, builder_);
-  {
-    absl::MutexLock lock(&mutex_);
-    if (compiled.ok()) Remember(*compiled);
-    flights_.erase(program.program_id);
-  }
-  flight->Land(compiled);
-  return compiled;
+  return programs_.FindOrCompile(
+      program.program_id, [&]() -> absl::StatusOr<ProgramCache::Compiled> {
+        absl::StatusOr<std::shared_ptr<CpuProgram>> compiled =
+            CpuProgram::Create(program, builder_);
+        if (!compiled.ok()) return compiled.status();
+        const int64_t size_bytes = (*compiled)->object_size_bytes();
+        return ProgramCache::Compiled{*std::move(compiled), size_bytes};
+      });
 }
 
 std::shared_ptr<const ProgramTable> CpuDevice::TableFor(
@@ -428,10 +339,8 @@ void CpuDevice::RunRange(Plan& plan, int64_t begin, int64_t end) {
 absl::Status CpuDevice::Run(const Program& program,
                             absl::Span<WorkItem> items) {
   const auto& cpu_program = static_cast<const CpuProgram&>(program);
-  for (const WorkItem& item : items) {
-    absl::Status checked = CheckItem(program.lowered(), item);
-    if (!checked.ok()) return checked;
-  }
+  absl::Status checked = CheckItems(program.lowered(), items);
+  if (!checked.ok()) return checked;
   const auto start = std::chrono::steady_clock::now();
 
   struct Task {

@@ -2,18 +2,15 @@
 #define ACTSERVE_KERNELS_DEVICE_CPU_CPU_DEVICE_H_
 
 #include <cstdint>
-#include <list>
 #include <memory>
 #include <string>
 
-#include "absl/base/thread_annotations.h"
-#include "absl/container/flat_hash_map.h"
 #include "absl/status/statusor.h"
-#include "absl/synchronization/mutex.h"
 #include "kernels/device/cpu/cpu_program.h"
 #include "kernels/device/cpu/kernel_builder.h"
 #include "kernels/device/cpu/thread_pool.h"
 #include "kernels/device/device.h"
+#include "kernels/device/program_cache.h"
 
 namespace actserve {
 
@@ -63,15 +60,10 @@ class CpuDevice final : public Device {
   absl::Status Run(const Program& program, absl::Span<WorkItem> items) override;
 
  private:
-  struct Flight;
   struct Plan;
-  using Entry = std::shared_ptr<const CpuProgram>;
 
   CpuDevice(const Options& options, std::shared_ptr<KernelBuilder> builder);
 
-  void Remember(const Entry& program) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  Entry FindLocked(const std::string& program_id)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   Plan MakePlan(const CpuProgram& program, WorkItem& item);
   std::shared_ptr<const ProgramTable> TableFor(const CpuProgram& program,
                                                const Plan& plan);
@@ -81,15 +73,8 @@ class CpuDevice final : public Device {
   const std::shared_ptr<KernelBuilder> builder_;
   std::string description_;
   TableCache tables_;
+  ProgramCache programs_;
   ThreadPool threads_;
-
-  absl::Mutex mutex_;
-  std::list<Entry> programs_ ABSL_GUARDED_BY(mutex_);  // newest first
-  absl::flat_hash_map<std::string, std::list<Entry>::iterator> by_id_
-      ABSL_GUARDED_BY(mutex_);
-  int64_t code_bytes_ ABSL_GUARDED_BY(mutex_) = 0;
-  absl::flat_hash_map<std::string, std::shared_ptr<Flight>> flights_
-      ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace actserve

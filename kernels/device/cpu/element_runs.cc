@@ -1,7 +1,6 @@
 #include "kernels/device/cpu/element_runs.h"
 
 #include <algorithm>
-#include <cstring>
 
 namespace actserve {
 namespace {
@@ -13,34 +12,6 @@ constexpr int64_t kCarryElements = 1024;
 
 }  // namespace
 
-void ElementRuns::Cursor::SkipEmpty() {
-  while (fragment < fragments.size() &&
-         offset_bytes == fragments[fragment].size_bytes) {
-    ++fragment;
-    offset_bytes = 0;
-  }
-}
-
-void ElementRuns::Cursor::Skip(size_t size_bytes) {
-  while (size_bytes > 0) {
-    const size_t step = std::min(size_bytes, contiguous_bytes());
-    offset_bytes += step;
-    size_bytes -= step;
-    SkipEmpty();
-  }
-}
-
-void ElementRuns::Cursor::Copy(std::byte* to, size_t size_bytes) {
-  while (size_bytes > 0) {
-    const size_t step = std::min(size_bytes, contiguous_bytes());
-    std::memcpy(to, fragments[fragment].data + offset_bytes, step);
-    to += step;
-    offset_bytes += step;
-    size_bytes -= step;
-    SkipEmpty();
-  }
-}
-
 ElementRuns::ElementRuns(absl::Span<const absl::Span<const Fragment>> tensors,
                          int64_t item_size_bytes, int64_t begin, int64_t end)
     : item_size_bytes_(item_size_bytes),
@@ -49,8 +20,7 @@ ElementRuns::ElementRuns(absl::Span<const absl::Span<const Fragment>> tensors,
       end_(end),
       data_(tensors.size()) {
   for (const absl::Span<const Fragment> fragments : tensors) {
-    cursors_.push_back(Cursor{fragments});
-    cursors_.back().SkipEmpty();
+    cursors_.emplace_back(fragments);
     cursors_.back().Skip(begin * item_size_bytes);
   }
 }
@@ -60,14 +30,14 @@ int64_t ElementRuns::Next(int64_t max_elements) {
   const int64_t wanted = std::min(max_elements, end_ - begin_);
   if (wanted <= 0) return 0;
   int64_t run = wanted;
-  for (const Cursor& cursor : cursors_) {
+  for (const FragmentCursor& cursor : cursors_) {
     run = std::min<int64_t>(run, cursor.contiguous_bytes() / item_size_bytes_);
   }
 
   if (run >= std::min(wanted, kShortRunElements)) {
     for (size_t t = 0; t < cursors_.size(); ++t) {
-      Cursor& cursor = cursors_[t];
-      data_[t] = cursor.fragments[cursor.fragment].data + cursor.offset_bytes;
+      FragmentCursor& cursor = cursors_[t];
+      data_[t] = cursor.data();
       cursor.Skip(run * item_size_bytes_);
     }
   } else {
@@ -82,12 +52,6 @@ int64_t ElementRuns::Next(int64_t max_elements) {
   }
   next_ = begin_ + run;
   return run;
-}
-
-size_t TotalSizeBytes(absl::Span<const Fragment> fragments) {
-  size_t total = 0;
-  for (const Fragment& fragment : fragments) total += fragment.size_bytes;
-  return total;
 }
 
 }  // namespace actserve

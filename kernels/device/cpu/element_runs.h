@@ -8,6 +8,7 @@
 #include "absl/container/inlined_vector.h"
 #include "absl/types/span.h"
 #include "kernels/device/device.h"
+#include "kernels/device/fragment_cursor.h"
 
 namespace actserve {
 
@@ -36,33 +37,14 @@ class ElementRuns {
   const void* const* data() const { return data_.data(); }
 
  private:
-  // A place in one tensor.
-  struct Cursor {
-    absl::Span<const Fragment> fragments;
-    size_t fragment = 0;
-    size_t offset_bytes = 0;  // in the fragment
-
-    size_t contiguous_bytes() const {
-      return fragment < fragments.size()
-                 ? fragments[fragment].size_bytes - offset_bytes
-                 : 0;
-    }
-    void Skip(size_t size_bytes);
-    void Copy(std::byte* to, size_t size_bytes);
-    void SkipEmpty();
-  };
-
   const int64_t item_size_bytes_;
   int64_t begin_;
   int64_t next_;
   const int64_t end_;
-  absl::InlinedVector<Cursor, 4> cursors_;
+  absl::InlinedVector<FragmentCursor, 4> cursors_;
   absl::InlinedVector<const void*, 4> data_;
   std::vector<std::byte> carry_;
 };
-
-// The bytes in all fragments together.
-size_t TotalSizeBytes(absl::Span<const Fragment> fragments);
 
 }  // namespace actserve
 

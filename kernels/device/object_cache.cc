@@ -1,4 +1,4 @@
-#include "kernels/device/cpu/object_cache.h"
+#include "kernels/device/object_cache.h"
 
 #include <dirent.h>
 #include <fcntl.h>

@@ -1,0 +1,62 @@
+#include "kernels/device/work_item.h"
+
+#include "absl/strings/str_cat.h"
+#include "kernels/device/fragment_cursor.h"
+
+namespace actserve {
+namespace {
+
+absl::Status CheckItem(const LoweredProgram& program, const WorkItem& item) {
+  const Graph& graph = program.graph;
+  if (item.num_elements < 0) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("num_elements ", item.num_elements, " is negative"));
+  }
+  const auto differs = [](const char* what, size_t got, size_t want) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(what, ": ", got, " given, but the program has ", want));
+  };
+  const size_t num_inputs = program.num_tensor_inputs();
+  if (item.inputs.size() != num_inputs) {
+    return differs("tensor inputs", item.inputs.size(), num_inputs);
+  }
+  if (item.parameters.size() != graph.parameters.size()) {
+    return differs("parameters", item.parameters.size(),
+                   graph.parameters.size());
+  }
+  size_t num_summed = 0;
+  for (const Output& output : graph.outputs) num_summed += output.summed;
+  if (item.outputs.size() != graph.outputs.size() - num_summed) {
+    return differs("outputs", item.outputs.size(),
+                   graph.outputs.size() - num_summed);
+  }
+  const size_t want_bytes =
+      static_cast<size_t>(item.num_elements) * ItemSizeBytes(program.storage);
+  for (size_t i = 0; i < num_inputs; ++i) {
+    const size_t got_bytes = TotalSizeBytes(item.inputs[i]);
+    if (got_bytes != want_bytes) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("input ", i, ": ", got_bytes, " bytes for ",
+                       item.num_elements, " elements, want ", want_bytes));
+    }
+  }
+  for (size_t o = 0; o < item.outputs.size(); ++o) {
+    if (item.outputs[o] == nullptr && item.num_elements > 0) {
+      return absl::InvalidArgumentError(absl::StrCat("output ", o, " is null"));
+    }
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::Status CheckItems(const LoweredProgram& program,
+                        absl::Span<const WorkItem> items) {
+  for (const WorkItem& item : items) {
+    absl::Status checked = CheckItem(program, item);
+    if (!checked.ok()) return checked;
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace actserve
