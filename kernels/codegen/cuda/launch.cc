@@ -1,0 +1,209 @@
+#include "kernels/codegen/cuda/launch.h"
+
+#include <algorithm>
+#include <cassert>
+#include <limits>
+
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+#include "kernels/device/summation.h"
+
+namespace actserve {
+namespace {
+
+constexpr int kVectorBytes = 16;
+constexpr int kRunThreads = 256;
+constexpr int kSharedThreads = 1024;
+
+// Copies of a program's arithmetic that a kernel may hold, by its weight:
+// NVRTC takes about half a second for 5,000 operations.
+constexpr int64_t kUnrolledWeight = 300;
+constexpr int64_t kVectorWeight = 1500;
+
+// Vectors of every input that a thread loads before it uses one: 64 bytes a
+// thread for one input, and with 1,024 threads on a multiprocessor (64
+// registers each) 32 KiB or more in flight for any number.
+int VectorsInFlight(int num_inputs) {
+  return std::clamp(4 / std::max(num_inputs, 1), 1, 4);
+}
+
+// What the top of a window is, if it cannot hold all: 32 in float16, 2^21 in
+// bfloat16. Activations are rarely larger.
+uint32_t WindowTop(DType storage) {
+  return storage == DType::kFloat16 ? 0x5000 : 0x4a00;
+}
+
+}  // namespace
+
+LaunchLayout::LaunchLayout(const LoweredProgram& program)
+    : storage_(program.storage), num_inputs_(program.num_tensor_inputs()) {
+  for (const Output& output : program.graph.outputs) {
+    ++(output.summed ? num_sums_ : num_outputs_);
+  }
+  num_parameters_ = static_cast<int>(program.graph.parameters.size());
+  vector_elements_ =
+      static_cast<int>(kVectorBytes / ItemSizeBytes(program.storage));
+  vectors_in_flight_ = VectorsInFlight(num_inputs_);
+  switch (program.rule) {
+    case LoweredProgram::Rule::kRoundOnce16:
+      table_entry_bytes_ = 2;
+      return;
+    case LoweredProgram::Rule::kDerivative16:
+      table_entry_bytes_ = 4;
+      return;
+    case LoweredProgram::Rule::kDirect:
+      break;
+  }
+  const int64_t weight = program.graph.Weight();
+  if (num_sums_ > 0) {
+    body_ = Body::kSummed;
+  } else if (weight > kVectorWeight) {
+    body_ = Body::kScalar;
+  } else if (weight > kUnrolledWeight) {
+    body_ = Body::kVector;
+  }
+}
+
+bool LaunchLayout::has_entry(KernelEntry entry) const {
+  switch (entry) {
+    case KernelEntry::kRun:
+      return true;
+    case KernelEntry::kFinishSums:
+      return num_sums_ > 0;
+    case KernelEntry::kFillTable:
+    case KernelEntry::kRunShared:
+      return has_table();
+  }
+  return false;
+}
+
+int LaunchLayout::threads(KernelEntry entry) const {
+  if (entry == KernelEntry::kRunShared) return kSharedThreads;
+  const bool lanes = entry == KernelEntry::kRun && body_ == Body::kSummed;
+  return lanes ? static_cast<int>(kSumLanes) : kRunThreads;
+}
+
+int64_t LaunchLayout::tile_elements(KernelEntry entry) const {
+  if (entry == KernelEntry::kFillTable) return kRunThreads;
+  if (body_ == Body::kSummed) return kSumTileElements;
+  return int64_t{threads(entry)} * vector_elements_ * vectors_in_flight_;
+}
+
+int64_t LaunchLayout::NumTiles(KernelEntry entry, int64_t num_elements) const {
+  const int64_t tile = tile_elements(entry);
+  // Without a sum that may overflow.
+  return num_elements / tile + (num_elements % tile != 0 ? 1 : 0);
+}
+
+int LaunchLayout::row_words() const {
+  return 1 + num_inputs_ + num_outputs_ + (has_table() ? 1 : 0) +
+         (num_sums_ > 0 ? 2 : 0) + num_parameters_;
+}
+
+int64_t LaunchLayout::table_bytes() const {
+  return kTableEntries * table_entry_bytes_ * num_outputs_;
+}
+
+TableWindow LaunchLayout::SharedWindow(int64_t max_shared_bytes) const {
+  constexpr uint32_t kAll = 0x8000;
+  const int64_t bytes_per_magnitude = 2 * table_entry_bytes_ * num_outputs_;
+  const int64_t fit = max_shared_bytes / bytes_per_magnitude;
+  TableWindow window;
+  // In whole vectors, so that it is copied by them.
+  window.size = static_cast<uint32_t>(std::clamp<int64_t>(fit, 0, kAll)) & ~7u;
+  const uint32_t top = WindowTop(storage_);
+  window.begin = top > window.size ? top - window.size : 0;
+  return window;
+}
+
+int64_t LaunchLayout::SharedBytes(TableWindow window) const {
+  return int64_t{2} * window.size * table_entry_bytes_ * num_outputs_;
+}
+
+int64_t LaunchLayout::tile_sums_bytes(int64_t num_elements) const {
+  return num_sums_ * NumTiles(KernelEntry::kRun, num_elements) *
+         static_cast<int64_t>(sizeof(double));
+}
+
+namespace {
+
+void AppendRow(const LaunchLayout& layout, KernelEntry entry,
+               const LaunchSegment& segment, std::vector<uint64_t>& words) {
+  const size_t begin = words.size();
+  const auto append = [&](absl::Span<const DeviceAddress> addresses,
+                          int count) {
+    // kFillTable has none to name.
+    assert(entry == KernelEntry::kFillTable ||
+           addresses.size() == static_cast<size_t>(count));
+    words.insert(words.end(), addresses.begin(), addresses.end());
+    words.resize(words.size() + count - addresses.size());
+  };
+  words.push_back(entry == KernelEntry::kFillTable ? kTableEntries
+                                                   : segment.num_elements);
+  const bool has_tensors = entry != KernelEntry::kFillTable;
+  append(has_tensors ? segment.inputs : absl::Span<const DeviceAddress>(),
+         layout.num_inputs());
+  append(has_tensors ? segment.outputs : absl::Span<const DeviceAddress>(),
+         layout.num_outputs());
+  if (layout.has_table()) words.push_back(segment.table);
+  if (layout.num_sums() > 0) {
+    words.push_back(segment.tile_sums);
+    words.push_back(segment.sums);
+  }
+  assert(segment.parameters.size() ==
+         static_cast<size_t>(layout.num_parameters()));
+  for (const double parameter : segment.parameters) {
+    words.push_back(__builtin_bit_cast(uint64_t, parameter));
+  }
+  assert(words.size() - begin == static_cast<size_t>(layout.row_words()));
+  (void)begin;
+}
+
+}  // namespace
+
+absl::StatusOr<PackedLaunch> PackLaunch(
+    const LaunchLayout& layout, KernelEntry entry,
+    absl::Span<const LaunchSegment> segments, const LaunchOptions& options) {
+  assert(layout.has_entry(entry));
+  PackedLaunch launch;
+  launch.block = layout.threads(entry);
+  LaunchHeader header;
+  header.num_segments = static_cast<uint32_t>(segments.size());
+  header.flags = options.streaming ? kLaunchStreaming : 0;
+  const bool has_table = segments.size() > 1;
+  for (const LaunchSegment& segment : segments) {
+    if (has_table) launch.segment_table.push_back(header.num_tiles);
+    header.num_tiles += layout.NumTiles(entry, entry == KernelEntry::kFillTable
+                                                   ? kTableEntries
+                                                   : segment.num_elements);
+  }
+  if (entry == KernelEntry::kFinishSums) {
+    launch.grid = static_cast<int64_t>(segments.size()) * layout.num_sums();
+  } else if (entry == KernelEntry::kRunShared) {
+    header.window = options.window;
+    launch.shared_bytes = layout.SharedBytes(options.window);
+    launch.grid =
+        std::min<int64_t>(header.num_tiles, options.num_multiprocessors);
+  } else {
+    launch.grid = static_cast<int64_t>(header.num_tiles);
+  }
+  constexpr int64_t kMaxGrid = std::numeric_limits<int32_t>::max();
+  if (launch.grid > kMaxGrid) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "a launch of ", launch.grid, " blocks: the limit is ", kMaxGrid));
+  }
+
+  constexpr size_t kHeaderWords = sizeof(LaunchHeader) / sizeof(uint64_t);
+  launch.argument.resize(kHeaderWords);
+  __builtin_memcpy(launch.argument.data(), &header, sizeof(header));
+  std::vector<uint64_t>& rows =
+      has_table ? launch.segment_table : launch.argument;
+  for (const LaunchSegment& segment : segments) {
+    AppendRow(layout, entry, segment, rows);
+  }
+  // The argument has its full size whether or not a row is in it.
+  launch.argument.resize(kHeaderWords + layout.row_words());
+  return launch;
+}
+
+}  // namespace actserve

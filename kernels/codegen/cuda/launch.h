@@ -1,0 +1,207 @@
+// How a generated CUDA program is launched: its entries, its one argument, and
+// how work is cut into tiles. What emit.h prints reads exactly this.
+//
+// One launch serves many segments: requests of any shapes and parameters of
+// one program. A segment is a row of 64-bit words (SegmentRow); a block finds
+// its segment by binary search over the segments' first tiles. The row of a
+// launch of one segment travels in the kernel's argument, so that nothing is
+// copied for it; more rows are a table in device memory.
+//
+// Which entries a program has, by its rule and outputs:
+//
+//   kDirect, nothing summed  kRun
+//   kDirect, summed outputs  kRun, then kFinishSums on the same segments
+//   kRoundOnce16,            kFillTable once per parameter values, then
+//   kDerivative16            kRun (table read from global memory, for small
+//                            work) or kRunShared (from shared memory, for
+//                            large)
+//
+// Results are bitwise the same whatever the segments, tiles or entry.
+
+#ifndef ACTSERVE_KERNELS_CODEGEN_CUDA_LAUNCH_H_
+#define ACTSERVE_KERNELS_CODEGEN_CUDA_LAUNCH_H_
+
+#include <cstdint>
+#include <vector>
+
+#include "absl/container/inlined_vector.h"
+#include "absl/status/statusor.h"
+#include "absl/types/span.h"
+#include "kernels/graph/lower.h"
+
+namespace actserve {
+
+enum class KernelEntry {
+  kRun,
+  kFinishSums,
+  kFillTable,
+  kRunShared,
+};
+
+// The `extern "C"` name of the entry in every generated text.
+constexpr const char* KernelEntryName(KernelEntry entry) {
+  switch (entry) {
+    case KernelEntry::kRun:
+      return "actserve_run";
+    case KernelEntry::kFinishSums:
+      return "actserve_finish_sums";
+    case KernelEntry::kFillTable:
+      return "actserve_fill_table";
+    case KernelEntry::kRunShared:
+      return "actserve_run_shared";
+  }
+  return "";
+}
+
+// One table holds an entry for every 16-bit pattern.
+inline constexpr int64_t kTableEntries = 65536;
+
+// Elements of one launch from which kRunShared is expected to beat kRun: the
+// table then costs each multiprocessor less than it gains. Reckoned from the
+// size of an H100's L2, not measured.
+inline constexpr int64_t kSharedTableMinElements = int64_t{1} << 24;
+
+// The part of a table that kRunShared keeps in shared memory: the patterns of
+// both signs whose magnitude bits (pattern & 0x7fff) are in
+// [begin, begin + size). The others are read from global memory.
+struct TableWindow {
+  uint32_t begin = 0;
+  uint32_t size = 0;
+};
+
+// What decides how one program is launched. Computed from the program; the
+// same for equal programs.
+class LaunchLayout {
+ public:
+  // How kRun treats the elements of a thread.
+  enum class Body {
+    // Several 16-byte vectors per tensor in flight, all copies of the
+    // program's arithmetic unrolled.
+    kUnrolled,
+    // One 16-byte vector per tensor at a time.
+    kVector,
+    // One element at a time: for programs so heavy that copies of them would
+    // take the compiler seconds, and memory time does not show.
+    kScalar,
+    // One element a lane of the tree of summation.h at a time.
+    kSummed,
+  };
+
+  explicit LaunchLayout(const LoweredProgram& program);
+
+  int num_inputs() const { return num_inputs_; }    // tensors in
+  int num_outputs() const { return num_outputs_; }  // tensors out, not summed
+  int num_sums() const { return num_sums_; }        // summed outputs
+  int num_parameters() const { return num_parameters_; }
+  bool has_table() const { return table_entry_bytes_ != 0; }
+  Body body() const { return body_; }
+  // Elements in a 16-byte vector, and vectors per tensor that a thread has in
+  // flight in an unrolled tile.
+  int vector_elements() const { return vector_elements_; }
+  int vectors_in_flight() const { return vectors_in_flight_; }
+
+  bool has_entry(KernelEntry entry) const;
+  int threads(KernelEntry entry) const;
+  // Elements of one tile; of kFinishSums meaningless.
+  int64_t tile_elements(KernelEntry entry) const;
+  int64_t NumTiles(KernelEntry entry, int64_t num_elements) const;
+
+  // Words of a SegmentRow, in this order: num_elements; input addresses;
+  // output addresses; the table's address if has_table(); the addresses of
+  // tile sums and of sums if num_sums() > 0; parameters as float64 bits.
+  int row_words() const;
+
+  // Bytes of a table: for each output of the graph, kTableEntries entries of
+  // 2 bytes (kRoundOnce16: the result) or 4 (kDerivative16: the derivative).
+  int table_entry_bytes() const { return table_entry_bytes_; }
+  int64_t table_bytes() const;
+  // The largest useful window that fits `max_shared_bytes`, what a block may
+  // have at most on the device, and the bytes it takes.
+  TableWindow SharedWindow(int64_t max_shared_bytes) const;
+  int64_t SharedBytes(TableWindow window) const;
+
+  // Bytes of the tile sums of a segment: num_sums() arrays, one after the
+  // other, of one float64 a tile. kFinishSums overwrites them.
+  int64_t tile_sums_bytes(int64_t num_elements) const;
+
+ private:
+  DType storage_;
+  int num_inputs_ = 0;
+  int num_outputs_ = 0;
+  int num_sums_ = 0;
+  int num_parameters_ = 0;
+  int table_entry_bytes_ = 0;
+  int vector_elements_ = 1;
+  int vectors_in_flight_ = 1;
+  Body body_ = Body::kUnrolled;
+};
+
+// An address in device memory.
+using DeviceAddress = uint64_t;
+
+// One request's share of a launch. Addresses may have any alignment that the
+// element type has; 16 bytes are fast. Tensors must not overlap.
+struct LaunchSegment {
+  // kFillTable ignores it, the inputs and the outputs.
+  int64_t num_elements = 0;
+  absl::InlinedVector<DeviceAddress, 4> inputs;
+  absl::InlinedVector<DeviceAddress, 4> outputs;
+  // Aligned to 16 bytes. Written by kFillTable, read by the other entries;
+  // kRunShared wants the same in all segments of a launch.
+  DeviceAddress table = 0;
+  // Aligned to 8 bytes. kRun writes `tile_sums` (tile_sums_bytes()),
+  // kFinishSums reads them and writes num_sums() float64 to `sums`.
+  DeviceAddress tile_sums = 0;
+  DeviceAddress sums = 0;
+  absl::InlinedVector<double, 4> parameters;
+};
+
+// The head of the kernel's argument; a SegmentRow follows it, read only if
+// `segments` is 0. The generated text declares the same struct.
+struct LaunchHeader {
+  // Device address of the table of segments: `num_segments` first tiles
+  // (tiles of the segments before), then as many rows. 0: the row behind.
+  DeviceAddress segments = 0;
+  uint32_t num_segments = 0;
+  uint32_t flags = 0;
+  uint64_t num_tiles = 0;
+  // kRunShared only.
+  TableWindow window;
+};
+static_assert(sizeof(LaunchHeader) == 32);
+
+// LaunchHeader::flags: tensors are read and written once and exceed the L2
+// cache; do not keep them in it.
+inline constexpr uint32_t kLaunchStreaming = 1;
+
+struct LaunchOptions {
+  bool streaming = false;
+  // kRunShared: blocks that run at once, one a multiprocessor, and the window.
+  int num_multiprocessors = 1;
+  TableWindow window = {};
+};
+
+// What to hand to the driver.
+struct PackedLaunch {
+  int64_t grid = 0;  // blocks; 0: nothing to do, do not launch
+  int block = 0;     // threads in each
+  int64_t shared_bytes = 0;
+  // The kernel's one parameter, by value: LaunchHeader and a row.
+  std::vector<uint64_t> argument;
+  // The table of segments, empty if the argument says all. Copy it to device
+  // memory (8-byte aligned), then SetSegmentTable().
+  std::vector<uint64_t> segment_table;
+
+  void SetSegmentTable(DeviceAddress address) { argument[0] = address; }
+};
+
+// Packs a launch of `entry`, which the layout has. Each segment must have as
+// many inputs, outputs and parameters as the layout (but see LaunchSegment).
+//   InvalidArgument  more tiles than a grid has blocks (2^31 - 1): split it
+absl::StatusOr<PackedLaunch> PackLaunch(
+    const LaunchLayout& layout, KernelEntry entry,
+    absl::Span<const LaunchSegment> segments, const LaunchOptions& options);
+
+}  // namespace actserve
+
+#endif  // ACTSERVE_KERNELS_CODEGEN_CUDA_LAUNCH_H_

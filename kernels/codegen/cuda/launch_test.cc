@@ -1,0 +1,309 @@
+#include "kernels/codegen/cuda/launch.h"
+
+#include <cstring>
+#include <string>
+#include <vector>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "kernels/device/summation.h"
+
+namespace actserve {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
+
+struct ProgramCase {
+  const char* name;
+  DType storage = DType::kFloat32;
+  LoweredProgram::Rule rule = LoweredProgram::Rule::kDirect;
+  int num_inputs = 1;
+  int num_outputs = 1;
+  int num_sums = 0;
+  int num_parameters = 0;
+  int num_exps = 0;  // for weight
+};
+
+LoweredProgram MakeProgram(const ProgramCase& test) {
+  LoweredProgram program;
+  program.storage = test.storage;
+  program.rule = test.rule;
+  Graph& graph = program.graph;
+  graph.inputs.resize(test.num_inputs);
+  graph.parameters.resize(test.num_parameters);
+  NodeId node = graph.Input(0);
+  for (int i = 0; i < test.num_exps; ++i) node = graph.Add(Op::kExp, node);
+  for (int i = 0; i < test.num_outputs; ++i) {
+    graph.outputs.push_back({"y", node});
+  }
+  for (int i = 0; i < test.num_sums; ++i) {
+    graph.outputs.push_back({"s", node, /*summed=*/true});
+  }
+  return program;
+}
+
+LaunchLayout MakeLayout(const ProgramCase& test) {
+  return LaunchLayout(MakeProgram(test));
+}
+
+constexpr auto kRoundOnce16 = LoweredProgram::Rule::kRoundOnce16;
+constexpr auto kDerivative16 = LoweredProgram::Rule::kDerivative16;
+
+LaunchHeader HeaderOf(const PackedLaunch& launch) {
+  LaunchHeader header;
+  std::memcpy(static_cast<void*>(&header), launch.argument.data(),
+              sizeof(header));
+  return header;
+}
+
+std::vector<uint64_t> RowOf(const PackedLaunch& launch) {
+  return {launch.argument.begin() + sizeof(LaunchHeader) / 8,
+          launch.argument.end()};
+}
+
+TEST(LaunchLayout, ChoosesEntriesByRuleAndSums) {
+  struct Case {
+    ProgramCase program;
+    bool finish_sums;
+    bool fill_table;
+  };
+  for (const Case& test : {
+           Case{{"plain"}, false, false},
+           Case{{.name = "summed", .num_sums = 2}, true, false},
+           Case{{"once", DType::kFloat16, kRoundOnce16}, false, true},
+           Case{{"derivative", DType::kBFloat16, kDerivative16}, false, true},
+       }) {
+    SCOPED_TRACE(test.program.name);
+    const LaunchLayout layout = MakeLayout(test.program);
+
+    EXPECT_TRUE(layout.has_entry(KernelEntry::kRun));
+    EXPECT_EQ(layout.has_entry(KernelEntry::kFinishSums), test.finish_sums);
+    EXPECT_EQ(layout.has_entry(KernelEntry::kFillTable), test.fill_table);
+    EXPECT_EQ(layout.has_entry(KernelEntry::kRunShared), test.fill_table);
+  }
+}
+
+TEST(LaunchLayout, CutsTiles) {
+  struct Case {
+    ProgramCase program;
+    KernelEntry entry;
+    int threads;
+    int64_t tile_elements;
+  };
+  for (const Case& test : {
+           Case{{"float32"}, KernelEntry::kRun, 256, 4096},
+           Case{{"float64", DType::kFloat64}, KernelEntry::kRun, 256, 2048},
+           Case{{.name = "two inputs", .num_inputs = 2},
+                KernelEntry::kRun,
+                256,
+                2048},
+           Case{{.name = "five inputs", .num_inputs = 5},
+                KernelEntry::kRun,
+                256,
+                1024},
+           Case{{.name = "summed", .num_sums = 1},
+                KernelEntry::kRun,
+                kSumLanes,
+                kSumTileElements},
+           Case{{"table", DType::kFloat16, kRoundOnce16},
+                KernelEntry::kRun,
+                256,
+                8192},
+           Case{{"shared", DType::kFloat16, kRoundOnce16},
+                KernelEntry::kRunShared,
+                1024,
+                32768},
+           Case{{"fill", DType::kFloat16, kRoundOnce16},
+                KernelEntry::kFillTable,
+                256,
+                256},
+       }) {
+    SCOPED_TRACE(test.program.name);
+    const LaunchLayout layout = MakeLayout(test.program);
+
+    EXPECT_EQ(layout.threads(test.entry), test.threads);
+    EXPECT_EQ(layout.tile_elements(test.entry), test.tile_elements);
+    EXPECT_EQ(layout.NumTiles(test.entry, 0), 0);
+    EXPECT_EQ(layout.NumTiles(test.entry, 1), 1);
+    EXPECT_EQ(layout.NumTiles(test.entry, test.tile_elements), 1);
+    EXPECT_EQ(layout.NumTiles(test.entry, test.tile_elements + 1), 2);
+  }
+}
+
+TEST(LaunchLayout, UnrollsLessTheHeavierTheProgram) {
+  struct Case {
+    int num_exps;
+    LaunchLayout::Body want;
+  };
+  for (const Case& test : {Case{1, LaunchLayout::Body::kUnrolled},
+                           {20, LaunchLayout::Body::kVector},
+                           {100, LaunchLayout::Body::kScalar}}) {
+    EXPECT_EQ(MakeLayout({.name = "", .num_exps = test.num_exps}).body(),
+              test.want);
+  }
+}
+
+TEST(LaunchLayout, FitsTheTableIntoSharedMemory) {
+  struct Case {
+    const char* name;
+    DType storage;
+    LoweredProgram::Rule rule;
+    int num_outputs;
+    int64_t max_shared_bytes;
+    uint32_t begin;
+    uint32_t size;
+  };
+  // Most that a block may have: 227 KiB on sm_90 and sm_100, 163 on sm_80, 99
+  // on sm_86, sm_89 and sm_120, 64 on sm_75.
+  for (const Case& test : {
+           Case{"all", DType::kFloat16, kRoundOnce16, 1, 227 << 10, 0, 0x8000},
+           Case{"all, sm_80", DType::kBFloat16, kRoundOnce16, 1, 163 << 10, 0,
+                0x8000},
+           Case{"below 2^14", DType::kFloat16, kDerivative16, 1, 227 << 10, 0,
+                0x7180},
+           Case{"below 2^5", DType::kFloat16, kDerivative16, 1, 163 << 10, 0,
+                0x5180},
+           Case{"2^-75 to 2^21", DType::kBFloat16, kDerivative16, 1, 99 << 10,
+                0x4a00 - 0x3180, 0x3180},
+           Case{"two outputs", DType::kFloat16, kRoundOnce16, 2, 64 << 10,
+                0x5000 - 0x2000, 0x2000},
+       }) {
+    SCOPED_TRACE(test.name);
+    const LaunchLayout layout = MakeLayout({.name = "",
+                                            .storage = test.storage,
+                                            .rule = test.rule,
+                                            .num_outputs = test.num_outputs});
+
+    const TableWindow window = layout.SharedWindow(test.max_shared_bytes);
+
+    EXPECT_EQ(window.begin, test.begin);
+    EXPECT_EQ(window.size, test.size);
+    EXPECT_LE(layout.SharedBytes(window), test.max_shared_bytes);
+  }
+}
+
+TEST(PackLaunch, PutsOneSegmentIntoTheArgument) {
+  const LaunchLayout layout = MakeLayout({.name = "",
+                                          .num_inputs = 2,
+                                          .num_outputs = 1,
+                                          .num_sums = 1,
+                                          .num_parameters = 1});
+  LaunchSegment segment;
+  segment.num_elements = 10000;
+  segment.inputs = {0x100, 0x200};
+  segment.outputs = {0x300};
+  segment.tile_sums = 0x400;
+  segment.sums = 0x500;
+  segment.parameters = {-2.0};
+
+  const auto launch =
+      PackLaunch(layout, KernelEntry::kRun, {segment}, {.streaming = true});
+
+  ASSERT_TRUE(launch.ok()) << launch.status();
+  EXPECT_EQ(launch->grid, 3);
+  EXPECT_EQ(launch->block, kSumLanes);
+  EXPECT_THAT(launch->segment_table, IsEmpty());
+  const LaunchHeader header = HeaderOf(*launch);
+  EXPECT_EQ(header.segments, 0);
+  EXPECT_EQ(header.num_segments, 1);
+  EXPECT_EQ(header.num_tiles, 3);
+  EXPECT_EQ(header.flags, kLaunchStreaming);
+  EXPECT_THAT(RowOf(*launch), ElementsAre(10000, 0x100, 0x200, 0x300, 0x400,
+                                          0x500, 0xc000000000000000));
+}
+
+TEST(PackLaunch, PutsSeveralSegmentsIntoATable) {
+  const LaunchLayout layout = MakeLayout({""});
+  LaunchSegment segments[4];
+  const int64_t sizes[] = {5000, 0, 4096, 1};
+  const DeviceAddress addresses[] = {0x10, 0x20, 0x30, 0x40, 0x50};
+  for (int s = 0; s < 4; ++s) {
+    segments[s].num_elements = sizes[s];
+    segments[s].inputs = {addresses[s]};
+    segments[s].outputs = {addresses[s + 1]};
+  }
+
+  auto launch = PackLaunch(layout, KernelEntry::kRun, segments, {});
+  ASSERT_TRUE(launch.ok()) << launch.status();
+  launch->SetSegmentTable(0x7000);
+
+  EXPECT_EQ(launch->grid, 4);
+  EXPECT_EQ(HeaderOf(*launch).segments, 0x7000);
+  EXPECT_EQ(HeaderOf(*launch).num_segments, 4);
+  EXPECT_EQ(launch->argument.size(), 4 + layout.row_words());
+  EXPECT_THAT(launch->segment_table, ElementsAre(0, 2, 2, 3,  // first tiles
+                                                 5000, 0x10, 0x20,  // rows
+                                                 0, 0x20, 0x30,     //
+                                                 4096, 0x30, 0x40,  //
+                                                 1, 0x40, 0x50));
+}
+
+TEST(PackLaunch, FillsATableWithoutTensors) {
+  const LaunchLayout layout = MakeLayout({.name = "",
+                                          .storage = DType::kFloat16,
+                                          .rule = kDerivative16,
+                                          .num_inputs = 1,
+                                          .num_parameters = 1});
+  LaunchSegment segment;
+  segment.table = 0x1000;
+  segment.parameters = {1.0};
+
+  const auto launch =
+      PackLaunch(layout, KernelEntry::kFillTable, {segment}, {});
+
+  ASSERT_TRUE(launch.ok()) << launch.status();
+  EXPECT_EQ(launch->grid, 256);
+  // x and the upstream gradient in, one tensor out.
+  EXPECT_THAT(RowOf(*launch),
+              ElementsAre(kTableEntries, 0, 0, 0, 0x1000, 0x3ff0000000000000));
+}
+
+TEST(PackLaunch, RunsOneSharedTableAMultiprocessor) {
+  const LaunchLayout layout = MakeLayout(
+      {.name = "", .storage = DType::kFloat16, .rule = kRoundOnce16});
+  LaunchSegment segment;
+  segment.num_elements = int64_t{1} << 30;
+  segment.inputs = {0x10};
+  segment.outputs = {0x20};
+  const TableWindow window = layout.SharedWindow(227 << 10);
+
+  const auto launch =
+      PackLaunch(layout, KernelEntry::kRunShared, {segment},
+                 {.num_multiprocessors = 132, .window = window});
+
+  ASSERT_TRUE(launch.ok()) << launch.status();
+  EXPECT_EQ(launch->grid, 132);
+  EXPECT_EQ(launch->block, 1024);
+  EXPECT_EQ(launch->shared_bytes, 128 << 10);
+  EXPECT_EQ(HeaderOf(*launch).window.size, window.size);
+  EXPECT_EQ(HeaderOf(*launch).num_tiles, (int64_t{1} << 30) / 32768);
+}
+
+TEST(PackLaunch, FinishesEachSumInABlock) {
+  const LaunchLayout layout = MakeLayout({.name = "", .num_sums = 3});
+  LaunchSegment segments[2];
+  for (LaunchSegment& segment : segments) {
+    segment.inputs = segment.outputs = {0x10};
+  }
+
+  const auto launch =
+      PackLaunch(layout, KernelEntry::kFinishSums, segments, {});
+
+  ASSERT_TRUE(launch.ok()) << launch.status();
+  EXPECT_EQ(launch->grid, 6);
+}
+
+TEST(PackLaunch, RefusesMoreBlocksThanAGridHas) {
+  const LaunchLayout layout = MakeLayout({""});
+  LaunchSegment segment;
+  segment.num_elements = int64_t{1} << 43;
+  segment.inputs = segment.outputs = {0x10};
+
+  EXPECT_EQ(
+      PackLaunch(layout, KernelEntry::kRun, {segment}, {}).status().code(),
+      absl::StatusCode::kInvalidArgument);
+}
+
+}  // namespace
+}  // namespace actserve
