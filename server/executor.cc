@@ -61,7 +61,7 @@ void Executor::Submit(Job* job, bool may_run_inline) {
 
 bool Executor::IsQuick(const Job& job) const {
   return job.size_bytes <= options_.inline_bytes &&
-         job.item.num_elements * job.program->lowered().graph.Weight() <=
+         job.item.num_elements * job.program->lowered().weight <=
              kMaxInlineOperations;
 }
 

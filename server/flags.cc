@@ -73,6 +73,8 @@ ABSL_FLAG(int, max_registered, Defaults().registry.max_registered,
           "registered activations kept; beyond, the one not used for the "
           "longest is forgotten, and its client registers it again");
 
+ABSL_FLAG(int, max_plans, Defaults().plans.max_plans,
+          "kinds of Forward, and of Backward, whose decoded form is kept");
 ABSL_FLAG(int, max_programs, Defaults().programs.max_programs,
           "compiled programs kept at hand");
 ABSL_FLAG(int, max_waiting_for_programs, Defaults().programs.max_waiting,
@@ -178,6 +180,7 @@ absl::StatusOr<Options> OptionsFromCommandLine(int argc, char** argv) {
   language.weight = absl::GetFlag(FLAGS_max_program_weight);
   language.interleaved_weight = absl::GetFlag(FLAGS_max_interleaved_weight);
   o.registry.max_registered = absl::GetFlag(FLAGS_max_registered);
+  o.plans.max_plans = absl::GetFlag(FLAGS_max_plans);
   o.programs.max_programs = absl::GetFlag(FLAGS_max_programs);
   o.programs.max_waiting = absl::GetFlag(FLAGS_max_waiting_for_programs);
   o.executor.num_threads = absl::GetFlag(FLAGS_compute_threads);

@@ -58,6 +58,38 @@ TEST_F(Integration, ForwardDescribesItsAnswer) {
   EXPECT_FALSE(response.has_residual());
 }
 
+// The second of two equal calls takes a shorter way through the server.
+TEST_F(Integration, AnswersARepeatedCallAsTheFirst) {
+  const std::string id = IdOf("def f(x, y):\n    return x * y\n");
+  v1::BackwardRequest request = BackwardOf(id, {1, 2}, {5, 7});
+  request.clear_payload();
+  request.add_inputs()->CopyFrom(request.inputs(0));
+  for (const char* name : {"y", "x"}) request.add_wrt(name);
+  v1::BackwardResponse responses[3];
+  for (float scale : {1, 10, 100}) {
+    request.clear_payload();
+    request.add_payload(BytesOf<float>({scale, 2 * scale}));
+    request.add_payload(BytesOf<float>({3, 4}));
+    request.add_payload(BytesOf<float>({1, -1}));
+    const int i = scale == 1 ? 0 : scale == 10 ? 1 : 2;
+    ASSERT_TRUE(Backward(*stub_, request, &responses[i]).ok());
+    EXPECT_THAT(ElementsOf<float>(responses[i].payload(0)),
+                ElementsAre(scale, -2 * scale));
+    EXPECT_THAT(ElementsOf<float>(responses[i].payload(1)), ElementsAre(3, -4));
+    EXPECT_TRUE(responses[i].timings().has_compute());
+    responses[i].clear_payload();
+    responses[i].clear_timings();
+  }
+  EXPECT_EQ(responses[0].SerializeAsString(), responses[1].SerializeAsString());
+  EXPECT_EQ(responses[1].SerializeAsString(), responses[2].SerializeAsString());
+
+  request.mutable_payload(1)->pop_back();
+  v1::BackwardResponse refused;
+  const grpc::Status status = Backward(*stub_, request, &refused);
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::INVALID_ARGUMENT);
+  EXPECT_THAT(status.error_message(), HasSubstr("7 bytes"));
+}
+
 TEST_F(Integration, ServesEveryDtype) {
   struct Case {
     v1::DType dtype;

@@ -8,6 +8,7 @@
 #include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "server/executor.h"
+#include "server/plan_cache.h"
 #include "server/programs.h"
 #include "server/registry.h"
 #include "server/residuals.h"
@@ -35,6 +36,7 @@ struct Options {
   TensorLimits tensor;
   Registry::Options registry;
   Programs::Options programs;
+  PlanCache::Options plans;
   Executor::Options executor;
   Residuals::Options residuals;
   absl::Duration default_residual_lease = absl::Minutes(1);

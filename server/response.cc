@@ -16,37 +16,61 @@ namespace {
 // than one more slice for the transport to handle.
 constexpr size_t kOneSliceBytes = 8 << 10;
 
-void SetDuration(absl::Duration value, google::protobuf::Duration* message) {
-  message->set_seconds(absl::IDivDuration(value, absl::Seconds(1), &value));
-  message->set_nanos(static_cast<int32_t>(absl::ToInt64Nanoseconds(value)));
-}
+using google::protobuf::io::CodedOutputStream;
 
-// copy_in and copy_out stay 0: this device computes from the bytes as they
-// were received into those that are sent.
-void SetTimings(const TensorResult& result, v1::Timings* timings) {
-  SetDuration(result.queue, timings->mutable_queue());
-  timings->mutable_copy_in();
-  SetDuration(result.compute, timings->mutable_compute());
-  timings->mutable_copy_out();
-}
-
-template <typename Response>
-void SetCommon(const TensorRequest& request, const TensorResult& result,
-               Response* response) {
-  response->set_activation_id(request.activation->id());
-  response->set_program_id(result.program.lowered().program_id);
-  response->set_device(result.device);
-  SetTimings(result, response->mutable_timings());
-}
-
-// Tag and length of a payload.
-void AppendPayloadPrefix(size_t size_bytes, std::string* header) {
-  using google::protobuf::io::CodedOutputStream;
+// Tag and length of a length-delimited field.
+void AppendPrefix(int field, size_t size_bytes, std::string* bytes) {
   uint8_t buffer[16];
   uint8_t* end =
-      CodedOutputStream::WriteVarint32ToArray(kPayloadField << 3 | 2, buffer);
+      CodedOutputStream::WriteVarint32ToArray(field << 3 | 2, buffer);
   end = CodedOutputStream::WriteVarint64ToArray(size_bytes, end);
-  header->append(reinterpret_cast<const char*>(buffer), end - buffer);
+  bytes->append(reinterpret_cast<const char*>(buffer), end - buffer);
+}
+
+// A field of type Duration; `value` is not negative.
+void AppendDuration(int field, absl::Duration value, std::string* bytes) {
+  constexpr int kSeconds = 1;
+  constexpr int kNanos = 2;
+  uint8_t buffer[32];
+  uint8_t* end = buffer;
+  const int64_t seconds = absl::IDivDuration(value, absl::Seconds(1), &value);
+  if (seconds != 0) {
+    end = CodedOutputStream::WriteVarint32ToArray(kSeconds << 3, end);
+    end = CodedOutputStream::WriteVarint64ToArray(seconds, end);
+  }
+  if (const int64_t nanos = absl::ToInt64Nanoseconds(value); nanos != 0) {
+    end = CodedOutputStream::WriteVarint32ToArray(kNanos << 3, end);
+    end = CodedOutputStream::WriteVarint64ToArray(nanos, end);
+  }
+  AppendPrefix(field, end - buffer, bytes);
+  bytes->append(reinterpret_cast<const char*>(buffer), end - buffer);
+}
+
+// copy_in and copy_out are 0: this device computes from the bytes as they were
+// received into those that are sent.
+void AppendTimings(const TensorResult& result, std::string* bytes) {
+  using M = v1::Timings;
+  std::string timings;
+  AppendDuration(M::kQueueFieldNumber, result.queue, &timings);
+  AppendDuration(M::kCopyInFieldNumber, absl::ZeroDuration(), &timings);
+  AppendDuration(M::kComputeFieldNumber, result.compute, &timings);
+  AppendDuration(M::kCopyOutFieldNumber, absl::ZeroDuration(), &timings);
+  constexpr int kField = v1::ForwardResponse::kTimingsFieldNumber;
+  static_assert(kField == v1::BackwardResponse::kTimingsFieldNumber);
+  AppendPrefix(kField, timings.size(), bytes);
+  bytes->append(timings);
+}
+
+void AppendResidual(const std::string& handle, absl::Duration lease,
+                    std::string* bytes) {
+  using M = v1::Residual;
+  std::string residual;
+  AppendPrefix(M::kHandleFieldNumber, handle.size(), &residual);
+  residual += handle;
+  AppendDuration(M::kLeaseFieldNumber, lease, &residual);
+  AppendPrefix(v1::ForwardResponse::kResidualFieldNumber, residual.size(),
+               bytes);
+  bytes->append(residual);
 }
 
 grpc::ByteBuffer Assemble(std::string header, std::vector<Buffer> payloads) {
@@ -54,7 +78,7 @@ grpc::ByteBuffer Assemble(std::string header, std::vector<Buffer> payloads) {
   for (const Buffer& payload : payloads) payload_bytes += payload.size_bytes();
   if (payload_bytes <= kOneSliceBytes) {
     for (const Buffer& payload : payloads) {
-      AppendPayloadPrefix(payload.size_bytes(), &header);
+      AppendPrefix(kPayloadField, payload.size_bytes(), &header);
       header.append(reinterpret_cast<const char*>(payload.data()),
                     payload.size_bytes());
     }
@@ -63,7 +87,7 @@ grpc::ByteBuffer Assemble(std::string header, std::vector<Buffer> payloads) {
   }
   std::vector<grpc::Slice> slices;
   for (Buffer& payload : payloads) {
-    AppendPayloadPrefix(payload.size_bytes(), &header);
+    AppendPrefix(kPayloadField, payload.size_bytes(), &header);
     if (payload.size_bytes() == 0) continue;
     slices.emplace_back(header);
     header.clear();
@@ -79,48 +103,72 @@ size_t RankOf(int name, const TensorRequest& request) {
                        [name](int other) { return other < name; });
 }
 
-}  // namespace
-
-grpc::ByteBuffer EncodeForward(const TensorRequest& request,
-                               TensorResult result) {
-  v1::ForwardResponse response;
-  SetCommon(request, result, &response);
-  *response.mutable_output() = EncodeTensor(request.type);
-  std::vector<Buffer> payloads;
-  payloads.push_back(std::move(result.tensors[0]));
-  for (int name : request.names) {
-    *response.add_partials() = response.output();
-    payloads.push_back(std::move(result.tensors[1 + RankOf(name, request)]));
-  }
-  if (!result.residual_handle.empty()) {
-    response.mutable_residual()->set_handle(std::move(result.residual_handle));
-    SetDuration(*request.residual_lease,
-                response.mutable_residual()->mutable_lease());
-  }
-  return Assemble(response.SerializeAsString(), std::move(payloads));
+template <typename Response>
+std::string Serialize(Response response, const TensorRequest& request,
+                      const Program& program, const std::string& device) {
+  response.set_activation_id(request.activation->id());
+  response.set_program_id(program.lowered().program_id);
+  response.set_device(device);
+  return response.SerializeAsString();
 }
 
-grpc::ByteBuffer EncodeBackward(const TensorRequest& request,
-                                TensorResult result) {
+v1::ForwardResponse DescribeOutputs(const TensorRequest& request) {
+  v1::ForwardResponse response;
+  *response.mutable_output() = EncodeTensor(request.type);
+  for (size_t i = 0; i < request.names.size(); ++i) {
+    *response.add_partials() = response.output();
+  }
+  return response;
+}
+
+// The program's outputs are the tensors first, then the sums.
+v1::BackwardResponse DescribeGradients(const TensorRequest& request,
+                                       absl::Span<const double> sums) {
   const Activation& activation = request.activation->activation();
-  const int num_tensors = static_cast<int>(result.tensors.size());
+  const size_t num_tensors = request.names.size() - sums.size();
   v1::BackwardResponse response;
-  SetCommon(request, result, &response);
-  std::vector<Buffer> payloads;
   for (int name : request.names) {
     v1::Gradient& gradient = *response.add_gradients();
-    const size_t rank = RankOf(name, request);
     if (request.IsParameter(name)) {
       gradient.set_name(
           activation.parameters()[name - request.num_inputs()].name);
-      gradient.set_scalar(result.sums[rank - num_tensors]);
+      gradient.set_scalar(sums[RankOf(name, request) - num_tensors]);
     } else {
       gradient.set_name(activation.inputs()[name]);
       *gradient.mutable_tensor() = EncodeTensor(request.type);
-      payloads.push_back(std::move(result.tensors[rank]));
     }
   }
-  return Assemble(response.SerializeAsString(), std::move(payloads));
+  return response;
+}
+
+}  // namespace
+
+std::string ResponseHead(const TensorRequest& request, const Program& program,
+                         const std::string& device,
+                         absl::Span<const double> sums) {
+  return request.program.direction == ProgramKey::Direction::kForward
+             ? Serialize(DescribeOutputs(request), request, program, device)
+             : Serialize(DescribeGradients(request, sums), request, program,
+                         device);
+}
+
+grpc::ByteBuffer EncodeResponse(const TensorRequest& request, std::string head,
+                                TensorResult result) {
+  AppendTimings(result, &head);
+  if (!result.residual_handle.empty()) {
+    AppendResidual(result.residual_handle, *request.residual_lease, &head);
+  }
+  std::vector<Buffer> payloads;
+  payloads.reserve(result.tensors.size());
+  const bool forward =
+      request.program.direction == ProgramKey::Direction::kForward;
+  if (forward) payloads.push_back(std::move(result.tensors[0]));
+  for (int name : request.names) {
+    if (request.IsParameter(name)) continue;
+    const size_t rank = RankOf(name, request) + (forward ? 1 : 0);
+    payloads.push_back(std::move(result.tensors[rank]));
+  }
+  return Assemble(std::move(head), std::move(payloads));
 }
 
 }  // namespace actserve

@@ -2,40 +2,38 @@
 #define ACTSERVE_SERVER_RESPONSE_H_
 
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "absl/time/time.h"
+#include "absl/types/span.h"
 #include "grpcpp/support/byte_buffer.h"
 #include "kernels/device/device.h"
 #include "server/buffer_pool.h"
-#include "server/executor.h"
 #include "server/request.h"
 
 namespace actserve {
 
 // What came out of a program, and what is said about it.
 struct TensorResult {
-  TensorResult(const Program& program, std::string device)
-      : program(program), device(std::move(device)) {}
-
-  const Program& program;
-  std::string device;
   // The program's outputs that are tensors, in its order.
   std::vector<Buffer> tensors;
-  // Those that are sums, in its order.
-  std::vector<double> sums;
   absl::Duration queue;
   absl::Duration compute;
-  // Forward: handle and lease of the residual; empty: none.
+  // Forward: handle of the residual, kept for the request's lease; empty: none.
   std::string residual_handle;
 };
 
-// An encoding of a v1::ForwardResponse or v1::BackwardResponse whose payloads
-// are the buffers themselves, without a copy unless they are small.
-grpc::ByteBuffer EncodeForward(const TensorRequest& request,
-                               TensorResult result);
-grpc::ByteBuffer EncodeBackward(const TensorRequest& request,
+// The part of a response that does not change from call to call: what its
+// tensors are, and what computed them. Only the sums do; they are in the
+// program's order.
+std::string ResponseHead(const TensorRequest& request, const Program& program,
+                         const std::string& device,
+                         absl::Span<const double> sums);
+
+// An encoding of a v1::ForwardResponse or v1::BackwardResponse that begins
+// with `head`, and whose payloads are the buffers themselves, without a copy
+// unless they are small.
+grpc::ByteBuffer EncodeResponse(const TensorRequest& request, std::string head,
                                 TensorResult result);
 
 }  // namespace actserve

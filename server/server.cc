@@ -99,10 +99,11 @@ class Server::Parts {
         registry_(std::move(registry)),
         buffers_(BufferPool::Create(options.max_idle_buffer_bytes)),
         residuals_(options.residuals, Clock::Real()),
+        plans_(options.plans, registry_.get()),
         programs_(options.programs, device_.get(), &compile_pool_),
         executor_(options.executor, device_.get(), Clock::Real()),
         compile_pool_(options.compile_threads, options.max_queued_compilations),
-        serving_{LimitsOf(options_), *device_,   *registry_, programs_,
+        serving_{LimitsOf(options_), *device_,   *registry_, plans_, programs_,
                  executor_,          residuals_, *buffers_,  calls_},
         service_(options_, serving_, &compile_pool_),
         sweeper_([this] { Sweep(); }) {}
@@ -131,6 +132,7 @@ class Server::Parts {
   const std::unique_ptr<Registry> registry_;
   const std::shared_ptr<BufferPool> buffers_;
   Residuals residuals_;
+  PlanCache plans_;
   Programs programs_;
   Executor executor_;
   // Below what its tasks use, so that it ends first.

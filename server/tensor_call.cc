@@ -1,12 +1,21 @@
 #include "server/tensor_call.h"
 
+#include <algorithm>
 #include <memory>
 #include <utility>
 
 #include "server/log.h"
+#include "server/response.h"
 #include "server/status_conversion.h"
 
 namespace actserve {
+namespace {
+
+bool HasSums(const Program& program) {
+  return std::ranges::any_of(program.lowered().graph.outputs, &Output::summed);
+}
+
+}  // namespace
 
 TensorCall::TensorCall(Direction direction, const ServingParts& parts,
                        grpc::CallbackServerContext* context,
@@ -23,18 +32,23 @@ TensorCall::TensorCall(Direction direction, const ServingParts& parts,
 }
 
 void TensorCall::Start() {
+  if (absl::Status status = Split(); !status.ok()) return Finish(status);
+  plan_ = parts_.plans.Find(direction_, split_);
+  if (plan_ != nullptr) return Execute(/*may_run_inline=*/true);
   if (absl::Status status = Decode(); !status.ok()) return Finish(status);
-  program = parts_.programs.Find(request_.program);
-  if (program != nullptr) return Execute(/*may_run_inline=*/true);
+  if (auto found = parts_.programs.Find(request_.program)) {
+    Plan(std::move(found));
+    return Execute(/*may_run_inline=*/true);
+  }
   parts_.programs.Get(request_.activation, request_.program,
                       [this](const Programs::Result& result) {
                         if (!result.ok()) return Finish(result.status());
-                        program = *result;
+                        Plan(*result);
                         Execute(/*may_run_inline=*/false);
                       });
 }
 
-absl::Status TensorCall::Decode() {
+absl::Status TensorCall::Split() {
   if (!request_bytes_.Dump(&slices_).ok()) {
     return absl::InternalError("cannot read the request");
   }
@@ -44,8 +58,10 @@ absl::Status TensorCall::Decode() {
     bytes.push_back(
         {reinterpret_cast<const std::byte*>(slice.begin()), slice.size()});
   }
-  absl::Status status = SplitPayloads(bytes, parts_.limits.split, &split_);
-  if (!status.ok()) return status;
+  return SplitPayloads(bytes, parts_.limits.split, &split_);
+}
+
+absl::Status TensorCall::Decode() {
   auto request = direction_ == Direction::kForward
                      ? DecodeForward(split_, parts_.limits, parts_.registry)
                      : DecodeBackward(split_, parts_.limits, parts_.registry,
@@ -55,11 +71,32 @@ absl::Status TensorCall::Decode() {
   return absl::OkStatus();
 }
 
+void TensorCall::Plan(std::shared_ptr<const Program> program) {
+  inputs_ = std::move(request_.inputs);
+  auto plan = std::make_shared<CallPlan>();
+  plan->request = std::move(request_);
+  plan->program = std::move(program);
+  if (!HasSums(*plan->program)) {
+    plan->response_head = ResponseHead(plan->request, *plan->program,
+                                       parts_.device.name(), /*sums=*/{});
+  }
+  plan_ = std::move(plan);
+  parts_.plans.Put(direction_, split_, plan_);
+}
+
 void TensorCall::Execute(bool may_run_inline) {
-  const int64_t tensor_bytes = request_.type.size_bytes();
-  item.num_elements = request_.type.num_elements;
-  item.parameters = request_.parameters;
-  for (const auto& input : request_.inputs) item.inputs.emplace_back(input);
+  const TensorRequest& request = plan_->request;
+  program = plan_->program;
+  const int64_t tensor_bytes = request.type.size_bytes();
+  item.num_elements = request.type.num_elements;
+  item.parameters = request.parameters;
+  if (inputs_.empty()) {
+    for (const auto& payload : split_.payloads) {
+      item.inputs.push_back(split_.FragmentsOf(payload));
+    }
+  } else {
+    item.inputs.assign(inputs_.begin(), inputs_.end());
+  }
   for (const Output& output : program->lowered().graph.outputs) {
     if (output.summed) {
       item.sums.push_back(0);
@@ -68,8 +105,8 @@ void TensorCall::Execute(bool may_run_inline) {
       item.outputs.push_back(tensors_.back().data());
     }
   }
-  size_bytes = tensor_bytes *
-               static_cast<int64_t>(request_.inputs.size() + tensors_.size());
+  size_bytes =
+      tensor_bytes * static_cast<int64_t>(item.inputs.size() + tensors_.size());
   // A program too large to be interleaved is slow for its bytes.
   may_run_inline &= program->lowered().interleave;
   parts_.executor.Submit(this, may_run_inline);
@@ -81,28 +118,28 @@ void TensorCall::Done(const Executor::Outcome& outcome) {
 }
 
 void TensorCall::Respond(const Executor::Outcome& outcome) {
-  TensorResult result(*program, parts_.device.name());
+  const TensorRequest& request = plan_->request;
+  TensorResult result;
   result.tensors = std::move(tensors_);
-  result.sums = std::move(item.sums);
   result.queue = absl::Now() - received_ - outcome.compute;
   result.compute = outcome.compute;
-  if (direction_ == Direction::kForward) {
-    if (request_.residual_lease.has_value()) KeepResidual(&result);
-    response_bytes_ = EncodeForward(request_, std::move(result));
-  } else {
-    response_bytes_ = EncodeBackward(request_, std::move(result));
-  }
+  if (request.residual_lease.has_value()) result.residual_handle = KeepInputs();
+  std::string head =
+      !plan_->response_head.empty()
+          ? plan_->response_head
+          : ResponseHead(request, *program, parts_.device.name(), item.sums);
+  response_bytes_ = EncodeResponse(request, std::move(head), std::move(result));
   Finish(absl::OkStatus());
 }
 
-void TensorCall::KeepResidual(TensorResult* result) {
+Residuals::Handle TensorCall::KeepInputs() {
+  const TensorRequest& request = plan_->request;
   auto residual = std::make_shared<Residual>();
-  residual->activation = request_.activation;
-  residual->type = request_.type;
-  residual->parameters = request_.parameters;
-  HoldInputs(std::move(request_.inputs), std::move(slices_), residual.get());
-  result->residual_handle =
-      parts_.residuals.Put(std::move(residual), *request_.residual_lease);
+  residual->activation = request.activation;
+  residual->type = request.type;
+  residual->parameters = request.parameters;
+  HoldInputs(std::move(inputs_), std::move(slices_), residual.get());
+  return parts_.residuals.Put(std::move(residual), *request.residual_lease);
 }
 
 void TensorCall::Finish(const absl::Status& status) {
@@ -115,14 +152,15 @@ void TensorCall::Finish(const absl::Status& status) {
 
 void TensorCall::Log(const absl::Status& status) const {
   if (!IsLogged(LogLevel::kDebug)) return;
+  const TensorRequest& request = plan_ != nullptr ? plan_->request : request_;
   LogEvent(
       LogLevel::kDebug, "request",
       {{"method", direction_ == Direction::kForward ? "Forward" : "Backward"},
        {"peer", context_.peer()},
        {"code", absl::StatusCodeToString(status.code())},
        {"error", std::string(status.message())},
-       {"activation", request_.program.activation_id},
-       {"elements", request_.type.num_elements},
+       {"activation", request.program.activation_id},
+       {"elements", request.type.num_elements},
        {"micros", absl::ToInt64Microseconds(absl::Now() - received_)}});
 }
 

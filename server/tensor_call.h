@@ -1,6 +1,7 @@
 #ifndef ACTSERVE_SERVER_TENSOR_CALL_H_
 #define ACTSERVE_SERVER_TENSOR_CALL_H_
 
+#include <memory>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -12,11 +13,11 @@
 #include "server/buffer_pool.h"
 #include "server/call_counter.h"
 #include "server/executor.h"
+#include "server/plan_cache.h"
 #include "server/programs.h"
 #include "server/registry.h"
 #include "server/request.h"
 #include "server/residuals.h"
-#include "server/response.h"
 #include "server/wire.h"
 
 namespace actserve {
@@ -26,6 +27,7 @@ struct ServingParts {
   RequestLimits limits;
   Device& device;
   Registry& registry;
+  PlanCache& plans;
   Programs& programs;
   Executor& executor;
   Residuals& residuals;
@@ -35,8 +37,9 @@ struct ServingParts {
 
 // One Forward or Backward from its bytes to its bytes:
 //
-//   Start: split, decode -> Execute -> Done -> Respond -> Finish
-//                  \-> compiled elsewhere -/
+//   Start: split -> plan known ----------> Execute -> Done -> Respond -> Finish
+//              \-> decode -> program known -/
+//                      \-> compiled elsewhere -/
 //
 // and on an error, from any of them, Finish at once. It owns itself and all
 // that it computes from, and deletes itself in Finish().
@@ -59,11 +62,13 @@ class TensorCall final : private Executor::Job {
 
  private:
   bool IsCancelled() const override { return context_.IsCancelled(); }
+  absl::Status Split();
   absl::Status Decode();
+  void Plan(std::shared_ptr<const Program> program);
   void Execute(bool may_run_inline);
   void Done(const Executor::Outcome& outcome) override;
   void Respond(const Executor::Outcome& outcome);
-  void KeepResidual(TensorResult* result);
+  Residuals::Handle KeepInputs();
   void Finish(const absl::Status& status);
   void Log(const absl::Status& status) const;
 
@@ -75,10 +80,14 @@ class TensorCall final : private Executor::Job {
   grpc::ByteBuffer& response_bytes_;
   const absl::Time received_;
 
-  // What request_.inputs point into, unless a residual does.
+  // What inputs point into, unless a residual does.
   std::vector<grpc::Slice> slices_;
   SplitMessage split_;
+  // Of a request that was decoded; with plan_ not set, still to be planned.
   TensorRequest request_;
+  // Empty if the payloads are the inputs.
+  std::vector<std::vector<Fragment>> inputs_;
+  std::shared_ptr<const CallPlan> plan_;
   // One per output of the program that is a tensor.
   std::vector<Buffer> tensors_;
 };

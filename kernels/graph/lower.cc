@@ -22,13 +22,13 @@ absl::StatusOr<LoweredProgram> Lower(const Graph& graph, DType storage,
   const bool in_float64 = storage == DType::kFloat64 ||
                           program.rule != LoweredProgram::Rule::kDirect;
   program.compute = in_float64 ? DType::kFloat64 : DType::kFloat32;
-  const int64_t weight = program.graph.Weight();
-  if (weight > limits.weight) {
-    return absl::InvalidArgumentError(absl::StrCat("the program has ", weight,
-                                                   " operations: the limit is ",
-                                                   limits.weight));
+  program.weight = program.graph.Weight();
+  if (program.weight > limits.weight) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("the program has ", program.weight,
+                     " operations: the limit is ", limits.weight));
   }
-  program.interleave = weight <= limits.interleaved_weight;
+  program.interleave = program.weight <= limits.interleaved_weight;
   program.program_id = Sha256Id(
       absl::StrCat("actserve program 1\n", std::string(identity), "\n",
                    std::string(DTypeName(storage)), "\n", kMathVersion, "\n"));

@@ -5,6 +5,7 @@
 #ifndef ACTSERVE_KERNELS_GRAPH_LOWER_H_
 #define ACTSERVE_KERNELS_GRAPH_LOWER_H_
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 
@@ -38,6 +39,8 @@ struct LoweredProgram {
   // Names the numbers: activation id, math version, dtype, direction, wrt.
   // "sha256:" and 64 hex digits.
   std::string program_id;
+  // Graph::Weight(): about the operations per element.
+  int64_t weight = 0;
   // False if the weight is over LanguageLimits::interleaved_weight.
   bool interleave = true;
 

@@ -56,7 +56,7 @@ absl::StatusOr<std::shared_ptr<CpuProgram>> CpuProgram::Create(
 KernelFunction CpuProgram::non_temporal() const {
   absl::call_once(non_temporal_once_, [this] {
     if (lowered().rule != LoweredProgram::Rule::kDirect ||
-        lowered().graph.Weight() > kMaxNonTemporalWeight) {
+        lowered().weight > kMaxNonTemporalWeight) {
       return;
     }
     absl::StatusOr<KernelBuilder::Built> built =
