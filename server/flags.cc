@@ -96,8 +96,8 @@ ABSL_FLAG(int, max_queued_compilations, Defaults().max_queued_compilations,
           "texts and programs that may wait for a compile thread");
 ABSL_FLAG(std::string, cache_directory, "",
           "where compiled programs are kept across restarts, made with mode "
-          "0700; none: nowhere; empty: $XDG_CACHE_HOME/actserve or "
-          "$HOME/.cache/actserve if that can be used");
+          "0700; none: nowhere; empty: $XDG_CACHE_HOME/actserve/programs or "
+          "$HOME/.cache/actserve/programs if that can be used");
 ABSL_FLAG(int64_t, max_idle_buffer_bytes, Defaults().max_idle_buffer_bytes,
           "memory of past results kept for the next");
 
@@ -129,11 +129,11 @@ constexpr absl::string_view kThisFile = "server/flags.cc";
 std::string DefaultCacheDirectory() {
   const char* cache = std::getenv("XDG_CACHE_HOME");
   if (cache != nullptr && cache[0] == '/') {
-    return absl::StrCat(cache, "/actserve");
+    return absl::StrCat(cache, "/actserve/programs");
   }
   const char* home = std::getenv("HOME");
   if (home != nullptr && home[0] == '/') {
-    return absl::StrCat(home, "/.cache/actserve");
+    return absl::StrCat(home, "/.cache/actserve/programs");
   }
   return "";
 }

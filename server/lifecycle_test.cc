@@ -5,6 +5,8 @@
 #include <signal.h>
 #include <sys/stat.h>
 
+#include <cstdlib>
+#include <filesystem>
 #include <fstream>
 #include <future>
 #include <memory>
@@ -200,10 +202,19 @@ TEST_F(Lifecycle, DoesNotStartWith) {
   }
 }
 
-TEST_F(Lifecycle, AUsersFirstServerNeedsNoCacheToStart) {
+TEST_F(Lifecycle, AUsersFirstServerMakesItsCache) {
+  const std::string home = ::testing::TempDir() + "/home_without_cache";
+  std::filesystem::remove_all(home);
+  std::filesystem::create_directory(home);
+  setenv("XDG_CACHE_HOME", (home + "/cache").c_str(), /*overwrite=*/1);
   Start({"--cache_directory="});
+  unsetenv("XDG_CACHE_HOME");
+  v1::ForwardResponse response;
+  EXPECT_TRUE(Forward(*stub_, ForwardOf("relu", {1}), &response).ok());
   server_->Signal(SIGTERM);
   EXPECT_EQ(server_->Wait(), 0);
+
+  EXPECT_FALSE(std::filesystem::is_empty(home + "/cache/actserve/programs"));
 }
 
 TEST_F(Lifecycle, TellsWhereItListens) {

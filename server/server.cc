@@ -1,6 +1,8 @@
 #include "server/server.h"
 
+#include <filesystem>
 #include <memory>
+#include <system_error>
 #include <thread>
 #include <utility>
 
@@ -76,6 +78,12 @@ absl::StatusOr<std::unique_ptr<CpuDevice>> CreateDevice(
   CpuDevice::Options device_options;
   device_options.num_threads = options.device_threads;
   device_options.cache_dir = options.cache_directory;
+  if (!options.cache_directory_required) {
+    // What fails here fails again in the device, with a reason.
+    std::error_code ignored;
+    std::filesystem::create_directories(
+        std::filesystem::path(options.cache_directory).parent_path(), ignored);
+  }
   auto device = CpuDevice::Create(device_options);
   if (device.ok() || options.cache_directory_required ||
       options.cache_directory.empty()) {
