@@ -68,7 +68,7 @@ int Main(int argc, char** argv) {
   }
   const std::string address =
       listen.substr(0, listen.rfind(':') + 1) + std::to_string(port);
-  std::cout << "listening on " << address << std::endl;
+  std::cerr << "listening on " << address << std::endl;
   if (!port_file.empty()) std::ofstream(port_file) << address << "\n";
   int signal = 0;
   sigwait(&signals, &signal);

@@ -10,11 +10,10 @@ extern const int kCatalogSize;
 
 const std::vector<CatalogEntry>& Catalog() {
   static const auto* const catalog = [] {
-    auto* entries = new std::vector<CatalogEntry>(
-        kCatalogData, kCatalogData + kCatalogSize);
-    std::sort(
-        entries->begin(), entries->end(),
-        [](const auto& a, const auto& b) { return a.name < b.name; });
+    auto* entries = new std::vector<CatalogEntry>(kCatalogData,
+                                                  kCatalogData + kCatalogSize);
+    std::sort(entries->begin(), entries->end(),
+              [](const auto& a, const auto& b) { return a.name < b.name; });
     return entries;
   }();
   return *catalog;

@@ -6,8 +6,8 @@
 
 #include "absl/status/statusor.h"
 #include "kernels/codegen/llvm/kernel_compiler.h"
-#include "kernels/device/object_cache.h"
 #include "kernels/device/cpu/object_loader.h"
+#include "kernels/device/object_cache.h"
 #include "kernels/graph/lower.h"
 
 namespace actserve {
