@@ -113,6 +113,17 @@ TEST(Actctl, ShowHasTextAndGradient) {
                     HasSubstr("derived gradient d/dx:")));
 }
 
+TEST(Actctl, ShowHasTheMeasuredAccuracy) {
+  const Outcome outcome = Actctl("show relu");
+
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.errors;
+  const std::string row =
+      "float32 0.00 ulp, float64 0.00 ulp, bfloat16 0 misrounded, "
+      "float16 0 misrounded\n";
+  EXPECT_THAT(outcome.output, HasSubstr(absl::StrCat("  value:    ", row)));
+  EXPECT_THAT(outcome.output, HasSubstr(absl::StrCat("  gradient: ", row)));
+}
+
 TEST(Actctl, CheckCompilesForThisMachine) {
   const Outcome outcome =
       Actctl(absl::StrCat("check ", WriteText("spiky.py", kSpiky)));

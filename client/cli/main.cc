@@ -109,7 +109,9 @@ int Main(int argc, char** argv) {
   run(list, [&] { return List(server); });
 
   auto& show = *app.add_subcommand(
-      "show", "An activation's text, program, rewrites and derived gradient");
+      "show",
+      "An activation's text, program, rewrites and derived gradient; of one "
+      "that needs no server, its measured accuracy");
   std::string shown;
   show.add_option("activation", shown,
                   "A built-in's name, a .py file, or an id")

@@ -84,6 +84,7 @@ absl::StatusOr<std::vector<Array>> ReadInputs(const EvaluateFlags& flags,
 
 std::vector<TensorView> Views(const std::vector<Array>& arrays) {
   std::vector<TensorView> views;
+  views.reserve(arrays.size());
   for (const Array& array : arrays) views.push_back(array.View());
   return views;
 }
@@ -136,7 +137,7 @@ absl::Status Forward(const ServerFlags& server, const EvaluateFlags& flags) {
   Array output = (*inputs)[0].Like();
   CallOptions options;
   options.parameters = flags.parameters;
-  const absl::Status status =
+  absl::Status status =
       (*client)->Forward(id, Views(*inputs), output.MutableBytes(), options);
   if (!status.ok()) return status;
   return Deliver(output, OutputFile(flags.outputs, "y", true), "");
@@ -202,7 +203,7 @@ absl::Status Backward(const ServerFlags& server, const EvaluateFlags& flags) {
 absl::Status Health(const ServerFlags& server) {
   auto client = ConnectTo(server);
   if (!client.ok()) return client.status();
-  const absl::Status health = (*client)->Health();
+  absl::Status health = (*client)->Health();
   if (!health.ok()) return health;
   const auto info = (*client)->ServerInfo();
   if (!info.ok()) return info.status();
