@@ -55,6 +55,7 @@ LaunchLayout::LaunchLayout(const LoweredProgram& program)
       break;
   }
   const int64_t weight = program.graph.Weight();
+  rows_in_flight_ = weight > kUnrolledWeight ? 1 : std::max(8 / num_inputs_, 1);
   if (num_sums_ > 0) {
     body_ = Body::kSummed;
   } else if (weight > kVectorWeight) {

@@ -99,6 +99,8 @@ class LaunchLayout {
   // flight in an unrolled tile.
   int vector_elements() const { return vector_elements_; }
   int vectors_in_flight() const { return vectors_in_flight_; }
+  // Elements that a thread of kSummed has in flight.
+  int rows_in_flight() const { return rows_in_flight_; }
 
   bool has_entry(KernelEntry entry) const;
   int threads(KernelEntry entry) const;
@@ -133,6 +135,7 @@ class LaunchLayout {
   int table_entry_bytes_ = 0;
   int vector_elements_ = 1;
   int vectors_in_flight_ = 1;
+  int rows_in_flight_ = 1;
   Body body_ = Body::kUnrolled;
 };
 

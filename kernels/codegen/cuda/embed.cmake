@@ -1,0 +1,16 @@
+# Writes OUTPUT, a C++ file that defines kTextFiles from the files of TEXTS,
+# named by their paths in ROOT.
+set(code "#include \"kernels/codegen/cuda/text_files.h\"\n\nnamespace actserve {\n")
+string(APPEND code "extern const TextFile kTextFiles[];\n")
+string(APPEND code "extern const int kNumTextFiles;\n")
+string(APPEND code "const TextFile kTextFiles[] = {\n")
+list(SORT TEXTS)
+list(LENGTH TEXTS count)
+foreach(path ${TEXTS})
+  file(RELATIVE_PATH name ${ROOT} ${path})
+  file(READ ${path} text)
+  string(APPEND code "    {\"${name}\", R\"text(${text})text\"},\n")
+endforeach()
+string(APPEND code "};\nconst int kNumTextFiles = ${count};\n")
+string(APPEND code "}  // namespace actserve\n")
+file(WRITE ${OUTPUT} "${code}")

@@ -1,0 +1,105 @@
+#include "kernels/codegen/cuda/emit.h"
+
+#include <limits>
+#include <string>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "kernels/catalog/catalog.h"
+#include "kernels/codegen/cuda/testing/catalog_programs.h"
+#include "kernels/graph/activation.h"
+
+namespace actserve {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+LoweredProgram Forward(const std::string& text, DType dtype = DType::kFloat32) {
+  auto activation = Activation::Create(text, {}, nullptr);
+  EXPECT_TRUE(activation.ok()) << activation.status();
+  auto program = (*activation)->LowerForward(dtype, {});
+  EXPECT_TRUE(program.ok()) << program.status();
+  return *program;
+}
+
+TEST(EmitCuda, HasNoWordOfTheUser) {
+  const std::string text =
+      EmitCuda(Forward("def marker_f(marker_x, marker_a=2):\n"
+                       "    'marker_doc'\n"
+                       "    marker_y = marker_x * marker_a  # marker_comment\n"
+                       "    return marker_y\n"));
+
+  EXPECT_THAT(text, Not(HasSubstr("marker")));
+}
+
+TEST(EmitCuda, DependsOnNoName) {
+  EXPECT_EQ(EmitCuda(Forward("def f(x, a=2):\n    return x * a + 1\n")),
+            EmitCuda(Forward("def g(u, b=3):\n    return u * b + 1\n")));
+}
+
+TEST(EmitCuda, IsTheSameEveryTime) {
+  for (const auto& test : testing::CatalogPrograms(DType::kBFloat16)) {
+    EXPECT_EQ(EmitCuda(test.program), EmitCuda(test.program)) << test.name();
+  }
+}
+
+TEST(EmitCuda, NeedsNoHeaderAndNoAssembler) {
+  for (const DType dtype : {DType::kFloat16, DType::kFloat64}) {
+    for (const auto& test : testing::CatalogPrograms(dtype)) {
+      const std::string text = EmitCuda(test.program);
+
+      EXPECT_THAT(text, Not(HasSubstr("#include"))) << test.name();
+      EXPECT_THAT(text, Not(HasSubstr("asm"))) << test.name();
+      EXPECT_THAT(text, Not(HasSubstr("//"))) << test.name();
+    }
+  }
+}
+
+TEST(EmitCuda, PrintsConstantsAsBits) {
+  struct Case {
+    const char* name;
+    double value;
+    const char* float_bits;
+    const char* double_bits;
+  };
+  const double kInfinity = std::numeric_limits<double>::infinity();
+  for (const Case& test :
+       {Case{"a tenth", 0.1, "0x3dcccccdu", "0x3fb999999999999aull"},
+        Case{"-0", -0.0, "0x80000000u", "0x8000000000000000ull"},
+        Case{"-inf", -kInfinity, "0xff800000u", "0xfff0000000000000ull"},
+        Case{"subnormal", 5e-324, "0x00000000u", "0x0000000000000001ull"}}) {
+    SCOPED_TRACE(test.name);
+    LoweredProgram program;
+    Graph& graph = program.graph;
+    graph.inputs = {"x"};
+    graph.outputs = {
+        {"y", graph.Add(Op::kMul, graph.Input(0), graph.Constant(test.value))}};
+
+    EXPECT_THAT(EmitCuda(program),
+                HasSubstr(std::string("__builtin_bit_cast(float, ") +
+                          test.float_bits + ");"));
+    program.storage = program.compute = DType::kFloat64;
+    EXPECT_THAT(EmitCuda(program),
+                HasSubstr(std::string("__builtin_bit_cast(double, ") +
+                          test.double_bits + ");"));
+  }
+}
+
+TEST(EmitCuda, BringsOnlyTheMathThatIsUsed) {
+  const std::string relu = EmitCuda(
+      Forward(std::string(FindInCatalog("relu")->text), DType::kFloat32));
+  const std::string tanh = EmitCuda(
+      Forward(std::string(FindInCatalog("tanh")->text), DType::kFloat32));
+
+  EXPECT_THAT(relu, Not(HasSubstr("actserve_exp_f32")));
+  EXPECT_THAT(tanh, HasSubstr("actserve_tanh_f32"));
+  EXPECT_THAT(tanh, Not(HasSubstr("actserve_tanh_f64")));
+}
+
+TEST(EmitCuda, FingerprintIsADigest) {
+  EXPECT_EQ(CudaTextFingerprint().size(), 7 + 64);
+}
+
+}  // namespace
+}  // namespace actserve

@@ -1,0 +1,43 @@
+// Runs generated CUDA texts without a GPU: the very text that NVRTC is handed,
+// compiled as C++ and loaded.
+//
+// Blocks run one after the other, the threads of a block in turn. A thread that
+// comes to a barrier is left as a fiber until all others have come there too;
+// texts without barriers never make one.
+
+#ifndef ACTSERVE_KERNELS_CODEGEN_CUDA_TESTING_HOST_SHIM_H_
+#define ACTSERVE_KERNELS_CODEGEN_CUDA_TESTING_HOST_SHIM_H_
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "kernels/codegen/cuda/launch.h"
+
+namespace actserve::testing {
+
+// Texts of EmitCuda() in one shared library. One launch at a time in the whole
+// process.
+class HostModule {
+ public:
+  // Compiles with the compiler of this build, in a directory of its own that
+  // is removed again.
+  //   Internal  the compiler refused a text; its messages went to stderr
+  static absl::StatusOr<std::unique_ptr<HostModule>> Compile(
+      const std::vector<std::string>& texts);
+  ~HostModule();
+
+  // Runs all blocks of `launch` of `entry` of text number `text`. Addresses are
+  // this process's.
+  void Launch(int text, KernelEntry entry, const PackedLaunch& launch) const;
+
+ private:
+  explicit HostModule(void* library) : library_(library) {}
+
+  void* const library_;
+};
+
+}  // namespace actserve::testing
+
+#endif  // ACTSERVE_KERNELS_CODEGEN_CUDA_TESTING_HOST_SHIM_H_

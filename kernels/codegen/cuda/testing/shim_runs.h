@@ -1,0 +1,38 @@
+// One program on the host shim, as a device would run it.
+
+#ifndef ACTSERVE_KERNELS_CODEGEN_CUDA_TESTING_SHIM_RUNS_H_
+#define ACTSERVE_KERNELS_CODEGEN_CUDA_TESTING_SHIM_RUNS_H_
+
+#include <string>
+#include <vector>
+
+#include "kernels/codegen/cuda/testing/host_shim.h"
+#include "kernels/device/testing/reference.h"
+#include "kernels/graph/lower.h"
+
+namespace actserve::testing {
+
+// One request: tensors as strings of bytes.
+struct ShimRequest {
+  std::vector<std::string> inputs;
+  std::vector<double> parameters;
+};
+
+struct ShimOptions {
+  // Elements by which every tensor's address is off a multiple of 16 bytes.
+  int misalignment = 0;
+  bool streaming = false;
+  // Of programs with tables: kRunShared with this much shared memory, and
+  // every request in a launch of its own (tables differ). 0: kRun.
+  int64_t shared_bytes = 0;
+};
+
+// All requests in one launch of each entry that the program has.
+std::vector<Results> RunOnShim(const HostModule& module, int text,
+                               const LoweredProgram& program,
+                               const std::vector<ShimRequest>& requests,
+                               const ShimOptions& options);
+
+}  // namespace actserve::testing
+
+#endif  // ACTSERVE_KERNELS_CODEGEN_CUDA_TESTING_SHIM_RUNS_H_
