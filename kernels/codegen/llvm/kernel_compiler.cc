@@ -11,6 +11,7 @@
 #include "absl/strings/string_view.h"
 #include "kernels/codegen/llvm/emit.h"
 #include "kernels/codegen/llvm/math_bitcode.h"
+#include "kernels/codegen/llvm/narrow_arithmetic.h"
 #include "llvm/ADT/SmallVector.h"
 #include "llvm/Bitcode/BitcodeReader.h"
 #include "llvm/Config/llvm-config.h"
@@ -191,6 +192,8 @@ struct KernelCompiler::State {
   std::string cpu;
   std::string fingerprint;
   bool has_avx512 = false;
+  // By LLVM's own table: 512-bit arithmetic lowers the clock.
+  bool slowed_by_512_bits = false;
 
   // A context, target machine and optimised module for one compilation.
   struct Work {
@@ -231,6 +234,9 @@ struct KernelCompiler::State {
       return absl::InternalError(absl::StrCat("generated IR: ", problem));
     }
     Optimize(*work.module, *work.target);
+    if (variant == KernelVariant::kPlain && slowed_by_512_bits) {
+      NarrowArithmetic(*work.module->getFunction("body"));
+    }
     TuneMemoryAccess(*work.module, variant == KernelVariant::kNonTemporal);
     if (!work.error->empty()) {
       return absl::InternalError(absl::StrCat("optimising: ", *work.error));
@@ -274,6 +280,8 @@ absl::StatusOr<std::unique_ptr<KernelCompiler>> KernelCompiler::Create(
                       subtarget.checkFeatures("+avx512vl") &&
                       subtarget.checkFeatures("+avx512bw") &&
                       subtarget.checkFeatures("+avx512dq");
+  state->slowed_by_512_bits =
+      state->has_avx512 && subtarget.checkFeatures("+prefer-256-bit");
   state->fingerprint =
       absl::StrCat(state->cpu, ";", (*target)->getTargetFeatureString().str(),
                    ";", LLVM_VERSION_STRING, ";", Sha256Hex(MathBitcode()), ";",

@@ -5,6 +5,8 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
@@ -55,6 +57,54 @@ TEST(KernelCompiler, TakesTheWidestVectors) {
     EXPECT_THAT(Print(*compiler, UnaryProgram(Op::kExp)),
                 HasSubstr(test.vector));
   }
+}
+
+TEST(KernelCompiler, NarrowsTheArithmeticOfCheapProgramsWhere512BitsSlowDown) {
+  struct Case {
+    const char* cpu;
+    Op op;
+    DType dtype;
+    bool narrow;
+  };
+  for (const Case& test :
+       {Case{"sapphirerapids", Op::kFloorMod1, DType::kFloat32, true},
+        {"sapphirerapids", Op::kFloorMod1, DType::kFloat64, true},
+        {"skylake-avx512", Op::kFloor, DType::kFloat32, true},
+        // No arithmetic; too much of it; of a slow kind; 16-bit results.
+        {"sapphirerapids", Op::kAbs, DType::kFloat32, false},
+        {"sapphirerapids", Op::kExp, DType::kFloat32, false},
+        {"sapphirerapids", Op::kSqrt, DType::kFloat32, false},
+        {"sapphirerapids", Op::kFloor, DType::kBFloat16, false},
+        // Processors that keep their clock, or have no 512 bits.
+        {"znver4", Op::kFloorMod1, DType::kFloat32, false},
+        {"haswell", Op::kFloorMod1, DType::kFloat32, false}}) {
+    SCOPED_TRACE(absl::StrCat(test.cpu, " ", std::string(Info(test.op).name)));
+    const auto compiler = MakeCompiler(test.cpu);
+    const LoweredProgram program = UnaryProgram(test.op, test.dtype);
+
+    // What keeps two halves apart.
+    const bool plain =
+        absl::StrContains(Print(*compiler, program), "llvm.arithmetic.fence");
+    const bool non_temporal = absl::StrContains(
+        Print(*compiler, program, KernelVariant::kNonTemporal),
+        "llvm.arithmetic.fence");
+
+    EXPECT_EQ(plain, test.narrow);
+    EXPECT_FALSE(non_temporal);
+  }
+}
+
+TEST(KernelCompiler, LoadsNothingBothInHalvesAndWhole) {
+  const auto compiler = MakeCompiler("sapphirerapids");
+  LoweredProgram program;
+  program.graph.inputs = {"x"};
+  Graph& graph = program.graph;
+  const NodeId x = graph.Input(0);
+  const NodeId positive = graph.Add(Op::kLess, graph.Constant(0), x);
+  const NodeId tenth = graph.Add(Op::kMul, x, graph.Constant(0.1));
+  graph.outputs = {{"y", graph.Add(Op::kSelect, positive, x, tenth)}};
+
+  EXPECT_THAT(Print(*compiler, program), HasSubstr("fmul <16 x float>"));
 }
 
 TEST(KernelCompiler, InlinesTheMathAndLeavesNothingElseOfIt) {
