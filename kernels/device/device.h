@@ -62,6 +62,9 @@ struct WorkItem {
   // One per summed output, in order. Sums follow one tree fixed by element
   // index (kernels/device/summation.h): same bits whatever the threads.
   std::vector<double> sums;
+  // Whether `stages` is wanted: reading the clock takes as long as a thousand
+  // elements of a cheap function.
+  bool time_stages = false;
   Stages stages;
 };
 

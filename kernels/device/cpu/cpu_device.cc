@@ -155,6 +155,14 @@ struct CpuDevice::Plan {
     (aligned ? non_temporal_kernel : plain)(data, outputs.data(),
                                             parameters.data(), count);
   }
+
+  // Adds up what the ranges left.
+  void Finish() {
+    item->sums.clear();
+    for (std::vector<double>& sums : tile_sums) {
+      item->sums.push_back(SumTiles(absl::MakeSpan(sums)));
+    }
+  }
 };
 
 CpuDevice::CpuDevice(const Options& options,
@@ -338,21 +346,45 @@ void CpuDevice::RunRange(Plan& plan, int64_t begin, int64_t end) {
 
 absl::Status CpuDevice::Run(const Program& program,
                             absl::Span<WorkItem> items) {
-  const auto& cpu_program = static_cast<const CpuProgram&>(program);
   absl::Status checked = CheckItems(program.lowered(), items);
   if (!checked.ok()) return checked;
+  const bool timed =
+      std::any_of(items.begin(), items.end(),
+                  [](const WorkItem& item) { return item.time_stages; });
+  if (!timed) {
+    RunItems(static_cast<const CpuProgram&>(program), items);
+    return absl::OkStatus();
+  }
   const auto start = std::chrono::steady_clock::now();
+  RunItems(static_cast<const CpuProgram&>(program), items);
+  const absl::Duration compute =
+      absl::FromChrono(std::chrono::steady_clock::now() - start);
+  for (WorkItem& item : items) item.stages = {.compute = compute};
+  return absl::OkStatus();
+}
+
+void CpuDevice::RunItems(const CpuProgram& program,
+                         absl::Span<WorkItem> items) {
+  // Most calls are one item for one thread.
+  if (items.size() == 1 &&
+      items[0].num_elements <= options_.min_elements_per_task) {
+    Plan plan = MakePlan(program, items[0]);
+    RunRange(plan, 0, items[0].num_elements);
+    plan.Finish();
+    return;
+  }
 
   struct Task {
     Plan* plan;
     int64_t begin;
     int64_t end;
   };
-  absl::InlinedVector<Plan, 1> plans;
+  std::vector<Plan> plans;
   plans.reserve(items.size());
-  absl::InlinedVector<Task, 8> tasks;
+  std::vector<Task> tasks;
+  int64_t total = 0;
   for (WorkItem& item : items) {
-    Plan& plan = plans.emplace_back(MakePlan(cpu_program, item));
+    Plan& plan = plans.emplace_back(MakePlan(program, item));
     // A few tasks per thread level out differences in speed.
     const int64_t per_task =
         std::max(options_.min_elements_per_task,
@@ -362,9 +394,8 @@ absl::Status CpuDevice::Run(const Program& program,
       tasks.push_back(
           {&plan, begin, std::min(item.num_elements, begin + per_task)});
     }
+    total += item.num_elements;
   }
-  int64_t total = 0;
-  for (const Task& task : tasks) total += task.end - task.begin;
   const auto run = [&](int64_t i) {
     RunRange(*tasks[i].plan, tasks[i].begin, tasks[i].end);
   };
@@ -373,17 +404,7 @@ absl::Status CpuDevice::Run(const Program& program,
   } else {
     threads_.ParallelFor(tasks.size(), run);
   }
-
-  const absl::Duration compute =
-      absl::FromChrono(std::chrono::steady_clock::now() - start);
-  for (Plan& plan : plans) {
-    plan.item->stages = {.compute = compute};
-    plan.item->sums.clear();
-    for (std::vector<double>& sums : plan.tile_sums) {
-      plan.item->sums.push_back(SumTiles(absl::MakeSpan(sums)));
-    }
-  }
-  return absl::OkStatus();
+  for (Plan& plan : plans) plan.Finish();
 }
 
 }  // namespace actserve

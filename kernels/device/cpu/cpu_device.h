@@ -64,6 +64,7 @@ class CpuDevice final : public Device {
 
   CpuDevice(const Options& options, std::shared_ptr<KernelBuilder> builder);
 
+  void RunItems(const CpuProgram& program, absl::Span<WorkItem> items);
   Plan MakePlan(const CpuProgram& program, WorkItem& item);
   std::shared_ptr<const ProgramTable> TableFor(const CpuProgram& program,
                                                const Plan& plan);

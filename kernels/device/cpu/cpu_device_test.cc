@@ -115,12 +115,15 @@ TEST(CpuDevice, RunsEachItemWithItsOwnParameters) {
   EXPECT_THAT(items[2].sums, ElementsAre(0));
 }
 
-TEST(CpuDevice, TimesComputingAlone) {
+TEST(CpuDevice, TimesComputingAloneIfAsked) {
   const auto device = MakeDevice();
   const auto program = device->Compile(SpikyProgram());
   ASSERT_TRUE(program.ok()) << program.status();
   FloatItem spikes({0.2f, 0.7f, 1.2f, 1.7f});
 
+  ASSERT_TRUE(device->Run(**program, absl::MakeSpan(&spikes.item, 1)).ok());
+  EXPECT_EQ(spikes.item.stages.compute, absl::ZeroDuration());
+  spikes.item.time_stages = true;
   ASSERT_TRUE(device->Run(**program, absl::MakeSpan(&spikes.item, 1)).ok());
 
   EXPECT_GT(spikes.item.stages.compute, absl::ZeroDuration());
