@@ -112,6 +112,7 @@ class Device {
   // `lost` is called once, with health(), when the device is lost: from any
   // thread, at once if that is so already. It must not block, nor call the
   // device. Set it before the first Compile().
+  // NOLINTNEXTLINE(performance-unnecessary-value-param): a device keeps it.
   virtual void OnLost(LostCallback /*lost*/) {}
 
   // Kernels started so far. A device that calls its kernels starts none.
