@@ -1,0 +1,99 @@
+#ifndef ACTSERVE_KERNELS_DEVICE_CUDA_CUDA_CONTEXT_H_
+#define ACTSERVE_KERNELS_DEVICE_CUDA_CUDA_CONTEXT_H_
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
+#include "kernels/device/cuda/driver.h"
+#include "kernels/device/device.h"
+
+namespace actserve {
+
+// One GPU as all parts of CudaDevice share it: its context, its facts, and
+// whether it is lost. Every result of the driver goes through Check(), so that
+// an error after which the driver refuses everything is seen by whoever calls
+// next, and nobody calls the driver afterwards: it might not return.
+//
+// Thread-safe.
+class CudaContext {
+ public:
+  struct Options {
+    int ordinal = 0;
+    // Work that is not done so long after it was handed over is taken for a
+    // kernel that hangs.
+    absl::Duration watchdog = absl::Seconds(10);
+  };
+  // The oldest compute capability that today's NVRTC compiles for: 7.5.
+  static constexpr int kMinArchitecture = 75;
+
+  //   InvalidArgument     no device of this ordinal; a watchdog <= 0
+  //   FailedPrecondition  a device too old, or without memory pools
+  //   Internal            the driver refused
+  static absl::StatusOr<std::shared_ptr<CudaContext>> Create(
+      std::shared_ptr<const CudaDriver> driver, const Options& options);
+  ~CudaContext();
+
+  const CuFunctions& cuda() const { return driver_->functions(); }
+  CuDevice device() const { return device_; }
+  std::string name() const;  // "cuda:0"
+  // "NVIDIA H100 80GB HBM3, sm_90, 132 multiprocessors, 79 GiB, driver 13.0"
+  const std::string& description() const { return description_; }
+  int architecture() const { return architecture_; }  // 90
+  int num_multiprocessors() const { return num_multiprocessors_; }
+  int64_t max_shared_bytes() const { return max_shared_bytes_; }
+
+  // Makes the context the calling thread's; before any other call.
+  //   Unavailable  the device is lost
+  absl::Status Enter();
+
+  // OK for kCuSuccess. `call` is the function's name.
+  //   ResourceExhausted  out of memory
+  //   Unavailable        the device is lost, by this error perhaps
+  //   Internal           anything else (our bug)
+  absl::Status Check(const char* call, CuResult result);
+
+  // Waits until what was recorded in `event` is done. A short wait spins.
+  //   Unavailable  the device is lost, by the watchdog perhaps
+  absl::Status Wait(CuEvent event);
+
+  void CountLaunch() { num_launches_.fetch_add(1, std::memory_order_relaxed); }
+  int64_t num_launches() const { return num_launches_.load(); }
+
+  bool lost() const { return is_lost_.load(std::memory_order_acquire); }
+  absl::Status health() const;
+  void OnLost(Device::LostCallback lost);
+
+ private:
+  CudaContext(std::shared_ptr<const CudaDriver> driver, const Options& options)
+      : driver_(std::move(driver)), options_(options) {}
+
+  absl::Status Start();
+  absl::StatusOr<int> Attribute(CuDeviceAttribute attribute);
+  absl::Status Lose(const std::string& reason);
+
+  const std::shared_ptr<const CudaDriver> driver_;
+  const Options options_;
+  CuDevice device_ = 0;
+  CuContext context_ = nullptr;
+  std::string description_;
+  int architecture_ = 0;
+  int num_multiprocessors_ = 0;
+  int64_t max_shared_bytes_ = 0;
+
+  std::atomic<int64_t> num_launches_ = 0;
+  std::atomic<bool> is_lost_ = false;
+  mutable absl::Mutex mutex_;
+  absl::Status health_ ABSL_GUARDED_BY(mutex_);
+  Device::LostCallback on_lost_ ABSL_GUARDED_BY(mutex_);
+};
+
+}  // namespace actserve
+
+#endif  // ACTSERVE_KERNELS_DEVICE_CUDA_CUDA_CONTEXT_H_

@@ -1,0 +1,147 @@
+#include "kernels/device/cuda/driver.h"
+
+#include <dlfcn.h>
+
+#include <cstdlib>
+
+#include "absl/strings/str_cat.h"
+
+namespace actserve {
+namespace {
+
+constexpr char kDefaultLibrary[] = "libcuda.so.1";
+constexpr char kLibraryVariable[] = "ACTSERVE_CUDA_DRIVER";
+
+// Looks symbols up and remembers the first that is not there.
+class Symbols {
+ public:
+  explicit Symbols(void* handle) : handle_(handle) {}
+
+  template <typename Function>
+  void Find(const char* name, Function*& function) {
+    function = reinterpret_cast<Function*>(dlsym(handle_, name));
+    if (function == nullptr && missing_ == nullptr) missing_ = name;
+  }
+  const char* missing() const { return missing_; }
+
+ private:
+  void* const handle_;
+  const char* missing_ = nullptr;
+};
+
+// What a driver of any age has: enough to say that it is too old.
+void FindFirst(Symbols& symbols, CuFunctions& f) {
+  symbols.Find("cuInit", f.Init);
+  symbols.Find("cuDriverGetVersion", f.DriverGetVersion);
+}
+
+// The suffix is the version of the signature, as in the macros of cuda.h.
+void FindRest(Symbols& symbols, CuFunctions& f) {
+  symbols.Find("cuGetErrorName", f.GetErrorName);
+  symbols.Find("cuDeviceGetCount", f.DeviceGetCount);
+  symbols.Find("cuDeviceGet", f.DeviceGet);
+  symbols.Find("cuDeviceGetName", f.DeviceGetName);
+  symbols.Find("cuDeviceGetAttribute", f.DeviceGetAttribute);
+  symbols.Find("cuDeviceTotalMem_v2", f.DeviceTotalMem);
+  symbols.Find("cuDevicePrimaryCtxRetain", f.DevicePrimaryCtxRetain);
+  symbols.Find("cuDevicePrimaryCtxRelease_v2", f.DevicePrimaryCtxRelease);
+  symbols.Find("cuCtxSetCurrent", f.CtxSetCurrent);
+  symbols.Find("cuModuleLoadData", f.ModuleLoadData);
+  symbols.Find("cuModuleUnload", f.ModuleUnload);
+  symbols.Find("cuModuleGetFunction", f.ModuleGetFunction);
+  symbols.Find("cuFuncSetAttribute", f.FuncSetAttribute);
+  symbols.Find("cuLaunchKernel", f.LaunchKernel);
+  symbols.Find("cuMemGetInfo_v2", f.MemGetInfo);
+  symbols.Find("cuDeviceGetDefaultMemPool", f.DeviceGetDefaultMemPool);
+  symbols.Find("cuMemPoolSetAttribute", f.MemPoolSetAttribute);
+  symbols.Find("cuMemAllocAsync", f.MemAllocAsync);
+  symbols.Find("cuMemFreeAsync", f.MemFreeAsync);
+  symbols.Find("cuMemHostAlloc", f.MemHostAlloc);
+  symbols.Find("cuMemFreeHost", f.MemFreeHost);
+  symbols.Find("cuMemcpyHtoDAsync_v2", f.MemcpyHtoDAsync);
+  symbols.Find("cuMemcpyDtoHAsync_v2", f.MemcpyDtoHAsync);
+  symbols.Find("cuStreamCreate", f.StreamCreate);
+  symbols.Find("cuStreamDestroy_v2", f.StreamDestroy);
+  symbols.Find("cuEventCreate", f.EventCreate);
+  symbols.Find("cuEventDestroy_v2", f.EventDestroy);
+  symbols.Find("cuEventRecord", f.EventRecord);
+  symbols.Find("cuEventQuery", f.EventQuery);
+  symbols.Find("cuEventElapsedTime", f.EventElapsedTime);
+}
+
+absl::Status MissingSymbol(const std::string& library, const char* name) {
+  return absl::FailedPreconditionError(
+      absl::StrCat(library, ": not a CUDA driver: no ", name));
+}
+
+}  // namespace
+
+std::string CudaDriver::VersionName(int version) {
+  return absl::StrCat(version / 1000, ".", version % 1000 / 10);
+}
+
+std::string CudaDriver::ErrorText(absl::string_view call,
+                                  CuResult result) const {
+  const char* name = nullptr;
+  if (functions_.GetErrorName != nullptr) {
+    functions_.GetErrorName(result, &name);
+  }
+  return absl::StrCat(call, ": ", name == nullptr ? "error" : name, " (",
+                      static_cast<int>(result), ")");
+}
+
+absl::StatusOr<std::shared_ptr<const CudaDriver>> CudaDriver::Open(
+    const std::string& given) {
+  const char* const variable = std::getenv(kLibraryVariable);
+  const std::string library = !given.empty()        ? given
+                              : variable != nullptr ? variable
+                                                    : kDefaultLibrary;
+  void* const handle = dlopen(library.c_str(), RTLD_NOW | RTLD_LOCAL);
+  if (handle == nullptr) {
+    return absl::UnimplementedError(
+        absl::StrCat("no CUDA driver here: ", dlerror()));
+  }
+  std::shared_ptr<CudaDriver> driver(new CudaDriver);
+  absl::Status started = driver->Start(library, handle);
+  if (!started.ok()) return started;
+  return driver;
+}
+
+absl::Status CudaDriver::Start(const std::string& library, void* handle) {
+  Symbols symbols(handle);
+  FindFirst(symbols, functions_);
+  if (symbols.missing() != nullptr) {
+    return MissingSymbol(library, symbols.missing());
+  }
+  // This one call is allowed before cuInit().
+  const CuResult got_version = functions_.DriverGetVersion(&version_);
+  if (got_version != kCuSuccess) {
+    return absl::InternalError(ErrorText("cuDriverGetVersion", got_version));
+  }
+  if (version_ < kMinVersion) {
+    return absl::FailedPreconditionError(
+        absl::StrCat(library, ": a driver for CUDA ", VersionName(version_),
+                     ", want one for ", VersionName(kMinVersion), " or newer"));
+  }
+  FindRest(symbols, functions_);
+  if (symbols.missing() != nullptr) {
+    return MissingSymbol(library, symbols.missing());
+  }
+  const CuResult initialised = functions_.Init(0);
+  if (initialised == kCuSuccess) {
+    const CuResult counted = functions_.DeviceGetCount(&num_devices_);
+    if (counted != kCuSuccess) {
+      return absl::InternalError(ErrorText("cuDeviceGetCount", counted));
+    }
+  } else if (initialised != kCuNoDevice) {
+    return absl::InternalError(ErrorText("cuInit", initialised));
+  }
+  if (num_devices_ == 0) {
+    return absl::NotFoundError(absl::StrCat(library, ": the driver (CUDA ",
+                                            VersionName(version_),
+                                            ") finds no device"));
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace actserve

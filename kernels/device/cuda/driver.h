@@ -1,0 +1,54 @@
+#ifndef ACTSERVE_KERNELS_DEVICE_CUDA_DRIVER_H_
+#define ACTSERVE_KERNELS_DEVICE_CUDA_DRIVER_H_
+
+#include <memory>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "kernels/device/cuda/cuda_api.h"
+
+namespace actserve {
+
+// NVIDIA's driver library, opened at run time: one binary runs with and
+// without a GPU.
+//
+// Once opened it is never closed, since its threads outlive its handle.
+class CudaDriver {
+ public:
+  // CUDA 12.0 in the driver's own count: what NVRTC 12 and 13 need at least.
+  static constexpr int kMinVersion = 12000;
+
+  // Opens `library`, or "libcuda.so.1" if it is empty (ACTSERVE_CUDA_DRIVER in
+  // the environment before it), and initialises it.
+  //   Unimplemented       there is no such library here
+  //   FailedPrecondition  it is no driver, or one older than kMinVersion
+  //   NotFound            there is no device
+  //   Internal            it does not start
+  static absl::StatusOr<std::shared_ptr<const CudaDriver>> Open(
+      const std::string& library = "");
+
+  const CuFunctions& functions() const { return functions_; }
+  // 13000 is CUDA 13.0.
+  int version() const { return version_; }
+  // "13.0"
+  static std::string VersionName(int version);
+  int num_devices() const { return num_devices_; }
+
+  // "cuInit: CUDA_ERROR_NO_DEVICE (100)"
+  std::string ErrorText(absl::string_view call, CuResult result) const;
+
+ private:
+  CudaDriver() = default;
+
+  absl::Status Start(const std::string& library, void* handle);
+
+  CuFunctions functions_ = {};
+  int version_ = 0;
+  int num_devices_ = 0;
+};
+
+}  // namespace actserve
+
+#endif  // ACTSERVE_KERNELS_DEVICE_CUDA_DRIVER_H_

@@ -1,0 +1,71 @@
+// A stand-in for libcuda.so and libnvrtc.so at the dlopen boundary: one shared
+// object of ours with the symbols of both, whose device is this process.
+//
+// Streams are threads, so what the real driver does later happens later here
+// too. Device memory is memory of this process; every copy is checked against
+// what is allocated, and fresh memory holds no zeros. NVRTC is the compiler
+// that built the project: the text that the real one would get, compiled as
+// C++, so that kernels compute.
+//
+// Failures are set by knobs, in a test by FakeDriver::Set(), in another
+// process by the environment: FAKE_CUDA="devices=2,hang_at_launch=3".
+
+#ifndef ACTSERVE_KERNELS_DEVICE_CUDA_TESTING_FAKE_DRIVER_H_
+#define ACTSERVE_KERNELS_DEVICE_CUDA_TESTING_FAKE_DRIVER_H_
+
+#include <cstdint>
+#include <string>
+
+namespace actserve::testing {
+
+// The knobs, with what they are after Reset().
+enum class FakeKnob {
+  kDevices,       // "devices", 1
+  kVersion,       // "version", 13000
+  kInitResult,    // "init_result", 0: what cuInit() returns
+  kArchitecture,  // "architecture", 90
+  kMemoryPools,   // "memory_pools", 1
+  kMemoryBytes,   // "memory_bytes", 1 GiB of device memory
+  kNvrtcMajor,    // "nvrtc_major", 13
+  // The nth call or launch from now on; 0: none.
+  kFailAllocAt,     // "fail_alloc_at": device memory, once
+  kFailPinAt,       // "fail_pin_at": host memory, once
+  kFailLoadAt,      // "fail_load_at": a module is refused, once
+  kFailCompileAt,   // "fail_compile_at": NVRTC refuses the text, once
+  kStickyAtLaunch,  // "sticky_at_launch": an illegal address, for ever
+  kHangAtLaunch,    // "hang_at_launch": until Reset()
+  // Read only: calls since Reset().
+  kNumCompiles,
+  kNumLaunches,
+  kNumCopies,
+  kNumModules,  // loaded now
+  kUsedBytes,   // device memory allocated now
+  kNumFaults,   // addresses outside of device memory, so far
+};
+
+// The controls of the library at FakeDriver::Path(), which this opens too.
+//
+// The state is the process's: one test at a time.
+class FakeDriver {
+ public:
+  FakeDriver();   // Reset()
+  ~FakeDriver();  // Reset()
+
+  // The library; the same for driver and NVRTC.
+  static std::string Path();
+  // Why kernels cannot run here (no compiler), or "".
+  static std::string WhyNoKernels();
+
+  void Reset();
+  void Set(FakeKnob knob, int64_t value);
+  int64_t Get(FakeKnob knob) const;
+
+ private:
+  void (*reset_)() = nullptr;
+  void (*set_)(int knob, int64_t value) = nullptr;
+  int64_t (*get_)(int knob) = nullptr;
+};
+
+}  // namespace actserve::testing
+
+#endif  // ACTSERVE_KERNELS_DEVICE_CUDA_TESTING_FAKE_DRIVER_H_

@@ -1,0 +1,135 @@
+// NVRTC's half of the fake: libnvrtc.so's functions, over the compiler that
+// built the project. What it calls a cubin is a shared object of this machine.
+
+#include <spawn.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <cstring>
+#include <fstream>
+#include <iterator>
+#include <string>
+#include <vector>
+
+#include "kernels/device/cuda/testing/fake_state.h"
+#include "kernels/device/cuda/testing/host_kernel.h"
+
+extern char** environ;
+
+namespace actserve::testing {
+namespace {
+
+constexpr int kArchitectures[] = {75, 80, 86, 89, 90, 100, 120};
+// nvrtcResult.
+constexpr int kSuccess = 0;
+constexpr int kCompilation = 6;
+
+struct Program {
+  std::string text;
+  std::string image;
+};
+
+std::string ReadFile(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+bool Compile(const std::string& from, const std::string& to) {
+  std::vector<std::string> words = {ACTSERVE_FAKE_COMPILER, "-std=c++20", "-O1",
+                                    "-w", "-fPIC", "-shared",
+                                    "-ffp-contract=off",
+                                    // Or the object stays when closed.
+                                    "-fno-gnu-unique", "-o", to, from};
+#if defined(__x86_64__)
+  // Without it every fused multiply-add is a call.
+  if (__builtin_cpu_supports("fma")) words.push_back("-mfma");
+#endif
+  std::vector<char*> arguments;
+  for (std::string& word : words) arguments.push_back(word.data());
+  arguments.push_back(nullptr);
+  pid_t child = 0;
+  if (posix_spawn(&child, arguments[0], nullptr, nullptr, arguments.data(),
+                  environ) != 0) {
+    return false;
+  }
+  int status = 0;
+  return waitpid(child, &status, 0) == child && WIFEXITED(status) &&
+         WEXITSTATUS(status) == 0;
+}
+
+}  // namespace
+}  // namespace actserve::testing
+
+using namespace actserve::testing;  // NOLINT: the functions below are C's
+
+ACTSERVE_FAKE_EXPORT const char* nvrtcGetErrorString(int result) {
+  return result == kSuccess ? "NVRTC_SUCCESS" : "NVRTC_ERROR_COMPILATION";
+}
+ACTSERVE_FAKE_EXPORT int nvrtcVersion(int* major, int* minor) {
+  *major = FakeState::Get().knob(FakeKnob::kNvrtcMajor);
+  *minor = 0;
+  return kSuccess;
+}
+ACTSERVE_FAKE_EXPORT int nvrtcGetNumSupportedArchs(int* count) {
+  *count = std::size(kArchitectures);
+  return kSuccess;
+}
+ACTSERVE_FAKE_EXPORT int nvrtcGetSupportedArchs(int* architectures) {
+  std::memcpy(architectures, kArchitectures, sizeof(kArchitectures));
+  return kSuccess;
+}
+ACTSERVE_FAKE_EXPORT int nvrtcCreateProgram(void** program, const char* text,
+                                            const char*, int,
+                                            const char* const*,
+                                            const char* const*) {
+  *program = new Program{text, ""};
+  return kSuccess;
+}
+ACTSERVE_FAKE_EXPORT int nvrtcDestroyProgram(void** program) {
+  delete static_cast<Program*>(*program);
+  *program = nullptr;
+  return kSuccess;
+}
+ACTSERVE_FAKE_EXPORT int nvrtcCompileProgram(void* opaque, int,
+                                             const char* const*) {
+  auto& program = *static_cast<Program*>(opaque);
+  FakeState::Get().knob(FakeKnob::kNumCompiles).fetch_add(1);
+  if (FakeState::Get().IsNth(FakeKnob::kFailCompileAt)) return kCompilation;
+  std::string folder = "/tmp/fake_nvrtc_XXXXXX";
+  if (mkdtemp(folder.data()) == nullptr) return kCompilation;
+  const std::string from = folder + "/program.cc";
+  const std::string to = folder + "/program.so";
+  std::ofstream(from) << program.text << HostKernelSuffix(program.text);
+  const bool compiled = Compile(from, to);
+  if (compiled) program.image = ReadFile(to);
+  unlink(from.c_str());
+  unlink(to.c_str());
+  rmdir(folder.c_str());
+  return compiled ? kSuccess : kCompilation;
+}
+ACTSERVE_FAKE_EXPORT int nvrtcGetProgramLogSize(void*, size_t* size_bytes) {
+  *size_bytes = 1;
+  return kSuccess;
+}
+ACTSERVE_FAKE_EXPORT int nvrtcGetProgramLog(void*, char* log) {
+  *log = '\0';
+  return kSuccess;
+}
+ACTSERVE_FAKE_EXPORT int nvrtcGetCUBINSize(void* program, size_t* size_bytes) {
+  *size_bytes = static_cast<Program*>(program)->image.size();
+  return kSuccess;
+}
+ACTSERVE_FAKE_EXPORT int nvrtcGetCUBIN(void* opaque, char* cubin) {
+  const std::string& image = static_cast<Program*>(opaque)->image;
+  std::memcpy(cubin, image.data(), image.size());
+  return kSuccess;
+}
+ACTSERVE_FAKE_EXPORT int nvrtcGetPTXSize(void*, size_t* size_bytes) {
+  *size_bytes = 1;
+  return kSuccess;
+}
+ACTSERVE_FAKE_EXPORT int nvrtcGetPTX(void*, char* ptx) {
+  *ptx = '\0';
+  return kSuccess;
+}

@@ -1,0 +1,155 @@
+#include "kernels/device/cuda/testing/fake_state.h"
+
+#include <algorithm>
+#include <cstdlib>
+#include <cstring>
+#include <string>
+
+namespace actserve::testing {
+namespace {
+
+constexpr size_t kGuardBytes = 256;
+constexpr unsigned char kGuard = 0x5a;
+constexpr unsigned char kFresh = 0xa5;  // a number that shows in results
+
+// Of those that another process can set.
+constexpr struct {
+  FakeKnob knob;
+  const char* name;
+  int64_t value;
+} kKnobs[] = {
+    {FakeKnob::kDevices, "devices", 1},
+    {FakeKnob::kVersion, "version", 13000},
+    {FakeKnob::kInitResult, "init_result", 0},
+    {FakeKnob::kArchitecture, "architecture", 90},
+    {FakeKnob::kMemoryPools, "memory_pools", 1},
+    {FakeKnob::kMemoryBytes, "memory_bytes", int64_t{1} << 30},
+    {FakeKnob::kNvrtcMajor, "nvrtc_major", 13},
+    {FakeKnob::kFailAllocAt, "fail_alloc_at", 0},
+    {FakeKnob::kFailPinAt, "fail_pin_at", 0},
+    {FakeKnob::kFailLoadAt, "fail_load_at", 0},
+    {FakeKnob::kFailCompileAt, "fail_compile_at", 0},
+    {FakeKnob::kStickyAtLaunch, "sticky_at_launch", 0},
+    {FakeKnob::kHangAtLaunch, "hang_at_launch", 0},
+};
+
+}  // namespace
+
+FakeState& FakeState::Get() {
+  static FakeState* const state = new FakeState;
+  return *state;
+}
+
+void FakeState::Reset() {
+  for (const auto& row : kKnobs) knob(row.knob) = row.value;
+  for (FakeKnob count : {FakeKnob::kNumCompiles, FakeKnob::kNumLaunches,
+                         FakeKnob::kNumCopies, FakeKnob::kNumFaults}) {
+    knob(count) = 0;
+  }
+  const char* const variable = std::getenv("FAKE_CUDA");
+  std::string settings = variable == nullptr ? "" : variable;
+  std::replace(settings.begin(), settings.end(), ',', '\n');
+  settings = "\n" + settings;
+  for (const auto& row : kKnobs) {
+    const std::string key = std::string("\n") + row.name + "=";
+    const size_t at = settings.find(key);
+    if (at == std::string::npos) continue;
+    knob(row.knob) = std::atoll(settings.c_str() + at + key.size());
+  }
+  SetSticky(kCuSuccess);
+  std::lock_guard lock(mutex_);
+  ++num_resets_;
+  reset_.notify_all();
+}
+
+bool FakeState::IsNth(FakeKnob which) {
+  std::atomic<int64_t>& left = knob(which);
+  int64_t value = left.load();
+  while (value > 0 && !left.compare_exchange_weak(value, value - 1)) {
+  }
+  return value == 1;
+}
+
+void FakeState::Hang() {
+  std::unique_lock lock(mutex_);
+  const int64_t before = num_resets_;
+  reset_.wait(lock, [&] { return num_resets_ != before; });
+}
+
+FakeMemory& FakeMemory::Get() {
+  static FakeMemory* const memory = new FakeMemory;
+  return *memory;
+}
+
+CuResult FakeMemory::Allocate(size_t size_bytes, CuDeviceAddress* address) {
+  FakeState& state = FakeState::Get();
+  std::atomic<int64_t>& used = state.knob(FakeKnob::kUsedBytes);
+  if (state.IsNth(FakeKnob::kFailAllocAt) ||
+      used.load() + static_cast<int64_t>(size_bytes) >
+          state.knob(FakeKnob::kMemoryBytes).load()) {
+    return kCuOutOfMemory;
+  }
+  auto* const block = static_cast<unsigned char*>(std::aligned_alloc(
+      kGuardBytes, (size_bytes + kGuardBytes - 1) / kGuardBytes * kGuardBytes +
+                       2 * kGuardBytes));
+  if (block == nullptr) return kCuOutOfMemory;
+  std::memset(block, kGuard, kGuardBytes);
+  std::memset(block + kGuardBytes, kFresh, size_bytes);
+  std::memset(block + kGuardBytes + size_bytes, kGuard, kGuardBytes);
+  *address = reinterpret_cast<CuDeviceAddress>(block + kGuardBytes);
+  used.fetch_add(size_bytes);
+  std::lock_guard lock(mutex_);
+  blocks_[*address] = size_bytes;
+  return kCuSuccess;
+}
+
+void FakeMemory::Free(CuDeviceAddress address) {
+  FakeState& state = FakeState::Get();
+  auto* const data = reinterpret_cast<unsigned char*>(address);
+  size_t size_bytes = 0;
+  {
+    std::lock_guard lock(mutex_);
+    const auto found = blocks_.find(address);
+    if (found == blocks_.end()) {
+      state.knob(FakeKnob::kNumFaults).fetch_add(1);
+      return;
+    }
+    size_bytes = found->second;
+    blocks_.erase(found);
+  }
+  for (size_t i = 0; i < kGuardBytes; ++i) {
+    if (data[size_bytes + i] != kGuard || data[i - kGuardBytes] != kGuard) {
+      state.knob(FakeKnob::kNumFaults).fetch_add(1);
+      break;
+    }
+  }
+  state.knob(FakeKnob::kUsedBytes).fetch_sub(size_bytes);
+  std::free(data - kGuardBytes);
+}
+
+bool FakeMemory::Check(CuDeviceAddress address, size_t size_bytes) {
+  {
+    std::lock_guard lock(mutex_);
+    auto block = blocks_.upper_bound(address);
+    if (block != blocks_.begin()) {
+      --block;
+      if (address + size_bytes <= block->first + block->second) return true;
+    }
+  }
+  FakeState::Get().knob(FakeKnob::kNumFaults).fetch_add(1);
+  FakeState::Get().SetSticky(kCuIllegalAddress);
+  return false;
+}
+
+}  // namespace actserve::testing
+
+using actserve::testing::FakeKnob;
+using actserve::testing::FakeState;
+
+ACTSERVE_FAKE_EXPORT void fake_cuda_reset() { FakeState::Get().Reset(); }
+ACTSERVE_FAKE_EXPORT void fake_cuda_set(int knob, int64_t value) {
+  FakeState::Get().knob(static_cast<FakeKnob>(knob)) = value;
+}
+ACTSERVE_FAKE_EXPORT int64_t fake_cuda_get(int knob) {
+  return FakeState::Get().knob(static_cast<FakeKnob>(knob));
+}
