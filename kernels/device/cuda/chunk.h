@@ -1,0 +1,75 @@
+#ifndef ACTSERVE_KERNELS_DEVICE_CUDA_CHUNK_H_
+#define ACTSERVE_KERNELS_DEVICE_CUDA_CHUNK_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "absl/types/span.h"
+#include "kernels/codegen/cuda/launch.h"
+#include "kernels/device/device.h"
+
+namespace actserve {
+
+// Elements [begin, begin + num_elements) of one item, and where they lie in
+// the two regions of their chunk. Each tensor is padded, so the next starts
+// at a multiple of DevicePool::kAlignmentBytes.
+struct Piece {
+  size_t item = 0;
+  int64_t begin = 0;
+  int64_t num_elements = 0;
+  int64_t inputs_offset_bytes = 0;
+  int64_t outputs_offset_bytes = 0;
+  int64_t tile_sums_offset_bytes = 0;
+};
+
+// What crosses to the device in one copy, is computed by one launch, and
+// comes back in one copy.
+struct Chunk {
+  std::vector<Piece> pieces;
+  int64_t num_elements = 0;
+  // The region that is copied in: inputs, then the table of segments.
+  int64_t segments_offset_bytes = 0;
+  int64_t in_bytes = 0;
+  // The region that is copied out: outputs, then tile sums.
+  int64_t out_bytes = 0;
+};
+
+// Cuts items into chunks of at most so many bytes a region. As many items
+// share a chunk as fit. An item that fits a chunk is never cut; a larger one
+// has chunks of its own, cut where the tiles of summation.h are.
+//
+// Not thread-safe.
+class ChunkCutter {
+ public:
+  // The least that a region must hold for any program of today's limits: one
+  // tile of float64 for four inputs and dy.
+  static constexpr int64_t kMinRegionBytes = int64_t{256} << 10;
+
+  // `items` must outlive the cutter and fit the program.
+  ChunkCutter(const LoweredProgram& program, const LaunchLayout& layout,
+              int64_t max_region_bytes, absl::Span<const WorkItem> items);
+
+  // The next chunk; one without pieces at the end.
+  Chunk Next();
+
+  int64_t PaddedTensorBytes(int64_t num_elements) const;
+
+ private:
+  int64_t InBytes(int64_t num_elements) const;
+  int64_t OutBytes(int64_t num_elements) const;
+  bool Fits(const Chunk& chunk, int64_t num_elements) const;
+  void Append(Chunk& chunk, int64_t num_elements) const;
+
+  const LaunchLayout& layout_;
+  const int64_t item_size_bytes_;
+  const int64_t segment_bytes_;
+  const int64_t max_region_bytes_;
+  const absl::Span<const WorkItem> items_;
+  size_t item_ = 0;
+  int64_t begin_ = 0;
+};
+
+}  // namespace actserve
+
+#endif  // ACTSERVE_KERNELS_DEVICE_CUDA_CHUNK_H_

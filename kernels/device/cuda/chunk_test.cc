@@ -1,0 +1,96 @@
+#include "kernels/device/cuda/chunk.h"
+
+#include <map>
+#include <vector>
+
+#include "gtest/gtest.h"
+#include "kernels/device/cuda/device_pool.h"
+#include "kernels/device/summation.h"
+#include "kernels/device/testing/programs.h"
+
+namespace actserve {
+namespace {
+
+using ::actserve::testing::SlopeProgram;
+
+constexpr int64_t kRegionBytes = ChunkCutter::kMinRegionBytes;
+// Of float32, what a region has room for, by tiles.
+constexpr int64_t kMostElements = kRegionBytes / 4 / 4096 * 4096 - 4096;
+
+std::vector<Chunk> Cut(const std::vector<int64_t>& counts) {
+  const LoweredProgram program = SlopeProgram();
+  const LaunchLayout layout(program);
+  std::vector<WorkItem> items(counts.size());
+  for (size_t i = 0; i < counts.size(); ++i) {
+    items[i].num_elements = counts[i];
+  }
+  ChunkCutter cutter(program, layout, kRegionBytes, items);
+  std::vector<Chunk> chunks;
+  for (;;) {
+    chunks.push_back(cutter.Next());
+    if (chunks.back().pieces.empty()) break;
+  }
+  chunks.pop_back();
+  return chunks;
+}
+
+TEST(ChunkCutter, HasNothingToDoForEmptyItems) {
+  EXPECT_TRUE(Cut({}).empty());
+  EXPECT_TRUE(Cut({0, 0}).empty());
+}
+
+TEST(ChunkCutter, PutsSmallItemsTogether) {
+  const std::vector<Chunk> chunks = Cut({100, 0, 1, 5000});
+
+  ASSERT_EQ(chunks.size(), 1);
+  ASSERT_EQ(chunks[0].pieces.size(), 3);
+  EXPECT_EQ(chunks[0].num_elements, 5101);
+  EXPECT_EQ(chunks[0].pieces[1].item, 2);
+}
+
+TEST(ChunkCutter, DoesNotCutItemsThatFitAChunk) {
+  const std::vector<Chunk> chunks = Cut({20'000, kMostElements, 20'000});
+
+  ASSERT_EQ(chunks.size(), 3);
+  EXPECT_EQ(chunks[1].num_elements, kMostElements);
+}
+
+TEST(ChunkCutter, CutsLargeItemsAtTiles) {
+  const std::vector<Chunk> chunks = Cut({3 * kMostElements + 8000});
+
+  ASSERT_EQ(chunks.size(), 4);
+  for (const Chunk& chunk : chunks) {
+    ASSERT_EQ(chunk.pieces.size(), 1);
+    EXPECT_EQ(chunk.pieces[0].begin % kSumTileElements, 0);
+  }
+}
+
+TEST(ChunkCutter, CoversEveryElementOnceWithinItsRegions) {
+  const std::vector<int64_t> counts = {1,       70'000, 0,  4096,   4097,
+                                       200'001, 5,      63, 65'536, 131'072};
+  std::map<size_t, int64_t> covered;
+  for (const Chunk& chunk : Cut(counts)) {
+    EXPECT_LE(chunk.in_bytes, kRegionBytes);
+    EXPECT_LE(chunk.out_bytes, kRegionBytes);
+    int64_t in_end = 0;
+    int64_t out_end = 0;
+    for (const Piece& piece : chunk.pieces) {
+      EXPECT_EQ(piece.begin, covered[piece.item]);
+      covered[piece.item] += piece.num_elements;
+      EXPECT_EQ(piece.inputs_offset_bytes % DevicePool::kAlignmentBytes, 0);
+      EXPECT_EQ(piece.outputs_offset_bytes % DevicePool::kAlignmentBytes, 0);
+      EXPECT_GE(piece.inputs_offset_bytes, in_end);
+      EXPECT_GE(piece.outputs_offset_bytes, out_end);
+      EXPECT_GE(piece.tile_sums_offset_bytes,
+                piece.outputs_offset_bytes + piece.num_elements * 4);
+      in_end = piece.inputs_offset_bytes + piece.num_elements * 4;
+      out_end = piece.tile_sums_offset_bytes + 8;
+    }
+    EXPECT_GE(chunk.segments_offset_bytes, in_end);
+    EXPECT_GE(chunk.out_bytes, out_end);
+  }
+  for (size_t i = 0; i < counts.size(); ++i) EXPECT_EQ(covered[i], counts[i]);
+}
+
+}  // namespace
+}  // namespace actserve

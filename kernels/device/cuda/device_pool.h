@@ -1,0 +1,87 @@
+#ifndef ACTSERVE_KERNELS_DEVICE_CUDA_DEVICE_POOL_H_
+#define ACTSERVE_KERNELS_DEVICE_CUDA_DEVICE_POOL_H_
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <utility>
+
+#include "absl/status/statusor.h"
+#include "kernels/device/cuda/cuda_context.h"
+
+namespace actserve {
+
+class DevicePool;
+
+// Device memory that is given back when the block goes: in the order of the
+// stream that it was taken on, so after the work that was put there before.
+class DeviceBlock {
+ public:
+  DeviceBlock() = default;
+  DeviceBlock(DeviceBlock&& other) { *this = std::move(other); }
+  DeviceBlock& operator=(DeviceBlock&& other) {
+    std::swap(pool_, other.pool_);
+    std::swap(address_, other.address_);
+    std::swap(size_bytes_, other.size_bytes_);
+    std::swap(stream_, other.stream_);
+    return *this;
+  }
+  ~DeviceBlock();
+
+  CuDeviceAddress address() const { return address_; }
+  int64_t size_bytes() const { return size_bytes_; }
+
+ private:
+  friend class DevicePool;
+
+  std::shared_ptr<DevicePool> pool_;
+  CuDeviceAddress address_ = 0;
+  int64_t size_bytes_ = 0;
+  CuStream stream_ = nullptr;
+};
+
+// The device's memory within a budget, from the driver's stream-ordered pool,
+// which keeps what was freed.
+//
+// Thread-safe.
+class DevicePool : public std::enable_shared_from_this<DevicePool> {
+ public:
+  // Blocks, and tensors in them, start at multiples of this.
+  static constexpr int64_t kAlignmentBytes = 256;
+  static constexpr int64_t Padded(int64_t size_bytes) {
+    return (size_bytes + kAlignmentBytes - 1) / kAlignmentBytes *
+           kAlignmentBytes;
+  }
+
+  // `max_bytes` 0: nine tenths of what is free now.
+  static absl::StatusOr<std::shared_ptr<DevicePool>> Create(
+      std::shared_ptr<CudaContext> context, int64_t max_bytes);
+  ~DevicePool();
+
+  // Padded(size_bytes) bytes, for work that is put on `stream` from now on;
+  // `stream` must outlive the block. nullptr: the pool's own.
+  //   ResourceExhausted  over the budget, or the device has no more
+  //   Unavailable        the device is lost
+  absl::StatusOr<DeviceBlock> Allocate(int64_t size_bytes, CuStream stream);
+
+  int64_t max_bytes() const { return max_bytes_; }
+  int64_t used_bytes() const { return used_bytes_.load(); }
+
+ private:
+  friend class DeviceBlock;
+
+  DevicePool(std::shared_ptr<CudaContext> context, CuStream stream,
+             int64_t max_bytes)
+      : context_(std::move(context)), stream_(stream), max_bytes_(max_bytes) {}
+
+  void Free(const DeviceBlock& block);
+
+  const std::shared_ptr<CudaContext> context_;
+  const CuStream stream_;
+  const int64_t max_bytes_;
+  std::atomic<int64_t> used_bytes_ = 0;
+};
+
+}  // namespace actserve
+
+#endif  // ACTSERVE_KERNELS_DEVICE_CUDA_DEVICE_POOL_H_
