@@ -40,8 +40,8 @@ class Program {
 };
 
 // What the work of one item took. Items that were copied or computed together
-// each have the time of the whole. A device that computes where the tensors lie
-// copies nothing.
+// each have the time of the whole. A device that copies and computes at a time
+// counts both; one that computes where the tensors lie copies nothing.
 struct Stages {
   absl::Duration copy_in = absl::ZeroDuration();
   absl::Duration compute = absl::ZeroDuration();

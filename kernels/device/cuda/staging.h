@@ -20,7 +20,7 @@ struct StagingSlot {
   std::byte* in = nullptr;   // size_bytes() of the ring
   std::byte* out = nullptr;  // likewise
   CuStream stream = nullptr;
-  // Recorded in this order around the three stages.
+  // In this order around the three stages; all but the last for their times.
   CuEvent begin = nullptr;
   CuEvent copied_in = nullptr;
   CuEvent computed = nullptr;

@@ -1,0 +1,100 @@
+#include "kernels/device/cuda/cuda_device.h"
+
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+#include "kernels/device/cuda/cuda_program.h"
+#include "kernels/device/work_item.h"
+
+namespace actserve {
+
+CudaDevice::CudaDevice(const Options& options,
+                       std::shared_ptr<CudaContext> context,
+                       std::unique_ptr<SassBuilder> builder,
+                       std::shared_ptr<DevicePool> pool,
+                       std::unique_ptr<StagingRing> ring)
+    : context_(std::move(context)),
+      builder_(std::move(builder)),
+      pool_(std::move(pool)),
+      ring_(std::move(ring)),
+      tables_(context_, pool_, options.max_table_bytes),
+      resources_{context_.get(), pool_.get(), ring_.get(), &tables_,
+                 options.shared_table_min_elements},
+      programs_({.max_programs = options.max_programs,
+                 .max_size_bytes = options.max_code_bytes}) {}
+
+absl::StatusOr<std::unique_ptr<CudaDevice>> CudaDevice::Create(
+    const Options& options) {
+  if (options.max_programs < 1) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("max_programs ", options.max_programs, ": want >= 1"));
+  }
+  if (options.staging_bytes < ChunkCutter::kMinRegionBytes) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("staging_bytes ", options.staging_bytes,
+                     ": want >= ", ChunkCutter::kMinRegionBytes));
+  }
+
+  absl::StatusOr<std::shared_ptr<const CudaDriver>> driver =
+      CudaDriver::Open(options.driver);
+  if (!driver.ok()) return driver.status();
+  absl::StatusOr<std::shared_ptr<CudaContext>> context = CudaContext::Create(
+      *driver, {.ordinal = options.ordinal, .watchdog = options.watchdog});
+  if (!context.ok()) return context.status();
+
+  absl::StatusOr<std::unique_ptr<Nvrtc>> nvrtc = Nvrtc::Open(options.nvrtc);
+  if (!nvrtc.ok()) {
+    return absl::FailedPreconditionError(nvrtc.status().message());
+  }
+  std::unique_ptr<ObjectCache> cache;
+  if (!options.cache_dir.empty()) {
+    absl::StatusOr<std::unique_ptr<ObjectCache>> opened =
+        ObjectCache::Open(options.cache_dir, options.max_disk_cache_bytes);
+    if (!opened.ok()) return opened.status();
+    cache = *std::move(opened);
+  }
+  absl::StatusOr<std::unique_ptr<SassBuilder>> builder = SassBuilder::Create(
+      *std::move(nvrtc), (*context)->architecture(), std::move(cache));
+  if (!builder.ok()) return builder.status();
+
+  absl::StatusOr<std::shared_ptr<DevicePool>> pool =
+      DevicePool::Create(*context, options.max_memory_bytes);
+  if (!pool.ok()) return pool.status();
+  absl::StatusOr<std::unique_ptr<StagingRing>> ring = StagingRing::Create(
+      *context, options.num_staging_slots, options.staging_bytes);
+  if (!ring.ok()) return ring.status();
+  return std::unique_ptr<CudaDevice>(
+      new CudaDevice(options, *std::move(context), *std::move(builder),
+                     *std::move(pool), *std::move(ring)));
+}
+
+absl::StatusOr<std::shared_ptr<const Program>> CudaDevice::Compile(
+    const LoweredProgram& program) {
+  return programs_.FindOrCompile(
+      program.program_id, [&]() -> absl::StatusOr<ProgramCache::Compiled> {
+        absl::Status status = context_->Enter();
+        if (!status.ok()) return status;
+        std::shared_ptr<CudaProgram> loaded;
+        status = builder_->Build(program, [&](const std::string& cubin) {
+          absl::StatusOr<std::shared_ptr<CudaProgram>> result =
+              CudaProgram::Load(context_, program, cubin);
+          if (result.ok()) loaded = *std::move(result);
+          return result.status();
+        });
+        if (!status.ok()) return status;
+        const int64_t size_bytes = loaded->size_bytes();
+        return ProgramCache::Compiled{std::move(loaded), size_bytes};
+      });
+}
+
+absl::Status CudaDevice::Run(const Program& program,
+                             absl::Span<WorkItem> items) {
+  absl::Status checked = CheckItems(program.lowered(), items);
+  if (!checked.ok()) return checked;
+  return PipelinedRun(resources_, static_cast<const CudaProgram&>(program),
+                      items)
+      .Run();
+}
+
+}  // namespace actserve

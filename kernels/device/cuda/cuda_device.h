@@ -1,0 +1,104 @@
+#ifndef ACTSERVE_KERNELS_DEVICE_CUDA_CUDA_DEVICE_H_
+#define ACTSERVE_KERNELS_DEVICE_CUDA_CUDA_DEVICE_H_
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "kernels/codegen/cuda/launch.h"
+#include "kernels/device/cuda/cuda_context.h"
+#include "kernels/device/cuda/device_pool.h"
+#include "kernels/device/cuda/device_tables.h"
+#include "kernels/device/cuda/pipelined_run.h"
+#include "kernels/device/cuda/sass_builder.h"
+#include "kernels/device/cuda/staging.h"
+#include "kernels/device/device.h"
+#include "kernels/device/program_cache.h"
+
+namespace actserve {
+
+// An NVIDIA GPU: programs compiled by NVRTC, tensors copied through pinned
+// memory, all items of a Run() that fit one copy in one launch. The bits of a
+// result depend on nothing but the program and the item.
+//
+// Needs nothing of CUDA to build; the driver and NVRTC are opened by Create().
+//
+// Thread-safe. A few concurrent Run()s overlap the copies of one with the
+// copies and kernels of the others.
+class CudaDevice final : public Device {
+ public:
+  struct Options {
+    int ordinal = 0;
+    // Libraries to open, see CudaDriver::Open() and Nvrtc::Open().
+    std::string driver = "";
+    std::string nvrtc = "";
+    // Where compiled programs are kept across restarts, see ObjectCache.
+    // Empty: nowhere.
+    std::string cache_dir = "";
+    int64_t max_disk_cache_bytes = int64_t{256} << 20;
+    // Bounds on the programs kept loaded. One that is still held by a caller
+    // lives on, uncounted.
+    int max_programs = 1024;
+    int64_t max_code_bytes = int64_t{128} << 20;
+    // Of tables for 16-bit functions: 128 KiB each, 256 KiB for gradients.
+    int64_t max_table_bytes = int64_t{64} << 20;
+    // Device memory for tensors and tables. 0: nine tenths of what is free.
+    int64_t max_memory_bytes = 0;
+    // Each slot pins twice so much of the machine's memory. Smaller slots
+    // overlap more of one tensor's way, larger ones take fewer launches.
+    int num_staging_slots = 16;
+    int64_t staging_bytes = int64_t{2} << 20;
+    // Work that is not done so long after it was handed over is taken for a
+    // kernel that hangs, and the device for lost.
+    absl::Duration watchdog = absl::Seconds(10);
+    int64_t shared_table_min_elements = kSharedTableMinElements;
+  };
+
+  //   Unimplemented       no driver here
+  //   FailedPrecondition  driver, NVRTC or device too old; no NVRTC; an unsafe
+  //                       cache directory
+  //   NotFound            the driver finds no device
+  //   InvalidArgument     an option out of range, the ordinal among them
+  //   ResourceExhausted   so much memory cannot be pinned
+  //   Internal            the driver refused
+  static absl::StatusOr<std::unique_ptr<CudaDevice>> Create(
+      const Options& options);
+  // No call may be in progress.
+  ~CudaDevice() override = default;
+
+  std::string name() const override { return context_->name(); }
+  std::string description() const override { return context_->description(); }
+  absl::StatusOr<std::shared_ptr<const Program>> Compile(
+      const LoweredProgram& program) override;
+  std::shared_ptr<const Program> Find(const std::string& program_id) override {
+    return programs_.Find(program_id);
+  }
+  absl::Status Run(const Program& program, absl::Span<WorkItem> items) override;
+
+  absl::Status health() const override { return context_->health(); }
+  void OnLost(LostCallback lost) override { context_->OnLost(std::move(lost)); }
+  int64_t num_launches() const override { return context_->num_launches(); }
+
+  // Device memory in use: tables, and tensors on their way.
+  int64_t used_memory_bytes() const { return pool_->used_bytes(); }
+
+ private:
+  CudaDevice(const Options& options, std::shared_ptr<CudaContext> context,
+             std::unique_ptr<SassBuilder> builder,
+             std::shared_ptr<DevicePool> pool,
+             std::unique_ptr<StagingRing> ring);
+
+  const std::shared_ptr<CudaContext> context_;
+  const std::unique_ptr<SassBuilder> builder_;
+  const std::shared_ptr<DevicePool> pool_;
+  const std::unique_ptr<StagingRing> ring_;
+  DeviceTables tables_;
+  const RunResources resources_;
+  ProgramCache programs_;
+};
+
+}  // namespace actserve
+
+#endif  // ACTSERVE_KERNELS_DEVICE_CUDA_CUDA_DEVICE_H_

@@ -1,0 +1,387 @@
+// The CUDA device on its worst days, over the fake driver. What it does on good
+// ones is in DeviceConformance.
+
+#include "kernels/device/cuda/cuda_device.h"
+
+#include <stdlib.h>
+
+#include <atomic>
+#include <chrono>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "kernels/device/cuda/testing/fake_driver.h"
+#include "kernels/device/testing/programs.h"
+#include "kernels/device/testing/reference.h"
+
+namespace actserve {
+namespace {
+
+using ::actserve::testing::AddProgram;
+using ::actserve::testing::FakeDriver;
+using ::actserve::testing::FakeKnob;
+using ::actserve::testing::FloatItem;
+using ::actserve::testing::MakeProgram;
+using ::actserve::testing::RandomTensor;
+using ::actserve::testing::RunOnDevice;
+using ::actserve::testing::SlopeProgram;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+// Programs compile once for all tests here.
+const std::string& CacheDirectory() {
+  static const std::string* const directory = [] {
+    auto* path = new std::string(::testing::TempDir() + "/cuda_device_XXXXXX");
+    EXPECT_NE(mkdtemp(path->data()), nullptr);
+    return path;
+  }();
+  return *directory;
+}
+class RemoveCacheDirectory : public ::testing::Environment {
+ public:
+  void TearDown() override { std::filesystem::remove_all(CacheDirectory()); }
+};
+const auto* const kRemoveCacheDirectory =
+    ::testing::AddGlobalTestEnvironment(new RemoveCacheDirectory);
+
+class CudaDeviceTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    const std::string reason = FakeDriver::WhyNoKernels();
+    if (!reason.empty()) GTEST_SKIP() << reason;
+  }
+  void TearDown() override { EXPECT_EQ(fake_.Get(FakeKnob::kNumFaults), 0); }
+
+  static CudaDevice::Options Options() {
+    CudaDevice::Options options;
+    options.driver = FakeDriver::Path();
+    options.nvrtc = FakeDriver::Path();
+    options.cache_dir = CacheDirectory();
+    options.num_staging_slots = 4;
+    options.staging_bytes = ChunkCutter::kMinRegionBytes;
+    return options;
+  }
+  static std::unique_ptr<CudaDevice> MakeDevice(
+      const CudaDevice::Options& options = Options()) {
+    auto device = CudaDevice::Create(options);
+    EXPECT_TRUE(device.ok()) << device.status();
+    return *std::move(device);
+  }
+  static std::shared_ptr<const Program> Compile(CudaDevice& device,
+                                                const LoweredProgram& program) {
+    auto compiled = device.Compile(program);
+    EXPECT_TRUE(compiled.ok()) << compiled.status();
+    return compiled.ok() ? *compiled : nullptr;
+  }
+  // x + 1 for so many elements.
+  static absl::Status RunOnes(CudaDevice& device, const Program& program,
+                              int64_t num_elements = 1000) {
+    FloatItem item(std::vector<float>(num_elements, 1));
+    absl::Status status = device.Run(program, absl::MakeSpan(&item.item, 1));
+    if (status.ok()) {
+      EXPECT_EQ(item.out, std::vector<float>(num_elements, 2));
+    }
+    return status;
+  }
+
+  FakeDriver fake_;
+};
+
+TEST_F(CudaDeviceTest, SaysWhatItIs) {
+  const auto device = MakeDevice();
+
+  EXPECT_EQ(device->name(), "cuda:0");
+  EXPECT_THAT(device->description(), HasSubstr("Fake GPU, sm_90"));
+}
+
+TEST_F(CudaDeviceTest, SaysWhyItCannotBeMade) {
+  struct Case {
+    const char* message;
+    absl::StatusCode code;
+    std::function<void(FakeDriver&, CudaDevice::Options&)> spoil;
+  };
+  const Case kCases[] = {
+      {"no CUDA driver here", absl::StatusCode::kUnimplemented,
+       [](auto&, auto& options) { options.driver = "/nowhere"; }},
+      {"finds no device", absl::StatusCode::kNotFound,
+       [](auto& fake, auto&) { fake.Set(FakeKnob::kDevices, 0); }},
+      {"want one for 12.0", absl::StatusCode::kFailedPrecondition,
+       [](auto& fake, auto&) { fake.Set(FakeKnob::kVersion, 11080); }},
+      {"counted from 0", absl::StatusCode::kInvalidArgument,
+       [](auto&, auto& options) { options.ordinal = 1; }},
+      {"NVRTC", absl::StatusCode::kFailedPrecondition,
+       [](auto&, auto& options) { options.nvrtc = "/nowhere"; }},
+      {"11.0", absl::StatusCode::kFailedPrecondition,
+       [](auto& fake, auto&) { fake.Set(FakeKnob::kNvrtcMajor, 11); }},
+      {"compiles nothing that runs on sm_110",
+       absl::StatusCode::kFailedPrecondition,
+       [](auto& fake, auto&) { fake.Set(FakeKnob::kArchitecture, 110); }},
+      {"out of device memory", absl::StatusCode::kResourceExhausted,
+       [](auto& fake, auto&) { fake.Set(FakeKnob::kFailPinAt, 5); }},
+      {"num_staging_slots 0", absl::StatusCode::kInvalidArgument,
+       [](auto&, auto& options) { options.num_staging_slots = 0; }},
+      {"staging_bytes 1000", absl::StatusCode::kInvalidArgument,
+       [](auto&, auto& options) { options.staging_bytes = 1000; }},
+      {"max_programs 0", absl::StatusCode::kInvalidArgument,
+       [](auto&, auto& options) { options.max_programs = 0; }},
+      {"max_memory_bytes -1", absl::StatusCode::kInvalidArgument,
+       [](auto&, auto& options) { options.max_memory_bytes = -1; }},
+      {"watchdog 0", absl::StatusCode::kInvalidArgument,
+       [](auto&, auto& options) { options.watchdog = absl::ZeroDuration(); }},
+  };
+  for (const Case& test : kCases) {
+    SCOPED_TRACE(test.message);
+    fake_.Reset();
+    CudaDevice::Options options = Options();
+    test.spoil(fake_, options);
+
+    const absl::Status status = CudaDevice::Create(options).status();
+
+    EXPECT_EQ(status.code(), test.code) << status;
+    EXPECT_THAT(std::string(status.message()), HasSubstr(test.message));
+  }
+}
+
+TEST_F(CudaDeviceTest, TakesCodeOfAnOlderDeviceOfItsGeneration) {
+  fake_.Set(FakeKnob::kArchitecture, 87);
+  const auto device = MakeDevice();
+
+  EXPECT_TRUE(RunOnes(*device, *Compile(*device, AddProgram(1))).ok());
+}
+
+TEST_F(CudaDeviceTest, GivesBackAllThatItTook) {
+  // Lost devices of other tests gave nothing back.
+  const int64_t used_bytes = fake_.Get(FakeKnob::kUsedBytes);
+  const int64_t modules = fake_.Get(FakeKnob::kNumModules);
+  {
+    const auto device = MakeDevice();
+    const auto program = Compile(*device, AddProgram(1));
+    ASSERT_TRUE(RunOnes(*device, *program, 300'000).ok());
+    EXPECT_EQ(device->used_memory_bytes(), 0);
+    EXPECT_EQ(fake_.Get(FakeKnob::kNumModules), modules + 1);
+  }
+
+  EXPECT_EQ(fake_.Get(FakeKnob::kUsedBytes), used_bytes);
+  EXPECT_EQ(fake_.Get(FakeKnob::kNumModules), modules);
+}
+
+TEST_F(CudaDeviceTest, RunsManyItemsInOneLaunchAndTwoCopies) {
+  const auto device = MakeDevice();
+  const auto program = Compile(*device, SlopeProgram());
+  std::vector<std::unique_ptr<FloatItem>> owners;
+  std::vector<WorkItem> items;
+  for (int i = 0; i < 64; ++i) {
+    owners.push_back(
+        std::make_unique<FloatItem>(std::vector<float>(100 + i, 2)));
+    owners.back()->item.parameters = {i + 0.5};
+    items.push_back(owners.back()->item);
+  }
+
+  ASSERT_TRUE(device->Run(*program, absl::MakeSpan(items)).ok());
+
+  EXPECT_EQ(device->num_launches(), 1);
+  EXPECT_EQ(fake_.Get(FakeKnob::kNumCopies), 2);
+  for (int i = 0; i < 64; ++i) {
+    EXPECT_EQ(owners[i]->out, std::vector<float>(100 + i, 2 * i + 1));
+    EXPECT_THAT(items[i].sums, ElementsAre(200 + 2 * i));
+  }
+}
+
+TEST_F(CudaDeviceTest, TimesEveryStage) {
+  const auto device = MakeDevice();
+  const auto program = Compile(*device, SlopeProgram());
+  FloatItem item(std::vector<float>(100'000, 1));
+  item.item.parameters = {1};
+  item.item.time_stages = true;
+
+  ASSERT_TRUE(device->Run(*program, absl::MakeSpan(&item.item, 1)).ok());
+
+  EXPECT_GT(item.item.stages.copy_in, absl::ZeroDuration());
+  EXPECT_GT(item.item.stages.compute, absl::ZeroDuration());
+  EXPECT_GT(item.item.stages.copy_out, absl::ZeroDuration());
+}
+
+TEST_F(CudaDeviceTest, FillsATableOncePerParameters) {
+  Graph graph;
+  graph.inputs = {"x"};
+  graph.parameters = {{"slope", 1}};
+  graph.outputs = {
+      {"y", graph.Add(Op::kMul, graph.Input(0), graph.ParameterNode(0))}};
+  const LoweredProgram program =
+      MakeProgram("slope", std::move(graph), DType::kBFloat16);
+  const auto device = MakeDevice();
+  const std::vector<std::string> inputs = {
+      RandomTensor(DType::kBFloat16, 100, 1)};
+
+  for (double slope : {2.0, 3.0, 2.0, 3.0}) {
+    RunOnDevice(*device, program, inputs, {slope});
+  }
+
+  EXPECT_EQ(device->num_launches(), 4 + 2);
+  EXPECT_EQ(device->used_memory_bytes(), 2 * 65536 * 2);
+}
+
+// Out of memory: an error of one run, and not the end.
+
+TEST_F(CudaDeviceTest, SurvivesAnyAllocationThatFails) {
+  const auto device = MakeDevice();
+  const auto program = Compile(*device, AddProgram(1));
+  for (int nth = 1; nth <= 6; ++nth) {
+    SCOPED_TRACE(nth);
+    fake_.Set(FakeKnob::kFailAllocAt, nth);
+
+    const absl::Status status = RunOnes(*device, *program, 300'000);
+
+    EXPECT_EQ(status.code(), nth <= 5 ? absl::StatusCode::kResourceExhausted
+                                      : absl::StatusCode::kOk)
+        << status;
+    EXPECT_EQ(device->used_memory_bytes(), 0);
+    fake_.Set(FakeKnob::kFailAllocAt, 0);
+    EXPECT_TRUE(RunOnes(*device, *program, 300'000).ok());
+  }
+  EXPECT_TRUE(device->health().ok());
+}
+
+TEST_F(CudaDeviceTest, KeepsToItsBudget) {
+  CudaDevice::Options options = Options();
+  options.max_memory_bytes = 100'000;
+  const auto device = MakeDevice(options);
+  const auto program = Compile(*device, AddProgram(1));
+
+  const absl::Status status = RunOnes(*device, *program, 60'000);
+
+  EXPECT_EQ(status.code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_THAT(std::string(status.message()), HasSubstr("the budget is 100000"));
+  EXPECT_TRUE(RunOnes(*device, *program, 1000).ok());
+}
+
+// Compiling.
+
+TEST_F(CudaDeviceTest, CompilesAgainWhatTheDriverDoesNotTake) {
+  Compile(*MakeDevice(), AddProgram(1));
+  const int64_t compiles = fake_.Get(FakeKnob::kNumCompiles);
+  const auto device = MakeDevice();
+  fake_.Set(FakeKnob::kFailLoadAt, 1);
+
+  const auto program = Compile(*device, AddProgram(1));
+
+  EXPECT_EQ(fake_.Get(FakeKnob::kNumCompiles), compiles + 1);
+  EXPECT_TRUE(RunOnes(*device, *program).ok());
+}
+
+TEST_F(CudaDeviceTest, KeepsNothingOfAnErrorOfTheCompiler) {
+  CudaDevice::Options options = Options();
+  options.cache_dir = "";
+  const auto device = MakeDevice(options);
+  const LoweredProgram program = AddProgram(1);
+  fake_.Set(FakeKnob::kFailCompileAt, 1);
+
+  const absl::Status status = device->Compile(program).status();
+
+  EXPECT_EQ(status.code(), absl::StatusCode::kInternal);
+  EXPECT_THAT(std::string(status.message()), Not(HasSubstr("/tmp")));
+  EXPECT_EQ(device->Find(program.program_id), nullptr);
+  EXPECT_TRUE(device->Compile(program).ok());
+}
+
+TEST_F(CudaDeviceTest, CompilesOnceForAllThatAsk) {
+  CudaDevice::Options options = Options();
+  options.cache_dir = "";
+  const auto device = MakeDevice(options);
+  std::vector<std::thread> threads;
+
+  for (int t = 0; t < 8; ++t) {
+    threads.emplace_back([&] { Compile(*device, AddProgram(1)); });
+  }
+  for (std::thread& thread : threads) thread.join();
+
+  EXPECT_EQ(fake_.Get(FakeKnob::kNumCompiles), 1);
+}
+
+// A device that is lost.
+
+TEST_F(CudaDeviceTest, IsLostByAStickyError) {
+  const auto device = MakeDevice();
+  const auto program = Compile(*device, AddProgram(1));
+  std::vector<std::string> told;
+  device->OnLost(
+      [&](const absl::Status& why) { told.emplace_back(why.message()); });
+  fake_.Set(FakeKnob::kStickyAtLaunch, 2);
+  ASSERT_TRUE(RunOnes(*device, *program).ok());
+
+  const absl::Status status = RunOnes(*device, *program);
+
+  EXPECT_EQ(status.code(), absl::StatusCode::kUnavailable) << status;
+  EXPECT_EQ(device->health(), status);
+  EXPECT_THAT(told, ElementsAre(std::string(status.message())));
+  EXPECT_EQ(RunOnes(*device, *program).code(), absl::StatusCode::kUnavailable);
+  EXPECT_EQ(device->Compile(AddProgram(2)).status().code(),
+            absl::StatusCode::kUnavailable);
+}
+
+TEST_F(CudaDeviceTest, IsLostByAKernelThatHangs) {
+  CudaDevice::Options options = Options();
+  options.watchdog = absl::Milliseconds(100);
+  const auto device = MakeDevice(options);
+  const auto program = Compile(*device, AddProgram(1));
+  std::atomic<bool> told = false;
+  device->OnLost([&](const absl::Status&) { told = true; });
+  fake_.Set(FakeKnob::kHangAtLaunch, 1);
+
+  const absl::Status status = RunOnes(*device, *program, 300'000);
+
+  EXPECT_EQ(status.code(), absl::StatusCode::kUnavailable);
+  EXPECT_EQ(std::string(status.message()),
+            "cuda:0 is lost: a kernel did not end in 100ms");
+  EXPECT_TRUE(told);
+}
+
+TEST_F(CudaDeviceTest, LetsNobodyWaitForALostDevice) {
+  CudaDevice::Options options = Options();
+  options.watchdog = absl::Milliseconds(100);
+  options.num_staging_slots = 1;
+  const auto device = MakeDevice(options);
+  const auto program = Compile(*device, AddProgram(1));
+  fake_.Set(FakeKnob::kHangAtLaunch, 1);
+  std::vector<std::thread> threads;
+
+  // One hangs, the others wait for its slot.
+  for (int t = 0; t < 4; ++t) {
+    threads.emplace_back([&] {
+      EXPECT_EQ(RunOnes(*device, *program, 100'000).code(),
+                absl::StatusCode::kUnavailable);
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+}
+
+TEST_F(CudaDeviceTest, IsLostWhileItFillsATable) {
+  CudaDevice::Options options = Options();
+  options.watchdog = absl::Milliseconds(100);
+  const auto device = MakeDevice(options);
+  const LoweredProgram lowered = AddProgram(1, DType::kFloat16);
+  const auto program = Compile(*device, lowered);
+  fake_.Set(FakeKnob::kHangAtLaunch, 1);
+  const std::string input = RandomTensor(DType::kFloat16, 10, 1);
+  std::string output(input.size(), '\0');
+  const Fragment fragment = {reinterpret_cast<const std::byte*>(input.data()),
+                             input.size()};
+  WorkItem item;
+  item.inputs = {absl::MakeConstSpan(&fragment, 1)};
+  item.outputs = {reinterpret_cast<std::byte*>(output.data())};
+  item.num_elements = 10;
+
+  const absl::Status status = device->Run(*program, absl::MakeSpan(&item, 1));
+
+  EXPECT_EQ(status.code(), absl::StatusCode::kUnavailable);
+}
+
+}  // namespace
+}  // namespace actserve

@@ -1,0 +1,69 @@
+#ifndef ACTSERVE_KERNELS_DEVICE_CUDA_DEVICE_TABLES_H_
+#define ACTSERVE_KERNELS_DEVICE_CUDA_DEVICE_TABLES_H_
+
+#include <cstdint>
+#include <list>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/container/flat_hash_map.h"
+#include "absl/status/statusor.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/types/span.h"
+#include "kernels/device/cuda/cuda_program.h"
+#include "kernels/device/cuda/device_pool.h"
+#include "kernels/device/cuda/staging.h"
+
+namespace actserve {
+
+// The tables of 16-bit programs that are filled on one device, by program and
+// parameter values. The least recently used go over a budget; one that is held
+// lives on, uncounted.
+//
+// Thread-safe.
+class DeviceTables {
+ public:
+  using Table = std::shared_ptr<const DeviceBlock>;
+
+  // Slots given to Get() must outlive this object.
+  DeviceTables(std::shared_ptr<CudaContext> context,
+               std::shared_ptr<DevicePool> pool, int64_t max_size_bytes)
+      : context_(std::move(context)),
+        pool_(std::move(pool)),
+        max_size_bytes_(max_size_bytes) {}
+
+  // One filled table for each of `parameters`. What is missing is filled by
+  // work on the slot's stream, which is waited for. A holder must not let go
+  // of a table before the work that reads it is done.
+  //   ResourceExhausted  the device has no room for them
+  //   Unavailable        the device is lost
+  absl::StatusOr<std::vector<Table>> Get(
+      const CudaProgram& program,
+      absl::Span<const absl::Span<const double>> parameters,
+      const StagingSlot& slot);
+
+ private:
+  using Entry = std::pair<std::string, Table>;
+
+  Table Find(const std::string& key);
+  void Insert(const std::string& key, const Table& table);
+  absl::StatusOr<Table> Fill(const CudaProgram& program,
+                             absl::Span<const double> parameters,
+                             CuStream stream);
+
+  const std::shared_ptr<CudaContext> context_;
+  const std::shared_ptr<DevicePool> pool_;
+  const int64_t max_size_bytes_;
+  absl::Mutex mutex_;
+  int64_t size_bytes_ ABSL_GUARDED_BY(mutex_) = 0;
+  std::list<Entry> entries_ ABSL_GUARDED_BY(mutex_);  // newest first
+  absl::flat_hash_map<std::string, std::list<Entry>::iterator> by_key_
+      ABSL_GUARDED_BY(mutex_);
+};
+
+}  // namespace actserve
+
+#endif  // ACTSERVE_KERNELS_DEVICE_CUDA_DEVICE_TABLES_H_

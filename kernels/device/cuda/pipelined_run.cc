@@ -1,0 +1,284 @@
+#include "kernels/device/cuda/pipelined_run.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cstring>
+#include <utility>
+
+#include "absl/time/time.h"
+#include "kernels/device/fragment_cursor.h"
+#include "kernels/device/summation.h"
+
+namespace actserve {
+namespace {
+
+// Adds the time that it lives for, if `runs`.
+class Stopwatch {
+ public:
+  Stopwatch(bool runs, absl::Duration* sum) : sum_(runs ? sum : nullptr) {
+    if (runs) start_ = std::chrono::steady_clock::now();
+  }
+  ~Stopwatch() {
+    if (sum_ == nullptr) return;
+    *sum_ += absl::FromChrono(std::chrono::steady_clock::now() - start_);
+  }
+
+ private:
+  absl::Duration* const sum_;
+  std::chrono::steady_clock::time_point start_;
+};
+
+}  // namespace
+
+PipelinedRun::PipelinedRun(const RunResources& resources,
+                           const CudaProgram& program,
+                           absl::Span<WorkItem> items)
+    : resources_(resources),
+      context_(*resources.context),
+      program_(program),
+      items_(items),
+      cutter_(program.lowered(), program.layout(), resources.ring->size_bytes(),
+              items) {
+  for (const WorkItem& item : items) timed_ |= item.time_stages;
+  const int num_sums = program.layout().num_sums();
+  if (num_sums == 0) return;
+  tile_sums_.resize(items.size());
+  for (size_t i = 0; i < items.size(); ++i) {
+    const int64_t num_tiles =
+        (items[i].num_elements + kSumTileElements - 1) / kSumTileElements;
+    tile_sums_[i].assign(num_sums, std::vector<double>(num_tiles));
+  }
+}
+
+absl::Status PipelinedRun::Run() {
+  absl::Status status = context_.Enter();
+  if (status.ok()) status = StartAll();
+  while (!flights_.empty()) {
+    absl::Status finished = FinishOldest();
+    status.Update(finished);
+  }
+  if (!status.ok()) return status;
+  for (size_t i = 0; i < items_.size(); ++i) {
+    if (items_[i].time_stages) items_[i].stages = stages_;
+    items_[i].sums.clear();
+    if (tile_sums_.empty()) continue;
+    for (std::vector<double>& sums : tile_sums_[i]) {
+      items_[i].sums.push_back(SumTiles(absl::MakeSpan(sums)));
+    }
+  }
+  return absl::OkStatus();
+}
+
+// One run keeps to half of the slots, if others want some too.
+StagingSlot* PipelinedRun::NextSlot(absl::Status& status) {
+  if (flights_.empty()) return resources_.ring->Acquire();
+  const size_t most = std::max(1, resources_.ring->num_slots() / 2);
+  if (flights_.size() < most) {
+    StagingSlot* const slot = resources_.ring->TryAcquire();
+    if (slot != nullptr) return slot;
+  }
+  status = FinishOldest();
+  if (!status.ok()) return nullptr;
+  return NextSlot(status);
+}
+
+absl::Status PipelinedRun::StartAll() {
+  for (;;) {
+    Chunk chunk = cutter_.Next();
+    if (chunk.pieces.empty()) return absl::OkStatus();
+    absl::Status status;
+    StagingSlot* const slot = NextSlot(status);
+    if (slot == nullptr) return status;
+    Flight& flight = flights_.emplace_back();
+    flight.chunk = std::move(chunk);
+    flight.slot = slot;
+    status = Start(flight);
+    if (!status.ok()) {
+      // The flight stays, to be waited for, but brings nothing home.
+      flight.chunk.pieces.clear();
+      context_
+          .Check("cuEventRecord",
+                 context_.cuda().EventRecord(slot->done, slot->stream))
+          .IgnoreError();
+      return status;
+    }
+  }
+}
+
+absl::Status PipelinedRun::Start(Flight& flight) {
+  // Another run may have found the device lost while this one waited.
+  absl::Status status = context_.Enter();
+  if (status.ok()) status = GetTables(flight);
+  if (!status.ok()) return status;
+  CopyIn(flight);
+
+  const Chunk& chunk = flight.chunk;
+  const StagingSlot& slot = *flight.slot;
+  const int64_t in_region_bytes = DevicePool::Padded(chunk.in_bytes);
+  // Given back at the end of this function: in the stream's order, so after
+  // what is put there now.
+  absl::StatusOr<DeviceBlock> memory =
+      resources_.pool->Allocate(in_region_bytes + chunk.out_bytes, slot.stream);
+  if (!memory.ok()) return memory.status();
+  const KernelEntry entry = ChooseEntry(flight);
+  absl::StatusOr<PackedLaunch> launch = Pack(flight, entry, memory->address());
+  if (!launch.ok()) return launch.status();
+  int64_t in_bytes = chunk.segments_offset_bytes;
+  if (!launch->segment_table.empty()) {
+    std::memcpy(slot.in + chunk.segments_offset_bytes,
+                launch->segment_table.data(),
+                launch->segment_table.size() * sizeof(uint64_t));
+    launch->SetSegmentTable(memory->address() + chunk.segments_offset_bytes);
+    in_bytes = chunk.in_bytes;
+  }
+
+  const CuFunctions& cuda = context_.cuda();
+  const auto record = [&](CuEvent event) {
+    if (status.ok()) {
+      status =
+          context_.Check("cuEventRecord", cuda.EventRecord(event, slot.stream));
+    }
+  };
+  if (timed_) record(slot.begin);
+  if (status.ok()) {
+    status = context_.Check("cuMemcpyHtoDAsync",
+                            cuda.MemcpyHtoDAsync(memory->address(), slot.in,
+                                                 in_bytes, slot.stream));
+  }
+  if (timed_) record(slot.copied_in);
+  if (status.ok()) status = program_.Launch(entry, *launch, slot.stream);
+  if (timed_) record(slot.computed);
+  if (status.ok() && chunk.out_bytes > 0) {
+    status = context_.Check(
+        "cuMemcpyDtoHAsync",
+        cuda.MemcpyDtoHAsync(slot.out, memory->address() + in_region_bytes,
+                             chunk.out_bytes, slot.stream));
+  }
+  record(slot.done);
+  return status;
+}
+
+absl::Status PipelinedRun::GetTables(Flight& flight) {
+  if (!program_.layout().has_table()) return absl::OkStatus();
+  const Stopwatch stopwatch(timed_, &stages_.compute);
+  std::vector<absl::Span<const double>> parameters;
+  for (const Piece& piece : flight.chunk.pieces) {
+    parameters.push_back(items_[piece.item].parameters);
+  }
+  absl::StatusOr<std::vector<DeviceTables::Table>> tables =
+      resources_.tables->Get(program_, parameters, *flight.slot);
+  if (!tables.ok()) return tables.status();
+  flight.tables = *std::move(tables);
+  return absl::OkStatus();
+}
+
+void PipelinedRun::CopyIn(const Flight& flight) {
+  const Stopwatch stopwatch(timed_, &stages_.copy_in);
+  const int64_t item_size_bytes = ItemSizeBytes(program_.lowered().storage);
+  for (const Piece& piece : flight.chunk.pieces) {
+    std::byte* to = flight.slot->in + piece.inputs_offset_bytes;
+    for (absl::Span<const Fragment> input : items_[piece.item].inputs) {
+      FragmentCursor cursor(input);
+      cursor.Skip(piece.begin * item_size_bytes);
+      cursor.Copy(to, piece.num_elements * item_size_bytes);
+      to += cutter_.PaddedTensorBytes(piece.num_elements);
+    }
+  }
+}
+
+KernelEntry PipelinedRun::ChooseEntry(const Flight& flight) const {
+  if (!program_.layout().has_table() ||
+      flight.chunk.num_elements < resources_.shared_table_min_elements) {
+    return KernelEntry::kRun;
+  }
+  for (const DeviceTables::Table& table : flight.tables) {
+    if (table != flight.tables[0]) return KernelEntry::kRun;
+  }
+  return KernelEntry::kRunShared;
+}
+
+absl::StatusOr<PackedLaunch> PipelinedRun::Pack(const Flight& flight,
+                                                KernelEntry entry,
+                                                CuDeviceAddress memory) const {
+  const LaunchLayout& layout = program_.layout();
+  const Chunk& chunk = flight.chunk;
+  const CuDeviceAddress out = memory + DevicePool::Padded(chunk.in_bytes);
+  std::vector<LaunchSegment> segments;
+  segments.reserve(chunk.pieces.size());
+  for (size_t p = 0; p < chunk.pieces.size(); ++p) {
+    const Piece& piece = chunk.pieces[p];
+    const int64_t tensor_bytes = cutter_.PaddedTensorBytes(piece.num_elements);
+    LaunchSegment& segment = segments.emplace_back();
+    segment.num_elements = piece.num_elements;
+    for (int i = 0; i < layout.num_inputs(); ++i) {
+      segment.inputs.push_back(memory + piece.inputs_offset_bytes +
+                               i * tensor_bytes);
+    }
+    for (int o = 0; o < layout.num_outputs(); ++o) {
+      segment.outputs.push_back(out + piece.outputs_offset_bytes +
+                                o * tensor_bytes);
+    }
+    if (layout.has_table()) segment.table = flight.tables[p]->address();
+    if (layout.num_sums() > 0) {
+      segment.tile_sums = out + piece.tile_sums_offset_bytes;
+    }
+    const std::vector<double>& parameters = items_[piece.item].parameters;
+    segment.parameters.assign(parameters.begin(), parameters.end());
+  }
+  LaunchOptions options;
+  options.num_multiprocessors = context_.num_multiprocessors();
+  options.window = program_.window();
+  return PackLaunch(layout, entry, segments, options);
+}
+
+absl::Status PipelinedRun::FinishOldest() {
+  Flight flight = std::move(flights_.front());
+  flights_.pop_front();
+  absl::Status status = context_.Wait(flight.slot->done);
+  if (status.ok() && !flight.chunk.pieces.empty()) {
+    if (timed_) CountStages(*flight.slot);
+    CopyOut(flight);
+  }
+  flight.tables.clear();
+  resources_.ring->Release(flight.slot);
+  return status;
+}
+
+void PipelinedRun::CountStages(const StagingSlot& slot) {
+  const auto between = [this](CuEvent start, CuEvent end) {
+    float milliseconds = 0;
+    context_
+        .Check("cuEventElapsedTime",
+               context_.cuda().EventElapsedTime(&milliseconds, start, end))
+        .IgnoreError();
+    return absl::Milliseconds(milliseconds);
+  };
+  stages_.copy_in += between(slot.begin, slot.copied_in);
+  stages_.compute += between(slot.copied_in, slot.computed);
+  stages_.copy_out += between(slot.computed, slot.done);
+}
+
+void PipelinedRun::CopyOut(const Flight& flight) {
+  const Stopwatch stopwatch(timed_, &stages_.copy_out);
+  const LaunchLayout& layout = program_.layout();
+  const int64_t item_size_bytes = ItemSizeBytes(program_.lowered().storage);
+  for (const Piece& piece : flight.chunk.pieces) {
+    const std::byte* from = flight.slot->out + piece.outputs_offset_bytes;
+    for (std::byte* output : items_[piece.item].outputs) {
+      std::memcpy(output + piece.begin * item_size_bytes, from,
+                  piece.num_elements * item_size_bytes);
+      from += cutter_.PaddedTensorBytes(piece.num_elements);
+    }
+    if (layout.num_sums() == 0) continue;
+    from = flight.slot->out + piece.tile_sums_offset_bytes;
+    const int64_t num_tiles =
+        layout.NumTiles(KernelEntry::kRun, piece.num_elements);
+    for (std::vector<double>& sums : tile_sums_[piece.item]) {
+      std::memcpy(sums.data() + piece.begin / kSumTileElements, from,
+                  num_tiles * sizeof(double));
+      from += num_tiles * sizeof(double);
+    }
+  }
+}
+
+}  // namespace actserve

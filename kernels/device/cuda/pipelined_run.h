@@ -1,0 +1,79 @@
+#ifndef ACTSERVE_KERNELS_DEVICE_CUDA_PIPELINED_RUN_H_
+#define ACTSERVE_KERNELS_DEVICE_CUDA_PIPELINED_RUN_H_
+
+#include <cstdint>
+#include <deque>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/types/span.h"
+#include "kernels/device/cuda/chunk.h"
+#include "kernels/device/cuda/cuda_context.h"
+#include "kernels/device/cuda/cuda_program.h"
+#include "kernels/device/cuda/device_pool.h"
+#include "kernels/device/cuda/device_tables.h"
+#include "kernels/device/cuda/staging.h"
+#include "kernels/device/device.h"
+
+namespace actserve {
+
+// What all runs on one device share. Not owned.
+struct RunResources {
+  CudaContext* context = nullptr;
+  DevicePool* pool = nullptr;
+  StagingRing* ring = nullptr;
+  DeviceTables* tables = nullptr;
+  // Elements of one launch from which a table is read from shared memory.
+  int64_t shared_table_min_elements = 0;
+};
+
+// One CudaDevice::Run(): a chunk after the other goes through a slot of the
+// ring, several at a time, so that while one is copied in another is computed
+// and a third is copied out. Fragments are copied once, into pinned memory.
+//
+// Used by one thread, once.
+class PipelinedRun {
+ public:
+  // `items` must fit the program.
+  PipelinedRun(const RunResources& resources, const CudaProgram& program,
+               absl::Span<WorkItem> items);
+
+  // As Device::Run(). Whatever it returns, nothing of it is on the device any
+  // more, unless that is lost.
+  absl::Status Run();
+
+ private:
+  // A chunk on its way, in the order of its slot's stream.
+  struct Flight {
+    Chunk chunk;
+    StagingSlot* slot = nullptr;
+    std::vector<DeviceTables::Table> tables;
+  };
+
+  absl::Status StartAll();
+  absl::Status Start(Flight& flight);
+  void CopyIn(const Flight& flight);
+  absl::StatusOr<PackedLaunch> Pack(const Flight& flight, KernelEntry entry,
+                                    CuDeviceAddress memory) const;
+  KernelEntry ChooseEntry(const Flight& flight) const;
+  absl::Status GetTables(Flight& flight);
+  absl::Status FinishOldest();
+  void CopyOut(const Flight& flight);
+  void CountStages(const StagingSlot& slot);
+  StagingSlot* NextSlot(absl::Status& status);
+
+  const RunResources& resources_;
+  CudaContext& context_;
+  const CudaProgram& program_;
+  const absl::Span<WorkItem> items_;
+  ChunkCutter cutter_;
+  std::deque<Flight> flights_;  // oldest first
+  // [item][sum][tile]
+  std::vector<std::vector<std::vector<double>>> tile_sums_;
+  bool timed_ = false;
+  Stages stages_;
+};
+
+}  // namespace actserve
+
+#endif  // ACTSERVE_KERNELS_DEVICE_CUDA_PIPELINED_RUN_H_
