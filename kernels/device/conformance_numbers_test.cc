@@ -1,4 +1,5 @@
-// The device against the interpreter, bit for bit.
+// DeviceConformance, the numbers: every device against the interpreter, bit for
+// bit, and every way of a device against its others.
 
 #include <stdlib.h>
 
@@ -8,10 +9,12 @@
 #include <string>
 #include <vector>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "gtest/gtest.h"
 #include "kernels/catalog/catalog.h"
 #include "kernels/device/cpu/cpu_device.h"
+#include "kernels/device/testing/devices.h"
 #include "kernels/device/testing/reference.h"
 #include "kernels/graph/activation.h"
 #include "kernels/graph/testing/random_program.h"
@@ -19,6 +22,8 @@
 namespace actserve {
 namespace {
 
+using ::actserve::testing::AllDevices;
+using ::actserve::testing::DeviceRow;
 using ::actserve::testing::Difference;
 using ::actserve::testing::MakeProgram;
 using ::actserve::testing::RandomTensor;
@@ -46,34 +51,30 @@ class RemoveCacheDirectory : public ::testing::Environment {
 const auto* const kRemoveCacheDirectory =
     ::testing::AddGlobalTestEnvironment(new RemoveCacheDirectory);
 
-std::unique_ptr<CpuDevice> MakeDevice(CpuDevice::Options options = {}) {
-  options.cache_dir = CacheDirectory();
-  auto device = CpuDevice::Create(options);
-  EXPECT_TRUE(device.ok()) << device.status();
-  return *std::move(device);
+std::unique_ptr<Device> MakeWay(const DeviceRow::Way& way) {
+  auto device = way.make({.cache_dir = CacheDirectory()});
+  EXPECT_TRUE(device.ok()) << way.name << ": " << device.status();
+  return device.ok() ? *std::move(device) : nullptr;
 }
 
-// Devices that go all the ways there are to a result.
-struct Way {
-  const char* name;
-  CpuDevice::Options options;
+class DeviceConformanceNumbers : public ::testing::TestWithParam<DeviceRow> {
+ protected:
+  void SetUp() override {
+    const std::string reason = GetParam().why_not();
+    if (!reason.empty()) GTEST_SKIP() << reason;
+  }
+
+  std::unique_ptr<Device> MakeDevice() { return MakeWay(GetParam().ways[0]); }
+  // Whether the next of many like programs is among those that are tried.
+  bool TakesNext() { return num_programs_++ % GetParam().program_stride == 0; }
+
+ private:
+  int num_programs_ = 0;
 };
-std::vector<Way> AllWays() {
-  return {
-      {"one thread", {.num_threads = 1}},
-      {"four threads", {.num_threads = 4, .min_elements_per_task = 4096}},
-      {"non-temporal", {.num_threads = 1, .non_temporal_threshold_bytes = 1}},
-      {"no tables",
-       {.num_threads = 1, .table_threshold_elements = int64_t{1} << 60}},
-      {"tables", {.num_threads = 1, .table_threshold_elements = 1}},
-      {"non-temporal tables, four threads",
-       {.num_threads = 4,
-        .non_temporal_threshold_bytes = 1,
-        .table_threshold_elements = 1,
-        .min_elements_per_task = 4096}},
-      {"AVX2", {.num_threads = 1, .cpu = "haswell"}},
-  };
-}
+
+INSTANTIATE_TEST_SUITE_P(Devices, DeviceConformanceNumbers,
+                         ::testing::ValuesIn(AllDevices()),
+                         [](const auto& info) { return info.param.name; });
 
 std::vector<std::string> RandomInputs(const LoweredProgram& program,
                                       int64_t num_elements, uint32_t seed) {
@@ -119,12 +120,18 @@ bool IsLeaf(Op op) {
          op == Op::kBool || op == Op::kDeclared;
 }
 
-TEST(CpuNumbers, EveryOpEqualsTheInterpreter) {
-  const auto device = MakeDevice();
-  const auto old_device = MakeDevice({.cpu = "haswell"});
+TEST_P(DeviceConformanceNumbers, EveryOpEqualsTheInterpreter) {
+  // For different processors there is different code.
+  std::vector<std::unique_ptr<Device>> devices;
+  for (const DeviceRow::Way& way : GetParam().ways) {
+    if (way.name == "default" || way.name == "AVX2") {
+      devices.push_back(MakeWay(way));
+    }
+  }
   for (const OpInfo& info : AllOps()) {
     if (IsLeaf(info.op)) continue;
     for (DType dtype : kDTypes) {
+      if (!TakesNext()) continue;
       SCOPED_TRACE(absl::StrCat(std::string(info.name), " ",
                                 std::string(DTypeName(dtype))));
       const LoweredProgram program =
@@ -133,12 +140,11 @@ TEST(CpuNumbers, EveryOpEqualsTheInterpreter) {
 
       const Results want = RunReference(program, inputs, {});
 
-      EXPECT_EQ(
-          Difference(program, RunOnDevice(*device, program, inputs, {}), want),
-          "");
-      EXPECT_EQ(Difference(program,
-                           RunOnDevice(*old_device, program, inputs, {}), want),
-                "");
+      for (const auto& device : devices) {
+        EXPECT_EQ(Difference(program, RunOnDevice(*device, program, inputs, {}),
+                             want),
+                  "");
+      }
     }
   }
 }
@@ -181,10 +187,11 @@ std::vector<CatalogProgram> CatalogPrograms(DType dtype) {
   return programs;
 }
 
-TEST(CpuNumbers, EveryBuiltInEqualsTheInterpreter) {
+TEST_P(DeviceConformanceNumbers, EveryBuiltInEqualsTheInterpreter) {
   for (DType dtype : kDTypes) {
     const auto device = MakeDevice();
     for (const CatalogProgram& program : CatalogPrograms(dtype)) {
+      if (!TakesNext()) continue;
       SCOPED_TRACE(
           absl::StrCat(program.name, " ", std::string(DTypeName(dtype))));
       const auto inputs = RandomInputs(program.lowered, 2000, 2);
@@ -199,9 +206,10 @@ TEST(CpuNumbers, EveryBuiltInEqualsTheInterpreter) {
   }
 }
 
-TEST(CpuNumbers, RandomProgramsEqualTheInterpreter) {
+TEST_P(DeviceConformanceNumbers, RandomProgramsEqualTheInterpreter) {
   const auto device = MakeDevice();
   for (uint64_t seed = 1; seed <= 60; ++seed) {
+    if (!TakesNext()) continue;
     testing::RandomProgramOptions options;
     options.num_inputs = 1 + seed % 3;
     options.num_parameters = seed % 2;
@@ -246,12 +254,12 @@ std::vector<CatalogProgram> SomePrograms() {
   return programs;
 }
 
-TEST(CpuNumbers, EveryWayGivesTheSameBits) {
+TEST_P(DeviceConformanceNumbers, EveryWayGivesTheSameBits) {
   const std::vector<CatalogProgram> programs = SomePrograms();
-  const auto plain =
-      MakeDevice({.num_threads = 1, .non_temporal_threshold_bytes = 0});
-  for (const Way& way : AllWays()) {
-    const auto device = MakeDevice(way.options);
+  const auto plain = MakeDevice();
+  for (const DeviceRow::Way& way : GetParam().ways) {
+    if (way.name == "default") continue;
+    const auto device = MakeWay(way);
     for (const CatalogProgram& program : programs) {
       for (int64_t count : {0, 1, 63, 64, 65, 4095, 4096, 4097, 100'003}) {
         SCOPED_TRACE(absl::StrCat(way.name, ", ", program.name, ", ", count));
@@ -268,8 +276,8 @@ TEST(CpuNumbers, EveryWayGivesTheSameBits) {
   }
 }
 
-TEST(CpuNumbers, AMillionElementsEqualTheInterpreter) {
-  const auto device = MakeDevice({.num_threads = 2});
+TEST_P(DeviceConformanceNumbers, AMillionElementsEqualTheInterpreter) {
+  const auto device = MakeDevice();
   for (const CatalogProgram& program : SomePrograms()) {
     if (program.name != "prelu backward of everything float32") continue;
     const auto inputs = RandomInputs(program.lowered, 1'000'003, 4);
@@ -283,10 +291,9 @@ TEST(CpuNumbers, AMillionElementsEqualTheInterpreter) {
   }
 }
 
-TEST(CpuNumbers, FragmentsDoNotShow) {
+TEST_P(DeviceConformanceNumbers, FragmentsDoNotShow) {
   std::mt19937 random(5);
-  const auto device =
-      MakeDevice({.num_threads = 4, .min_elements_per_task = 4096});
+  const auto device = MakeWay(GetParam().ways[2]);
   for (const CatalogProgram& program : SomePrograms()) {
     SCOPED_TRACE(program.name);
     const int64_t count = 30'011;
@@ -322,10 +329,9 @@ TEST(CpuNumbers, FragmentsDoNotShow) {
   }
 }
 
-TEST(CpuNumbers, AlignmentDoesNotShow) {
-  for (int64_t threshold : {0, 1}) {
-    const auto device = MakeDevice(
-        {.num_threads = 1, .non_temporal_threshold_bytes = threshold});
+TEST_P(DeviceConformanceNumbers, AlignmentDoesNotShow) {
+  for (const DeviceRow::Way& way : GetParam().ways) {
+    const auto device = MakeWay(way);
     for (const CatalogProgram& program : SomePrograms()) {
       SCOPED_TRACE(program.name);
       const auto inputs = RandomInputs(program.lowered, 5003, 7);
@@ -387,13 +393,22 @@ std::string EveryValue() {
   return tensor;
 }
 
-TEST(CpuNumbers, TablesHoldWhatTheProgramGives) {
-  const auto tables = MakeDevice({.table_threshold_elements = 1});
+TEST_P(DeviceConformanceNumbers, TablesHoldWhatTheProgramGives) {
+  std::vector<std::unique_ptr<Device>> devices;
+  for (const DeviceRow::Way& way : GetParam().ways) {
+    if (way.name == "default" || absl::StrContains(way.name, "tables")) {
+      devices.push_back(MakeWay(way));
+    }
+  }
+  // The interpreter takes seconds for so many.
   const auto no_tables =
-      MakeDevice({.table_threshold_elements = int64_t{1} << 60});
+      CpuDevice::Create({.cache_dir = CacheDirectory(),
+                         .table_threshold_elements = int64_t{1} << 60});
+  ASSERT_TRUE(no_tables.ok()) << no_tables.status();
   for (DType dtype : {DType::kFloat16, DType::kBFloat16}) {
     for (const CatalogProgram& program : CatalogPrograms(dtype)) {
       if (program.lowered.rule == LoweredProgram::Rule::kDirect) continue;
+      if (!TakesNext()) continue;
       SCOPED_TRACE(
           absl::StrCat(program.name, " ", std::string(DTypeName(dtype))));
       std::vector<std::string> inputs = {EveryValue()};
@@ -402,18 +417,20 @@ TEST(CpuNumbers, TablesHoldWhatTheProgramGives) {
       }
       const auto parameters = Defaults(program.lowered);
 
-      EXPECT_EQ(
-          Difference(
-              program.lowered,
-              RunOnDevice(*tables, program.lowered, inputs, parameters),
-              RunOnDevice(*no_tables, program.lowered, inputs, parameters)),
-          "");
+      const Results want =
+          RunOnDevice(**no_tables, program.lowered, inputs, parameters);
+      for (const auto& device : devices) {
+        EXPECT_EQ(Difference(
+                      program.lowered,
+                      RunOnDevice(*device, program.lowered, inputs, parameters),
+                      want),
+                  "");
+      }
     }
   }
 }
 
-TEST(CpuNumbers, TablesBelongToTheirParameters) {
-  const auto device = MakeDevice({.table_threshold_elements = 1});
+TEST_P(DeviceConformanceNumbers, TablesBelongToTheirParameters) {
   Graph graph;
   graph.inputs = {"x"};
   graph.parameters = {{"slope", 1}};
@@ -423,13 +440,70 @@ TEST(CpuNumbers, TablesBelongToTheirParameters) {
       MakeProgram("slope", std::move(graph), DType::kBFloat16);
   const std::vector<std::string> inputs = {
       RandomTensor(DType::kBFloat16, 1000, 9)};
-  for (double slope : {0.3, 2.0, 0.3, -1.0}) {
-    SCOPED_TRACE(slope);
+  for (const DeviceRow::Way& way : GetParam().ways) {
+    const auto device = MakeWay(way);
+    for (double slope : {0.3, 2.0, 0.3, -1.0}) {
+      SCOPED_TRACE(absl::StrCat(way.name, ", ", slope));
 
-    EXPECT_EQ(
-        Difference(program, RunOnDevice(*device, program, inputs, {slope}),
-                   RunReference(program, inputs, {slope})),
-        "");
+      EXPECT_EQ(
+          Difference(program, RunOnDevice(*device, program, inputs, {slope}),
+                     RunReference(program, inputs, {slope})),
+          "");
+    }
+  }
+}
+
+// Items of many sizes, each with its own parameters, in one Run().
+TEST_P(DeviceConformanceNumbers, NeighboursDoNotShow) {
+  constexpr int64_t kCounts[] = {1,    0, 5,       4096, 64,  4097,
+                                 8191, 7, 100'003, 3,    255, 20'000};
+  for (const DeviceRow::Way& way : GetParam().ways) {
+    const auto device = MakeWay(way);
+    for (const CatalogProgram& program : SomePrograms()) {
+      SCOPED_TRACE(absl::StrCat(way.name, ", ", program.name));
+      const LoweredProgram& lowered = program.lowered;
+      const auto compiled = device->Compile(lowered);
+      ASSERT_TRUE(compiled.ok()) << compiled.status();
+      constexpr size_t kNumItems = std::size(kCounts);
+      std::vector<std::vector<std::string>> inputs(kNumItems);
+      std::vector<std::vector<Fragment>> fragments(kNumItems);
+      std::vector<Results> got(kNumItems);
+      std::vector<WorkItem> items(kNumItems);
+      for (size_t i = 0; i < kNumItems; ++i) {
+        inputs[i] = RandomInputs(lowered, kCounts[i], 11 + i);
+        for (const std::string& input : inputs[i]) {
+          fragments[i].push_back(
+              {reinterpret_cast<const std::byte*>(input.data()), input.size()});
+        }
+        for (const Fragment& fragment : fragments[i]) {
+          items[i].inputs.push_back(absl::MakeConstSpan(&fragment, 1));
+        }
+        items[i].num_elements = kCounts[i];
+        for (double value : Defaults(lowered)) {
+          items[i].parameters.push_back(value + 0.125 * (i % 3));
+        }
+        for (const Output& output : lowered.graph.outputs) {
+          if (output.summed) continue;
+          got[i].outputs.emplace_back(
+              kCounts[i] * ItemSizeBytes(lowered.storage), '?');
+        }
+        for (std::string& output : got[i].outputs) {
+          items[i].outputs.push_back(
+              reinterpret_cast<std::byte*>(output.data()));
+        }
+      }
+
+      ASSERT_TRUE(device->Run(**compiled, absl::MakeSpan(items)).ok());
+
+      for (size_t i = 0; i < kNumItems; ++i) {
+        got[i].sums = items[i].sums;
+        EXPECT_EQ(Difference(lowered, got[i],
+                             RunOnDevice(*device, lowered, inputs[i],
+                                         items[i].parameters)),
+                  "")
+            << "item " << i;
+      }
+    }
   }
 }
 
