@@ -31,7 +31,8 @@ constexpr char kForwardMethod[] = "/actserve.v1.ActivationService/Forward";
 class BadInput : public ServerTest {
  protected:
   static void SetUpTestSuite() {
-    StartServer({"--max_message_bytes=1048576", "--max_residual_bytes=100000"});
+    StartServer({"--device=cpu", "--max_message_bytes=1048576",
+                 "--max_residual_bytes=100000"});
   }
   // Still the same process, and right.
   void TearDown() override {

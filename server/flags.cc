@@ -79,17 +79,38 @@ ABSL_FLAG(int, max_programs, Defaults().programs.max_programs,
           "compiled programs kept at hand");
 ABSL_FLAG(int, max_waiting_for_programs, Defaults().programs.max_waiting,
           "requests that may wait for a compilation");
+ABSL_FLAG(std::string, device, Defaults().device,
+          "what computes: cpu; cuda:N, the GPU of that number; or auto, the "
+          "first GPU if it can be used and else the CPU. The log and "
+          "GetServerInfo say which it is and why");
 ABSL_FLAG(int, compute_threads, HardwareThreads(),
-          "threads that run requests larger than --inline_bytes");
+          "threads that hand requests to the device and results back, for "
+          "requests larger than --inline_bytes");
+ABSL_FLAG(int, max_running_batches, Defaults().max_running_batches,
+          "batches on the device at once, while which the others wait and "
+          "grow; 0: --compute_threads on the CPU, 3 on a GPU");
 ABSL_FLAG(int, device_threads, Defaults().device_threads,
           "threads that one large tensor is spread over; 0: all of the host");
-ABSL_FLAG(int, max_queued, Defaults().executor.max_queued,
-          "requests that may wait for a compute thread");
-ABSL_FLAG(int64_t, max_queued_bytes, Defaults().executor.max_queued_bytes,
-          "bytes of tensors that may wait for a compute thread");
-ABSL_FLAG(int64_t, inline_bytes, Defaults().executor.inline_bytes,
+ABSL_FLAG(int64_t, inline_bytes, Defaults().scheduler.inline_bytes,
           "requests of at most so many bytes of tensors are computed where "
-          "they were received");
+          "they were received, if the device is the CPU; -1: none");
+ABSL_FLAG(int, max_queued, Defaults().scheduler.queue.max_queued,
+          "requests that may wait for the device; beyond, whoever has most "
+          "of them there is told to back off");
+ABSL_FLAG(int64_t, max_queued_bytes,
+          Defaults().scheduler.queue.max_queued_bytes,
+          "bytes of tensors that may wait for the device");
+ABSL_FLAG(int, max_batch_requests, Defaults().scheduler.queue.max_batch_entries,
+          "waiting requests of one program that run together; 1: each alone");
+ABSL_FLAG(int64_t, max_batch_elements,
+          Defaults().scheduler.queue.max_batch_elements,
+          "elements of one batch; a larger request runs alone");
+ABSL_FLAG(int64_t, max_batch_bytes, Defaults().scheduler.queue.max_batch_bytes,
+          "bytes of tensors of one batch; a larger request runs alone");
+ABSL_FLAG(absl::Duration, batch_delay, Defaults().scheduler.queue.delay,
+          "how long a request that was queued waits for others of its program "
+          "although the device is free. Without it a batch is what came while "
+          "the device was busy");
 ABSL_FLAG(int, compile_threads, Defaults().compile_threads,
           "threads that compile");
 ABSL_FLAG(int, max_queued_compilations, Defaults().max_queued_compilations,
@@ -144,7 +165,9 @@ absl::StatusOr<Options> OptionsFromCommandLine(int argc, char** argv) {
   absl::SetProgramUsageMessage(
       "Computes activations and their gradients over gRPC.\n"
       "Stops on SIGTERM or SIGINT after finishing what runs; a second signal "
-      "cuts --drain_delay short.");
+      "cuts --drain_delay short.\n"
+      "Exit codes: 0 after a signal, 1 if it cannot start, 69 if the device "
+      "was lost (start it again).");
   absl::FlagsUsageConfig config;
   config.version_string = [] { return absl::StrCat("actserved ", kVersion); };
   // --help shows the flags of this file, wherever it was compiled, and not
@@ -183,10 +206,17 @@ absl::StatusOr<Options> OptionsFromCommandLine(int argc, char** argv) {
   o.plans.max_plans = absl::GetFlag(FLAGS_max_plans);
   o.programs.max_programs = absl::GetFlag(FLAGS_max_programs);
   o.programs.max_waiting = absl::GetFlag(FLAGS_max_waiting_for_programs);
-  o.executor.num_threads = absl::GetFlag(FLAGS_compute_threads);
-  o.executor.max_queued = absl::GetFlag(FLAGS_max_queued);
-  o.executor.max_queued_bytes = absl::GetFlag(FLAGS_max_queued_bytes);
-  o.executor.inline_bytes = absl::GetFlag(FLAGS_inline_bytes);
+  o.device = absl::GetFlag(FLAGS_device);
+  o.scheduler.num_threads = absl::GetFlag(FLAGS_compute_threads);
+  o.max_running_batches = absl::GetFlag(FLAGS_max_running_batches);
+  o.scheduler.inline_bytes = absl::GetFlag(FLAGS_inline_bytes);
+  BatchQueue::Limits& queue = o.scheduler.queue;
+  queue.max_queued = absl::GetFlag(FLAGS_max_queued);
+  queue.max_queued_bytes = absl::GetFlag(FLAGS_max_queued_bytes);
+  queue.max_batch_entries = absl::GetFlag(FLAGS_max_batch_requests);
+  queue.max_batch_elements = absl::GetFlag(FLAGS_max_batch_elements);
+  queue.max_batch_bytes = absl::GetFlag(FLAGS_max_batch_bytes);
+  queue.delay = absl::GetFlag(FLAGS_batch_delay);
   o.device_threads = absl::GetFlag(FLAGS_device_threads);
   o.compile_threads = absl::GetFlag(FLAGS_compile_threads);
   o.max_queued_compilations = absl::GetFlag(FLAGS_max_queued_compilations);

@@ -326,12 +326,40 @@ TEST_F(Integration, ServerInfoStatesDevicesLimitsAndAddresses) {
   EXPECT_NE(info.version(), "");
   ASSERT_EQ(info.devices_size(), 1);
   EXPECT_EQ(info.devices(0).name(), "cpu");
+  EXPECT_EQ(info.devices(0).reason(), "--device=cpu");
+  EXPECT_EQ(info.devices(0).counters().num_launches(), 0);
   EXPECT_EQ(info.dtypes_size(), 4);
   EXPECT_EQ(info.limits().max_message_bytes(), (64 << 20) + (64 << 10));
   EXPECT_EQ(info.limits().max_rank(), 8);
   EXPECT_EQ(info.limits().max_residual_lease().seconds(), 600);
   EXPECT_THAT(info.addresses(),
               ElementsAre(server_->tcp_address(), server_->unix_address()));
+}
+
+// Every way for requests to be computed, seen from outside.
+TEST_F(Integration, CountsRequestsAtOnceAndQueued) {
+  const auto counters = [] {
+    v1::ServerInfo info;
+    grpc::ClientContext context;
+    EXPECT_TRUE(stub_->GetServerInfo(&context, {}, &info).ok());
+    return info.devices(0).counters();
+  };
+  v1::ForwardResponse response;
+  ASSERT_TRUE(Forward(*stub_, ForwardOf("relu", {1}), &response).ok());
+  const v1::DeviceCounters before = counters();
+
+  ASSERT_TRUE(Forward(*stub_, ForwardOf("relu", {1}), &response).ok());
+  const std::vector<float> large(1'000'000, 1.0f);
+  ASSERT_TRUE(Forward(*stub_, ForwardOf("relu", large), &response).ok());
+
+  const v1::DeviceCounters after = counters();
+  EXPECT_EQ(after.num_inline_requests(), before.num_inline_requests() + 1);
+  EXPECT_EQ(after.num_queued_requests(), before.num_queued_requests() + 1);
+  EXPECT_EQ(after.num_batches(), before.num_batches() + 1);
+  EXPECT_EQ(after.batch_sizes(0), before.batch_sizes(0) + 1);
+  EXPECT_EQ(after.batch_sizes_size(), 11);
+  EXPECT_EQ(after.num_waiting(), 0);
+  EXPECT_EQ(after.num_running_batches(), 0);
 }
 
 TEST_F(Integration, TheUnixSocketServesToo) {
@@ -451,7 +479,9 @@ TEST_F(Integration, TheSameRequestHasTheSameBytes) {
 
 class IntegrationWithReflection : public ServerTest {
  protected:
-  static void SetUpTestSuite() { StartServer({"--reflection"}); }
+  static void SetUpTestSuite() {
+    StartServer({"--device=cpu", "--reflection"});
+  }
 };
 
 TEST_F(IntegrationWithReflection, ListsTheServices) {

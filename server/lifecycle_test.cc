@@ -25,6 +25,8 @@ namespace actserve::testing {
 namespace {
 
 using grpc::health::v1::HealthCheckResponse;
+using ::testing::AllOf;
+using ::testing::Contains;
 using ::testing::HasSubstr;
 
 class Lifecycle : public ::testing::Test {
@@ -181,6 +183,9 @@ TEST_F(Lifecycle, DoesNotStartWith) {
       {"a default above its maximum", "--default_residual_lease=11m",
        "default_residual_lease: 11m is not in 1ms .. 10m"},
       {"an unknown level", "--log_level=loud", "log_level: loud is none of"},
+      {"an unknown device", "--device=gpu",
+       "device: gpu is none of auto, cpu, cuda:N"},
+      {"a GPU that nobody has", "--device=cuda:4711", ""},
       {"no port", "--listen=localhost", "listen: localhost is not host:port"},
       {"a port that is taken", "--listen=" + server_->tcp_address(),
        "listen: cannot bind " + server_->tcp_address()},
@@ -215,6 +220,31 @@ TEST_F(Lifecycle, AUsersFirstServerMakesItsCache) {
   EXPECT_EQ(server_->Wait(), 0);
 
   EXPECT_FALSE(std::filesystem::is_empty(home + "/cache/actserve/programs"));
+}
+
+TEST_F(Lifecycle, TellsWhatItComputesOn) {
+  Start({"--device=auto"});
+  ASSERT_TRUE(server_->WaitForEvent("device"));
+
+  v1::ServerInfo info;
+  grpc::ClientContext context;
+  ASSERT_TRUE(stub_->GetServerInfo(&context, {}, &info).ok());
+
+  EXPECT_EQ(info.devices(0).reason().substr(0, 6), "auto: ");
+  EXPECT_THAT(server_->log(),
+              Contains(AllOf(HasSubstr("\"event\":\"device\""),
+                             HasSubstr("\"reason\":\"auto: "))));
+}
+
+TEST_F(Lifecycle, LogsItsCountersAtTheEnd) {
+  Start({"--log_level=debug"});
+  v1::ForwardResponse response;
+  ASSERT_TRUE(Forward(*stub_, ForwardOf("relu", {1}), &response).ok());
+
+  server_->Signal(SIGTERM);
+
+  EXPECT_EQ(server_->Wait(), 0);
+  EXPECT_TRUE(server_->WaitForEvent("scheduler"));
 }
 
 TEST_F(Lifecycle, TellsWhereItListens) {

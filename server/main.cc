@@ -1,8 +1,10 @@
-// actserved: the server as a process. Flags, signals, and nothing else.
+// actserved: the server as a process. Flags, signals, exit codes, and nothing
+// else. The exit codes are in the text of --help (flags.cc).
 
 #include <malloc.h>
 #include <signal.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <cstdio>
 #include <fstream>
@@ -43,12 +45,20 @@ void TrustLocks() {
   absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
 }
 
+// The exit code if the device was lost; an orchestrator starts a new process.
+constexpr int kDeviceLostExitCode = 69;  // EX_UNAVAILABLE of sysexits.h
+// What the server sends its own process then.
+constexpr int kDeviceLostSignal = SIGUSR1;
+// For calls to be answered UNAVAILABLE.
+constexpr absl::Duration kDeviceLostDrainTimeout = absl::Seconds(2);
+
 // Signals are waited for by main() alone. Before any thread is started.
 sigset_t BlockSignals() {
   sigset_t signals;
   sigemptyset(&signals);
   sigaddset(&signals, SIGTERM);
   sigaddset(&signals, SIGINT);
+  sigaddset(&signals, kDeviceLostSignal);
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   signal(SIGPIPE, SIG_IGN);
   return signals;
@@ -85,7 +95,8 @@ absl::Status WritePortFile(const std::string& path, const Server& server) {
 absl::Status Serve(const Options& options, const sigset_t& signals) {
   absl::Status status = SetLogLevel(options.log_level);
   if (!status.ok()) return status;
-  auto server = Server::Start(options);
+  auto server =
+      Server::Start(options, [] { kill(getpid(), kDeviceLostSignal); });
   if (!server.ok()) return server.status();
   if (!options.port_file.empty()) {
     status = WritePortFile(options.port_file, **server);
@@ -96,14 +107,26 @@ absl::Status Serve(const Options& options, const sigset_t& signals) {
             {"addresses", absl::StrJoin((*server)->addresses(), ",")}});
 
   int signal_number = 0;
-  sigwait(&signals, &signal_number);
+  do {
+    sigwait(&signals, &signal_number);
+  } while (signal_number == kDeviceLostSignal &&
+           (*server)->device_health().ok());
   LogEvent(LogLevel::kInfo, "draining", {{"signal", int64_t{signal_number}}});
-  (*server)->StopBeingHealthy();
-  const timespec delay = absl::ToTimespec(options.drain_delay);
-  sigtimedwait(&signals, nullptr, &delay);
-  const bool complete = (*server)->Drain(options.drain_timeout);
+  if (signal_number != kDeviceLostSignal) {
+    (*server)->StopBeingHealthy();
+    const timespec delay = absl::ToTimespec(options.drain_delay);
+    sigtimedwait(&signals, nullptr, &delay);
+  }
+  const bool device_lost = !(*server)->device_health().ok();
+  const bool complete = (*server)->Drain(device_lost ? kDeviceLostDrainTimeout
+                                                     : options.drain_timeout);
   LogEvent(LogLevel::kInfo, "stopped",
            {{"calls_cut_off", int64_t{complete ? 0 : 1}}});
+  if (!(*server)->device_health().ok()) {
+    // Not through destructors: what a lost device holds, it may not give back.
+    std::cerr.flush();
+    _exit(kDeviceLostExitCode);
+  }
   return absl::OkStatus();
 }
 

@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
+#include "server/device_choice.h"
 
 namespace actserve {
 namespace {
@@ -34,6 +35,7 @@ absl::Status Invalid(const Parts&... parts) {
 absl::Status CheckNumbers(const Options& o) {
   constexpr int64_t kAny = std::numeric_limits<int64_t>::max();
   const LanguageLimits& language = o.registry.language;
+  const BatchQueue::Limits& queue = o.scheduler.queue;
   const Range ranges[] = {
       {"max_message_bytes", o.max_message_bytes, 64 << 10, INT_MAX},
       {"max_metadata_bytes", o.max_metadata_bytes, 1 << 10, 16 << 20},
@@ -49,10 +51,14 @@ absl::Status CheckNumbers(const Options& o) {
       {"max_plans", o.plans.max_plans, 0, 1 << 20},
       {"max_programs", o.programs.max_programs, 1, 1 << 20},
       {"max_waiting_for_programs", o.programs.max_waiting, 1, 1 << 20},
-      {"compute_threads", o.executor.num_threads, 1, 1024},
-      {"max_queued", o.executor.max_queued, 1, 1 << 20},
-      {"max_queued_bytes", o.executor.max_queued_bytes, 1, kAny},
-      {"inline_bytes", o.executor.inline_bytes, 0, 1 << 30},
+      {"compute_threads", o.scheduler.num_threads, 1, 1024},
+      {"max_running_batches", o.max_running_batches, 0, 1024},
+      {"inline_bytes", o.scheduler.inline_bytes, -1, 1 << 30},
+      {"max_queued", queue.max_queued, 1, 1 << 20},
+      {"max_queued_bytes", queue.max_queued_bytes, 1, kAny},
+      {"max_batch_requests", queue.max_batch_entries, 1, 1 << 20},
+      {"max_batch_elements", queue.max_batch_elements, 1, kAny},
+      {"max_batch_bytes", queue.max_batch_bytes, 1, kAny},
       {"max_residual_bytes", o.residuals.max_bytes, 0, kAny},
       {"max_residuals", o.residuals.max_count, 0, 1 << 26},
       {"max_idle_buffer_bytes", o.max_idle_buffer_bytes, 0, kAny},
@@ -78,6 +84,7 @@ absl::Status CheckDurations(const Options& o) {
       {"default_residual_lease", o.default_residual_lease, tick,
        o.max_residual_lease},
       {"spent_residual_grace", o.residuals.spent_grace, zero, day},
+      {"batch_delay", o.scheduler.queue.delay, zero, absl::Seconds(10)},
       {"drain_delay", o.drain_delay, zero, day},
       {"drain_timeout", o.drain_timeout, zero, day},
   };
@@ -96,6 +103,9 @@ absl::Status CheckDurations(const Options& o) {
 absl::Status Validate(const Options& options) {
   if (absl::Status status = CheckNumbers(options); !status.ok()) return status;
   if (absl::Status status = CheckDurations(options); !status.ok()) {
+    return status;
+  }
+  if (absl::Status status = ValidateDevice(options.device); !status.ok()) {
     return status;
   }
   if (options.listen.empty() && options.unix_socket.empty()) {

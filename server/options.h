@@ -7,11 +7,11 @@
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
-#include "server/executor.h"
 #include "server/plan_cache.h"
 #include "server/programs.h"
 #include "server/registry.h"
 #include "server/residuals.h"
+#include "server/scheduler.h"
 #include "server/tensor_codec.h"
 
 namespace actserve {
@@ -37,7 +37,13 @@ struct Options {
   Registry::Options registry;
   Programs::Options programs;
   PlanCache::Options plans;
-  Executor::Options executor;
+  // "auto", "cpu" or "cuda:N".
+  std::string device = "auto";
+  // Batches on the device at once; 0: as many as suit it.
+  int max_running_batches = 0;
+  // Its max_running_batches is that above, and its inline_bytes are for the
+  // CPU alone.
+  Scheduler::Options scheduler;
   Residuals::Options residuals;
   absl::Duration default_residual_lease = absl::Minutes(1);
   absl::Duration max_residual_lease = absl::Minutes(10);

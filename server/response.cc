@@ -46,15 +46,13 @@ void AppendDuration(int field, absl::Duration value, std::string* bytes) {
   bytes->append(reinterpret_cast<const char*>(buffer), end - buffer);
 }
 
-// copy_in and copy_out are 0: this device computes from the bytes as they were
-// received into those that are sent.
 void AppendTimings(const TensorResult& result, std::string* bytes) {
   using M = v1::Timings;
   std::string timings;
   AppendDuration(M::kQueueFieldNumber, result.queue, &timings);
-  AppendDuration(M::kCopyInFieldNumber, absl::ZeroDuration(), &timings);
-  AppendDuration(M::kComputeFieldNumber, result.compute, &timings);
-  AppendDuration(M::kCopyOutFieldNumber, absl::ZeroDuration(), &timings);
+  AppendDuration(M::kCopyInFieldNumber, result.stages.copy_in, &timings);
+  AppendDuration(M::kComputeFieldNumber, result.stages.compute, &timings);
+  AppendDuration(M::kCopyOutFieldNumber, result.stages.copy_out, &timings);
   constexpr int kField = v1::ForwardResponse::kTimingsFieldNumber;
   static_assert(kField == v1::BackwardResponse::kTimingsFieldNumber);
   AppendPrefix(kField, timings.size(), bytes);

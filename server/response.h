@@ -17,8 +17,9 @@ namespace actserve {
 struct TensorResult {
   // The program's outputs that are tensors, in its order.
   std::vector<Buffer> tensors;
+  // Everything before, between and after the stages, until now.
   absl::Duration queue;
-  absl::Duration compute;
+  Stages stages;
   // Forward: handle of the residual, kept for the request's lease; empty: none.
   std::string residual_handle;
 };

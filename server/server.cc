@@ -1,12 +1,13 @@
 #include "server/server.h"
 
-#include <filesystem>
+#include <algorithm>
 #include <memory>
 #include <system_error>
 #include <thread>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/synchronization/mutex.h"
 #include "absl/time/clock.h"
 #include "grpcpp/ext/proto_server_reflection_plugin.h"
 #include "grpcpp/health_check_service_interface.h"
@@ -15,8 +16,8 @@
 #include "grpcpp/security/server_credentials.h"
 #include "grpcpp/server.h"
 #include "grpcpp/server_builder.h"
-#include "kernels/device/cpu/cpu_device.h"
 #include "server/clock.h"
+#include "server/devices.h"
 #include "server/log.h"
 #include "server/service.h"
 #include "server/unix_socket.h"
@@ -73,26 +74,23 @@ void SetTransport(const Options& options, grpc::ServerBuilder* builder) {
       GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, 30'000);
 }
 
-absl::StatusOr<std::unique_ptr<CpuDevice>> CreateDevice(
-    const Options& options) {
-  CpuDevice::Options device_options;
-  device_options.num_threads = options.device_threads;
-  device_options.cache_dir = options.cache_directory;
-  if (!options.cache_directory_required) {
-    // What fails here fails again in the device, with a reason.
-    std::error_code ignored;
-    std::filesystem::create_directories(
-        std::filesystem::path(options.cache_directory).parent_path(), ignored);
+// What an option left to the device.
+Scheduler::Options SchedulerOptions(const Options& options,
+                                    const ChosenDevice& device) {
+  Scheduler::Options scheduler = options.scheduler;
+  int& max_running = scheduler.max_running_batches;
+  max_running = options.max_running_batches;
+  if (device.computes_on_caller) {
+    if (max_running == 0) max_running = scheduler.num_threads;
+  } else {
+    // One on its way in, one that computes, one on its way out.
+    if (max_running == 0) max_running = 3;
+    scheduler.inline_bytes = -1;
   }
-  auto device = CpuDevice::Create(device_options);
-  if (device.ok() || options.cache_directory_required ||
-      options.cache_directory.empty()) {
-    return device;
-  }
-  LogEvent(LogLevel::kWarning, "no_cache",
-           {{"reason", std::string(device.status().message())}});
-  device_options.cache_dir.clear();
-  return CpuDevice::Create(device_options);
+  // And one thread that hands out results meanwhile.
+  scheduler.num_threads =
+      std::max(scheduler.num_threads, max_running + !device.computes_on_caller);
+  return scheduler;
 }
 
 }  // namespace
@@ -100,58 +98,97 @@ absl::StatusOr<std::unique_ptr<CpuDevice>> CreateDevice(
 // In the order of construction: each uses what is above it.
 class Server::Parts {
  public:
-  Parts(const Options& options, std::unique_ptr<Device> device,
-        std::unique_ptr<Registry> registry)
+  Parts(const Options& options, ChosenDevice device,
+        std::unique_ptr<Registry> registry, DeviceLostCallback on_device_lost)
       : options_(options),
-        device_(std::move(device)),
+        on_device_lost_(std::move(on_device_lost)),
+        device_reason_(std::move(device.reason)),
+        device_(std::move(device.device)),
         registry_(std::move(registry)),
         buffers_(BufferPool::Create(options.max_idle_buffer_bytes)),
         residuals_(options.residuals, Clock::Real()),
         plans_(options.plans, registry_.get()),
         programs_(options.programs, device_.get(), &compile_pool_),
-        executor_(options.executor, device_.get(), Clock::Real()),
+        scheduler_(SchedulerOptions(options, device), device_.get(),
+                   Clock::Real()),
         compile_pool_(options.compile_threads, options.max_queued_compilations),
-        serving_{LimitsOf(options_), *device_,   *registry_, plans_, programs_,
-                 executor_,          residuals_, *buffers_,  calls_},
-        service_(options_, serving_, &compile_pool_),
-        sweeper_([this] { Sweep(); }) {}
+        serving_{
+            LimitsOf(options_), *device_,   device_reason_, *registry_, plans_,
+            programs_,          scheduler_, residuals_,     *buffers_,  calls_},
+        service_(options_, serving_, &compile_pool_) {
+    device_->OnLost([this](const absl::Status&) {
+      absl::MutexLock lock(&mu_);
+      device_is_lost_ = true;
+    });
+  }
 
   ~Parts() {
     Drain(absl::ZeroDuration());
-    stop_.Notify();
-    sweeper_.join();
+    StopWatching();
   }
 
   absl::Status Listen();
   void StopBeingHealthy();
   bool Drain(absl::Duration timeout);
   const std::vector<std::string>& addresses() const { return addresses_; }
+  absl::Status device_health() const { return device_->health(); }
 
  private:
-  void Sweep() {
-    while (!stop_.WaitForNotificationWithTimeout(absl::Seconds(1))) {
-      residuals_.Sweep();
-    }
-  }
+  void Watch();
+  void StopWatching();
+  void LogCounters() const;
 
   const Options options_;
+  const DeviceLostCallback on_device_lost_;
   CallCounter calls_;
+  absl::Mutex mu_;
+  bool stopping_ ABSL_GUARDED_BY(mu_) = false;
+  bool device_is_lost_ ABSL_GUARDED_BY(mu_) = false;
+  const std::string device_reason_;
   const std::unique_ptr<Device> device_;
   const std::unique_ptr<Registry> registry_;
   const std::shared_ptr<BufferPool> buffers_;
   Residuals residuals_;
   PlanCache plans_;
   Programs programs_;
-  Executor executor_;
+  Scheduler scheduler_;
   // Below what its tasks use, so that it ends first.
   WorkerPool compile_pool_;
   const ServingParts serving_;
   Service service_;
   std::unique_ptr<grpc::Server> grpc_;
   std::vector<std::string> addresses_;
-  absl::Notification stop_;
-  std::thread sweeper_;
+  std::thread watcher_;
 };
+
+// Once a second what lies around is swept up; a lost device is told at once.
+void Server::Parts::Watch() {
+  const auto is_woken = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
+    return stopping_ || device_is_lost_;
+  };
+  while (true) {
+    {
+      absl::MutexLock lock(&mu_);
+      mu_.AwaitWithTimeout(absl::Condition(&is_woken), absl::Seconds(1));
+      if (stopping_) return;
+      if (device_is_lost_) break;
+    }
+    residuals_.Sweep();
+  }
+  StopBeingHealthy();
+  LogEvent(LogLevel::kError, "device_lost",
+           {{"device", device_->name()},
+            {"reason", std::string(device_->health().message())}});
+  if (on_device_lost_) on_device_lost_();
+}
+
+void Server::Parts::StopWatching() {
+  {
+    absl::MutexLock lock(&mu_);
+    stopping_ = true;
+  }
+  if (watcher_.joinable()) watcher_.join();
+}
 
 absl::Status Server::Parts::Listen() {
   grpc::ServerBuilder builder;
@@ -187,6 +224,7 @@ absl::Status Server::Parts::Listen() {
   service_.set_addresses(addresses_);
   grpc_->GetHealthCheckService()->SetServingStatus(
       v1::ActivationService::service_full_name(), true);
+  watcher_ = std::thread([this] { Watch(); });
   return absl::OkStatus();
 }
 
@@ -202,6 +240,9 @@ bool Server::Parts::Drain(absl::Duration timeout) {
   calls_.Close();
   LogEvent(LogLevel::kInfo, "refusing");
   const bool complete = calls_.AwaitNone(absl::Now() + timeout);
+  StopWatching();
+  // gRPC would wait for what the device does not give back.
+  if (!complete && !device_->health().ok()) return false;
   // To send the last answers. An idle client may be seconds late to close its
   // connection; it is not waited for.
   constexpr absl::Duration kFarewell = absl::Milliseconds(500);
@@ -209,13 +250,44 @@ bool Server::Parts::Drain(absl::Duration timeout) {
       absl::Now() + (complete ? kFarewell : absl::ZeroDuration())));
   grpc_->Wait();
   grpc_.reset();
+  LogCounters();
   return complete;
 }
 
-absl::StatusOr<std::unique_ptr<Server>> Server::Start(const Options& options) {
+void Server::Parts::LogCounters() const {
+  const SchedulerCounters counters = scheduler_.counters();
+  LogEvent(
+      LogLevel::kDebug, "scheduler",
+      {{"inline_jobs", counters.num_inline_jobs},
+       {"queued_jobs", counters.num_queued_jobs},
+       {"batches", counters.num_batches},
+       {"queue_wait_micros", absl::ToInt64Microseconds(counters.queue_wait)},
+       {"max_queue_wait_micros",
+        absl::ToInt64Microseconds(counters.max_queue_wait)},
+       {"launches", device_->num_launches()},
+       {"refused", counters.num_refused},
+       {"expired", counters.num_expired},
+       {"cancelled", counters.num_cancelled},
+       {"failed", counters.num_failed},
+       {"reruns", counters.num_reruns}});
+}
+
+absl::StatusOr<std::unique_ptr<Server>> Server::Start(
+    const Options& options, DeviceLostCallback on_device_lost) {
   if (absl::Status status = Validate(options); !status.ok()) return status;
-  auto device = CreateDevice(options);
+  auto device = ChooseDevice(options.device, MakersFor(options));
   if (!device.ok()) return device.status();
+  return Start(options, *std::move(device), std::move(on_device_lost));
+}
+
+absl::StatusOr<std::unique_ptr<Server>> Server::Start(
+    const Options& options, ChosenDevice device,
+    DeviceLostCallback on_device_lost) {
+  if (absl::Status status = Validate(options); !status.ok()) return status;
+  LogEvent(LogLevel::kInfo, "device",
+           {{"name", device.device->name()},
+            {"description", device.device->description()},
+            {"reason", device.reason}});
   auto registry = Registry::Create(options.registry);
   if (!registry.ok()) return registry.status();
 
@@ -223,8 +295,9 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(const Options& options) {
   if (options.reflection) {
     grpc::reflection::InitProtoReflectionServerBuilderPlugin();
   }
-  auto parts = std::make_unique<Parts>(options, *std::move(device),
-                                       *std::move(registry));
+  auto parts =
+      std::make_unique<Parts>(options, std::move(device), *std::move(registry),
+                              std::move(on_device_lost));
   if (absl::Status status = parts->Listen(); !status.ok()) return status;
   return std::unique_ptr<Server>(new Server(std::move(parts)));
 }
@@ -238,6 +311,8 @@ const std::vector<std::string>& Server::addresses() const {
 }
 
 void Server::StopBeingHealthy() { parts_->StopBeingHealthy(); }
+
+absl::Status Server::device_health() const { return parts_->device_health(); }
 
 bool Server::Drain(absl::Duration timeout) { return parts_->Drain(timeout); }
 

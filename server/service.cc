@@ -46,7 +46,27 @@ absl::Status DecodeText(const v1::RegisterActivationRequest& request,
 }
 
 void SetDuration(absl::Duration value, google::protobuf::Duration* message) {
-  message->set_seconds(absl::ToInt64Seconds(value));
+  message->set_seconds(absl::IDivDuration(value, absl::Seconds(1), &value));
+  message->set_nanos(static_cast<int32_t>(absl::ToInt64Nanoseconds(value)));
+}
+
+void SetCounters(const SchedulerCounters& counters, int64_t num_launches,
+                 v1::DeviceCounters* message) {
+  message->set_num_inline_requests(counters.num_inline_jobs);
+  message->set_num_queued_requests(counters.num_queued_jobs);
+  message->set_num_batches(counters.num_batches);
+  for (int64_t count : counters.batch_sizes) message->add_batch_sizes(count);
+  SetDuration(counters.queue_wait, message->mutable_total_queue_wait());
+  SetDuration(counters.max_queue_wait, message->mutable_max_queue_wait());
+  message->set_num_launches(num_launches);
+  message->set_num_refused(counters.num_refused);
+  message->set_num_expired(counters.num_expired);
+  message->set_num_cancelled(counters.num_cancelled);
+  message->set_num_failed(counters.num_failed);
+  message->set_num_reruns(counters.num_reruns);
+  message->set_num_waiting(counters.num_waiting);
+  message->set_waiting_bytes(counters.waiting_bytes);
+  message->set_num_running_batches(counters.num_running_batches);
 }
 
 void SetLimits(const Options& options, v1::ServerLimits* limits) {
@@ -155,6 +175,9 @@ Reactor* Service::GetServerInfo(grpc::CallbackServerContext* context,
     v1::DeviceInfo& device = *response->add_devices();
     device.set_name(parts_.device.name());
     device.set_description(parts_.device.description());
+    device.set_reason(parts_.device_reason);
+    SetCounters(parts_.scheduler.counters(), parts_.device.num_launches(),
+                device.mutable_counters());
     for (int dtype = v1::DType_MIN + 1; dtype <= v1::DType_MAX; ++dtype) {
       response->add_dtypes(static_cast<v1::DType>(dtype));
     }

@@ -4,6 +4,7 @@
 #include <memory>
 #include <utility>
 
+#include "server/connection.h"
 #include "server/log.h"
 #include "server/response.h"
 #include "server/status_conversion.h"
@@ -47,6 +48,8 @@ void TensorCall::Start() {
                         Execute(/*may_run_inline=*/false);
                       });
 }
+
+uint64_t TensorCall::caller() const { return ConnectionOf(context_); }
 
 absl::Status TensorCall::Split() {
   if (!request_bytes_.Dump(&slices_).ok()) {
@@ -109,20 +112,23 @@ void TensorCall::Execute(bool may_run_inline) {
       tensor_bytes * static_cast<int64_t>(item.inputs.size() + tensors_.size());
   // A program too large to be interleaved is slow for its bytes.
   may_run_inline &= program->lowered().interleave;
-  parts_.executor.Submit(this, may_run_inline);
+  parts_.scheduler.Submit(this, may_run_inline);
 }
 
-void TensorCall::Done(const Executor::Outcome& outcome) {
+void TensorCall::Done(const Scheduler::Outcome& outcome) {
   if (!outcome.status.ok()) return Finish(outcome.status);
-  Respond(outcome);
+  Respond();
 }
 
-void TensorCall::Respond(const Executor::Outcome& outcome) {
+void TensorCall::Respond() {
   const TensorRequest& request = plan_->request;
   TensorResult result;
   result.tensors = std::move(tensors_);
-  result.queue = absl::Now() - received_ - outcome.compute;
-  result.compute = outcome.compute;
+  result.stages = item.stages;
+  // Two clocks: the difference may be a little below zero.
+  result.queue = std::max(absl::ZeroDuration(),
+                          absl::Now() - received_ - item.stages.copy_in -
+                              item.stages.compute - item.stages.copy_out);
   if (request.residual_lease.has_value()) result.residual_handle = KeepInputs();
   std::string head =
       !plan_->response_head.empty()

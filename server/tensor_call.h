@@ -2,6 +2,7 @@
 #define ACTSERVE_SERVER_TENSOR_CALL_H_
 
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -12,12 +13,12 @@
 #include "grpcpp/support/server_callback.h"
 #include "server/buffer_pool.h"
 #include "server/call_counter.h"
-#include "server/executor.h"
 #include "server/plan_cache.h"
 #include "server/programs.h"
 #include "server/registry.h"
 #include "server/request.h"
 #include "server/residuals.h"
+#include "server/scheduler.h"
 #include "server/wire.h"
 
 namespace actserve {
@@ -26,10 +27,12 @@ namespace actserve {
 struct ServingParts {
   RequestLimits limits;
   Device& device;
+  // Why it is that one, for people.
+  const std::string& device_reason;
   Registry& registry;
   PlanCache& plans;
   Programs& programs;
-  Executor& executor;
+  Scheduler& scheduler;
   Residuals& residuals;
   BufferPool& buffers;
   CallCounter& calls;
@@ -46,7 +49,7 @@ struct ServingParts {
 //
 // It is no reactor: the reactions of one of our own would each cost a hop to
 // another thread, those of gRPC's default reactor do not.
-class TensorCall final : private Executor::Job {
+class TensorCall final : private Scheduler::Job {
  public:
   using Direction = ProgramKey::Direction;
 
@@ -61,13 +64,14 @@ class TensorCall final : private Executor::Job {
   void Start();
 
  private:
+  uint64_t caller() const override;
   bool IsCancelled() const override { return context_.IsCancelled(); }
   absl::Status Split();
   absl::Status Decode();
   void Plan(std::shared_ptr<const Program> program);
   void Execute(bool may_run_inline);
-  void Done(const Executor::Outcome& outcome) override;
-  void Respond(const Executor::Outcome& outcome);
+  void Done(const Scheduler::Outcome& outcome) override;
+  void Respond();
   Residuals::Handle KeepInputs();
   void Finish(const absl::Status& status);
   void Log(const absl::Status& status) const;

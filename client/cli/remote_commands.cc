@@ -211,6 +211,14 @@ absl::Status Health(const ServerFlags& server) {
             << info->version() << "\n";
   for (const v1::DeviceInfo& device : info->devices()) {
     std::cout << device.name() << ": " << device.description() << "\n";
+    if (!device.reason().empty()) {
+      std::cout << "  chosen: " << device.reason() << "\n";
+    }
+    const v1::DeviceCounters& counters = device.counters();
+    const int64_t num_queued = counters.num_queued_requests();
+    std::cout << "  requests: " << counters.num_inline_requests()
+              << " at once, " << num_queued << " in " << counters.num_batches()
+              << " batches, " << counters.num_refused() << " refused\n";
   }
   return absl::OkStatus();
 }

@@ -15,7 +15,7 @@ namespace actserve::testing {
 // One server for all tests of a suite.
 class ServerTest : public ::testing::Test {
  protected:
-  static void SetUpTestSuite() { StartServer({}); }
+  static void SetUpTestSuite() { StartServer({"--device=cpu"}); }
   static void TearDownTestSuite() {
     stub_.reset();
     channel_.reset();

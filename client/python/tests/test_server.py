@@ -356,6 +356,9 @@ def test_the_server_tells_about_itself(client):
     assert client.health()
     assert info.dtypes == ("float16", "bfloat16", "float32", "float64")
     assert "cpu" in info.devices
+    assert info.device_reasons["cpu"] != ""
+    assert info.device_counters["cpu"]["num_launches"] == 0
+    assert len(info.device_counters["cpu"]["batch_sizes"]) == 11
     assert info.limits["max_inputs"] == 4
     assert {"relu", "gelu", "spiky"} <= builtins
     assert gelu.inputs == ("x",)

@@ -66,6 +66,9 @@ class ServerInfo:
     Attributes:
       version: Of the server.
       devices: Description by name.
+      device_reasons: Why it is that device, by name.
+      device_counters: By name of the device, then by name as in DeviceCounters
+        of the contract; durations in seconds, batch_sizes a tuple.
       dtypes: NumPy names.
       limits: By name as in ServerLimits of the contract; durations in seconds.
       addresses: Where else it listens.
@@ -73,6 +76,8 @@ class ServerInfo:
 
     version: str
     devices: dict[str, str]
+    device_reasons: dict[str, str]
+    device_counters: dict[str, dict[str, float | tuple[int, ...]]]
     dtypes: tuple[str, ...]
     limits: dict[str, float]
     addresses: tuple[str, ...]
@@ -104,6 +109,20 @@ def activation_info(message: activation_pb2.Activation) -> ActivationInfo:
     )
 
 
+def _counters(
+    message: service_pb2.DeviceCounters,
+) -> dict[str, float | tuple[int, ...]]:
+    counters: dict[str, float | tuple[int, ...]] = {}
+    for field in message.DESCRIPTOR.fields:
+        value = getattr(message, field.name)
+        if field.message_type is not None:
+            value = value.ToTimedelta().total_seconds()
+        elif not isinstance(value, int):
+            value = tuple(value)
+        counters[field.name] = value
+    return counters
+
+
 def server_info(message: service_pb2.ServerInfo) -> ServerInfo:
     """Returns `message` as a ServerInfo."""
     limits: dict[str, float] = {}
@@ -115,6 +134,10 @@ def server_info(message: service_pb2.ServerInfo) -> ServerInfo:
     return ServerInfo(
         version=message.version,
         devices={d.name: d.description for d in message.devices},
+        device_reasons={d.name: d.reason for d in message.devices},
+        device_counters={
+            d.name: _counters(d.counters) for d in message.devices
+        },
         dtypes=tuple(map(dtype_name, message.dtypes)),
         limits=limits,
         addresses=tuple(message.addresses),
