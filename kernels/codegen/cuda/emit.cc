@@ -211,7 +211,7 @@ std::string Entries(const LoweredProgram& program, const LaunchLayout& layout) {
                     "(const Argument argument) { ", call, "(argument); }\n");
   };
   const int threads = layout.threads(KernelEntry::kRun);
-  const int vectors = layout.vectors_in_flight();
+  const int vectors = layout.vectors_in_flight(KernelEntry::kRun);
   const int blocks = BlocksTogether(program, layout, threads);
   if (layout.has_table()) {
     // Looking up takes few registers.
@@ -219,7 +219,8 @@ std::string Entries(const LoweredProgram& program, const LaunchLayout& layout) {
           absl::StrCat("RunTable<", threads, ", ", vectors, ">"));
     const int shared_threads = layout.threads(KernelEntry::kRunShared);
     entry(KernelEntry::kRunShared, 1,
-          absl::StrCat("RunSharedTable<", shared_threads, ", ", vectors, ">"));
+          absl::StrCat("RunSharedTable<", shared_threads, ", ",
+                       layout.vectors_in_flight(KernelEntry::kRunShared), ">"));
     entry(KernelEntry::kFillTable, blocks,
           absl::StrCat("FillTable<", layout.threads(KernelEntry::kFillTable),
                        ">"));

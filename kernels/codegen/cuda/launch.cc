@@ -22,9 +22,10 @@ constexpr int64_t kVectorWeight = 1500;
 
 // Vectors of every input that a thread loads before it uses one: 64 bytes a
 // thread for one input, and with 1,024 threads on a multiprocessor (64
-// registers each) 32 KiB or more in flight for any number.
-int VectorsInFlight(int num_inputs) {
-  return std::clamp(4 / std::max(num_inputs, 1), 1, 4);
+// registers each) 32 KiB or more in flight for any number. Outputs count as
+// much as inputs, since they wait in registers too.
+int VectorsInFlight(int num_inputs, int num_outputs) {
+  return std::clamp(4 / std::max({num_inputs, num_outputs, 1}), 1, 4);
 }
 
 // What the top of a window is, if it cannot hold all: 32 in float16, 2^21 in
@@ -43,7 +44,7 @@ LaunchLayout::LaunchLayout(const LoweredProgram& program)
   num_parameters_ = static_cast<int>(program.graph.parameters.size());
   vector_elements_ =
       static_cast<int>(kVectorBytes / ItemSizeBytes(program.storage));
-  vectors_in_flight_ = VectorsInFlight(num_inputs_);
+  vectors_in_flight_ = VectorsInFlight(num_inputs_, num_outputs_);
   switch (program.rule) {
     case LoweredProgram::Rule::kRoundOnce16:
       table_entry_bytes_ = 2;
@@ -84,10 +85,17 @@ int LaunchLayout::threads(KernelEntry entry) const {
   return lanes ? static_cast<int>(kSumLanes) : kRunThreads;
 }
 
+int LaunchLayout::vectors_in_flight(KernelEntry entry) const {
+  // Looking up takes few registers, so that more threads fit, and small work
+  // spreads over more blocks.
+  const bool light = has_table() && entry == KernelEntry::kRun;
+  return light ? std::min(vectors_in_flight_, 2) : vectors_in_flight_;
+}
+
 int64_t LaunchLayout::tile_elements(KernelEntry entry) const {
   if (entry == KernelEntry::kFillTable) return kRunThreads;
   if (body_ == Body::kSummed) return kSumTileElements;
-  return int64_t{threads(entry)} * vector_elements_ * vectors_in_flight_;
+  return int64_t{threads(entry)} * vector_elements_ * vectors_in_flight(entry);
 }
 
 int64_t LaunchLayout::NumTiles(KernelEntry entry, int64_t num_elements) const {

@@ -98,7 +98,7 @@ class LaunchLayout {
   // Elements in a 16-byte vector, and vectors per tensor that a thread has in
   // flight in an unrolled tile.
   int vector_elements() const { return vector_elements_; }
-  int vectors_in_flight() const { return vectors_in_flight_; }
+  int vectors_in_flight(KernelEntry entry) const;
   // Elements that a thread of kSummed has in flight.
   int rows_in_flight() const { return rows_in_flight_; }
 

@@ -109,7 +109,7 @@ TEST(LaunchLayout, CutsTiles) {
            Case{{"table", DType::kFloat16, kRoundOnce16},
                 KernelEntry::kRun,
                 256,
-                8192},
+                4096},
            Case{{"shared", DType::kFloat16, kRoundOnce16},
                 KernelEntry::kRunShared,
                 1024,

@@ -176,23 +176,28 @@ ACTSERVE_DEVICE Vector Pack(const Bits* bits) {
   return {words[0], words[1], words[2], words[3]};
 }
 
-// Operations: what happens to one element, from bits to bits.
+// Operations: what happens to kWidth elements, from bits to bits.
 
 // The program itself.
 struct Compute {
   Number parameters[Room(kParameters)];
 
-  ACTSERVE_MEMBER void operator()(const Bits* in, Bits* out) const {
-    Number x[Room(Program::kGraphInputs)];
+  template <int kWidth>
+  ACTSERVE_MEMBER void Apply(const Bits (*in)[kWidth],
+                             Bits (*out)[kWidth]) const {
     ACTSERVE_UNROLL
-    for (int i = 0; i < Program::kGraphInputs; ++i) {
-      x[i] = static_cast<Number>(Element::ToNumber(in[i]));
+    for (int e = 0; e < kWidth; ++e) {
+      Number x[Room(Program::kGraphInputs)];
+      ACTSERVE_UNROLL
+      for (int i = 0; i < Program::kGraphInputs; ++i) {
+        x[i] = static_cast<Number>(Element::ToNumber(in[i][e]));
+      }
+      Number y[Room(kOutputs)];
+      Number terms[Room(kSums)];
+      Program::Evaluate(x, parameters, y, terms);
+      ACTSERVE_UNROLL
+      for (int o = 0; o < kOutputs; ++o) out[o][e] = Element::FromNumber(y[o]);
     }
-    Number y[Room(kOutputs)];
-    Number terms[Room(kSums)];
-    Program::Evaluate(x, parameters, y, terms);
-    ACTSERVE_UNROLL
-    for (int o = 0; o < kOutputs; ++o) out[o] = Element::FromNumber(y[o]);
   }
 };
 
@@ -201,24 +206,36 @@ struct GlobalTable {
   using Entry = Program::TableEntry;
   const Entry* entries;
 
-  ACTSERVE_MEMBER Entry Find(Bits x, int output) const {
-    return Load(entries + output * kPatterns + x);
+  template <int kWidth>
+  ACTSERVE_MEMBER void Find(const Bits* x, int output, Entry* found) const {
+    ACTSERVE_UNROLL
+    for (int e = 0; e < kWidth; ++e) {
+      found[e] = Load(entries + output * kPatterns + x[e]);
+    }
   }
 };
 
-// A part of the table in shared memory: see TableWindow of launch.h.
+// A part of the table in shared memory: see TableWindow of launch.h. One branch
+// for all elements, if any is outside of it.
 struct SharedTable {
-  using Entry = Program::TableEntry;
-  const Entry* shared;
-  const Entry* entries;
+  GlobalTable global;
+  const GlobalTable::Entry* shared;
   unsigned begin;
   unsigned size;
 
-  ACTSERVE_MEMBER Entry Find(Bits x, int output) const {
-    const unsigned at = (x & (kMagnitudes - 1)) - begin;
-    const unsigned sign = x >> 15;
-    return at < size ? shared[(2 * output + sign) * size + at]
-                     : Load(entries + output * kPatterns + x);
+  template <int kWidth>
+  ACTSERVE_MEMBER void Find(const Bits* x, int output,
+                            GlobalTable::Entry* found) const {
+    bool all_inside = true;
+    ACTSERVE_UNROLL
+    for (int e = 0; e < kWidth; ++e) {
+      const unsigned at = (x[e] & (kMagnitudes - 1)) - begin;
+      const unsigned half = 2 * output + (x[e] >> 15);
+      const bool inside = at < size;
+      found[e] = shared[half * size + (inside ? at : 0)];
+      all_inside = all_inside && inside;
+    }
+    if (!all_inside) global.Find<kWidth>(x, output, found);
   }
 };
 
@@ -226,13 +243,22 @@ template <typename Table>
 struct LookUp {
   Table table;
 
-  ACTSERVE_MEMBER void operator()(const Bits* in, Bits* out) const {
-    if constexpr (Program::kIsDerivative) {
-      out[0] =
-          Element::FromNumber(Element::ToNumber(in[1]) * table.Find(in[0], 0));
-    } else {
+  template <int kWidth>
+  ACTSERVE_MEMBER void Apply(const Bits (*in)[kWidth],
+                             Bits (*out)[kWidth]) const {
+    Program::TableEntry found[kWidth];
+    ACTSERVE_UNROLL
+    for (int o = 0; o < kOutputs; ++o) {
+      table.template Find<kWidth>(in[0], o, found);
       ACTSERVE_UNROLL
-      for (int o = 0; o < kOutputs; ++o) out[o] = table.Find(in[0], o);
+      for (int e = 0; e < kWidth; ++e) {
+        if constexpr (Program::kIsDerivative) {
+          out[o][e] =
+              Element::FromNumber(Element::ToNumber(in[1][e]) * found[e]);
+        } else {
+          out[o][e] = found[e];
+        }
+      }
     }
   }
 };
@@ -262,8 +288,9 @@ ACTSERVE_DEVICE void LoadVectors(const Bits* const* in, bool streaming,
   }
 }
 
-// kWidth elements: a whole vector, or those of the first `count` that are
-// there.
+// kWidth elements: a whole vector, or one by one as many as there are, `count`
+// if that is less. (What is read for the others is any element: a load costs
+// the compiler less time than a branch.)
 template <int kWidth>
 ACTSERVE_DEVICE void LoadElements(const Bits* from, bool whole, unsigned count,
                                   Bits* bits) {
@@ -274,7 +301,9 @@ ACTSERVE_DEVICE void LoadElements(const Bits* from, bool whole, unsigned count,
     }
   }
   ACTSERVE_UNROLL
-  for (int e = 0; e < kWidth; ++e) bits[e] = e < count ? Load(from + e) : 0;
+  for (int e = 0; e < kWidth; ++e) {
+    bits[e] = Load(from + (e < count ? e : count - 1));
+  }
 }
 template <int kWidth>
 ACTSERVE_DEVICE void StoreElements(Bits* to, bool whole, unsigned count,
@@ -288,22 +317,6 @@ ACTSERVE_DEVICE void StoreElements(Bits* to, bool whole, unsigned count,
   ACTSERVE_UNROLL
   for (int e = 0; e < kWidth; ++e) {
     if (e < count) Store(to + e, bits[e]);
-  }
-}
-
-template <int kWidth, typename Operation>
-ACTSERVE_DEVICE void RunElements(const Bits (*input)[kWidth],
-                                 Bits (*output)[kWidth],
-                                 const Operation& operation) {
-  ACTSERVE_UNROLL
-  for (int e = 0; e < kWidth; ++e) {
-    Bits in[kInputs];
-    Bits out[Room(kOutputs)];
-    ACTSERVE_UNROLL
-    for (int i = 0; i < kInputs; ++i) in[i] = input[i][e];
-    operation(in, out);
-    ACTSERVE_UNROLL
-    for (int o = 0; o < kOutputs; ++o) output[o][e] = out[o];
   }
 }
 
@@ -346,7 +359,7 @@ ACTSERVE_DEVICE void RunTile(const Row& row, Word tile, bool streaming,
         Bits output[Room(kOutputs)][kWidth];
         ACTSERVE_UNROLL
         for (int i = 0; i < kInputs; ++i) Unpack(x[i][v], input[i]);
-        RunElements<kWidth>(input, output, operation);
+        operation.template Apply<kWidth>(input, output);
         ACTSERVE_UNROLL
         for (int o = 0; o < kOutputs; ++o) {
           Vector* const to =
@@ -372,7 +385,7 @@ ACTSERVE_DEVICE void RunTile(const Row& row, Word tile, bool streaming,
     for (int i = 0; i < kInputs; ++i) {
       LoadElements<kWidth>(in[i] + at, whole, count - at, input[i]);
     }
-    RunElements<kWidth>(input, output, operation);
+    operation.template Apply<kWidth>(input, output);
     ACTSERVE_UNROLL
     for (int o = 0; o < kOutputs; ++o) {
       StoreElements<kWidth>(out[o] + at, whole, count - at, output[o]);
@@ -463,11 +476,25 @@ ACTSERVE_DEVICE void RunSummed(const Argument& argument) {
   }
 }
 
+// One level of the tree: of the first `size` of kParts parts, pairs become one
+// and an odd last one stays. All levels below kParts, into part[0].
+template <int kParts>
+ACTSERVE_DEVICE void Combine(double* part, unsigned size) {
+  if constexpr (kParts > 1) {
+    ACTSERVE_UNROLL
+    for (int i = 0; i < kParts / 2; ++i) {
+      const double pair = part[2 * i] + part[2 * i + 1];
+      part[i] = 2 * i + 1 < size ? pair : part[2 * i];
+    }
+    Combine<kParts / 2>(part, (size + 1) / 2);
+  }
+}
+
 // Combines the tile sums of one sum of one segment, four levels of the tree at
 // a time, in place: each group of 16 becomes one.
 template <int kThreads>
 ACTSERVE_DEVICE void FinishSums(const Argument& argument) {
-  constexpr unsigned kGroup = 16;
+  constexpr int kGroup = 16;
   const Row row = ReadRow(argument, BlockIndex() / kSums);
   const unsigned which = BlockIndex() % kSums;
   const Word num_tiles = (row.num_elements() + (kSumTile - 1)) / kSumTile;
@@ -480,24 +507,15 @@ ACTSERVE_DEVICE void FinishSums(const Argument& argument) {
     for (Word first = 0; first < num_groups; first += kThreads) {
       const Word group = first + ThreadIndex();
       const Word begin = group * kGroup;
-      const unsigned size = begin >= count           ? 0
-                            : count - begin < kGroup ? count - begin
-                                                     : kGroup;
+      const Word left = begin < count ? count - begin : 0;
+      const unsigned size =
+          left < kGroup ? static_cast<unsigned>(left) : kGroup;
       double part[kGroup];
       ACTSERVE_UNROLL
-      for (unsigned i = 0; i < kGroup; ++i) {
+      for (int i = 0; i < kGroup; ++i) {
         part[i] = i < size ? sums[begin + i] : 0;
       }
-      unsigned parts = size;
-      ACTSERVE_UNROLL
-      for (unsigned half = kGroup / 2; half > 0; half /= 2) {
-        ACTSERVE_UNROLL
-        for (unsigned i = 0; i < half; ++i) {
-          const double pair = part[2 * i] + part[2 * i + 1];
-          part[i] = 2 * i + 1 < parts ? pair : part[2 * i];
-        }
-        parts = (parts + 1) / 2;
-      }
+      Combine<kGroup>(part, size);
       // Groups are read before others are written over them.
       Barrier();
       if (size > 0) sums[group] = part[0];
@@ -564,8 +582,11 @@ ACTSERVE_DEVICE void RunSharedTable(const Argument& argument) {
   }
   Barrier();
 
-  const LookUp<SharedTable> look_up = {{reinterpret_cast<const Entry*>(shared),
-                                        entries, argument.window_begin, size}};
+  LookUp<SharedTable> look_up;
+  look_up.table.global.entries = entries;
+  look_up.table.shared = reinterpret_cast<const Entry*>(shared);
+  look_up.table.begin = argument.window_begin;
+  look_up.table.size = size;
   ACTSERVE_LOOP
   for (Word tile = BlockIndex(); tile < argument.num_tiles;
        tile += GridSize()) {

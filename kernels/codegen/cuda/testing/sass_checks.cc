@@ -1,0 +1,126 @@
+#include "kernels/codegen/cuda/testing/sass_checks.h"
+
+#include <regex>
+
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "kernels/codegen/cuda/emit.h"
+#include "kernels/codegen/cuda/launch.h"
+
+namespace actserve::testing {
+namespace {
+
+absl::StatusOr<Nvrtc::Binary> CompileWithLog(const Nvrtc& nvrtc,
+                                             const std::string& text,
+                                             int architecture) {
+  std::string log;
+  absl::StatusOr<Nvrtc::Binary> binary =
+      nvrtc.Compile(text, architecture, &log);
+  if (binary.ok()) return binary;
+  return absl::InternalError(
+      absl::StrCat(std::string(binary.status().message()), "\n", log));
+}
+
+// Instructions of one entry of a PTX text.
+int CountPtx(const std::string& ptx, const std::string& entry) {
+  const size_t begin = ptx.find(absl::StrCat(".entry ", entry, "("));
+  if (begin == std::string::npos) return 0;
+  const size_t end = ptx.find("\n}", begin);
+  int count = 0;
+  for (absl::string_view line :
+       absl::StrSplit(ptx.substr(begin, end - begin), '\n')) {
+    const size_t at = line.find_first_not_of(" \t");
+    if (at == absl::string_view::npos) continue;
+    const char first = line[at];
+    // Directives begin with a point, labels with a dollar sign.
+    if (first == '@' || (first >= 'a' && first <= 'z')) ++count;
+  }
+  return count;
+}
+
+// The text with `count` vectors or rows a thread in `entry`.
+std::string WithInFlight(const std::string& text, const std::string& entry,
+                         int count) {
+  const std::regex call(absl::StrCat(
+      "(", entry, "\\(const Argument argument\\) \\{ \\w+<[^>]*?)\\d+>"));
+  return std::regex_replace(text, call, absl::StrCat("$01", count, ">"));
+}
+
+}  // namespace
+
+absl::StatusOr<std::map<std::string, KernelFacts>> CompileFacts(
+    const Nvrtc& nvrtc, const LoweredProgram& program, int architecture) {
+  const auto binary = CompileWithLog(nvrtc, EmitCuda(program), architecture);
+  if (!binary.ok()) return binary.status();
+  return ReadCubin(binary->cubin);
+}
+
+std::string Violation(const LoweredProgram& program,
+                      const std::map<std::string, KernelFacts>& facts) {
+  const LaunchLayout layout(program);
+  for (const KernelEntry entry :
+       {KernelEntry::kRun, KernelEntry::kFinishSums, KernelEntry::kFillTable,
+        KernelEntry::kRunShared}) {
+    if (!layout.has_entry(entry)) continue;
+    const std::string name = KernelEntryName(entry);
+    const auto found = facts.find(name);
+    if (found == facts.end()) return absl::StrCat("has no ", name);
+    const KernelFacts& kernel = found->second;
+    if (kernel.registers == 0 || kernel.instructions == 0) {
+      return absl::StrCat(name, " says nothing about itself");
+    }
+    if (kernel.stack_bytes > 0) {
+      return absl::StrCat(name, " spills ", kernel.stack_bytes, " bytes");
+    }
+    const bool looks_up =
+        layout.has_table() && entry != KernelEntry::kFillTable;
+    const bool in_float64 = program.compute == DType::kFloat64 && !looks_up;
+    const int most = in_float64 ? 128 : 64;
+    if (kernel.registers > most) {
+      return absl::StrCat(name, " takes ", kernel.registers, " registers");
+    }
+  }
+  return "";
+}
+
+absl::StatusOr<InstructionCount> CountInstructions(
+    const Nvrtc& nvrtc, const LoweredProgram& program, const std::string& entry,
+    int architecture) {
+  constexpr int kFew = 1;
+  constexpr int kMany = 4;
+  const std::string text = EmitCuda(program);
+  InstructionCount difference;
+  for (const int count : {kFew, kMany}) {
+    const std::string variant = WithInFlight(text, entry, count);
+    const auto binary = CompileWithLog(nvrtc, variant, architecture);
+    if (!binary.ok()) return binary.status();
+    const auto facts = ReadCubin(binary->cubin);
+    if (!facts.ok()) return facts.status();
+    const auto found = facts->find(entry);
+    if (found == facts->end()) {
+      return absl::InternalError(absl::StrCat("no entry ", entry));
+    }
+    const double sign = count == kMany ? 1 : -1;
+    difference.ptx += sign * CountPtx(binary->ptx, entry);
+    difference.sass += sign * found->second.instructions;
+  }
+  const LaunchLayout layout(program);
+  const int elements = layout.body() == LaunchLayout::Body::kSummed
+                           ? 1
+                           : layout.vector_elements();
+  difference.ptx /= (kMany - kFew) * elements;
+  difference.sass /= (kMany - kFew) * elements;
+  return difference;
+}
+
+double IssueBudget(const LoweredProgram& program) {
+  constexpr double kInstructionsPerSecond = 132 * 128 * 1.755e9;
+  constexpr double kBytesPerSecond = 3.0e12;
+  const LaunchLayout layout(program);
+  const int64_t bytes = ItemSizeBytes(program.storage) *
+                        (layout.num_inputs() + layout.num_outputs());
+  return bytes * (kInstructionsPerSecond / kBytesPerSecond);
+}
+
+}  // namespace actserve::testing
