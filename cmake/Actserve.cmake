@@ -21,6 +21,14 @@ if(ACTSERVE_LLD)
   add_link_options(-B${ACTSERVE_LLD_DIR} -fuse-ld=lld)
 endif()
 
+# Objects in every program.
+if(ACTSERVE_SANITIZE STREQUAL "thread")
+  set(ACTSERVE_PROGRAM_OBJECTS actserve_tsan_abseil)
+  add_library(actserve_tsan_abseil OBJECT
+              ${PROJECT_SOURCE_DIR}/cmake/tsan_abseil.cc)
+  target_link_libraries(actserve_tsan_abseil PUBLIC absl::synchronization)
+endif()
+
 # Build targets that hold the tests of a sanitizer's default run.
 add_custom_target(sanitized_asan)
 add_custom_target(sanitized_tsan)
@@ -36,7 +44,8 @@ endfunction()
 function(actserve_binary name)
   cmake_parse_arguments(ARG "" "" "DEPS" ${ARGN})
   add_executable(${name} ${ARG_UNPARSED_ARGUMENTS})
-  target_link_libraries(${name} PRIVATE ${ARG_DEPS})
+  target_link_libraries(${name} PRIVATE
+    ${ACTSERVE_PROGRAM_OBJECTS} ${ARG_DEPS})
 endfunction()
 
 # actserve_test(NAME SOURCES... [DEPS target...] [LABELS label...]
@@ -48,7 +57,7 @@ endfunction()
 function(actserve_test name)
   cmake_parse_arguments(ARG "" "TIMEOUT" "DEPS;LABELS" ${ARGN})
   add_executable(${name} ${ARG_UNPARSED_ARGUMENTS})
-  target_link_libraries(${name} PRIVATE ${ARG_DEPS} GTest::gmock
+  target_link_libraries(${name} PRIVATE ${ACTSERVE_PROGRAM_OBJECTS} ${ARG_DEPS} GTest::gmock
                                         GTest::gtest_main)
   set_target_properties(${name} PROPERTIES
     RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
@@ -69,5 +78,6 @@ endfunction()
 function(actserve_benchmark name)
   cmake_parse_arguments(ARG "" "" "DEPS" ${ARGN})
   add_executable(${name} ${ARG_UNPARSED_ARGUMENTS})
-  target_link_libraries(${name} PRIVATE ${ARG_DEPS} benchmark::benchmark)
+  target_link_libraries(${name} PRIVATE
+    ${ACTSERVE_PROGRAM_OBJECTS} ${ARG_DEPS} benchmark::benchmark)
 endfunction()

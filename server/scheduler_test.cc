@@ -288,10 +288,10 @@ TEST_F(SchedulerTest, AFailureDoesNotSpread) {
   Resume();
 
   for (TestJob& job : jobs_) {
+    const absl::StatusCode code = job.Wait();
     const int64_t i = job.item.num_elements;
-    EXPECT_EQ(job.Wait(), i == 13 || i == 14
-                              ? absl::StatusCode::kInvalidArgument
-                              : absl::StatusCode::kOk)
+    EXPECT_EQ(code, i == 13 || i == 14 ? absl::StatusCode::kInvalidArgument
+                                       : absl::StatusCode::kOk)
         << i;
   }
   EXPECT_EQ(scheduler().counters().num_failed, 2);
