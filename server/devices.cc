@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "kernels/device/cpu/cpu_device.h"
+#include "kernels/device/cuda/cuda_device.h"
 #include "server/log.h"
 
 namespace actserve {
@@ -45,8 +46,12 @@ DeviceMakers MakersFor(const Options& options) {
   makers.cpu = [&options] {
     return Make<CpuDevice>({.num_threads = options.device_threads}, options);
   };
-  makers.cuda = [](int) -> DeviceMakers::Made {
-    return absl::UnimplementedError("this build has no CUDA device");
+  makers.cuda = [&options](int ordinal) {
+    CudaDevice::Options cuda;
+    cuda.ordinal = ordinal;
+    cuda.max_memory_bytes = options.device_memory_bytes;
+    cuda.watchdog = options.device_watchdog;
+    return Make<CudaDevice>(cuda, options);
   };
   return makers;
 }

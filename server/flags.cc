@@ -91,6 +91,12 @@ ABSL_FLAG(int, max_running_batches, Defaults().max_running_batches,
           "grow; 0: --compute_threads on the CPU, 3 on a GPU");
 ABSL_FLAG(int, device_threads, Defaults().device_threads,
           "threads that one large tensor is spread over; 0: all of the host");
+ABSL_FLAG(int64_t, device_memory_bytes, Defaults().device_memory_bytes,
+          "memory of a GPU for tensors on their way and tables; 0: nine tenths "
+          "of what is free at the start");
+ABSL_FLAG(absl::Duration, device_watchdog, Defaults().device_watchdog,
+          "after which work that a GPU has not done is taken for a kernel that "
+          "hangs, and the GPU for lost");
 ABSL_FLAG(int64_t, inline_bytes, Defaults().scheduler.inline_bytes,
           "requests of at most so many bytes of tensors are computed where "
           "they were received, if the device is the CPU; -1: none");
@@ -218,6 +224,8 @@ absl::StatusOr<Options> OptionsFromCommandLine(int argc, char** argv) {
   queue.max_batch_bytes = absl::GetFlag(FLAGS_max_batch_bytes);
   queue.delay = absl::GetFlag(FLAGS_batch_delay);
   o.device_threads = absl::GetFlag(FLAGS_device_threads);
+  o.device_memory_bytes = absl::GetFlag(FLAGS_device_memory_bytes);
+  o.device_watchdog = absl::GetFlag(FLAGS_device_watchdog);
   o.compile_threads = absl::GetFlag(FLAGS_compile_threads);
   o.max_queued_compilations = absl::GetFlag(FLAGS_max_queued_compilations);
   o.cache_directory = absl::GetFlag(FLAGS_cache_directory);

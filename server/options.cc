@@ -63,6 +63,7 @@ absl::Status CheckNumbers(const Options& o) {
       {"max_residuals", o.residuals.max_count, 0, 1 << 26},
       {"max_idle_buffer_bytes", o.max_idle_buffer_bytes, 0, kAny},
       {"device_threads", o.device_threads, 0, 1024},
+      {"device_memory_bytes", o.device_memory_bytes, 0, kAny},
       {"compile_threads", o.compile_threads, 1, 64},
       {"max_queued_compilations", o.max_queued_compilations, 1, 1 << 20},
   };
@@ -84,6 +85,7 @@ absl::Status CheckDurations(const Options& o) {
       {"default_residual_lease", o.default_residual_lease, tick,
        o.max_residual_lease},
       {"spent_residual_grace", o.residuals.spent_grace, zero, day},
+      {"device_watchdog", o.device_watchdog, tick, day},
       {"batch_delay", o.scheduler.queue.delay, zero, absl::Seconds(10)},
       {"drain_delay", o.drain_delay, zero, day},
       {"drain_timeout", o.drain_timeout, zero, day},

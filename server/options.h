@@ -52,6 +52,11 @@ struct Options {
 
   // Threads that one large tensor is spread over; 0: all.
   int device_threads = 0;
+  // Of a GPU, for tensors on their way and tables; 0: nine tenths of what is
+  // free.
+  int64_t device_memory_bytes = 0;
+  // Work that a GPU has not done after it is taken for a kernel that hangs.
+  absl::Duration device_watchdog = absl::Seconds(10);
   int compile_threads = 1;
   // Texts and programs waiting for a compile thread.
   int max_queued_compilations = 256;

@@ -92,6 +92,7 @@ void TensorCall::Execute(bool may_run_inline) {
   program = plan_->program;
   const int64_t tensor_bytes = request.type.size_bytes();
   item.num_elements = request.type.num_elements;
+  item.time_stages = true;
   item.parameters = request.parameters;
   if (inputs_.empty()) {
     for (const auto& payload : split_.payloads) {

@@ -1,0 +1,136 @@
+// A real server process on a GPU, which is the stand-in for a driver of
+// kernels/device/cuda/testing: computing, absent, lost.
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <stdlib.h>
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
+#include "grpc/health/v1/health.grpc.pb.h"
+#include "grpcpp/client_context.h"
+#include "kernels/device/cuda/testing/fake_driver.h"
+#include "server/testing/actserved_process.h"
+#include "server/testing/calls.h"
+
+namespace actserve::testing {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+constexpr int kDeviceLostExitCode = 69;
+
+class Gpu : public ::testing::Test {
+ protected:
+  Gpu() {
+    setenv("ACTSERVE_CUDA_DRIVER", FakeDriver::Path().c_str(), 1);
+    setenv("ACTSERVE_NVRTC", FakeDriver::Path().c_str(), 1);
+    unsetenv("FAKE_CUDA");
+  }
+  void SetUp() override {
+    const std::string reason = FakeDriver::WhyNoKernels();
+    if (!reason.empty()) GTEST_SKIP() << reason;
+  }
+  // `knobs` as fake_driver.h says.
+  void Start(const std::string& knobs, const std::vector<std::string>& flags) {
+    setenv("FAKE_CUDA", knobs.c_str(), 1);
+    auto server = ActservedProcess::Start(ACTSERVED_BINARY, flags);
+    ASSERT_TRUE(server.ok()) << server.status();
+    server_ = *std::move(server);
+    stub_ = v1::ActivationService::NewStub(ChannelTo(server_->tcp_address()));
+  }
+  v1::DeviceInfo DeviceInfo() {
+    v1::ServerInfo info;
+    grpc::ClientContext context;
+    EXPECT_TRUE(stub_->GetServerInfo(&context, {}, &info).ok());
+    return info.devices(0);
+  }
+
+  std::unique_ptr<ActservedProcess> server_;
+  std::unique_ptr<Stub> stub_;
+};
+
+TEST_F(Gpu, IsTheFirstChoice) {
+  Start("", {"--device=auto"});
+
+  v1::ForwardResponse response;
+  const grpc::Status status =
+      Forward(*stub_, ForwardOf("relu", {-1, 2, -3, 4}), &response);
+
+  ASSERT_TRUE(status.ok()) << status.error_message();
+  EXPECT_THAT(ElementsOf<float>(response.payload(0)), ElementsAre(0, 2, 0, 4));
+  EXPECT_EQ(response.device(), "cuda:0");
+  EXPECT_GT(response.timings().copy_in().nanos(), 0);
+  EXPECT_GT(response.timings().copy_out().nanos(), 0);
+  const v1::DeviceInfo info = DeviceInfo();
+  EXPECT_EQ(info.name(), "cuda:0");
+  EXPECT_EQ(info.reason(), "auto: the first GPU can be used");
+  EXPECT_EQ(info.counters().num_inline_requests(), 0);
+  EXPECT_EQ(info.counters().num_queued_requests(), 1);
+  EXPECT_GE(info.counters().num_launches(), 1);
+}
+
+TEST_F(Gpu, IsNotUsedIfItCannotBe) {
+  struct Case {
+    std::string name;
+    std::string driver;
+    std::string knobs;
+    std::string reason;
+  };
+  const Case cases[] = {
+      {"no driver", "/nowhere/libcuda.so.1", "", "/nowhere/libcuda.so.1"},
+      {"an old driver", FakeDriver::Path(), "version=11040", "11.4"},
+      {"no GPU", FakeDriver::Path(), "devices=0", "device"},
+  };
+  for (const Case& c : cases) {
+    SCOPED_TRACE(c.name);
+    setenv("ACTSERVE_CUDA_DRIVER", c.driver.c_str(), 1);
+    Start(c.knobs, {"--device=auto"});
+    EXPECT_EQ(DeviceInfo().name(), "cpu");
+    EXPECT_THAT(DeviceInfo().reason(), HasSubstr(c.reason));
+
+    const auto asked =
+        ActservedProcess::Start(ACTSERVED_BINARY, {"--device=cuda:0"});
+    ASSERT_FALSE(asked.ok());
+    EXPECT_THAT(std::string(asked.status().message()), HasSubstr(c.reason));
+  }
+}
+
+TEST_F(Gpu, OnceLostEndsTheProcess) {
+  using grpc::health::v1::HealthCheckResponse;
+  for (const std::string knobs : {"sticky_at_launch=2", "hang_at_launch=2"}) {
+    SCOPED_TRACE(knobs);
+    Start(knobs, {"--device=cuda:0", "--device_watchdog=300ms"});
+    v1::ForwardResponse response;
+    ASSERT_TRUE(Forward(*stub_, ForwardOf("relu", {1}), &response).ok());
+    auto health =
+        grpc::health::v1::Health::NewStub(ChannelTo(server_->tcp_address()));
+    grpc::ClientContext context;
+    auto watch = health->Watch(&context, {});
+    HealthCheckResponse served;
+    ASSERT_TRUE(watch->Read(&served));
+    EXPECT_EQ(served.status(), HealthCheckResponse::SERVING);
+
+    const absl::Time start = absl::Now();
+    EXPECT_EQ(Forward(*stub_, ForwardOf("relu", {1}), &response).error_code(),
+              grpc::StatusCode::UNAVAILABLE);
+    ASSERT_TRUE(watch->Read(&served));
+
+    EXPECT_EQ(served.status(), HealthCheckResponse::NOT_SERVING);
+    EXPECT_LT(absl::Now() - start, absl::Milliseconds(300) + absl::Seconds(1));
+    EXPECT_EQ(server_->Wait(), kDeviceLostExitCode);
+    EXPECT_TRUE(server_->WaitForEvent("device_lost"));
+    context.TryCancel();
+    watch->Finish();
+  }
+}
+
+}  // namespace
+}  // namespace actserve::testing
