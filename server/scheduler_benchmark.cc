@@ -1,0 +1,318 @@
+// What the scheduler costs and what its batches give, on the CPU device and
+// without gRPC: closed loops of callers on as many threads as gRPC would have,
+// each caller with one job under way.
+//
+// Prints Markdown tables. Only ratios within one run mean anything: short
+// blocks of the ways to run a job alternate, a round gives the ratio of their
+// rates, and a table has the median and range of those ratios.
+
+#include <time.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cstdio>
+#include <cstdlib>
+#include <deque>
+#include <functional>
+#include <iostream>
+#include <memory>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
+#include "kernels/device/cpu/cpu_device.h"
+#include "kernels/graph/activation.h"
+#include "server/clock.h"
+#include "server/scheduler.h"
+
+namespace actserve {
+namespace {
+
+constexpr absl::Duration kBlock = absl::Milliseconds(100);
+constexpr char kText[] = "def silu(x):\n    return x / (1 + exp(-x))\n";
+
+int NumThreads() {
+  return std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
+}
+
+template <typename T>
+T OrDie(absl::StatusOr<T> value) {
+  if (value.ok()) return *std::move(value);
+  std::cerr << "scheduler_benchmark: " << value.status() << "\n";
+  std::exit(1);
+}
+
+// A caller that sends the same job over and over. Owned by one driver thread,
+// which is told through `num_done` when to look again.
+class Caller final : public Scheduler::Job {
+ public:
+  Caller(std::shared_ptr<const Program> of, int64_t num_elements, uint64_t id,
+         std::atomic<uint64_t>* num_done)
+      : id_(id), num_done_(*num_done) {
+    program = std::move(of);
+    x_.assign(num_elements, 0.5f);
+    y_.assign(num_elements, 0.0f);
+    fragment_ = {reinterpret_cast<const std::byte*>(x_.data()),
+                 x_.size() * sizeof(float)};
+    item.inputs = {absl::MakeConstSpan(&fragment_, 1)};
+    item.outputs = {reinterpret_cast<std::byte*>(y_.data())};
+    item.num_elements = num_elements;
+    size_bytes = 2 * static_cast<int64_t>(fragment_.size_bytes);
+  }
+  uint64_t caller() const override { return id_; }
+  bool IsCancelled() const override { return false; }
+  void Done(const Scheduler::Outcome& outcome) override {
+    if (!outcome.status.ok()) {
+      std::cerr << "scheduler_benchmark: " << outcome.status << "\n";
+      std::exit(1);
+    }
+    is_idle.store(true, std::memory_order_release);
+    num_done_.fetch_add(1, std::memory_order_release);
+    num_done_.notify_one();
+  }
+
+  std::atomic<bool> is_idle = true;
+
+ private:
+  const uint64_t id_;
+  std::atomic<uint64_t>& num_done_;
+  std::vector<float> x_;
+  std::vector<float> y_;
+  Fragment fragment_;
+};
+
+// One way to run a job.
+struct Way {
+  std::string name;
+  // Null: Device::Run() on the caller's thread, and nothing else.
+  std::unique_ptr<Scheduler> scheduler;
+};
+
+// What one block gave.
+struct Rate {
+  double jobs_per_second = 0;
+  double jobs_per_batch = 0;
+  double busy_cores = 0;
+};
+
+double CpuSeconds() {
+  timespec time;
+  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time);
+  return static_cast<double>(time.tv_sec) + 1e-9 * time.tv_nsec;
+}
+
+// Drives `callers` until `stop`, and until the last job is done; returns the
+// number of jobs.
+int64_t Drive(Device& device, Scheduler* scheduler, std::deque<Caller>& callers,
+              std::atomic<uint64_t>& num_done, const std::atomic<bool>& stop) {
+  int64_t num_jobs = 0;
+  while (true) {
+    const uint64_t seen = num_done.load(std::memory_order_acquire);
+    const bool stopping = stop.load(std::memory_order_relaxed);
+    bool submitted = false;
+    bool all_idle = true;
+    for (Caller& caller : callers) {
+      if (!caller.is_idle.load(std::memory_order_acquire)) {
+        all_idle = false;
+        continue;
+      }
+      if (stopping) continue;
+      submitted = true;
+      ++num_jobs;
+      if (scheduler == nullptr) {
+        if (!device.Run(*caller.program, absl::MakeSpan(&caller.item, 1))
+                 .ok()) {
+          std::exit(1);
+        }
+      } else {
+        caller.is_idle.store(false, std::memory_order_relaxed);
+        scheduler->Submit(&caller, /*may_run_inline=*/true);
+      }
+    }
+    if (stopping && all_idle) return num_jobs;
+    if (!submitted) num_done.wait(seen, std::memory_order_acquire);
+  }
+}
+
+Rate RunBlock(Device& device, const Way& way,
+              const std::shared_ptr<const Program>& program, int num_callers,
+              int64_t num_elements) {
+  const int num_threads = NumThreads();
+  std::vector<std::deque<Caller>> callers(num_threads);
+  std::vector<std::atomic<uint64_t>> num_done(num_threads);
+  for (int i = 0; i < num_callers; ++i) {
+    callers[i % num_threads].emplace_back(program, num_elements, i,
+                                          &num_done[i % num_threads]);
+  }
+  const SchedulerCounters before = way.scheduler == nullptr
+                                       ? SchedulerCounters()
+                                       : way.scheduler->counters();
+  std::atomic<bool> stop = false;
+  std::atomic<int64_t> num_jobs = 0;
+  const absl::Time start = absl::Now();
+  const double cpu_start = CpuSeconds();
+  std::vector<std::thread> threads;
+  for (int t = 0; t < num_threads; ++t) {
+    threads.emplace_back([&, t] {
+      num_jobs +=
+          Drive(device, way.scheduler.get(), callers[t], num_done[t], stop);
+    });
+  }
+  absl::SleepFor(kBlock);
+  stop = true;
+  for (std::atomic<uint64_t>& done : num_done) {
+    ++done;
+    done.notify_one();
+  }
+  for (std::thread& thread : threads) thread.join();
+  const double seconds = absl::ToDoubleSeconds(absl::Now() - start);
+
+  Rate rate;
+  rate.jobs_per_second = static_cast<double>(num_jobs) / seconds;
+  rate.busy_cores = (CpuSeconds() - cpu_start) / seconds;
+  if (way.scheduler != nullptr) {
+    const SchedulerCounters after = way.scheduler->counters();
+    const int64_t batches = after.num_batches - before.num_batches;
+    rate.jobs_per_batch = batches == 0
+                              ? 0
+                              : static_cast<double>(after.num_queued_jobs -
+                                                    before.num_queued_jobs) /
+                                    static_cast<double>(batches);
+  }
+  return rate;
+}
+
+double Median(std::vector<double> values) {
+  std::sort(values.begin(), values.end());
+  return values[values.size() / 2];
+}
+
+std::string MedianAndRange(const std::vector<double>& values) {
+  const auto [least, most] = std::minmax_element(values.begin(), values.end());
+  return absl::StrFormat("%.2f (%.2f .. %.2f)", Median(values), *least, *most);
+}
+
+std::vector<Way> WaysOf(Device& device) {
+  Scheduler::Options options;
+  options.num_threads = options.max_running_batches = NumThreads();
+  std::vector<Way> ways;
+  const auto add = [&](std::string name) {
+    ways.push_back({std::move(name), std::make_unique<Scheduler>(
+                                         options, &device, Clock::Real())});
+  };
+  ways.push_back({"direct", nullptr});
+  add("scheduler");
+  options.inline_bytes = -1;
+  add("queued, in batches");
+  options.queue.max_batch_entries = 1;
+  add("queued, one by one");
+  return ways;
+}
+
+// One row of each table: all ways in turn, `rounds` times.
+struct Row {
+  int64_t num_elements = 0;
+  std::vector<std::vector<Rate>> rates;  // [way][round]
+
+  std::vector<double> All(size_t way, double Rate::* field) const {
+    std::vector<double> values;
+    for (const Rate& rate : rates[way]) values.push_back(rate.*field);
+    return values;
+  }
+  std::vector<double> Ratios(size_t way) const {
+    std::vector<double> ratios;
+    for (size_t round = 0; round < rates[0].size(); ++round) {
+      ratios.push_back(rates[way][round].jobs_per_second /
+                       rates[0][round].jobs_per_second);
+    }
+    return ratios;
+  }
+};
+
+Row Measure(Device& device, const std::vector<Way>& ways,
+            const std::shared_ptr<const Program>& program, int num_callers,
+            int64_t num_elements, int rounds) {
+  Row row;
+  row.num_elements = num_elements;
+  row.rates.resize(ways.size());
+  for (int round = -1; round < rounds; ++round) {
+    for (size_t way = 0; way < ways.size(); ++way) {
+      const Rate rate =
+          RunBlock(device, ways[way], program, num_callers, num_elements);
+      if (round >= 0) row.rates[way].push_back(rate);  // the first warms up
+    }
+  }
+  return row;
+}
+
+void PrintTable(int num_callers, const std::vector<Way>& ways,
+                const std::vector<Row>& rows) {
+  std::cout << "**" << num_callers << " callers**\n\n| elements | "
+            << ways[0].name << ", 1000 jobs/s |";
+  for (size_t way = 1; way < ways.size(); ++way) {
+    std::cout << " " << ways[way].name << " |";
+  }
+  std::cout << " jobs in a batch | busy cores: " << ways[0].name;
+  for (size_t way = 1; way < ways.size(); ++way) {
+    std::cout << "; " << ways[way].name;
+  }
+  std::cout << " |\n|";
+  for (size_t i = 0; i < ways.size() + 3; ++i) std::cout << "---|";
+  std::cout << "\n";
+  for (const Row& row : rows) {
+    std::cout << absl::StrFormat(
+        "| %d | %.1f |", row.num_elements,
+        Median(row.All(0, &Rate::jobs_per_second)) / 1000);
+    for (size_t way = 1; way < ways.size(); ++way) {
+      std::cout << " " << MedianAndRange(row.Ratios(way)) << " |";
+    }
+    std::cout << absl::StrFormat(" %.1f |",
+                                 Median(row.All(2, &Rate::jobs_per_batch)));
+    for (size_t way = 0; way < ways.size(); ++way) {
+      std::cout << (way == 0 ? " " : "; ")
+                << absl::StrFormat("%.2f",
+                                   Median(row.All(way, &Rate::busy_cores)));
+    }
+    std::cout << " |\n";
+  }
+  std::cout << "\n";
+}
+
+int Main(int argc, char** argv) {
+  int rounds = 21;
+  if (argc > 2 ||
+      (argc == 2 && (!absl::SimpleAtoi(argv[1], &rounds) || rounds < 1))) {
+    std::cerr << "usage: scheduler_benchmark [ROUNDS]\n";
+    return 2;
+  }
+  absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
+  const std::unique_ptr<CpuDevice> device = OrDie(CpuDevice::Create({}));
+  std::vector<Diagnostic> diagnostics;
+  const auto activation = OrDie(Activation::Create(kText, {}, &diagnostics));
+  const auto program = OrDie(
+      device->Compile(OrDie(activation->LowerForward(DType::kFloat32, {}))));
+  const std::vector<Way> ways = WaysOf(*device);
+  const auto measure = [&](int num_callers, std::vector<int64_t> sizes) {
+    std::vector<Row> rows;
+    for (int64_t num_elements : sizes) {
+      rows.push_back(
+          Measure(*device, ways, program, num_callers, num_elements, rounds));
+    }
+    PrintTable(num_callers, ways, rows);
+  };
+  measure(64, {256, 1024, 4096});
+  measure(16, {(1 << 20) / sizeof(float)});
+  return 0;
+}
+
+}  // namespace
+}  // namespace actserve
+
+int main(int argc, char** argv) { return actserve::Main(argc, argv); }
