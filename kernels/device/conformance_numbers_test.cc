@@ -453,6 +453,15 @@ TEST_P(DeviceConformanceNumbers, TablesBelongToTheirParameters) {
   }
 }
 
+std::vector<Fragment> FragmentsOf(const std::vector<std::string>& tensors) {
+  std::vector<Fragment> fragments;
+  for (const std::string& tensor : tensors) {
+    fragments.push_back(
+        {reinterpret_cast<const std::byte*>(tensor.data()), tensor.size()});
+  }
+  return fragments;
+}
+
 // Items of many sizes, each with its own parameters, in one Run().
 TEST_P(DeviceConformanceNumbers, NeighboursDoNotShow) {
   constexpr int64_t kCounts[] = {1,    0, 5,       4096, 64,  4097,
@@ -471,10 +480,7 @@ TEST_P(DeviceConformanceNumbers, NeighboursDoNotShow) {
       std::vector<WorkItem> items(kNumItems);
       for (size_t i = 0; i < kNumItems; ++i) {
         inputs[i] = RandomInputs(lowered, kCounts[i], 11 + i);
-        for (const std::string& input : inputs[i]) {
-          fragments[i].push_back(
-              {reinterpret_cast<const std::byte*>(input.data()), input.size()});
-        }
+        fragments[i] = FragmentsOf(inputs[i]);
         for (const Fragment& fragment : fragments[i]) {
           items[i].inputs.push_back(absl::MakeConstSpan(&fragment, 1));
         }

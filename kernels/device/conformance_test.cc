@@ -10,14 +10,17 @@
 #include <memory>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "kernels/device/device.h"
 #include "kernels/device/testing/devices.h"
 #include "kernels/device/testing/programs.h"
 #include "kernels/device/testing/reference.h"
+#include "kernels/graph/activation.h"
 
 namespace actserve {
 namespace {
@@ -26,7 +29,9 @@ using ::actserve::testing::AddProgram;
 using ::actserve::testing::AllDevices;
 using ::actserve::testing::DeviceConfig;
 using ::actserve::testing::DeviceRow;
+using ::actserve::testing::Difference;
 using ::actserve::testing::FloatItem;
+using ::actserve::testing::RandomTensor;
 using ::actserve::testing::Results;
 using ::actserve::testing::RunOnDevice;
 using ::actserve::testing::SlopeProgram;
@@ -246,6 +251,69 @@ TEST_P(DeviceConformance, RunsAtOnceOnManyThreads) {
     });
   }
   for (std::thread& thread : threads) thread.join();
+}
+
+// prelu of `dtype`: forward, and backward with respect to both arguments.
+std::pair<LoweredProgram, LoweredProgram> PreluPrograms(DType dtype) {
+  const auto prelu = Activation::Create(
+      "def prelu(x, slope=0.25):\n  return x if x > 0 else slope * x\n",
+      Activation::Options(), nullptr);
+  EXPECT_TRUE(prelu.ok()) << prelu.status();
+  auto forward = (*prelu)->LowerForward(dtype, {});
+  auto backward = (*prelu)->LowerBackward(dtype, {"x", "slope"});
+  EXPECT_TRUE(forward.ok() && backward.ok());
+  return {*std::move(forward), *std::move(backward)};
+}
+
+// Runs `program` on tensors that are strings of bytes, after what is resident
+// in `item`.
+Results RunAfterResident(Device& device, const LoweredProgram& program,
+                         const std::vector<std::string>& tensors,
+                         WorkItem& item) {
+  std::vector<Fragment> fragments;
+  for (const std::string& tensor : tensors) {
+    fragments.push_back(
+        {reinterpret_cast<const std::byte*>(tensor.data()), tensor.size()});
+  }
+  for (const Fragment& fragment : fragments) {
+    item.inputs.push_back(absl::MakeConstSpan(&fragment, 1));
+  }
+  item.num_elements = tensors[0].size() / ItemSizeBytes(program.storage);
+  item.parameters = {0.25};
+  Results results;
+  results.outputs = {std::string(tensors[0].size(), '?')};
+  item.outputs = {reinterpret_cast<std::byte*>(results.outputs[0].data())};
+  const auto compiled = device.Compile(program);
+  EXPECT_TRUE(compiled.ok()) << compiled.status();
+  const absl::Status status = device.Run(**compiled, absl::MakeSpan(&item, 1));
+  EXPECT_TRUE(status.ok()) << status;
+  results.sums = item.sums;
+  return results;
+}
+
+TEST_P(DeviceConformance, KeptInputsGiveTheBitsOfInputs) {
+  for (DType dtype : {DType::kFloat16, DType::kFloat32, DType::kFloat64}) {
+    const auto [forward, backward] = PreluPrograms(dtype);
+    for (int64_t count : {1, 5000, 300'003}) {
+      SCOPED_TRACE(absl::StrCat(std::string(DTypeName(dtype)), ", ", count));
+      const auto device = MakeDevice();
+      const std::string x = RandomTensor(dtype, count, 1);
+      const std::string dy = RandomTensor(dtype, count, 2);
+      WorkItem first;
+      first.keep_inputs = true;
+      RunAfterResident(*device, forward, {x}, first);
+      // A device that computes where the tensors lie keeps none.
+      if (first.kept == nullptr) GTEST_SKIP() << device->name();
+
+      WorkItem second;
+      second.resident = first.kept;
+      const Results got = RunAfterResident(*device, backward, {dy}, second);
+
+      EXPECT_EQ(Difference(backward, got,
+                           RunOnDevice(*device, backward, {x, dy}, {0.25})),
+                "");
+    }
+  }
 }
 
 class DeviceConformanceOnDisk : public DeviceConformance {

@@ -48,10 +48,34 @@ struct Stages {
   absl::Duration copy_out = absl::ZeroDuration();
 };
 
+// Tensors that a device keeps in its own memory from one run to a later one, as
+// a Forward's inputs for its Backward. Given back with the last owner, which
+// may outlive the device. Immutable.
+class ResidentTensors {
+ public:
+  virtual ~ResidentTensors() = default;
+  int num_tensors() const { return num_tensors_; }
+  int64_t num_elements() const { return num_elements_; }  // of each
+  DType dtype() const { return dtype_; }
+
+ protected:
+  ResidentTensors(int num_tensors, int64_t num_elements, DType dtype)
+      : num_tensors_(num_tensors), num_elements_(num_elements), dtype_(dtype) {}
+
+ private:
+  const int num_tensors_;
+  const int64_t num_elements_;
+  const DType dtype_;
+};
+
 // One request's worth of work for one program.
 struct WorkItem {
+  // The first of the inputs, as an earlier run on this device kept them; null
+  // if none.
+  std::shared_ptr<const ResidentTensors> resident;
   // lowered().num_tensor_inputs() tensors of `num_elements` elements of the
-  // storage type, row-major, each as its fragments in order.
+  // storage type, row-major, each as its fragments in order; those after the
+  // resident ones.
   std::vector<absl::Span<const Fragment>> inputs;
   // One per graph parameter. Rounded once to the compute type.
   std::vector<double> parameters;
@@ -62,6 +86,10 @@ struct WorkItem {
   // One per summed output, in order. Sums follow one tree fixed by element
   // index (kernels/device/summation.h): same bits whatever the threads.
   std::vector<double> sums;
+  // Whether to keep `inputs` on the device. `kept` has them afterwards, or is
+  // null: the device has no memory of its own, or no room for them.
+  bool keep_inputs = false;
+  std::shared_ptr<const ResidentTensors> kept;
   // Whether `stages` is wanted: reading the clock takes as long as a thousand
   // elements of a cheap function.
   bool time_stages = false;

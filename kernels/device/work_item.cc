@@ -17,8 +17,18 @@ absl::Status CheckItem(const LoweredProgram& program, const WorkItem& item) {
         absl::StrCat(what, ": ", got, " given, but the program has ", want));
   };
   const size_t num_inputs = program.num_tensor_inputs();
-  if (item.inputs.size() != num_inputs) {
-    return differs("tensor inputs", item.inputs.size(), num_inputs);
+  const size_t num_resident =
+      item.resident == nullptr ? 0 : item.resident->num_tensors();
+  if (item.inputs.size() + num_resident != num_inputs) {
+    return differs("tensor inputs", item.inputs.size() + num_resident,
+                   num_inputs);
+  }
+  if (num_resident > 0 && (item.resident->num_elements() != item.num_elements ||
+                           item.resident->dtype() != program.storage)) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "resident inputs: ", item.resident->num_elements(), " elements of ",
+        std::string(DTypeName(item.resident->dtype())), ", want ",
+        item.num_elements, " of ", std::string(DTypeName(program.storage))));
   }
   if (item.parameters.size() != graph.parameters.size()) {
     return differs("parameters", item.parameters.size(),
@@ -32,7 +42,7 @@ absl::Status CheckItem(const LoweredProgram& program, const WorkItem& item) {
   }
   const size_t want_bytes =
       static_cast<size_t>(item.num_elements) * ItemSizeBytes(program.storage);
-  for (size_t i = 0; i < num_inputs; ++i) {
+  for (size_t i = 0; i < item.inputs.size(); ++i) {
     const size_t got_bytes = TotalSizeBytes(item.inputs[i]);
     if (got_bytes != want_bytes) {
       return absl::InvalidArgumentError(
@@ -50,9 +60,13 @@ absl::Status CheckItem(const LoweredProgram& program, const WorkItem& item) {
 
 }  // namespace
 
-absl::Status CheckItems(const LoweredProgram& program,
+absl::Status CheckItems(const LoweredProgram& program, bool has_resident,
                         absl::Span<const WorkItem> items) {
   for (const WorkItem& item : items) {
+    if (item.resident != nullptr && !has_resident) {
+      return absl::InvalidArgumentError(
+          "resident inputs: the device keeps none");
+    }
     absl::Status checked = CheckItem(program, item);
     if (!checked.ok()) return checked;
   }

@@ -7,10 +7,13 @@
 
 namespace actserve {
 
-// What every device checks before it touches a tensor.
+// What every device checks before it touches a tensor. Whether resident tensors
+// are of this device, one that keeps some checks itself; for one that keeps
+// none
+// (`has_resident` false) they are an error.
 //   InvalidArgument  an item whose tensors do not fit `program`: the number
 //                    of inputs, outputs, parameters, or bytes
-absl::Status CheckItems(const LoweredProgram& program,
+absl::Status CheckItems(const LoweredProgram& program, bool has_resident,
                         absl::Span<const WorkItem> items);
 
 }  // namespace actserve

@@ -22,7 +22,8 @@ int64_t ChunkCutter::PaddedTensorBytes(int64_t num_elements) const {
 }
 
 int64_t ChunkCutter::InBytes(int64_t num_elements) const {
-  return layout_.num_inputs() * PaddedTensorBytes(num_elements);
+  return static_cast<int64_t>(items_[item_].inputs.size()) *
+         PaddedTensorBytes(num_elements);
 }
 
 int64_t ChunkCutter::OutBytes(int64_t num_elements) const {

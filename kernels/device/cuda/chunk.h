@@ -18,7 +18,7 @@ struct Piece {
   size_t item = 0;
   int64_t begin = 0;
   int64_t num_elements = 0;
-  int64_t inputs_offset_bytes = 0;
+  int64_t inputs_offset_bytes = 0;  // those that are not resident
   int64_t outputs_offset_bytes = 0;
   int64_t tile_sums_offset_bytes = 0;
 };
@@ -56,7 +56,7 @@ class ChunkCutter {
   int64_t PaddedTensorBytes(int64_t num_elements) const;
 
  private:
-  int64_t InBytes(int64_t num_elements) const;
+  int64_t InBytes(int64_t num_elements) const;  // of the current item
   int64_t OutBytes(int64_t num_elements) const;
   bool Fits(const Chunk& chunk, int64_t num_elements) const;
   void Append(Chunk& chunk, int64_t num_elements) const;

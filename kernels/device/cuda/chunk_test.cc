@@ -22,6 +22,7 @@ std::vector<Chunk> Cut(const std::vector<int64_t>& counts) {
   const LaunchLayout layout(program);
   std::vector<WorkItem> items(counts.size());
   for (size_t i = 0; i < counts.size(); ++i) {
+    items[i].inputs.resize(1);
     items[i].num_elements = counts[i];
   }
   ChunkCutter cutter(program, layout, kRegionBytes, items);

@@ -99,6 +99,8 @@ struct CuFunctions {
                               size_t size_bytes, CuStream stream);
   CuResult (*MemcpyDtoHAsync)(void* to, CuDeviceAddress from, size_t size_bytes,
                               CuStream stream);
+  CuResult (*MemcpyDtoDAsync)(CuDeviceAddress to, CuDeviceAddress from,
+                              size_t size_bytes, CuStream stream);
 
   CuResult (*StreamCreate)(CuStream* stream, unsigned flags);
   CuResult (*StreamDestroy)(CuStream stream);

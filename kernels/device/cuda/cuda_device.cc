@@ -58,8 +58,8 @@ absl::StatusOr<std::unique_ptr<CudaDevice>> CudaDevice::Create(
       *std::move(nvrtc), (*context)->architecture(), std::move(cache));
   if (!builder.ok()) return builder.status();
 
-  absl::StatusOr<std::shared_ptr<DevicePool>> pool =
-      DevicePool::Create(*context, options.max_memory_bytes);
+  absl::StatusOr<std::shared_ptr<DevicePool>> pool = DevicePool::Create(
+      *context, options.max_memory_bytes, options.max_resident_bytes);
   if (!pool.ok()) return pool.status();
   absl::StatusOr<std::unique_ptr<StagingRing>> ring = StagingRing::Create(
       *context, options.num_staging_slots, options.staging_bytes);
@@ -90,7 +90,8 @@ absl::StatusOr<std::shared_ptr<const Program>> CudaDevice::Compile(
 
 absl::Status CudaDevice::Run(const Program& program,
                              absl::Span<WorkItem> items) {
-  absl::Status checked = CheckItems(program.lowered(), items);
+  absl::Status checked =
+      CheckItems(program.lowered(), /*has_resident=*/true, items);
   if (!checked.ok()) return checked;
   return PipelinedRun(resources_, static_cast<const CudaProgram&>(program),
                       items)

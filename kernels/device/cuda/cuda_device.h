@@ -46,6 +46,8 @@ class CudaDevice final : public Device {
     int64_t max_table_bytes = int64_t{64} << 20;
     // Device memory for tensors and tables. 0: nine tenths of what is free.
     int64_t max_memory_bytes = 0;
+    // Of it, what resident tensors may take. -1: half.
+    int64_t max_resident_bytes = -1;
     // Each slot pins twice so much of the machine's memory. Smaller slots
     // overlap more of one tensor's way, larger ones take fewer launches.
     int num_staging_slots = 16;
@@ -81,8 +83,9 @@ class CudaDevice final : public Device {
   void OnLost(LostCallback lost) override { context_->OnLost(std::move(lost)); }
   int64_t num_launches() const override { return context_->num_launches(); }
 
-  // Device memory in use: tables, and tensors on their way.
+  // Device memory in use: tables, resident tensors, and tensors on their way.
   int64_t used_memory_bytes() const { return pool_->used_bytes(); }
+  int64_t resident_bytes() const { return pool_->resident_bytes(); }
 
  private:
   CudaDevice(const Options& options, std::shared_ptr<CudaContext> context,

@@ -262,6 +262,63 @@ TEST_F(CudaDeviceTest, KeepsToItsBudget) {
   EXPECT_TRUE(RunOnes(*device, *program, 1000).ok());
 }
 
+// Resident tensors.
+
+TEST_F(CudaDeviceTest, KeepsInputsUntilTheirLastOwnerGoes) {
+  const auto device = MakeDevice();
+  const auto program = Compile(*device, AddProgram(1));
+  FloatItem item(std::vector<float>(1000, 1));
+  item.item.keep_inputs = true;
+
+  ASSERT_TRUE(device->Run(*program, absl::MakeSpan(&item.item, 1)).ok());
+
+  ASSERT_NE(item.item.kept, nullptr);
+  EXPECT_EQ(item.item.kept->num_tensors(), 1);
+  EXPECT_EQ(item.item.kept->num_elements(), 1000);
+  EXPECT_EQ(device->resident_bytes(), DevicePool::Padded(4000));
+  item.item.kept.reset();
+  EXPECT_EQ(device->resident_bytes(), 0);
+  EXPECT_EQ(device->used_memory_bytes(), 0);
+}
+
+TEST_F(CudaDeviceTest, RunsWithoutKeepingWhatHasNoRoom) {
+  CudaDevice::Options options = Options();
+  options.max_resident_bytes = 5000;
+  const auto device = MakeDevice(options);
+  const auto program = Compile(*device, AddProgram(1));
+  FloatItem first(std::vector<float>(1000, 1));
+  FloatItem second(std::vector<float>(1000, 1));
+  std::vector<WorkItem> items = {first.item, second.item};
+  for (WorkItem& item : items) item.keep_inputs = true;
+
+  ASSERT_TRUE(device->Run(*program, absl::MakeSpan(items)).ok());
+
+  EXPECT_NE(items[0].kept, nullptr);
+  EXPECT_EQ(items[1].kept, nullptr);
+  EXPECT_EQ(second.out, std::vector<float>(1000, 2));
+}
+
+TEST_F(CudaDeviceTest, RefusesResidentTensorsThatAreNotItsOwnOrDoNotFit) {
+  const auto device = MakeDevice();
+  const auto program = Compile(*device, AddProgram(1));
+  FloatItem item(std::vector<float>(1000, 1));
+  item.item.keep_inputs = true;
+  ASSERT_TRUE(device->Run(*program, absl::MakeSpan(&item.item, 1)).ok());
+  FloatItem again(std::vector<float>(1000, 1));
+  again.item.inputs.clear();
+  again.item.resident = item.item.kept;
+  ASSERT_TRUE(device->Run(*program, absl::MakeSpan(&again.item, 1)).ok());
+  EXPECT_EQ(again.out, item.out);
+
+  const auto other = MakeDevice();
+  const auto other_program = Compile(*other, AddProgram(1));
+  EXPECT_EQ(other->Run(*other_program, absl::MakeSpan(&again.item, 1)).code(),
+            absl::StatusCode::kInvalidArgument);
+  again.item.num_elements = 999;
+  EXPECT_EQ(device->Run(*program, absl::MakeSpan(&again.item, 1)).code(),
+            absl::StatusCode::kInvalidArgument);
+}
+
 // Compiling.
 
 TEST_F(CudaDeviceTest, CompilesAgainWhatTheDriverDoesNotTake) {

@@ -10,10 +10,15 @@ DeviceBlock::~DeviceBlock() {
 }
 
 absl::StatusOr<std::shared_ptr<DevicePool>> DevicePool::Create(
-    std::shared_ptr<CudaContext> context, int64_t max_bytes) {
+    std::shared_ptr<CudaContext> context, int64_t max_bytes,
+    int64_t max_resident_bytes) {
   if (max_bytes < 0) {
     return absl::InvalidArgumentError(
         absl::StrCat("max_memory_bytes ", max_bytes, ": want >= 0"));
+  }
+  if (max_resident_bytes < -1) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "max_resident_bytes ", max_resident_bytes, ": want >= -1"));
   }
   absl::Status status = context->Enter();
   if (!status.ok()) return status;
@@ -23,6 +28,7 @@ absl::StatusOr<std::shared_ptr<DevicePool>> DevicePool::Create(
   status.Update(context->Check("cuMemGetInfo",
                                cuda.MemGetInfo(&free_bytes, &total_bytes)));
   if (max_bytes == 0) max_bytes = free_bytes / 10 * 9;
+  if (max_resident_bytes == -1) max_resident_bytes = max_bytes / 2;
   // Keep what is freed up to the budget: asking the system again takes longer
   // than the kernels do.
   CuMemoryPool pool = nullptr;
@@ -34,16 +40,21 @@ absl::StatusOr<std::shared_ptr<DevicePool>> DevicePool::Create(
   status.Update(context->Check(
       "cuMemPoolSetAttribute",
       cuda.MemPoolSetAttribute(pool, kCuReleaseThreshold, &kept_bytes)));
-  CuStream stream = nullptr;
+  std::shared_ptr<DevicePool> made(
+      new DevicePool(context, max_bytes, max_resident_bytes));
+  status.Update(
+      context->Check("cuStreamCreate",
+                     cuda.StreamCreate(&made->stream_, kCuStreamNonBlocking)));
   status.Update(context->Check(
-      "cuStreamCreate", cuda.StreamCreate(&stream, kCuStreamNonBlocking)));
+      "cuEventCreate", cuda.EventCreate(&made->allocated_, kCuEventDefault)));
   if (!status.ok()) return status;
-  return std::shared_ptr<DevicePool>(
-      new DevicePool(std::move(context), stream, max_bytes));
+  return made;
 }
 
 DevicePool::~DevicePool() {
-  if (context_->Enter().ok()) context_->cuda().StreamDestroy(stream_);
+  if (!context_->Enter().ok()) return;
+  if (allocated_ != nullptr) context_->cuda().EventDestroy(allocated_);
+  if (stream_ != nullptr) context_->cuda().StreamDestroy(stream_);
 }
 
 absl::StatusOr<DeviceBlock> DevicePool::Allocate(int64_t size_bytes,
@@ -57,7 +68,7 @@ absl::StatusOr<DeviceBlock> DevicePool::Allocate(int64_t size_bytes,
                      used - padded, " in use: the budget is ", max_bytes_));
   }
   DeviceBlock block;
-  block.stream_ = stream == nullptr ? stream_ : stream;
+  block.stream_ = stream;
   absl::Status status = context_->Check(
       "cuMemAllocAsync",
       context_->cuda().MemAllocAsync(&block.address_, padded, block.stream_));
@@ -70,7 +81,31 @@ absl::StatusOr<DeviceBlock> DevicePool::Allocate(int64_t size_bytes,
   return block;
 }
 
+absl::StatusOr<DeviceBlock> DevicePool::AllocateResident(int64_t size_bytes) {
+  const int64_t padded = Padded(size_bytes);
+  const int64_t resident = resident_bytes_.fetch_add(padded) + padded;
+  if (resident > max_resident_bytes_) {
+    resident_bytes_.fetch_sub(padded);
+    return absl::ResourceExhaustedError(absl::StrCat(
+        context_->name(), ": ", padded, " resident bytes on top of ",
+        resident - padded, ": the budget is ", max_resident_bytes_));
+  }
+  absl::MutexLock lock(&allocating_);
+  absl::StatusOr<DeviceBlock> block = Allocate(size_bytes, stream_);
+  if (!block.ok()) {
+    resident_bytes_.fetch_sub(padded);
+    return block.status();
+  }
+  block->resident_ = true;
+  absl::Status status = context_->Check(
+      "cuEventRecord", context_->cuda().EventRecord(allocated_, stream_));
+  if (status.ok()) status = context_->Wait(allocated_);
+  if (!status.ok()) return status;
+  return block;
+}
+
 void DevicePool::Free(const DeviceBlock& block) {
+  if (block.resident_) resident_bytes_.fetch_sub(block.size_bytes_);
   used_bytes_.fetch_sub(block.size_bytes_);
   // What a lost device still holds goes with the process.
   if (!context_->Enter().ok()) return;

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "absl/status/statusor.h"
+#include "absl/synchronization/mutex.h"
 #include "kernels/device/cuda/cuda_context.h"
 
 namespace actserve {
@@ -24,6 +25,7 @@ class DeviceBlock {
     std::swap(address_, other.address_);
     std::swap(size_bytes_, other.size_bytes_);
     std::swap(stream_, other.stream_);
+    std::swap(resident_, other.resident_);
     return *this;
   }
   ~DeviceBlock();
@@ -38,6 +40,7 @@ class DeviceBlock {
   CuDeviceAddress address_ = 0;
   int64_t size_bytes_ = 0;
   CuStream stream_ = nullptr;
+  bool resident_ = false;
 };
 
 // The device's memory within a budget, from the driver's stream-ordered pool,
@@ -53,33 +56,47 @@ class DevicePool : public std::enable_shared_from_this<DevicePool> {
            kAlignmentBytes;
   }
 
-  // `max_bytes` 0: nine tenths of what is free now.
+  // `max_bytes` 0: nine tenths of what is free now. `max_resident_bytes` is
+  // the part of them that may be resident; -1: half.
+  //   InvalidArgument  a bound out of range
   static absl::StatusOr<std::shared_ptr<DevicePool>> Create(
-      std::shared_ptr<CudaContext> context, int64_t max_bytes);
+      std::shared_ptr<CudaContext> context, int64_t max_bytes,
+      int64_t max_resident_bytes);
   ~DevicePool();
 
   // Padded(size_bytes) bytes, for work that is put on `stream` from now on;
-  // `stream` must outlive the block. nullptr: the pool's own.
+  // `stream` must outlive the block.
   //   ResourceExhausted  over the budget, or the device has no more
   //   Unavailable        the device is lost
   absl::StatusOr<DeviceBlock> Allocate(int64_t size_bytes, CuStream stream);
 
+  // The same for work on any stream, and to stay: from the bound on resident
+  // bytes too. Waits for the device.
+  absl::StatusOr<DeviceBlock> AllocateResident(int64_t size_bytes);
+
   int64_t max_bytes() const { return max_bytes_; }
   int64_t used_bytes() const { return used_bytes_.load(); }
+  int64_t resident_bytes() const { return resident_bytes_.load(); }
 
  private:
   friend class DeviceBlock;
 
-  DevicePool(std::shared_ptr<CudaContext> context, CuStream stream,
-             int64_t max_bytes)
-      : context_(std::move(context)), stream_(stream), max_bytes_(max_bytes) {}
+  DevicePool(std::shared_ptr<CudaContext> context, int64_t max_bytes,
+             int64_t max_resident_bytes)
+      : context_(std::move(context)),
+        max_bytes_(max_bytes),
+        max_resident_bytes_(max_resident_bytes) {}
 
   void Free(const DeviceBlock& block);
 
   const std::shared_ptr<CudaContext> context_;
-  const CuStream stream_;
   const int64_t max_bytes_;
+  const int64_t max_resident_bytes_;
+  CuStream stream_ = nullptr;  // of resident blocks
+  CuEvent allocated_ = nullptr;
+  absl::Mutex allocating_;  // of one resident block at a time
   std::atomic<int64_t> used_bytes_ = 0;
+  std::atomic<int64_t> resident_bytes_ = 0;
 };
 
 }  // namespace actserve

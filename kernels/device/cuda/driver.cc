@@ -60,6 +60,7 @@ void FindRest(Symbols& symbols, CuFunctions& f) {
   symbols.Find("cuMemFreeHost", f.MemFreeHost);
   symbols.Find("cuMemcpyHtoDAsync_v2", f.MemcpyHtoDAsync);
   symbols.Find("cuMemcpyDtoHAsync_v2", f.MemcpyDtoHAsync);
+  symbols.Find("cuMemcpyDtoDAsync_v2", f.MemcpyDtoDAsync);
   symbols.Find("cuStreamCreate", f.StreamCreate);
   symbols.Find("cuStreamDestroy_v2", f.StreamDestroy);
   symbols.Find("cuEventCreate", f.EventCreate);

@@ -51,7 +51,9 @@ PipelinedRun::PipelinedRun(const RunResources& resources,
 }
 
 absl::Status PipelinedRun::Run() {
-  absl::Status status = context_.Enter();
+  absl::Status status = CheckResident();
+  if (status.ok()) status = context_.Enter();
+  if (status.ok()) status = MakeRoomToKeep();
   if (status.ok()) status = StartAll();
   while (!flights_.empty()) {
     absl::Status finished = FinishOldest();
@@ -60,10 +62,46 @@ absl::Status PipelinedRun::Run() {
   if (!status.ok()) return status;
   for (size_t i = 0; i < items_.size(); ++i) {
     if (items_[i].time_stages) items_[i].stages = stages_;
+    items_[i].kept = kept_.empty() ? nullptr : kept_[i];
     items_[i].sums.clear();
     if (tile_sums_.empty()) continue;
     for (std::vector<double>& sums : tile_sums_[i]) {
       items_[i].sums.push_back(SumTiles(absl::MakeSpan(sums)));
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status PipelinedRun::CheckResident() const {
+  for (const WorkItem& item : items_) {
+    const auto* const resident =
+        dynamic_cast<const CudaResidentTensors*>(item.resident.get());
+    if (item.resident != nullptr &&
+        (resident == nullptr || resident->pool() != resources_.pool)) {
+      return absl::InvalidArgumentError(
+          "resident inputs: they are on another device");
+    }
+  }
+  return absl::OkStatus();
+}
+
+// No room is no error: the item is then not kept.
+absl::Status PipelinedRun::MakeRoomToKeep() {
+  const DType storage = program_.lowered().storage;
+  for (size_t i = 0; i < items_.size(); ++i) {
+    const WorkItem& item = items_[i];
+    if (!item.keep_inputs || item.inputs.empty()) continue;
+    kept_.resize(items_.size());
+    const int num_tensors = static_cast<int>(item.inputs.size());
+    absl::StatusOr<DeviceBlock> block =
+        resources_.pool->AllocateResident(CudaResidentTensors::SizeBytes(
+            num_tensors, item.num_elements, storage));
+    if (block.ok()) {
+      kept_[i] = std::make_shared<const CudaResidentTensors>(
+          num_tensors, item.num_elements, storage, resources_.pool,
+          *std::move(block));
+    } else if (!absl::IsResourceExhausted(block.status())) {
+      return block.status();
     }
   }
   return absl::OkStatus();
@@ -140,11 +178,12 @@ absl::Status PipelinedRun::Start(Flight& flight) {
     }
   };
   if (timed_) record(slot.begin);
-  if (status.ok()) {
+  if (status.ok() && in_bytes > 0) {
     status = context_.Check("cuMemcpyHtoDAsync",
                             cuda.MemcpyHtoDAsync(memory->address(), slot.in,
                                                  in_bytes, slot.stream));
   }
+  if (status.ok()) status = Keep(flight, memory->address());
   if (timed_) record(slot.copied_in);
   if (status.ok()) status = program_.Launch(entry, *launch, slot.stream);
   if (timed_) record(slot.computed);
@@ -186,6 +225,26 @@ void PipelinedRun::CopyIn(const Flight& flight) {
   }
 }
 
+absl::Status PipelinedRun::Keep(const Flight& flight, CuDeviceAddress memory) {
+  if (kept_.empty()) return absl::OkStatus();
+  const int64_t item_size_bytes = ItemSizeBytes(program_.lowered().storage);
+  absl::Status status;
+  for (const Piece& piece : flight.chunk.pieces) {
+    const CudaResidentTensors* const kept = kept_[piece.item].get();
+    if (kept == nullptr) continue;
+    CuDeviceAddress from = memory + piece.inputs_offset_bytes;
+    for (int t = 0; t < kept->num_tensors() && status.ok(); ++t) {
+      status = context_.Check(
+          "cuMemcpyDtoDAsync",
+          context_.cuda().MemcpyDtoDAsync(kept->address(t, piece.begin), from,
+                                          piece.num_elements * item_size_bytes,
+                                          flight.slot->stream));
+      from += cutter_.PaddedTensorBytes(piece.num_elements);
+    }
+  }
+  return status;
+}
+
 KernelEntry PipelinedRun::ChooseEntry(const Flight& flight) const {
   if (!program_.layout().has_table() ||
       flight.chunk.num_elements < resources_.shared_table_min_elements) {
@@ -210,7 +269,15 @@ absl::StatusOr<PackedLaunch> PipelinedRun::Pack(const Flight& flight,
     const int64_t tensor_bytes = cutter_.PaddedTensorBytes(piece.num_elements);
     LaunchSegment& segment = segments.emplace_back();
     segment.num_elements = piece.num_elements;
-    for (int i = 0; i < layout.num_inputs(); ++i) {
+    const WorkItem& item = items_[piece.item];
+    if (item.resident != nullptr) {
+      const auto& resident =
+          static_cast<const CudaResidentTensors&>(*item.resident);
+      for (int t = 0; t < resident.num_tensors(); ++t) {
+        segment.inputs.push_back(resident.address(t, piece.begin));
+      }
+    }
+    for (size_t i = 0; i < item.inputs.size(); ++i) {
       segment.inputs.push_back(memory + piece.inputs_offset_bytes +
                                i * tensor_bytes);
     }
@@ -222,8 +289,7 @@ absl::StatusOr<PackedLaunch> PipelinedRun::Pack(const Flight& flight,
     if (layout.num_sums() > 0) {
       segment.tile_sums = out + piece.tile_sums_offset_bytes;
     }
-    const std::vector<double>& parameters = items_[piece.item].parameters;
-    segment.parameters.assign(parameters.begin(), parameters.end());
+    segment.parameters.assign(item.parameters.begin(), item.parameters.end());
   }
   LaunchOptions options;
   options.num_multiprocessors = context_.num_multiprocessors();

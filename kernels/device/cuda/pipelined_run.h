@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <deque>
+#include <memory>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -12,6 +13,7 @@
 #include "kernels/device/cuda/cuda_program.h"
 #include "kernels/device/cuda/device_pool.h"
 #include "kernels/device/cuda/device_tables.h"
+#include "kernels/device/cuda/resident.h"
 #include "kernels/device/cuda/staging.h"
 #include "kernels/device/device.h"
 
@@ -50,9 +52,13 @@ class PipelinedRun {
     std::vector<DeviceTables::Table> tables;
   };
 
+  absl::Status CheckResident() const;
+  absl::Status MakeRoomToKeep();
   absl::Status StartAll();
   absl::Status Start(Flight& flight);
   void CopyIn(const Flight& flight);
+  // Puts copies on the stream, from the chunk's memory to what is kept.
+  absl::Status Keep(const Flight& flight, CuDeviceAddress memory);
   absl::StatusOr<PackedLaunch> Pack(const Flight& flight, KernelEntry entry,
                                     CuDeviceAddress memory) const;
   KernelEntry ChooseEntry(const Flight& flight) const;
@@ -68,6 +74,8 @@ class PipelinedRun {
   const absl::Span<WorkItem> items_;
   ChunkCutter cutter_;
   std::deque<Flight> flights_;  // oldest first
+  // By item; null for those that are not kept.
+  std::vector<std::shared_ptr<const CudaResidentTensors>> kept_;
   // [item][sum][tile]
   std::vector<std::vector<std::vector<double>>> tile_sums_;
   bool timed_ = false;

@@ -301,6 +301,19 @@ FAKE_CALL(cuMemcpyDtoHAsync_v2)(void* to, CuDeviceAddress from,
   return kCuSuccess;
 }
 
+FAKE_CALL(cuMemcpyDtoDAsync_v2)
+(CuDeviceAddress to, CuDeviceAddress from, size_t size_bytes, CuStream stream) {
+  RETURN_IF_FAILED(Entered());
+  stream->Put([=] {
+    if (FakeState::Get().sticky() != kCuSuccess) return;
+    if (!FakeMemory::Get().Check(from, size_bytes)) return;
+    if (!FakeMemory::Get().Check(to, size_bytes)) return;
+    std::memcpy(reinterpret_cast<void*>(to),
+                reinterpret_cast<const void*>(from), size_bytes);
+  });
+  return kCuSuccess;
+}
+
 FAKE_CALL(cuStreamCreate)(CuStream* stream, unsigned) {
   RETURN_IF_FAILED(Entered());
   *stream = new CuStreamTag;
