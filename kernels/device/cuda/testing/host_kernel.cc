@@ -7,8 +7,25 @@
 #include <cstdlib>
 #include <vector>
 
+#if defined(__SANITIZE_THREAD__)
+#include <sanitizer/tsan_interface.h>
+#endif
+
 namespace actserve::testing {
 namespace {
+
+// ThreadSanitizer has to be told which stack runs.
+#if defined(__SANITIZE_THREAD__)
+void* NewSanitizerFiber() { return __tsan_create_fiber(0); }
+void DeleteSanitizerFiber(void* fiber) { __tsan_destroy_fiber(fiber); }
+void* ThisSanitizerFiber() { return __tsan_get_current_fiber(); }
+void SwitchSanitizer(void* fiber) { __tsan_switch_to_fiber(fiber, 0); }
+#else
+void* NewSanitizerFiber() { return nullptr; }
+void DeleteSanitizerFiber(void*) {}
+void* ThisSanitizerFiber() { return nullptr; }
+void SwitchSanitizer(void*) {}
+#endif
 
 constexpr char kCallPrefix[] = "host_call_";
 constexpr size_t kFiberStackBytes = size_t{64} << 10;
@@ -44,7 +61,10 @@ class Block {
 
  private:
   struct Fiber {
+    ~Fiber() { DeleteSanitizerFiber(sanitizer); }
+
     ucontext_t context;
+    void* const sanitizer = NewSanitizerFiber();
     const std::unique_ptr<char[]> stack{new char[kFiberStackBytes]};
     bool done = false;
   };
@@ -64,18 +84,22 @@ class Block {
   void Resume(unsigned thread) {
     thread_ = thread;
     shim_->thread_index = thread;
+    SwitchSanitizer(fibers_[thread]->sanitizer);
     swapcontext(&scheduler_, &fibers_[thread]->context);
   }
 
-  static void Main() {
+  // Ends on another stack than it began on, so unseen by the sanitizer.
+  __attribute__((no_sanitize("thread"))) static void Main() {
     Block& block = *current_;
     const unsigned thread = block.thread_;
     block.kernel_(block.argument_);
     block.fibers_[thread]->done = true;
+    SwitchSanitizer(block.sanitizer_);  // and back through uc_link
   }
 
   static void Barrier() {
     Block& block = *current_;
+    SwitchSanitizer(block.sanitizer_);
     swapcontext(&block.fibers_[block.thread_]->context, &block.scheduler_);
   }
 
@@ -86,6 +110,7 @@ class Block {
   const void* const argument_;
   const unsigned num_threads_;
   ucontext_t scheduler_;
+  void* const sanitizer_ = ThisSanitizerFiber();
   std::vector<std::unique_ptr<Fiber>> fibers_;
   unsigned thread_ = 0;
 };
