@@ -82,6 +82,12 @@ std::atomic<int64_t>& Knob(FakeKnob knob) {
   return FakeState::Get().knob(knob);
 }
 
+template <typename T>
+T* Handed(T* object) {
+  FakeState::Get().Add(object);
+  return object;
+}
+
 thread_local bool has_context = false;
 
 // What every call but the first few starts with.
@@ -186,14 +192,13 @@ FAKE_CALL(cuModuleLoadData)(CuModule* module, const void* image) {
   const size_t size_bytes = ElfSizeBytes(image);
   auto loaded = size_bytes == 0 ? nullptr : HostModule::Load(image, size_bytes);
   if (loaded == nullptr) return kCuInvalidImage;
-  *module = new CuModuleTag{std::move(loaded), {}};
-  Knob(FakeKnob::kNumModules).fetch_add(1);
+  *module = Handed(new CuModuleTag{std::move(loaded), {}});
   return kCuSuccess;
 }
 FAKE_CALL(cuModuleUnload)(CuModule module) {
   RETURN_IF_FAILED(Entered());
+  FakeState::Get().Remove(module);
   delete module;
-  Knob(FakeKnob::kNumModules).fetch_sub(1);
   return kCuSuccess;
 }
 FAKE_CALL(cuModuleGetFunction)(CuFunction* function, CuModule module,
@@ -270,11 +275,12 @@ FAKE_CALL(cuMemFreeAsync)(CuDeviceAddress address, CuStream stream) {
 FAKE_CALL(cuMemHostAlloc)(void** memory, size_t size_bytes, unsigned) {
   RETURN_IF_FAILED(Entered());
   if (FakeState::Get().IsNth(FakeKnob::kFailPinAt)) return kCuOutOfMemory;
-  *memory = ::operator new(size_bytes, std::align_val_t{4096});
+  *memory = Handed(::operator new(size_bytes, std::align_val_t{4096}));
   return kCuSuccess;
 }
 FAKE_CALL(cuMemFreeHost)(void* memory) {
   RETURN_IF_FAILED(Entered());
+  FakeState::Get().Remove(memory);
   ::operator delete(memory, std::align_val_t{4096});
   return kCuSuccess;
 }
@@ -316,21 +322,23 @@ FAKE_CALL(cuMemcpyDtoDAsync_v2)
 
 FAKE_CALL(cuStreamCreate)(CuStream* stream, unsigned) {
   RETURN_IF_FAILED(Entered());
-  *stream = new CuStreamTag;
+  *stream = Handed(new CuStreamTag);
   return kCuSuccess;
 }
 FAKE_CALL(cuStreamDestroy_v2)(CuStream stream) {
   RETURN_IF_FAILED(Entered());
+  FakeState::Get().Remove(stream);
   delete stream;
   return kCuSuccess;
 }
 FAKE_CALL(cuEventCreate)(CuEvent* event, unsigned) {
   RETURN_IF_FAILED(Entered());
-  *event = new CuEventTag;
+  *event = Handed(new CuEventTag);
   return kCuSuccess;
 }
 FAKE_CALL(cuEventDestroy_v2)(CuEvent event) {
   RETURN_IF_FAILED(Entered());
+  FakeState::Get().Remove(event);
   delete event;
   return kCuSuccess;
 }

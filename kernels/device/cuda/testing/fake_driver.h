@@ -38,7 +38,7 @@ enum class FakeKnob {
   kNumCompiles,
   kNumLaunches,
   kNumCopies,
-  kNumModules,  // loaded now
+  kNumObjects,  // modules, streams, events and pinned blocks, now
   kUsedBytes,   // device memory allocated now
   kNumFaults,   // addresses outside of device memory, so far
 };

@@ -70,6 +70,18 @@ bool FakeState::IsNth(FakeKnob which) {
   return value == 1;
 }
 
+void FakeState::Add(void* object) {
+  std::lock_guard lock(mutex_);
+  objects_.insert(object);
+  knob(FakeKnob::kNumObjects) = objects_.size();
+}
+
+void FakeState::Remove(void* object) {
+  std::lock_guard lock(mutex_);
+  if (objects_.erase(object) == 0) knob(FakeKnob::kNumFaults).fetch_add(1);
+  knob(FakeKnob::kNumObjects) = objects_.size();
+}
+
 void FakeState::Hang() {
   std::unique_lock lock(mutex_);
   const int64_t before = num_resets_;

@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <map>
 #include <mutex>
+#include <set>
 
 #include "kernels/device/cuda/cuda_api.h"
 #include "kernels/device/cuda/testing/fake_driver.h"
@@ -36,6 +37,11 @@ class FakeState {
   CuResult sticky() const { return sticky_.load(); }
   void SetSticky(CuResult result) { sticky_.store(result); }
 
+  // What was handed out and not given back. Also keeps what a lost device
+  // leaves from looking like a leak.
+  void Add(void* object);
+  void Remove(void* object);
+
   // Blocks until Reset().
   void Hang();
 
@@ -46,6 +52,7 @@ class FakeState {
   std::atomic<CuResult> sticky_ = kCuSuccess;
   std::mutex mutex_;
   std::condition_variable reset_;
+  std::set<void*> objects_;
   int64_t num_resets_ = 0;
 };
 
