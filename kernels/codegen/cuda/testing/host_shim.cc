@@ -2,16 +2,15 @@
 
 #include <dlfcn.h>
 #include <stdlib.h>
-#include <ucontext.h>
 
 #include <cassert>
 #include <filesystem>
 #include <fstream>
-#include <utility>
 
 #include "absl/status/status.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "kernels/codegen/cuda/testing/host_blocks.h"
 #include "kernels/codegen/cuda/text_files.h"
 
 namespace actserve::testing {
@@ -20,17 +19,6 @@ namespace {
 constexpr KernelEntry kEntries[] = {KernelEntry::kRun, KernelEntry::kFinishSums,
                                     KernelEntry::kFillTable,
                                     KernelEntry::kRunShared};
-
-// As the prelude's host version declares it.
-struct Shim {
-  unsigned thread_index;
-  unsigned block_index;
-  unsigned grid_size;
-  void* shared;
-  void (*barrier)();
-};
-
-using Kernel = void (*)(const void* argument);
 
 std::string Symbol(int text, KernelEntry entry) {
   return absl::StrCat("call_", text, "_", KernelEntryName(entry));
@@ -62,107 +50,6 @@ std::string Join(const std::vector<std::string>& texts) {
   }
   return code;
 }
-
-// The threads of one block at a time.
-class BlockRunner {
- public:
-  BlockRunner(Shim* shim, Kernel kernel, const PackedLaunch& launch)
-      : shim_(shim),
-        kernel_(kernel),
-        argument_(launch.argument.data()),
-        num_threads_(launch.block) {
-    // In vectors, for their alignment.
-    shared_.resize(launch.shared_bytes / sizeof(SharedVector) + 1);
-    shim_->shared = shared_.data();
-    shim_->grid_size = static_cast<unsigned>(launch.grid);
-    shim_->barrier = [] { current_->Wait(); };
-    current_ = this;
-  }
-  ~BlockRunner() { current_ = nullptr; }
-
-  void Run(unsigned block) {
-    shim_->block_index = block;
-    next_thread_ = 0;
-    while (next_thread_ < num_threads_ || !waiting_.empty()) {
-      if (next_thread_ < num_threads_) {
-        Resume(TakeFiber());
-      } else {
-        // All that are left wait: the barrier opens.
-        for (Fiber* fiber : std::exchange(waiting_, {})) Resume(fiber);
-      }
-    }
-  }
-
- private:
-  static constexpr size_t kStackBytes = 128 << 10;
-
-  struct alignas(16) SharedVector {
-    char bytes[16];
-  };
-  struct Fiber {
-    ucontext_t context;
-    std::unique_ptr<char[]> stack{new char[kStackBytes]};
-    bool waits = false;
-    unsigned thread_index = 0;
-  };
-
-  Fiber* NewFiber() {
-    fibers_.push_back(std::make_unique<Fiber>());
-    Fiber* const fiber = fibers_.back().get();
-    getcontext(&fiber->context);
-    fiber->context.uc_stack.ss_sp = fiber->stack.get();
-    fiber->context.uc_stack.ss_size = kStackBytes;
-    makecontext(&fiber->context, [] { current_->RunThreads(); }, 0);
-    return fiber;
-  }
-
-  Fiber* TakeFiber() {
-    if (free_.empty()) free_.push_back(NewFiber());
-    Fiber* const fiber = free_.back();
-    free_.pop_back();
-    return fiber;
-  }
-
-  void Resume(Fiber* fiber) {
-    running_ = fiber;
-    fiber->waits = false;
-    shim_->thread_index = fiber->thread_index;
-    swapcontext(&main_, &fiber->context);
-    (fiber->waits ? waiting_ : free_).push_back(fiber);
-  }
-
-  // A fiber's whole life: thread after thread, block after block, until one
-  // of them waits.
-  void RunThreads() {
-    while (true) {
-      while (next_thread_ < num_threads_) {
-        shim_->thread_index = next_thread_++;
-        kernel_(argument_);
-      }
-      swapcontext(&running_->context, &main_);
-    }
-  }
-
-  void Wait() {
-    running_->waits = true;
-    running_->thread_index = shim_->thread_index;
-    swapcontext(&running_->context, &main_);
-  }
-
-  static inline BlockRunner* current_ = nullptr;
-
-  Shim* const shim_;
-  const Kernel kernel_;
-  const void* const argument_;
-  const unsigned num_threads_;
-  std::vector<SharedVector> shared_;
-  ucontext_t main_ = {};
-  std::vector<std::unique_ptr<Fiber>> fibers_;
-  std::vector<Fiber*> free_;
-  std::vector<Fiber*> waiting_;
-  Fiber* running_ = nullptr;
-  unsigned next_thread_ = 0;
-};
 
 bool RunCommand(const std::string& command) {
   return std::system(command.c_str()) == 0;
@@ -199,14 +86,13 @@ HostModule::~HostModule() { dlclose(library_); }
 
 void HostModule::Launch(int text, KernelEntry entry,
                         const PackedLaunch& launch) const {
-  auto* const shim = static_cast<Shim*>(dlsym(library_, "actserve_shim"));
-  const auto kernel =
-      reinterpret_cast<Kernel>(dlsym(library_, Symbol(text, entry).c_str()));
+  auto* const shim = static_cast<HostShim*>(dlsym(library_, "actserve_shim"));
+  const auto kernel = reinterpret_cast<HostKernel>(
+      dlsym(library_, Symbol(text, entry).c_str()));
   assert(shim != nullptr && kernel != nullptr);
-  BlockRunner runner(shim, kernel, launch);
-  for (int64_t block = 0; block < launch.grid; ++block) {
-    runner.Run(static_cast<unsigned>(block));
-  }
+  RunHostBlocks(shim, kernel, launch.argument.data(),
+                static_cast<unsigned>(launch.grid),
+                static_cast<unsigned>(launch.block), launch.shared_bytes);
 }
 
 }  // namespace actserve::testing

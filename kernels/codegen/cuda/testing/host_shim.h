@@ -1,9 +1,6 @@
 // Runs generated CUDA texts without a GPU: the very text that NVRTC is handed,
-// compiled as C++ and loaded.
-//
-// Blocks run one after the other, the threads of a block in turn. A thread that
-// comes to a barrier is left as a fiber until all others have come there too;
-// texts without barriers never make one.
+// compiled as C++ and loaded. How blocks and threads take turns is in
+// host_blocks.h.
 
 #ifndef ACTSERVE_KERNELS_CODEGEN_CUDA_TESTING_HOST_SHIM_H_
 #define ACTSERVE_KERNELS_CODEGEN_CUDA_TESTING_HOST_SHIM_H_

@@ -10,15 +10,16 @@
 #include <utility>
 #include <vector>
 
+#include "kernels/device/cuda/testing/fake_module.h"
 #include "kernels/device/cuda/testing/fake_state.h"
-#include "kernels/device/cuda/testing/host_kernel.h"
 
 namespace actserve {
 
 using testing::FakeKnob;
 using testing::FakeMemory;
+using testing::FakeModule;
 using testing::FakeState;
-using testing::HostModule;
+using testing::HostKernel;
 
 // A queue of work and the thread that does it.
 struct CuStreamTag {
@@ -66,13 +67,13 @@ struct CuEventTag {
 };
 
 struct CuModuleTag {
-  std::unique_ptr<HostModule> module;
+  std::unique_ptr<FakeModule> module;
   std::vector<std::unique_ptr<CuFunctionTag>> functions;
 };
 
 struct CuFunctionTag {
-  HostModule* module;
-  HostModule::Kernel kernel;
+  FakeModule* module;
+  HostKernel kernel;
   int max_shared_bytes = 48 << 10;
 };
 
@@ -190,7 +191,7 @@ FAKE_CALL(cuModuleLoadData)(CuModule* module, const void* image) {
   RETURN_IF_FAILED(Entered());
   if (FakeState::Get().IsNth(FakeKnob::kFailLoadAt)) return kCuInvalidImage;
   const size_t size_bytes = ElfSizeBytes(image);
-  auto loaded = size_bytes == 0 ? nullptr : HostModule::Load(image, size_bytes);
+  auto loaded = size_bytes == 0 ? nullptr : FakeModule::Load(image, size_bytes);
   if (loaded == nullptr) return kCuInvalidImage;
   *module = Handed(new CuModuleTag{std::move(loaded), {}});
   return kCuSuccess;
@@ -204,7 +205,7 @@ FAKE_CALL(cuModuleUnload)(CuModule module) {
 FAKE_CALL(cuModuleGetFunction)(CuFunction* function, CuModule module,
                                const char* name) {
   RETURN_IF_FAILED(Entered());
-  const HostModule::Kernel kernel = module->module->Find(name);
+  const HostKernel kernel = module->module->Find(name);
   if (kernel == nullptr) return kCuNotFound;
   module->functions.push_back(std::unique_ptr<CuFunctionTag>(
       new CuFunctionTag{module->module.get(), kernel}));

@@ -12,8 +12,8 @@
 #include <string>
 #include <vector>
 
+#include "kernels/device/cuda/testing/fake_module.h"
 #include "kernels/device/cuda/testing/fake_state.h"
-#include "kernels/device/cuda/testing/host_kernel.h"
 
 extern char** environ;
 

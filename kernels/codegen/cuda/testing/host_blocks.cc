@@ -1,10 +1,8 @@
-#include "kernels/device/cuda/testing/host_kernel.h"
+#include "kernels/codegen/cuda/testing/host_blocks.h"
 
-#include <dlfcn.h>
 #include <ucontext.h>
-#include <unistd.h>
 
-#include <cstdlib>
+#include <memory>
 #include <vector>
 
 #if defined(__SANITIZE_THREAD__)
@@ -27,13 +25,12 @@ void* ThisSanitizerFiber() { return nullptr; }
 void SwitchSanitizer(void*) {}
 #endif
 
-constexpr char kCallPrefix[] = "host_call_";
 constexpr size_t kFiberStackBytes = size_t{64} << 10;
 
 // Runs blocks, the threads of each taken in turn from barrier to barrier.
 class Block {
  public:
-  Block(HostShim* shim, HostModule::Kernel kernel, const void* argument,
+  Block(HostShim* shim, HostKernel kernel, const void* argument,
         unsigned num_threads)
       : shim_(shim),
         kernel_(kernel),
@@ -106,7 +103,7 @@ class Block {
   static thread_local Block* current_;
 
   HostShim* const shim_;
-  const HostModule::Kernel kernel_;
+  const HostKernel kernel_;
   const void* const argument_;
   const unsigned num_threads_;
   ucontext_t scheduler_;
@@ -119,64 +116,18 @@ thread_local Block* Block::current_ = nullptr;
 
 }  // namespace
 
-std::string HostKernelSuffix(const std::string& text) {
-  std::string suffix =
-      "\nActserveShim actserve_shim;\n"
-      "extern \"C\" { extern const unsigned long host_argument_bytes = "
-      "sizeof(Argument); }\n";
-  for (const char* name : {"actserve_run", "actserve_finish_sums",
-                           "actserve_fill_table", "actserve_run_shared"}) {
-    if (text.find(std::string(name) + "(") == std::string::npos) continue;
-    suffix += std::string("extern \"C\" void ") + kCallPrefix + name +
-              "(const void* argument) {\n  " + name +
-              "(*static_cast<const Argument*>(argument));\n}\n";
-  }
-  return suffix;
-}
-
-std::unique_ptr<HostModule> HostModule::Load(const void* image,
-                                             size_t size_bytes) {
-  // Under a name of its own: dlopen() takes equal names for the same file.
-  std::string path = "/tmp/host_kernel_XXXXXX";
-  const int file = mkstemp(path.data());
-  if (file < 0) return nullptr;
-  const bool written =
-      write(file, image, size_bytes) == static_cast<ssize_t>(size_bytes);
-  close(file);
-  void* const library =
-      written ? dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL) : nullptr;
-  unlink(path.c_str());
-  if (library == nullptr) return nullptr;
-  auto* const shim = static_cast<HostShim*>(dlsym(library, "actserve_shim"));
-  const auto* const argument_bytes =
-      static_cast<const unsigned long*>(dlsym(library, "host_argument_bytes"));
-  if (shim == nullptr || argument_bytes == nullptr) {
-    dlclose(library);
-    return nullptr;
-  }
-  return std::unique_ptr<HostModule>(
-      new HostModule(library, shim, *argument_bytes));
-}
-
-HostModule::~HostModule() { dlclose(library_); }
-
-HostModule::Kernel HostModule::Find(const std::string& name) const {
-  return reinterpret_cast<Kernel>(
-      dlsym(library_, (kCallPrefix + name).c_str()));
-}
-
-void HostModule::Run(Kernel kernel, unsigned grid, unsigned block,
-                     size_t shared_bytes, const void* argument) {
-  struct alignas(16) Chunk {
+void RunHostBlocks(HostShim* shim, HostKernel kernel, const void* argument,
+                   unsigned grid, unsigned block, size_t shared_bytes) {
+  // In vectors, for their alignment.
+  struct alignas(16) Vector {
     char bytes[16];
   };
-  std::vector<Chunk> shared((shared_bytes + 15) / 16);
-  std::lock_guard lock(mutex_);
-  shim_->grid_size = grid;
-  shim_->shared = shared.data();
-  Block threads(shim_, kernel, argument, block);
+  std::vector<Vector> shared(shared_bytes / sizeof(Vector) + 1);
+  shim->grid_size = grid;
+  shim->shared = shared.data();
+  Block threads(shim, kernel, argument, block);
   for (unsigned b = 0; b < grid; ++b) {
-    shim_->block_index = b;
+    shim->block_index = b;
     threads.Run();
   }
 }
