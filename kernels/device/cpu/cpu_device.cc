@@ -346,7 +346,8 @@ void CpuDevice::RunRange(Plan& plan, int64_t begin, int64_t end) {
 
 absl::Status CpuDevice::Run(const Program& program,
                             absl::Span<WorkItem> items) {
-  absl::Status checked = CheckItems(program.lowered(), /*has_resident=*/false, items);
+  absl::Status checked =
+      CheckItems(program.lowered(), /*has_resident=*/false, items);
   if (!checked.ok()) return checked;
   const bool timed =
       std::any_of(items.begin(), items.end(),
