@@ -106,8 +106,7 @@ SchedulerCounters Scheduler::counters() const {
 
 bool Scheduler::IsQuick(const Job& job) const {
   return job.size_bytes <= options_.inline_bytes &&
-         job.item.num_elements * job.program->lowered().graph.Weight() <=
-             kMaxInlineOperations;
+         job.item.num_elements * job.program->weight() <= kMaxInlineOperations;
 }
 
 void Scheduler::RunInline(Job* job) {

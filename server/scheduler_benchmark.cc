@@ -98,6 +98,7 @@ struct Way {
 // What one block gave.
 struct Rate {
   double jobs_per_second = 0;
+  double jobs_per_cpu_second = 0;
   double jobs_per_batch = 0;
   double busy_cores = 0;
 };
@@ -126,13 +127,11 @@ int64_t Drive(Device& device, Scheduler* scheduler, std::deque<Caller>& callers,
       if (stopping) continue;
       submitted = true;
       ++num_jobs;
+      caller.is_idle.store(false, std::memory_order_relaxed);
       if (scheduler == nullptr) {
-        if (!device.Run(*caller.program, absl::MakeSpan(&caller.item, 1))
-                 .ok()) {
-          std::exit(1);
-        }
+        caller.Done(
+            {device.Run(*caller.program, absl::MakeSpan(&caller.item, 1)), {}});
       } else {
-        caller.is_idle.store(false, std::memory_order_relaxed);
         scheduler->Submit(&caller, /*may_run_inline=*/true);
       }
     }
@@ -177,6 +176,7 @@ Rate RunBlock(Device& device, const Way& way,
   Rate rate;
   rate.jobs_per_second = static_cast<double>(num_jobs) / seconds;
   rate.busy_cores = (CpuSeconds() - cpu_start) / seconds;
+  rate.jobs_per_cpu_second = rate.jobs_per_second / rate.busy_cores;
   if (way.scheduler != nullptr) {
     const SchedulerCounters after = way.scheduler->counters();
     const int64_t batches = after.num_batches - before.num_batches;
@@ -226,11 +226,11 @@ struct Row {
     for (const Rate& rate : rates[way]) values.push_back(rate.*field);
     return values;
   }
-  std::vector<double> Ratios(size_t way) const {
+  // To the first way, of the same round.
+  std::vector<double> Ratios(size_t way, double Rate::* field) const {
     std::vector<double> ratios;
     for (size_t round = 0; round < rates[0].size(); ++round) {
-      ratios.push_back(rates[way][round].jobs_per_second /
-                       rates[0][round].jobs_per_second);
+      ratios.push_back(rates[way][round].*field / rates[0][round].*field);
     }
     return ratios;
   }
@@ -254,33 +254,25 @@ Row Measure(Device& device, const std::vector<Way>& ways,
 
 void PrintTable(int num_callers, const std::vector<Way>& ways,
                 const std::vector<Row>& rows) {
-  std::cout << "**" << num_callers << " callers**\n\n| elements | "
-            << ways[0].name << ", 1000 jobs/s |";
-  for (size_t way = 1; way < ways.size(); ++way) {
-    std::cout << " " << ways[way].name << " |";
-  }
-  std::cout << " jobs in a batch | busy cores: " << ways[0].name;
-  for (size_t way = 1; way < ways.size(); ++way) {
-    std::cout << "; " << ways[way].name;
-  }
-  std::cout << " |\n|";
-  for (size_t i = 0; i < ways.size() + 3; ++i) std::cout << "---|";
-  std::cout << "\n";
+  std::cout
+      << "**" << num_callers << " callers**\n\n"
+      << "| elements | way | 1000 jobs/s | to direct | to direct, per CPU "
+         "second | busy cores | jobs in a batch |\n"
+      << "|---|---|---|---|---|---|---|\n";
   for (const Row& row : rows) {
-    std::cout << absl::StrFormat(
-        "| %d | %.1f |", row.num_elements,
-        Median(row.All(0, &Rate::jobs_per_second)) / 1000);
-    for (size_t way = 1; way < ways.size(); ++way) {
-      std::cout << " " << MedianAndRange(row.Ratios(way)) << " |";
-    }
-    std::cout << absl::StrFormat(" %.1f |",
-                                 Median(row.All(2, &Rate::jobs_per_batch)));
     for (size_t way = 0; way < ways.size(); ++way) {
-      std::cout << (way == 0 ? " " : "; ")
-                << absl::StrFormat("%.2f",
-                                   Median(row.All(way, &Rate::busy_cores)));
+      const auto median = [&](double Rate::* field) {
+        return Median(row.All(way, field));
+      };
+      const double batch = median(&Rate::jobs_per_batch);
+      std::cout << absl::StrFormat(
+          "| %d | %s | %.1f | %s | %s | %.2f | %s |\n", row.num_elements,
+          ways[way].name, median(&Rate::jobs_per_second) / 1000,
+          MedianAndRange(row.Ratios(way, &Rate::jobs_per_second)),
+          MedianAndRange(row.Ratios(way, &Rate::jobs_per_cpu_second)),
+          median(&Rate::busy_cores),
+          batch == 0 ? "" : absl::StrFormat("%.1f", batch));
     }
-    std::cout << " |\n";
   }
   std::cout << "\n";
 }

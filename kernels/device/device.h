@@ -31,12 +31,16 @@ class Program {
  public:
   virtual ~Program() = default;
   const LoweredProgram& lowered() const { return lowered_; }
+  // Of its graph.
+  int64_t weight() const { return weight_; }
 
  protected:
-  explicit Program(LoweredProgram lowered) : lowered_(std::move(lowered)) {}
+  explicit Program(LoweredProgram lowered)
+      : lowered_(std::move(lowered)), weight_(lowered_.graph.Weight()) {}
 
  private:
   LoweredProgram lowered_;
+  int64_t weight_;
 };
 
 // What the work of one item took. Items that were copied or computed together
