@@ -1,7 +1,6 @@
 #include "server/flags.h"
 
 #include <algorithm>
-#include <cstdlib>
 #include <string>
 #include <thread>
 #include <vector>
@@ -14,6 +13,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
+#include "kernels/device/object_cache.h"
 #include "proto/default_address.h"
 #include "server/version.h"
 
@@ -152,19 +152,6 @@ namespace {
 
 constexpr absl::string_view kThisFile = "server/flags.cc";
 
-// Empty if the environment names none.
-std::string DefaultCacheDirectory() {
-  const char* cache = std::getenv("XDG_CACHE_HOME");
-  if (cache != nullptr && cache[0] == '/') {
-    return absl::StrCat(cache, "/actserve/programs");
-  }
-  const char* home = std::getenv("HOME");
-  if (home != nullptr && home[0] == '/') {
-    return absl::StrCat(home, "/.cache/actserve/programs");
-  }
-  return "";
-}
-
 }  // namespace
 
 absl::StatusOr<Options> OptionsFromCommandLine(int argc, char** argv) {
@@ -230,7 +217,9 @@ absl::StatusOr<Options> OptionsFromCommandLine(int argc, char** argv) {
   o.max_queued_compilations = absl::GetFlag(FLAGS_max_queued_compilations);
   o.cache_directory = absl::GetFlag(FLAGS_cache_directory);
   o.cache_directory_required = !o.cache_directory.empty();
-  if (o.cache_directory.empty()) o.cache_directory = DefaultCacheDirectory();
+  if (o.cache_directory.empty()) {
+    o.cache_directory = ObjectCache::DefaultPath();
+  }
   if (o.cache_directory == "none") o.cache_directory = "";
   o.max_idle_buffer_bytes = absl::GetFlag(FLAGS_max_idle_buffer_bytes);
   o.residuals.max_bytes = absl::GetFlag(FLAGS_max_residual_bytes);

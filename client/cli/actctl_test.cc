@@ -8,16 +8,24 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <iterator>
 #include <sstream>
 #include <string>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "client/cli/array.h"
 #include "client/cpp/server_process.h"
+#include "kernels/device/cpu/cpu_device.h"
+#include "kernels/device/cuda/cuda_device.h"
+#include "kernels/device/cuda/testing/fake_driver.h"
+#include "kernels/graph/activation.h"
 
 namespace actserve {
 namespace {
 
+using ::actserve::testing::FakeDriver;
+using ::actserve::testing::FakeKnob;
 using ::testing::AllOf;
 using ::testing::ContainsRegex;
 using ::testing::HasSubstr;
@@ -70,8 +78,8 @@ Outcome Actctl(const std::string& arguments) {
 }
 
 TEST(Actctl, EveryCommandExplainsItself) {
-  for (const char* command : {"", "list", "show", "check", "register",
-                              "forward", "backward", "health"}) {
+  for (const char* command : {"", "list", "show", "check", "precompile",
+                              "register", "forward", "backward", "health"}) {
     SCOPED_TRACE(command);
 
     const Outcome outcome = Actctl(absl::StrCat(command, " --help"));
@@ -84,6 +92,7 @@ TEST(Actctl, EveryCommandExplainsItself) {
 TEST(Actctl, AWrongCommandLineIsExitCode2) {
   for (const char* arguments :
        {"", "frobnicate", "show", "check", "forward", "health --unknown",
+        "precompile", "precompile --builtins --arch=ninety",
         "forward relu 1 --param alpha", "forward relu 1 --param alpha=x",
         "forward relu 1 --param a=1 --param a=2"}) {
     SCOPED_TRACE(arguments);
@@ -158,6 +167,88 @@ TEST(Actctl, ConstantsFromOutsideAreGivenByFlag) {
   EXPECT_EQ(Actctl(absl::StrCat("check ", path)).exit_code, 1);
   EXPECT_EQ(
       Actctl(absl::StrCat("check ", path, " --constant SCALE=2")).exit_code, 0);
+}
+
+// A directory that does not exist, removed at the end.
+class FreshDirectory {
+ public:
+  explicit FreshDirectory(const std::string& name) : path_(TempPath(name)) {
+    std::filesystem::remove_all(path_);
+  }
+  ~FreshDirectory() { std::filesystem::remove_all(path_); }
+  const std::string& path() const { return path_; }
+  int num_files() const {
+    using Files = std::filesystem::directory_iterator;
+    return std::distance(Files(path_), Files());
+  }
+
+ private:
+  const std::string path_;
+};
+
+// The float32 programs of kSpiky that a trainer asks for first.
+std::vector<LoweredProgram> SpikyPrograms() {
+  const auto spiky = *Activation::Create(kSpiky, {}, nullptr);
+  return {*spiky->LowerForward(DType::kFloat32, {}),
+          *spiky->LowerForward(DType::kFloat32, {"x"}),
+          *spiky->LowerBackward(DType::kFloat32, {"x"})};
+}
+
+TEST(Actctl, PrecompiledProgramsNeedNoCompilerOnTheCpu) {
+  const FreshDirectory cache("precompiled_cpu");
+  const Outcome outcome = Actctl(absl::StrCat(
+      "precompile --dtype float32 --cache_directory=", cache.path(), " ",
+      WriteText("spiky.py", kSpiky)));
+  ASSERT_EQ(outcome.exit_code, 0) << outcome.errors;
+  EXPECT_THAT(outcome.output, ContainsRegex("3 programs of 1 activations"));
+  const int num_files = cache.num_files();
+  EXPECT_EQ(num_files, 2 * 3);  // plain and non-temporal
+
+  const auto device = *CpuDevice::Create({.cache_dir = cache.path()});
+  for (const LoweredProgram& program : SpikyPrograms()) {
+    EXPECT_TRUE(device->Compile(program).ok());
+  }
+
+  EXPECT_EQ(cache.num_files(), num_files);
+}
+
+TEST(Actctl, PrecompiledProgramsNeedNoCompilerOnAGpu) {
+  const std::string why_not = FakeDriver::WhyNoKernels();
+  if (!why_not.empty()) GTEST_SKIP() << why_not;
+  const FreshDirectory cache("precompiled_gpu");
+  const std::string library = FakeDriver::Path();
+  setenv("ACTSERVE_NVRTC", library.c_str(), 1);
+  const Outcome outcome = Actctl(absl::StrCat(
+      "precompile --arch=90 --dtype float32 --cache_directory=", cache.path(),
+      " ", WriteText("spiky.py", kSpiky)));
+  unsetenv("ACTSERVE_NVRTC");
+  ASSERT_EQ(outcome.exit_code, 0) << outcome.errors;
+  EXPECT_THAT(outcome.output, HasSubstr(", sm_90, in "));
+
+  FakeDriver fake;
+  const auto device = *CudaDevice::Create(
+      {.driver = library, .nvrtc = library, .cache_dir = cache.path()});
+  for (const LoweredProgram& program : SpikyPrograms()) {
+    EXPECT_TRUE(device->Compile(program).ok());
+  }
+
+  EXPECT_EQ(fake.Get(FakeKnob::kNumCompiles), 0);
+}
+
+TEST(Actctl, PrecompileNamesWhatItLacks) {
+  const FreshDirectory cache("precompiled_nothing");
+  const std::string flags =
+      absl::StrCat("precompile --cache_directory=", cache.path(), " ",
+                   WriteText("spiky.py", kSpiky));
+  setenv("ACTSERVE_NVRTC", "/nowhere", 1);
+  const Outcome no_nvrtc = Actctl(absl::StrCat(flags, " --arch=90"));
+  unsetenv("ACTSERVE_NVRTC");
+  const Outcome no_dtype = Actctl(absl::StrCat(flags, " --dtype=int8"));
+
+  EXPECT_EQ(no_nvrtc.exit_code, 1);
+  EXPECT_THAT(no_nvrtc.errors, StartsWith("actctl: UNAVAILABLE: NVRTC not"));
+  EXPECT_EQ(no_dtype.exit_code, 1);
+  EXPECT_THAT(no_dtype.errors, HasSubstr("int8"));
 }
 
 TEST(Actctl, AMissingFileIsNotFound) {

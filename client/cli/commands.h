@@ -28,6 +28,19 @@ struct TextFlags {
   bool exact = false;
 };
 
+struct PrecompileFlags {
+  std::vector<std::string> files;
+  bool builtins = false;
+  // How to read the files; `text.file` is not used.
+  TextFlags text;
+  std::vector<std::string> dtypes = {"float16", "bfloat16", "float32",
+                                     "float64"};
+  // Compute capabilities of GPUs: 90 is 9.0.
+  std::vector<int> architectures;
+  // Empty: that of a server that is not told.
+  std::string cache_directory;
+};
+
 struct EvaluateFlags {
   // A built-in's name, an id, or a file with a text, which is registered.
   std::string activation;
@@ -58,6 +71,14 @@ absl::Status Show(const ServerFlags& server, const std::string& activation);
 // machine in every dtype. Uses no server.
 //   InvalidArgument  the text has errors; they were printed
 absl::Status Check(const TextFlags& text);
+
+// Compiles texts into the cache on disk from which a server of this user, with
+// that directory, then loads them: for a processor as this machine's, and with
+// NVRTC for GPUs, of which none need be here.
+//   InvalidArgument     a text has errors, which were printed; wrong flags
+//   Unavailable         GPUs were named, and there is no NVRTC
+//   FailedPrecondition  NVRTC does not know such GPUs; an unsafe directory
+absl::Status Precompile(const PrecompileFlags& flags);
 
 absl::Status Register(const ServerFlags& server, const TextFlags& text);
 absl::Status Forward(const ServerFlags& server, const EvaluateFlags& flags);

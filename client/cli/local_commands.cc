@@ -1,9 +1,6 @@
 // The commands that need no server.
 
-#include <filesystem>
-#include <fstream>
 #include <iostream>
-#include <iterator>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
@@ -12,6 +9,7 @@
 #include "client/cli/array.h"
 #include "client/cli/commands.h"
 #include "client/cli/describe.h"
+#include "client/cli/programs.h"
 #include "client/cli/text_file.h"
 #include "client/cpp/client.h"
 #include "kernels/accuracy/accuracy.h"
@@ -22,42 +20,16 @@
 namespace actserve {
 namespace {
 
-// Compiles `text`; prints every diagnostic to standard error.
-absl::StatusOr<std::shared_ptr<const Activation>> Create(
-    const std::string& text, const Activation::Options& options) {
-  std::vector<Diagnostic> found;
-  auto activation = Activation::Create(text, options, &found);
-  if (!activation.ok()) {
-    std::cerr << activation.status().message() << "\n";
-    return activation;
-  }
-  Diagnostics diagnostics(text);
-  for (const Diagnostic& diagnostic : found) {
-    if (diagnostic.severity == Diagnostic::Severity::kWarning) {
-      diagnostics.Warning(diagnostic.position, diagnostic.message);
-    } else {
-      diagnostics.Note(diagnostic.position, diagnostic.message);
-    }
-  }
-  if (!found.empty()) std::cerr << diagnostics.Render() << "\n";
-  return activation;
-}
-
 // Compiles every program of `activation` in `dtype` for this machine.
 absl::Status CompileAll(const Activation& activation, DType dtype,
                         Device& device) {
-  std::vector<std::vector<std::string>> directions = {activation.inputs()};
-  for (const Parameter& parameter : activation.parameters()) {
-    directions.push_back({parameter.name});
-  }
-  auto lowered = activation.LowerForward(dtype, {});
-  for (size_t i = 0;; ++i) {
-    if (!lowered.ok()) return lowered.status();
-    const auto program = device.Compile(*lowered);
+  const auto programs = LowerAll(activation, dtype);
+  if (!programs.ok()) return programs.status();
+  for (const LoweredProgram& lowered : *programs) {
+    const auto program = device.Compile(lowered);
     if (!program.ok()) return program.status();
-    if (i == directions.size()) return absl::OkStatus();
-    lowered = activation.LowerBackward(dtype, directions[i]);
   }
+  return absl::OkStatus();
 }
 
 // "1.85 ulp" or, of a 16-bit type, "0 misrounded".
@@ -131,7 +103,7 @@ absl::Status Show(const ServerFlags& server, const std::string& activation) {
     } else {
       text = std::string(builtin->text);
     }
-    const auto created = Create(text, {});
+    const auto created = CreateActivation(text, {});
     if (!created.ok()) return DoesNotCompile(activation);
     std::cout << DescriptionText(Describe(**created, !is_file));
     if ((*created)->inputs().size() != 1) return absl::OkStatus();
@@ -149,14 +121,8 @@ absl::Status Show(const ServerFlags& server, const std::string& activation) {
 }
 
 absl::Status Check(const TextFlags& flags) {
-  const auto request = ToRequest(flags);
-  if (!request.ok()) return request.status();
-  Activation::Options options;
-  options.exact = request->exact();
-  options.derivative = request->derivative();
-  options.constants = flags.constants;
-  const auto activation = Create(request->text(), options);
-  if (!activation.ok()) return DoesNotCompile(flags.file);
+  const auto activation = CreateActivation(flags);
+  if (!activation.ok()) return activation.status();
   for (const Parameter& parameter : (*activation)->parameters()) {
     const auto gradient = (*activation)->GradientText(parameter.name);
     if (!gradient.ok()) return gradient.status();

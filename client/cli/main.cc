@@ -44,10 +44,8 @@ void AddAssignments(CLI::App& command, const std::string& flag,
       ->allow_extra_args(false);
 }
 
-void AddTextFlags(CLI::App& command, TextFlags& text) {
-  command.add_option("file", text.file, "A Python file with the activation")
-      ->required()
-      ->type_name("FILE");
+// How to read a text.
+void AddReadingFlags(CLI::App& command, TextFlags& text) {
   command
       .add_option("--derivative", text.derivative_file,
                   "A file with the derivative, used instead of the derived one")
@@ -56,6 +54,39 @@ void AddTextFlags(CLI::App& command, TextFlags& text) {
                  "A number that the text uses from outside; repeatable");
   command.add_flag("--exact", text.exact,
                    "Keep the formula as written: no rewrites for accuracy");
+}
+
+void AddTextFlags(CLI::App& command, TextFlags& text) {
+  command.add_option("file", text.file, "A Python file with the activation")
+      ->required()
+      ->type_name("FILE");
+  AddReadingFlags(command, text);
+}
+
+void AddPrecompileFlags(CLI::App& command, PrecompileFlags& flags) {
+  auto& what = *command.add_option_group("What to compile");
+  what.require_option(1, 2);
+  what.add_option("files", flags.files, "Python files, one activation each")
+      ->type_name("FILE");
+  what.add_flag("--builtins", flags.builtins, "All built-ins");
+  AddReadingFlags(command, flags.text);
+  command
+      .add_option("--dtype", flags.dtypes,
+                  "Types separated by commas; all four by default")
+      ->type_name("DTYPES")
+      ->delimiter(',')
+      ->allow_extra_args(false);
+  command
+      .add_option("--arch", flags.architectures,
+                  "GPUs to compile for with NVRTC, by compute capability: "
+                  "80,90; none by default")
+      ->type_name("NUMBERS")
+      ->delimiter(',')
+      ->allow_extra_args(false);
+  command
+      .add_option("--cache_directory,--cache-directory", flags.cache_directory,
+                  "As for actserved, and with the same default")
+      ->type_name("DIRECTORY");
 }
 
 void AddEvaluateFlags(CLI::App& command, EvaluateFlags& flags) {
@@ -124,6 +155,13 @@ int Main(int argc, char** argv) {
   TextFlags text;
   AddTextFlags(check, text);
   run(check, [&] { return Check(text); });
+
+  auto& precompile = *app.add_subcommand(
+      "precompile",
+      "Compile texts into the cache that servers on such machines load from");
+  PrecompileFlags precompiled;
+  AddPrecompileFlags(precompile, precompiled);
+  run(precompile, [&] { return Precompile(precompiled); });
 
   auto& teach = *app.add_subcommand("register",
                                     "Teach the server a text and print its id");

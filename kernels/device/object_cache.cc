@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
+#include <cstdlib>
 #include <cstring>
 #include <vector>
 
@@ -138,6 +139,18 @@ absl::StatusOr<std::unique_ptr<ObjectCache>> ObjectCache::Open(
 }
 
 ObjectCache::~ObjectCache() { close(directory_); }
+
+std::string ObjectCache::DefaultPath() {
+  const char* const cache = std::getenv("XDG_CACHE_HOME");
+  if (cache != nullptr && cache[0] == '/') {
+    return absl::StrCat(cache, "/actserve/programs");
+  }
+  const char* const home = std::getenv("HOME");
+  if (home != nullptr && home[0] == '/') {
+    return absl::StrCat(home, "/.cache/actserve/programs");
+  }
+  return "";
+}
 
 std::optional<std::string> ObjectCache::Load(absl::string_view key) {
   const std::string name = absl::StrCat(key, kSuffix);

@@ -30,6 +30,10 @@ class ObjectCache {
       const std::string& path, int64_t max_size_bytes);
   ~ObjectCache();
 
+  // The directory of programs that are to be told no other: below
+  // XDG_CACHE_HOME or HOME. Empty if the environment has neither.
+  static std::string DefaultPath();
+
   // The object stored under `key` (hex digits), if there is a sound one.
   std::optional<std::string> Load(absl::string_view key);
   // Stores `object`, replacing what is there. A full disk is not an error of

@@ -1,0 +1,78 @@
+#include "client/cli/programs.h"
+
+#include <iostream>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "client/cli/text_file.h"
+#include "kernels/lang/diagnostic.h"
+
+namespace actserve {
+
+absl::StatusOr<ActivationPtr> CreateActivation(
+    const std::string& text, const Activation::Options& options) {
+  std::vector<Diagnostic> found;
+  auto activation = Activation::Create(text, options, &found);
+  if (!activation.ok()) {
+    std::cerr << activation.status().message() << "\n";
+    return activation;
+  }
+  Diagnostics diagnostics(text);
+  for (const Diagnostic& diagnostic : found) {
+    if (diagnostic.severity == Diagnostic::Severity::kWarning) {
+      diagnostics.Warning(diagnostic.position, diagnostic.message);
+    } else {
+      diagnostics.Note(diagnostic.position, diagnostic.message);
+    }
+  }
+  if (!found.empty()) std::cerr << diagnostics.Render() << "\n";
+  return activation;
+}
+
+absl::StatusOr<ActivationPtr> CreateActivation(const TextFlags& flags) {
+  const auto request = ToRequest(flags);
+  if (!request.ok()) return request.status();
+  Activation::Options options;
+  options.exact = request->exact();
+  options.derivative = request->derivative();
+  options.constants = flags.constants;
+  auto activation = CreateActivation(request->text(), options);
+  if (!activation.ok()) return DoesNotCompile(flags.file);
+  return activation;
+}
+
+absl::StatusOr<std::vector<LoweredProgram>> LowerAll(
+    const Activation& activation, DType dtype) {
+  std::vector<std::vector<std::string>> directions = {activation.inputs()};
+  for (const Parameter& parameter : activation.parameters()) {
+    directions.push_back({parameter.name});
+  }
+  std::vector<LoweredProgram> programs;
+  auto lowered = activation.LowerForward(dtype, {});
+  for (size_t i = 0;; ++i) {
+    if (!lowered.ok()) return lowered.status();
+    programs.push_back(*std::move(lowered));
+    if (i == directions.size()) return programs;
+    lowered = activation.LowerBackward(dtype, directions[i]);
+  }
+}
+
+absl::StatusOr<std::vector<LoweredProgram>> LowerForTrainers(
+    const Activation& activation, DType dtype) {
+  auto programs = LowerAll(activation, dtype);
+  if (!programs.ok()) return programs;
+  const auto add_if_it_fits = [&](absl::StatusOr<LoweredProgram> lowered) {
+    if (lowered.ok()) programs->push_back(*std::move(lowered));
+  };
+  add_if_it_fits(activation.LowerForward(dtype, activation.inputs()));
+  if (!activation.parameters().empty()) {
+    std::vector<std::string> names = activation.inputs();
+    for (const Parameter& parameter : activation.parameters()) {
+      names.push_back(parameter.name);
+    }
+    add_if_it_fits(activation.LowerBackward(dtype, names));
+  }
+  return programs;
+}
+
+}  // namespace actserve

@@ -1,0 +1,39 @@
+// Texts to programs, for commands that compile on this machine.
+
+#ifndef ACTSERVE_CLIENT_CLI_PROGRAMS_H_
+#define ACTSERVE_CLIENT_CLI_PROGRAMS_H_
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "client/cli/commands.h"
+#include "kernels/graph/activation.h"
+#include "kernels/graph/dtype.h"
+#include "kernels/graph/lower.h"
+
+namespace actserve {
+
+using ActivationPtr = std::shared_ptr<const Activation>;
+
+// Compiles `text`; prints every diagnostic to standard error.
+absl::StatusOr<ActivationPtr> CreateActivation(
+    const std::string& text, const Activation::Options& options);
+
+// Reads and compiles what `flags` name, with CreateActivation().
+//   InvalidArgument  the text has errors; they were printed
+absl::StatusOr<ActivationPtr> CreateActivation(const TextFlags& flags);
+
+// y, its gradient by all inputs, and that by each parameter.
+absl::StatusOr<std::vector<LoweredProgram>> LowerAll(
+    const Activation& activation, DType dtype);
+
+// Those, and what trainers ask for in one call: y with its partials, and the
+// gradient by inputs and parameters together, unless they are over the limit.
+absl::StatusOr<std::vector<LoweredProgram>> LowerForTrainers(
+    const Activation& activation, DType dtype);
+
+}  // namespace actserve
+
+#endif  // ACTSERVE_CLIENT_CLI_PROGRAMS_H_
