@@ -31,6 +31,13 @@ class FakeProgram final : public Program {
   explicit FakeProgram(LoweredProgram lowered) : Program(std::move(lowered)) {}
 };
 
+class FakeResidentTensors final : public ResidentTensors {
+ public:
+  FakeResidentTensors(const WorkItem& item, DType dtype)
+      : ResidentTensors(static_cast<int>(item.inputs.size()), item.num_elements,
+                        dtype) {}
+};
+
 // Answers with the first input; held back by the test, and lost at its word.
 class LosableDevice final : public Device {
  public:
@@ -44,7 +51,8 @@ class LosableDevice final : public Device {
   std::shared_ptr<const Program> Find(const std::string&) override {
     return nullptr;
   }
-  absl::Status Run(const Program&, absl::Span<WorkItem> items) override {
+  absl::Status Run(const Program& program,
+                   absl::Span<WorkItem> items) override {
     absl::MutexLock lock(&mu_);
     run_sizes_.push_back(static_cast<int>(items.size()));
     const auto may_go_on = [this]() ABSL_SHARED_LOCKS_REQUIRED(mu_) {
@@ -58,6 +66,12 @@ class LosableDevice final : public Device {
         std::memcpy(to, fragment.data, fragment.size_bytes);
         to += fragment.size_bytes;
       }
+      if (item.keep_inputs) {
+        item.kept = std::make_shared<FakeResidentTensors>(
+            item, program.lowered().storage);
+        kept_ = item.kept;
+      }
+      found_kept_ = item.resident != nullptr && item.resident == kept_.lock();
       item.stages = {absl::Milliseconds(1), absl::Milliseconds(2),
                      absl::Milliseconds(3)};
     }
@@ -86,6 +100,15 @@ class LosableDevice final : public Device {
     absl::MutexLock lock(&mu_);
     return run_sizes_;
   }
+  // Whether the last item came with what was kept last; whether that is held.
+  bool found_kept() const {
+    absl::MutexLock lock(&mu_);
+    return found_kept_;
+  }
+  bool holds_kept() const {
+    absl::MutexLock lock(&mu_);
+    return !kept_.expired();
+  }
   void Lose() {
     const absl::Status why = absl::UnavailableError("fake:0 fell off its bus");
     {
@@ -100,6 +123,8 @@ class LosableDevice final : public Device {
   bool held_ ABSL_GUARDED_BY(mu_) = false;
   bool stuck_ ABSL_GUARDED_BY(mu_) = false;
   absl::Status health_ ABSL_GUARDED_BY(mu_);
+  std::weak_ptr<const ResidentTensors> kept_ ABSL_GUARDED_BY(mu_);
+  bool found_kept_ ABSL_GUARDED_BY(mu_) = false;
   std::vector<int> run_sizes_ ABSL_GUARDED_BY(mu_);
   LostCallback lost_;
 };
@@ -177,6 +202,30 @@ TEST_F(DeviceLoss, UntilThenStagesAreThoseOfTheDevice) {
   EXPECT_EQ(timings.compute().nanos(), 2'000'000);
   EXPECT_EQ(timings.copy_out().nanos(), 3'000'000);
   EXPECT_GE(timings.queue().nanos(), 0);
+}
+
+TEST_F(DeviceLoss, UntilThenResidualsStayOnTheDevice) {
+  v1::ForwardRequest request = ForwardOf("relu", {1, 2});
+  request.set_keep_residual(true);
+  v1::ForwardResponse forward;
+  ASSERT_TRUE(Forward(*stub_, request, &forward).ok());
+  EXPECT_TRUE(device_->holds_kept());
+
+  v1::BackwardResponse backward;
+  ASSERT_TRUE(
+      Backward(*stub_, BackwardOf(forward.residual(), {3, 4}), &backward).ok());
+
+  EXPECT_TRUE(device_->found_kept());
+  // The one input beside those that are kept.
+  EXPECT_THAT(ElementsOf<float>(backward.payload(0)), ElementsAre(3, 4));
+  v1::ReleaseResidualsRequest release;
+  release.add_handles(forward.residual().handle());
+  v1::ReleaseResidualsResponse released;
+  grpc::ClientContext context;
+  ASSERT_TRUE(stub_->ReleaseResiduals(&context, release, &released).ok());
+  EXPECT_EQ(released.num_released(), 1);
+  // The Backward lets go of them a moment after its answer.
+  while (device_->holds_kept()) absl::SleepFor(absl::Milliseconds(1));
 }
 
 TEST_F(DeviceLoss, TurnsHealthAndAnswersUnavailable) {

@@ -77,6 +77,21 @@ TEST_F(Gpu, IsTheFirstChoice) {
   EXPECT_GE(info.counters().num_launches(), 1);
 }
 
+TEST_F(Gpu, ComputesBackwardFromWhatItKept) {
+  Start("", {"--device=cuda:0"});
+  const std::vector<float> x = {-1, 2, -3, 4}, dy = {5, 6, 7, 8};
+  v1::ForwardRequest request = ForwardOf("gelu", x);
+  request.set_keep_residual(true);
+  v1::ForwardResponse forward;
+  ASSERT_TRUE(Forward(*stub_, request, &forward).ok());
+
+  v1::BackwardResponse kept, sent;
+  ASSERT_TRUE(Backward(*stub_, BackwardOf(forward.residual(), dy), &kept).ok());
+  ASSERT_TRUE(Backward(*stub_, BackwardOf("gelu", x, dy), &sent).ok());
+
+  EXPECT_EQ(kept.payload(0), sent.payload(0));
+}
+
 TEST_F(Gpu, IsNotUsedIfItCannotBe) {
   struct Case {
     std::string name;

@@ -30,7 +30,8 @@ struct TensorRequest {
   // into the activation's inputs and then parameters. The program's outputs
   // for them are in rising order instead.
   std::vector<int> names;
-  // One per tensor input of the program.
+  // One per tensor input of the program, but for those that are resident on
+  // the device (see Residual).
   std::vector<std::vector<Fragment>> inputs;
   // One per parameter of the activation.
   std::vector<double> parameters;

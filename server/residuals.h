@@ -27,7 +27,10 @@ class RegisteredActivation;
 struct Residual {
   std::shared_ptr<const RegisteredActivation> activation;
   TensorType type;
-  // One per tensor input, in order; into `slices` or `copy`.
+  // The tensor inputs, if the device keeps them: then there is nothing in this
+  // process' memory, and the residual counts against the device's budget.
+  std::shared_ptr<const ResidentTensors> resident;
+  // Else one per tensor input, in order; into `slices` or `copy`.
   std::vector<std::vector<Fragment>> inputs;
   // One per parameter of the activation.
   std::vector<double> parameters;

@@ -93,6 +93,8 @@ void TensorCall::Execute(bool may_run_inline) {
   const int64_t tensor_bytes = request.type.size_bytes();
   item.num_elements = request.type.num_elements;
   item.time_stages = true;
+  item.keep_inputs = request.residual_lease.has_value();
+  if (request.residual != nullptr) item.resident = request.residual->resident;
   item.parameters = request.parameters;
   if (inputs_.empty()) {
     for (const auto& payload : split_.payloads) {
@@ -145,7 +147,10 @@ Residuals::Handle TensorCall::KeepInputs() {
   residual->activation = request.activation;
   residual->type = request.type;
   residual->parameters = request.parameters;
-  HoldInputs(std::move(inputs_), std::move(slices_), residual.get());
+  residual->resident = std::move(item.kept);
+  if (residual->resident == nullptr) {
+    HoldInputs(std::move(inputs_), std::move(slices_), residual.get());
+  }
   return parts_.residuals.Put(std::move(residual), *request.residual_lease);
 }
 
