@@ -79,8 +79,9 @@ absl::StatusOr<std::shared_ptr<const Program>> CudaDevice::Compile(
         status = builder_->Build(program, [&](const std::string& cubin) {
           absl::StatusOr<std::shared_ptr<CudaProgram>> result =
               CudaProgram::Load(context_, program, cubin);
-          if (result.ok()) loaded = *std::move(result);
-          return result.status();
+          if (!result.ok()) return result.status();
+          loaded = *std::move(result);
+          return absl::OkStatus();
         });
         if (!status.ok()) return status;
         const int64_t size_bytes = loaded->size_bytes();

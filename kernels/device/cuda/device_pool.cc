@@ -10,7 +10,7 @@ DeviceBlock::~DeviceBlock() {
 }
 
 absl::StatusOr<std::shared_ptr<DevicePool>> DevicePool::Create(
-    std::shared_ptr<CudaContext> context, int64_t max_bytes,
+    const std::shared_ptr<CudaContext>& context, int64_t max_bytes,
     int64_t max_resident_bytes) {
   if (max_bytes < 0) {
     return absl::InvalidArgumentError(

@@ -19,8 +19,8 @@ class DevicePool;
 class DeviceBlock {
  public:
   DeviceBlock() = default;
-  DeviceBlock(DeviceBlock&& other) { *this = std::move(other); }
-  DeviceBlock& operator=(DeviceBlock&& other) {
+  DeviceBlock(DeviceBlock&& other) noexcept { *this = std::move(other); }
+  DeviceBlock& operator=(DeviceBlock&& other) noexcept {
     std::swap(pool_, other.pool_);
     std::swap(address_, other.address_);
     std::swap(size_bytes_, other.size_bytes_);
@@ -60,7 +60,7 @@ class DevicePool : public std::enable_shared_from_this<DevicePool> {
   // the part of them that may be resident; -1: half.
   //   InvalidArgument  a bound out of range
   static absl::StatusOr<std::shared_ptr<DevicePool>> Create(
-      std::shared_ptr<CudaContext> context, int64_t max_bytes,
+      const std::shared_ptr<CudaContext>& context, int64_t max_bytes,
       int64_t max_resident_bytes);
   ~DevicePool();
 

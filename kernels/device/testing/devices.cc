@@ -13,7 +13,7 @@ constexpr int64_t kNever = int64_t{1} << 60;
 
 // `Type`'s options with what the config says.
 template <typename Type>
-DeviceRow::Way WayOf(std::string name, typename Type::Options options) {
+DeviceRow::Way WayOf(std::string name, const typename Type::Options& options) {
   return {std::move(name),
           [options](const DeviceConfig& config)
               -> absl::StatusOr<std::unique_ptr<Device>> {

@@ -19,6 +19,7 @@ using testing::FakeKnob;
 using testing::FakeMemory;
 using testing::FakeModule;
 using testing::FakeState;
+using testing::HostAddress;
 using testing::HostKernel;
 
 // A queue of work and the thread that does it.
@@ -292,7 +293,7 @@ FAKE_CALL(cuMemcpyHtoDAsync_v2)(CuDeviceAddress to, const void* from,
   stream->Put([=] {
     if (FakeState::Get().sticky() != kCuSuccess) return;
     if (!FakeMemory::Get().Check(to, size_bytes)) return;
-    std::memcpy(reinterpret_cast<void*>(to), from, size_bytes);
+    std::memcpy(HostAddress(to), from, size_bytes);
   });
   return kCuSuccess;
 }
@@ -303,7 +304,7 @@ FAKE_CALL(cuMemcpyDtoHAsync_v2)(void* to, CuDeviceAddress from,
   stream->Put([=] {
     if (FakeState::Get().sticky() != kCuSuccess) return;
     if (!FakeMemory::Get().Check(from, size_bytes)) return;
-    std::memcpy(to, reinterpret_cast<const void*>(from), size_bytes);
+    std::memcpy(to, HostAddress(from), size_bytes);
   });
   return kCuSuccess;
 }
@@ -315,8 +316,7 @@ FAKE_CALL(cuMemcpyDtoDAsync_v2)
     if (FakeState::Get().sticky() != kCuSuccess) return;
     if (!FakeMemory::Get().Check(from, size_bytes)) return;
     if (!FakeMemory::Get().Check(to, size_bytes)) return;
-    std::memcpy(reinterpret_cast<void*>(to),
-                reinterpret_cast<const void*>(from), size_bytes);
+    std::memcpy(HostAddress(to), HostAddress(from), size_bytes);
   });
   return kCuSuccess;
 }

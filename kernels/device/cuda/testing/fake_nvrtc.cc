@@ -122,7 +122,7 @@ ACTSERVE_FAKE_EXPORT int nvrtcGetCUBINSize(void* program, size_t* size_bytes) {
 }
 ACTSERVE_FAKE_EXPORT int nvrtcGetCUBIN(void* opaque, char* cubin) {
   const std::string& image = static_cast<Program*>(opaque)->image;
-  std::memcpy(cubin, image.data(), image.size());
+  image.copy(cubin, image.size());
   return kSuccess;
 }
 ACTSERVE_FAKE_EXPORT int nvrtcGetPTXSize(void*, size_t* size_bytes) {

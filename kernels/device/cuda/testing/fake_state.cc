@@ -117,7 +117,7 @@ CuResult FakeMemory::Allocate(size_t size_bytes, CuDeviceAddress* address) {
 
 void FakeMemory::Free(CuDeviceAddress address) {
   FakeState& state = FakeState::Get();
-  auto* const data = reinterpret_cast<unsigned char*>(address);
+  auto* const data = static_cast<unsigned char*>(HostAddress(address));
   size_t size_bytes = 0;
   {
     std::lock_guard lock(mutex_);

@@ -56,6 +56,12 @@ class FakeState {
   int64_t num_resets_ = 0;
 };
 
+// Device memory is memory of this process.
+inline void* HostAddress(CuDeviceAddress address) {
+  // NOLINTNEXTLINE(performance-no-int-to-ptr): an address is an integer there.
+  return reinterpret_cast<void*>(address);
+}
+
 // Device memory. Blocks lie between guards that are checked when they go.
 class FakeMemory {
  public:
