@@ -193,10 +193,7 @@ std::string PrintProgram(const LoweredProgram& program,
 // since it is not memory that it waits for.
 int BlocksTogether(const LoweredProgram& program, const LaunchLayout& layout,
                    int threads) {
-  const bool is_heavy = layout.body() == LaunchLayout::Body::kScalar ||
-                        layout.body() == LaunchLayout::Body::kVector ||
-                        layout.num_sums() > 4;
-  if (is_heavy) return 1;
+  if (layout.is_heavy() || layout.num_sums() > 4) return 1;
   constexpr int kRegisters = 65536;
   const int registers = program.compute == DType::kFloat64 ? 128 : 64;
   return kRegisters / registers / threads;

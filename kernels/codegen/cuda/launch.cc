@@ -20,12 +20,27 @@ constexpr int kSharedThreads = 1024;
 constexpr int64_t kUnrolledWeight = 300;
 constexpr int64_t kVectorWeight = 1500;
 
+// A single op of more weight than this (sin, cos, tan, pow: they compute in
+// double) keeps so many values alive that several vectors waiting beside it
+// spill, on sm_80 for one.
+constexpr int kLargeOpWeight = 130;
+
 // Vectors of every input that a thread loads before it uses one: 64 bytes a
 // thread for one input, and with 1,024 threads on a multiprocessor (64
 // registers each) 32 KiB or more in flight for any number. Outputs count as
 // much as inputs, since they wait in registers too.
 int VectorsInFlight(int num_inputs, int num_outputs) {
   return std::clamp(4 / std::max({num_inputs, num_outputs, 1}), 1, 4);
+}
+
+bool HasLargeOp(const Graph& graph) {
+  const std::vector<bool> live = graph.LiveNodes();
+  for (size_t id = 0; id < live.size(); ++id) {
+    if (live[id] && Info(graph.node(id).op).weight > kLargeOpWeight) {
+      return true;
+    }
+  }
+  return false;
 }
 
 // What the top of a window is, if it cannot hold all: 32 in float16, 2^21 in
@@ -56,12 +71,13 @@ LaunchLayout::LaunchLayout(const LoweredProgram& program)
       break;
   }
   const int64_t weight = program.graph.Weight();
-  rows_in_flight_ = weight > kUnrolledWeight ? 1 : std::max(8 / num_inputs_, 1);
+  is_heavy_ = weight > kUnrolledWeight;
+  rows_in_flight_ = is_heavy_ ? 1 : std::max(8 / num_inputs_, 1);
   if (num_sums_ > 0) {
     body_ = Body::kSummed;
   } else if (weight > kVectorWeight) {
     body_ = Body::kScalar;
-  } else if (weight > kUnrolledWeight) {
+  } else if (is_heavy_ || HasLargeOp(program.graph)) {
     body_ = Body::kVector;
   }
 }

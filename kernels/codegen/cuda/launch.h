@@ -78,7 +78,8 @@ class LaunchLayout {
     // Several 16-byte vectors per tensor in flight, all copies of the
     // program's arithmetic unrolled.
     kUnrolled,
-    // One 16-byte vector per tensor at a time.
+    // One 16-byte vector per tensor at a time: for programs that need their
+    // registers for themselves.
     kVector,
     // One element at a time: for programs so heavy that copies of them would
     // take the compiler seconds, and memory time does not show.
@@ -95,6 +96,9 @@ class LaunchLayout {
   int num_parameters() const { return num_parameters_; }
   bool has_table() const { return table_entry_bytes_ != 0; }
   Body body() const { return body_; }
+  // True of programs whose arithmetic costs far more than their memory: they
+  // may take as many registers as they like.
+  bool is_heavy() const { return is_heavy_; }
   // Elements in a 16-byte vector, and vectors per tensor that a thread has in
   // flight in an unrolled tile.
   int vector_elements() const { return vector_elements_; }
@@ -136,6 +140,7 @@ class LaunchLayout {
   int vector_elements_ = 1;
   int vectors_in_flight_ = 1;
   int rows_in_flight_ = 1;
+  bool is_heavy_ = false;
   Body body_ = Body::kUnrolled;
 };
 
@@ -188,6 +193,8 @@ struct LaunchOptions {
 struct PackedLaunch {
   int64_t grid = 0;  // blocks; 0: nothing to do, do not launch
   int block = 0;     // threads in each
+  // Dynamic shared memory; more than 48 KiB must be allowed for the function
+  // first (CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES).
   int64_t shared_bytes = 0;
   // The kernel's one parameter, by value: LaunchHeader and a row.
   std::vector<uint64_t> argument;

@@ -44,7 +44,11 @@ std::string WithInFlight(const std::string& text, const std::string& entry,
                          int count) {
   const std::regex call(absl::StrCat(
       "(", entry, "\\(const Argument argument\\) \\{ \\w+<[^>]*?)\\d+>"));
-  return std::regex_replace(text, call, absl::StrCat("$01", count, ">"));
+  // Forms that have one vector in flight are unrolled to be counted.
+  const std::regex rolled("Run<(\\d+), false");
+  return std::regex_replace(
+      std::regex_replace(text, call, absl::StrCat("$01", count, ">")), rolled,
+      "Run<$01, true");
 }
 
 }  // namespace

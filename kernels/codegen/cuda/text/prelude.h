@@ -45,6 +45,10 @@ using Word = unsigned long long;
 // All shared memory that the launch asked for, aligned to 16 bytes.
 #define ACTSERVE_LAUNCHED_SHARED(name) extern __shared__ uint4 name[]
 
+// float16 is an instruction here; kernels/math has it in integers.
+#define ACTSERVE_FLOAT16_TO_FLOAT(bits) __nvvm_h2f(bits)
+#define ACTSERVE_FLOAT_TO_FLOAT16(x) __nvvm_f2h_rn(x)
+
 using Vector = uint4;
 
 ACTSERVE_DEVICE void Barrier() { __syncthreads(); }
@@ -82,6 +86,9 @@ ACTSERVE_DEVICE void StoreStreaming(T* to, T value) {
 #define ACTSERVE_SHARED static
 #define ACTSERVE_LAUNCHED_SHARED(name) \
   Vector* const name = static_cast<Vector*>(actserve_shim.shared)
+
+#define ACTSERVE_FLOAT16_TO_FLOAT(bits) actserve_f16_bits_to_f32(bits)
+#define ACTSERVE_FLOAT_TO_FLOAT16(x) actserve_f32_to_f16_bits(x)
 
 struct alignas(16) Vector {
   unsigned x, y, z, w;

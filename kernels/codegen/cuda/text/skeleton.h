@@ -8,10 +8,10 @@
 struct Float16 {
   using Bits = unsigned short;
   static ACTSERVE_MEMBER float ToNumber(Bits bits) {
-    return actserve_f16_bits_to_f32(bits);
+    return ACTSERVE_FLOAT16_TO_FLOAT(bits);
   }
   static ACTSERVE_MEMBER Bits FromNumber(float x) {
-    return actserve_f32_to_f16_bits(x);
+    return ACTSERVE_FLOAT_TO_FLOAT16(x);
   }
   static ACTSERVE_MEMBER Bits FromNumber(double x) {
     return actserve_f64_to_f16_bits(x);
