@@ -291,7 +291,7 @@ int Main(int argc, char** argv) {
   const auto program = OrDie(
       device->Compile(OrDie(activation->LowerForward(DType::kFloat32, {}))));
   const std::vector<Way> ways = WaysOf(*device);
-  const auto measure = [&](int num_callers, std::vector<int64_t> sizes) {
+  const auto measure = [&](int num_callers, const std::vector<int64_t>& sizes) {
     std::vector<Row> rows;
     for (int64_t num_elements : sizes) {
       rows.push_back(
