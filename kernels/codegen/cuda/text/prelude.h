@@ -45,9 +45,15 @@ using Word = unsigned long long;
 // All shared memory that the launch asked for, aligned to 16 bytes.
 #define ACTSERVE_LAUNCHED_SHARED(name) extern __shared__ uint4 name[]
 
-// float16 is an instruction here; kernels/math has it in integers.
+// float16 is an instruction here; kernels/math has it in integers. NVRTC 13.0
+// knows these two names for architectures before sm_100 only.
+#if __CUDA_ARCH__ < 1000
 #define ACTSERVE_FLOAT16_TO_FLOAT(bits) __nvvm_h2f(bits)
 #define ACTSERVE_FLOAT_TO_FLOAT16(x) __nvvm_f2h_rn(x)
+#else
+#define ACTSERVE_FLOAT16_TO_FLOAT(bits) actserve_f16_bits_to_f32(bits)
+#define ACTSERVE_FLOAT_TO_FLOAT16(x) actserve_f32_to_f16_bits(x)
+#endif
 
 using Vector = uint4;
 
