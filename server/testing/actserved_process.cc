@@ -42,8 +42,10 @@ absl::StatusOr<std::unique_ptr<ActservedProcess>> ActservedProcess::Start(
   }
   const std::string socket = process->folder_ + "/server.sock";
   const std::string port_file = process->folder_ + "/ports";
+  const char* const moved = std::getenv("ACTSERVE_BINARIES");
   std::vector<std::string> arguments = {
-      binary, "--listen=127.0.0.1:0", "--cache_directory=none",
+      moved != nullptr ? absl::StrCat(moved, "/actserved") : binary,
+      "--listen=127.0.0.1:0", "--cache_directory=none",
       absl::StrCat("--unix_socket=", socket),
       absl::StrCat("--port_file=", port_file)};
   arguments.insert(arguments.end(), flags.begin(), flags.end());

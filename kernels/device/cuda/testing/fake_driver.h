@@ -51,7 +51,8 @@ class FakeDriver {
   FakeDriver();   // Reset()
   ~FakeDriver();  // Reset()
 
-  // The library; the same for driver and NVRTC.
+  // The library; the same for driver and NVRTC. ACTSERVE_FAKE_DRIVER in the
+  // environment says where it is if not where it was built.
   static std::string Path();
   // Why kernels cannot run here (no compiler), or "".
   static std::string WhyNoKernels();
