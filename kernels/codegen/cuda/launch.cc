@@ -72,12 +72,15 @@ LaunchLayout::LaunchLayout(const LoweredProgram& program)
   }
   const int64_t weight = program.graph.Weight();
   is_heavy_ = weight > kUnrolledWeight;
-  rows_in_flight_ = is_heavy_ ? 1 : std::max(8 / num_inputs_, 1);
+  const bool has_large_op = HasLargeOp(program.graph);
+  rows_in_flight_ = is_heavy_      ? 1
+                    : has_large_op ? 2
+                                   : std::max(8 / num_inputs_, 1);
   if (num_sums_ > 0) {
     body_ = Body::kSummed;
   } else if (weight > kVectorWeight) {
     body_ = Body::kScalar;
-  } else if (is_heavy_ || HasLargeOp(program.graph)) {
+  } else if (is_heavy_ || has_large_op) {
     body_ = Body::kVector;
   }
 }
