@@ -1,0 +1,137 @@
+// The benchmark's program over the stand-in for the driver, so that what is
+// only of use on a GPU has run before there is one. No time means anything.
+
+#include <stdlib.h>
+#include <sys/wait.h>
+
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <set>
+#include <string>
+
+#include "absl/strings/str_cat.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "kernels/device/cuda/testing/fake_driver.h"
+#include "nlohmann/json.hpp"
+
+namespace actserve {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::UnorderedElementsAre;
+
+constexpr char kSmall[] =
+    " --tensor_bytes=65536 --ceiling_vectors=4 --blocks=1"
+    " --block_seconds=1e-6 --compile_threads=2";
+
+std::string ReadFile(const std::string& path) {
+  std::ifstream file(path);
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+class CudaBenchmark : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    const std::string why = testing::FakeDriver::WhyNoKernels();
+    if (!why.empty()) GTEST_SKIP() << why;
+    folder_ = ::testing::TempDir() + "cuda_benchmark_XXXXXX";
+    ASSERT_NE(mkdtemp(folder_.data()), nullptr);
+  }
+  ~CudaBenchmark() override {
+    if (!folder_.empty()) std::filesystem::remove_all(folder_);
+  }
+
+  // The exit code; what it printed is in text_, its JSON in json_.
+  int Run(const std::string& flags) {
+    const std::string fake = testing::FakeDriver::Path();
+    const std::string json = folder_ + "/times.json";
+    const std::string out = folder_ + "/out";
+    const int status = std::system(
+        absl::StrCat("FAKE_CUDA=memory_bytes=67108864 ACTSERVE_CUDA_DRIVER=",
+                     fake, " ACTSERVE_NVRTC=", fake,
+                     " " CUDA_BENCHMARK_BINARY " --json=", json, kSmall, " ",
+                     flags, " >", out, " 2>&1")
+            .c_str());
+    text_ = ReadFile(out);
+    json_ = nlohmann::json::parse(ReadFile(json), nullptr, false);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+  }
+  // The distinct values of a field of all kernels.
+  std::set<std::string> Kernels(const char* field) const {
+    std::set<std::string> values;
+    for (const nlohmann::json& kernel : json_["kernels"]) {
+      values.insert(kernel[field].get<std::string>());
+    }
+    return values;
+  }
+
+  std::string folder_;
+  std::string text_;
+  nlohmann::json json_;
+};
+
+TEST_F(CudaBenchmark, RunsEveryWayOfAKernel) {
+  ASSERT_EQ(Run("--functions=prelu --dtypes=bfloat16,float64"
+                " --first_results=0"),
+            0)
+      << text_;
+
+  EXPECT_THAT(std::string(json_["device"]), HasSubstr("Fake GPU"));
+  EXPECT_THAT(
+      Kernels("direction"),
+      UnorderedElementsAre("forward", "gradient", "gradient with parameters"));
+  EXPECT_THAT(Kernels("table"),
+              UnorderedElementsAre("none", "global", "shared"));
+  EXPECT_THAT(Kernels("dtype"), UnorderedElementsAre("bfloat16", "float64"));
+  // bfloat16: with both tables and hints, twice, and the sum; float64: with
+  // both hints, twice, and the sum.
+  EXPECT_EQ(json_["kernels"].size(), 4 + 4 + 1 + 2 + 2 + 1);
+  for (const nlohmann::json& kernel : json_["kernels"]) {
+    EXPECT_GT(kernel["seconds"], 0);
+    EXPECT_GT(kernel["share_of_ceiling"], 0);
+  }
+  EXPECT_THAT(json_["left_out"], IsEmpty());
+}
+
+TEST_F(CudaBenchmark, TimesFirstResults) {
+  ASSERT_EQ(Run("--functions=relu --dtypes=float32 --first_results=1"), 0)
+      << text_;
+
+  const nlohmann::json first = json_["first_results"];
+  EXPECT_GT(first["cold_ms"], first["disk_ms"]);
+  EXPECT_GT(first["disk_ms"], 0);
+}
+
+TEST_F(CudaBenchmark, LeavesOutWhatThereIsNoTimeFor) {
+  ASSERT_EQ(Run("--functions=relu --dtypes=float32 --first_results=0"
+                " --max_seconds=0"),
+            0)
+      << text_;
+
+  EXPECT_THAT(json_["kernels"], IsEmpty());
+  EXPECT_THAT(text_, HasSubstr("left out: float32, 65536 bytes: no time"));
+}
+
+TEST_F(CudaBenchmark, LeavesOutWhatThereIsNoMemoryFor) {
+  ASSERT_EQ(Run("--functions=relu --dtypes=float32 --first_results=0"
+                " --tensor_bytes=2147483648"),
+            0)
+      << text_;
+
+  EXPECT_THAT(text_, HasSubstr("float32, 2147483648 bytes: not enough"));
+  EXPECT_EQ(json_["kernels"].size(), 4);
+}
+
+TEST_F(CudaBenchmark, RefusesWhatItCannotTime) {
+  EXPECT_EQ(Run("--functions=nothing --first_results=0"), 1);
+  EXPECT_THAT(text_, HasSubstr("no built-in is named nothing"));
+
+  EXPECT_EQ(Run("--tensor_bytes=1000"), 1);
+  EXPECT_THAT(text_, HasSubstr("a tensor of 1000 bytes"));
+}
+
+}  // namespace
+}  // namespace actserve

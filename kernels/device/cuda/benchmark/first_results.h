@@ -1,0 +1,21 @@
+#ifndef ACTSERVE_KERNELS_DEVICE_CUDA_BENCHMARK_FIRST_RESULTS_H_
+#define ACTSERVE_KERNELS_DEVICE_CUDA_BENCHMARK_FIRST_RESULTS_H_
+
+#include "absl/status/statusor.h"
+#include "kernels/device/cuda/benchmark/kernel_report.h"
+#include "kernels/device/cuda/cuda_device.h"
+
+namespace actserve {
+
+// Times the way from the text of a function never seen to its first result, on
+// a device that was made before: compiled, and from what an earlier device
+// left on the disk. `options.cache_dir` is ignored: a new folder is used and
+// removed.
+//   Internal  the folder cannot be made
+// and as CudaDevice::Create(), Compile() and Run().
+absl::StatusOr<FirstResults> TimeFirstResults(CudaDevice::Options options,
+                                              int repetitions);
+
+}  // namespace actserve
+
+#endif  // ACTSERVE_KERNELS_DEVICE_CUDA_BENCHMARK_FIRST_RESULTS_H_
