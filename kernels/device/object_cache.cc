@@ -17,6 +17,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "kernels/device/file.h"
 
 namespace actserve {
 namespace {
@@ -46,59 +47,22 @@ bool IsPrivate(const struct stat& info) {
   return info.st_uid == geteuid() && (info.st_mode & 077) == 0;
 }
 
-// Reads or writes all of it; false on any failure.
-bool ReadAll(int file, void* to, size_t size_bytes) {
-  auto* bytes = static_cast<char*>(to);
-  while (size_bytes > 0) {
-    const ssize_t got = read(file, bytes, size_bytes);
-    if (got < 0 && errno == EINTR) continue;
-    if (got <= 0) return false;
-    bytes += got;
-    size_bytes -= got;
-  }
-  return true;
-}
-
-bool WriteAll(int file, const void* from, size_t size_bytes) {
-  const auto* bytes = static_cast<const char*>(from);
-  while (size_bytes > 0) {
-    const ssize_t put = write(file, bytes, size_bytes);
-    if (put < 0 && errno == EINTR) continue;
-    if (put <= 0) return false;
-    bytes += put;
-    size_bytes -= put;
-  }
-  return true;
-}
-
-class ScopedFile {
- public:
-  explicit ScopedFile(int descriptor) : descriptor_(descriptor) {}
-  ~ScopedFile() {
-    if (descriptor_ >= 0) close(descriptor_);
-  }
-  ScopedFile(const ScopedFile&) = delete;
-  ScopedFile& operator=(const ScopedFile&) = delete;
-  int get() const { return descriptor_; }
-
- private:
-  const int descriptor_;
-};
-
 std::optional<std::string> ReadObject(int file) {
   struct stat info;
   if (fstat(file, &info) != 0 || !S_ISREG(info.st_mode) || !IsPrivate(info)) {
     return std::nullopt;
   }
   Header header;
-  if (!ReadAll(file, &header, sizeof(header)) ||
+  if (!ReadAt(file, 0, &header, sizeof(header)) ||
       header.size_bytes > kMaxObjectBytes ||
       info.st_size !=
           static_cast<int64_t>(sizeof(header) + header.size_bytes)) {
     return std::nullopt;
   }
   std::string object(header.size_bytes, '\0');
-  if (!ReadAll(file, object.data(), object.size())) return std::nullopt;
+  if (!ReadAt(file, sizeof(header), object.data(), object.size())) {
+    return std::nullopt;
+  }
   const Header want = HeaderFor(object);
   if (std::memcmp(&header, &want, sizeof(header)) != 0) return std::nullopt;
   return object;

@@ -1,0 +1,88 @@
+#ifndef ACTSERVE_KERNELS_DEVICE_CUDA_SASS_PACK_H_
+#define ACTSERVE_KERNELS_DEVICE_CUDA_SASS_PACK_H_
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+
+namespace actserve {
+
+// Names the machine code of a text of EmitCuda() for one architecture: hex
+// digits over all that it depends on, but the version of the compiler, since
+// the bits that a program computes do not.
+std::string SassKey(const std::string& text, int architecture);
+
+// Machine code of many programs in one file, compiled beforehand: read only,
+// for any number of processes.
+//
+// What is read is executed, so nobody but its owner may be able to write to
+// it. The file says which texts it was compiled from (the prelude, the shared
+// math and the skeleton of all programs), and a program of other texts refuses
+// it: nothing in it could be found.
+//
+// A header, an index sorted by key, then the code, each piece zstd-compressed;
+// little endian. Header and index carry a SHA-256, and so does each piece. The
+// index is kept in memory and a piece read when it is asked for, at most once
+// per program and process: mapping the file would save nothing, and end the
+// server when somebody cuts the file short.
+//
+// Thread-safe.
+class SassPack {
+ public:
+  struct Code {
+    std::string key;  // of SassKey()
+    int architecture = 0;
+    std::string cubin;
+  };
+
+  // Writes aside and renames, so that `path` is complete or as it was. Of
+  // codes with one key, the first is kept. `nvrtc_version` compiled them
+  // ("13.0").
+  //   InvalidArgument  a key or a version that is none, code beyond 64 MiB
+  //   Internal         the system refused
+  static absl::Status Write(const std::string& path,
+                            const std::string& nvrtc_version,
+                            std::vector<Code> codes);
+
+  //   NotFound            there is no such file
+  //   FailedPrecondition  no pack, one of another format or for other texts, or
+  //                       one that others may write to
+  //   DataLoss            a damaged one
+  //   Internal            the system refused
+  static absl::StatusOr<std::shared_ptr<const SassPack>> Open(
+      const std::string& path);
+  ~SassPack();
+
+  const std::string& path() const { return path_; }
+  const std::string& nvrtc_version() const { return nvrtc_version_; }
+  // Ascending.
+  const std::vector<int>& architectures() const { return architectures_; }
+  int64_t num_programs(int architecture) const;
+  // Of all that there are, in order.
+  std::vector<std::string> keys() const;
+
+  //   NotFound  there is no code of this key
+  //   DataLoss  it is damaged
+  absl::StatusOr<std::string> Find(const std::string& key) const;
+
+ private:
+  struct Entry;
+
+  SassPack(std::string path, int file);
+
+  absl::Status ReadIndex();
+
+  const std::string path_;
+  const int file_;  // descriptor
+  std::string nvrtc_version_;
+  std::vector<int> architectures_;
+  std::vector<Entry> entries_;
+};
+
+}  // namespace actserve
+
+#endif  // ACTSERVE_KERNELS_DEVICE_CUDA_SASS_PACK_H_
