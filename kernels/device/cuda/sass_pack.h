@@ -62,8 +62,8 @@ class SassPack {
   // Ascending.
   const std::vector<int>& architectures() const { return architectures_; }
   int64_t num_programs(int architecture) const;
-  // Of all that there are, in order.
-  std::vector<std::string> keys() const;
+  // The key of some program for one of architectures().
+  std::string KeyOfOne(int architecture) const;
 
   //   NotFound  there is no code of this key
   //   DataLoss  it is damaged
@@ -74,6 +74,9 @@ class SassPack {
 
   SassPack(std::string path, int file);
 
+  // The bytes of the file.
+  static absl::StatusOr<std::string> Pack(const std::string& nvrtc_version,
+                                          std::vector<Code> codes);
   absl::Status ReadIndex();
 
   const std::string path_;
