@@ -18,6 +18,7 @@
 #include "client/cpp/server_process.h"
 #include "kernels/device/cpu/cpu_device.h"
 #include "kernels/device/cuda/cuda_device.h"
+#include "kernels/device/cuda/sass_pack.h"
 #include "kernels/device/cuda/testing/fake_driver.h"
 #include "kernels/graph/activation.h"
 
@@ -235,6 +236,50 @@ TEST(Actctl, PrecompiledProgramsNeedNoCompilerOnAGpu) {
   EXPECT_EQ(fake.Get(FakeKnob::kNumCompiles), 0);
 }
 
+TEST(Actctl, ProgramsOfAPackNeedNoNvrtc) {
+  const std::string why_not = FakeDriver::WhyNoKernels();
+  if (!why_not.empty()) GTEST_SKIP() << why_not;
+  const FreshDirectory folder("packed");
+  const std::string pack = absl::StrCat(folder.path(), "/pack");
+  const std::string library = FakeDriver::Path();
+  setenv("ACTSERVE_NVRTC", library.c_str(), 1);
+  const Outcome outcome = Actctl(
+      absl::StrCat("precompile --arch=80,90 --dtype float32 --pack=", pack, " ",
+                   WriteText("spiky.py", kSpiky)));
+  unsetenv("ACTSERVE_NVRTC");
+  ASSERT_EQ(outcome.exit_code, 0) << outcome.errors;
+  EXPECT_THAT(outcome.output,
+              StartsWith(absl::StrCat(
+                  pack, ": 3 programs of 1 activations for sm_80, sm_90, in")));
+
+  FakeDriver fake;
+  const auto opened = SassPack::Open(pack);
+  ASSERT_TRUE(opened.ok()) << opened.status();
+  const auto device = *CudaDevice::Create(
+      {.driver = library, .nvrtc = "/nowhere", .pack = *opened});
+  for (const LoweredProgram& program : SpikyPrograms()) {
+    EXPECT_TRUE(device->Compile(program).ok());
+  }
+
+  EXPECT_EQ((*opened)->num_programs(80), 3);
+  EXPECT_EQ((*opened)->num_programs(90), 3);
+}
+
+// Whatever a request may name of inputs and parameters.
+TEST(Actctl, PrecompilesEveryChoiceOfGradients) {
+  const FreshDirectory cache("every_choice");
+
+  const Outcome outcome = Actctl(absl::StrCat(
+      "precompile --dtype float32 --cache_directory=", cache.path(), " ",
+      WriteText("scaled.py",
+                "def scaled(x, a=1.0, b=2.0):\n"
+                "    return a * x * x + b\n")));
+
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.errors;
+  // y, with and without its partial, and one for each of {x, a, b} but none.
+  EXPECT_THAT(outcome.output, HasSubstr(": 9 programs of 1 activations"));
+}
+
 TEST(Actctl, PrecompileNamesWhatItLacks) {
   const FreshDirectory cache("precompiled_nothing");
   const std::string flags =
@@ -247,6 +292,9 @@ TEST(Actctl, PrecompileNamesWhatItLacks) {
 
   EXPECT_EQ(no_nvrtc.exit_code, 1);
   EXPECT_THAT(no_nvrtc.errors, StartsWith("actctl: UNAVAILABLE: NVRTC not"));
+  const Outcome no_architecture = Actctl(absl::StrCat(flags, " --pack=p"));
+  EXPECT_EQ(no_architecture.exit_code, 1);
+  EXPECT_THAT(no_architecture.errors, HasSubstr("--arch"));
   EXPECT_EQ(no_dtype.exit_code, 1);
   EXPECT_THAT(no_dtype.errors, HasSubstr("int8"));
 }

@@ -37,8 +37,11 @@ struct PrecompileFlags {
                                      "float64"};
   // Compute capabilities of GPUs: 90 is 9.0.
   std::vector<int> architectures;
-  // Empty: that of a server that is not told.
+  // Empty: that of a server that is not told, or none if there is a pack.
   std::string cache_directory;
+  // A file for the code for GPUs, and nothing is compiled for the processor;
+  // empty: none.
+  std::string pack;
 };
 
 struct EvaluateFlags {
@@ -74,7 +77,8 @@ absl::Status Check(const TextFlags& text);
 
 // Compiles texts into the cache on disk from which a server of this user, with
 // that directory, then loads them: for a processor as this machine's, and with
-// NVRTC for GPUs, of which none need be here.
+// NVRTC for GPUs, of which none need be here. Or compiles them into a pack,
+// which replaces what was there.
 //   InvalidArgument     a text has errors, which were printed; wrong flags
 //   Unavailable         GPUs were named, and there is no NVRTC
 //   FailedPrecondition  NVRTC does not know such GPUs; an unsafe directory

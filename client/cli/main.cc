@@ -87,6 +87,12 @@ void AddPrecompileFlags(CLI::App& command, PrecompileFlags& flags) {
       .add_option("--cache_directory,--cache-directory", flags.cache_directory,
                   "As for actserved, and with the same default")
       ->type_name("DIRECTORY");
+  command
+      .add_option("--pack", flags.pack,
+                  "Write the code for --arch, and no other, to this file, for "
+                  "servers without NVRTC (actserved --pack); what is in "
+                  "--cache_directory, if that is given, need not be compiled")
+      ->type_name("FILE");
 }
 
 void AddEvaluateFlags(CLI::App& command, EvaluateFlags& flags) {
@@ -158,7 +164,7 @@ int Main(int argc, char** argv) {
 
   auto& precompile = *app.add_subcommand(
       "precompile",
-      "Compile texts into the cache that servers on such machines load from");
+      "Compile beforehand what servers then load: into their cache, or a pack");
   PrecompileFlags precompiled;
   AddPrecompileFlags(precompile, precompiled);
   run(precompile, [&] { return Precompile(precompiled); });

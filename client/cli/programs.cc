@@ -1,6 +1,7 @@
 #include "client/cli/programs.h"
 
 #include <iostream>
+#include <set>
 #include <utility>
 
 #include "absl/status/status.h"
@@ -8,6 +9,25 @@
 #include "kernels/lang/diagnostic.h"
 
 namespace actserve {
+namespace {
+
+// What a request may name of `names`, each choice in their order, as servers
+// take them: all but none, or only all of very many.
+std::vector<std::vector<std::string>> Choices(
+    const std::vector<std::string>& names) {
+  constexpr size_t kFew = 4;
+  if (names.size() > kFew) return {names};
+  std::vector<std::vector<std::string>> choices;
+  for (unsigned chosen = 1; chosen < 1u << names.size(); ++chosen) {
+    std::vector<std::string>& choice = choices.emplace_back();
+    for (size_t i = 0; i < names.size(); ++i) {
+      if ((chosen >> i & 1) != 0) choice.push_back(names[i]);
+    }
+  }
+  return choices;
+}
+
+}  // namespace
 
 absl::StatusOr<ActivationPtr> CreateActivation(
     const std::string& text, const Activation::Options& options) {
@@ -61,16 +81,24 @@ absl::StatusOr<std::vector<LoweredProgram>> LowerForTrainers(
     const Activation& activation, DType dtype) {
   auto programs = LowerAll(activation, dtype);
   if (!programs.ok()) return programs;
+  std::set<std::string> known;
+  for (const LoweredProgram& program : *programs) {
+    known.insert(program.program_id);
+  }
   const auto add_if_it_fits = [&](absl::StatusOr<LoweredProgram> lowered) {
-    if (lowered.ok()) programs->push_back(*std::move(lowered));
-  };
-  add_if_it_fits(activation.LowerForward(dtype, activation.inputs()));
-  if (!activation.parameters().empty()) {
-    std::vector<std::string> names = activation.inputs();
-    for (const Parameter& parameter : activation.parameters()) {
-      names.push_back(parameter.name);
+    if (lowered.ok() && known.insert(lowered->program_id).second) {
+      programs->push_back(*std::move(lowered));
     }
-    add_if_it_fits(activation.LowerBackward(dtype, names));
+  };
+  std::vector<std::string> names = activation.inputs();
+  for (const auto& partials : Choices(names)) {
+    add_if_it_fits(activation.LowerForward(dtype, partials));
+  }
+  for (const Parameter& parameter : activation.parameters()) {
+    names.push_back(parameter.name);
+  }
+  for (const auto& wrt : Choices(names)) {
+    add_if_it_fits(activation.LowerBackward(dtype, wrt));
   }
   return programs;
 }

@@ -29,8 +29,9 @@ absl::StatusOr<ActivationPtr> CreateActivation(const TextFlags& flags);
 absl::StatusOr<std::vector<LoweredProgram>> LowerAll(
     const Activation& activation, DType dtype);
 
-// Those, and what trainers ask for in one call: y with its partials, and the
-// gradient by inputs and parameters together, unless they are over the limit.
+// Those, and whatever else a server can be asked for: y with any partials, and
+// the gradient by any inputs and parameters, unless they are over the limit. Of
+// activations with more than four inputs and parameters, with all of them only.
 absl::StatusOr<std::vector<LoweredProgram>> LowerForTrainers(
     const Activation& activation, DType dtype);
 

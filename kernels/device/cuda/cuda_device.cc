@@ -8,6 +8,23 @@
 #include "kernels/device/work_item.h"
 
 namespace actserve {
+namespace {
+
+// Whether the driver takes code of the builder's pack.
+absl::Status CheckPack(CudaContext& context, const SassBuilder& builder) {
+  absl::Status status = context.Enter();
+  if (!status.ok()) return status;
+  return builder.CheckPack([&](const SassPack::Code& code) {
+    CuModule module = nullptr;
+    absl::Status loaded = context.Check(
+        "cuModuleLoadData",
+        context.cuda().ModuleLoadData(&module, code.cubin.data()));
+    if (loaded.ok()) context.cuda().ModuleUnload(module);
+    return loaded;
+  });
+}
+
+}  // namespace
 
 CudaDevice::CudaDevice(const Options& options,
                        std::shared_ptr<CudaContext> context,
@@ -43,10 +60,6 @@ absl::StatusOr<std::unique_ptr<CudaDevice>> CudaDevice::Create(
       *driver, {.ordinal = options.ordinal, .watchdog = options.watchdog});
   if (!context.ok()) return context.status();
 
-  absl::StatusOr<std::unique_ptr<Nvrtc>> nvrtc = Nvrtc::Open(options.nvrtc);
-  if (!nvrtc.ok()) {
-    return absl::FailedPreconditionError(nvrtc.status().message());
-  }
   std::unique_ptr<ObjectCache> cache;
   if (!options.cache_dir.empty()) {
     absl::StatusOr<std::unique_ptr<ObjectCache>> opened =
@@ -55,8 +68,13 @@ absl::StatusOr<std::unique_ptr<CudaDevice>> CudaDevice::Create(
     cache = *std::move(opened);
   }
   absl::StatusOr<std::unique_ptr<SassBuilder>> builder = SassBuilder::Create(
-      *std::move(nvrtc), (*context)->architecture(), std::move(cache));
+      {options.pack, std::move(cache), Nvrtc::Open(options.nvrtc)},
+      (*context)->architecture());
   if (!builder.ok()) return builder.status();
+  if ((*builder)->architecture() == 0) {
+    absl::Status checked = CheckPack(**context, **builder);
+    if (!checked.ok()) return checked;
+  }
 
   absl::StatusOr<std::shared_ptr<DevicePool>> pool = DevicePool::Create(
       *context, options.max_memory_bytes, options.max_resident_bytes);
@@ -69,6 +87,10 @@ absl::StatusOr<std::unique_ptr<CudaDevice>> CudaDevice::Create(
                      *std::move(pool), *std::move(ring)));
 }
 
+std::string CudaDevice::description() const {
+  return absl::StrCat(context_->description(), ", ", builder_->description());
+}
+
 absl::StatusOr<std::shared_ptr<const Program>> CudaDevice::Compile(
     const LoweredProgram& program) {
   return programs_.FindOrCompile(
@@ -76,9 +98,9 @@ absl::StatusOr<std::shared_ptr<const Program>> CudaDevice::Compile(
         absl::Status status = context_->Enter();
         if (!status.ok()) return status;
         std::shared_ptr<CudaProgram> loaded;
-        status = builder_->Build(program, [&](const std::string& cubin) {
+        status = builder_->Build(program, [&](const SassPack::Code& code) {
           absl::StatusOr<std::shared_ptr<CudaProgram>> result =
-              CudaProgram::Load(context_, program, cubin);
+              CudaProgram::Load(context_, program, code.cubin);
           if (!result.ok()) return result.status();
           loaded = *std::move(result);
           return absl::OkStatus();

@@ -13,15 +13,16 @@
 #include "kernels/device/cuda/device_tables.h"
 #include "kernels/device/cuda/pipelined_run.h"
 #include "kernels/device/cuda/sass_builder.h"
+#include "kernels/device/cuda/sass_pack.h"
 #include "kernels/device/cuda/staging.h"
 #include "kernels/device/device.h"
 #include "kernels/device/program_cache.h"
 
 namespace actserve {
 
-// An NVIDIA GPU: programs compiled by NVRTC, tensors copied through pinned
-// memory, all items of a Run() that fit one copy in one launch. The bits of a
-// result depend on nothing but the program and the item.
+// An NVIDIA GPU: programs compiled beforehand or by NVRTC, tensors copied
+// through pinned memory, all items of a Run() that fit one copy in one launch.
+// The bits of a result depend on nothing but the program and the item.
 //
 // Needs nothing of CUDA to build; the driver and NVRTC are opened by Create().
 //
@@ -34,6 +35,8 @@ class CudaDevice final : public Device {
     // Libraries to open, see CudaDriver::Open() and Nvrtc::Open().
     std::string driver = "";
     std::string nvrtc = "";
+    // Programs compiled beforehand, for which no NVRTC is needed; null: none.
+    std::shared_ptr<const SassPack> pack = nullptr;
     // Where compiled programs are kept across restarts, see ObjectCache.
     // Empty: nowhere.
     std::string cache_dir = "";
@@ -59,8 +62,9 @@ class CudaDevice final : public Device {
   };
 
   //   Unimplemented       no driver here
-  //   FailedPrecondition  driver, NVRTC or device too old; no NVRTC; an unsafe
-  //                       cache directory
+  //   FailedPrecondition  driver or device too old; neither an NVRTC that
+  //                       compiles for the device nor a pack with code that the
+  //                       driver takes; an unsafe cache directory
   //   NotFound            the driver finds no device
   //   InvalidArgument     an option out of range, the ordinal among them
   //   ResourceExhausted   so much memory cannot be pinned
@@ -71,7 +75,8 @@ class CudaDevice final : public Device {
   ~CudaDevice() override = default;
 
   std::string name() const override { return context_->name(); }
-  std::string description() const override { return context_->description(); }
+  // Of the device, and what it can compile.
+  std::string description() const override;
   absl::StatusOr<std::shared_ptr<const Program>> Compile(
       const LoweredProgram& program) override;
   std::shared_ptr<const Program> Find(const std::string& program_id) override {

@@ -3,17 +3,20 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/functional/function_ref.h"
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "kernels/codegen/cuda/nvrtc.h"
+#include "kernels/device/cuda/sass_pack.h"
 #include "kernels/device/object_cache.h"
 #include "kernels/graph/lower.h"
 
 namespace actserve {
 
-// From a program to machine code for one architecture: from the disk if it is
-// there and loads, from NVRTC otherwise.
+// From a program to machine code for one device: from the pack, else from the
+// disk, else from NVRTC. The first code that loads is taken.
 //
 // What NVRTC reads is our own text of the graph, never a user's; what it
 // writes about it stays here.
@@ -21,37 +24,62 @@ namespace actserve {
 // Thread-safe.
 class SassBuilder {
  public:
-  // Chooses among what `nvrtc` compiles for the newest that runs on a device
-  // of `device_architecture`: itself, or an older one of its generation.
-  // `cache` may be null.
-  //   FailedPrecondition  there is none
+  // Where code comes from.
+  struct Sources {
+    std::shared_ptr<const SassPack> pack;  // may be null
+    std::unique_ptr<ObjectCache> cache;    // may be null
+    // Or why there is none.
+    absl::StatusOr<std::unique_ptr<Nvrtc>> nvrtc;
+  };
+
+  // Code for a device is that for its own architecture, or an older one of its
+  // generation; the newest there is.
+  //   FailedPrecondition  neither NVRTC nor the pack has such
   static absl::StatusOr<std::unique_ptr<SassBuilder>> Create(
-      std::unique_ptr<Nvrtc> nvrtc, int device_architecture,
-      std::unique_ptr<ObjectCache> cache);
+      Sources sources, int device_architecture);
 
+  // What NVRTC compiles for. 0: it compiles nothing for the device.
   int architecture() const { return architecture_; }
+  // "13.0"; "" if there is none.
+  std::string nvrtc_version() const;
+  // For people: "NVRTC 13.0, 520 programs compiled by NVRTC 13.0 for sm_90
+  // beforehand".
+  const std::string& description() const { return description_; }
 
-  // Calls `load` with the code. What was on the disk and does not load is
-  // compiled again; what was compiled and loads is stored.
-  //   Internal  NVRTC failed (our bug)
-  // and what `load` returned of code that was compiled just now.
-  absl::Status Build(
-      const LoweredProgram& program,
-      absl::FunctionRef<absl::Status(const std::string& cubin)> load);
+  // Takes code, as a driver does.
+  using Load = absl::FunctionRef<absl::Status(const SassPack::Code& code)>;
+
+  // Calls `load` with code until it takes one. What NVRTC compiled and loads
+  // is stored on the disk.
+  //   FailedPrecondition  there is no NVRTC, and no other code that loads. The
+  //                       message is for the user whose program it is.
+  //   Internal            NVRTC failed (our bug)
+  // and what `load` returned of code that was compiled just now; Unavailable
+  // and ResourceExhausted of any.
+  absl::Status Build(const LoweredProgram& program, Load load);
+
+  // Whether `load` takes some code of the pack for this device: one that was
+  // compiled for a newer driver it does not.
+  //   FailedPrecondition  it does not
+  absl::Status CheckPack(Load load) const;
 
  private:
-  SassBuilder(std::unique_ptr<Nvrtc> nvrtc, int architecture,
-              std::unique_ptr<ObjectCache> cache)
-      : nvrtc_(std::move(nvrtc)),
-        architecture_(architecture),
-        cache_(std::move(cache)) {}
+  SassBuilder(Sources sources, int device_architecture);
 
-  // Hex digits over everything that the code depends on.
-  std::string Key(const std::string& text) const;
+  // Architectures whose code the pack or the disk may have, newest first.
+  std::vector<int> PackArchitectures() const;
+  std::vector<int> DiskArchitectures() const;
+  std::string Describe() const;
 
-  const std::unique_ptr<Nvrtc> nvrtc_;
-  const int architecture_;
-  const std::unique_ptr<ObjectCache> cache_;
+  // Whether the search is over, with what is in `result`.
+  bool TryPack(const std::string& text, Load load, absl::Status& result) const;
+  bool TryDisk(const std::string& text, Load load, absl::Status& result);
+  absl::Status Compile(const std::string& text, Load load);
+
+  const int device_architecture_;
+  const Sources sources_;
+  int architecture_ = 0;
+  std::string description_;
 };
 
 }  // namespace actserve
