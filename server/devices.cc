@@ -39,6 +39,16 @@ DeviceMakers::Made Make(typename DeviceType::Options device_options,
   return device;
 }
 
+// The pack that `options` name; null if there is none, or it cannot be used.
+std::shared_ptr<const SassPack> OpenPack(const Options& options) {
+  if (options.pack.empty()) return nullptr;
+  auto pack = SassPack::Open(options.pack);
+  if (pack.ok()) return *pack;
+  LogEvent(LogLevel::kWarning, "no_pack",
+           {{"reason", std::string(pack.status().message())}});
+  return nullptr;
+}
+
 }  // namespace
 
 DeviceMakers MakersFor(const Options& options) {
@@ -49,6 +59,7 @@ DeviceMakers MakersFor(const Options& options) {
   makers.cuda = [&options](int ordinal) {
     CudaDevice::Options cuda;
     cuda.ordinal = ordinal;
+    cuda.pack = OpenPack(options);
     cuda.max_memory_bytes = options.device_memory_bytes;
     cuda.watchdog = options.device_watchdog;
     return Make<CudaDevice>(cuda, options);

@@ -1,7 +1,9 @@
 #include "server/flags.h"
 
 #include <algorithm>
+#include <filesystem>
 #include <string>
+#include <system_error>
 #include <thread>
 #include <vector>
 
@@ -125,6 +127,11 @@ ABSL_FLAG(std::string, cache_directory, "",
           "where compiled programs are kept across restarts, made with mode "
           "0700; none: nowhere; empty: $XDG_CACHE_HOME/actserve/programs or "
           "$HOME/.cache/actserve/programs if that can be used");
+ABSL_FLAG(
+    std::string, pack, "",
+    "file of programs for GPUs that actctl precompile --pack compiled "
+    "beforehand, for which no NVRTC is needed; none: do without; empty: "
+    "../share/actserve/builtins.sass beside this program, if it is there");
 ABSL_FLAG(int64_t, max_idle_buffer_bytes, Defaults().max_idle_buffer_bytes,
           "memory of past results kept for the next");
 
@@ -151,6 +158,16 @@ namespace actserve {
 namespace {
 
 constexpr absl::string_view kThisFile = "server/flags.cc";
+
+// What is shipped with this program, or "" if nothing is.
+std::string ShippedPack() {
+  std::error_code error;
+  const std::filesystem::path program =
+      std::filesystem::read_symlink("/proc/self/exe", error);
+  const std::filesystem::path pack =
+      program.parent_path().parent_path() / "share/actserve/builtins.sass";
+  return !error && std::filesystem::exists(pack, error) ? pack.string() : "";
+}
 
 }  // namespace
 
@@ -221,6 +238,9 @@ absl::StatusOr<Options> OptionsFromCommandLine(int argc, char** argv) {
     o.cache_directory = ObjectCache::DefaultPath();
   }
   if (o.cache_directory == "none") o.cache_directory = "";
+  o.pack = absl::GetFlag(FLAGS_pack);
+  if (o.pack.empty()) o.pack = ShippedPack();
+  if (o.pack == "none") o.pack = "";
   o.max_idle_buffer_bytes = absl::GetFlag(FLAGS_max_idle_buffer_bytes);
   o.residuals.max_bytes = absl::GetFlag(FLAGS_max_residual_bytes);
   o.residuals.max_count = absl::GetFlag(FLAGS_max_residuals);

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 #include <stdlib.h>
 
+#include <fstream>
 #include <memory>
 #include <string>
 #include <vector>
@@ -15,7 +16,12 @@
 #include "absl/time/time.h"
 #include "grpc/health/v1/health.grpc.pb.h"
 #include "grpcpp/client_context.h"
+#include "kernels/catalog/catalog.h"
+#include "kernels/codegen/cuda/emit.h"
+#include "kernels/codegen/cuda/nvrtc.h"
+#include "kernels/device/cuda/sass_pack.h"
 #include "kernels/device/cuda/testing/fake_driver.h"
+#include "kernels/graph/activation.h"
 #include "server/testing/actserved_process.h"
 #include "server/testing/calls.h"
 
@@ -24,6 +30,7 @@ namespace {
 
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using ::testing::StartsWith;
 
 constexpr int kDeviceLostExitCode = 69;
 
@@ -39,8 +46,10 @@ class Gpu : public ::testing::Test {
     if (!reason.empty()) GTEST_SKIP() << reason;
   }
   // `knobs` as fake_driver.h says.
-  void Start(const std::string& knobs, const std::vector<std::string>& flags) {
+  void Start(const std::string& knobs, std::vector<std::string> flags) {
     setenv("FAKE_CUDA", knobs.c_str(), 1);
+    // Nothing that was compiled before.
+    flags.insert(flags.begin(), {"--pack=none", "--cache_directory=none"});
     auto server = ActservedProcess::Start(ACTSERVED_BINARY, flags);
     ASSERT_TRUE(server.ok()) << server.status();
     server_ = *std::move(server);
@@ -90,6 +99,59 @@ TEST_F(Gpu, ComputesBackwardFromWhatItKept) {
   ASSERT_TRUE(Backward(*stub_, BackwardOf("gelu", x, dy), &sent).ok());
 
   EXPECT_EQ(kept.payload(0), sent.payload(0));
+}
+
+// A pack in which `activation` has its forward in float32.
+void WritePack(const std::string& path, const std::string& activation) {
+  const auto created =
+      Activation::Create(FindInCatalog(activation)->text, {}, nullptr);
+  ASSERT_TRUE(created.ok()) << created.status();
+  const auto program = (*created)->LowerForward(DType::kFloat32, {});
+  ASSERT_TRUE(program.ok()) << program.status();
+  const auto nvrtc = Nvrtc::Open(FakeDriver::Path());
+  ASSERT_TRUE(nvrtc.ok()) << nvrtc.status();
+  const std::string text = EmitCuda(*program);
+  const auto binary = (*nvrtc)->Compile(text, 90);
+  ASSERT_TRUE(binary.ok()) << binary.status();
+  const absl::Status status =
+      SassPack::Write(path, "13.0", {{SassKey(text, 90), 90, binary->cubin}});
+  ASSERT_TRUE(status.ok()) << status;
+}
+
+TEST_F(Gpu, ComputesWhatIsInItsPackWithoutNvrtc) {
+  const std::string pack = ::testing::TempDir() + "/server_gpu_test.sass";
+  WritePack(pack, "relu");
+  setenv("ACTSERVE_NVRTC", "/nowhere", 1);
+  Start("", {"--device=auto", "--pack=" + pack});
+
+  v1::ForwardResponse response;
+  const grpc::Status known =
+      Forward(*stub_, ForwardOf("relu", {-1, 2}), &response);
+  const grpc::Status unknown =
+      Forward(*stub_, ForwardOf("gelu", {-1, 2}), &response);
+
+  EXPECT_TRUE(known.ok()) << known.error_message();
+  EXPECT_THAT(ElementsOf<float>(response.payload(0)), ElementsAre(0, 2));
+  EXPECT_EQ(DeviceInfo().name(), "cuda:0");
+  EXPECT_THAT(DeviceInfo().description(),
+              HasSubstr("NVRTC not found, tried /nowhere"));
+  EXPECT_THAT(DeviceInfo().description(),
+              HasSubstr("1 programs compiled by NVRTC 13.0 for sm_90"));
+  EXPECT_EQ(unknown.error_code(), grpc::StatusCode::FAILED_PRECONDITION);
+  EXPECT_THAT(unknown.error_message(), StartsWith("this server has no NVRTC"));
+}
+
+TEST_F(Gpu, GoesOnWithoutAPackThatItRefuses) {
+  const std::string pack = ::testing::TempDir() + "/server_gpu_test.sass";
+  std::ofstream(pack) << "no pack";
+  Start("", {"--device=cuda:0", "--pack=" + pack});
+
+  v1::ForwardResponse response;
+  const grpc::Status status =
+      Forward(*stub_, ForwardOf("relu", {2}), &response);
+
+  EXPECT_TRUE(status.ok()) << status.error_message();
+  EXPECT_TRUE(server_->WaitForEvent("no_pack"));
 }
 
 TEST_F(Gpu, IsNotUsedIfItCannotBe) {

@@ -57,6 +57,8 @@ struct Options {
   int64_t device_memory_bytes = 0;
   // Work that a GPU has not done after it is taken for a kernel that hangs.
   absl::Duration device_watchdog = absl::Seconds(10);
+  // Programs for GPUs that were compiled beforehand; empty: none.
+  std::string pack;
   int compile_threads = 1;
   // Texts and programs waiting for a compile thread.
   int max_queued_compilations = 256;
