@@ -1,6 +1,10 @@
-// What the scheduler costs and what its batches give, on the CPU device and
-// without gRPC: closed loops of callers on as many threads as gRPC would have,
-// each caller with one job under way.
+// What the scheduler costs and what its batches give, without gRPC: closed
+// loops of callers on as many threads as gRPC would have, each caller with one
+// job under way.
+//
+// On the CPU everything is compared with Device::Run() on the caller's thread;
+// on a GPU batches are compared with one launch a job through the same
+// scheduler and device.
 //
 // Prints Markdown tables. Only ratios within one run mean anything: short
 // blocks of the ways to run a job alternate, a round gives the ratio of their
@@ -13,6 +17,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <deque>
+#include <fstream>
 #include <functional>
 #include <iostream>
 #include <memory>
@@ -21,22 +26,35 @@
 #include <utility>
 #include <vector>
 
-#include "absl/strings/numbers.h"
+#include "CLI/CLI.hpp"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "kernels/device/cpu/cpu_device.h"
+#include "kernels/device/cuda/cuda_device.h"
 #include "kernels/graph/activation.h"
+#include "nlohmann/json.hpp"
 #include "server/clock.h"
+#include "server/device_choice.h"
 #include "server/scheduler.h"
 
 namespace actserve {
 namespace {
 
-constexpr absl::Duration kBlock = absl::Milliseconds(100);
+// Of the better way to launch one job at a time, on a GPU.
+constexpr double kBatchGoal = 5;
+constexpr int kGoalCallers = 64;
+constexpr int64_t kGoalElements = 1024;
 constexpr char kText[] = "def silu(x):\n    return x / (1 + exp(-x))\n";
+
+struct Settings {
+  int rounds = 21;
+  double block_seconds = 0.1;
+  std::string device = "cpu";
+  std::string json_file;
+};
 
 int NumThreads() {
   return std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
@@ -93,6 +111,8 @@ struct Way {
   std::string name;
   // Null: Device::Run() on the caller's thread, and nothing else.
   std::unique_ptr<Scheduler> scheduler;
+  // Of a GPU: whether each job has a launch of its own.
+  bool one_by_one = false;
 };
 
 // What one block gave.
@@ -142,7 +162,7 @@ int64_t Drive(Device& device, Scheduler* scheduler, std::deque<Caller>& callers,
 
 Rate RunBlock(Device& device, const Way& way,
               const std::shared_ptr<const Program>& program, int num_callers,
-              int64_t num_elements) {
+              int64_t num_elements, double block_seconds) {
   const int num_threads = NumThreads();
   std::vector<std::deque<Caller>> callers(num_threads);
   std::vector<std::atomic<uint64_t>> num_done(num_threads);
@@ -164,7 +184,7 @@ Rate RunBlock(Device& device, const Way& way,
           Drive(device, way.scheduler.get(), callers[t], num_done[t], stop);
     });
   }
-  absl::SleepFor(kBlock);
+  absl::SleepFor(absl::Seconds(block_seconds));
   stop = true;
   for (std::atomic<uint64_t>& done : num_done) {
     ++done;
@@ -199,7 +219,7 @@ std::string MedianAndRange(const std::vector<double>& values) {
   return absl::StrFormat("%.2f (%.2f .. %.2f)", Median(values), *least, *most);
 }
 
-std::vector<Way> WaysOf(Device& device) {
+std::vector<Way> CpuWays(Device& device) {
   Scheduler::Options options;
   options.num_threads = options.max_running_batches = NumThreads();
   std::vector<Way> ways;
@@ -216,8 +236,33 @@ std::vector<Way> WaysOf(Device& device) {
   return ways;
 }
 
+// Batches and threads as a server has them.
+std::vector<Way> GpuWays(Device& device) {
+  constexpr int kBatchesAtOnce = 3;
+  constexpr int kJobsAtOnce = 16;  // the device's staging slots
+  Scheduler::Options options;
+  options.inline_bytes = -1;
+  std::vector<Way> ways;
+  const auto add = [&](std::string name, int at_once, int entries) {
+    options.max_running_batches = at_once;
+    options.num_threads = std::max(NumThreads(), at_once + 1);
+    options.queue.max_batch_entries = entries;
+    ways.push_back(
+        {std::move(name),
+         std::make_unique<Scheduler>(options, &device, Clock::Real()),
+         entries == 1});
+  };
+  const int entries = options.queue.max_batch_entries;
+  add("one by one", kBatchesAtOnce, 1);
+  add("one by one, 16 at once", kJobsAtOnce, 1);
+  ways.push_back({"direct", nullptr, true});
+  add("in batches", kBatchesAtOnce, entries);
+  return ways;
+}
+
 // One row of each table: all ways in turn, `rounds` times.
 struct Row {
+  int num_callers = 0;
   int64_t num_elements = 0;
   std::vector<std::vector<Rate>> rates;  // [way][round]
 
@@ -238,14 +283,15 @@ struct Row {
 
 Row Measure(Device& device, const std::vector<Way>& ways,
             const std::shared_ptr<const Program>& program, int num_callers,
-            int64_t num_elements, int rounds) {
+            int64_t num_elements, const Settings& settings) {
   Row row;
+  row.num_callers = num_callers;
   row.num_elements = num_elements;
   row.rates.resize(ways.size());
-  for (int round = -1; round < rounds; ++round) {
+  for (int round = -1; round < settings.rounds; ++round) {
     for (size_t way = 0; way < ways.size(); ++way) {
-      const Rate rate =
-          RunBlock(device, ways[way], program, num_callers, num_elements);
+      const Rate rate = RunBlock(device, ways[way], program, num_callers,
+                                 num_elements, settings.block_seconds);
       if (round >= 0) row.rates[way].push_back(rate);  // the first warms up
     }
   }
@@ -254,11 +300,11 @@ Row Measure(Device& device, const std::vector<Way>& ways,
 
 void PrintTable(int num_callers, const std::vector<Way>& ways,
                 const std::vector<Row>& rows) {
-  std::cout
-      << "**" << num_callers << " callers**\n\n"
-      << "| elements | way | 1000 jobs/s | to direct | to direct, per CPU "
-         "second | busy cores | jobs in a batch |\n"
-      << "|---|---|---|---|---|---|---|\n";
+  std::cout << "**" << num_callers << " callers**\n\n"
+            << "| elements | way | 1000 jobs/s | to " << ways[0].name
+            << " | to " << ways[0].name
+            << ", per CPU second | busy cores | jobs in a batch |\n"
+            << "|---|---|---|---|---|---|---|\n";
   for (const Row& row : rows) {
     for (size_t way = 0; way < ways.size(); ++way) {
       const auto median = [&](double Rate::* field) {
@@ -277,30 +323,99 @@ void PrintTable(int num_callers, const std::vector<Way>& ways,
   std::cout << "\n";
 }
 
-int Main(int argc, char** argv) {
-  int rounds = 21;
-  if (argc > 2 ||
-      (argc == 2 && (!absl::SimpleAtoi(argv[1], &rounds) || rounds < 1))) {
-    std::cerr << "usage: scheduler_benchmark [ROUNDS]\n";
-    return 2;
+// What batches give to the best of the ways to launch each job alone: the
+// median over the rounds.
+double BatchGain(const std::vector<Way>& ways, const Row& row) {
+  std::vector<double> gains;
+  for (size_t round = 0; round < row.rates[0].size(); ++round) {
+    double alone = 0;
+    double batched = 0;
+    for (size_t way = 0; way < ways.size(); ++way) {
+      double& best = ways[way].one_by_one ? alone : batched;
+      best = std::max(best, row.rates[way][round].jobs_per_second);
+    }
+    gains.push_back(batched / alone);
   }
+  return Median(gains);
+}
+
+void PrintGoal(const std::vector<Way>& ways, const std::vector<Row>& rows) {
+  for (const Row& row : rows) {
+    if (row.num_callers != kGoalCallers || row.num_elements != kGoalElements) {
+      continue;
+    }
+    const double gain = BatchGain(ways, row);
+    std::cout << absl::StrFormat(
+        "%d callers of %d elements: batches have %.2f times the rate of the "
+        "best way to launch each job alone (goal >= %.0f: %s).\n",
+        row.num_callers, row.num_elements, gain, kBatchGoal,
+        gain >= kBatchGoal ? "reached" : "missed");
+  }
+}
+
+nlohmann::json Json(const Device& device, const std::vector<Way>& ways,
+                    const std::vector<Row>& rows, bool is_gpu) {
+  nlohmann::json all = nlohmann::json::array();
+  for (const Row& row : rows) {
+    nlohmann::json json = {{"callers", row.num_callers},
+                           {"elements", row.num_elements}};
+    for (size_t way = 0; way < ways.size(); ++way) {
+      json["jobs_per_second"][ways[way].name] =
+          row.All(way, &Rate::jobs_per_second);
+      json["jobs_per_batch"][ways[way].name] =
+          Median(row.All(way, &Rate::jobs_per_batch));
+    }
+    if (is_gpu) json["batch_gain"] = BatchGain(ways, row);
+    all.push_back(std::move(json));
+  }
+  return {{"device", device.description()}, {"rows", std::move(all)}};
+}
+
+int Main(int argc, char** argv) {
+  Settings settings;
+  CLI::App app("Compares ways to bring jobs to a device, without gRPC.");
+  app.add_option("rounds", settings.rounds, "Rounds that a median is taken of")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  app.add_option("--device", settings.device, "cpu or cuda:N")
+      ->capture_default_str();
+  app.add_option("--block_seconds", settings.block_seconds,
+                 "Time of one way in one round")
+      ->capture_default_str();
+  app.add_option("--json", settings.json_file, "Where to write every round");
+  CLI11_PARSE(app, argc, argv);
   absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
-  const std::unique_ptr<CpuDevice> device = OrDie(CpuDevice::Create({}));
+
+  const ChosenDevice chosen = OrDie(ChooseDevice(
+      settings.device, {.cpu = [] { return CpuDevice::Create({}); },
+                        .cuda =
+                            [](int ordinal) {
+                              return CudaDevice::Create({.ordinal = ordinal});
+                            }}));
+  Device& device = *chosen.device;
   std::vector<Diagnostic> diagnostics;
   const auto activation = OrDie(Activation::Create(kText, {}, &diagnostics));
   const auto program = OrDie(
-      device->Compile(OrDie(activation->LowerForward(DType::kFloat32, {}))));
-  const std::vector<Way> ways = WaysOf(*device);
+      device.Compile(OrDie(activation->LowerForward(DType::kFloat32, {}))));
+  const bool is_gpu = !chosen.computes_on_caller;
+  const std::vector<Way> ways = is_gpu ? GpuWays(device) : CpuWays(device);
+  std::vector<Row> all;
   const auto measure = [&](int num_callers, const std::vector<int64_t>& sizes) {
     std::vector<Row> rows;
     for (int64_t num_elements : sizes) {
       rows.push_back(
-          Measure(*device, ways, program, num_callers, num_elements, rounds));
+          Measure(device, ways, program, num_callers, num_elements, settings));
     }
     PrintTable(num_callers, ways, rows);
+    all.insert(all.end(), rows.begin(), rows.end());
   };
-  measure(64, {256, 1024, 4096});
+  measure(kGoalCallers, {256, kGoalElements, 4096});
   measure(16, {(1 << 20) / sizeof(float)});
+  if (is_gpu) PrintGoal(ways, all);
+  if (!settings.json_file.empty()) {
+    std::ofstream(settings.json_file)
+        << Json(device, ways, all, is_gpu).dump(1) << "\n";
+  }
   return 0;
 }
 
