@@ -50,7 +50,8 @@ absl::Status KernelTimer::Start() {
   nvrtc = Nvrtc::Open(options_.nvrtc);
   if (!nvrtc.ok()) return nvrtc.status();
   absl::StatusOr<std::unique_ptr<SassBuilder>> builder = SassBuilder::Create(
-      *std::move(nvrtc), context_->architecture(), /*cache=*/nullptr);
+      {/*pack=*/nullptr, /*cache=*/nullptr, std::move(nvrtc)},
+      context_->architecture());
   if (!builder.ok()) return builder.status();
   builder_ = *std::move(builder);
 
@@ -179,9 +180,9 @@ absl::StatusOr<std::shared_ptr<CudaProgram>> KernelTimer::Load(
   absl::Status status = context_->Enter();
   if (!status.ok()) return status;
   std::shared_ptr<CudaProgram> loaded;
-  status = builder_->Build(program, [&](const std::string& cubin) {
+  status = builder_->Build(program, [&](const SassPack::Code& code) {
     absl::StatusOr<std::shared_ptr<CudaProgram>> result =
-        CudaProgram::Load(context_, program, cubin);
+        CudaProgram::Load(context_, program, code.cubin);
     if (!result.ok()) return result.status();
     loaded = *std::move(result);
     return absl::OkStatus();
