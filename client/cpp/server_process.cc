@@ -17,14 +17,16 @@
 namespace actserve {
 namespace {
 
-// The first TCP address in `port_file`, or "" if it is not written yet.
-std::string ReadTcpAddress(const std::string& port_file) {
+// The TCP addresses in `port_file`, none if it is not written yet: it appears
+// with all lines in it.
+std::vector<std::string> ReadTcpAddresses(const std::string& port_file) {
   std::ifstream file(port_file);
+  std::vector<std::string> addresses;
   std::string line;
   while (std::getline(file, line)) {
-    if (!file.eof() && line.rfind("unix:", 0) != 0) return line;
+    if (!file.eof() && line.rfind("unix:", 0) != 0) addresses.push_back(line);
   }
-  return "";
+  return addresses;
 }
 
 [[noreturn]] void RunChild(const std::vector<std::string>& arguments,
@@ -62,7 +64,7 @@ absl::StatusOr<std::unique_ptr<ServerProcess>> ServerProcess::Start(
   if (process->pid_ < 0) return absl::UnavailableError("cannot fork");
 
   const absl::Time deadline = absl::Now() + absl::Seconds(30);
-  while (process->tcp_address_.empty()) {
+  while (process->tcp_addresses_.empty()) {
     int status = 0;
     if (waitpid(process->pid_, &status, WNOHANG) == process->pid_) {
       process->pid_ = -1;
@@ -73,7 +75,7 @@ absl::StatusOr<std::unique_ptr<ServerProcess>> ServerProcess::Start(
       return absl::UnavailableError(absl::StrCat(binary, " does not listen"));
     }
     absl::SleepFor(absl::Milliseconds(5));
-    process->tcp_address_ = ReadTcpAddress(port_file);
+    process->tcp_addresses_ = ReadTcpAddresses(port_file);
   }
   process->unix_address_ = "unix:" + socket;
   return process;

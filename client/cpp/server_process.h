@@ -24,7 +24,11 @@ class ServerProcess {
   ~ServerProcess();
 
   // "127.0.0.1:<port>".
-  const std::string& tcp_address() const { return tcp_address_; }
+  const std::string& tcp_address() const { return tcp_addresses_[0]; }
+  // All of them, if a flag asked for more.
+  const std::vector<std::string>& tcp_addresses() const {
+    return tcp_addresses_;
+  }
   // "unix:<path>".
   const std::string& unix_address() const { return unix_address_; }
   pid_t pid() const { return pid_; }
@@ -34,7 +38,7 @@ class ServerProcess {
 
   pid_t pid_ = -1;
   std::string folder_;
-  std::string tcp_address_;
+  std::vector<std::string> tcp_addresses_;
   std::string unix_address_;
 };
 
