@@ -36,6 +36,10 @@
 namespace actserve {
 namespace {
 
+// The exit code where a driver, a GPU or NVRTC is missing, as test runners
+// have it.
+constexpr int kCannotRunHere = 77;
+
 struct Settings {
   KernelTimer::Options timer;
   std::vector<std::string> functions = {
@@ -114,6 +118,7 @@ class Benchmark {
   // Fills report(), also up to an error.
   absl::Status Run();
   const KernelReport& report() const { return report_; }
+  bool has_gpu() const { return timer_ != nullptr; }
 
  private:
   absl::Status TimeFirst();
@@ -516,19 +521,22 @@ int Main(int argc, char** argv) {
   app.add_option("--json", settings.json_file, "Where to write every time");
   CLI11_PARSE(app, argc, argv);
 
-  absl::Status status = CheckSizes(settings.tensor_bytes);
+  if (absl::Status status = CheckSizes(settings.tensor_bytes); !status.ok()) {
+    std::cerr << "cuda_benchmark: " << status.message() << "\n";
+    return 1;
+  }
   settings.timer.max_tensor_bytes = *std::max_element(
       settings.tensor_bytes.begin(), settings.tensor_bytes.end());
   Benchmark benchmark(settings);
-  if (status.ok()) status = benchmark.Run();
-  std::cout << ToMarkdown(benchmark.report());
+  const absl::Status status = benchmark.Run();
+  if (benchmark.has_gpu()) std::cout << ToMarkdown(benchmark.report());
   if (!settings.json_file.empty()) {
     std::ofstream(settings.json_file)
         << ToJson(benchmark.report()).dump(1) << "\n";
   }
   if (status.ok()) return 0;
   std::cerr << "cuda_benchmark: " << status.message() << "\n";
-  return 1;
+  return benchmark.has_gpu() ? 1 : kCannotRunHere;
 }
 
 }  // namespace

@@ -44,14 +44,15 @@ class CudaBenchmark : public ::testing::Test {
     if (!folder_.empty()) std::filesystem::remove_all(folder_);
   }
 
-  // The exit code; what it printed is in text_, its JSON in json_.
-  int Run(const std::string& flags) {
+  // The exit code; what it printed is in text_, its JSON in json_. `knob` is
+  // one of the stand-in's.
+  int Run(const std::string& flags, const std::string& knob = "devices=1") {
     const std::string fake = testing::FakeDriver::Path();
     const std::string json = folder_ + "/times.json";
     const std::string out = folder_ + "/out";
     const int status = std::system(
-        absl::StrCat("FAKE_CUDA=memory_bytes=67108864 ACTSERVE_CUDA_DRIVER=",
-                     fake, " ACTSERVE_NVRTC=", fake,
+        absl::StrCat("FAKE_CUDA=memory_bytes=67108864,", knob,
+                     " ACTSERVE_CUDA_DRIVER=", fake, " ACTSERVE_NVRTC=", fake,
                      " " CUDA_BENCHMARK_BINARY " --json=", json, kSmall, " ",
                      flags, " >", out, " 2>&1")
             .c_str());
@@ -131,6 +132,11 @@ TEST_F(CudaBenchmark, RefusesWhatItCannotTime) {
 
   EXPECT_EQ(Run("--tensor_bytes=1000"), 1);
   EXPECT_THAT(text_, HasSubstr("a tensor of 1000 bytes"));
+}
+
+TEST_F(CudaBenchmark, TellsThatItCannotRunHere) {
+  EXPECT_EQ(Run("", "devices=0"), 77);
+  EXPECT_THAT(text_, HasSubstr("finds no device"));
 }
 
 }  // namespace
