@@ -110,7 +110,7 @@ void WritePack(const std::string& path, const std::string& activation) {
   ASSERT_TRUE(program.ok()) << program.status();
   const auto nvrtc = Nvrtc::Open(FakeDriver::Path());
   ASSERT_TRUE(nvrtc.ok()) << nvrtc.status();
-  const std::string text = EmitCuda(*program);
+  const std::string text = EmitCuda(*program, CudaPart::kProgram);
   const auto binary = (*nvrtc)->Compile(text, 90);
   ASSERT_TRUE(binary.ok()) << binary.status();
   const absl::Status status =
@@ -135,8 +135,9 @@ TEST_F(Gpu, ComputesWhatIsInItsPackWithoutNvrtc) {
   EXPECT_EQ(DeviceInfo().name(), "cuda:0");
   EXPECT_THAT(DeviceInfo().description(),
               HasSubstr("NVRTC not found, tried /nowhere"));
-  EXPECT_THAT(DeviceInfo().description(),
-              HasSubstr("1 programs compiled by NVRTC 13.0 for sm_90"));
+  EXPECT_THAT(
+      DeviceInfo().description(),
+      HasSubstr("1 parts of programs compiled by NVRTC 13.0 for sm_90"));
   EXPECT_EQ(unknown.error_code(), grpc::StatusCode::FAILED_PRECONDITION);
   EXPECT_THAT(unknown.error_message(), StartsWith("this server has no NVRTC"));
 }

@@ -261,8 +261,8 @@ TEST(Actctl, ProgramsOfAPackNeedNoNvrtc) {
     EXPECT_TRUE(device->Compile(program).ok());
   }
 
-  EXPECT_EQ((*opened)->num_programs(80), 3);
-  EXPECT_EQ((*opened)->num_programs(90), 3);
+  EXPECT_EQ((*opened)->num_parts(80), 3);
+  EXPECT_EQ((*opened)->num_parts(90), 3);
 }
 
 // Whatever a request may name of inputs and parameters.

@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <iostream>
 #include <mutex>
+#include <set>
 #include <system_error>
 #include <thread>
 #include <utility>
@@ -18,6 +19,8 @@
 #include "client/cli/commands.h"
 #include "client/cli/programs.h"
 #include "kernels/catalog/catalog.h"
+#include "kernels/codegen/cuda/emit.h"
+#include "kernels/codegen/cuda/launch.h"
 #include "kernels/codegen/cuda/nvrtc.h"
 #include "kernels/device/cpu/cpu_device.h"
 #include "kernels/device/cpu/cpu_program.h"
@@ -149,21 +152,29 @@ absl::Status CompileForCpu(CpuDevice& cpu, const LoweredProgram& lowered) {
 absl::Status CompileAll(const std::vector<LoweredProgram>& programs,
                         const Targets& targets,
                         std::vector<SassPack::Code>& codes) {
+  if (targets.cpu != nullptr) {
+    const absl::Status status = ForEach(programs.size(), [&](size_t i) {
+      return CompileForCpu(*targets.cpu, programs[i]);
+    });
+    if (!status.ok()) return status;
+  }
+  if (targets.gpus.empty()) return absl::OkStatus();
+  // Programs share some of their parts.
+  std::set<std::string> unique;
+  for (const LoweredProgram& program : programs) {
+    for (const CudaPart part : LaunchLayout(program).parts()) {
+      unique.insert(EmitCuda(program, part));
+    }
+  }
+  const std::vector<std::string> texts(unique.begin(), unique.end());
   std::mutex mutex;
   const auto keep = [&](const SassPack::Code& code) {
     const std::lock_guard lock(mutex);
     codes.push_back(code);
     return absl::OkStatus();
   };
-  return ForEach(programs.size(), [&](size_t i) {
-    absl::Status status;
-    if (targets.cpu != nullptr) {
-      status = CompileForCpu(*targets.cpu, programs[i]);
-    }
-    for (const auto& gpu : targets.gpus) {
-      if (status.ok()) status = gpu->Build(programs[i], keep);
-    }
-    return status;
+  return ForEach(texts.size() * targets.gpus.size(), [&](size_t i) {
+    return targets.gpus[i / texts.size()]->Build(texts[i % texts.size()], keep);
   });
 }
 

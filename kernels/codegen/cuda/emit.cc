@@ -199,10 +199,12 @@ int BlocksTogether(const LoweredProgram& program, const LaunchLayout& layout,
   return kRegisters / registers / threads;
 }
 
-std::string Entries(const LoweredProgram& program, const LaunchLayout& layout) {
+std::string Entries(const LoweredProgram& program, const LaunchLayout& layout,
+                    CudaPart part) {
   std::string text;
   const auto entry = [&](KernelEntry which, int blocks,
                          const std::string& call) {
+    if (layout.part(which) != part) return;
     absl::StrAppend(&text, "ACTSERVE_KERNEL(", layout.threads(which), ", ",
                     blocks, ")\n", KernelEntryName(which),
                     "(const Argument argument) { ", call, "(argument); }\n");
@@ -241,10 +243,10 @@ std::string Entries(const LoweredProgram& program, const LaunchLayout& layout) {
 
 }  // namespace
 
-std::string EmitCuda(const LoweredProgram& program) {
+std::string EmitCuda(const LoweredProgram& program, CudaPart part) {
   const LaunchLayout layout(program);
   BodyPrinter printer(program);
-  const std::string body = printer.Print();
+  const std::string body = part == CudaPart::kProgram ? printer.Print() : "";
   std::vector<std::string> symbols = printer.symbols();
   symbols.push_back(kConversion);
   std::string text = BareText(kPrelude);
@@ -252,7 +254,7 @@ std::string EmitCuda(const LoweredProgram& program) {
     absl::StrAppend(&text, BareText(path));
   }
   absl::StrAppend(&text, PrintProgram(program, layout, body),
-                  BareText(kSkeleton), Entries(program, layout));
+                  BareText(kSkeleton), Entries(program, layout, part));
   return text;
 }
 

@@ -26,13 +26,15 @@
 
 #include <string>
 
+#include "kernels/codegen/cuda/launch.h"
 #include "kernels/graph/lower.h"
 
 namespace actserve {
 
-// The CUDA C++ text of `program`, with the entries that launch.h lists. Equal
-// for equal graphs, storage and rule, whatever anything is called.
-std::string EmitCuda(const LoweredProgram& program);
+// The CUDA C++ text of a part of `program`, one of LaunchLayout::parts(), with
+// the entries that the layout says. Equal for equal graphs, storage and rule,
+// whatever anything is called; the parts that look up, whatever the graph is.
+std::string EmitCuda(const LoweredProgram& program, CudaPart part);
 
 // Names the text's parts that do not depend on a program: prelude, math,
 // skeleton. For keys of caches; changes with every change of them.

@@ -6,7 +6,6 @@
 #include <vector>
 
 #include "gtest/gtest.h"
-#include "kernels/codegen/cuda/emit.h"
 #include "kernels/codegen/cuda/testing/catalog_programs.h"
 #include "kernels/codegen/cuda/testing/host_shim.h"
 #include "kernels/codegen/cuda/testing/shim_runs.h"
@@ -35,17 +34,17 @@ std::string AllPatterns() {
 
 TEST(HostFull, EveryTableEqualsTheInterpreterEverywhere) {
   for (const DType dtype : {DType::kFloat16, DType::kBFloat16}) {
-    std::vector<CatalogProgram> programs;
-    std::vector<std::string> texts;
+    std::vector<CatalogProgram> tests;
+    std::vector<LoweredProgram> programs;
     for (const CatalogProgram& test : CatalogPrograms(dtype)) {
       if (!LaunchLayout(test.program).has_table()) continue;
-      programs.push_back(test);
-      texts.push_back(EmitCuda(test.program));
+      tests.push_back(test);
+      programs.push_back(test.program);
     }
-    const auto module = HostModule::Compile(texts);
+    const auto module = HostModule::Compile(programs);
     ASSERT_TRUE(module.ok()) << module.status();
-    for (size_t t = 0; t < programs.size(); ++t) {
-      const CatalogProgram& test = programs[t];
+    for (size_t t = 0; t < tests.size(); ++t) {
+      const CatalogProgram& test = tests[t];
       SCOPED_TRACE(test.name());
       ShimRequest request;
       request.inputs.push_back(AllPatterns());

@@ -6,7 +6,6 @@
 
 #include "absl/strings/str_cat.h"
 #include "gtest/gtest.h"
-#include "kernels/codegen/cuda/emit.h"
 #include "kernels/codegen/cuda/testing/catalog_programs.h"
 #include "kernels/codegen/cuda/testing/host_shim.h"
 #include "kernels/codegen/cuda/testing/shim_runs.h"
@@ -66,13 +65,13 @@ std::vector<Results> Reference(const LoweredProgram& program,
   return results;
 }
 
-void ExpectSameBits(const HostModule& module, int text,
+void ExpectSameBits(const HostModule& module, int number,
                     const LoweredProgram& program,
                     const std::vector<ShimRequest>& requests,
                     const std::vector<Results>& want,
                     const ShimOptions& options) {
   const std::vector<Results> got =
-      RunOnShim(module, text, program, requests, options);
+      RunOnShim(module, number, program, requests, options);
 
   ASSERT_EQ(got.size(), want.size());
   for (size_t r = 0; r < want.size(); ++r) {
@@ -83,39 +82,37 @@ void ExpectSameBits(const HostModule& module, int text,
 class HostNumbers : public ::testing::TestWithParam<DType> {
  protected:
   void SetUp() override {
-    programs_ = CatalogPrograms(GetParam());
-    std::vector<std::string> texts;
-    for (const CatalogProgram& test : programs_) {
-      texts.push_back(EmitCuda(test.program));
-    }
-    auto module = HostModule::Compile(texts);
+    tests_ = CatalogPrograms(GetParam());
+    std::vector<LoweredProgram> programs;
+    for (const CatalogProgram& test : tests_) programs.push_back(test.program);
+    auto module = HostModule::Compile(programs);
     ASSERT_TRUE(module.ok()) << module.status();
     module_ = *std::move(module);
   }
 
-  std::vector<CatalogProgram> programs_;
+  std::vector<CatalogProgram> tests_;
   std::unique_ptr<HostModule> module_;
 };
 
 TEST_P(HostNumbers, EqualTheInterpreter) {
-  for (size_t t = 0; t < programs_.size(); ++t) {
-    const CatalogProgram& test = programs_[t];
+  for (size_t t = 0; t < tests_.size(); ++t) {
+    const CatalogProgram& test = tests_[t];
     SCOPED_TRACE(test.name());
-    const int text = static_cast<int>(t);
+    const int number = static_cast<int>(t);
     const std::vector<ShimRequest> requests = MakeRequests(test);
     const std::vector<Results> want = Reference(test.program, requests);
 
     for (const ShimOptions& options :
          {ShimOptions{}, ShimOptions{.misalignment = 1, .streaming = true}}) {
-      ExpectSameBits(*module_, text, test.program, requests, want, options);
+      ExpectSameBits(*module_, number, test.program, requests, want, options);
     }
     // A request alone has its row in the argument.
     const size_t last = requests.size() - 2;
-    ExpectSameBits(*module_, text, test.program, {requests[last]}, {want[last]},
-                   {.streaming = true});
+    ExpectSameBits(*module_, number, test.program, {requests[last]},
+                   {want[last]}, {.streaming = true});
     if (!LaunchLayout(test.program).has_table()) continue;
     for (const int64_t shared_bytes : {227 << 10, 64 << 10}) {
-      ExpectSameBits(*module_, text, test.program, {requests[last]},
+      ExpectSameBits(*module_, number, test.program, {requests[last]},
                      {want[last]}, {.shared_bytes = shared_bytes});
     }
   }

@@ -10,7 +10,6 @@
 
 #include "absl/strings/str_cat.h"
 #include "gtest/gtest.h"
-#include "kernels/codegen/cuda/emit.h"
 #include "kernels/codegen/cuda/testing/host_shim.h"
 #include "kernels/codegen/cuda/testing/shim_runs.h"
 #include "kernels/device/summation.h"
@@ -40,9 +39,9 @@ struct Case {
 };
 
 std::unique_ptr<HostModule> CompileAll(const std::vector<Case>& cases) {
-  std::vector<std::string> texts;
-  for (const Case& test : cases) texts.push_back(EmitCuda(test.program));
-  auto module = HostModule::Compile(texts);
+  std::vector<LoweredProgram> programs;
+  for (const Case& test : cases) programs.push_back(test.program);
+  auto module = HostModule::Compile(programs);
   EXPECT_TRUE(module.ok()) << module.status();
   return module.ok() ? *std::move(module) : nullptr;
 }

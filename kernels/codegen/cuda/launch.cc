@@ -98,6 +98,19 @@ bool LaunchLayout::has_entry(KernelEntry entry) const {
   return false;
 }
 
+std::vector<CudaPart> LaunchLayout::parts() const {
+  if (!has_table()) return {CudaPart::kProgram};
+  return {CudaPart::kProgram, CudaPart::kLookUp, CudaPart::kSharedLookUp};
+}
+
+CudaPart LaunchLayout::part(KernelEntry entry) const {
+  if (!has_table() || entry == KernelEntry::kFillTable) {
+    return CudaPart::kProgram;
+  }
+  return entry == KernelEntry::kRun ? CudaPart::kLookUp
+                                    : CudaPart::kSharedLookUp;
+}
+
 int LaunchLayout::threads(KernelEntry entry) const {
   if (entry == KernelEntry::kRunShared) return kSharedThreads;
   const bool lanes = entry == KernelEntry::kRun && body_ == Body::kSummed;

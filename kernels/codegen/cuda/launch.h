@@ -38,6 +38,11 @@ enum class KernelEntry {
   kRunShared,
 };
 
+inline constexpr KernelEntry kKernelEntries[] = {
+    KernelEntry::kRun, KernelEntry::kFinishSums, KernelEntry::kFillTable,
+    KernelEntry::kRunShared};
+inline constexpr int kNumKernelEntries = 4;
+
 // The `extern "C"` name of the entry in every generated text.
 constexpr const char* KernelEntryName(KernelEntry entry) {
   switch (entry) {
@@ -52,6 +57,16 @@ constexpr const char* KernelEntryName(KernelEntry entry) {
   }
   return "";
 }
+
+// A program is compiled in parts, each a text of its own (emit.h). Looking up
+// in a table is the same for all programs of one storage type, rule and number
+// of outputs and parameters, so it is compiled once for all of them.
+enum class CudaPart {
+  // What computes: kFillTable of programs with a table, else all entries.
+  kProgram,
+  kLookUp,        // kRun of programs with a table
+  kSharedLookUp,  // kRunShared
+};
 
 // One table holds an entry for every 16-bit pattern.
 inline constexpr int64_t kTableEntries = 65536;
@@ -107,6 +122,9 @@ class LaunchLayout {
   int rows_in_flight() const { return rows_in_flight_; }
 
   bool has_entry(KernelEntry entry) const;
+  std::vector<CudaPart> parts() const;
+  // The part that has the entry.
+  CudaPart part(KernelEntry entry) const;
   int threads(KernelEntry entry) const;
   // Elements of one tile; of kFinishSums meaningless.
   int64_t tile_elements(KernelEntry entry) const;

@@ -35,8 +35,6 @@ using testing::KernelFacts;
 constexpr DType kDTypes[] = {DType::kFloat16, DType::kBFloat16, DType::kFloat32,
                              DType::kFloat64};
 constexpr int kCountedArchitecture = 90;
-const char* const kRun = KernelEntryName(KernelEntry::kRun);
-const char* const kRunShared = KernelEntryName(KernelEntry::kRunShared);
 
 // Calls `work(i)` for all i below `count` on as many threads.
 template <typename Work>
@@ -106,7 +104,7 @@ std::string Cell(const absl::StatusOr<InstructionCount>& count) {
 
 struct Counted {
   const CatalogProgram* program;
-  const char* entry;
+  KernelEntry entry;
   absl::StatusOr<InstructionCount> count = InstructionCount{};
 };
 
@@ -160,7 +158,8 @@ void PrintComputed(const Nvrtc& nvrtc, int num_threads) {
   for (const char* direction : kDirections) {
     for (const std::vector<CatalogProgram>& of_type : programs) {
       for (const CatalogProgram& program : of_type) {
-        if (program.direction == direction) counted.push_back({&program, kRun});
+        if (program.direction == direction)
+          counted.push_back({&program, KernelEntry::kRun});
       }
       absl::StrAppend(&head, " ",
                       std::string(DTypeName(of_type[0].program.storage)), " ",
@@ -197,7 +196,8 @@ void PrintLookups(const Nvrtc& nvrtc, int num_threads) {
   for (const DType dtype : {DType::kFloat16, DType::kBFloat16}) {
     for (const CatalogProgram& program : CatalogPrograms(dtype)) {
       if (program.activation != "gelu") continue;
-      std::vector<Counted> counted = {{&program, kRun}, {&program, kRunShared}};
+      std::vector<Counted> counted = {{&program, KernelEntry::kRun},
+                                      {&program, KernelEntry::kRunShared}};
       CountAll(nvrtc, num_threads, counted);
       std::printf(
           "| %s %s | %.0f |%s%s\n", std::string(DTypeName(dtype)).c_str(),
@@ -219,7 +219,7 @@ void PrintSums(const Nvrtc& nvrtc, int num_threads) {
     std::vector<Counted> counted;
     for (const CatalogProgram& program : programs) {
       if (LaunchLayout(program.program).num_sums() > 0) {
-        counted.push_back({&program, kRun});
+        counted.push_back({&program, KernelEntry::kRun});
       }
     }
     CountAll(nvrtc, num_threads, counted);

@@ -110,7 +110,7 @@ TEST_F(SassForms, CountsInstructionsOfAnElement) {
   program.graph.inputs = {"x"};
   program.graph.outputs = {{"y", program.graph.Input(0)}};
 
-  const auto count = CountInstructions(*nvrtc_, program, "actserve_run", 90);
+  const auto count = CountInstructions(*nvrtc_, program, KernelEntry::kRun, 90);
 
   ASSERT_TRUE(count.ok()) << count.status();
   EXPECT_GE(count->ptx, 1);

@@ -28,16 +28,17 @@ absl::Status CheckPack(CudaContext& context, const SassBuilder& builder) {
 
 CudaDevice::CudaDevice(const Options& options,
                        std::shared_ptr<CudaContext> context,
-                       std::unique_ptr<SassBuilder> builder,
+                       std::unique_ptr<ProgramLoader> loader,
                        std::shared_ptr<DevicePool> pool,
                        std::unique_ptr<StagingRing> ring)
     : context_(std::move(context)),
-      builder_(std::move(builder)),
+      loader_(std::move(loader)),
       pool_(std::move(pool)),
       ring_(std::move(ring)),
       tables_(context_, pool_, options.max_table_bytes),
       resources_{context_.get(), pool_.get(), ring_.get(), &tables_,
                  options.shared_table_min_elements},
+      max_chunk_bytes_(options.staging_bytes),
       programs_({.max_programs = options.max_programs,
                  .max_size_bytes = options.max_code_bytes}) {}
 
@@ -82,32 +83,30 @@ absl::StatusOr<std::unique_ptr<CudaDevice>> CudaDevice::Create(
   absl::StatusOr<std::unique_ptr<StagingRing>> ring = StagingRing::Create(
       *context, options.num_staging_slots, options.staging_bytes);
   if (!ring.ok()) return ring.status();
+  auto loader = std::make_unique<ProgramLoader>(*context, *std::move(builder));
   return std::unique_ptr<CudaDevice>(
-      new CudaDevice(options, *std::move(context), *std::move(builder),
+      new CudaDevice(options, *std::move(context), std::move(loader),
                      *std::move(pool), *std::move(ring)));
 }
 
 std::string CudaDevice::description() const {
-  return absl::StrCat(context_->description(), ", ", builder_->description());
+  return absl::StrCat(context_->description(), ", ",
+                      loader_->builder().description());
 }
 
 absl::StatusOr<std::shared_ptr<const Program>> CudaDevice::Compile(
     const LoweredProgram& program) {
   return programs_.FindOrCompile(
       program.program_id, [&]() -> absl::StatusOr<ProgramCache::Compiled> {
-        absl::Status status = context_->Enter();
-        if (!status.ok()) return status;
-        std::shared_ptr<CudaProgram> loaded;
-        status = builder_->Build(program, [&](const SassPack::Code& code) {
-          absl::StatusOr<std::shared_ptr<CudaProgram>> result =
-              CudaProgram::Load(context_, program, code.cubin);
-          if (!result.ok()) return result.status();
-          loaded = *std::move(result);
-          return absl::OkStatus();
-        });
-        if (!status.ok()) return status;
-        const int64_t size_bytes = loaded->size_bytes();
-        return ProgramCache::Compiled{std::move(loaded), size_bytes};
+        // A chunk's outputs, of which there is one at least, fit a region.
+        const int64_t max_launch_elements =
+            max_chunk_bytes_ / ItemSizeBytes(program.storage);
+        absl::StatusOr<std::shared_ptr<CudaProgram>> loaded =
+            loader_->Load(program, max_launch_elements >=
+                                       resources_.shared_table_min_elements);
+        if (!loaded.ok()) return loaded.status();
+        const int64_t size_bytes = (*loaded)->size_bytes();
+        return ProgramCache::Compiled{*std::move(loaded), size_bytes};
       });
 }
 

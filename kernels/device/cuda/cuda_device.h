@@ -12,7 +12,7 @@
 #include "kernels/device/cuda/device_pool.h"
 #include "kernels/device/cuda/device_tables.h"
 #include "kernels/device/cuda/pipelined_run.h"
-#include "kernels/device/cuda/sass_builder.h"
+#include "kernels/device/cuda/program_loader.h"
 #include "kernels/device/cuda/sass_pack.h"
 #include "kernels/device/cuda/staging.h"
 #include "kernels/device/device.h"
@@ -94,16 +94,18 @@ class CudaDevice final : public Device {
 
  private:
   CudaDevice(const Options& options, std::shared_ptr<CudaContext> context,
-             std::unique_ptr<SassBuilder> builder,
+             std::unique_ptr<ProgramLoader> loader,
              std::shared_ptr<DevicePool> pool,
              std::unique_ptr<StagingRing> ring);
 
   const std::shared_ptr<CudaContext> context_;
-  const std::unique_ptr<SassBuilder> builder_;
+  const std::unique_ptr<ProgramLoader> loader_;
   const std::shared_ptr<DevicePool> pool_;
   const std::unique_ptr<StagingRing> ring_;
   DeviceTables tables_;
   const RunResources resources_;
+  // Of a chunk, in bytes.
+  const int64_t max_chunk_bytes_;
   ProgramCache programs_;
 };
 

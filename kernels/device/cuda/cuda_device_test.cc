@@ -362,6 +362,28 @@ TEST_F(CudaDeviceTest, CompilesOnceForAllThatAsk) {
   EXPECT_EQ(fake_.Get(FakeKnob::kNumCompiles), 1);
 }
 
+// A new 16-bit function costs no more than its own arithmetic.
+TEST_F(CudaDeviceTest, CompilesLookingUpOnceForAllPrograms) {
+  struct Case {
+    int64_t shared_table_min_elements;
+    int num_look_ups;
+  };
+  // A chunk here has 131,072 elements at most.
+  for (const Case& test : {Case{131'073, 1}, Case{131'072, 2}}) {
+    SCOPED_TRACE(test.num_look_ups);
+    CudaDevice::Options options = Options();
+    options.cache_dir = "";
+    options.shared_table_min_elements = test.shared_table_min_elements;
+    const auto device = MakeDevice(options);
+    fake_.Reset();
+
+    Compile(*device, AddProgram(1, DType::kFloat16));
+    EXPECT_EQ(fake_.Get(FakeKnob::kNumCompiles), 1 + test.num_look_ups);
+    Compile(*device, AddProgram(2, DType::kFloat16));
+    EXPECT_EQ(fake_.Get(FakeKnob::kNumCompiles), 2 + test.num_look_ups);
+  }
+}
+
 // A device that is lost.
 
 TEST_F(CudaDeviceTest, IsLostByAStickyError) {

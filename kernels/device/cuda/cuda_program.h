@@ -1,58 +1,49 @@
 #ifndef ACTSERVE_KERNELS_DEVICE_CUDA_CUDA_PROGRAM_H_
 #define ACTSERVE_KERNELS_DEVICE_CUDA_CUDA_PROGRAM_H_
 
-#include <array>
 #include <cstdint>
 #include <memory>
-#include <string>
+#include <vector>
 
-#include "absl/status/statusor.h"
-#include "absl/types/span.h"
+#include "absl/status/status.h"
 #include "kernels/codegen/cuda/launch.h"
 #include "kernels/device/cuda/cuda_context.h"
+#include "kernels/device/cuda/cuda_module.h"
 #include "kernels/device/device.h"
 
 namespace actserve {
 
-// A program of a CUDA device: machine code that is loaded on it.
+// A program of a CUDA device: its parts, loaded. See ProgramLoader.
 class CudaProgram final : public Program {
  public:
-  // `context` must be the calling thread's (CudaContext::Enter()).
-  //   Internal           the driver does not take the code
-  //   ResourceExhausted  the device has no room for it
-  //   Unavailable        the device is lost
-  static absl::StatusOr<std::shared_ptr<CudaProgram>> Load(
-      std::shared_ptr<CudaContext> context, const LoweredProgram& lowered,
-      const std::string& cubin);
-  ~CudaProgram() override;
+  // `parts` begin with CudaPart::kProgram, which is this program's alone.
+  CudaProgram(std::shared_ptr<CudaContext> context,
+              const LoweredProgram& lowered,
+              std::vector<std::shared_ptr<const CudaModule>> parts);
 
   const LaunchLayout& layout() const { return layout_; }
+  // Whether the part that has the entry is loaded.
+  bool can_launch(KernelEntry entry) const {
+    return function(entry) != nullptr;
+  }
   // What kRunShared keeps in shared memory on this device.
   TableWindow window() const { return window_; }
-  // Of the machine code.
-  int64_t size_bytes() const { return size_bytes_; }
+  // Of the machine code that no other program shares.
+  int64_t size_bytes() const { return parts_[0]->size_bytes(); }
 
-  // Puts a launch on `stream`; none if there is nothing to do.
+  // Puts a launch on `stream`; none if there is nothing to do. The entry must
+  // be one that can be launched.
   //   Internal, Unavailable  as CudaContext::Check()
   absl::Status Launch(KernelEntry entry, const PackedLaunch& launch,
                       CuStream stream) const;
 
  private:
-  static constexpr KernelEntry kEntries[] = {
-      KernelEntry::kRun, KernelEntry::kFinishSums, KernelEntry::kFillTable,
-      KernelEntry::kRunShared};
-
-  CudaProgram(std::shared_ptr<CudaContext> context,
-              const LoweredProgram& lowered, int64_t size_bytes);
-
-  absl::Status FindEntries();
+  CuFunction function(KernelEntry entry) const;
 
   const std::shared_ptr<CudaContext> context_;
   const LaunchLayout layout_;
   const TableWindow window_;
-  const int64_t size_bytes_;
-  CuModule module_ = nullptr;
-  std::array<CuFunction, std::size(kEntries)> functions_ = {};
+  const std::vector<std::shared_ptr<const CudaModule>> parts_;
 };
 
 }  // namespace actserve

@@ -246,7 +246,7 @@ absl::Status PipelinedRun::Keep(const Flight& flight, CuDeviceAddress memory) {
 }
 
 KernelEntry PipelinedRun::ChooseEntry(const Flight& flight) const {
-  if (!program_.layout().has_table() ||
+  if (!program_.can_launch(KernelEntry::kRunShared) ||
       flight.chunk.num_elements < resources_.shared_table_min_elements) {
     return KernelEntry::kRun;
   }

@@ -34,7 +34,9 @@ const std::string& CubinOf(double addend) {
   if (cubin.empty()) {
     const auto nvrtc = Nvrtc::Open(FakeDriver::Path());
     EXPECT_TRUE(nvrtc.ok()) << nvrtc.status();
-    cubin = (*nvrtc)->Compile(EmitCuda(AddProgram(addend)), 90)->cubin;
+    cubin = (*nvrtc)
+                ->Compile(EmitCuda(AddProgram(addend), CudaPart::kProgram), 90)
+                ->cubin;
   }
   return cubin;
 }
@@ -57,7 +59,7 @@ class Precompiled : public ::testing::Test {
 
   std::string PackPath() const { return folder_ + "/pack"; }
   void WritePack(const std::vector<int>& architectures) const {
-    const std::string text = EmitCuda(AddProgram(1));
+    const std::string text = EmitCuda(AddProgram(1), CudaPart::kProgram);
     std::vector<SassPack::Code> codes;
     for (const int architecture : architectures) {
       codes.push_back({SassKey(text, architecture), architecture, CubinOf(1)});
@@ -188,7 +190,8 @@ TEST_F(Precompiled, CodeThatIsOfNoUseIsCompiled) {
        "has code for [80, 100], not for sm_90"},
       {"damaged", [&] { DamageCode(); }, " is damaged"},
       {"not for this driver", [&] { fake_.Set(FakeKnob::kFailLoadAt, 1); },
-       "1 programs compiled by NVRTC 13.0 for sm_90 beforehand, but they "
+       "1 parts of programs compiled by NVRTC 13.0 for sm_90 beforehand, but "
+       "they "
        "cannot be used: cuda:0: cuModuleLoadData"},
   };
   for (const Case& test : kCases) {
@@ -216,9 +219,10 @@ TEST_F(Precompiled, CodeThatIsOfNoUseIsCompiled) {
 TEST_F(Precompiled, TheDescriptionSaysWhatCanBeCompiled) {
   WritePack({90});
 
-  EXPECT_THAT((*CudaDevice::Create(Options()))->description(),
-              HasSubstr(", NVRTC 13.0, 1 programs compiled by NVRTC 13.0 for "
-                        "sm_90 beforehand"));
+  EXPECT_THAT(
+      (*CudaDevice::Create(Options()))->description(),
+      HasSubstr(", NVRTC 13.0, 1 parts of programs compiled by NVRTC 13.0 for "
+                "sm_90 beforehand"));
   EXPECT_THAT((*CudaDevice::Create(WithoutNvrtc()))->description(),
               HasSubstr(", NVRTC not found, tried /nowhere"));
 }

@@ -8,7 +8,6 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/string_view.h"
-#include "kernels/codegen/cuda/emit.h"
 
 namespace actserve {
 namespace {
@@ -90,8 +89,8 @@ std::string SassBuilder::Describe() const {
                      "], not for sm_", device_architecture_));
   } else {
     for (int architecture : PackArchitectures()) {
-      parts.push_back(absl::StrCat(sources_.pack->num_programs(architecture),
-                                   " programs compiled by NVRTC ",
+      parts.push_back(absl::StrCat(sources_.pack->num_parts(architecture),
+                                   " parts of programs compiled by NVRTC ",
                                    sources_.pack->nvrtc_version(), " for sm_",
                                    architecture, " beforehand"));
     }
@@ -160,8 +159,7 @@ absl::Status SassBuilder::Compile(const std::string& text, Load load) {
   return loaded;
 }
 
-absl::Status SassBuilder::Build(const LoweredProgram& program, Load load) {
-  const std::string text = EmitCuda(program);
+absl::Status SassBuilder::Build(const std::string& text, Load load) {
   absl::Status result;
   if (TryPack(text, load, result) || TryDisk(text, load, result)) return result;
   if (architecture_ > 0) return Compile(text, load);

@@ -11,12 +11,11 @@
 #include "kernels/codegen/cuda/nvrtc.h"
 #include "kernels/device/cuda/sass_pack.h"
 #include "kernels/device/object_cache.h"
-#include "kernels/graph/lower.h"
 
 namespace actserve {
 
-// From a program to machine code for one device: from the pack, else from the
-// disk, else from NVRTC. The first code that loads is taken.
+// From a text of EmitCuda() to machine code for one device: from the pack, else
+// from the disk, else from NVRTC. The first code that loads is taken.
 //
 // What NVRTC reads is our own text of the graph, never a user's; what it
 // writes about it stays here.
@@ -42,8 +41,8 @@ class SassBuilder {
   int architecture() const { return architecture_; }
   // "13.0"; "" if there is none.
   std::string nvrtc_version() const;
-  // For people: "NVRTC 13.0, 520 programs compiled by NVRTC 13.0 for sm_90
-  // beforehand".
+  // For people: "NVRTC 13.0, 312 parts of programs compiled by NVRTC 13.0 for
+  // sm_90 beforehand".
   const std::string& description() const { return description_; }
 
   // Takes code, as a driver does.
@@ -52,11 +51,11 @@ class SassBuilder {
   // Calls `load` with code until it takes one. What NVRTC compiled and loads
   // is stored on the disk.
   //   FailedPrecondition  there is no NVRTC, and no other code that loads. The
-  //                       message is for the user whose program it is.
+  //                       message is for the user whose text it comes from.
   //   Internal            NVRTC failed (our bug)
   // and what `load` returned of code that was compiled just now; Unavailable
   // and ResourceExhausted of any.
-  absl::Status Build(const LoweredProgram& program, Load load);
+  absl::Status Build(const std::string& text, Load load);
 
   // Whether `load` takes some code of the pack for this device: one that was
   // compiled for a newer driver it does not.

@@ -259,7 +259,7 @@ std::string SassPack::KeyOfOne(int architecture) const {
   return "";
 }
 
-int64_t SassPack::num_programs(int architecture) const {
+int64_t SassPack::num_parts(int architecture) const {
   return std::count_if(entries_.begin(), entries_.end(), [&](const Entry& e) {
     return static_cast<int>(e.architecture) == architecture;
   });

@@ -16,8 +16,8 @@ namespace actserve {
 // the bits that a program computes do not.
 std::string SassKey(const std::string& text, int architecture);
 
-// Machine code of many programs in one file, compiled beforehand: read only,
-// for any number of processes.
+// Machine code of the parts of many programs in one file, compiled beforehand:
+// read only, for any number of processes.
 //
 // What is read is executed, so nobody but its owner may be able to write to
 // it. The file says which texts it was compiled from (the prelude, the shared
@@ -27,7 +27,7 @@ std::string SassKey(const std::string& text, int architecture);
 // A header, an index sorted by key, then the code, each piece zstd-compressed;
 // little endian. Header and index carry a SHA-256, and so does each piece. The
 // index is kept in memory and a piece read when it is asked for, at most once
-// per program and process: mapping the file would save nothing, and end the
+// per part and process: mapping the file would save nothing, and end the
 // server when somebody cuts the file short.
 //
 // Thread-safe.
@@ -61,8 +61,8 @@ class SassPack {
   const std::string& nvrtc_version() const { return nvrtc_version_; }
   // Ascending.
   const std::vector<int>& architectures() const { return architectures_; }
-  int64_t num_programs(int architecture) const;
-  // The key of some program for one of architectures().
+  int64_t num_parts(int architecture) const;
+  // The key of some part for one of architectures().
   std::string KeyOfOne(int architecture) const;
 
   //   NotFound  there is no code of this key

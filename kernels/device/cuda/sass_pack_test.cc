@@ -83,7 +83,7 @@ TEST_F(SassPackTest, HasWhatWasWritten) {
   ASSERT_TRUE(pack.ok()) << pack.status();
   EXPECT_EQ((*pack)->nvrtc_version(), "13.0");
   EXPECT_THAT((*pack)->architectures(), ElementsAre(80, 90));
-  EXPECT_EQ((*pack)->num_programs(80), 3);
+  EXPECT_EQ((*pack)->num_parts(80), 3);
   for (const SassPack::Code& code : SomeCodes()) {
     const auto found = (*pack)->Find(code.key);
     ASSERT_TRUE(found.ok()) << found.status();
@@ -95,7 +95,7 @@ TEST_F(SassPackTest, SaysWhatItHasNot) {
   WriteSome();
   const auto pack = *SassPack::Open(path_);
 
-  EXPECT_EQ(pack->num_programs(86), 0);
+  EXPECT_EQ(pack->num_parts(86), 0);
   for (const std::string& key :
        {Key(4, 80), Key(1, 86), std::string(), std::string(64, 'g')}) {
     EXPECT_EQ(pack->Find(key).status().code(), absl::StatusCode::kNotFound);
@@ -118,7 +118,7 @@ TEST_F(SassPackTest, HasEachProgramOnce) {
 
   const auto pack = *SassPack::Open(path_);
 
-  EXPECT_EQ(pack->num_programs(90), 1);
+  EXPECT_EQ(pack->num_parts(90), 1);
   EXPECT_EQ(pack->KeyOfOne(90), key);
   EXPECT_EQ(*pack->Find(key), "a");
 }

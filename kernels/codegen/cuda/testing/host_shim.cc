@@ -6,19 +6,17 @@
 #include <cassert>
 #include <filesystem>
 #include <fstream>
+#include <string>
 
 #include "absl/status/status.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "kernels/codegen/cuda/emit.h"
 #include "kernels/codegen/cuda/testing/host_blocks.h"
 #include "kernels/codegen/cuda/text_files.h"
 
 namespace actserve::testing {
 namespace {
-
-constexpr KernelEntry kEntries[] = {KernelEntry::kRun, KernelEntry::kFinishSums,
-                                    KernelEntry::kFillTable,
-                                    KernelEntry::kRunShared};
 
 std::string Symbol(int text, KernelEntry entry) {
   return absl::StrCat("call_", text, "_", KernelEntryName(entry));
@@ -32,12 +30,12 @@ std::string Join(const std::vector<std::string>& texts) {
                    "extern \"C\" { ActserveShim actserve_shim; }\n");
   for (size_t t = 0; t < texts.size(); ++t) {
     absl::StrAppend(&code, "namespace text_", t, " {\n");
-    for (const KernelEntry entry : kEntries) {
+    for (const KernelEntry entry : kKernelEntries) {
       const char* const name = KernelEntryName(entry);
       absl::StrAppend(&code, "#define ", name, " ", name, "_", t, "\n");
     }
     absl::StrAppend(&code, texts[t]);
-    for (const KernelEntry entry : kEntries) {
+    for (const KernelEntry entry : kKernelEntries) {
       const char* const name = KernelEntryName(entry);
       if (absl::StrContains(texts[t], absl::StrCat("\n", name, "("))) {
         absl::StrAppend(&code, "extern \"C\" void ", Symbol(t, entry),
@@ -58,7 +56,21 @@ bool RunCommand(const std::string& command) {
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<HostModule>> HostModule::Compile(
-    const std::vector<std::string>& texts) {
+    const std::vector<LoweredProgram>& programs) {
+  std::vector<std::string> texts;
+  std::map<std::string, int> numbers;
+  TextNumbers text_numbers;
+  for (size_t p = 0; p < programs.size(); ++p) {
+    const LaunchLayout layout(programs[p]);
+    for (const KernelEntry entry : kKernelEntries) {
+      if (!layout.has_entry(entry)) continue;
+      const std::string text = EmitCuda(programs[p], layout.part(entry));
+      const auto [found, is_new] =
+          numbers.emplace(text, static_cast<int>(texts.size()));
+      if (is_new) texts.push_back(text);
+      text_numbers[{static_cast<int>(p), entry}] = found->second;
+    }
+  }
   std::string directory =
       (std::filesystem::temp_directory_path() / "host_shim_XXXXXX").string();
   if (mkdtemp(directory.data()) == nullptr) {
@@ -79,14 +91,16 @@ absl::StatusOr<std::unique_ptr<HostModule>> HostModule::Compile(
   if (library == nullptr) {
     return absl::InternalError(absl::StrCat("generated texts: ", error));
   }
-  return std::unique_ptr<HostModule>(new HostModule(library));
+  return std::unique_ptr<HostModule>(
+      new HostModule(library, std::move(text_numbers)));
 }
 
 HostModule::~HostModule() { dlclose(library_); }
 
-void HostModule::Launch(int text, KernelEntry entry,
+void HostModule::Launch(int program, KernelEntry entry,
                         const PackedLaunch& launch) const {
   auto* const shim = static_cast<HostShim*>(dlsym(library_, "actserve_shim"));
+  const int text = text_numbers_.at({program, entry});
   const auto kernel = reinterpret_cast<HostKernel>(
       dlsym(library_, Symbol(text, entry).c_str()));
   assert(shim != nullptr && kernel != nullptr);

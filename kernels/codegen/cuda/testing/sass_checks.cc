@@ -1,6 +1,8 @@
 #include "kernels/codegen/cuda/testing/sass_checks.h"
 
+#include <mutex>
 #include <regex>
+#include <utility>
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
@@ -51,21 +53,46 @@ std::string WithInFlight(const std::string& text, const std::string& entry,
       "Run<$01, true");
 }
 
+using Facts = std::map<std::string, KernelFacts>;
+
+// Each text is compiled once: many programs share the parts that look up.
+absl::StatusOr<Facts> PartFacts(const Nvrtc& nvrtc, const std::string& text,
+                                int architecture) {
+  static auto* const known = new std::map<std::pair<int, std::string>, Facts>;
+  static std::mutex mutex;
+  const std::pair<int, std::string> key = {architecture, text};
+  {
+    const std::lock_guard lock(mutex);
+    if (const auto found = known->find(key); found != known->end()) {
+      return found->second;
+    }
+  }
+  const auto binary = CompileWithLog(nvrtc, text, architecture);
+  if (!binary.ok()) return binary.status();
+  auto facts = ReadCubin(binary->cubin);
+  const std::lock_guard lock(mutex);
+  if (facts.ok()) known->emplace(key, *facts);
+  return facts;
+}
+
 }  // namespace
 
-absl::StatusOr<std::map<std::string, KernelFacts>> CompileFacts(
-    const Nvrtc& nvrtc, const LoweredProgram& program, int architecture) {
-  const auto binary = CompileWithLog(nvrtc, EmitCuda(program), architecture);
-  if (!binary.ok()) return binary.status();
-  return ReadCubin(binary->cubin);
+absl::StatusOr<Facts> CompileFacts(const Nvrtc& nvrtc,
+                                   const LoweredProgram& program,
+                                   int architecture) {
+  Facts all;
+  for (const CudaPart part : LaunchLayout(program).parts()) {
+    const auto facts = PartFacts(nvrtc, EmitCuda(program, part), architecture);
+    if (!facts.ok()) return facts;
+    all.insert(facts->begin(), facts->end());
+  }
+  return all;
 }
 
 std::string Violation(const LoweredProgram& program,
                       const std::map<std::string, KernelFacts>& facts) {
   const LaunchLayout layout(program);
-  for (const KernelEntry entry :
-       {KernelEntry::kRun, KernelEntry::kFinishSums, KernelEntry::kFillTable,
-        KernelEntry::kRunShared}) {
+  for (const KernelEntry entry : kKernelEntries) {
     if (!layout.has_entry(entry)) continue;
     const std::string name = KernelEntryName(entry);
     const auto found = facts.find(name);
@@ -89,11 +116,13 @@ std::string Violation(const LoweredProgram& program,
 }
 
 absl::StatusOr<InstructionCount> CountInstructions(
-    const Nvrtc& nvrtc, const LoweredProgram& program, const std::string& entry,
+    const Nvrtc& nvrtc, const LoweredProgram& program, KernelEntry counted,
     int architecture) {
   constexpr int kFew = 1;
   constexpr int kMany = 4;
-  const std::string text = EmitCuda(program);
+  const LaunchLayout layout(program);
+  const std::string text = EmitCuda(program, layout.part(counted));
+  const std::string entry = KernelEntryName(counted);
   InstructionCount difference;
   for (const int count : {kFew, kMany}) {
     const std::string variant = WithInFlight(text, entry, count);
@@ -109,7 +138,6 @@ absl::StatusOr<InstructionCount> CountInstructions(
     difference.ptx += sign * CountPtx(binary->ptx, entry);
     difference.sass += sign * found->second.instructions;
   }
-  const LaunchLayout layout(program);
   const int elements = layout.body() == LaunchLayout::Body::kSummed
                            ? 1
                            : layout.vector_elements();

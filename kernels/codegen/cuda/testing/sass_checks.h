@@ -7,13 +7,14 @@
 #include <string>
 
 #include "absl/status/statusor.h"
+#include "kernels/codegen/cuda/launch.h"
 #include "kernels/codegen/cuda/nvrtc.h"
 #include "kernels/codegen/cuda/testing/cubin_facts.h"
 #include "kernels/graph/lower.h"
 
 namespace actserve::testing {
 
-// Compiles the program's text. On an error the compiler's log is in the
+// Compiles all parts of the program. On an error the compiler's log is in the
 // status: this is for our own eyes.
 absl::StatusOr<std::map<std::string, KernelFacts>> CompileFacts(
     const Nvrtc& nvrtc, const LoweredProgram& program, int architecture);
@@ -23,7 +24,7 @@ absl::StatusOr<std::map<std::string, KernelFacts>> CompileFacts(
 std::string Violation(const LoweredProgram& program,
                       const std::map<std::string, KernelFacts>& facts);
 
-// Instructions for one element in a whole tile of `entry`, by the growth of
+// Instructions for one element in a whole tile of the entry, by the growth of
 // the code from one vector (row, if the program has sums) a thread to four.
 // Counts what is there, whether or not a given element executes it.
 struct InstructionCount {
@@ -31,7 +32,7 @@ struct InstructionCount {
   double sass = 0;
 };
 absl::StatusOr<InstructionCount> CountInstructions(
-    const Nvrtc& nvrtc, const LoweredProgram& program, const std::string& entry,
+    const Nvrtc& nvrtc, const LoweredProgram& program, KernelEntry counted,
     int architecture);
 
 // Instructions that an H100 can issue while its memory moves the tensors of

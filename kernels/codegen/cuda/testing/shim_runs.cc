@@ -92,7 +92,7 @@ Memory Allocate(const LaunchLayout& layout, const LoweredProgram& program,
   return memory;
 }
 
-void Launch(const HostModule& module, int text, const LaunchLayout& layout,
+void Launch(const HostModule& module, int number, const LaunchLayout& layout,
             KernelEntry entry, const std::vector<LaunchSegment>& segments,
             const ShimOptions& options) {
   const auto packed = PackLaunch(
@@ -107,12 +107,12 @@ void Launch(const HostModule& module, int text, const LaunchLayout& layout,
     launch.SetSegmentTable(
         reinterpret_cast<DeviceAddress>(launch.segment_table.data()));
   }
-  module.Launch(text, entry, launch);
+  module.Launch(number, entry, launch);
 }
 
 }  // namespace
 
-std::vector<Results> RunOnShim(const HostModule& module, int text,
+std::vector<Results> RunOnShim(const HostModule& module, int number,
                                const LoweredProgram& program,
                                const std::vector<ShimRequest>& requests,
                                const ShimOptions& options) {
@@ -136,17 +136,18 @@ std::vector<Results> RunOnShim(const HostModule& module, int text,
     memories.push_back(std::move(memory));
   }
   if (layout.has_table()) {
-    Launch(module, text, layout, KernelEntry::kFillTable, fills, options);
+    Launch(module, number, layout, KernelEntry::kFillTable, fills, options);
   }
   if (layout.has_table() && options.shared_bytes > 0) {
     for (const LaunchSegment& segment : segments) {
-      Launch(module, text, layout, KernelEntry::kRunShared, {segment}, options);
+      Launch(module, number, layout, KernelEntry::kRunShared, {segment},
+             options);
     }
   } else {
-    Launch(module, text, layout, KernelEntry::kRun, segments, options);
+    Launch(module, number, layout, KernelEntry::kRun, segments, options);
   }
   if (layout.num_sums() > 0) {
-    Launch(module, text, layout, KernelEntry::kFinishSums, segments, options);
+    Launch(module, number, layout, KernelEntry::kFinishSums, segments, options);
   }
 
   std::vector<Results> results;

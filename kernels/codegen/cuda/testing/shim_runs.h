@@ -27,8 +27,9 @@ struct ShimOptions {
   int64_t shared_bytes = 0;
 };
 
-// All requests in one launch of each entry that the program has.
-std::vector<Results> RunOnShim(const HostModule& module, int text,
+// All requests in one launch of each entry that the program has, which is that
+// of the module with the number.
+std::vector<Results> RunOnShim(const HostModule& module, int number,
                                const LoweredProgram& program,
                                const std::vector<ShimRequest>& requests,
                                const ShimOptions& options);

@@ -53,7 +53,7 @@ absl::Status KernelTimer::Start() {
       {/*pack=*/nullptr, /*cache=*/nullptr, std::move(nvrtc)},
       context_->architecture());
   if (!builder.ok()) return builder.status();
-  builder_ = *std::move(builder);
+  loader_ = std::make_unique<ProgramLoader>(context_, *std::move(builder));
 
   absl::Status status = context_->Enter();
   if (!status.ok()) return status;
@@ -177,18 +177,7 @@ std::vector<KernelTimer::Tensors> KernelTimer::Rotation(
 
 absl::StatusOr<std::shared_ptr<CudaProgram>> KernelTimer::Load(
     const LoweredProgram& program) {
-  absl::Status status = context_->Enter();
-  if (!status.ok()) return status;
-  std::shared_ptr<CudaProgram> loaded;
-  status = builder_->Build(program, [&](const SassPack::Code& code) {
-    absl::StatusOr<std::shared_ptr<CudaProgram>> result =
-        CudaProgram::Load(context_, program, code.cubin);
-    if (!result.ok()) return result.status();
-    loaded = *std::move(result);
-    return absl::OkStatus();
-  });
-  if (!status.ok()) return status;
-  return loaded;
+  return loader_->Load(program, /*with_shared_look_up=*/true);
 }
 
 absl::StatusOr<std::unique_ptr<KernelTimer::Stream>> KernelTimer::LoadStream(
@@ -196,8 +185,8 @@ absl::StatusOr<std::unique_ptr<KernelTimer::Stream>> KernelTimer::LoadStream(
   absl::Status status = context_->Enter();
   if (!status.ok()) return status;
   std::string log;
-  absl::StatusOr<Nvrtc::Binary> binary =
-      nvrtc_->Compile(StreamText(kernel), builder_->architecture(), &log);
+  absl::StatusOr<Nvrtc::Binary> binary = nvrtc_->Compile(
+      StreamText(kernel), loader_->builder().architecture(), &log);
   if (!binary.ok()) {
     return absl::InternalError(absl::StrCat(binary.status().message(), log));
   }

@@ -15,7 +15,7 @@
 #include "kernels/device/cuda/cuda_context.h"
 #include "kernels/device/cuda/cuda_program.h"
 #include "kernels/device/cuda/device_pool.h"
-#include "kernels/device/cuda/sass_builder.h"
+#include "kernels/device/cuda/program_loader.h"
 #include "kernels/graph/dtype.h"
 
 namespace actserve {
@@ -134,7 +134,7 @@ class KernelTimer {
   const Options options_;
   std::shared_ptr<CudaContext> context_;
   std::unique_ptr<Nvrtc> nvrtc_;
-  std::unique_ptr<SassBuilder> builder_;
+  std::unique_ptr<ProgramLoader> loader_;
   std::shared_ptr<DevicePool> pool_;
   CuStream stream_ = nullptr;
   CuEvent begin_ = nullptr;
