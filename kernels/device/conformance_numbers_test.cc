@@ -7,6 +7,8 @@
 #include <memory>
 #include <random>
 #include <string>
+#include <tuple>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/match.h"
@@ -57,24 +59,61 @@ std::unique_ptr<Device> MakeWay(const DeviceRow::Way& way) {
   return device.ok() ? *std::move(device) : nullptr;
 }
 
-class DeviceConformanceNumbers : public ::testing::TestWithParam<DeviceRow> {
+// What tests of a device have, whatever their parameter is.
+class OnDevice {
  protected:
-  void SetUp() override {
-    const std::string reason = GetParam().why_not();
-    if (!reason.empty()) GTEST_SKIP() << reason;
-  }
+  explicit OnDevice(DeviceRow row, int first_program = 0)
+      : row_(std::move(row)), num_programs_(first_program) {}
 
-  std::unique_ptr<Device> MakeDevice() { return MakeWay(GetParam().ways[0]); }
+  const DeviceRow& row() const { return row_; }
+  std::unique_ptr<Device> MakeDevice() { return MakeWay(row_.ways[0]); }
   // Whether the next of many like programs is among those that are tried.
-  bool TakesNext() { return num_programs_++ % GetParam().program_stride == 0; }
+  bool TakesNext() { return num_programs_++ % row_.program_stride == 0; }
 
  private:
-  int num_programs_ = 0;
+  const DeviceRow row_;
+  int num_programs_;
+};
+
+class DeviceConformanceNumbers : public OnDevice,
+                                 public ::testing::TestWithParam<DeviceRow> {
+ protected:
+  DeviceConformanceNumbers() : OnDevice(GetParam()) {}
+  void SetUp() override {
+    const std::string reason = row().why_not();
+    if (!reason.empty()) GTEST_SKIP() << reason;
+  }
 };
 
 INSTANTIATE_TEST_SUITE_P(Devices, DeviceConformanceNumbers,
                          ::testing::ValuesIn(AllDevices()),
                          [](const auto& info) { return info.param.name; });
+
+// Tests of many programs, a type each, so that processes can share them out.
+class DeviceConformanceOfType
+    : public OnDevice,
+      public ::testing::TestWithParam<std::tuple<DeviceRow, DType>> {
+ protected:
+  // Where not all programs are tried, others of each type.
+  DeviceConformanceOfType()
+      : OnDevice(std::get<0>(GetParam()),
+                 4 * static_cast<int>(std::get<1>(GetParam()))) {}
+  void SetUp() override {
+    const std::string reason = row().why_not();
+    if (!reason.empty()) GTEST_SKIP() << reason;
+  }
+
+  const DType dtype_ = std::get<1>(GetParam());
+};
+
+INSTANTIATE_TEST_SUITE_P(Devices, DeviceConformanceOfType,
+                         ::testing::Combine(::testing::ValuesIn(AllDevices()),
+                                            ::testing::ValuesIn(kDTypes)),
+                         [](const auto& info) {
+                           return absl::StrCat(
+                               std::get<0>(info.param).name, "_",
+                               std::string(DTypeName(std::get<1>(info.param))));
+                         });
 
 std::vector<std::string> RandomInputs(const LoweredProgram& program,
                                       int64_t num_elements, uint32_t seed) {
@@ -120,31 +159,27 @@ bool IsLeaf(Op op) {
          op == Op::kBool || op == Op::kDeclared;
 }
 
-TEST_P(DeviceConformanceNumbers, EveryOpEqualsTheInterpreter) {
+TEST_P(DeviceConformanceOfType, EveryOpEqualsTheInterpreter) {
   // For different processors there is different code.
   std::vector<std::unique_ptr<Device>> devices;
-  for (const DeviceRow::Way& way : GetParam().ways) {
+  for (const DeviceRow::Way& way : row().ways) {
     if (way.name == "default" || way.name == "AVX2") {
       devices.push_back(MakeWay(way));
     }
   }
   for (const OpInfo& info : AllOps()) {
-    if (IsLeaf(info.op)) continue;
-    for (DType dtype : kDTypes) {
-      if (!TakesNext()) continue;
-      SCOPED_TRACE(absl::StrCat(std::string(info.name), " ",
-                                std::string(DTypeName(dtype))));
-      const LoweredProgram program =
-          MakeProgram(std::string(info.name), GraphOf(info.op), dtype);
-      const auto inputs = RandomInputs(program, 3000, 1);
+    if (IsLeaf(info.op) || !TakesNext()) continue;
+    SCOPED_TRACE(std::string(info.name));
+    const LoweredProgram program =
+        MakeProgram(std::string(info.name), GraphOf(info.op), dtype_);
+    const auto inputs = RandomInputs(program, 3000, 1);
 
-      const Results want = RunReference(program, inputs, {});
+    const Results want = RunReference(program, inputs, {});
 
-      for (const auto& device : devices) {
-        EXPECT_EQ(Difference(program, RunOnDevice(*device, program, inputs, {}),
-                             want),
-                  "");
-      }
+    for (const auto& device : devices) {
+      EXPECT_EQ(
+          Difference(program, RunOnDevice(*device, program, inputs, {}), want),
+          "");
     }
   }
 }
@@ -187,22 +222,19 @@ std::vector<CatalogProgram> CatalogPrograms(DType dtype) {
   return programs;
 }
 
-TEST_P(DeviceConformanceNumbers, EveryBuiltInEqualsTheInterpreter) {
-  for (DType dtype : kDTypes) {
-    const auto device = MakeDevice();
-    for (const CatalogProgram& program : CatalogPrograms(dtype)) {
-      if (!TakesNext()) continue;
-      SCOPED_TRACE(
-          absl::StrCat(program.name, " ", std::string(DTypeName(dtype))));
-      const auto inputs = RandomInputs(program.lowered, 2000, 2);
-      const auto parameters = Defaults(program.lowered);
+TEST_P(DeviceConformanceOfType, EveryBuiltInEqualsTheInterpreter) {
+  const auto device = MakeDevice();
+  for (const CatalogProgram& program : CatalogPrograms(dtype_)) {
+    if (!TakesNext()) continue;
+    SCOPED_TRACE(program.name);
+    const auto inputs = RandomInputs(program.lowered, 2000, 2);
+    const auto parameters = Defaults(program.lowered);
 
-      EXPECT_EQ(
-          Difference(program.lowered,
-                     RunOnDevice(*device, program.lowered, inputs, parameters),
-                     RunReference(program.lowered, inputs, parameters)),
-          "");
-    }
+    EXPECT_EQ(
+        Difference(program.lowered,
+                   RunOnDevice(*device, program.lowered, inputs, parameters),
+                   RunReference(program.lowered, inputs, parameters)),
+        "");
   }
 }
 
@@ -257,7 +289,7 @@ std::vector<CatalogProgram> SomePrograms() {
 TEST_P(DeviceConformanceNumbers, EveryWayGivesTheSameBits) {
   const std::vector<CatalogProgram> programs = SomePrograms();
   const auto plain = MakeDevice();
-  for (const DeviceRow::Way& way : GetParam().ways) {
+  for (const DeviceRow::Way& way : row().ways) {
     if (way.name == "default") continue;
     const auto device = MakeWay(way);
     for (const CatalogProgram& program : programs) {
@@ -293,7 +325,7 @@ TEST_P(DeviceConformanceNumbers, AMillionElementsEqualTheInterpreter) {
 
 TEST_P(DeviceConformanceNumbers, FragmentsDoNotShow) {
   std::mt19937 random(5);
-  const auto device = MakeWay(GetParam().ways[2]);
+  const auto device = MakeWay(row().ways[2]);
   for (const CatalogProgram& program : SomePrograms()) {
     SCOPED_TRACE(program.name);
     const int64_t count = 30'011;
@@ -330,7 +362,7 @@ TEST_P(DeviceConformanceNumbers, FragmentsDoNotShow) {
 }
 
 TEST_P(DeviceConformanceNumbers, AlignmentDoesNotShow) {
-  for (const DeviceRow::Way& way : GetParam().ways) {
+  for (const DeviceRow::Way& way : row().ways) {
     const auto device = MakeWay(way);
     for (const CatalogProgram& program : SomePrograms()) {
       SCOPED_TRACE(program.name);
@@ -395,7 +427,7 @@ std::string EveryValue() {
 
 TEST_P(DeviceConformanceNumbers, TablesHoldWhatTheProgramGives) {
   std::vector<std::unique_ptr<Device>> devices;
-  for (const DeviceRow::Way& way : GetParam().ways) {
+  for (const DeviceRow::Way& way : row().ways) {
     if (way.name == "default" || absl::StrContains(way.name, "tables")) {
       devices.push_back(MakeWay(way));
     }
@@ -440,7 +472,7 @@ TEST_P(DeviceConformanceNumbers, TablesBelongToTheirParameters) {
       MakeProgram("slope", std::move(graph), DType::kBFloat16);
   const std::vector<std::string> inputs = {
       RandomTensor(DType::kBFloat16, 1000, 9)};
-  for (const DeviceRow::Way& way : GetParam().ways) {
+  for (const DeviceRow::Way& way : row().ways) {
     const auto device = MakeWay(way);
     for (double slope : {0.3, 2.0, 0.3, -1.0}) {
       SCOPED_TRACE(absl::StrCat(way.name, ", ", slope));
@@ -466,7 +498,7 @@ std::vector<Fragment> FragmentsOf(const std::vector<std::string>& tensors) {
 TEST_P(DeviceConformanceNumbers, NeighboursDoNotShow) {
   constexpr int64_t kCounts[] = {1,    0, 5,       4096, 64,  4097,
                                  8191, 7, 100'003, 3,    255, 20'000};
-  for (const DeviceRow::Way& way : GetParam().ways) {
+  for (const DeviceRow::Way& way : row().ways) {
     const auto device = MakeWay(way);
     for (const CatalogProgram& program : SomePrograms()) {
       SCOPED_TRACE(absl::StrCat(way.name, ", ", program.name));
