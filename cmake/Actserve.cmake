@@ -10,6 +10,8 @@ endif()
 if(ACTSERVE_SANITIZE)
   add_compile_options(-fsanitize=${ACTSERVE_SANITIZE} -fno-omit-frame-pointer
                       -fno-sanitize-recover=all)
+  # GCC says itself that it warns of too much beside a sanitizer.
+  add_compile_options(-Wno-maybe-uninitialized)
   add_link_options(-fsanitize=${ACTSERVE_SANITIZE})
 endif()
 include_directories(${PROJECT_SOURCE_DIR})
