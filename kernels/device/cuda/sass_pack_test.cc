@@ -54,7 +54,7 @@ class SassPackTest : public ::testing::Test {
   // Beyond what one block of a compressor holds.
   static std::string Cubin(int program, int architecture) {
     std::string cubin = absl::StrCat("code ", program, " ", architecture);
-    for (int i = 0; i < 100'000; ++i) {
+    for (unsigned i = 0; i < 100'000; ++i) {
       cubin.push_back(static_cast<char>(i * i * program >> 7));
     }
     return cubin;
