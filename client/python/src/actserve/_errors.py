@@ -42,7 +42,8 @@ class ActivationError(Exception):
         INVALID_ARGUMENT: fix the request. NOT_FOUND: no such activation.
         RESOURCE_EXHAUSTED: back off, or send less. UNAVAILABLE: no server
         answered, retries included. DEADLINE_EXCEEDED: `timeout` passed.
-        FAILED_PRECONDITION: the client is closed, or was made before a fork.
+        FAILED_PRECONDITION: the client is closed, or was made before a fork;
+        or the server has no compiler for what was asked of its GPU.
       message: What was wrong, the value and the limit.
       diagnostics: For a text with errors, all of them, in order of position.
       reason: "ACTIVATION_UNKNOWN", "RESIDUAL_GONE" or None.
