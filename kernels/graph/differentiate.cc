@@ -87,6 +87,17 @@ class Differentiator {
         const NodeId norm = Add(Mul(a, a), Mul(b, b));
         return Sum(Times(Div(b, norm), da), Minus(Times(Div(a, norm), db)));
       }
+      case Op::kScaledSilu: {
+        // d x s(b x) = silu'(b x) dx + x^2 s'(b x) db
+        const NodeId in_x = Make(Op::kScaledSiluGrad, a, b);
+        if (db == kNoNode) return Times(in_x, da);
+        const NodeId gate = Make(Op::kSigmoidGrad, Mul(b, a));
+        return Sum(Times(in_x, da), Times(Mul(a, Mul(gate, a)), db));
+      }
+      case Op::kScaledSiluGrad: {
+        const NodeId slope = StableSlope(kNoNode, Op::kSiluGrad, Mul(b, a));
+        return Sum(Times(Mul(slope, b), da), Times(Mul(slope, a), db));
+      }
       default: {
         const NodeId slope = Slope(id, node.op, a);
         return slope == kNoNode ? kNoNode : Times(slope, da);

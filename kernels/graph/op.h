@@ -94,7 +94,9 @@ enum class Op : uint8_t {
   kExpMinusSquare,  // exp(-x*x)
   kSilu,            // x s(x)
   kSiluGrad,
-  kGelu,  // x Phi(x)
+  kScaledSilu,      // (x, b): x s(b x)
+  kScaledSiluGrad,  // (x, b): silu'(b x), the derivative in x
+  kGelu,            // x Phi(x)
   kGeluGrad,
   kGeluTanh,  // x s(2u), u = sqrt(2/pi) (x + 0.044715 x^3)
   kGeluTanhGrad,

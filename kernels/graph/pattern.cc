@@ -76,6 +76,7 @@ void FlattenSum(const Graph& graph, NodeId id, bool is_negative, Parts& parts,
 
 bool Matcher::Match(NodeId node) {
   variables_.fill(kNoNode);
+  scale_ = kNoNode;
   has_rest_ = false;
   const NodeId root = pattern_.outputs[0].node;
   const auto done = [] { return true; };
@@ -175,6 +176,7 @@ bool Matcher::MatchFactors(const std::vector<Factor>& wanted, size_t at,
                                 is_root, next);
   }
   const Factor& factor = wanted[at];
+  if (IsScale(factor.node)) return MatchScale(wanted, at, have, next);
   for (size_t i = 0; i < have.factors.size(); ++i) {
     const Factor candidate = have.factors[i];
     Product left = have;
@@ -194,6 +196,23 @@ bool Matcher::MatchFactors(const std::vector<Factor>& wanted, size_t at,
       return true;
     }
   }
+  return false;
+}
+
+bool Matcher::MatchScale(const std::vector<Factor>& wanted, size_t at,
+                         const Product& have, Next next) {
+  if (scale_ != kNoNode) return false;
+  Product scale, left;
+  scale.is_negative = have.is_negative;
+  for (const Factor& factor : have.factors) {
+    const Op op = subject_.node(factor.node).op;
+    const bool is_fixed = op == Op::kConstant || op == Op::kParameter;
+    (is_fixed ? scale : left).factors.push_back(factor);
+  }
+  if (scale.factors.empty()) return false;
+  scale_ = Make(scale);
+  if (MatchFactors(wanted, at + 1, left, /*is_root=*/false, next)) return true;
+  scale_ = kNoNode;
   return false;
 }
 

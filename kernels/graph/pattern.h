@@ -16,7 +16,9 @@ namespace actserve {
 
 // Tries one pattern on nodes of one graph. A pattern is a graph of one output
 // whose inputs are its variables. If its root is a product it may be part of a
-// larger one, whose other factors are then kept.
+// larger one, whose other factors are then kept. A parameter of the pattern,
+// which may stand in a product below the root, is its scale: all constants and
+// parameters among the factors there, at least one that is not 1 or -1.
 class Matcher {
  public:
   static constexpr int kMaxVariables = 2;
@@ -25,10 +27,12 @@ class Matcher {
   Matcher(const Graph& pattern, Graph& subject)
       : pattern_(pattern), subject_(subject) {}
 
-  // True if the pattern matches at `node`. Then variable(i) is what it
-  // matched, and Rest(x) is x times the factors that the pattern left.
+  // True if the pattern matches at `node`. Then variable(i) and scale() are
+  // what they matched, and Rest(x) is x times the factors that the pattern
+  // left.
   bool Match(NodeId node);
   NodeId variable(int index) const { return variables_[index]; }
+  NodeId scale() const { return scale_; }
   NodeId Rest(NodeId replacement);
 
  private:
@@ -53,6 +57,8 @@ class Matcher {
   bool MatchProduct(NodeId p, NodeId s, bool negate, bool is_root, Next next);
   bool MatchFactors(const std::vector<Factor>& wanted, size_t at,
                     const Product& have, bool is_root, Next next);
+  bool MatchScale(const std::vector<Factor>& wanted, size_t at,
+                  const Product& have, Next next);
   bool MatchVariableFactors(const std::vector<Factor>& wanted,
                             const Product& have, bool is_root, Next next);
   bool MatchSum(NodeId p, NodeId s, bool negate, Next next);
@@ -60,11 +66,13 @@ class Matcher {
                   const std::vector<Term>& have, Next next);
 
   bool IsVariable(NodeId p) const { return pattern_.node(p).op == Op::kInput; }
+  bool IsScale(NodeId p) const { return pattern_.node(p).op == Op::kParameter; }
   NodeId Make(const Product& product);
 
   const Graph& pattern_;
   Graph& subject_;
   std::array<NodeId, kMaxVariables> variables_ = {kNoNode, kNoNode};
+  NodeId scale_ = kNoNode;
   Product rest_;
   bool has_rest_ = false;
 };

@@ -60,6 +60,9 @@ std::vector<StabilizeRule> MakeRules() {
        "definition of gelu_tanh"},
       {"x * sigmoid(1.5957691216057308 * x * (1 + 0.044715*x*x))",
        "gelu_tanh(x)", "x taken out of u"},
+      // After gelu_tanh, which is of this form too.
+      {"x * sigmoid(b * x)", "scaled_silu(x, b)",
+       "definition of scaled_silu, b a constant or parameter"},
       // Hyperbolic functions.
       {"(exp(x) - exp(-x)) / (exp(x) + exp(-x))", "tanh(x)",
        "definition of tanh"},
@@ -85,10 +88,10 @@ std::vector<StabilizeRule> MakeRules() {
   };
 }
 
-// A side of a rule as a graph whose input is x.
+// A side of a rule as a graph whose input is x and whose parameter is b.
 Graph Compile(std::string_view side) {
   const std::string text =
-      std::string("def rule(x):\n    return ") + std::string(side) + "\n";
+      std::string("def rule(x, b=1):\n    return ") + std::string(side) + "\n";
   Diagnostics diagnostics(text);
   const auto module = Parse(text, {}, LanguageLimits(), diagnostics);
   assert(module.has_value());
@@ -120,7 +123,8 @@ NodeId Rewrite(const CompiledRule& row, Graph& graph, NodeId node) {
   Matcher matcher(row.left, graph);
   if (!matcher.Match(node)) return kNoNode;
   const auto leaf = [&](const Node& input) {
-    return matcher.variable(input.index);
+    return input.op == Op::kParameter ? matcher.scale()
+                                      : matcher.variable(input.index);
   };
   const auto add = [&graph](Op op, NodeId a, NodeId b, NodeId c) {
     return AddSimplified(graph, op, a, b, c);

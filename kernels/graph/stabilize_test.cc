@@ -53,6 +53,9 @@ TEST(Stabilize, KnowsHowPeopleSpellThem) {
       {"x / (1 + exp(-x))", "silu(x)"},
       {"x * 1 / (1 + exp(-x))", "silu(x)"},
       {"x * sigmoid(x)", "silu(x)"},
+      {"x * sigmoid(1.702 * x)", "scaled_silu(x, 1.702)"},
+      {"x / (1 + exp(-1.702 * x))", "scaled_silu(x, 1.702)"},
+      {"x * sigmoid(x * -3 / 2)", "scaled_silu(x, -1.5)"},
       {"sigmoid(x) * (1 - sigmoid(x))", "sigmoid_grad(x)"},
       {"exp(-x) / (1 + exp(-x)) ** 2", "sigmoid_grad(x)"},
       {"0.5 * x * (1 + erf(x / sqrt(2)))", "gelu(x)"},
@@ -95,8 +98,8 @@ TEST(Stabilize, LeavesWhatOnlyLooksLikeThem) {
        {"1 / (1 - exp(-x))", "1 / (2 + exp(-x))", "log(2 + exp(x))",
         "0.5 * x * (1 + tanh(0.8 * (x + 0.044715 * x**3)))",
         "0.5 * x * (1 + erf(x / 1.4))", "max(x, 0) + softplus(abs(x))",
-        "1 + exp(x)", "x * sigmoid(1.702 * x)", "x + tanh(x)",
-        "1 - tanh(x) * tanh(2 * x)"}) {
+        "1 + exp(x)", "x * sigmoid(1.702 + x)", "x * sigmoid(1.5 * x * x)",
+        "x + tanh(x)", "1 - tanh(x) * tanh(2 * x)"}) {
     const Graph graph = Simplify(GraphOfExpression(expression));
     const std::string before = PrintGraph(graph, "f");
     const std::string after =
@@ -106,6 +109,16 @@ TEST(Stabilize, LeavesWhatOnlyLooksLikeThem) {
         << expression << "\n"
         << after;
   }
+}
+
+TEST(Stabilize, TakesParametersForAScale) {
+  const Graph graph = Simplify(
+      GraphOf("def f(x, b=1.0):\n    return 2 * x / (1 + exp(-3 * b * x))\n"));
+  const std::string text = PrintGraph(Simplify(Stabilize(graph, nullptr)), "f");
+
+  EXPECT_EQ(text,
+            "def f(x, b=1.0):\n    t0 = 3.0 * b\n    t1 = scaled_silu(x, t0)\n"
+            "    t2 = 2.0 * t1\n    return t2\n");
 }
 
 TEST(Stabilize, KeepsOtherFactors) {
@@ -138,8 +151,9 @@ TEST(Stabilize, ReportsEachRuleOnce) {
 TEST(Stabilize, BothSidesOfEachRuleAreEqual) {
   for (const StabilizeRule& rule : StabilizeRules()) {
     SCOPED_TRACE(std::string(rule.left) + " -> " + std::string(rule.right));
-    const Graph left = GraphOfExpression(rule.left);
-    const Graph right = GraphOfExpression(rule.right);
+    const std::string head = "def f(x, b=-1.3):\n    return ";
+    const Graph left = GraphOf(head + std::string(rule.left) + "\n");
+    const Graph right = GraphOf(head + std::string(rule.right) + "\n");
     int compared = 0;
     for (double x :
          {-11.7, -8.3, -2.9, -0.71, -1e-3, 1e-4, 0.37, 1.9, 7.7, 12.3}) {

@@ -70,8 +70,8 @@ constexpr std::string_view kUnaryPrimitives[] = {
     "tanhshrink",
     "trunc",
 };
-constexpr std::string_view kBinaryPrimitives[] = {"atan2", "fmod", "max",
-                                                  "min"};
+constexpr std::string_view kBinaryPrimitives[] = {
+    "atan2", "fmod", "max", "min", "scaled_silu", "scaled_silu_grad"};
 
 SignatureMap MakePrimitives() {
   SignatureMap map;

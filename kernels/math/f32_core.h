@@ -14,6 +14,7 @@ namespace actserve::f32 {
 using Bits = unsigned int;
 
 constexpr float kInfinity = __builtin_huge_valf();
+constexpr float kMaxFinite = 0x1.fffffep127f;
 constexpr float kNaN = __builtin_nanf("");
 constexpr float kLog2E = 0x1.715476p+0f;
 // log(2) in two parts; the first has 20 bits, so that its product with an

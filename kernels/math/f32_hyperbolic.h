@@ -55,9 +55,11 @@ ACTSERVE_MATH float actserve_tanhshrink_f32(float x) {
   p = Fma(p, z, -0x1.1110fcp-3f);
   // 1/3 in two parts.
   p = 0x1.555556p-2f + Fma(p, z, -0x1.555556p-27f);
-  const float cube = a * z;
-  const float cube_low = Fma(a, Fma(a, a, -z), Fma(a, z, -cube));
-  const float small = Fma(cube, p, cube_low * p);
+  // x^3 times 2^30: its low word is a float even where it is subnormal.
+  const float scaled = a * 0x1p30f;
+  const float cube = scaled * z;
+  const float cube_low = Fma(scaled, Fma(a, a, -z), Fma(scaled, z, -cube));
+  const float small = Fma(cube, p, cube_low * p) * 0x1p-30f;
   const float large = (a - 1.0f) + TanhComplement(a);
   return CopySign(a < 1.0f ? small : large, x);
 }

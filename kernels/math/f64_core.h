@@ -20,6 +20,7 @@ struct Pair {
 };
 
 constexpr double kInfinity = __builtin_huge_val();
+constexpr double kMaxFinite = 0x1.fffffffffffffp1023;
 constexpr double kNaN = __builtin_nan("");
 
 ACTSERVE_MATH_INTERNAL double Fma(double a, double b, double c) {

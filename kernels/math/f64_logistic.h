@@ -108,6 +108,51 @@ ACTSERVE_MATH double actserve_silu_grad_f64(double x) {
 
 namespace actserve::f64 {
 
+// a b in two words; one beyond `end` stays there.
+ACTSERVE_MATH_INTERNAL Pair MultiplyWithin(double a, double b, double end) {
+  const double product = a * b;
+  const double high = AtMost(AtLeast(product, -end), end);
+  const double low = Fma(a, b, -product);
+  return {high, high == product ? low : 0.0};
+}
+
+}  // namespace actserve::f64
+
+// x s(b x) = x q / (1 + q) where b x < 0 and x / (1 + q) elsewhere, q =
+// exp(-|b x|). Of a large x something is left where q is no double: there x and
+// q are scaled. NaN in one, 0 * inf: NaN; b x = +inf: x, b x = -inf: 0 with the
+// sign of x. 2.6 ulp.
+ACTSERVE_MATH double actserve_scaled_silu_f64(double x, double b) {
+  using namespace actserve::f64;
+  const Pair v = MultiplyWithin(x, b, 1470.0);
+  const bool left = v.hi < 0.0;
+  const double a = Abs(v.hi);
+  const bool far = a > 700.0;
+  // Beyond 1400 the exponent wraps around, and back with 1024 more.
+  const Scaled exp = ExpOf(-a, left ? v.lo : -v.lo);
+  const double factor = exp.value.hi + exp.value.lo;
+  const Bits exponent = (exp.exponent + (far ? 1024 : 0)) & 0xfff;
+  const double q = far ? 0.0 : Scale(factor, exponent);
+  // Half of x: times the factor it is finite.
+  const double half = AtMost(AtLeast(x, -kMaxFinite), kMaxFinite) * 0.5;
+  const double scaled = far ? half * 0x1p-512 : half;
+  const double quotient = Select(left, scaled * factor, x) / (1.0 + q);
+  const double value = Scale(quotient, left ? exponent + 1 : kExponentZero);
+  return left && far ? value * 0x1p-512 : value;
+}
+
+// d/dx x s(b x), which depends on v = b x alone: silu'(v). NaN in one, 0 * inf:
+// NaN; v = +inf: 1, v = -inf: -0; a root at v = -1.278. 3.2 ulp of the larger
+// term.
+ACTSERVE_MATH double actserve_scaled_silu_grad_f64(double x, double b) {
+  using namespace actserve::f64;
+  const Pair v = MultiplyWithin(x, b, kLogisticEnd);
+  const Decay e = DecayOf(Abs(v.hi), v.hi < 0.0 ? -v.lo : v.lo);
+  return TimesLogisticGrad(v.hi, 1.0, e);
+}
+
+namespace actserve::f64 {
+
 // v = 2 sqrt(2/pi) (x + 0.044715 x^3), for which x (1+tanh(v/2))/2 = x s(v).
 constexpr Pair kGeluLinear = {0x1.9884533d43651p+0, -0x1.cbc0d30ebfd15p-54};
 constexpr Pair kGeluCubic = {0x1.2444f2a4d8b4bp-4, -0x1.6c843a29d1c70p-61};

@@ -167,6 +167,10 @@ testing::Real NumberOps<testing::Real>::Apply(Op op, const testing::Real& a,
       return a * Sigmoid(a);
     case Op::kSiluGrad:
       return Sigmoid(a) + a * SigmoidGrad(a);
+    case Op::kScaledSilu:
+      return a * Sigmoid(b * a);
+    case Op::kScaledSiluGrad:
+      return Sigmoid(b * a) + b * a * SigmoidGrad(b * a);
     case Op::kGelu:
       return a * NormCdf(a);
     case Op::kGeluGrad:
