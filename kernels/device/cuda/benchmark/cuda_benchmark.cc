@@ -165,6 +165,7 @@ absl::Status Benchmark::Run() {
   report_.device = timer_->context().description();
   report_.nvrtc = timer_->nvrtc_version();
   report_.l2_bytes = timer_->l2_bytes();
+  if (!timer_->no_pack().empty()) LeaveOut("the pack", timer_->no_pack());
   report_.no_pytorch = settings_.no_pytorch;
   if (!settings_.pytorch_file.empty()) {
     std::ifstream file(settings_.pytorch_file);
@@ -511,6 +512,8 @@ int Main(int argc, char** argv) {
   app.add_option("--compile_threads", settings.compile_threads)
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
+  app.add_option("--pack", settings.timer.pack,
+                 "File of built-ins that were compiled beforehand");
   app.add_option("--max_seconds", settings.max_seconds,
                  "After which what was not begun is left out")
       ->capture_default_str();

@@ -126,6 +126,16 @@ TEST_F(CudaBenchmark, LeavesOutWhatThereIsNoMemoryFor) {
   EXPECT_EQ(json_["kernels"].size(), 4);
 }
 
+TEST_F(CudaBenchmark, CompilesWhatAPackCannotGive) {
+  ASSERT_EQ(Run("--functions=relu --dtypes=float32 --first_results=0"
+                " --pack=/nowhere/pack"),
+            0)
+      << text_;
+
+  EXPECT_THAT(text_, HasSubstr("left out: the pack: /nowhere/pack"));
+  EXPECT_EQ(json_["kernels"].size(), 4);
+}
+
 TEST_F(CudaBenchmark, RefusesWhatItCannotTime) {
   EXPECT_EQ(Run("--functions=nothing --first_results=0"), 1);
   EXPECT_THAT(text_, HasSubstr("no built-in is named nothing"));

@@ -49,8 +49,17 @@ absl::Status KernelTimer::Start() {
   nvrtc_ = *std::move(nvrtc);
   nvrtc = Nvrtc::Open(options_.nvrtc);
   if (!nvrtc.ok()) return nvrtc.status();
+  std::shared_ptr<const SassPack> pack;
+  if (!options_.pack.empty()) {
+    auto opened = SassPack::Open(options_.pack);
+    if (opened.ok()) {
+      pack = *std::move(opened);
+    } else {
+      no_pack_ = std::string(opened.status().message());
+    }
+  }
   absl::StatusOr<std::unique_ptr<SassBuilder>> builder = SassBuilder::Create(
-      {/*pack=*/nullptr, /*cache=*/nullptr, std::move(nvrtc)},
+      {std::move(pack), /*cache=*/nullptr, std::move(nvrtc)},
       context_->architecture());
   if (!builder.ok()) return builder.status();
   loader_ = std::make_unique<ProgramLoader>(context_, *std::move(builder));

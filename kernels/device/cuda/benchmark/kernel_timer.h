@@ -34,6 +34,9 @@ class KernelTimer {
     // As CudaDriver::Open() and Nvrtc::Open() take them.
     std::string driver = "";
     std::string nvrtc = "";
+    // A file of code that was compiled beforehand, see SassPack; empty: none.
+    // One that cannot be used is told by no_pack().
+    std::string pack = "";
     // Of the largest tensor; three fit beside each other.
     int64_t max_tensor_bytes = int64_t{2} << 30;
     // A time is the median of so many blocks of launches, each about so long.
@@ -50,6 +53,7 @@ class KernelTimer {
 
   CudaContext& context() { return *context_; }
   const std::string& nvrtc_version() const { return nvrtc_->version(); }
+  const std::string& no_pack() const { return no_pack_; }
   int64_t l2_bytes() const { return l2_bytes_; }
   // What the options ask for, or what there was memory for.
   int64_t max_tensor_bytes() const { return max_tensor_bytes_; }
@@ -136,6 +140,7 @@ class KernelTimer {
   std::unique_ptr<Nvrtc> nvrtc_;
   std::unique_ptr<ProgramLoader> loader_;
   std::shared_ptr<DevicePool> pool_;
+  std::string no_pack_;
   CuStream stream_ = nullptr;
   CuEvent begin_ = nullptr;
   CuEvent end_ = nullptr;
