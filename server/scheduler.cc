@@ -98,7 +98,7 @@ void Scheduler::Submit(Job* job, bool may_run_inline) {
 SchedulerCounters Scheduler::counters() const {
   absl::MutexLock lock(&mu_);
   SchedulerCounters counters = counters_;
-  counters.num_inline_jobs = num_inline_jobs_;
+  counters.num_inline_jobs = num_inline_jobs_.Sum();
   counters.num_waiting = queue_.num_queued();
   counters.waiting_bytes = queue_.queued_bytes();
   return counters;
@@ -116,7 +116,7 @@ void Scheduler::RunInline(Job* job) {
                              : clock_->Now();
   Outcome outcome{CheckWanted(*job, now), absl::ZeroDuration()};
   if (outcome.status.ok()) {
-    num_inline_jobs_.fetch_add(1, std::memory_order_relaxed);
+    num_inline_jobs_.Increment();
     outcome.status = device_->Run(*job->program, absl::MakeSpan(&job->item, 1));
     if (!outcome.status.ok()) {
       absl::MutexLock lock(&mu_);

@@ -4,7 +4,6 @@
 #define ACTSERVE_SERVER_SCHEDULER_H_
 
 #include <array>
-#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <thread>
@@ -18,6 +17,7 @@
 #include "kernels/device/device.h"
 #include "server/batch_queue.h"
 #include "server/clock.h"
+#include "server/striped_counter.h"
 
 namespace actserve {
 
@@ -157,7 +157,7 @@ class Scheduler {
   Device* const device_;
   const Clock* const clock_;
   // Not under the lock, which such jobs do not take.
-  std::atomic<int64_t> num_inline_jobs_ = 0;
+  StripedCounter num_inline_jobs_;
 
   mutable absl::Mutex mu_;
   // Signalled when a thread may find something to do.
