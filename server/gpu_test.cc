@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 #include <stdlib.h>
 
+#include <filesystem>
 #include <fstream>
 #include <memory>
 #include <string>
@@ -140,6 +141,31 @@ TEST_F(Gpu, ComputesWhatIsInItsPackWithoutNvrtc) {
       HasSubstr("1 parts of programs compiled by NVRTC 13.0 for sm_90"));
   EXPECT_EQ(unknown.error_code(), grpc::StatusCode::FAILED_PRECONDITION);
   EXPECT_THAT(unknown.error_message(), StartsWith("this server has no NVRTC"));
+}
+
+TEST_F(Gpu, FindsThePackThatIsShippedWithIt) {
+  const std::filesystem::path root = ::testing::TempDir() + "/shipped";
+  std::filesystem::create_directories(root / "bin");
+  std::filesystem::create_directories(root / "share/actserve");
+  const char* const moved = getenv("ACTSERVE_BINARIES");
+  std::filesystem::copy_file(
+      moved != nullptr ? absl::StrCat(moved, "/actserved") : ACTSERVED_BINARY,
+      root / "bin/actserved",
+      std::filesystem::copy_options::overwrite_existing);
+  WritePack(root / "share/actserve/builtins.sass", "relu");
+  setenv("ACTSERVE_NVRTC", "/nowhere", 1);
+  setenv("ACTSERVE_BINARIES", (root / "bin").c_str(), 1);
+
+  const auto server = ActservedProcess::Start(
+      ACTSERVED_BINARY, {"--device=cuda:0", "--cache_directory=none"});
+
+  EXPECT_TRUE(server.ok()) << server.status();
+  if (moved != nullptr) {
+    setenv("ACTSERVE_BINARIES", moved, 1);
+  } else {
+    unsetenv("ACTSERVE_BINARIES");
+  }
+  std::filesystem::remove_all(root);
 }
 
 TEST_F(Gpu, GoesOnWithoutAPackThatItRefuses) {

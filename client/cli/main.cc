@@ -85,13 +85,13 @@ void AddPrecompileFlags(CLI::App& command, PrecompileFlags& flags) {
       ->allow_extra_args(false);
   command
       .add_option("--cache_directory,--cache-directory", flags.cache_directory,
-                  "As for actserved, and with the same default")
+                  "As for actserved, and with the same default; none by "
+                  "default beside --pack")
       ->type_name("DIRECTORY");
   command
       .add_option("--pack", flags.pack,
                   "Write the code for --arch, and no other, to this file, for "
-                  "servers without NVRTC (actserved --pack); what is in "
-                  "--cache_directory, if that is given, need not be compiled")
+                  "servers without NVRTC (actserved --pack)")
       ->type_name("FILE");
 }
 
