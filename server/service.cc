@@ -203,7 +203,8 @@ Reactor* Service::StartTensorCall(TensorCall::Direction direction,
                                   grpc::ByteBuffer* response) {
   if (!parts_.calls.Enter()) return Refuse(context);
   Reactor* reactor = context->DefaultReactor();
-  (new TensorCall(direction, parts_, context, request, response))->Start();
+  (new TensorCall(direction, parts_, context, reactor, request, response))
+      ->Start();
   return reactor;
 }
 

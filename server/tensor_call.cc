@@ -20,12 +20,13 @@ bool HasSums(const Program& program) {
 
 TensorCall::TensorCall(Direction direction, const ServingParts& parts,
                        grpc::CallbackServerContext* context,
+                       grpc::ServerUnaryReactor* reactor,
                        const grpc::ByteBuffer* request,
                        grpc::ByteBuffer* response)
     : direction_(direction),
       parts_(parts),
       context_(*context),
-      reactor_(*context->DefaultReactor()),
+      reactor_(*reactor),
       request_bytes_(*request),
       response_bytes_(*response),
       received_(absl::Now()) {

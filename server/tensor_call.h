@@ -54,11 +54,12 @@ class TensorCall final : private Scheduler::Job {
   using Direction = ProgramKey::Direction;
 
   // Leaves `parts.calls`, which it must have entered, at its end. Until then
-  // `parts`, `request` and `response` must live; gRPC sees to that for the
-  // latter two.
+  // `parts` and what belongs to the call must live; gRPC sees to the latter.
+  // `reactor` is the context's default one.
   TensorCall(Direction direction, const ServingParts& parts,
              grpc::CallbackServerContext* context,
-             const grpc::ByteBuffer* request, grpc::ByteBuffer* response);
+             grpc::ServerUnaryReactor* reactor, const grpc::ByteBuffer* request,
+             grpc::ByteBuffer* response);
 
   // Call once, next. Computes only if the work is small and compiled.
   void Start();
