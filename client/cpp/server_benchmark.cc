@@ -15,7 +15,6 @@
 #include <functional>
 #include <iostream>
 #include <memory>
-#include <random>
 #include <string>
 #include <thread>
 #include <utility>
@@ -28,6 +27,7 @@
 #include "absl/time/time.h"
 #include "client/cpp/client.h"
 #include "client/cpp/process_options.h"
+#include "client/cpp/relu_load.h"
 #include "client/cpp/server_process.h"
 #include "nlohmann/json.hpp"
 
@@ -82,30 +82,16 @@ Server StartServer(const std::string& name, std::vector<std::string> flags,
   return server;
 }
 
-// A caller's tensors.
-struct Buffers {
-  explicit Buffers(int64_t payload_bytes)
-      : x(payload_bytes / sizeof(float)), y(x.size()) {
-    std::mt19937 random(1);
-    std::normal_distribution<float> normal;
-    for (float& element : x) element = normal(random);
-  }
-  std::vector<float> x;
-  std::vector<float> y;
-};
-
-void Call(Client& client, Buffers& buffers) {
+void Call(Client& client, ReluTensors& tensors) {
   const absl::Status status =
-      client.Forward("relu", {View(buffers.x)}, MutableBytes(buffers.y));
+      client.Forward("relu", {View(tensors.x)}, MutableBytes(tensors.y));
   if (!status.ok()) Fail(status.ToString());
 }
 
-void Check(Client& client, Buffers& buffers) {
-  std::fill(buffers.y.begin(), buffers.y.end(), -1.0f);
-  Call(client, buffers);
-  for (size_t i = 0; i < buffers.x.size(); ++i) {
-    if (buffers.y[i] != std::max(buffers.x[i], 0.0f)) Fail("relu differs");
-  }
+void Check(Client& client, ReluTensors& tensors) {
+  std::fill(tensors.y.begin(), tensors.y.end(), -1.0f);
+  Call(client, tensors);
+  if (!tensors.IsRight()) Fail("relu differs");
 }
 
 // What the callers of one window had.
@@ -115,16 +101,7 @@ struct Window {
   double p99_us = 0;
 };
 
-double Quantile(std::vector<double> values, double q) {
-  const size_t index = std::min<size_t>(values.size() * q, values.size() - 1);
-  std::nth_element(values.begin(), values.begin() + index, values.end());
-  return values[index];
-}
-double Median(const std::vector<double>& values) {
-  return Quantile(values, 0.5);
-}
-
-Window RunWindow(Server& server, std::vector<Buffers>& callers,
+Window RunWindow(Server& server, std::vector<ReluTensors>& callers,
                  double seconds) {
   std::vector<std::vector<double>> times(callers.size());
   std::vector<std::thread> threads;
@@ -177,17 +154,17 @@ struct Row {
 
 Row Measure(std::array<Server, 2>& servers, int64_t payload_bytes, int callers,
             const Settings& settings) {
-  std::vector<Buffers> buffers(callers, Buffers(payload_bytes));
+  std::vector<ReluTensors> tensors(callers, ReluTensors(payload_bytes));
   for (Server& server : servers) {
-    for (const auto& client : server.clients) Check(*client, buffers[0]);
-    RunWindow(server, buffers, settings.window_seconds / 2);
+    for (const auto& client : server.clients) Check(*client, tensors[0]);
+    RunWindow(server, tensors, settings.window_seconds / 2);
   }
   Row row{payload_bytes, callers, {}};
   for (int round = 0; round < settings.rounds; ++round) {
     for (size_t turn : {0, 1}) {
       const size_t server = (turn + round) % 2;
       row.windows[server].push_back(
-          RunWindow(servers[server], buffers, settings.window_seconds));
+          RunWindow(servers[server], tensors, settings.window_seconds));
     }
   }
   return row;

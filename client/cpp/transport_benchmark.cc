@@ -15,7 +15,6 @@
 #include <fstream>
 #include <functional>
 #include <iostream>
-#include <random>
 #include <string>
 #include <thread>
 #include <vector>
@@ -28,6 +27,7 @@
 #include "client/cpp/client.h"
 #include "client/cpp/process_options.h"
 #include "client/cpp/raw_stub.h"
+#include "client/cpp/relu_load.h"
 #include "client/cpp/server_process.h"
 #include "nlohmann/json.hpp"
 
@@ -53,44 +53,33 @@ struct Settings {
 // One call of one server; fails the program if the call fails.
 using Call = std::function<void()>;
 
-struct Buffers {
-  explicit Buffers(int64_t payload_bytes)
-      : x(payload_bytes / sizeof(float)), y(x.size()) {
-    std::mt19937 random(1);
-    std::normal_distribution<float> normal;
-    for (float& element : x) element = normal(random);
-  }
-  std::vector<float> x;
-  std::vector<float> y;
-};
-
 // Forward of relu through the library.
-Call ForwardCallOf(Client& client, Buffers& buffers) {
-  return [&client, &buffers] {
+Call ForwardCallOf(Client& client, ReluTensors& tensors) {
+  return [&client, &tensors] {
     const absl::Status status =
-        client.Forward("relu", {View(buffers.x)}, MutableBytes(buffers.y));
+        client.Forward("relu", {View(tensors.x)}, MutableBytes(tensors.y));
     if (!status.ok()) Fail(status.ToString());
   };
 }
 
 // The same bytes to the echo, its reply's last bytes to the same place.
-Call EchoCallOf(RawStub& stub, Buffers& buffers) {
+Call EchoCallOf(RawStub& stub, ReluTensors& tensors) {
   v1::ForwardRequest request;
   request.set_activation("relu");
   auto* input = request.add_inputs();
   input->set_dtype(v1::DTYPE_FLOAT32);
-  input->add_shape(buffers.x.size());
+  input->add_shape(tensors.x.size());
   std::string head = request.SerializeAsString();
-  AppendPayloadHeader(View(buffers.x).bytes.size(), head);
-  return [&stub, &buffers, head] {
+  AppendPayloadHeader(View(tensors.x).bytes.size(), head);
+  return [&stub, &tensors, head] {
     const ByteSpan parts[] = {
         {reinterpret_cast<const std::byte*>(head.data()), head.size()},
-        View(buffers.x).bytes};
+        View(tensors.x).bytes};
     const RawStub::Reply reply =
         stub.Call("/actserve.v1.ActivationService/Forward", parts,
                   absl::Now() + absl::Seconds(60));
     if (!reply.status.ok()) Fail(reply.status.error_message());
-    const absl::Span<std::byte> output = MutableBytes(buffers.y);
+    const absl::Span<std::byte> output = MutableBytes(tensors.y);
     size_t skip = head.size();
     size_t written = 0;
     for (const ByteSpan span : reply.Spans()) {
@@ -104,13 +93,11 @@ Call EchoCallOf(RawStub& stub, Buffers& buffers) {
   };
 }
 
-void CheckBoth(const Call& echo, const Call& forward, Buffers& buffers) {
+void CheckBoth(const Call& echo, const Call& forward, ReluTensors& tensors) {
   echo();
-  if (buffers.y != buffers.x) Fail("the echo differs");
+  if (tensors.y != tensors.x) Fail("the echo differs");
   forward();
-  for (size_t i = 0; i < buffers.x.size(); ++i) {
-    if (buffers.y[i] != std::max(buffers.x[i], 0.0f)) Fail("relu differs");
-  }
+  if (!tensors.IsRight()) Fail("relu differs");
 }
 
 double Seconds(const Call& call) {
@@ -123,15 +110,6 @@ std::vector<double> RunBlock(const Call& call, int num_calls) {
   std::vector<double> seconds;
   for (int i = 0; i < num_calls; ++i) seconds.push_back(Seconds(call));
   return seconds;
-}
-
-double Quantile(std::vector<double> values, double q) {
-  const size_t index = std::min<size_t>(values.size() * q, values.size() - 1);
-  std::nth_element(values.begin(), values.begin() + index, values.end());
-  return values[index];
-}
-double Median(const std::vector<double>& values) {
-  return Quantile(values, 0.5);
 }
 
 // What one repetition of one row found, per server.
@@ -172,10 +150,10 @@ std::string SizeName(int64_t bytes) {
 
 Row MeasureRate(const std::string& transport, int64_t payload_bytes,
                 const Settings& settings, RawStub& stub, Client& client) {
-  Buffers buffers(payload_bytes);
-  const Call echo = EchoCallOf(stub, buffers);
-  const Call forward = ForwardCallOf(client, buffers);
-  CheckBoth(echo, forward, buffers);
+  ReluTensors tensors(payload_bytes);
+  const Call echo = EchoCallOf(stub, tensors);
+  const Call forward = ForwardCallOf(client, tensors);
+  CheckBoth(echo, forward, tensors);
   // Blocks of calls to one server, as a trainer makes them, each a few
   // milliseconds long; a repetition alternates a dozen of them.
   const int block =
@@ -223,13 +201,13 @@ std::vector<double> RunWindow(const std::vector<Call>& calls, double seconds) {
 void MeasureRequests(const std::string& transport, int64_t payload_bytes,
                      const Settings& settings, RawStub& stub, Client& client,
                      std::vector<Row>& rows) {
-  std::vector<std::unique_ptr<Buffers>> buffers;
+  std::vector<std::unique_ptr<ReluTensors>> tensors;
   std::vector<Call> echo, forward;
   for (int i = 0; i < settings.in_flight; ++i) {
-    buffers.push_back(std::make_unique<Buffers>(payload_bytes));
-    echo.push_back(EchoCallOf(stub, *buffers.back()));
-    forward.push_back(ForwardCallOf(client, *buffers.back()));
-    CheckBoth(echo.back(), forward.back(), *buffers.back());
+    tensors.push_back(std::make_unique<ReluTensors>(payload_bytes));
+    echo.push_back(EchoCallOf(stub, *tensors.back()));
+    forward.push_back(ForwardCallOf(client, *tensors.back()));
+    CheckBoth(echo.back(), forward.back(), *tensors.back());
   }
   const std::string name = absl::StrCat(SizeName(payload_bytes), ", ",
                                         settings.in_flight, " in flight");

@@ -1,0 +1,48 @@
+// What the benchmarks of a server send, and how they sum up what they timed.
+
+#ifndef ACTSERVE_CLIENT_CPP_RELU_LOAD_H_
+#define ACTSERVE_CLIENT_CPP_RELU_LOAD_H_
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <random>
+#include <utility>
+#include <vector>
+
+namespace actserve {
+
+// A caller's tensors: x normally distributed, the same for all; y for relu(x).
+struct ReluTensors {
+  explicit ReluTensors(int64_t size_bytes)
+      : x(size_bytes / sizeof(float)), y(x.size()) {
+    std::mt19937 random(1);
+    std::normal_distribution<float> normal;
+    for (float& element : x) element = normal(random);
+  }
+
+  // Whether y is relu(x), of every element.
+  bool IsRight() const {
+    for (size_t i = 0; i < x.size(); ++i) {
+      if (y[i] != std::max(x[i], 0.0f)) return false;
+    }
+    return true;
+  }
+
+  std::vector<float> x;
+  std::vector<float> y;
+};
+
+// The value that a share `q` of `values` is below; there must be some.
+inline double Quantile(std::vector<double> values, double q) {
+  const size_t index = std::min<size_t>(values.size() * q, values.size() - 1);
+  std::nth_element(values.begin(), values.begin() + index, values.end());
+  return values[index];
+}
+inline double Median(std::vector<double> values) {
+  return Quantile(std::move(values), 0.5);
+}
+
+}  // namespace actserve
+
+#endif  // ACTSERVE_CLIENT_CPP_RELU_LOAD_H_
