@@ -1,9 +1,7 @@
 // DeviceConformance, the numbers: every device against the interpreter, bit for
 // bit, and every way of a device against its others.
 
-#include <stdlib.h>
-
-#include <filesystem>
+#include <algorithm>
 #include <memory>
 #include <random>
 #include <string>
@@ -17,7 +15,9 @@
 #include "kernels/catalog/catalog.h"
 #include "kernels/device/cpu/cpu_device.h"
 #include "kernels/device/testing/devices.h"
+#include "kernels/device/testing/programs.h"
 #include "kernels/device/testing/reference.h"
+#include "kernels/device/testing/scratch_directory.h"
 #include "kernels/graph/activation.h"
 #include "kernels/graph/testing/random_program.h"
 
@@ -28,6 +28,7 @@ using ::actserve::testing::AllDevices;
 using ::actserve::testing::DeviceRow;
 using ::actserve::testing::Difference;
 using ::actserve::testing::MakeProgram;
+using ::actserve::testing::OpGraph;
 using ::actserve::testing::RandomTensor;
 using ::actserve::testing::Results;
 using ::actserve::testing::RunOnDevice;
@@ -38,20 +39,9 @@ constexpr DType kDTypes[] = {DType::kFloat16, DType::kBFloat16, DType::kFloat32,
 
 // The tests share compiled objects: compiling is most of their time.
 const std::string& CacheDirectory() {
-  static const std::string* const directory = [] {
-    auto* path = new std::string(::testing::TempDir() + "/numbers_XXXXXX");
-    EXPECT_NE(mkdtemp(path->data()), nullptr);
-    return path;
-  }();
-  return *directory;
+  static const testing::ScratchDirectory directory;
+  return directory.path();
 }
-
-class RemoveCacheDirectory : public ::testing::Environment {
- public:
-  void TearDown() override { std::filesystem::remove_all(CacheDirectory()); }
-};
-const auto* const kRemoveCacheDirectory =
-    ::testing::AddGlobalTestEnvironment(new RemoveCacheDirectory);
 
 std::unique_ptr<Device> MakeWay(const DeviceRow::Way& way) {
   auto device = way.make({.cache_dir = CacheDirectory()});
@@ -133,27 +123,6 @@ std::vector<double> Defaults(const LoweredProgram& program) {
   return parameters;
 }
 
-// One op applied to as many inputs as it has operands.
-Graph GraphOf(Op op) {
-  Graph graph;
-  const OpInfo& info = Info(op);
-  graph.inputs.resize(op == Op::kSelect ? 3 : std::max(info.arity, 1));
-  std::array<NodeId, 3> operands = {kNoNode, kNoNode, kNoNode};
-  for (int i = 0; i < info.arity; ++i) {
-    operands[i] = graph.Input(i);
-    if (TakesBool(op, i)) {
-      operands[i] = graph.Add(Op::kLess, operands[i], graph.Constant(0.5));
-    }
-  }
-  NodeId result = graph.Add(op, operands[0], operands[1], operands[2]);
-  if (info.returns_bool) {
-    result =
-        graph.Add(Op::kSelect, result, graph.Constant(1), graph.Constant(-0.0));
-  }
-  graph.outputs = {{"y", result}};
-  return graph;
-}
-
 bool IsLeaf(Op op) {
   return op == Op::kInput || op == Op::kParameter || op == Op::kConstant ||
          op == Op::kBool || op == Op::kDeclared;
@@ -171,7 +140,7 @@ TEST_P(DeviceConformanceOfType, EveryOpEqualsTheInterpreter) {
     if (IsLeaf(info.op) || !TakesNext()) continue;
     SCOPED_TRACE(std::string(info.name));
     const LoweredProgram program =
-        MakeProgram(std::string(info.name), GraphOf(info.op), dtype_);
+        MakeProgram(std::string(info.name), OpGraph(info.op), dtype_);
     const auto inputs = RandomInputs(program, 3000, 1);
 
     const Results want = RunReference(program, inputs, {});

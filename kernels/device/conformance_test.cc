@@ -1,7 +1,6 @@
 // DeviceConformance, the behaviour: what every device does alike. The numbers
 // are in conformance_numbers_test.cc.
 
-#include <stdlib.h>
 #include <sys/stat.h>
 
 #include <cstring>
@@ -20,6 +19,7 @@
 #include "kernels/device/testing/devices.h"
 #include "kernels/device/testing/programs.h"
 #include "kernels/device/testing/reference.h"
+#include "kernels/device/testing/scratch_directory.h"
 #include "kernels/graph/activation.h"
 
 namespace actserve {
@@ -321,26 +321,16 @@ TEST_P(DeviceConformance, KeptInputsGiveTheBitsOfInputs) {
 
 class DeviceConformanceOnDisk : public DeviceConformance {
  protected:
-  void SetUp() override {
-    DeviceConformance::SetUp();
-    if (IsSkipped()) return;
-    std::string pattern = ::testing::TempDir() + "/conformance_XXXXXX";
-    ASSERT_NE(mkdtemp(pattern.data()), nullptr);
-    directory_ = pattern;
-  }
-  void TearDown() override {
-    if (!directory_.empty()) std::filesystem::remove_all(directory_);
-  }
-
   std::vector<std::string> Files() const {
     std::vector<std::string> files;
-    for (const auto& entry : std::filesystem::directory_iterator(directory_)) {
+    for (const auto& entry :
+         std::filesystem::directory_iterator(directory_.path())) {
       files.push_back(entry.path());
     }
     return files;
   }
   float AddOneTo(float x) {
-    const auto device = MakeDevice({.cache_dir = directory_});
+    const auto device = MakeDevice({.cache_dir = directory_.path()});
     const Results results = RunOnDevice(
         *device, AddProgram(1),
         {std::string(reinterpret_cast<const char*>(&x), sizeof(x))}, {});
@@ -349,7 +339,7 @@ class DeviceConformanceOnDisk : public DeviceConformance {
     return y;
   }
 
-  std::string directory_;
+  const testing::ScratchDirectory directory_;
 };
 
 INSTANTIATE_TEST_SUITE_P(Devices, DeviceConformanceOnDisk,
@@ -385,9 +375,9 @@ TEST_P(DeviceConformanceOnDisk, CompilesAgainWhatIsDamaged) {
 }
 
 TEST_P(DeviceConformanceOnDisk, IsRefusedIfOthersMayEnterIt) {
-  ASSERT_EQ(chmod(directory_.c_str(), 0770), 0);
+  ASSERT_EQ(chmod(directory_.path().c_str(), 0770), 0);
 
-  EXPECT_EQ(Create({.cache_dir = directory_}).status().code(),
+  EXPECT_EQ(Create({.cache_dir = directory_.path()}).status().code(),
             absl::StatusCode::kFailedPrecondition);
 }
 

@@ -1,7 +1,6 @@
 // The generated text, run as C++, against the interpreter, bit for bit: single
 // operations, random texts, and every form that a kernel may take.
 
-#include <algorithm>
 #include <cstring>
 #include <random>
 #include <string>
@@ -13,6 +12,7 @@
 #include "kernels/codegen/cuda/testing/host_shim.h"
 #include "kernels/codegen/cuda/testing/shim_runs.h"
 #include "kernels/device/summation.h"
+#include "kernels/device/testing/programs.h"
 #include "kernels/device/testing/reference.h"
 #include "kernels/graph/activation.h"
 #include "kernels/graph/testing/random_program.h"
@@ -23,6 +23,7 @@ namespace {
 using ::actserve::testing::Difference;
 using ::actserve::testing::HostModule;
 using ::actserve::testing::MakeProgram;
+using ::actserve::testing::OpGraph;
 using ::actserve::testing::RandomTensor;
 using ::actserve::testing::Results;
 using ::actserve::testing::RunOnShim;
@@ -86,27 +87,6 @@ void ExpectSameBits(const std::vector<Case>& cases,
   }
 }
 
-// One op applied to as many inputs as it has operands.
-Graph GraphOf(Op op) {
-  Graph graph;
-  const OpInfo& info = Info(op);
-  graph.inputs.resize(op == Op::kSelect ? 3 : std::max(info.arity, 1));
-  std::array<NodeId, 3> operands = {kNoNode, kNoNode, kNoNode};
-  for (int i = 0; i < info.arity; ++i) {
-    operands[i] = graph.Input(i);
-    if (TakesBool(op, i)) {
-      operands[i] = graph.Add(Op::kLess, operands[i], graph.Constant(0.5));
-    }
-  }
-  NodeId result = graph.Add(op, operands[0], operands[1], operands[2]);
-  if (info.returns_bool) {
-    result =
-        graph.Add(Op::kSelect, result, graph.Constant(1), graph.Constant(-0.0));
-  }
-  graph.outputs = {{"y", result}};
-  return graph;
-}
-
 TEST(HostPrograms, EveryOpEqualsTheInterpreter) {
   std::vector<Case> cases;
   for (const OpInfo& info : AllOps()) {
@@ -114,7 +94,7 @@ TEST(HostPrograms, EveryOpEqualsTheInterpreter) {
     for (const DType dtype : kDTypes) {
       const std::string name(info.name);
       cases.push_back({absl::StrCat(name, " ", std::string(DTypeName(dtype))),
-                       MakeProgram(name, GraphOf(info.op), dtype)});
+                       MakeProgram(name, OpGraph(info.op), dtype)});
     }
   }
 

@@ -1,7 +1,5 @@
 #include "kernels/device/cpu/cpu_device.h"
 
-#include <stdlib.h>
-
 #include <filesystem>
 #include <memory>
 #include <string>
@@ -9,6 +7,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "kernels/device/testing/programs.h"
+#include "kernels/device/testing/scratch_directory.h"
 
 namespace actserve {
 namespace {
@@ -64,20 +63,19 @@ TEST(CpuDevice, RefusesAProcessorWithoutFma) {
 }
 
 TEST(CpuDevice, KeepsProcessorsApartOnDisk) {
-  std::string directory = ::testing::TempDir() + "/cpu_device_XXXXXX";
-  ASSERT_NE(mkdtemp(directory.data()), nullptr);
+  const testing::ScratchDirectory directory;
   for (const char* cpu : {"", "haswell"}) {
-    const auto device = MakeDevice({.cache_dir = directory, .cpu = cpu});
+    const auto device = MakeDevice({.cache_dir = directory.path(), .cpu = cpu});
     EXPECT_TRUE(device->Compile(SpikyProgram()).ok());
   }
 
   int num_files = 0;
-  for (const auto& entry : std::filesystem::directory_iterator(directory)) {
+  for (const auto& entry :
+       std::filesystem::directory_iterator(directory.path())) {
     num_files += entry.is_regular_file();
   }
 
   EXPECT_EQ(num_files, 2);
-  std::filesystem::remove_all(directory);
 }
 
 }  // namespace

@@ -3,11 +3,8 @@
 
 #include "kernels/device/cuda/cuda_device.h"
 
-#include <stdlib.h>
-
 #include <atomic>
 #include <chrono>
-#include <filesystem>
 #include <functional>
 #include <memory>
 #include <string>
@@ -19,6 +16,7 @@
 #include "kernels/device/cuda/testing/fake_driver.h"
 #include "kernels/device/testing/programs.h"
 #include "kernels/device/testing/reference.h"
+#include "kernels/device/testing/scratch_directory.h"
 
 namespace actserve {
 namespace {
@@ -37,19 +35,9 @@ using ::testing::Not;
 
 // Programs compile once for all tests here.
 const std::string& CacheDirectory() {
-  static const std::string* const directory = [] {
-    auto* path = new std::string(::testing::TempDir() + "/cuda_device_XXXXXX");
-    EXPECT_NE(mkdtemp(path->data()), nullptr);
-    return path;
-  }();
-  return *directory;
+  static const testing::ScratchDirectory directory;
+  return directory.path();
 }
-class RemoveCacheDirectory : public ::testing::Environment {
- public:
-  void TearDown() override { std::filesystem::remove_all(CacheDirectory()); }
-};
-const auto* const kRemoveCacheDirectory =
-    ::testing::AddGlobalTestEnvironment(new RemoveCacheDirectory);
 
 class CudaDeviceTest : public ::testing::Test {
  protected:

@@ -1,8 +1,6 @@
 // Where the CUDA device has its code from: the pack, the disk, NVRTC, and what
 // it does without the last. Over the fake driver.
 
-#include <stdlib.h>
-
 #include <filesystem>
 #include <fstream>
 #include <functional>
@@ -17,6 +15,7 @@
 #include "kernels/device/cuda/cuda_device.h"
 #include "kernels/device/cuda/testing/fake_driver.h"
 #include "kernels/device/testing/programs.h"
+#include "kernels/device/testing/scratch_directory.h"
 
 namespace actserve {
 namespace {
@@ -47,17 +46,11 @@ class Precompiled : public ::testing::Test {
   void SetUp() override {
     const std::string reason = FakeDriver::WhyNoKernels();
     if (!reason.empty()) GTEST_SKIP() << reason;
-    std::string pattern = ::testing::TempDir() + "/precompiled_XXXXXX";
-    ASSERT_NE(mkdtemp(pattern.data()), nullptr);
-    folder_ = pattern;
     CubinOf(1);
     fake_.Reset();
   }
-  void TearDown() override {
-    if (!folder_.empty()) std::filesystem::remove_all(folder_);
-  }
 
-  std::string PackPath() const { return folder_ + "/pack"; }
+  std::string PackPath() const { return folder_.path() + "/pack"; }
   void WritePack(const std::vector<int>& architectures) const {
     const std::string text = EmitCuda(AddProgram(1), CudaPart::kProgram);
     std::vector<SassPack::Code> codes;
@@ -79,7 +72,7 @@ class Precompiled : public ::testing::Test {
     CudaDevice::Options options;
     options.driver = FakeDriver::Path();
     options.nvrtc = FakeDriver::Path();
-    options.cache_dir = folder_ + "/cache";
+    options.cache_dir = folder_.path() + "/cache";
     options.num_staging_slots = 1;
     options.staging_bytes = ChunkCutter::kMinRegionBytes;
     if (std::filesystem::exists(PackPath())) {
@@ -106,7 +99,7 @@ class Precompiled : public ::testing::Test {
   }
 
   FakeDriver fake_;
-  std::string folder_;
+  const testing::ScratchDirectory folder_;
 };
 
 TEST_F(Precompiled, ProgramsNeedNoNvrtc) {
@@ -135,7 +128,7 @@ TEST_F(Precompiled, ProgramsComeBeforeTheDiskAndNvrtc) {
   EXPECT_TRUE(Add(Options(), 1).ok());
 
   EXPECT_EQ(fake_.Get(FakeKnob::kNumCompiles), 0);
-  EXPECT_TRUE(std::filesystem::is_empty(folder_ + "/cache"));
+  EXPECT_TRUE(std::filesystem::is_empty(folder_.path() + "/cache"));
 }
 
 TEST_F(Precompiled, TheDiskComesBeforeNvrtc) {
@@ -198,7 +191,7 @@ TEST_F(Precompiled, CodeThatIsOfNoUseIsCompiled) {
     SCOPED_TRACE(test.name);
     for (const bool has_nvrtc : {true, false}) {
       fake_.Reset();
-      std::filesystem::remove_all(folder_ + "/cache");
+      std::filesystem::remove_all(folder_.path() + "/cache");
       WritePack({90});
       test.spoil();
 

@@ -1,5 +1,7 @@
 #include "kernels/device/testing/programs.h"
 
+#include <algorithm>
+#include <array>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -34,6 +36,26 @@ LoweredProgram SlopeProgram() {
   graph.outputs = {{"y", graph.Add(Op::kMul, x, graph.ParameterNode(0)), false},
                    {"dslope", x, true}};
   return MakeProgram("slope", std::move(graph), DType::kFloat32);
+}
+
+Graph OpGraph(Op op) {
+  Graph graph;
+  const OpInfo& info = Info(op);
+  graph.inputs.resize(op == Op::kSelect ? 3 : std::max(info.arity, 1));
+  std::array<NodeId, 3> operands = {kNoNode, kNoNode, kNoNode};
+  for (int i = 0; i < info.arity; ++i) {
+    operands[i] = graph.Input(i);
+    if (TakesBool(op, i)) {
+      operands[i] = graph.Add(Op::kLess, operands[i], graph.Constant(0.5));
+    }
+  }
+  NodeId result = graph.Add(op, operands[0], operands[1], operands[2]);
+  if (info.returns_bool) {
+    result =
+        graph.Add(Op::kSelect, result, graph.Constant(1), graph.Constant(-0.0));
+  }
+  graph.outputs = {{"y", result}};
+  return graph;
 }
 
 }  // namespace actserve::testing

@@ -7,6 +7,7 @@
 
 #include "kernels/device/device.h"
 #include "kernels/graph/dtype.h"
+#include "kernels/graph/graph.h"
 #include "kernels/graph/lower.h"
 
 namespace actserve::testing {
@@ -19,6 +20,10 @@ LoweredProgram SpikyProgram();
 
 // slope * x, and the sum of x, the gradient of the slope for dy = 1; float32.
 LoweredProgram SlopeProgram();
+
+// One op applied to as many inputs as it has operands. Booleans come from
+// comparisons, and become numbers.
+Graph OpGraph(Op op);
 
 // An item of one float32 input and output, over vectors that live as long as
 // it does.
