@@ -121,7 +121,7 @@ ACTSERVE_MATH_INTERNAL ProductWithin MultiplyWithin(float a, float b,
 // x s(b x) = x q / (1 + q) where b x < 0 and x / (1 + q) elsewhere, q =
 // exp(-|b x|). Of a large x something is left where q is no float: there x and
 // q are scaled, and 1 + q is 1. All floats.
-// Largest error 2.5 ulp.
+// Largest error 2.02 ulp in the sample of its test.
 // NaN in one, 0 * inf: NaN; b x = +inf: x, b x = -inf: 0 with the sign of x.
 ACTSERVE_MATH float actserve_scaled_silu_f32(float x, float b) {
   using namespace actserve::f32;
@@ -140,7 +140,7 @@ ACTSERVE_MATH float actserve_scaled_silu_f32(float x, float b) {
 
 // d/dx x s(b x), which depends on v = b x alone: silu'(v). All floats; root at
 // v = -1.278.
-// Largest error 2.9 ulp.
+// Largest error 2.49 ulp in the sample of its test.
 // NaN in one, 0 * inf: NaN; v = +inf: 1, v = -inf: -0, v = 0: 1/2.
 ACTSERVE_MATH float actserve_scaled_silu_grad_f32(float x, float b) {
   using namespace actserve::f32;
