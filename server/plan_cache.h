@@ -7,8 +7,8 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
+#include "kernels/base/lru_cache.h"
 #include "kernels/device/device.h"
-#include "server/lru_cache.h"
 #include "server/registry.h"
 #include "server/request.h"
 #include "server/wire.h"

@@ -11,8 +11,8 @@
 #include "absl/container/flat_hash_map.h"
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
+#include "kernels/base/lru_cache.h"
 #include "kernels/device/device.h"
-#include "server/lru_cache.h"
 #include "server/registry.h"
 #include "server/worker_pool.h"
 

@@ -13,7 +13,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
 #include "actserve/v1/tensor.pb.h"
-#include "kernels/graph/dtype.h"
+#include "kernels/base/dtype.h"
 
 namespace actserve {
 

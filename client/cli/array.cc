@@ -6,7 +6,7 @@
 #include <cstring>
 
 #include "absl/strings/str_cat.h"
-#include "kernels/graph/dtype.h"
+#include "kernels/base/dtype.h"
 #include "kernels/math/half.h"
 
 namespace actserve {

@@ -10,7 +10,7 @@
 #include "absl/status/status.h"
 #include "client/cli/array.h"
 #include "client/cli/commands.h"
-#include "client/cpp/process_options.h"
+#include "kernels/base/process_options.h"
 
 namespace actserve {
 namespace {

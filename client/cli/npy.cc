@@ -11,7 +11,7 @@
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
 #include "client/cli/array.h"
-#include "kernels/graph/dtype.h"
+#include "kernels/base/dtype.h"
 
 namespace actserve {
 namespace {

@@ -9,8 +9,8 @@
 
 #include "absl/status/statusor.h"
 #include "client/cli/commands.h"
+#include "kernels/base/dtype.h"
 #include "kernels/graph/activation.h"
-#include "kernels/graph/dtype.h"
 #include "kernels/graph/lower.h"
 
 namespace actserve {

@@ -12,9 +12,9 @@
 
 #include "CLI/CLI.hpp"
 #include "actserve/v1/service.grpc.pb.h"
-#include "client/cpp/process_options.h"
 #include "grpcpp/server.h"
 #include "grpcpp/server_builder.h"
+#include "kernels/base/process_options.h"
 
 namespace actserve {
 namespace {

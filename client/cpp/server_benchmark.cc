@@ -26,9 +26,9 @@
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "client/cpp/client.h"
-#include "client/cpp/process_options.h"
 #include "client/cpp/relu_load.h"
 #include "client/cpp/server_process.h"
+#include "kernels/base/process_options.h"
 #include "nlohmann/json.hpp"
 
 namespace actserve {

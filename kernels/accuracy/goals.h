@@ -8,7 +8,7 @@
 #include <string_view>
 
 #include "kernels/accuracy/accuracy.h"
-#include "kernels/graph/dtype.h"
+#include "kernels/base/dtype.h"
 
 namespace actserve {
 

@@ -17,7 +17,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
-#include "kernels/device/file.h"
+#include "kernels/base/file.h"
 
 namespace actserve {
 namespace {

@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
-#include "kernels/graph/dtype.h"
+#include "kernels/base/dtype.h"
 #include "kernels/graph/graph.h"
 #include "kernels/graph/lower.h"
 #include "kernels/lang/diagnostic.h"

@@ -4,8 +4,8 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
+#include "kernels/base/sha256.h"
 #include "kernels/graph/declared.h"
-#include "kernels/graph/sha256.h"
 #include "kernels/graph/simplify.h"
 #include "kernels/math/math_version.h"
 

@@ -10,7 +10,7 @@
 #include <string_view>
 
 #include "absl/status/statusor.h"
-#include "kernels/graph/dtype.h"
+#include "kernels/base/dtype.h"
 #include "kernels/graph/graph.h"
 #include "kernels/lang/parser.h"
 

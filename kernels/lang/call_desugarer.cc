@@ -10,9 +10,9 @@
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_join.h"
+#include "kernels/base/text.h"
 #include "kernels/lang/expr.h"
 #include "kernels/lang/expression_desugarer.h"
-#include "kernels/lang/text.h"
 
 namespace actserve {
 namespace {

@@ -13,7 +13,7 @@
 
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_format.h"
-#include "kernels/lang/text.h"
+#include "kernels/base/text.h"
 
 namespace actserve {
 namespace {

@@ -10,8 +10,8 @@
 #include <utility>
 #include <vector>
 
+#include "kernels/base/text.h"
 #include "kernels/lang/expr.h"
-#include "kernels/lang/text.h"
 
 namespace actserve {
 namespace {

@@ -9,11 +9,11 @@
 #include <utility>
 #include <vector>
 
+#include "kernels/base/text.h"
 #include "kernels/lang/core.h"
 #include "kernels/lang/expr.h"
 #include "kernels/lang/expression_desugarer.h"
 #include "kernels/lang/synonyms.h"
-#include "kernels/lang/text.h"
 
 namespace actserve {
 namespace {

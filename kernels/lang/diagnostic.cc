@@ -7,7 +7,7 @@
 #include <utility>
 #include <vector>
 
-#include "kernels/lang/text.h"
+#include "kernels/base/text.h"
 
 namespace actserve {
 namespace {

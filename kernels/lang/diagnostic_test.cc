@@ -6,8 +6,8 @@
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "kernels/base/text.h"
 #include "kernels/lang/parser.h"
-#include "kernels/lang/text.h"
 
 namespace actserve {
 namespace {

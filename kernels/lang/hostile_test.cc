@@ -15,10 +15,10 @@
 #include <vector>
 
 #include "gtest/gtest.h"
+#include "kernels/base/text.h"
 #include "kernels/catalog/catalog.h"
 #include "kernels/lang/canonical.h"
 #include "kernels/lang/parser.h"
-#include "kernels/lang/text.h"
 
 namespace actserve {
 namespace {

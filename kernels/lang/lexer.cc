@@ -11,7 +11,7 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/charconv.h"
 #include "absl/strings/str_format.h"
-#include "kernels/lang/text.h"
+#include "kernels/base/text.h"
 
 namespace actserve {
 namespace {

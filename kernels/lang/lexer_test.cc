@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "gtest/gtest.h"
-#include "kernels/lang/text.h"
+#include "kernels/base/text.h"
 
 namespace actserve {
 namespace {

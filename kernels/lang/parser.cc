@@ -6,10 +6,10 @@
 #include <string_view>
 #include <vector>
 
+#include "kernels/base/text.h"
 #include "kernels/lang/check.h"
 #include "kernels/lang/desugar.h"
 #include "kernels/lang/syntax.h"
-#include "kernels/lang/text.h"
 
 namespace actserve {
 

@@ -10,9 +10,9 @@
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "kernels/base/text.h"
 #include "kernels/catalog/catalog.h"
 #include "kernels/lang/canonical.h"
-#include "kernels/lang/text.h"
 
 namespace actserve {
 namespace {

@@ -8,10 +8,10 @@
 
 #include "absl/strings/str_format.h"
 #include "gtest/gtest.h"
+#include "kernels/base/text.h"
 #include "kernels/catalog/catalog.h"
 #include "kernels/lang/canonical.h"
 #include "kernels/lang/parser.h"
-#include "kernels/lang/text.h"
 
 namespace actserve {
 namespace {

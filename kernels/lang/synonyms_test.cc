@@ -7,10 +7,10 @@
 #include <vector>
 
 #include "gtest/gtest.h"
+#include "kernels/base/text.h"
 #include "kernels/lang/canonical.h"
 #include "kernels/lang/core.h"
 #include "kernels/lang/parser.h"
-#include "kernels/lang/text.h"
 
 namespace actserve {
 namespace {

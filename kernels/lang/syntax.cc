@@ -7,9 +7,9 @@
 #include <utility>
 #include <vector>
 
+#include "kernels/base/text.h"
 #include "kernels/lang/expression_parser.h"
 #include "kernels/lang/lexer.h"
-#include "kernels/lang/text.h"
 
 namespace actserve {
 namespace {

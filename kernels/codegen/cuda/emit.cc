@@ -6,10 +6,10 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
+#include "kernels/base/sha256.h"
 #include "kernels/codegen/cuda/launch.h"
 #include "kernels/codegen/cuda/text_files.h"
 #include "kernels/graph/op.h"
-#include "kernels/graph/sha256.h"
 
 namespace actserve {
 namespace {

@@ -5,7 +5,7 @@
 
 #include <cstdint>
 
-#include "kernels/graph/dtype.h"
+#include "kernels/base/dtype.h"
 
 namespace actserve {
 

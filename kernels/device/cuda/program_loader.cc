@@ -4,8 +4,8 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "kernels/base/sha256.h"
 #include "kernels/codegen/cuda/emit.h"
-#include "kernels/graph/sha256.h"
 
 namespace actserve {
 

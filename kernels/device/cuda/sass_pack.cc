@@ -19,10 +19,10 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "absl/strings/strip.h"
+#include "kernels/base/file.h"
+#include "kernels/base/sha256.h"
 #include "kernels/codegen/cuda/emit.h"
 #include "kernels/codegen/cuda/nvrtc.h"
-#include "kernels/device/file.h"
-#include "kernels/graph/sha256.h"
 
 namespace actserve {
 namespace {

@@ -5,8 +5,8 @@
 
 #include <vector>
 
+#include "kernels/base/dtype.h"
 #include "kernels/device/device.h"
-#include "kernels/graph/dtype.h"
 #include "kernels/graph/graph.h"
 #include "kernels/graph/lower.h"
 

@@ -8,8 +8,8 @@
 #include <string>
 #include <vector>
 
+#include "kernels/base/dtype.h"
 #include "kernels/device/cuda/benchmark/kernel_timer.h"
-#include "kernels/graph/dtype.h"
 #include "nlohmann/json.hpp"
 
 namespace actserve {

@@ -10,13 +10,13 @@
 #include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "kernels/base/dtype.h"
 #include "kernels/codegen/cuda/nvrtc.h"
 #include "kernels/device/cuda/benchmark/stream_text.h"
 #include "kernels/device/cuda/cuda_context.h"
 #include "kernels/device/cuda/cuda_program.h"
 #include "kernels/device/cuda/device_pool.h"
 #include "kernels/device/cuda/program_loader.h"
-#include "kernels/graph/dtype.h"
 
 namespace actserve {
 

@@ -1,5 +1,5 @@
-#ifndef ACTSERVE_KERNELS_GRAPH_SHA256_H_
-#define ACTSERVE_KERNELS_GRAPH_SHA256_H_
+#ifndef ACTSERVE_KERNELS_BASE_SHA256_H_
+#define ACTSERVE_KERNELS_BASE_SHA256_H_
 
 #include <string>
 #include <string_view>
@@ -11,4 +11,4 @@ std::string Sha256Id(std::string_view bytes);
 
 }  // namespace actserve
 
-#endif  // ACTSERVE_KERNELS_GRAPH_SHA256_H_
+#endif  // ACTSERVE_KERNELS_BASE_SHA256_H_

@@ -1,8 +1,8 @@
 // Strings from parts, for messages. The distribution's absl::StrCat is built
 // without std::string_view; this one takes it.
 
-#ifndef ACTSERVE_KERNELS_LANG_TEXT_H_
-#define ACTSERVE_KERNELS_LANG_TEXT_H_
+#ifndef ACTSERVE_KERNELS_BASE_TEXT_H_
+#define ACTSERVE_KERNELS_BASE_TEXT_H_
 
 #include <string>
 #include <string_view>
@@ -32,4 +32,4 @@ std::string Quoted(std::string_view name);
 
 }  // namespace actserve
 
-#endif  // ACTSERVE_KERNELS_LANG_TEXT_H_
+#endif  // ACTSERVE_KERNELS_BASE_TEXT_H_

@@ -1,4 +1,4 @@
-#include "kernels/device/file.h"
+#include "kernels/base/file.h"
 
 #include <unistd.h>
 

@@ -1,5 +1,5 @@
-#ifndef ACTSERVE_CLIENT_CPP_PROCESS_OPTIONS_H_
-#define ACTSERVE_CLIENT_CPP_PROCESS_OPTIONS_H_
+#ifndef ACTSERVE_KERNELS_BASE_PROCESS_OPTIONS_H_
+#define ACTSERVE_KERNELS_BASE_PROCESS_OPTIONS_H_
 
 #include <malloc.h>
 
@@ -23,4 +23,4 @@ inline void SetProcessOptions() {
 
 }  // namespace actserve
 
-#endif  // ACTSERVE_CLIENT_CPP_PROCESS_OPTIONS_H_
+#endif  // ACTSERVE_KERNELS_BASE_PROCESS_OPTIONS_H_

@@ -1,5 +1,5 @@
-#ifndef ACTSERVE_SERVER_LRU_CACHE_H_
-#define ACTSERVE_SERVER_LRU_CACHE_H_
+#ifndef ACTSERVE_KERNELS_BASE_LRU_CACHE_H_
+#define ACTSERVE_KERNELS_BASE_LRU_CACHE_H_
 
 #include <list>
 #include <utility>
@@ -52,4 +52,4 @@ class LruCache {
 
 }  // namespace actserve
 
-#endif  // ACTSERVE_SERVER_LRU_CACHE_H_
+#endif  // ACTSERVE_KERNELS_BASE_LRU_CACHE_H_

@@ -1,7 +1,7 @@
 // Files by their descriptors: what the caches of compiled programs share.
 
-#ifndef ACTSERVE_KERNELS_DEVICE_FILE_H_
-#define ACTSERVE_KERNELS_DEVICE_FILE_H_
+#ifndef ACTSERVE_KERNELS_BASE_FILE_H_
+#define ACTSERVE_KERNELS_BASE_FILE_H_
 
 #include <cstddef>
 #include <cstdint>
@@ -31,4 +31,4 @@ bool WriteAll(int file, const void* from, size_t size_bytes);
 
 }  // namespace actserve
 
-#endif  // ACTSERVE_KERNELS_DEVICE_FILE_H_
+#endif  // ACTSERVE_KERNELS_BASE_FILE_H_

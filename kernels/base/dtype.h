@@ -1,5 +1,5 @@
-#ifndef ACTSERVE_KERNELS_GRAPH_DTYPE_H_
-#define ACTSERVE_KERNELS_GRAPH_DTYPE_H_
+#ifndef ACTSERVE_KERNELS_BASE_DTYPE_H_
+#define ACTSERVE_KERNELS_BASE_DTYPE_H_
 
 #include <cstdint>
 #include <string_view>
@@ -46,4 +46,4 @@ constexpr std::string_view DTypeName(DType dtype) {
 
 }  // namespace actserve
 
-#endif  // ACTSERVE_KERNELS_GRAPH_DTYPE_H_
+#endif  // ACTSERVE_KERNELS_BASE_DTYPE_H_

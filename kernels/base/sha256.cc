@@ -1,4 +1,4 @@
-#include "kernels/graph/sha256.h"
+#include "kernels/base/sha256.h"
 
 #include <openssl/sha.h>
 

@@ -1,4 +1,4 @@
-#include "kernels/lang/text.h"
+#include "kernels/base/text.h"
 
 namespace actserve {
 
