@@ -10,9 +10,9 @@
 
 #include "absl/strings/str_cat.h"
 #include "kernels/graph/interpret.h"
-#include "kernels/graph/testing/real_ops.h"
+#include "kernels/graph/reference/real_ops.h"
 #include "kernels/math/half.h"
-#include "kernels/math/testing/real.h"
+#include "kernels/math/reference/real.h"
 
 namespace actserve {
 namespace {

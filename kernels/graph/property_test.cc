@@ -10,10 +10,10 @@
 #include "kernels/graph/declared.h"
 #include "kernels/graph/differentiate.h"
 #include "kernels/graph/print.h"
+#include "kernels/graph/reference/real_ops.h"
 #include "kernels/graph/simplify.h"
 #include "kernels/graph/testing/graphs.h"
 #include "kernels/graph/testing/random_program.h"
-#include "kernels/graph/testing/real_ops.h"
 
 namespace actserve {
 namespace {

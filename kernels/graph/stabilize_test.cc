@@ -7,9 +7,9 @@
 #include <map>
 
 #include "kernels/graph/print.h"
+#include "kernels/graph/reference/real_ops.h"
 #include "kernels/graph/simplify.h"
 #include "kernels/graph/testing/graphs.h"
-#include "kernels/graph/testing/real_ops.h"
 
 namespace actserve {
 namespace {

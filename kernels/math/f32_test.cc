@@ -12,8 +12,8 @@
 #include <vector>
 
 #include "kernels/math/math.h"
+#include "kernels/math/reference/real.h"
 #include "kernels/math/testing/f32_bounds.h"
-#include "kernels/math/testing/real.h"
 
 namespace actserve {
 namespace {

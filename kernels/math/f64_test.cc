@@ -12,7 +12,7 @@
 
 #include "gtest/gtest.h"
 #include "kernels/math/math.h"
-#include "kernels/math/testing/real.h"
+#include "kernels/math/reference/real.h"
 
 #ifndef ACTSERVE_F64_SAMPLES
 #define ACTSERVE_F64_SAMPLES 5000

@@ -13,7 +13,7 @@
 #include <random>
 
 #include "kernels/math/math.h"
-#include "kernels/math/testing/real.h"
+#include "kernels/math/reference/real.h"
 
 namespace actserve {
 namespace {

@@ -1,4 +1,4 @@
-#include "kernels/graph/testing/real_ops.h"
+#include "kernels/graph/reference/real_ops.h"
 
 #include <cstdlib>
 

@@ -1,11 +1,11 @@
 // The interpreter on real numbers of 320 bits: what each op means exactly. The
 // oracle of this folder's tests; shares no code with kernels/math.
 
-#ifndef ACTSERVE_KERNELS_GRAPH_TESTING_REAL_OPS_H_
-#define ACTSERVE_KERNELS_GRAPH_TESTING_REAL_OPS_H_
+#ifndef ACTSERVE_KERNELS_GRAPH_REFERENCE_REAL_OPS_H_
+#define ACTSERVE_KERNELS_GRAPH_REFERENCE_REAL_OPS_H_
 
 #include "kernels/graph/interpret.h"
-#include "kernels/math/testing/real.h"
+#include "kernels/math/reference/real.h"
 
 namespace actserve {
 
@@ -19,4 +19,4 @@ struct NumberOps<testing::Real> {
 
 }  // namespace actserve
 
-#endif  // ACTSERVE_KERNELS_GRAPH_TESTING_REAL_OPS_H_
+#endif  // ACTSERVE_KERNELS_GRAPH_REFERENCE_REAL_OPS_H_

@@ -3,8 +3,8 @@
 // Correctly rounded at that precision; exponents far beyond double's. Values
 // are exact doubles or results of the operations below.
 
-#ifndef ACTSERVE_KERNELS_MATH_TESTING_REAL_H_
-#define ACTSERVE_KERNELS_MATH_TESTING_REAL_H_
+#ifndef ACTSERVE_KERNELS_MATH_REFERENCE_REAL_H_
+#define ACTSERVE_KERNELS_MATH_REFERENCE_REAL_H_
 
 #include <mpfr.h>
 
@@ -112,4 +112,4 @@ inline Real Atanh(const Real& x) { return Real::Apply(mpfr_atanh, x); }
 
 }  // namespace actserve::testing
 
-#endif  // ACTSERVE_KERNELS_MATH_TESTING_REAL_H_
+#endif  // ACTSERVE_KERNELS_MATH_REFERENCE_REAL_H_
