@@ -6,7 +6,7 @@
 
 #include "kernels/graph/graph.h"
 #include "kernels/graph/interpret.h"
-#include "kernels/lang/core.h"
+#include "kernels/lang/vocabulary.h"
 
 namespace actserve {
 namespace {

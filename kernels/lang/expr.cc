@@ -7,7 +7,7 @@
 #include <utility>
 #include <vector>
 
-#include "kernels/lang/core.h"
+#include "kernels/lang/vocabulary.h"
 
 namespace actserve {
 namespace {

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "kernels/lang/ast.h"
-#include "kernels/lang/syntax.h"
+#include "kernels/lang/syntax/syntax_tree.h"
 
 namespace actserve {
 

@@ -8,8 +8,8 @@
 
 #include "kernels/base/text.h"
 #include "kernels/lang/check.h"
-#include "kernels/lang/desugar.h"
-#include "kernels/lang/syntax.h"
+#include "kernels/lang/desugar/desugar.h"
+#include "kernels/lang/syntax/syntax_tree.h"
 
 namespace actserve {
 

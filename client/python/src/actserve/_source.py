@@ -43,7 +43,7 @@ _KNOWN_ALIASES = {
     "jnp": {"jax"},
 }
 
-# Modules whose functions the language knows, as in kernels/lang/synonyms.cc.
+# Modules whose functions the language knows, as in kernels/lang/desugar/synonyms.cc.
 _KNOWN_MODULES = (
     "math",
     "numpy",

@@ -1,5 +1,3 @@
-#include "kernels/lang/syntax.h"
-
 #include <iterator>
 #include <memory>
 #include <string>
@@ -8,8 +6,9 @@
 #include <vector>
 
 #include "kernels/base/text.h"
-#include "kernels/lang/expression_parser.h"
-#include "kernels/lang/lexer.h"
+#include "kernels/lang/syntax/expression_parser.h"
+#include "kernels/lang/syntax/lexer.h"
+#include "kernels/lang/syntax/syntax_tree.h"
 
 namespace actserve {
 namespace {

@@ -1,4 +1,4 @@
-#include "kernels/lang/expression_parser.h"
+#include "kernels/lang/syntax/expression_parser.h"
 
 #include <algorithm>
 #include <memory>

@@ -1,14 +1,14 @@
 // Other names of the core's functions: one table, written in the language.
 
-#ifndef ACTSERVE_KERNELS_LANG_SYNONYMS_H_
-#define ACTSERVE_KERNELS_LANG_SYNONYMS_H_
+#ifndef ACTSERVE_KERNELS_LANG_DESUGAR_SYNONYMS_H_
+#define ACTSERVE_KERNELS_LANG_DESUGAR_SYNONYMS_H_
 
 #include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
 
-#include "kernels/lang/syntax.h"
+#include "kernels/lang/syntax/syntax_tree.h"
 
 namespace actserve {
 
@@ -59,4 +59,4 @@ bool IsDecoratorIgnored(std::string_view name);
 
 }  // namespace actserve
 
-#endif  // ACTSERVE_KERNELS_LANG_SYNONYMS_H_
+#endif  // ACTSERVE_KERNELS_LANG_DESUGAR_SYNONYMS_H_

@@ -1,5 +1,5 @@
-#ifndef ACTSERVE_KERNELS_LANG_LEXER_H_
-#define ACTSERVE_KERNELS_LANG_LEXER_H_
+#ifndef ACTSERVE_KERNELS_LANG_SYNTAX_LEXER_H_
+#define ACTSERVE_KERNELS_LANG_SYNTAX_LEXER_H_
 
 #include <string>
 #include <string_view>
@@ -41,4 +41,4 @@ bool IsKeyword(std::string_view word);
 
 }  // namespace actserve
 
-#endif  // ACTSERVE_KERNELS_LANG_LEXER_H_
+#endif  // ACTSERVE_KERNELS_LANG_SYNTAX_LEXER_H_

@@ -1,5 +1,5 @@
-#ifndef ACTSERVE_KERNELS_LANG_EXPRESSION_PARSER_H_
-#define ACTSERVE_KERNELS_LANG_EXPRESSION_PARSER_H_
+#ifndef ACTSERVE_KERNELS_LANG_SYNTAX_EXPRESSION_PARSER_H_
+#define ACTSERVE_KERNELS_LANG_SYNTAX_EXPRESSION_PARSER_H_
 
 #include <string>
 #include <string_view>
@@ -7,8 +7,8 @@
 #include <vector>
 
 #include "kernels/lang/diagnostic.h"
-#include "kernels/lang/lexer.h"
-#include "kernels/lang/syntax.h"
+#include "kernels/lang/syntax/lexer.h"
+#include "kernels/lang/syntax/syntax_tree.h"
 
 namespace actserve {
 
@@ -96,4 +96,4 @@ class ExpressionParser {
 
 }  // namespace actserve
 
-#endif  // ACTSERVE_KERNELS_LANG_EXPRESSION_PARSER_H_
+#endif  // ACTSERVE_KERNELS_LANG_SYNTAX_EXPRESSION_PARSER_H_

@@ -1,4 +1,4 @@
-#include "kernels/lang/core.h"
+#include "kernels/lang/vocabulary.h"
 
 #include <cmath>
 #include <limits>
@@ -12,7 +12,7 @@
 
 #include "kernels/catalog/catalog.h"
 #include "kernels/lang/diagnostic.h"
-#include "kernels/lang/syntax.h"
+#include "kernels/lang/syntax/syntax_tree.h"
 
 namespace actserve {
 namespace {

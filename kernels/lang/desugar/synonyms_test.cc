@@ -1,4 +1,4 @@
-#include "kernels/lang/synonyms.h"
+#include "kernels/lang/desugar/synonyms.h"
 
 #include <map>
 #include <optional>
@@ -9,8 +9,8 @@
 #include "gtest/gtest.h"
 #include "kernels/base/text.h"
 #include "kernels/lang/canonical.h"
-#include "kernels/lang/core.h"
 #include "kernels/lang/parser.h"
+#include "kernels/lang/vocabulary.h"
 
 namespace actserve {
 namespace {

@@ -1,4 +1,4 @@
-#include "kernels/lang/synonyms.h"
+#include "kernels/lang/desugar/synonyms.h"
 
 #include <cassert>
 #include <iterator>

@@ -11,8 +11,8 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_join.h"
 #include "kernels/base/text.h"
+#include "kernels/lang/desugar/expression_desugarer.h"
 #include "kernels/lang/expr.h"
-#include "kernels/lang/expression_desugarer.h"
 
 namespace actserve {
 namespace {

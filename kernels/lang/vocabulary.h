@@ -1,7 +1,7 @@
 // The functions that the core of the language knows, behind every synonym.
 
-#ifndef ACTSERVE_KERNELS_LANG_CORE_H_
-#define ACTSERVE_KERNELS_LANG_CORE_H_
+#ifndef ACTSERVE_KERNELS_LANG_VOCABULARY_H_
+#define ACTSERVE_KERNELS_LANG_VOCABULARY_H_
 
 #include <optional>
 #include <string>
@@ -42,4 +42,4 @@ std::optional<double> EvaluatePrimitive(std::string_view name,
 
 }  // namespace actserve
 
-#endif  // ACTSERVE_KERNELS_LANG_CORE_H_
+#endif  // ACTSERVE_KERNELS_LANG_VOCABULARY_H_

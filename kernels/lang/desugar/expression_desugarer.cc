@@ -1,4 +1,4 @@
-#include "kernels/lang/expression_desugarer.h"
+#include "kernels/lang/desugar/expression_desugarer.h"
 
 #include <cmath>
 #include <optional>

@@ -1,5 +1,5 @@
-#ifndef ACTSERVE_KERNELS_LANG_DESUGAR_H_
-#define ACTSERVE_KERNELS_LANG_DESUGAR_H_
+#ifndef ACTSERVE_KERNELS_LANG_DESUGAR_DESUGAR_H_
+#define ACTSERVE_KERNELS_LANG_DESUGAR_DESUGAR_H_
 
 #include <map>
 #include <string>
@@ -8,7 +8,7 @@
 #include "kernels/lang/ast.h"
 #include "kernels/lang/diagnostic.h"
 #include "kernels/lang/parser.h"
-#include "kernels/lang/syntax.h"
+#include "kernels/lang/syntax/syntax_tree.h"
 
 namespace actserve {
 
@@ -22,4 +22,4 @@ Module Desugar(const std::vector<SyntaxStmt>& text,
 
 }  // namespace actserve
 
-#endif  // ACTSERVE_KERNELS_LANG_DESUGAR_H_
+#endif  // ACTSERVE_KERNELS_LANG_DESUGAR_DESUGAR_H_

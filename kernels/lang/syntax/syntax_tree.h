@@ -2,8 +2,8 @@
 // imports and keyword arguments are still there. Private to this folder; what
 // other folders see is ast.h.
 
-#ifndef ACTSERVE_KERNELS_LANG_SYNTAX_H_
-#define ACTSERVE_KERNELS_LANG_SYNTAX_H_
+#ifndef ACTSERVE_KERNELS_LANG_SYNTAX_SYNTAX_TREE_H_
+#define ACTSERVE_KERNELS_LANG_SYNTAX_SYNTAX_TREE_H_
 
 #include <memory>
 #include <string>
@@ -102,4 +102,4 @@ std::vector<SyntaxStmt> ParseSyntax(std::string_view text,
 
 }  // namespace actserve
 
-#endif  // ACTSERVE_KERNELS_LANG_SYNTAX_H_
+#endif  // ACTSERVE_KERNELS_LANG_SYNTAX_SYNTAX_TREE_H_

@@ -1,5 +1,5 @@
-#ifndef ACTSERVE_KERNELS_LANG_EXPRESSION_DESUGARER_H_
-#define ACTSERVE_KERNELS_LANG_EXPRESSION_DESUGARER_H_
+#ifndef ACTSERVE_KERNELS_LANG_DESUGAR_EXPRESSION_DESUGARER_H_
+#define ACTSERVE_KERNELS_LANG_DESUGAR_EXPRESSION_DESUGARER_H_
 
 #include <map>
 #include <optional>
@@ -9,10 +9,10 @@
 #include <vector>
 
 #include "kernels/lang/ast.h"
-#include "kernels/lang/core.h"
+#include "kernels/lang/desugar/synonyms.h"
 #include "kernels/lang/diagnostic.h"
-#include "kernels/lang/synonyms.h"
-#include "kernels/lang/syntax.h"
+#include "kernels/lang/syntax/syntax_tree.h"
+#include "kernels/lang/vocabulary.h"
 
 namespace actserve {
 
@@ -112,4 +112,4 @@ class ExpressionDesugarer {
 
 }  // namespace actserve
 
-#endif  // ACTSERVE_KERNELS_LANG_EXPRESSION_DESUGARER_H_
+#endif  // ACTSERVE_KERNELS_LANG_DESUGAR_EXPRESSION_DESUGARER_H_

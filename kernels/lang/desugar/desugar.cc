@@ -1,4 +1,4 @@
-#include "kernels/lang/desugar.h"
+#include "kernels/lang/desugar/desugar.h"
 
 #include <algorithm>
 #include <cmath>
@@ -10,10 +10,10 @@
 #include <vector>
 
 #include "kernels/base/text.h"
-#include "kernels/lang/core.h"
+#include "kernels/lang/desugar/expression_desugarer.h"
+#include "kernels/lang/desugar/synonyms.h"
 #include "kernels/lang/expr.h"
-#include "kernels/lang/expression_desugarer.h"
-#include "kernels/lang/synonyms.h"
+#include "kernels/lang/vocabulary.h"
 
 namespace actserve {
 namespace {

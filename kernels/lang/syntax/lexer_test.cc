@@ -1,4 +1,4 @@
-#include "kernels/lang/lexer.h"
+#include "kernels/lang/syntax/lexer.h"
 
 #include <limits>
 #include <string>
