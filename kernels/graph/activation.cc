@@ -16,6 +16,7 @@
 #include "kernels/graph/simplify.h"
 #include "kernels/graph/stabilize.h"
 #include "kernels/lang/canonical.h"
+#include "kernels/lang/parser.h"
 
 namespace actserve {
 namespace {

@@ -13,7 +13,7 @@
 #include "kernels/graph/graph.h"
 #include "kernels/graph/lower.h"
 #include "kernels/lang/diagnostic.h"
-#include "kernels/lang/parser.h"
+#include "kernels/lang/limits.h"
 
 namespace actserve {
 

@@ -14,7 +14,7 @@
 #include "kernels/graph/graph.h"
 #include "kernels/lang/ast.h"
 #include "kernels/lang/diagnostic.h"
-#include "kernels/lang/parser.h"
+#include "kernels/lang/limits.h"
 
 namespace actserve {
 

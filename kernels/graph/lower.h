@@ -12,7 +12,7 @@
 #include "absl/status/statusor.h"
 #include "kernels/base/dtype.h"
 #include "kernels/graph/graph.h"
-#include "kernels/lang/parser.h"
+#include "kernels/lang/limits.h"
 
 namespace actserve {
 

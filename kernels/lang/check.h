@@ -3,7 +3,7 @@
 
 #include "kernels/lang/ast.h"
 #include "kernels/lang/diagnostic.h"
-#include "kernels/lang/parser.h"
+#include "kernels/lang/limits.h"
 
 namespace actserve {
 

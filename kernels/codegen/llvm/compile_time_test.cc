@@ -11,7 +11,7 @@
 
 #include "gtest/gtest.h"
 #include "kernels/codegen/llvm/kernel_compiler.h"
-#include "kernels/lang/parser.h"
+#include "kernels/lang/limits.h"
 
 namespace actserve {
 namespace {

@@ -7,7 +7,7 @@
 
 #include "kernels/lang/ast.h"
 #include "kernels/lang/diagnostic.h"
-#include "kernels/lang/parser.h"
+#include "kernels/lang/limits.h"
 #include "kernels/lang/syntax/syntax_tree.h"
 
 namespace actserve {

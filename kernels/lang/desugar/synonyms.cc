@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "kernels/lang/diagnostic.h"
-#include "kernels/lang/parser.h"
+#include "kernels/lang/limits.h"
 
 namespace actserve {
 namespace {
