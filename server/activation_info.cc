@@ -2,7 +2,7 @@
 
 #include <string>
 
-#include "kernels/graph/gradient_check.h"
+#include "kernels/activation/gradient_check.h"
 
 namespace actserve {
 v1::Activation Describe(const Activation& activation, bool builtin) {

@@ -4,7 +4,7 @@
 #define ACTSERVE_SERVER_ACTIVATION_INFO_H_
 
 #include "actserve/v1/activation.pb.h"
-#include "kernels/graph/activation.h"
+#include "kernels/activation/activation.h"
 
 namespace actserve {
 

@@ -17,12 +17,12 @@
 #include "absl/time/time.h"
 #include "grpc/health/v1/health.grpc.pb.h"
 #include "grpcpp/client_context.h"
+#include "kernels/activation/activation.h"
 #include "kernels/catalog/catalog.h"
 #include "kernels/codegen/cuda/emit.h"
 #include "kernels/codegen/cuda/nvrtc.h"
 #include "kernels/device/cuda/sass_pack.h"
 #include "kernels/device/cuda/testing/fake_driver.h"
-#include "kernels/graph/activation.h"
 #include "server/testing/actserved_process.h"
 #include "server/testing/calls.h"
 

@@ -15,8 +15,8 @@
 #include "absl/synchronization/mutex.h"
 #include "absl/synchronization/notification.h"
 #include "actserve/v1/activation.pb.h"
+#include "kernels/activation/activation.h"
 #include "kernels/base/lru_cache.h"
-#include "kernels/graph/activation.h"
 
 namespace actserve {
 

@@ -13,9 +13,9 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/notification.h"
+#include "kernels/activation/activation.h"
 #include "kernels/device/cpu/cpu_device.h"
 #include "kernels/device/testing/reference.h"
-#include "kernels/graph/activation.h"
 #include "server/clock.h"
 #include "server/scheduler.h"
 

@@ -4,7 +4,7 @@
 #include <string>
 
 #include "actserve/v1/activation.pb.h"
-#include "kernels/graph/activation.h"
+#include "kernels/activation/activation.h"
 
 namespace actserve {
 

@@ -13,9 +13,9 @@
 #include "client/cli/text_file.h"
 #include "client/cpp/client.h"
 #include "kernels/accuracy/accuracy.h"
+#include "kernels/activation/activation.h"
 #include "kernels/catalog/catalog.h"
 #include "kernels/device/cpu/cpu_device.h"
-#include "kernels/graph/activation.h"
 
 namespace actserve {
 namespace {

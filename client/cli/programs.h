@@ -9,9 +9,9 @@
 
 #include "absl/status/statusor.h"
 #include "client/cli/commands.h"
+#include "kernels/activation/activation.h"
 #include "kernels/base/dtype.h"
-#include "kernels/graph/activation.h"
-#include "kernels/graph/lower.h"
+#include "kernels/graph/passes/lower.h"
 
 namespace actserve {
 

@@ -8,9 +8,9 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "kernels/activation/activation.h"
 #include "kernels/base/dtype.h"
 #include "kernels/device/device.h"
-#include "kernels/graph/activation.h"
 
 namespace actserve {
 

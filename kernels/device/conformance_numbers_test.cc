@@ -12,13 +12,13 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "gtest/gtest.h"
+#include "kernels/activation/activation.h"
 #include "kernels/catalog/catalog.h"
 #include "kernels/device/cpu/cpu_device.h"
 #include "kernels/device/testing/devices.h"
 #include "kernels/device/testing/programs.h"
 #include "kernels/device/testing/reference.h"
 #include "kernels/device/testing/scratch_directory.h"
-#include "kernels/graph/activation.h"
 #include "kernels/graph/testing/random_program.h"
 
 namespace actserve {

@@ -15,12 +15,12 @@
 #include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "kernels/activation/activation.h"
 #include "kernels/device/device.h"
 #include "kernels/device/testing/devices.h"
 #include "kernels/device/testing/programs.h"
 #include "kernels/device/testing/reference.h"
 #include "kernels/device/testing/scratch_directory.h"
-#include "kernels/graph/activation.h"
 
 namespace actserve {
 namespace {

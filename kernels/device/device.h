@@ -15,7 +15,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "absl/types/span.h"
-#include "kernels/graph/lower.h"
+#include "kernels/graph/passes/lower.h"
 
 namespace actserve {
 
@@ -88,7 +88,7 @@ struct WorkItem {
   // overlap an input. nullptr allowed iff num_elements is 0.
   std::vector<std::byte*> outputs;
   // One per summed output, in order. Sums follow one tree fixed by element
-  // index (kernels/device/summation.h): same bits whatever the threads.
+  // index (kernels/graph/summation.h): same bits whatever the threads.
   std::vector<double> sums;
   // Whether to keep `inputs` on the device. `kept` has them afterwards, or is
   // null: the device has no memory of its own, or no room for them.

@@ -7,9 +7,9 @@
 #include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "kernels/activation/activation.h"
 #include "kernels/catalog/catalog.h"
 #include "kernels/codegen/cuda/testing/catalog_programs.h"
-#include "kernels/graph/activation.h"
 
 namespace actserve {
 namespace {

@@ -9,12 +9,12 @@
 
 #include "absl/strings/str_cat.h"
 #include "gtest/gtest.h"
+#include "kernels/activation/activation.h"
 #include "kernels/codegen/cuda/testing/host_shim.h"
 #include "kernels/codegen/cuda/testing/shim_runs.h"
-#include "kernels/device/summation.h"
 #include "kernels/device/testing/programs.h"
 #include "kernels/device/testing/reference.h"
-#include "kernels/graph/activation.h"
+#include "kernels/graph/summation.h"
 #include "kernels/graph/testing/random_program.h"
 
 namespace actserve {

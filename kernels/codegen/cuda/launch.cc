@@ -6,7 +6,7 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
-#include "kernels/device/summation.h"
+#include "kernels/graph/summation.h"
 
 namespace actserve {
 namespace {

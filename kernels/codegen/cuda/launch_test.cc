@@ -6,7 +6,7 @@
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "kernels/device/summation.h"
+#include "kernels/graph/summation.h"
 
 namespace actserve {
 namespace {

@@ -9,7 +9,7 @@
 #include <string>
 
 #include "absl/status/statusor.h"
-#include "kernels/graph/lower.h"
+#include "kernels/graph/passes/lower.h"
 
 namespace actserve {
 

@@ -19,8 +19,8 @@
 #include "absl/time/time.h"
 #include "kernels/device/cpu/element_runs.h"
 #include "kernels/device/cpu/table.h"
-#include "kernels/device/summation.h"
 #include "kernels/device/work_item.h"
+#include "kernels/graph/summation.h"
 
 namespace actserve {
 namespace {

@@ -23,10 +23,10 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "kernels/activation/activation.h"
 #include "kernels/catalog/catalog.h"
 #include "kernels/device/cpu/cpu_device.h"
 #include "kernels/device/cpu/memory_baseline.h"
-#include "kernels/graph/activation.h"
 #include "kernels/math/half.h"
 
 namespace actserve {

@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "kernels/device/cuda/device_pool.h"
-#include "kernels/device/summation.h"
+#include "kernels/graph/summation.h"
 
 namespace actserve {
 

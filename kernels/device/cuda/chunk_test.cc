@@ -5,8 +5,8 @@
 
 #include "gtest/gtest.h"
 #include "kernels/device/cuda/device_pool.h"
-#include "kernels/device/summation.h"
 #include "kernels/device/testing/programs.h"
+#include "kernels/graph/summation.h"
 
 namespace actserve {
 namespace {

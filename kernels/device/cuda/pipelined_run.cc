@@ -7,7 +7,7 @@
 
 #include "absl/time/time.h"
 #include "kernels/device/fragment_cursor.h"
-#include "kernels/device/summation.h"
+#include "kernels/graph/summation.h"
 
 namespace actserve {
 namespace {

@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "kernels/device/device.h"
-#include "kernels/graph/lower.h"
+#include "kernels/graph/passes/lower.h"
 
 namespace actserve::testing {
 

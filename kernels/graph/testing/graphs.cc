@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-#include "kernels/graph/build.h"
+#include "kernels/graph/build/build.h"
 
 namespace actserve::testing {
 

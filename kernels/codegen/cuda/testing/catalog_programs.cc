@@ -6,8 +6,8 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "kernels/activation/activation.h"
 #include "kernels/catalog/catalog.h"
-#include "kernels/graph/activation.h"
 
 namespace actserve::testing {
 namespace {

@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "kernels/graph/lower.h"
+#include "kernels/graph/passes/lower.h"
 
 namespace actserve::testing {
 

@@ -12,7 +12,7 @@
 
 #include "absl/status/statusor.h"
 #include "kernels/codegen/cuda/launch.h"
-#include "kernels/graph/lower.h"
+#include "kernels/graph/passes/lower.h"
 
 namespace actserve::testing {
 

@@ -67,7 +67,7 @@ constexpr int kRowWords = kParametersAt + kParameters;
 // Patterns of 16 bits, and of one sign.
 constexpr unsigned kPatterns = 65536;
 constexpr unsigned kMagnitudes = 32768;
-// The tree of parameter gradients (kernels/device/summation.h).
+// The tree of parameter gradients (kernels/graph/summation.h).
 constexpr unsigned kLanes = 128;
 constexpr unsigned kSumTile = 4096;
 

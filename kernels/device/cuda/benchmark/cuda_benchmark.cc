@@ -26,12 +26,12 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/mutex.h"
+#include "kernels/activation/activation.h"
 #include "kernels/catalog/catalog.h"
 #include "kernels/device/cuda/benchmark/first_results.h"
 #include "kernels/device/cuda/benchmark/kernel_report.h"
 #include "kernels/device/cuda/benchmark/kernel_timer.h"
 #include "kernels/device/cuda/benchmark/stream_text.h"
-#include "kernels/graph/activation.h"
 
 namespace actserve {
 namespace {

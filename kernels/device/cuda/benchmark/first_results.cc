@@ -14,7 +14,7 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
-#include "kernels/graph/activation.h"
+#include "kernels/activation/activation.h"
 
 namespace actserve {
 namespace {

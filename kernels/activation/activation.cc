@@ -1,0 +1,330 @@
+#include "kernels/activation/activation.h"
+
+#include <algorithm>
+#include <set>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "kernels/graph/build/build.h"
+#include "kernels/graph/build/stabilize.h"
+#include "kernels/graph/copy.h"
+#include "kernels/graph/passes/declared.h"
+#include "kernels/graph/passes/differentiate.h"
+#include "kernels/graph/passes/exact_zeros.h"
+#include "kernels/graph/passes/simplify.h"
+#include "kernels/graph/print.h"
+#include "kernels/lang/canonical.h"
+#include "kernels/lang/parser.h"
+
+namespace actserve {
+namespace {
+
+// Where in `names` `name` is, or -1.
+int IndexOf(const std::vector<std::string>& names, std::string_view name) {
+  const auto it = std::find(names.begin(), names.end(), name);
+  return it == names.end() ? -1 : static_cast<int>(it - names.begin());
+}
+
+}  // namespace
+
+struct Activation::State {
+  std::string id;
+  std::string name;
+  std::string doc;
+  std::string text;
+  Options options;
+  std::vector<std::string> rewrites;
+  // As built and stabilised; may hold kDeclared, which differentiation reads.
+  Graph source;
+  // `source` without kDeclared: what is computed.
+  Graph forward;
+  // As the author declared it: inputs and then the upstream gradient.
+  std::optional<Graph> gradient;
+  // `gradient` for the upstream gradient 1; absent if it is not linear.
+  std::optional<Graph> unit_gradient;
+
+  // Adds d(y)/d(name) to `graph`, which began as a copy of `source`.
+  NodeId Derivative(Graph& graph, std::string_view name) const;
+  absl::Status CheckNames(const std::vector<std::string>& names,
+                          std::string_view what, bool parameters) const;
+  bool IsInput(std::string_view name) const {
+    return IndexOf(source.inputs, name) >= 0;
+  }
+  // A copy of the output `name` of `from`, whose inputs begin like those of
+  // `graph`, in `graph`.
+  static NodeId CopyOutput(const Graph& from, std::string_view name,
+                           Graph& graph);
+};
+
+NodeId Activation::State::CopyOutput(const Graph& from, std::string_view name,
+                                     Graph& graph) {
+  const auto add = [&graph](Op op, NodeId a, NodeId b, NodeId c) {
+    return AddSimplified(graph, op, a, b, c);
+  };
+  const std::vector<NodeId> moved = CopyNodes(from, graph, add);
+  for (const Output& output : from.outputs) {
+    if (output.name == name) return moved[output.node];
+  }
+  return kNoNode;
+}
+
+NodeId Activation::State::Derivative(Graph& graph,
+                                     std::string_view name) const {
+  if (IsInput(name) && unit_gradient) {
+    return CopyOutput(*unit_gradient, name, graph);
+  }
+  NodeId variable = kNoNode;
+  if (IsInput(name)) {
+    variable = graph.Input(IndexOf(source.inputs, name));
+  } else {
+    for (size_t i = 0; i < source.parameters.size(); ++i) {
+      if (source.parameters[i].name == name) {
+        variable = graph.ParameterNode(static_cast<int32_t>(i));
+      }
+    }
+  }
+  const NodeId derivative =
+      Differentiate(graph, source.outputs[0].node, variable);
+  return derivative == kNoNode ? graph.Constant(0) : derivative;
+}
+
+absl::Status Activation::State::CheckNames(
+    const std::vector<std::string>& names, std::string_view what,
+    bool parameters) const {
+  std::vector<std::string> known = source.inputs;
+  if (parameters) {
+    for (const Parameter& parameter : source.parameters) {
+      known.push_back(parameter.name);
+    }
+  }
+  std::set<std::string> seen;
+  for (const std::string& name : names) {
+    if (IndexOf(known, name) < 0) {
+      return absl::InvalidArgumentError(
+          absl::StrCat(std::string(what), " '", name, "': ", this->name,
+                       " has only ", absl::StrJoin(known, ", ")));
+    }
+    if (!seen.insert(name).second) {
+      return absl::InvalidArgumentError(
+          absl::StrCat(std::string(what), " '", name, "' is given twice"));
+    }
+  }
+  return absl::OkStatus();
+}
+
+Activation::Activation(std::unique_ptr<State> state)
+    : state_(std::move(state)) {}
+Activation::~Activation() = default;
+
+const std::string& Activation::id() const { return state_->id; }
+const std::string& Activation::name() const { return state_->name; }
+const std::string& Activation::doc() const { return state_->doc; }
+const std::string& Activation::text() const { return state_->text; }
+bool Activation::exact() const { return state_->options.exact; }
+const std::vector<std::string>& Activation::inputs() const {
+  return state_->source.inputs;
+}
+const std::vector<Parameter>& Activation::parameters() const {
+  return state_->source.parameters;
+}
+const Graph& Activation::forward() const { return state_->forward; }
+bool Activation::has_declared_gradient() const {
+  return state_->gradient.has_value();
+}
+const std::vector<std::string>& Activation::rewrites() const {
+  return state_->rewrites;
+}
+std::string Activation::CanonicalText() const {
+  return PrintGraph(state_->forward, state_->name);
+}
+
+absl::StatusOr<LoweredProgram> Activation::LowerForward(
+    DType dtype, const std::vector<std::string>& partials) const {
+  if (absl::Status status =
+          state_->CheckNames(partials, "partial", /*parameters=*/false);
+      !status.ok()) {
+    return status;
+  }
+  if (!partials.empty() && state_->gradient && !state_->unit_gradient) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "the gradient that ", name(),
+        " declares is not linear in the upstream gradient, so there are no "
+        "partials: use Backward"));
+  }
+  Graph graph = state_->source;
+  for (const std::string& partial : partials) {
+    graph.outputs.push_back({partial, state_->Derivative(graph, partial)});
+  }
+  const auto rule = inputs().size() == 1 ? LoweredProgram::Rule::kRoundOnce16
+                                         : LoweredProgram::Rule::kDirect;
+  return Lower(graph, dtype, rule,
+               absl::StrCat(id(), "\nforward ", absl::StrJoin(partials, " ")),
+               state_->options.limits);
+}
+
+absl::StatusOr<LoweredProgram> Activation::LowerBackward(
+    DType dtype, const std::vector<std::string>& wrt) const {
+  if (wrt.empty()) {
+    return absl::InvalidArgumentError("wrt names no input and no parameter");
+  }
+  if (absl::Status status = state_->CheckNames(wrt, "wrt", /*parameters=*/true);
+      !status.ok()) {
+    return status;
+  }
+  const std::string identity =
+      absl::StrCat(id(), "\nbackward ", absl::StrJoin(wrt, " "));
+  Graph graph = state_->source;
+  graph.outputs.clear();
+  const bool has_unit = !state_->gradient || state_->unit_gradient;
+  if (Is16Bit(dtype) && inputs().size() == 1 && wrt == inputs() && has_unit) {
+    graph.outputs.push_back({wrt[0], state_->Derivative(graph, wrt[0])});
+    return Lower(graph, dtype, LoweredProgram::Rule::kDerivative16, identity,
+                 state_->options.limits);
+  }
+  const int32_t upstream = static_cast<int32_t>(inputs().size());
+  graph.inputs.push_back(kUpstreamName);
+  for (const std::string& name : wrt) {
+    NodeId node;
+    if (state_->gradient && state_->IsInput(name)) {
+      node = State::CopyOutput(*state_->gradient, name, graph);
+    } else {
+      node = ExactZeros(graph).Times(state_->Derivative(graph, name),
+                                     graph.Input(upstream));
+    }
+    graph.outputs.push_back({name, node, !state_->IsInput(name)});
+  }
+  return Lower(graph, dtype, LoweredProgram::Rule::kDirect, identity,
+               state_->options.limits);
+}
+
+absl::StatusOr<std::string> Activation::GradientText(
+    std::string_view wrt) const {
+  const std::string name(wrt);
+  if (absl::Status status =
+          state_->CheckNames({name}, "wrt", /*parameters=*/true);
+      !status.ok()) {
+    return status;
+  }
+  Graph graph = state_->source;
+  graph.outputs.clear();
+  NodeId node;
+  if (state_->gradient && state_->IsInput(name)) {
+    node = State::CopyOutput(WithUnitUpstream(*state_->gradient), name, graph);
+  } else {
+    node = state_->Derivative(graph, name);
+  }
+  graph.outputs.push_back({name, node});
+  return PrintGraph(Simplify(WithoutDeclared(graph)),
+                    absl::StrCat("d_", this->name(), "_d_", name));
+}
+
+namespace {
+
+// `graph` as every later pass wants it.
+Graph Prepare(const Graph& graph, bool exact,
+              std::vector<std::string>* rewrites) {
+  Graph prepared = Simplify(graph);
+  return exact ? prepared : Simplify(Stabilize(prepared, rewrites));
+}
+
+// Warns where a gradient is 0 whatever the input: rounding and steps.
+void WarnIfFlat(const Activation& activation, Position position,
+                Diagnostics& diagnostics) {
+  for (const std::string& input : activation.inputs()) {
+    const auto gradient = activation.LowerBackward(DType::kFloat64, {input});
+    if (!gradient.ok()) continue;
+    const Graph& graph = gradient->graph;
+    if (graph.is_constant(graph.outputs[0].node, 0)) {
+      diagnostics.Warning(
+          position,
+          absl::StrCat("the gradient with respect to '", input,
+                       "' is 0 everywhere; to train through it, declare "
+                       "another: def ",
+                       activation.name(), "_grad(",
+                       absl::StrJoin(activation.inputs(), ", "), ", dy)"));
+    }
+  }
+}
+
+}  // namespace
+
+absl::StatusOr<std::shared_ptr<const Activation>> Activation::Create(
+    std::string_view text, const Options& options,
+    std::vector<Diagnostic>* diagnostics) {
+  Diagnostics found(text);
+  const auto finish = [&](absl::Status status) {
+    if (diagnostics != nullptr) *diagnostics = found.list();
+    return status;
+  };
+  const auto refuse = [&](const Diagnostics& from) {
+    return finish(absl::InvalidArgumentError(from.Render()));
+  };
+
+  const auto module = Parse(text, options.constants, options.limits, found);
+  if (!module) return refuse(found);
+  auto built = Build(*module, options.limits, found);
+  if (!built) return refuse(found);
+
+  auto state = std::make_unique<State>();
+  const FunctionDef& main = module->functions[module->main];
+  state->name = main.name;
+  state->doc = main.docstring;
+  state->text = std::string(text);
+  state->options = options;
+  std::optional<Module> derivative;
+  if (!options.derivative.empty()) {
+    // Its own text has its own lines, so its errors are rendered apart.
+    Diagnostics in_derivative(options.derivative);
+    derivative = Parse(options.derivative, options.constants, options.limits,
+                       in_derivative);
+    std::optional<Graph> gradient;
+    if (derivative) {
+      gradient = BuildDerivative(*derivative, built->forward, options.limits,
+                                 in_derivative);
+    }
+    if (!gradient) {
+      found.Error(main.position,
+                  absl::StrCat("the derivative's text is refused:\n",
+                               in_derivative.Render()));
+      return refuse(found);
+    }
+    built->gradient = std::move(gradient);
+  }
+  state->id =
+      ContentId(*module, derivative ? &*derivative : nullptr, options.exact);
+  state->source = Prepare(built->forward, options.exact, &state->rewrites);
+  state->forward = Simplify(WithoutDeclared(state->source));
+  if (built->gradient) {
+    state->gradient =
+        Prepare(WithoutDeclared(*built->gradient), options.exact, nullptr);
+    if (IsLinearInUpstream(*state->gradient)) {
+      state->unit_gradient = WithUnitUpstream(*state->gradient);
+    }
+  }
+  std::shared_ptr<const Activation> activation(
+      new Activation(std::move(state)));
+  std::vector<std::string> variables = activation->inputs();
+  for (const Parameter& parameter : activation->parameters()) {
+    variables.push_back(parameter.name);
+  }
+  for (const std::string& variable : variables) {
+    const auto gradient =
+        activation->LowerBackward(DType::kFloat64, {variable});
+    if (!gradient.ok()) {
+      found.Error(main.position,
+                  absl::StrCat("the gradient with respect to '", variable,
+                               "' cannot be compiled: ",
+                               std::string(gradient.status().message())));
+      return refuse(found);
+    }
+  }
+  if (!activation->has_declared_gradient()) {
+    WarnIfFlat(*activation, main.position, found);
+  }
+  (void)finish(absl::OkStatus());
+  return activation;
+}
+
+}  // namespace actserve

@@ -1,0 +1,91 @@
+#ifndef ACTSERVE_KERNELS_ACTIVATION_ACTIVATION_H_
+#define ACTSERVE_KERNELS_ACTIVATION_ACTIVATION_H_
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "kernels/base/dtype.h"
+#include "kernels/graph/graph.h"
+#include "kernels/graph/passes/lower.h"
+#include "kernels/lang/diagnostic.h"
+#include "kernels/lang/limits.h"
+
+namespace actserve {
+
+// An activation: its text, its identity, its graph and its gradient.
+//
+// Immutable once made, so any thread may use it.
+class Activation {
+ public:
+  struct Options {
+    LanguageLimits limits = {};
+    // Keep the author's formula as it is written: no stabilising rewrites.
+    bool exact = false;
+    // A second text whose one function is the derivative (one tensor input),
+    // used instead of the derived one. Empty: none.
+    std::string derivative = {};
+    // Numbers that the text uses from outside.
+    std::map<std::string, double> constants = {};
+  };
+
+  // Compiles `text` up to its graph and gradient graphs; runs no compiler.
+  // On error returns InvalidArgument whose message is diagnostics.Render();
+  // the same, structured, are in `diagnostics` (errors, warnings and notes;
+  // filled on success too). `diagnostics` may be null.
+  static absl::StatusOr<std::shared_ptr<const Activation>> Create(
+      std::string_view text, const Options& options,
+      std::vector<Diagnostic>* diagnostics);
+
+  // "sha256:" and 64 hex digits over the canonical tree; equal for texts that
+  // differ only in names of locals, comments and spelling.
+  const std::string& id() const;
+  const std::string& name() const;  // of the `def`
+  const std::string& doc() const;   // its docstring, "" if none
+  const std::string& text() const;
+  bool exact() const;
+  // Tensor inputs and parameters, in the order of the text.
+  const std::vector<std::string>& inputs() const;
+  const std::vector<Parameter>& parameters() const;
+  // One output, named "y".
+  const Graph& forward() const;
+  // True if the author wrote the gradient.
+  bool has_declared_gradient() const;
+  // What `stabilize` rewrote, one line each: "1/(1+exp(-x)) -> sigmoid(x)".
+  const std::vector<std::string>& rewrites() const;
+
+  // y, then d(y)/d(name) for each name of `partials`.
+  // InvalidArgument: a partial that is not an input.
+  absl::StatusOr<LoweredProgram> LowerForward(
+      DType dtype, const std::vector<std::string>& partials) const;
+
+  // The vector-Jacobian product: tensor inputs are the activation's, then the
+  // upstream gradient "dy"; one output per name of `wrt`, summed for
+  // parameters. InvalidArgument: an unknown or repeated name, or none.
+  absl::StatusOr<LoweredProgram> LowerBackward(
+      DType dtype, const std::vector<std::string>& wrt) const;
+
+  // The graph of LowerBackward(float64) for one name with the upstream
+  // gradient 1, as text that Parse() accepts.
+  absl::StatusOr<std::string> GradientText(std::string_view wrt) const;
+  // The forward graph as straight-line text, one operation a line.
+  std::string CanonicalText() const;
+
+ private:
+  struct State;
+  explicit Activation(std::unique_ptr<State> state);
+
+ public:
+  ~Activation();
+
+ private:
+  std::unique_ptr<const State> state_;
+};
+
+}  // namespace actserve
+
+#endif  // ACTSERVE_KERNELS_ACTIVATION_ACTIVATION_H_

@@ -1,0 +1,386 @@
+#include "kernels/activation/activation.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <limits>
+#include <set>
+
+#include "kernels/graph/interpret.h"
+
+namespace actserve {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+constexpr char kSpiky[] = R"(def spiky(x):
+    r = x % 1
+    if r <= 0.5:
+        return r
+    else:
+        return 0
+)";
+
+std::shared_ptr<const Activation> Make(std::string_view text,
+                                       Activation::Options options = {}) {
+  auto activation = Activation::Create(text, options, nullptr);
+  EXPECT_TRUE(activation.ok()) << activation.status();
+  return activation.ok() ? *activation : nullptr;
+}
+
+std::string ErrorOf(std::string_view text, Activation::Options options = {}) {
+  const auto activation = Activation::Create(text, options, nullptr);
+  return std::string(activation.status().message());
+}
+
+// The only output of `program` at `inputs`, default parameters.
+template <typename T>
+T At(const LoweredProgram& program, std::vector<T> inputs) {
+  std::vector<T> parameters;
+  for (const Parameter& parameter : program.graph.parameters) {
+    parameters.push_back(static_cast<T>(parameter.default_value));
+  }
+  return Evaluate<T>(program.graph, inputs, parameters)[0];
+}
+
+TEST(Activation, SpikyHasTheValuesOfTheOriginalQuestion) {
+  const auto spiky = Make(kSpiky);
+  const auto program = spiky->LowerForward(DType::kFloat32, {});
+
+  ASSERT_TRUE(program.ok());
+  EXPECT_EQ(At<float>(*program, {0.2f}), 0.2f);
+  EXPECT_EQ(At<float>(*program, {0.7f}), 0.0f);
+  EXPECT_EQ(At<float>(*program, {1.2f}), 0.20000005f);
+  EXPECT_EQ(At<float>(*program, {1.7f}), 0.0f);
+}
+
+TEST(Activation, SpikyHasTheGradientOfTheOriginalQuestion) {
+  const auto spiky = Make(kSpiky);
+  const auto program = spiky->LowerBackward(DType::kFloat32, {"x"});
+
+  ASSERT_TRUE(program.ok());
+  EXPECT_THAT(program->graph.inputs, ElementsAre("x", "dy"));
+  EXPECT_EQ(At<float>(*program, {0.2f, 3.0f}), 3.0f);
+  EXPECT_EQ(At<float>(*program, {0.7f, 3.0f}), 0.0f);
+  EXPECT_EQ(At<float>(*program, {1.2f, 3.0f}), 3.0f);
+}
+
+TEST(Activation, ZeroBranchStaysZeroWhateverArrives) {
+  const auto program = Make(kSpiky)->LowerBackward(DType::kFloat32, {"x"});
+
+  const float inf = std::numeric_limits<float>::infinity();
+  EXPECT_EQ(At<float>(*program, {0.7f, inf}), 0.0f);
+}
+
+TEST(Activation, RendersErrorsWithTheirPosition) {
+  EXPECT_THAT(ErrorOf("def f(x):\n    return x if x else 0\n"),
+              HasSubstr("2:17: error: this is a number where a truth value is "
+                        "needed"));
+}
+
+TEST(Activation, KnowsItsTextAndSignature) {
+  const auto prelu = Make(
+      "def prelu(x, a=0.25):\n    \"\"\"A doc.\"\"\"\n"
+      "    return x if x > 0 else a * x\n");
+
+  EXPECT_EQ(prelu->name(), "prelu");
+  EXPECT_EQ(prelu->doc(), "A doc.");
+  EXPECT_THAT(prelu->inputs(), ElementsAre("x"));
+  ASSERT_EQ(prelu->parameters().size(), 1u);
+  EXPECT_EQ(prelu->parameters()[0].name, "a");
+  EXPECT_EQ(prelu->parameters()[0].default_value, 0.25);
+  EXPECT_FALSE(prelu->has_declared_gradient());
+}
+
+TEST(Activation, BindsNumbersFromOutside) {
+  const auto f = Make("def f(x):\n    return x * scale\n",
+                      {.constants = {{"scale", 2.5}}});
+
+  EXPECT_EQ(At<double>(*f->LowerForward(DType::kFloat64, {}), {2.0}), 5.0);
+}
+
+TEST(Activation, ExactKeepsTheFormulaAndHasAnotherId) {
+  const char* text = "def f(x):\n    return 1 / (1 + exp(-x))\n";
+  const auto stable = Make(text);
+  const auto exact = Make(text, {.exact = true});
+
+  EXPECT_THAT(stable->rewrites(),
+              ElementsAre("1 / (1 + exp(-x)) -> sigmoid(x)"));
+  EXPECT_TRUE(exact->rewrites().empty());
+  EXPECT_NE(stable->id(), exact->id());
+  EXPECT_THAT(stable->CanonicalText(), HasSubstr("sigmoid(x)"));
+  EXPECT_THAT(exact->CanonicalText(), HasSubstr("1.0 + "));
+}
+
+TEST(Activation, IdIgnoresNamesOfLocalsAndComments) {
+  EXPECT_EQ(Make("def f(x):\n    t = x * x\n    return t + 1\n")->id(),
+            Make("def f(x):\n    # a square\n    s = x * x\n\n"
+                 "    return s + 1\n")
+                ->id());
+}
+
+// Declared gradients.
+
+constexpr char kStraightThrough[] =
+    "def ste(x):\n    return round(x)\n\n"
+    "def ste_grad(x, dy):\n    return dy if abs(x) < 2 else 0\n";
+constexpr char kClipped[] =
+    "def clipped(x):\n    return x * x\n\n"
+    "def clipped_grad(x, dy):\n    return clamp(2 * x * dy, -1, 1)\n";
+
+TEST(DeclaredGradient, ReplacesTheDerivedOne) {
+  const auto ste = Make(kStraightThrough);
+  const auto program = ste->LowerBackward(DType::kFloat32, {"x"});
+
+  EXPECT_TRUE(ste->has_declared_gradient());
+  EXPECT_EQ(At<float>(*program, {0.7f, 3.0f}), 3.0f);
+  EXPECT_EQ(At<float>(*program, {2.7f, 3.0f}), 0.0f);
+}
+
+TEST(DeclaredGradient, LinearOneHasPartials) {
+  const auto program =
+      Make(kStraightThrough)->LowerForward(DType::kFloat64, {"x"});
+
+  ASSERT_TRUE(program.ok());
+  const auto values = Evaluate<double>(program->graph, {0.7}, {});
+  EXPECT_THAT(values, ElementsAre(1.0, 1.0));
+}
+
+TEST(DeclaredGradient, OtherOneWorksInReverseOnly) {
+  const auto clipped = Make(kClipped);
+
+  EXPECT_EQ(
+      At<float>(*clipped->LowerBackward(DType::kFloat32, {"x"}), {3.0f, 5.0f}),
+      1.0f);
+  EXPECT_THAT(
+      std::string(
+          clipped->LowerForward(DType::kFloat32, {"x"}).status().message()),
+      HasSubstr("not linear in the upstream gradient"));
+}
+
+TEST(DeclaredGradient, IsHonouredInsideOtherActivations) {
+  const auto f = Make(
+      "def ste(x):\n    return round(x)\n\n"
+      "def ste_grad(x, dy):\n    return dy\n\n"
+      "def f(x):\n    return ste(3 * x) * x\n");
+  const auto program = f->LowerBackward(DType::kFloat64, {"x"});
+
+  // round(3x) + 3x: the slope of ste counts as 1.
+  EXPECT_EQ(At<double>(*program, {0.4, 1.0}), 1 + 3 * 0.4);
+}
+
+TEST(DeclaredGradient, ThatIsNotLinearIsRefusedInside) {
+  EXPECT_THAT(ErrorOf("def g(x):\n    return x\n\n"
+                      "def g_grad(x, dy):\n    return sign(dy)\n\n"
+                      "def f(x):\n    return 2 * g(x)\n"),
+              HasSubstr("8:16: error: the gradient declared for 'g' is not "
+                        "linear in the upstream gradient"));
+}
+
+TEST(DeclaredGradient, OfABuiltInIsHonouredInside) {
+  const auto f = Make("def f(x):\n    return relu(x) + 1\n");
+  const auto program = f->LowerBackward(DType::kFloat64, {"x"});
+
+  EXPECT_TRUE(std::isnan(At<double>(*program, {std::nan(""), 1.0})));
+  EXPECT_EQ(At<double>(*program, {0.0, 1.0}), 0.0);
+}
+
+TEST(DeclaredGradient, LeavesParametersToDerivation) {
+  const auto f = Make(
+      "def f(x, a=2.0):\n    return a * round(x)\n\n"
+      "def f_grad(x, dy, a=2.0):\n    return a * dy\n");
+
+  EXPECT_EQ(At<double>(*f->LowerBackward(DType::kFloat64, {"x"}), {1.2, 3.0}),
+            6.0);
+  const auto by_a = f->LowerBackward(DType::kFloat64, {"a"});
+  EXPECT_EQ(At<double>(*by_a, {1.2, 3.0}), 3.0);
+  EXPECT_TRUE(by_a->graph.outputs[0].summed);
+}
+
+TEST(DeclaredGradient, OfHelperPassesParametersOn) {
+  const auto f = Make(
+      "def h(x, k=1.0):\n    return k * round(x)\n\n"
+      "def h_grad(x, dy, k=1.0):\n    return k * dy\n\n"
+      "def f(x, a=2.0):\n    return h(x, a)\n");
+
+  EXPECT_EQ(At<double>(*f->LowerBackward(DType::kFloat64, {"a"}), {3.2, 1.0}),
+            3.0);
+  EXPECT_EQ(At<double>(*f->LowerBackward(DType::kFloat64, {"x"}), {3.2, 1.0}),
+            2.0);
+}
+
+TEST(DeclaredGradient, ReturnsATupleForSeveralInputs) {
+  const auto f = Make(
+      "def f(x, g):\n    return x * round(g)\n\n"
+      "def f_grad(x, g, dy):\n    return dy * round(g), dy * x\n");
+
+  const auto program = f->LowerBackward(DType::kFloat64, {"g", "x"});
+  const auto values = Evaluate<double>(program->graph, {3.0, 1.6, 2.0}, {});
+  EXPECT_THAT(values, ElementsAre(6.0, 4.0));
+}
+
+TEST(DeclaredGradient, MayBeADerivativeText) {
+  const auto spiky =
+      Make(kSpiky, {.derivative = "def d_spiky(x):\n"
+                                  "    return 1 if x % 1 <= 0.5 else 0.1\n"});
+
+  EXPECT_EQ(
+      At<float>(*spiky->LowerBackward(DType::kFloat32, {"x"}), {0.7f, 2.0f}),
+      0.2f);
+  EXPECT_NE(spiky->id(), Make(kSpiky)->id());
+}
+
+TEST(DeclaredGradient, RendersTheErrorsOfADerivativeText) {
+  EXPECT_THAT(ErrorOf(kSpiky, {.derivative = "def d(x):\n    return y\n"}),
+              HasSubstr("2:12"));
+  EXPECT_THAT(ErrorOf("def f(x, g):\n    return x * g\n",
+                      {.derivative = "def d(x):\n    return 1\n"}),
+              HasSubstr("a derivative needs an activation of one input"));
+}
+
+// Lowering.
+
+TEST(Lower, SixteenBitsOfOneInputAreRoundedOnceFromFloat64) {
+  const auto silu = Make("def silu(x):\n    return x * sigmoid(x)\n");
+  const auto forward = silu->LowerForward(DType::kBFloat16, {"x"});
+  const auto backward = silu->LowerBackward(DType::kFloat16, {"x"});
+
+  EXPECT_EQ(forward->rule, LoweredProgram::Rule::kRoundOnce16);
+  EXPECT_EQ(forward->compute, DType::kFloat64);
+  EXPECT_EQ(forward->num_tensor_inputs(), 1);
+  EXPECT_EQ(backward->rule, LoweredProgram::Rule::kDerivative16);
+  EXPECT_EQ(backward->compute, DType::kFloat64);
+  EXPECT_EQ(backward->num_tensor_inputs(), 2);
+  EXPECT_THAT(backward->graph.inputs, ElementsAre("x"));
+}
+
+TEST(Lower, OtherSixteenBitProgramsComputeInFloat32) {
+  const auto glu = Make("def glu(x, g):\n    return x * sigmoid(g)\n");
+  const auto prelu =
+      Make("def f(x, a=0.25):\n    return x if x > 0 else a * x\n");
+  const auto clipped = Make(kClipped);
+
+  for (const auto& program : {glu->LowerForward(DType::kBFloat16, {}),
+                              prelu->LowerBackward(DType::kFloat16, {"a"}),
+                              clipped->LowerBackward(DType::kFloat16, {"x"})}) {
+    EXPECT_EQ(program->rule, LoweredProgram::Rule::kDirect);
+    EXPECT_EQ(program->compute, DType::kFloat32);
+  }
+}
+
+TEST(Lower, ProgramIdsTellNumbersApart) {
+  const auto glu = Make("def glu(x, g):\n    return x * sigmoid(g)\n");
+  std::set<std::string> ids;
+
+  for (DType dtype :
+       {DType::kFloat16, DType::kBFloat16, DType::kFloat32, DType::kFloat64}) {
+    ids.insert(glu->LowerForward(dtype, {})->program_id);
+    ids.insert(glu->LowerForward(dtype, {"x"})->program_id);
+    ids.insert(glu->LowerBackward(dtype, {"x"})->program_id);
+    ids.insert(glu->LowerBackward(dtype, {"g"})->program_id);
+    ids.insert(glu->LowerBackward(dtype, {"g", "x"})->program_id);
+  }
+
+  EXPECT_EQ(ids.size(), 20u);
+  EXPECT_EQ(ids.begin()->size(), 7u + 64u);
+}
+
+TEST(Lower, ComputesPartialsBesideTheValue) {
+  const auto glu = Make("def glu(x, g):\n    return x * g\n");
+  const auto program = glu->LowerForward(DType::kFloat64, {"g", "x"});
+
+  EXPECT_THAT(Evaluate<double>(program->graph, {3.0, 5.0}, {}),
+              ElementsAre(15.0, 3.0, 5.0));
+}
+
+TEST(Lower, AnInputMayBeCalledLikeTheUpstreamGradient) {
+  const auto f = Make("def f(x, dy):\n    return x * dy\n");
+  const auto program = f->LowerBackward(DType::kFloat64, {"dy"});
+
+  EXPECT_EQ(At<double>(*program, {3.0, 5.0, 2.0}), 6.0);
+}
+
+TEST(Lower, RefusesNamesItDoesNotHave) {
+  const auto prelu =
+      Make("def f(x, a=0.25):\n    return x if x > 0 else a * x\n");
+  const auto message = [](const auto& status) {
+    return std::string(status.status().message());
+  };
+
+  EXPECT_THAT(message(prelu->LowerBackward(DType::kFloat32, {"b"})),
+              HasSubstr("wrt 'b': f has only x, a"));
+  EXPECT_THAT(message(prelu->LowerBackward(DType::kFloat32, {"x", "x"})),
+              HasSubstr("'x' is given twice"));
+  EXPECT_THAT(message(prelu->LowerBackward(DType::kFloat32, {})),
+              HasSubstr("wrt names no input"));
+  EXPECT_THAT(message(prelu->LowerForward(DType::kFloat32, {"a"})),
+              HasSubstr("partial 'a': f has only x"));
+}
+
+TEST(Lower, HeavyProgramsAreNotInterleaved) {
+  LanguageLimits limits;
+  limits.interleaved_weight = 3;
+  const auto light = Make("def f(x):\n    return x * x\n", {.limits = limits});
+  const auto heavy = Make("def f(x):\n    return exp(x)\n", {.limits = limits});
+
+  EXPECT_TRUE(light->LowerForward(DType::kFloat32, {})->interleave);
+  EXPECT_FALSE(heavy->LowerForward(DType::kFloat32, {})->interleave);
+}
+
+TEST(Lower, RefusesGradientsOverTheLimit) {
+  LanguageLimits limits;
+  limits.weight = 200;
+  const auto error =
+      ErrorOf("def f(x):\n    return x * sin(x)\n", {.limits = limits});
+
+  EXPECT_THAT(error, HasSubstr("the gradient with respect to 'x'"));
+  EXPECT_THAT(error, HasSubstr("the limit is 200"));
+}
+
+// Texts for people.
+
+TEST(Activation, PrintsGradientAsText) {
+  EXPECT_EQ(*Make(kSpiky)->GradientText("x"),
+            "def d_spiky_d_x(x):\n"
+            "    t0 = floormod1(x)\n"
+            "    t1 = t0 <= 0.5\n"
+            "    t2 = 1.0 if t1 else 0.0\n"
+            "    return t2\n");
+}
+
+TEST(Activation, CanonicalTextParsesBackToTheSameText) {
+  const auto f = Make("def silu(x):\n    return x * sigmoid(x)\n");
+  const auto again = Make(f->CanonicalText());
+
+  EXPECT_EQ(f->CanonicalText(),
+            "def silu_(x):\n    t0 = silu(x)\n    return t0\n");
+  EXPECT_EQ(again->CanonicalText().substr(10), f->CanonicalText().substr(10));
+}
+
+TEST(Activation, WarnsOfAGradientThatIsZeroEverywhere) {
+  std::vector<Diagnostic> diagnostics;
+  ASSERT_TRUE(
+      Activation::Create("def f(x):\n    return round(x)\n", {}, &diagnostics)
+          .ok());
+
+  ASSERT_EQ(diagnostics.size(), 1u);
+  EXPECT_EQ(diagnostics[0].severity, Diagnostic::Severity::kWarning);
+  EXPECT_THAT(diagnostics[0].message, HasSubstr("is 0 everywhere"));
+  EXPECT_THAT(diagnostics[0].message, HasSubstr("def f_grad(x, dy)"));
+}
+
+TEST(Activation, NotesThatMaxSharesItsGradientAtATie) {
+  std::vector<Diagnostic> diagnostics;
+  ASSERT_TRUE(
+      Activation::Create("def f(x):\n    return max(x, 0)\n", {}, &diagnostics)
+          .ok());
+
+  ASSERT_EQ(diagnostics.size(), 1u);
+  EXPECT_EQ(diagnostics[0].severity, Diagnostic::Severity::kNote);
+  EXPECT_THAT(diagnostics[0].message, HasSubstr("half of the gradient"));
+}
+
+}  // namespace
+}  // namespace actserve

@@ -1,0 +1,50 @@
+// Tree to graph: names become nodes, helpers and catalogue activations are
+// inlined, `for` is unrolled, and `if` becomes kSelect.
+//
+// Both branches of an `if` are built, but what is computed in the one not
+// taken reaches the result through kSelect alone. A branch on a constant is
+// taken while building. Constant expressions are evaluated here, in float64,
+// as Python does; nothing else is rewritten.
+
+#ifndef ACTSERVE_KERNELS_GRAPH_BUILD_BUILD_H_
+#define ACTSERVE_KERNELS_GRAPH_BUILD_BUILD_H_
+
+#include <optional>
+
+#include "kernels/graph/graph.h"
+#include "kernels/lang/ast.h"
+#include "kernels/lang/diagnostic.h"
+#include "kernels/lang/limits.h"
+
+namespace actserve {
+
+// The upstream gradient's name among the inputs of a gradient: always the last
+// (an input of the activation may be called so too).
+inline constexpr char kUpstreamName[] = "dy";
+
+struct BuiltActivation {
+  // One output, "y".
+  Graph forward;
+  // Present if the text declares a gradient: inputs are those of `forward`
+  // and then kUpstreamName, outputs one per input of `forward`, so named.
+  std::optional<Graph> gradient;
+};
+
+// Builds the activation of `module`. Reports every error it can find, with
+// its position; nullopt iff there is one. The time and memory that it takes
+// are bounded by `limits`, whatever the text.
+std::optional<BuiltActivation> Build(const Module& module,
+                                     const LanguageLimits& limits,
+                                     Diagnostics& diagnostics);
+
+// Builds the gradient of `forward`, which has one input, from a text whose
+// function is its derivative: upstream gradient times that. Arguments with a
+// default must be parameters of `forward`.
+std::optional<Graph> BuildDerivative(const Module& derivative,
+                                     const Graph& forward,
+                                     const LanguageLimits& limits,
+                                     Diagnostics& diagnostics);
+
+}  // namespace actserve
+
+#endif  // ACTSERVE_KERNELS_GRAPH_BUILD_BUILD_H_

@@ -1,0 +1,244 @@
+// Builder's calls: primitives, helpers and built-ins, inlined with the
+// gradient that they declare.
+
+#include <cmath>
+#include <functional>
+#include <map>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "kernels/catalog/catalog.h"
+#include "kernels/graph/build/builder.h"
+#include "kernels/graph/passes/declared.h"
+
+namespace actserve {
+namespace {
+
+// The parsed text of a built-in, or nullptr. Parsed once per process.
+const Module* CatalogModule(std::string_view name) {
+  static const auto* const modules = [] {
+    auto* parsed = new std::map<std::string, Module, std::less<>>;
+    for (const CatalogEntry& entry : Catalog()) {
+      Diagnostics diagnostics(entry.text);
+      auto module = Parse(entry.text, {}, LanguageLimits(), diagnostics);
+      if (module) parsed->emplace(entry.name, *std::move(module));
+    }
+    return parsed;
+  }();
+  const auto it = modules->find(name);
+  return it == modules->end() ? nullptr : &it->second;
+}
+
+int NumInputs(const FunctionDef& function) {
+  int count = 0;
+  for (const Argument& argument : function.arguments) {
+    if (!argument.default_value) ++count;
+  }
+  return count;
+}
+
+// The gradient that `module` declares for `function`, or nullptr. A helper
+// has one too, if what is called after it takes the upstream gradient.
+const FunctionDef* DeclaredGradient(const Module& module,
+                                    const FunctionDef& function) {
+  if (&function == &module.functions[module.main]) {
+    return module.gradient ? &module.functions[*module.gradient] : nullptr;
+  }
+  for (const FunctionDef& gradient : module.functions) {
+    if (gradient.name == absl::StrCat(function.name, "_grad") &&
+        NumInputs(gradient) == NumInputs(function) + 1) {
+      return &gradient;
+    }
+  }
+  return nullptr;
+}
+
+// Primitives that are not an op of the graph.
+constexpr std::string_view kCast = "float";  // 1 or 0 of a truth value
+constexpr std::string_view kClamp = "clamp";
+
+}  // namespace
+
+NodeId GraphBuilder::Call(const Expr& expr) {
+  switch (expr.callee) {
+    case Expr::Callee::kPrimitive:
+      return CallPrimitive(expr);
+    case Expr::Callee::kHelper: {
+      const Module& module = *frames_.back()->module;
+      return CallFunction(module, module.functions[expr.helper], expr);
+    }
+    case Expr::Callee::kCatalogue: {
+      const Module* built_in = CatalogModule(expr.name);
+      if (built_in != nullptr) {
+        return CallFunction(*built_in, built_in->functions[built_in->main],
+                            expr);
+      }
+    }
+  }
+  Error(expr.position, absl::StrCat("there is no function '", expr.name, "'"));
+  return kNoNode;
+}
+
+NodeId GraphBuilder::CallPrimitive(const Expr& expr) {
+  const bool is_cast = expr.name == kCast;
+  std::vector<NodeId> arguments;
+  arguments.reserve(expr.args.size());
+  bool failed = false;
+  for (const ExprPtr& arg : expr.args) {
+    arguments.push_back(is_cast ? Eval(*arg) : Number(*arg));
+    failed = failed || arguments.back() == kNoNode;
+  }
+  if (failed) return kNoNode;
+  if (is_cast) {
+    if (!graph_.is_bool(arguments[0])) return arguments[0];
+    return Select(arguments[0], graph_.Constant(1), graph_.Constant(0));
+  }
+  if (expr.name == kClamp) {
+    return Clamp(arguments[0], arguments[1], arguments[2]);
+  }
+  if (expr.name == "max" || expr.name == "min") NoteTie(expr, arguments);
+  return Add(*FindOp(expr.name), arguments[0],
+             arguments.size() == 2 ? arguments[1] : kNoNode);
+}
+
+// min(max(x, lo), hi), but the derivative at the bounds is that of x: a choice
+// rather than kMin and kMax, whose ties count half.
+NodeId GraphBuilder::Clamp(NodeId x, NodeId lo, NodeId hi) {
+  const NodeId below = Select(Add(Op::kLess, x, lo), Add(Op::kMin, lo, hi),
+                              Select(Add(Op::kLess, hi, x), hi, x));
+  return below;
+}
+
+// Half a gradient at 0 surprises who meant relu.
+void GraphBuilder::NoteTie(const Expr& expr,
+                           const std::vector<NodeId>& arguments) {
+  const bool a = graph_.is_constant(arguments[0]);
+  const bool b = graph_.is_constant(arguments[1]);
+  if (a == b || outer_position_) return;
+  const double bound = graph_.node(arguments[a ? 0 : 1]).constant;
+  if (std::isinf(bound)) return;
+  if (noted_.insert({expr.position.line, expr.position.column}).second) {
+    diagnostics_.Note(
+        expr.position,
+        absl::StrCat("where both arguments of ", expr.name, "() are ", bound,
+                     ", each has half of the gradient; choose a "
+                     "side with 'if' to have all or nothing"));
+  }
+}
+
+NodeId GraphBuilder::CallFunction(const Module& module,
+                                  const FunctionDef& function,
+                                  const Expr& expr) {
+  std::vector<NodeId> arguments;
+  arguments.reserve(expr.args.size());
+  bool failed = false;
+  for (const ExprPtr& arg : expr.args) {
+    arguments.push_back(Eval(*arg));
+    failed = failed || arguments.back() == kNoNode;
+  }
+  if (failed || !Step(expr.position)) return kNoNode;
+  const auto outer_position = outer_position_;
+  if (&module != frames_.back()->module && !outer_position_) {
+    outer_position_ = expr.position;
+  }
+  NodeId value = Run(module, function, arguments, 1)[0];
+  const FunctionDef* gradient = DeclaredGradient(module, function);
+  // A constant has no derivative, whatever was declared.
+  if (value != kNoNode && gradient != nullptr && !graph_.is_constant(value)) {
+    value = WithDeclaredGradient(module, function, *gradient, arguments, value,
+                                 expr);
+  }
+  outer_position_ = outer_position;
+  return value;
+}
+
+// value, with the derivative of sum_i(p_i * x_i) for the inputs x_i and their
+// declared partial derivatives p_i, held constant, plus what it derives from
+// the parameters.
+NodeId GraphBuilder::WithDeclaredGradient(const Module& module,
+                                          const FunctionDef& function,
+                                          const FunctionDef& gradient,
+                                          const std::vector<NodeId>& arguments,
+                                          NodeId value, const Expr& expr) {
+  for (const Frame* frame : frames_) {
+    // A gradient that computes the function itself needs its value only.
+    if (frame->function == &gradient) return value;
+  }
+  if (!IsDeclaredLinear(module, function, gradient)) {
+    Error(expr.position,
+          absl::StrCat("the gradient declared for '", function.name,
+                       "' is not linear in the upstream gradient, so it "
+                       "cannot be used inside another activation"));
+    return kNoNode;
+  }
+  const auto held = [this](NodeId node) {
+    return Account(graph_.Add(Op::kDeclared, node, graph_.Constant(0)));
+  };
+  std::vector<NodeId> inputs, held_arguments;
+  held_arguments.reserve(arguments.size());
+  bool has_parameters = false;
+  for (size_t i = 0; i < arguments.size(); ++i) {
+    const bool is_input = !function.arguments[i].default_value;
+    if (is_input) inputs.push_back(arguments[i]);
+    held_arguments.push_back(is_input ? held(arguments[i]) : arguments[i]);
+    has_parameters =
+        has_parameters || (!is_input && !graph_.is_constant(arguments[i]));
+  }
+  std::vector<NodeId> gradient_arguments = inputs;
+  gradient_arguments.push_back(graph_.Constant(1));
+  for (size_t i = gradient_arguments.size(); i < gradient.arguments.size();
+       ++i) {
+    for (size_t j = 0; j < arguments.size(); ++j) {
+      if (function.arguments[j].name == gradient.arguments[i].name) {
+        gradient_arguments.push_back(arguments[j]);
+      }
+    }
+  }
+  const std::vector<NodeId> partials =
+      Run(module, gradient, gradient_arguments, inputs.size());
+  NodeId carrier =
+      has_parameters ? Run(module, function, held_arguments, 1)[0] : kNoNode;
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    if (partials[i] == kNoNode) return kNoNode;
+    const NodeId term = Add(Op::kMul, held(partials[i]), inputs[i]);
+    carrier = carrier == kNoNode ? term : Add(Op::kAdd, carrier, term);
+  }
+  return Account(graph_.Add(Op::kDeclared, value, carrier));
+}
+
+bool GraphBuilder::IsDeclaredLinear(const Module& module,
+                                    const FunctionDef& function,
+                                    const FunctionDef& gradient) {
+  const auto [it, inserted] = is_declared_linear_.try_emplace(&gradient, false);
+  if (!inserted) return it->second;
+  Graph alone;
+  std::vector<NodeId> arguments;
+  arguments.reserve(gradient.arguments.size());
+  const size_t num_inputs = static_cast<size_t>(NumInputs(function));
+  // Parameters too are inputs here; dy is the last.
+  const size_t count = gradient.arguments.size();
+  if (count <= num_inputs) return false;
+  for (size_t i = 0; i < count; ++i) {
+    alone.inputs.push_back(gradient.arguments[i].name);
+  }
+  for (size_t i = 0; i < count; ++i) {
+    const size_t index = i < num_inputs    ? i
+                         : i == num_inputs ? count - 1
+                                           : i - 1;
+    arguments.push_back(alone.Input(static_cast<int32_t>(index)));
+  }
+  Diagnostics ignored("");
+  GraphBuilder builder(alone, limits_, ignored);
+  for (NodeId node : builder.Run(module, gradient, arguments, num_inputs)) {
+    if (node == kNoNode) return false;
+    alone.outputs.push_back({"", node});
+  }
+  const bool linear = IsLinearInUpstream(alone);
+  is_declared_linear_[&gradient] = linear;
+  return linear;
+}
+
+}  // namespace actserve
