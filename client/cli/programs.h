@@ -11,7 +11,7 @@
 #include "client/cli/commands.h"
 #include "kernels/activation/activation.h"
 #include "kernels/base/dtype.h"
-#include "kernels/graph/passes/lower.h"
+#include "kernels/graph/lowered_program.h"
 
 namespace actserve {
 

@@ -13,6 +13,7 @@
 #include "kernels/graph/passes/declared.h"
 #include "kernels/graph/passes/differentiate.h"
 #include "kernels/graph/passes/exact_zeros.h"
+#include "kernels/graph/passes/lower.h"
 #include "kernels/graph/passes/simplify.h"
 #include "kernels/graph/print.h"
 #include "kernels/lang/canonical.h"

@@ -11,7 +11,7 @@
 #include "absl/status/statusor.h"
 #include "kernels/base/dtype.h"
 #include "kernels/graph/graph.h"
-#include "kernels/graph/passes/lower.h"
+#include "kernels/graph/lowered_program.h"
 #include "kernels/lang/diagnostic.h"
 #include "kernels/lang/limits.h"
 

@@ -27,7 +27,7 @@
 #include <string>
 
 #include "kernels/codegen/cuda/launch.h"
-#include "kernels/graph/passes/lower.h"
+#include "kernels/graph/lowered_program.h"
 
 namespace actserve {
 

@@ -67,7 +67,7 @@ TEST(CompileTime, OfTheHeaviestProgramsIsBounded) {
     }
   }
   // Generous: a loaded or slow machine is no failure of the limits.
-  EXPECT_LT(slowest, 30) << "lower the limits of parser.h or raise weights";
+  EXPECT_LT(slowest, 30) << "lower the limits of limits.h or raise weights";
 }
 
 }  // namespace

@@ -2,7 +2,7 @@
 #define ACTSERVE_KERNELS_CODEGEN_LLVM_EMIT_H_
 
 #include "kernels/codegen/llvm/kernel_compiler.h"
-#include "kernels/graph/passes/lower.h"
+#include "kernels/graph/lowered_program.h"
 #include "llvm/IR/Module.h"
 
 namespace actserve {

@@ -9,7 +9,7 @@
 #include <string>
 
 #include "absl/status/statusor.h"
-#include "kernels/graph/passes/lower.h"
+#include "kernels/graph/lowered_program.h"
 
 namespace actserve {
 
@@ -29,7 +29,7 @@ using KernelFunction = void (*)(const void* const* inputs, void* const* outputs,
 inline constexpr char kKernelSymbol[] = "actserve_kernel";
 
 enum class KernelVariant {
-  // The program as lower.h defines it.
+  // The program as lowered_program.h defines it.
   kPlain,
   // The same bits, written past the caches: every output must be aligned to
   // 64 bytes, and the caller issues a store fence afterwards.

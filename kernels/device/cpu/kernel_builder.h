@@ -8,7 +8,7 @@
 #include "kernels/codegen/llvm/kernel_compiler.h"
 #include "kernels/device/cpu/object_loader.h"
 #include "kernels/device/object_cache.h"
-#include "kernels/graph/passes/lower.h"
+#include "kernels/graph/lowered_program.h"
 
 namespace actserve {
 

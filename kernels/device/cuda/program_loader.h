@@ -12,7 +12,7 @@
 #include "kernels/device/cuda/cuda_module.h"
 #include "kernels/device/cuda/cuda_program.h"
 #include "kernels/device/cuda/sass_builder.h"
-#include "kernels/graph/passes/lower.h"
+#include "kernels/graph/lowered_program.h"
 
 namespace actserve {
 

@@ -8,7 +8,7 @@
 #include "kernels/base/dtype.h"
 #include "kernels/device/device.h"
 #include "kernels/graph/graph.h"
-#include "kernels/graph/passes/lower.h"
+#include "kernels/graph/lowered_program.h"
 
 namespace actserve::testing {
 

@@ -1,5 +1,5 @@
 // What every device must return, bit for bit: one element after the other,
-// by the interpreter and the sentences of lower.h and summation.h.
+// by the interpreter and the sentences of lowered_program.h and summation.h.
 
 #ifndef ACTSERVE_KERNELS_DEVICE_TESTING_REFERENCE_H_
 #define ACTSERVE_KERNELS_DEVICE_TESTING_REFERENCE_H_
@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "kernels/device/device.h"
-#include "kernels/graph/passes/lower.h"
+#include "kernels/graph/lowered_program.h"
 
 namespace actserve::testing {
 

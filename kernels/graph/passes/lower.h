@@ -1,56 +1,18 @@
-// From an activation to the program that a device compiles: which graph, in
-// which type it computes, and how its results are rounded. Devices see only
-// this; the 16-bit rule lives here and nowhere else.
+// Defines the pass that turns the graph of an activation into the program that
+// devices compile.
 
 #ifndef ACTSERVE_KERNELS_GRAPH_PASSES_LOWER_H_
 #define ACTSERVE_KERNELS_GRAPH_PASSES_LOWER_H_
 
-#include <cstdint>
-#include <string>
 #include <string_view>
 
 #include "absl/status/statusor.h"
 #include "kernels/base/dtype.h"
 #include "kernels/graph/graph.h"
+#include "kernels/graph/lowered_program.h"
 #include "kernels/lang/limits.h"
 
 namespace actserve {
-
-struct LoweredProgram {
-  enum class Rule {
-    // Every input is converted to `compute`, the graph evaluated in it, every
-    // output rounded once to `storage`.
-    kDirect,
-    // One tensor input, 16-bit storage, compute float64: output =
-    // round16(graph(x)), rounded once. A function of 65,536 values: a device
-    // may read it from a table, and must get the same bits.
-    kRoundOnce16,
-    // Two tensor inputs (x, upstream gradient), 16-bit storage. The graph has
-    // one input, x, and one output d, in float64; the result is
-    // round16(float(dy) * float(d(x))), float() of d rounding to odd
-    // (actserve_f64_derivative_to_f32), so that an upstream gradient of 1 gives
-    // the derivative correctly rounded. Again d may come from a table.
-    kDerivative16,
-  };
-  Graph graph;
-  DType storage = DType::kFloat32;
-  DType compute = DType::kFloat32;  // kFloat32 or kFloat64
-  Rule rule = Rule::kDirect;
-  // Names the numbers: activation id, math version, dtype, direction, wrt.
-  // "sha256:" and 64 hex digits.
-  std::string program_id;
-  // Graph::Weight(): about the operations per element.
-  int64_t weight = 0;
-  // False if the weight is over LanguageLimits::interleaved_weight.
-  bool interleave = true;
-
-  // Tensor inputs that a device is handed: graph.inputs, and the upstream
-  // gradient after them under kDerivative16.
-  int num_tensor_inputs() const {
-    return static_cast<int>(graph.inputs.size()) +
-           (rule == Rule::kDerivative16 ? 1 : 0);
-  }
-};
 
 // Lowers `graph`: strips what only differentiation needs, simplifies, and
 // chooses the compute type. `rule_16_bit` is the rule if `storage` has 16 bits

@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "kernels/graph/passes/lower.h"
+#include "kernels/graph/lowered_program.h"
 
 namespace actserve::testing {
 

@@ -12,7 +12,7 @@
 
 #include "absl/status/statusor.h"
 #include "kernels/codegen/cuda/launch.h"
-#include "kernels/graph/passes/lower.h"
+#include "kernels/graph/lowered_program.h"
 
 namespace actserve::testing {
 

@@ -10,7 +10,7 @@
 #include "kernels/codegen/cuda/launch.h"
 #include "kernels/codegen/cuda/nvrtc.h"
 #include "kernels/codegen/cuda/testing/cubin_facts.h"
-#include "kernels/graph/passes/lower.h"
+#include "kernels/graph/lowered_program.h"
 
 namespace actserve::testing {
 

@@ -8,7 +8,7 @@
 
 #include "kernels/codegen/cuda/testing/host_shim.h"
 #include "kernels/device/testing/reference.h"
-#include "kernels/graph/passes/lower.h"
+#include "kernels/graph/lowered_program.h"
 
 namespace actserve::testing {
 
