@@ -21,7 +21,7 @@
 #include "kernels/catalog/catalog.h"
 #include "kernels/codegen/cuda/emit.h"
 #include "kernels/codegen/cuda/nvrtc.h"
-#include "kernels/device/cuda/sass_pack.h"
+#include "kernels/device/cuda/program/sass_pack.h"
 #include "kernels/device/cuda/testing/fake_driver.h"
 #include "server/testing/actserved_process.h"
 #include "server/testing/calls.h"

@@ -19,7 +19,7 @@
 #include "kernels/activation/activation.h"
 #include "kernels/device/cpu/cpu_device.h"
 #include "kernels/device/cuda/cuda_device.h"
-#include "kernels/device/cuda/sass_pack.h"
+#include "kernels/device/cuda/program/sass_pack.h"
 #include "kernels/device/cuda/testing/fake_driver.h"
 
 namespace actserve {

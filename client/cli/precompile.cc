@@ -24,8 +24,8 @@
 #include "kernels/codegen/cuda/nvrtc.h"
 #include "kernels/device/cpu/cpu_device.h"
 #include "kernels/device/cpu/cpu_program.h"
-#include "kernels/device/cuda/sass_builder.h"
-#include "kernels/device/cuda/sass_pack.h"
+#include "kernels/device/cuda/program/sass_builder.h"
+#include "kernels/device/cuda/program/sass_pack.h"
 #include "kernels/device/object_cache.h"
 
 namespace actserve {

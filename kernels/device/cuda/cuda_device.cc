@@ -4,7 +4,7 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
-#include "kernels/device/cuda/cuda_program.h"
+#include "kernels/device/cuda/program/cuda_program.h"
 #include "kernels/device/work_item.h"
 
 namespace actserve {

@@ -9,7 +9,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "kernels/codegen/cuda/launch.h"
-#include "kernels/device/cuda/driver.h"
+#include "kernels/device/cuda/driver/driver.h"
 #include "kernels/math/half.h"
 
 namespace actserve {

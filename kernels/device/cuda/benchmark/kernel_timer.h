@@ -13,10 +13,10 @@
 #include "kernels/base/dtype.h"
 #include "kernels/codegen/cuda/nvrtc.h"
 #include "kernels/device/cuda/benchmark/stream_text.h"
-#include "kernels/device/cuda/cuda_context.h"
-#include "kernels/device/cuda/cuda_program.h"
-#include "kernels/device/cuda/device_pool.h"
-#include "kernels/device/cuda/program_loader.h"
+#include "kernels/device/cuda/driver/cuda_context.h"
+#include "kernels/device/cuda/program/cuda_program.h"
+#include "kernels/device/cuda/program/program_loader.h"
+#include "kernels/device/cuda/run/device_pool.h"
 
 namespace actserve {
 

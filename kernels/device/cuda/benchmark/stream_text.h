@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "kernels/device/cuda/cuda_api.h"
+#include "kernels/device/cuda/driver/cuda_api.h"
 
 namespace actserve {
 

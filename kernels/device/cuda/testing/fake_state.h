@@ -12,7 +12,7 @@
 #include <mutex>
 #include <set>
 
-#include "kernels/device/cuda/cuda_api.h"
+#include "kernels/device/cuda/driver/cuda_api.h"
 #include "kernels/device/cuda/testing/fake_driver.h"
 
 #define ACTSERVE_FAKE_EXPORT extern "C" __attribute__((visibility("default")))

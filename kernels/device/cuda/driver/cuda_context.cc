@@ -1,4 +1,4 @@
-#include "kernels/device/cuda/cuda_context.h"
+#include "kernels/device/cuda/driver/cuda_context.h"
 
 #include <chrono>
 #include <utility>

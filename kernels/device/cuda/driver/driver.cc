@@ -1,4 +1,4 @@
-#include "kernels/device/cuda/driver.h"
+#include "kernels/device/cuda/driver/driver.h"
 
 #include <dlfcn.h>
 

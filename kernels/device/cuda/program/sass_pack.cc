@@ -1,4 +1,4 @@
-#include "kernels/device/cuda/sass_pack.h"
+#include "kernels/device/cuda/program/sass_pack.h"
 
 #include <fcntl.h>
 #include <openssl/sha.h>

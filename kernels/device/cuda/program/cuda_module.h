@@ -1,5 +1,5 @@
-#ifndef ACTSERVE_KERNELS_DEVICE_CUDA_CUDA_MODULE_H_
-#define ACTSERVE_KERNELS_DEVICE_CUDA_CUDA_MODULE_H_
+#ifndef ACTSERVE_KERNELS_DEVICE_CUDA_PROGRAM_CUDA_MODULE_H_
+#define ACTSERVE_KERNELS_DEVICE_CUDA_PROGRAM_CUDA_MODULE_H_
 
 #include <array>
 #include <cstdint>
@@ -9,7 +9,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "kernels/codegen/cuda/launch.h"
-#include "kernels/device/cuda/cuda_context.h"
+#include "kernels/device/cuda/driver/cuda_context.h"
 
 namespace actserve {
 
@@ -48,4 +48,4 @@ class CudaModule {
 
 }  // namespace actserve
 
-#endif  // ACTSERVE_KERNELS_DEVICE_CUDA_CUDA_MODULE_H_
+#endif  // ACTSERVE_KERNELS_DEVICE_CUDA_PROGRAM_CUDA_MODULE_H_

@@ -1,5 +1,5 @@
-#ifndef ACTSERVE_KERNELS_DEVICE_CUDA_SASS_BUILDER_H_
-#define ACTSERVE_KERNELS_DEVICE_CUDA_SASS_BUILDER_H_
+#ifndef ACTSERVE_KERNELS_DEVICE_CUDA_PROGRAM_SASS_BUILDER_H_
+#define ACTSERVE_KERNELS_DEVICE_CUDA_PROGRAM_SASS_BUILDER_H_
 
 #include <memory>
 #include <string>
@@ -9,7 +9,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "kernels/codegen/cuda/nvrtc.h"
-#include "kernels/device/cuda/sass_pack.h"
+#include "kernels/device/cuda/program/sass_pack.h"
 #include "kernels/device/object_cache.h"
 
 namespace actserve {
@@ -83,4 +83,4 @@ class SassBuilder {
 
 }  // namespace actserve
 
-#endif  // ACTSERVE_KERNELS_DEVICE_CUDA_SASS_BUILDER_H_
+#endif  // ACTSERVE_KERNELS_DEVICE_CUDA_PROGRAM_SASS_BUILDER_H_

@@ -1,5 +1,5 @@
-#ifndef ACTSERVE_KERNELS_DEVICE_CUDA_CUDA_PROGRAM_H_
-#define ACTSERVE_KERNELS_DEVICE_CUDA_CUDA_PROGRAM_H_
+#ifndef ACTSERVE_KERNELS_DEVICE_CUDA_PROGRAM_CUDA_PROGRAM_H_
+#define ACTSERVE_KERNELS_DEVICE_CUDA_PROGRAM_CUDA_PROGRAM_H_
 
 #include <cstdint>
 #include <memory>
@@ -7,8 +7,8 @@
 
 #include "absl/status/status.h"
 #include "kernels/codegen/cuda/launch.h"
-#include "kernels/device/cuda/cuda_context.h"
-#include "kernels/device/cuda/cuda_module.h"
+#include "kernels/device/cuda/driver/cuda_context.h"
+#include "kernels/device/cuda/program/cuda_module.h"
 #include "kernels/device/device.h"
 
 namespace actserve {
@@ -48,4 +48,4 @@ class CudaProgram final : public Program {
 
 }  // namespace actserve
 
-#endif  // ACTSERVE_KERNELS_DEVICE_CUDA_CUDA_PROGRAM_H_
+#endif  // ACTSERVE_KERNELS_DEVICE_CUDA_PROGRAM_CUDA_PROGRAM_H_

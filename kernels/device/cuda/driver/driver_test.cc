@@ -1,4 +1,4 @@
-#include "kernels/device/cuda/driver.h"
+#include "kernels/device/cuda/driver/driver.h"
 
 #include <stdlib.h>
 
@@ -8,7 +8,7 @@
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "kernels/device/cuda/cuda_context.h"
+#include "kernels/device/cuda/driver/cuda_context.h"
 #include "kernels/device/cuda/testing/fake_driver.h"
 
 namespace actserve {

@@ -1,4 +1,4 @@
-#include "kernels/device/cuda/cuda_module.h"
+#include "kernels/device/cuda/program/cuda_module.h"
 
 #include <utility>
 

@@ -2,8 +2,8 @@
 // CUDA header is needed to build. Names are the driver's, in our style; the
 // values and layouts are its stable ABI.
 
-#ifndef ACTSERVE_KERNELS_DEVICE_CUDA_CUDA_API_H_
-#define ACTSERVE_KERNELS_DEVICE_CUDA_CUDA_API_H_
+#ifndef ACTSERVE_KERNELS_DEVICE_CUDA_DRIVER_CUDA_API_H_
+#define ACTSERVE_KERNELS_DEVICE_CUDA_DRIVER_CUDA_API_H_
 
 #include <cstddef>
 #include <cstdint>
@@ -113,4 +113,4 @@ struct CuFunctions {
 
 }  // namespace actserve
 
-#endif  // ACTSERVE_KERNELS_DEVICE_CUDA_CUDA_API_H_
+#endif  // ACTSERVE_KERNELS_DEVICE_CUDA_DRIVER_CUDA_API_H_

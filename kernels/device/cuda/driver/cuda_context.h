@@ -1,5 +1,5 @@
-#ifndef ACTSERVE_KERNELS_DEVICE_CUDA_CUDA_CONTEXT_H_
-#define ACTSERVE_KERNELS_DEVICE_CUDA_CUDA_CONTEXT_H_
+#ifndef ACTSERVE_KERNELS_DEVICE_CUDA_DRIVER_CUDA_CONTEXT_H_
+#define ACTSERVE_KERNELS_DEVICE_CUDA_DRIVER_CUDA_CONTEXT_H_
 
 #include <atomic>
 #include <cstdint>
@@ -11,7 +11,7 @@
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
-#include "kernels/device/cuda/driver.h"
+#include "kernels/device/cuda/driver/driver.h"
 #include "kernels/device/device.h"
 
 namespace actserve {
@@ -96,4 +96,4 @@ class CudaContext {
 
 }  // namespace actserve
 
-#endif  // ACTSERVE_KERNELS_DEVICE_CUDA_CUDA_CONTEXT_H_
+#endif  // ACTSERVE_KERNELS_DEVICE_CUDA_DRIVER_CUDA_CONTEXT_H_

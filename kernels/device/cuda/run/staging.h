@@ -1,5 +1,5 @@
-#ifndef ACTSERVE_KERNELS_DEVICE_CUDA_STAGING_H_
-#define ACTSERVE_KERNELS_DEVICE_CUDA_STAGING_H_
+#ifndef ACTSERVE_KERNELS_DEVICE_CUDA_RUN_STAGING_H_
+#define ACTSERVE_KERNELS_DEVICE_CUDA_RUN_STAGING_H_
 
 #include <cstddef>
 #include <cstdint>
@@ -9,7 +9,7 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
-#include "kernels/device/cuda/cuda_context.h"
+#include "kernels/device/cuda/driver/cuda_context.h"
 
 namespace actserve {
 
@@ -70,4 +70,4 @@ class StagingRing {
 
 }  // namespace actserve
 
-#endif  // ACTSERVE_KERNELS_DEVICE_CUDA_STAGING_H_
+#endif  // ACTSERVE_KERNELS_DEVICE_CUDA_RUN_STAGING_H_

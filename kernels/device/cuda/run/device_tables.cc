@@ -1,4 +1,4 @@
-#include "kernels/device/cuda/device_tables.h"
+#include "kernels/device/cuda/run/device_tables.h"
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"

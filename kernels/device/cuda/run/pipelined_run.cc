@@ -1,4 +1,4 @@
-#include "kernels/device/cuda/pipelined_run.h"
+#include "kernels/device/cuda/run/pipelined_run.h"
 
 #include <algorithm>
 #include <chrono>

@@ -1,5 +1,5 @@
-#ifndef ACTSERVE_KERNELS_DEVICE_CUDA_DEVICE_TABLES_H_
-#define ACTSERVE_KERNELS_DEVICE_CUDA_DEVICE_TABLES_H_
+#ifndef ACTSERVE_KERNELS_DEVICE_CUDA_RUN_DEVICE_TABLES_H_
+#define ACTSERVE_KERNELS_DEVICE_CUDA_RUN_DEVICE_TABLES_H_
 
 #include <cstdint>
 #include <list>
@@ -13,9 +13,9 @@
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/types/span.h"
-#include "kernels/device/cuda/cuda_program.h"
-#include "kernels/device/cuda/device_pool.h"
-#include "kernels/device/cuda/staging.h"
+#include "kernels/device/cuda/program/cuda_program.h"
+#include "kernels/device/cuda/run/device_pool.h"
+#include "kernels/device/cuda/run/staging.h"
 
 namespace actserve {
 
@@ -66,4 +66,4 @@ class DeviceTables {
 
 }  // namespace actserve
 
-#endif  // ACTSERVE_KERNELS_DEVICE_CUDA_DEVICE_TABLES_H_
+#endif  // ACTSERVE_KERNELS_DEVICE_CUDA_RUN_DEVICE_TABLES_H_

@@ -1,4 +1,4 @@
-#include "kernels/device/cuda/device_pool.h"
+#include "kernels/device/cuda/run/device_pool.h"
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"

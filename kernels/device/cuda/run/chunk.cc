@@ -1,8 +1,8 @@
-#include "kernels/device/cuda/chunk.h"
+#include "kernels/device/cuda/run/chunk.h"
 
 #include <algorithm>
 
-#include "kernels/device/cuda/device_pool.h"
+#include "kernels/device/cuda/run/device_pool.h"
 #include "kernels/graph/summation.h"
 
 namespace actserve {

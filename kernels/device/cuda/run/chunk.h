@@ -1,5 +1,5 @@
-#ifndef ACTSERVE_KERNELS_DEVICE_CUDA_CHUNK_H_
-#define ACTSERVE_KERNELS_DEVICE_CUDA_CHUNK_H_
+#ifndef ACTSERVE_KERNELS_DEVICE_CUDA_RUN_CHUNK_H_
+#define ACTSERVE_KERNELS_DEVICE_CUDA_RUN_CHUNK_H_
 
 #include <cstddef>
 #include <cstdint>
@@ -72,4 +72,4 @@ class ChunkCutter {
 
 }  // namespace actserve
 
-#endif  // ACTSERVE_KERNELS_DEVICE_CUDA_CHUNK_H_
+#endif  // ACTSERVE_KERNELS_DEVICE_CUDA_RUN_CHUNK_H_

@@ -1,4 +1,4 @@
-#include "kernels/device/cuda/program_loader.h"
+#include "kernels/device/cuda/program/program_loader.h"
 
 #include <utility>
 #include <vector>

@@ -1,5 +1,5 @@
-#ifndef ACTSERVE_KERNELS_DEVICE_CUDA_DRIVER_H_
-#define ACTSERVE_KERNELS_DEVICE_CUDA_DRIVER_H_
+#ifndef ACTSERVE_KERNELS_DEVICE_CUDA_DRIVER_DRIVER_H_
+#define ACTSERVE_KERNELS_DEVICE_CUDA_DRIVER_DRIVER_H_
 
 #include <memory>
 #include <string>
@@ -7,7 +7,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
-#include "kernels/device/cuda/cuda_api.h"
+#include "kernels/device/cuda/driver/cuda_api.h"
 
 namespace actserve {
 
@@ -51,4 +51,4 @@ class CudaDriver {
 
 }  // namespace actserve
 
-#endif  // ACTSERVE_KERNELS_DEVICE_CUDA_DRIVER_H_
+#endif  // ACTSERVE_KERNELS_DEVICE_CUDA_DRIVER_DRIVER_H_

@@ -1,10 +1,10 @@
-#ifndef ACTSERVE_KERNELS_DEVICE_CUDA_RESIDENT_H_
-#define ACTSERVE_KERNELS_DEVICE_CUDA_RESIDENT_H_
+#ifndef ACTSERVE_KERNELS_DEVICE_CUDA_RUN_RESIDENT_H_
+#define ACTSERVE_KERNELS_DEVICE_CUDA_RUN_RESIDENT_H_
 
 #include <cstdint>
 #include <utility>
 
-#include "kernels/device/cuda/device_pool.h"
+#include "kernels/device/cuda/run/device_pool.h"
 #include "kernels/device/device.h"
 
 namespace actserve {
@@ -38,4 +38,4 @@ class CudaResidentTensors final : public ResidentTensors {
 
 }  // namespace actserve
 
-#endif  // ACTSERVE_KERNELS_DEVICE_CUDA_RESIDENT_H_
+#endif  // ACTSERVE_KERNELS_DEVICE_CUDA_RUN_RESIDENT_H_

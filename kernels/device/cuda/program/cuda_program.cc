@@ -1,4 +1,4 @@
-#include "kernels/device/cuda/cuda_program.h"
+#include "kernels/device/cuda/program/cuda_program.h"
 
 #include <utility>
 

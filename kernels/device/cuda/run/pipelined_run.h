@@ -1,5 +1,5 @@
-#ifndef ACTSERVE_KERNELS_DEVICE_CUDA_PIPELINED_RUN_H_
-#define ACTSERVE_KERNELS_DEVICE_CUDA_PIPELINED_RUN_H_
+#ifndef ACTSERVE_KERNELS_DEVICE_CUDA_RUN_PIPELINED_RUN_H_
+#define ACTSERVE_KERNELS_DEVICE_CUDA_RUN_PIPELINED_RUN_H_
 
 #include <cstdint>
 #include <deque>
@@ -8,13 +8,13 @@
 
 #include "absl/status/status.h"
 #include "absl/types/span.h"
-#include "kernels/device/cuda/chunk.h"
-#include "kernels/device/cuda/cuda_context.h"
-#include "kernels/device/cuda/cuda_program.h"
-#include "kernels/device/cuda/device_pool.h"
-#include "kernels/device/cuda/device_tables.h"
-#include "kernels/device/cuda/resident.h"
-#include "kernels/device/cuda/staging.h"
+#include "kernels/device/cuda/driver/cuda_context.h"
+#include "kernels/device/cuda/program/cuda_program.h"
+#include "kernels/device/cuda/run/chunk.h"
+#include "kernels/device/cuda/run/device_pool.h"
+#include "kernels/device/cuda/run/device_tables.h"
+#include "kernels/device/cuda/run/resident.h"
+#include "kernels/device/cuda/run/staging.h"
 #include "kernels/device/device.h"
 
 namespace actserve {
@@ -84,4 +84,4 @@ class PipelinedRun {
 
 }  // namespace actserve
 
-#endif  // ACTSERVE_KERNELS_DEVICE_CUDA_PIPELINED_RUN_H_
+#endif  // ACTSERVE_KERNELS_DEVICE_CUDA_RUN_PIPELINED_RUN_H_

@@ -1,5 +1,5 @@
-#ifndef ACTSERVE_KERNELS_DEVICE_CUDA_DEVICE_POOL_H_
-#define ACTSERVE_KERNELS_DEVICE_CUDA_DEVICE_POOL_H_
+#ifndef ACTSERVE_KERNELS_DEVICE_CUDA_RUN_DEVICE_POOL_H_
+#define ACTSERVE_KERNELS_DEVICE_CUDA_RUN_DEVICE_POOL_H_
 
 #include <atomic>
 #include <cstdint>
@@ -8,7 +8,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
-#include "kernels/device/cuda/cuda_context.h"
+#include "kernels/device/cuda/driver/cuda_context.h"
 
 namespace actserve {
 
@@ -101,4 +101,4 @@ class DevicePool : public std::enable_shared_from_this<DevicePool> {
 
 }  // namespace actserve
 
-#endif  // ACTSERVE_KERNELS_DEVICE_CUDA_DEVICE_POOL_H_
+#endif  // ACTSERVE_KERNELS_DEVICE_CUDA_RUN_DEVICE_POOL_H_

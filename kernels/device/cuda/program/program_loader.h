@@ -1,5 +1,5 @@
-#ifndef ACTSERVE_KERNELS_DEVICE_CUDA_PROGRAM_LOADER_H_
-#define ACTSERVE_KERNELS_DEVICE_CUDA_PROGRAM_LOADER_H_
+#ifndef ACTSERVE_KERNELS_DEVICE_CUDA_PROGRAM_PROGRAM_LOADER_H_
+#define ACTSERVE_KERNELS_DEVICE_CUDA_PROGRAM_PROGRAM_LOADER_H_
 
 #include <memory>
 #include <string>
@@ -8,10 +8,10 @@
 #include "absl/container/flat_hash_map.h"
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
-#include "kernels/device/cuda/cuda_context.h"
-#include "kernels/device/cuda/cuda_module.h"
-#include "kernels/device/cuda/cuda_program.h"
-#include "kernels/device/cuda/sass_builder.h"
+#include "kernels/device/cuda/driver/cuda_context.h"
+#include "kernels/device/cuda/program/cuda_module.h"
+#include "kernels/device/cuda/program/cuda_program.h"
+#include "kernels/device/cuda/program/sass_builder.h"
 #include "kernels/graph/lowered_program.h"
 
 namespace actserve {
@@ -53,4 +53,4 @@ class ProgramLoader {
 
 }  // namespace actserve
 
-#endif  // ACTSERVE_KERNELS_DEVICE_CUDA_PROGRAM_LOADER_H_
+#endif  // ACTSERVE_KERNELS_DEVICE_CUDA_PROGRAM_PROGRAM_LOADER_H_

@@ -1,4 +1,4 @@
-#include "kernels/device/cuda/staging.h"
+#include "kernels/device/cuda/run/staging.h"
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"

@@ -1,10 +1,10 @@
-#include "kernels/device/cuda/chunk.h"
+#include "kernels/device/cuda/run/chunk.h"
 
 #include <map>
 #include <vector>
 
 #include "gtest/gtest.h"
-#include "kernels/device/cuda/device_pool.h"
+#include "kernels/device/cuda/run/device_pool.h"
 #include "kernels/device/testing/programs.h"
 #include "kernels/graph/summation.h"
 

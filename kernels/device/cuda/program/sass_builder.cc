@@ -1,4 +1,4 @@
-#include "kernels/device/cuda/sass_builder.h"
+#include "kernels/device/cuda/program/sass_builder.h"
 
 #include <algorithm>
 #include <optional>
