@@ -20,7 +20,7 @@
 #include "google/protobuf/stubs/logging.h"
 #include "grpc/support/log.h"
 #include "server/flags.h"
-#include "server/log.h"
+#include "server/observe/log.h"
 #include "server/options.h"
 #include "server/server.h"
 #include "server/version.h"

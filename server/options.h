@@ -7,12 +7,12 @@
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
-#include "server/plan_cache.h"
-#include "server/programs.h"
-#include "server/registry.h"
-#include "server/residuals.h"
-#include "server/scheduler.h"
-#include "server/tensor_codec.h"
+#include "server/evaluation/plan_cache.h"
+#include "server/message/tensor_codec.h"
+#include "server/scheduling/scheduler.h"
+#include "server/state/programs.h"
+#include "server/state/registry.h"
+#include "server/state/residuals.h"
 
 namespace actserve {
 

@@ -16,10 +16,10 @@
 #include "grpcpp/security/server_credentials.h"
 #include "grpcpp/server.h"
 #include "grpcpp/server_builder.h"
-#include "server/clock.h"
-#include "server/devices.h"
-#include "server/log.h"
-#include "server/service.h"
+#include "server/device_makers.h"
+#include "server/observe/log.h"
+#include "server/rpc/service.h"
+#include "server/scheduling/clock.h"
 #include "server/unix_socket.h"
 
 namespace actserve {

@@ -1,0 +1,261 @@
+// How a server starts and how it ends.
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/stat.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <future>
+#include <memory>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "grpc/health/v1/health.grpc.pb.h"
+#include "grpcpp/client_context.h"
+#include "server/end_to_end/calls.h"
+#include "server/testing/actserved_process.h"
+
+namespace actserve::testing {
+namespace {
+
+using grpc::health::v1::HealthCheckResponse;
+using ::testing::AllOf;
+using ::testing::Contains;
+using ::testing::HasSubstr;
+
+class Lifecycle : public ::testing::Test {
+ protected:
+  void Start(const std::vector<std::string>& flags = {}) {
+    auto server = ActservedProcess::Start(ACTSERVED_BINARY, flags);
+    ASSERT_TRUE(server.ok()) << server.status();
+    server_ = *std::move(server);
+    channel_ = ChannelTo(server_->tcp_address());
+    stub_ = v1::ActivationService::NewStub(channel_);
+  }
+
+  static std::vector<std::string> SlowFlags() {
+    return {"--log_level=debug", "--max_program_weight=1000000"};
+  }
+
+  // A Forward that takes a second or so: its program is new and large.
+  // Needs SlowFlags().
+  std::future<grpc::Status> StartSlowForward() {
+    std::string text = "def slow(x):\n";
+    for (int i = 0; i < 30; ++i) {
+      absl::StrAppend(&text, "    x = exp(sin(x)) + erf(x)\n");
+    }
+    v1::RegisterActivationResponse response;
+    const grpc::Status status =
+        Register(*stub_, text + "    return x\n", &response);
+    EXPECT_TRUE(status.ok()) << status.error_message();
+    const std::string id = response.activation().id();
+    return std::async(std::launch::async, [this, id] {
+      v1::ForwardResponse answer;
+      return Forward(*stub_, ForwardOf(id, {1}), &answer);
+    });
+  }
+
+  std::unique_ptr<ActservedProcess> server_;
+  std::shared_ptr<grpc::Channel> channel_;
+  std::unique_ptr<Stub> stub_;
+};
+
+TEST_F(Lifecycle, EndsWithCodeZeroOnEitherSignal) {
+  for (int signal : {SIGTERM, SIGINT}) {
+    Start();
+    server_->Signal(signal);
+    EXPECT_EQ(server_->Wait(), 0);
+  }
+}
+
+TEST_F(Lifecycle, FinishesWhatRunsAndRefusesWhatIsNew) {
+  Start(SlowFlags());
+  auto slow = StartSlowForward();
+  ASSERT_TRUE(server_->WaitForEvent("compiling"));
+
+  server_->Signal(SIGTERM);
+  ASSERT_TRUE(server_->WaitForEvent("refusing"));
+
+  v1::ForwardResponse response;
+  EXPECT_EQ(Forward(*stub_, ForwardOf("relu", {1}), &response).error_code(),
+            grpc::StatusCode::UNAVAILABLE);
+  const grpc::Status status = slow.get();
+  EXPECT_TRUE(status.ok()) << status.error_message();
+  EXPECT_EQ(server_->Wait(), 0);
+}
+
+TEST_F(Lifecycle, CutsOffWhatDoesNotFinishInTime) {
+  std::vector<std::string> flags = SlowFlags();
+  flags.push_back("--drain_timeout=1ms");
+  Start(flags);
+  auto slow = StartSlowForward();
+  ASSERT_TRUE(server_->WaitForEvent("compiling"));
+
+  server_->Signal(SIGTERM);
+
+  EXPECT_FALSE(slow.get().ok());
+  EXPECT_EQ(server_->Wait(), 0);
+}
+
+TEST_F(Lifecycle, TurnsUnhealthyBeforeItRefuses) {
+  Start({"--drain_delay=1h"});
+  {
+    auto health = grpc::health::v1::Health::NewStub(channel_);
+    grpc::ClientContext context;
+    auto watch = health->Watch(&context, {});
+    HealthCheckResponse response;
+    ASSERT_TRUE(watch->Read(&response));
+    EXPECT_EQ(response.status(), HealthCheckResponse::SERVING);
+
+    server_->Signal(SIGTERM);
+
+    ASSERT_TRUE(watch->Read(&response));
+    EXPECT_EQ(response.status(), HealthCheckResponse::NOT_SERVING);
+    v1::ForwardResponse y;
+    EXPECT_TRUE(Forward(*stub_, ForwardOf("relu", {1}), &y).ok());
+    context.TryCancel();
+    watch->Finish();
+  }
+  server_->Signal(SIGTERM);
+  EXPECT_EQ(server_->Wait(), 0);
+}
+
+TEST_F(Lifecycle, TheSocketIsTheOwnersAlone) {
+  const std::string socket =
+      absl::StrCat(::testing::TempDir(), "lifecycle/s.sock");
+  Start({absl::StrCat("--unix_socket=", socket)});
+
+  struct stat info;
+  ASSERT_EQ(
+      stat(absl::StrCat(::testing::TempDir(), "lifecycle").c_str(), &info), 0);
+  EXPECT_EQ(info.st_mode & 0777, 0700);
+
+  server_->Signal(SIGTERM);
+  EXPECT_EQ(server_->Wait(), 0);
+  EXPECT_NE(stat(socket.c_str(), &info), 0) << "left behind";
+}
+
+TEST_F(Lifecycle, ServesASocketThatACrashLeftBehind) {
+  const std::string flag = absl::StrCat("--unix_socket=", ::testing::TempDir(),
+                                        "lifecycle/crash.sock");
+  Start({flag});
+  server_->Signal(SIGKILL);
+  server_->Wait();
+
+  Start({flag});
+
+  server_->Signal(SIGTERM);
+  EXPECT_EQ(server_->Wait(), 0);
+}
+
+TEST_F(Lifecycle, LogsJsonOnly) {
+  Start({"--log_level=debug"});
+  v1::ForwardResponse response;
+  EXPECT_FALSE(
+      Forward(*stub_, ForwardOf("no\nsuch\"one", {1}), &response).ok());
+  ASSERT_TRUE(server_->WaitForEvent("request"));
+
+  for (const std::string& line : server_->log()) {
+    SCOPED_TRACE(line);
+    EXPECT_EQ(line.substr(0, 9), "{\"time\":\"");
+    EXPECT_EQ(line.back(), '}');
+  }
+}
+
+TEST_F(Lifecycle, DoesNotStartWith) {
+  Start();
+  struct Case {
+    std::string name;
+    std::string flag;
+    std::string message;
+  };
+  const Case cases[] = {
+      {"a limit out of range", "--max_rank=-1",
+       "max_rank: -1 is not in 0 .. 1024"},
+      {"a duration out of range", "--drain_timeout=-1s",
+       "drain_timeout: -1s is not in 0 .. 24h"},
+      {"a default above its maximum", "--default_residual_lease=11m",
+       "default_residual_lease: 11m is not in 1ms .. 10m"},
+      {"an unknown level", "--log_level=loud", "log_level: loud is none of"},
+      {"an unknown device", "--device=gpu",
+       "device: gpu is none of auto, cpu, cuda:N"},
+      {"a GPU that nobody has", "--device=cuda:4711", ""},
+      {"no port", "--listen=localhost", "listen: localhost is not host:port"},
+      {"a port that is taken", "--listen=" + server_->tcp_address(),
+       "listen: cannot bind " + server_->tcp_address()},
+      {"a socket that is taken",
+       "--unix_socket=" + server_->unix_address().substr(5),
+       "another server listens there"},
+      {"a socket among others", "--unix_socket=/tmp/actserved-test.sock",
+       "can be written to by other users"},
+      {"a relative socket", "--unix_socket=s.sock", "not an absolute path"},
+      {"a cache that cannot be", "--cache_directory=/proc/nowhere/cache", ""},
+      {"an unknown flag", "--frobnicate", "frobnicate"},
+      {"an argument", "frobnicate", "not a flag"},
+  };
+  for (const Case& c : cases) {
+    SCOPED_TRACE(c.name);
+    const auto server = ActservedProcess::Start(ACTSERVED_BINARY, {c.flag});
+    ASSERT_FALSE(server.ok());
+    EXPECT_THAT(std::string(server.status().message()), HasSubstr(c.message));
+  }
+}
+
+TEST_F(Lifecycle, AUsersFirstServerMakesItsCache) {
+  const std::string home = ::testing::TempDir() + "/home_without_cache";
+  std::filesystem::remove_all(home);
+  std::filesystem::create_directory(home);
+  setenv("XDG_CACHE_HOME", (home + "/cache").c_str(), /*overwrite=*/1);
+  Start({"--cache_directory="});
+  unsetenv("XDG_CACHE_HOME");
+  v1::ForwardResponse response;
+  EXPECT_TRUE(Forward(*stub_, ForwardOf("relu", {1}), &response).ok());
+  server_->Signal(SIGTERM);
+  EXPECT_EQ(server_->Wait(), 0);
+
+  EXPECT_FALSE(std::filesystem::is_empty(home + "/cache/actserve/programs"));
+}
+
+TEST_F(Lifecycle, TellsWhatItComputesOn) {
+  Start({"--device=auto"});
+  ASSERT_TRUE(server_->WaitForEvent("device"));
+
+  v1::ServerInfo info;
+  grpc::ClientContext context;
+  ASSERT_TRUE(stub_->GetServerInfo(&context, {}, &info).ok());
+
+  EXPECT_EQ(info.devices(0).reason().substr(0, 6), "auto: ");
+  EXPECT_THAT(server_->log(),
+              Contains(AllOf(HasSubstr("\"event\":\"device\""),
+                             HasSubstr("\"reason\":\"auto: "))));
+}
+
+TEST_F(Lifecycle, LogsItsCountersAtTheEnd) {
+  Start({"--log_level=debug"});
+  v1::ForwardResponse response;
+  ASSERT_TRUE(Forward(*stub_, ForwardOf("relu", {1}), &response).ok());
+
+  server_->Signal(SIGTERM);
+
+  EXPECT_EQ(server_->Wait(), 0);
+  EXPECT_TRUE(server_->WaitForEvent("scheduler"));
+}
+
+TEST_F(Lifecycle, TellsWhereItListens) {
+  Start();
+  std::ifstream file(server_->folder() + "/ports");
+  std::ostringstream text;
+  text << file.rdbuf();
+
+  EXPECT_EQ(text.str(), absl::StrCat(server_->tcp_address(), "\n",
+                                     server_->unix_address(), "\n"));
+}
+
+}  // namespace
+}  // namespace actserve::testing

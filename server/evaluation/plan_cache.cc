@@ -1,0 +1,54 @@
+#include "server/evaluation/plan_cache.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace actserve {
+namespace {
+
+// Whether the payloads are, one by one, the program's tensor inputs.
+bool PayloadsAreInputs(const SplitMessage& split, const CallPlan& plan) {
+  const size_t num_inputs = plan.program->lowered().num_tensor_inputs();
+  const auto size_bytes = static_cast<size_t>(plan.request.type.size_bytes());
+  return split.payloads.size() == num_inputs &&
+         std::ranges::all_of(split.payloads, [&](const auto& payload) {
+           return payload.size_bytes == size_bytes;
+         });
+}
+
+}  // namespace
+
+PlanCache::PlanCache(const Options& options, Registry* registry)
+    : options_(options),
+      registry_(*registry),
+      plans_{Plans(options.max_plans), Plans(options.max_plans)} {}
+
+std::shared_ptr<const CallPlan> PlanCache::Find(Direction direction,
+                                                const SplitMessage& split) {
+  if (split.metadata.size() > options_.max_metadata_bytes) return nullptr;
+  std::shared_ptr<const CallPlan> plan;
+  {
+    absl::MutexLock lock(&mu_);
+    auto* found = plans_[static_cast<int>(direction)].Find(split.metadata);
+    if (found != nullptr) plan = *found;
+  }
+  if (plan == nullptr || !PayloadsAreInputs(split, *plan)) return nullptr;
+  const RegisteredActivation& activation = *plan->request.activation;
+  const bool known =
+      activation.builtin() || registry_.Find(activation.id()) != nullptr;
+  return known ? plan : nullptr;
+}
+
+void PlanCache::Put(Direction direction, const SplitMessage& split,
+                    std::shared_ptr<const CallPlan> plan) {
+  const TensorRequest& request = plan->request;
+  if (split.metadata.size() > options_.max_metadata_bytes ||
+      request.residual != nullptr || request.residual_lease.has_value() ||
+      plan->response_head.empty() || !PayloadsAreInputs(split, *plan)) {
+    return;
+  }
+  absl::MutexLock lock(&mu_);
+  plans_[static_cast<int>(direction)].Put(split.metadata, std::move(plan));
+}
+
+}  // namespace actserve

@@ -1,0 +1,378 @@
+#include "server/message/request.h"
+
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <cmath>
+#include <cstring>
+#include <initializer_list>
+#include <string>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "actserve/v1/service.pb.h"
+#include "server/rpc/status.h"
+
+namespace actserve {
+namespace {
+
+using google::protobuf::RepeatedPtrField;
+using Direction = ProgramKey::Direction;
+
+template <typename... Parts>
+absl::Status Invalid(const Parts&... parts) {
+  return absl::InvalidArgumentError(absl::StrCat(parts...));
+}
+
+struct Field {
+  absl::string_view name;
+  int number;
+};
+
+// Protobuf would take the last of two; a request that says two things is
+// refused instead.
+absl::Status CheckGivenOnce(const SplitMessage& split,
+                            std::initializer_list<Field> fields) {
+  for (const Field& field : fields) {
+    if (split.repeated_fields >> field.number & 1) {
+      return Invalid(field.name, ": given more than once");
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::shared_ptr<const RegisteredActivation>> FindActivation(
+    const std::string& name, Registry& registry) {
+  if (name.empty()) return Invalid("activation: not set");
+  auto found = registry.Find(name);
+  if (found == nullptr) return ActivationUnknownError(name);
+  return found;
+}
+
+absl::Status CheckPayloadCount(size_t wanted, absl::string_view tensors,
+                               const SplitMessage& split) {
+  if (split.payloads.size() == wanted) return absl::OkStatus();
+  return Invalid("payload: given ", split.payloads.size(), " times, but ",
+                 tensors, " need ", wanted);
+}
+
+// The first payloads belong to the inputs.
+absl::Status DecodeInputs(const RepeatedPtrField<v1::Tensor>& tensors,
+                          const SplitMessage& split, const TensorLimits& limits,
+                          TensorRequest* request) {
+  const auto& names = request->activation->activation().inputs();
+  if (tensors.size() != request->num_inputs()) {
+    return Invalid("inputs: ", tensors.size(), " tensors, but ",
+                   request->activation->activation().name(), " takes ",
+                   names.size(), ": ", absl::StrJoin(names, ", "));
+  }
+  for (int i = 0; i < tensors.size(); ++i) {
+    const std::string what = absl::StrCat("inputs[", i, "]");
+    auto type = DecodeTensor(what, tensors[i], limits);
+    if (!type.ok()) return type.status();
+    if (i == 0) {
+      request->type = *std::move(type);
+    } else if (absl::Status status =
+                   CheckSameType(what, *type, "inputs[0]", request->type);
+               !status.ok()) {
+      return status;
+    }
+    const SplitMessage::Payload& payload = split.payloads[i];
+    if (absl::Status status = CheckPayload(
+            what, request->type, static_cast<int64_t>(payload.size_bytes));
+        !status.ok()) {
+      return status;
+    }
+    const auto fragments = split.FragmentsOf(payload);
+    request->inputs.emplace_back(fragments.begin(), fragments.end());
+  }
+  return absl::OkStatus();
+}
+
+absl::Status DecodeParameters(
+    const RepeatedPtrField<v1::ParameterValue>& values,
+    TensorRequest* request) {
+  const auto& parameters = request->activation->activation().parameters();
+  for (const Parameter& parameter : parameters) {
+    request->parameters.push_back(parameter.default_value);
+  }
+  std::vector<bool> given(parameters.size());
+  for (const v1::ParameterValue& value : values) {
+    const auto it =
+        std::find_if(parameters.begin(), parameters.end(),
+                     [&](const auto& p) { return p.name == value.name(); });
+    const std::string what = absl::StrCat("parameters: ", Quoted(value.name()));
+    if (it == parameters.end()) {
+      return Invalid(what, " is not a parameter of ",
+                     request->activation->activation().name());
+    }
+    const size_t index = it - parameters.begin();
+    if (given[index]) return Invalid(what, " is given more than once");
+    given[index] = true;
+    if (!value.has_scalar()) return Invalid(what, " has no value");
+    if (!std::isfinite(value.scalar())) {
+      return Invalid(what, " is ", value.scalar(), ", not a finite number");
+    }
+    request->parameters[index] = value.scalar();
+  }
+  return absl::OkStatus();
+}
+
+// `field` is "partials", of inputs, or "wrt", of inputs and parameters.
+absl::Status DecodeNames(absl::string_view field,
+                         const RepeatedPtrField<std::string>& names,
+                         bool parameters_allowed, TensorRequest* request) {
+  const Activation& activation = request->activation->activation();
+  std::vector<std::string> known = activation.inputs();
+  if (parameters_allowed) {
+    for (const Parameter& p : activation.parameters()) known.push_back(p.name);
+  }
+  for (const std::string& name : names) {
+    const auto it = std::find(known.begin(), known.end(), name);
+    if (it == known.end()) {
+      return Invalid(field, ": ", Quoted(name), " is not one of ",
+                     absl::StrJoin(known, ", "));
+    }
+    const int index = static_cast<int>(it - known.begin());
+    const uint64_t bit = uint64_t{1} << index;
+    if (request->program.names & bit) {
+      return Invalid(field, ": ", Quoted(name), " is given more than once");
+    }
+    request->program.names |= bit;
+    request->names.push_back(index);
+  }
+  return absl::OkStatus();
+}
+
+// The response's tensors must fit into a message too.
+absl::Status CheckResponseSize(int64_t num_tensors, int64_t message_bytes,
+                               const TensorType& type) {
+  constexpr int64_t kRoomForHeader = 16 << 10;
+  if (num_tensors * type.size_bytes() <= message_bytes - kRoomForHeader) {
+    return absl::OkStatus();
+  }
+  return Invalid("response: ", num_tensors, " tensors of ", type.size_bytes(),
+                 " bytes are over the limit of ", message_bytes,
+                 " bytes a message");
+}
+
+// Elements of value one, to be read again and again.
+struct Ones {
+  alignas(64) std::array<std::byte, 64 << 10> bytes;
+};
+
+const Ones& OnesOf(DType dtype) {
+  const auto make = [](auto one) {
+    auto* ones = new Ones;
+    for (size_t at = 0; at < ones->bytes.size(); at += sizeof(one)) {
+      std::memcpy(ones->bytes.data() + at, &one, sizeof(one));
+    }
+    return ones;
+  };
+  static const Ones* const float16 = make(uint16_t{0x3C00});
+  static const Ones* const bfloat16 = make(uint16_t{0x3F80});
+  static const Ones* const float32 = make(1.0f);
+  static const Ones* const float64 = make(1.0);
+  switch (dtype) {
+    case DType::kFloat16:
+      return *float16;
+    case DType::kBFloat16:
+      return *bfloat16;
+    case DType::kFloat32:
+      return *float32;
+    case DType::kFloat64:
+      break;
+  }
+  return *float64;
+}
+
+std::vector<Fragment> OnesTensor(const TensorType& type) {
+  const Ones& ones = OnesOf(type.dtype);
+  std::vector<Fragment> fragments;
+  size_t left = type.size_bytes();
+  while (left > 0) {
+    const size_t run = std::min(left, ones.bytes.size());
+    fragments.push_back({ones.bytes.data(), run});
+    left -= run;
+  }
+  return fragments;
+}
+
+absl::Status DecodeLease(const v1::ForwardRequest& message,
+                         const RequestLimits& limits, TensorRequest* request) {
+  if (!message.keep_residual()) return absl::OkStatus();
+  request->residual_lease = limits.default_lease;
+  if (!message.has_residual_lease()) return absl::OkStatus();
+  const absl::Duration lease =
+      absl::Seconds(message.residual_lease().seconds()) +
+      absl::Nanoseconds(message.residual_lease().nanos());
+  if (lease <= absl::ZeroDuration()) {
+    return Invalid("residual_lease: ", absl::FormatDuration(lease),
+                   " is not positive");
+  }
+  request->residual_lease = std::min(lease, limits.max_lease);
+  return absl::OkStatus();
+}
+
+// Sets what a residual holds: activation, type, inputs, parameters.
+absl::Status TakeFromResidual(const v1::BackwardRequest& message,
+                              Residuals& residuals, TensorRequest* request) {
+  if (message.inputs_size() > 0) {
+    return Invalid("inputs: given together with a residual");
+  }
+  if (message.parameters_size() > 0) {
+    return Invalid("parameters: given together with a residual");
+  }
+  if (message.residual().size() != Residuals::kHandleBytes) {
+    return Invalid("residual: handle of ", message.residual().size(),
+                   " bytes, must be ", Residuals::kHandleBytes);
+  }
+  auto residual = residuals.Get(message.residual());
+  if (!residual.ok()) return residual.status();
+  if (!message.activation().empty() &&
+      !(*residual)->activation->IsCalled(message.activation())) {
+    return Invalid("activation: ", Quoted(message.activation()),
+                   " is not that of the residual, ",
+                   (*residual)->activation->id());
+  }
+  request->residual = *std::move(residual);
+  request->activation = request->residual->activation;
+  request->type = request->residual->type;
+  request->inputs = request->residual->inputs;
+  request->parameters = request->residual->parameters;
+  return absl::OkStatus();
+}
+
+absl::Status TakeFromMessage(const v1::BackwardRequest& message,
+                             const SplitMessage& split,
+                             const RequestLimits& limits, Registry& registry,
+                             TensorRequest* request) {
+  if (message.inputs_size() == 0) {
+    return Invalid("inputs: neither these nor a residual are set");
+  }
+  auto activation = FindActivation(message.activation(), registry);
+  if (!activation.ok()) return activation.status();
+  request->activation = *std::move(activation);
+  if (absl::Status status =
+          DecodeInputs(message.inputs(), split, limits.tensor, request);
+      !status.ok()) {
+    return status;
+  }
+  return DecodeParameters(message.parameters(), request);
+}
+
+// Adds dy, the last of the program's tensor inputs.
+absl::Status DecodeGradOutput(const v1::BackwardRequest& message,
+                              const SplitMessage& split,
+                              const TensorLimits& limits,
+                              TensorRequest* request) {
+  if (!message.has_grad_output()) {
+    request->inputs.push_back(OnesTensor(request->type));
+    return absl::OkStatus();
+  }
+  auto type = DecodeTensor("grad_output", message.grad_output(), limits);
+  if (!type.ok()) return type.status();
+  absl::Status status =
+      CheckSameType("grad_output", *type, "the inputs", request->type);
+  if (!status.ok()) return status;
+  const SplitMessage::Payload& payload = split.payloads.back();
+  status = CheckPayload("grad_output", *type,
+                        static_cast<int64_t>(payload.size_bytes));
+  if (!status.ok()) return status;
+  const auto fragments = split.FragmentsOf(payload);
+  request->inputs.emplace_back(fragments.begin(), fragments.end());
+  return absl::OkStatus();
+}
+
+void SetKey(Direction direction, TensorRequest* request) {
+  request->program.activation_id = request->activation->id();
+  request->program.direction = direction;
+  request->program.dtype = request->type.dtype;
+}
+
+// A message of metadata alone; field 15 has been taken out.
+template <typename Message>
+absl::Status Parse(const std::string& metadata, Message* message) {
+  if (message->ParseFromString(metadata)) return absl::OkStatus();
+  return Invalid("request is not a valid protobuf message");
+}
+
+}  // namespace
+
+absl::StatusOr<TensorRequest> DecodeForward(const SplitMessage& split,
+                                            const RequestLimits& limits,
+                                            Registry& registry) {
+  using M = v1::ForwardRequest;
+  M message;
+  TensorRequest request;
+  absl::Status status = Parse(split.metadata, &message);
+  if (!status.ok()) return status;
+  status =
+      CheckGivenOnce(split, {{"activation", M::kActivationFieldNumber},
+                             {"keep_residual", M::kKeepResidualFieldNumber},
+                             {"residual_lease", M::kResidualLeaseFieldNumber}});
+  if (!status.ok()) return status;
+  auto activation = FindActivation(message.activation(), registry);
+  if (!activation.ok()) return activation.status();
+  request.activation = *std::move(activation);
+  status = CheckPayloadCount(message.inputs_size(), "the inputs", split);
+  if (!status.ok()) return status;
+  status = DecodeInputs(message.inputs(), split, limits.tensor, &request);
+  if (!status.ok()) return status;
+  status = DecodeParameters(message.parameters(), &request);
+  if (!status.ok()) return status;
+  status = DecodeNames("partials", message.partials(),
+                       /*parameters_allowed=*/false, &request);
+  if (!status.ok()) return status;
+  status = DecodeLease(message, limits, &request);
+  if (!status.ok()) return status;
+  status = CheckResponseSize(1 + request.names.size(), limits.message_bytes,
+                             request.type);
+  if (!status.ok()) return status;
+  SetKey(Direction::kForward, &request);
+  return request;
+}
+
+absl::StatusOr<TensorRequest> DecodeBackward(const SplitMessage& split,
+                                             const RequestLimits& limits,
+                                             Registry& registry,
+                                             Residuals& residuals) {
+  using M = v1::BackwardRequest;
+  M message;
+  TensorRequest request;
+  absl::Status status = Parse(split.metadata, &message);
+  if (!status.ok()) return status;
+  status = CheckGivenOnce(split, {{"activation", M::kActivationFieldNumber},
+                                  {"residual", M::kResidualFieldNumber},
+                                  {"grad_output", M::kGradOutputFieldNumber}});
+  if (!status.ok()) return status;
+  status = CheckPayloadCount(
+      message.inputs_size() + (message.has_grad_output() ? 1 : 0),
+      "the inputs and grad_output", split);
+  if (!status.ok()) return status;
+  status = message.residual().empty()
+               ? TakeFromMessage(message, split, limits, registry, &request)
+               : TakeFromResidual(message, residuals, &request);
+  if (!status.ok()) return status;
+  status = DecodeGradOutput(message, split, limits.tensor, &request);
+  if (!status.ok()) return status;
+  status =
+      DecodeNames("wrt", message.wrt(), /*parameters_allowed=*/true, &request);
+  if (!status.ok()) return status;
+  if (request.names.empty()) {
+    for (int i = 0; i < request.num_inputs(); ++i) {
+      request.names.push_back(i);
+      request.program.names |= uint64_t{1} << i;
+    }
+  }
+  status = CheckResponseSize(
+      std::count_if(request.names.begin(), request.names.end(),
+                    [&](int name) { return !request.IsParameter(name); }),
+      limits.message_bytes, request.type);
+  if (!status.ok()) return status;
+  SetKey(Direction::kBackward, &request);
+  return request;
+}
+
+}  // namespace actserve

@@ -1,0 +1,73 @@
+// From the bytes of a Forward or Backward to work that can be run: every
+// check on a request is here or in tensor_codec.
+
+#ifndef ACTSERVE_SERVER_MESSAGE_REQUEST_H_
+#define ACTSERVE_SERVER_MESSAGE_REQUEST_H_
+
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "absl/types/span.h"
+#include "kernels/device/device.h"
+#include "server/message/split_request.h"
+#include "server/message/tensor_codec.h"
+#include "server/state/programs.h"
+#include "server/state/registry.h"
+#include "server/state/residuals.h"
+
+namespace actserve {
+
+// A request that passed every check.
+struct TensorRequest {
+  std::shared_ptr<const RegisteredActivation> activation;
+  // Of every tensor in it and in its response.
+  TensorType type;
+  ProgramKey program;
+  // The names of `partials` or `wrt` in the order of the request, as indices
+  // into the activation's inputs and then parameters. The program's outputs
+  // for them are in rising order instead.
+  std::vector<int> names;
+  // One per tensor input of the program, but for those that are resident on
+  // the device (see Residual).
+  std::vector<std::vector<Fragment>> inputs;
+  // One per parameter of the activation.
+  std::vector<double> parameters;
+
+  // Forward: how long to keep a residual, if one is wanted.
+  std::optional<absl::Duration> residual_lease;
+  // Backward by handle: what `inputs` point into.
+  std::shared_ptr<const Residual> residual;
+
+  int num_inputs() const {
+    return static_cast<int>(activation->activation().inputs().size());
+  }
+  bool IsParameter(int name) const { return name >= num_inputs(); }
+};
+
+struct RequestLimits {
+  SplitLimits split;
+  TensorLimits tensor;
+  // Of a response.
+  int64_t message_bytes = 0;
+  absl::Duration default_lease;
+  absl::Duration max_lease;
+};
+
+// The result's inputs point into what `split` points into, or into its
+// residual. Both return:
+//   InvalidArgument  the request is wrong; the message says where
+//   NotFound         ACTIVATION_UNKNOWN or RESIDUAL_GONE
+absl::StatusOr<TensorRequest> DecodeForward(const SplitMessage& split,
+                                            const RequestLimits& limits,
+                                            Registry& registry);
+absl::StatusOr<TensorRequest> DecodeBackward(const SplitMessage& split,
+                                             const RequestLimits& limits,
+                                             Registry& registry,
+                                             Residuals& residuals);
+
+}  // namespace actserve
+
+#endif  // ACTSERVE_SERVER_MESSAGE_REQUEST_H_

@@ -1,0 +1,131 @@
+// The refusals of request.h are rows of bad_input_test; here are its promises
+// on what it accepts, however the bytes came about.
+
+#include "server/message/request.h"
+
+#include <gtest/gtest.h>
+
+#include <cstdio>
+#include <memory>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "actserve/v1/service.pb.h"
+#include "google/protobuf/stubs/logging.h"
+#include "server/scheduling/clock.h"
+
+namespace actserve {
+namespace {
+
+class RequestTest : public testing::Test {
+ protected:
+  RequestTest() {
+    registry_ = *Registry::Create({});
+    limits_.message_bytes = 1 << 20;
+    limits_.default_lease = absl::Minutes(1);
+    limits_.max_lease = absl::Minutes(10);
+  }
+
+  // `bytes` must outlive the result.
+  template <typename Message>
+  absl::StatusOr<TensorRequest> Decode(const std::string& bytes) {
+    const Fragment fragment = {reinterpret_cast<const std::byte*>(bytes.data()),
+                               bytes.size()};
+    const absl::Status status =
+        SplitPayloads({&fragment, 1}, limits_.split, &split_);
+    if (!status.ok()) return status;
+    if constexpr (std::is_same_v<Message, v1::ForwardRequest>) {
+      return DecodeForward(split_, limits_, *registry_);
+    } else {
+      return DecodeBackward(split_, limits_, *registry_, residuals_);
+    }
+  }
+
+  std::unique_ptr<Registry> registry_;
+  FakeClock clock_;
+  Residuals residuals_{{}, &clock_};
+  RequestLimits limits_;
+  SplitMessage split_;
+};
+
+v1::BackwardRequest SampleRequest() {
+  v1::BackwardRequest request;
+  request.set_activation("leaky_relu");
+  v1::Tensor& x = *request.add_inputs();
+  x.set_dtype(v1::DTYPE_FLOAT16);
+  x.add_shape(2);
+  x.add_shape(1);
+  v1::ParameterValue& slope = *request.add_parameters();
+  slope.set_name("negative_slope");
+  slope.set_scalar(0.5);
+  for (const char* name : {"negative_slope", "x"}) request.add_wrt(name);
+  request.add_payload("abcd");
+  return request;
+}
+
+TEST_F(RequestTest, NamesKeepTheirOrderAndTheProgramDoesNot) {
+  const std::string bytes = SampleRequest().SerializeAsString();
+
+  const auto request = Decode<v1::BackwardRequest>(bytes);
+
+  ASSERT_TRUE(request.ok()) << request.status();
+  EXPECT_EQ(request->names, (std::vector<int>{1, 0}));
+  EXPECT_EQ(request->program.names, 0b11);
+  EXPECT_EQ(request->program.dtype, DType::kFloat16);
+  EXPECT_EQ(request->parameters, std::vector<double>{0.5});
+}
+
+TEST_F(RequestTest, AnAbsentUpstreamGradientIsOnes) {
+  v1::BackwardRequest message = SampleRequest();
+  message.mutable_inputs(0)->set_shape(0, 100'000);
+  message.set_payload(0, std::string(200'000, '\0'));
+  const std::string bytes = message.SerializeAsString();
+
+  const auto request = Decode<v1::BackwardRequest>(bytes);
+
+  ASSERT_TRUE(request.ok()) << request.status();
+  size_t size_bytes = 0;
+  for (const Fragment& fragment : request->inputs[1]) {
+    for (size_t i = 0; i < fragment.size_bytes; i += 2) {
+      ASSERT_EQ(fragment.data[i], std::byte{0x00});
+      ASSERT_EQ(fragment.data[i + 1], std::byte{0x3C});
+    }
+    size_bytes += fragment.size_bytes;
+  }
+  EXPECT_EQ(size_bytes, 200'000);
+}
+
+TEST_F(RequestTest, OfHostileBytesAcceptsOnlyWhatFits) {
+  const google::protobuf::LogSilencer silencer;
+  const unsigned seed = std::random_device()();
+  std::printf("seed %u\n", seed);
+  std::mt19937_64 random(seed);
+  v1::BackwardRequest with_gradient = SampleRequest();
+  *with_gradient.mutable_grad_output() = with_gradient.inputs(0);
+  with_gradient.add_payload("efgh");
+  const std::string samples[] = {SampleRequest().SerializeAsString(),
+                                 with_gradient.SerializeAsString()};
+  int num_accepted = 0;
+  for (int i = 0; i < 100'000; ++i) {
+    std::string bytes = samples[i % 2];
+    for (uint64_t edits = random() % 4; edits > 0; --edits) {
+      bytes[random() % bytes.size()] = static_cast<char>(random());
+    }
+    const auto request = i % 3 == 0 ? Decode<v1::ForwardRequest>(bytes)
+                                    : Decode<v1::BackwardRequest>(bytes);
+    if (!request.ok()) continue;
+    ++num_accepted;
+    for (const auto& input : request->inputs) {
+      int64_t size_bytes = 0;
+      for (const Fragment& fragment : input) size_bytes += fragment.size_bytes;
+      ASSERT_EQ(size_bytes, request->type.size_bytes());
+    }
+    ASSERT_EQ(request->parameters.size(),
+              request->activation->activation().parameters().size());
+  }
+  EXPECT_GT(num_accepted, 10'000);
+}
+
+}  // namespace
+}  // namespace actserve

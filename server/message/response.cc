@@ -1,0 +1,172 @@
+#include "server/message/response.h"
+
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+#include "absl/container/inlined_vector.h"
+#include "actserve/v1/service.pb.h"
+#include "google/protobuf/io/coded_stream.h"
+#include "server/message/split_request.h"
+
+namespace actserve {
+namespace {
+
+// Up to here a response is one slice with a copy of its payloads: cheaper
+// than one more slice for the transport to handle.
+constexpr size_t kOneSliceBytes = 8 << 10;
+
+using google::protobuf::io::CodedOutputStream;
+
+// Tag and length of a length-delimited field.
+void AppendPrefix(int field, size_t size_bytes, std::string* bytes) {
+  uint8_t buffer[16];
+  uint8_t* end =
+      CodedOutputStream::WriteVarint32ToArray(field << 3 | 2, buffer);
+  end = CodedOutputStream::WriteVarint64ToArray(size_bytes, end);
+  bytes->append(reinterpret_cast<const char*>(buffer), end - buffer);
+}
+
+// A field of type Duration; `value` is not negative.
+void AppendDuration(int field, absl::Duration value, std::string* bytes) {
+  constexpr int kSeconds = 1;
+  constexpr int kNanos = 2;
+  uint8_t buffer[32];
+  uint8_t* end = buffer;
+  const int64_t seconds = absl::IDivDuration(value, absl::Seconds(1), &value);
+  if (seconds != 0) {
+    end = CodedOutputStream::WriteVarint32ToArray(kSeconds << 3, end);
+    end = CodedOutputStream::WriteVarint64ToArray(seconds, end);
+  }
+  if (const int64_t nanos = absl::ToInt64Nanoseconds(value); nanos != 0) {
+    end = CodedOutputStream::WriteVarint32ToArray(kNanos << 3, end);
+    end = CodedOutputStream::WriteVarint64ToArray(nanos, end);
+  }
+  AppendPrefix(field, end - buffer, bytes);
+  bytes->append(reinterpret_cast<const char*>(buffer), end - buffer);
+}
+
+void AppendTimings(const TensorResult& result, std::string* bytes) {
+  using M = v1::Timings;
+  std::string timings;
+  AppendDuration(M::kQueueFieldNumber, result.queue, &timings);
+  AppendDuration(M::kCopyInFieldNumber, result.stages.copy_in, &timings);
+  AppendDuration(M::kComputeFieldNumber, result.stages.compute, &timings);
+  AppendDuration(M::kCopyOutFieldNumber, result.stages.copy_out, &timings);
+  constexpr int kField = v1::ForwardResponse::kTimingsFieldNumber;
+  static_assert(kField == v1::BackwardResponse::kTimingsFieldNumber);
+  AppendPrefix(kField, timings.size(), bytes);
+  bytes->append(timings);
+}
+
+void AppendResidual(const std::string& handle, absl::Duration lease,
+                    std::string* bytes) {
+  using M = v1::Residual;
+  std::string residual;
+  AppendPrefix(M::kHandleFieldNumber, handle.size(), &residual);
+  residual += handle;
+  AppendDuration(M::kLeaseFieldNumber, lease, &residual);
+  AppendPrefix(v1::ForwardResponse::kResidualFieldNumber, residual.size(),
+               bytes);
+  bytes->append(residual);
+}
+
+grpc::ByteBuffer Assemble(std::string header, std::vector<Buffer> payloads) {
+  size_t payload_bytes = 0;
+  for (const Buffer& payload : payloads) payload_bytes += payload.size_bytes();
+  if (payload_bytes <= kOneSliceBytes) {
+    for (const Buffer& payload : payloads) {
+      AppendPrefix(kPayloadField, payload.size_bytes(), &header);
+      header.append(reinterpret_cast<const char*>(payload.data()),
+                    payload.size_bytes());
+    }
+    const grpc::Slice slice(header);
+    return grpc::ByteBuffer(&slice, 1);
+  }
+  std::vector<grpc::Slice> slices;
+  for (Buffer& payload : payloads) {
+    AppendPrefix(kPayloadField, payload.size_bytes(), &header);
+    if (payload.size_bytes() == 0) continue;
+    slices.emplace_back(header);
+    header.clear();
+    slices.push_back(std::move(payload).ToSlice());
+  }
+  if (!header.empty()) slices.emplace_back(header);
+  return grpc::ByteBuffer(slices.data(), slices.size());
+}
+
+// Where the output of the program for `name` is: names below it come first.
+size_t RankOf(int name, const TensorRequest& request) {
+  return std::count_if(request.names.begin(), request.names.end(),
+                       [name](int other) { return other < name; });
+}
+
+template <typename Response>
+std::string Serialize(Response response, const TensorRequest& request,
+                      const Program& program, const std::string& device) {
+  response.set_activation_id(request.activation->id());
+  response.set_program_id(program.lowered().program_id);
+  response.set_device(device);
+  return response.SerializeAsString();
+}
+
+v1::ForwardResponse DescribeOutputs(const TensorRequest& request) {
+  v1::ForwardResponse response;
+  *response.mutable_output() = EncodeTensor(request.type);
+  for (size_t i = 0; i < request.names.size(); ++i) {
+    *response.add_partials() = response.output();
+  }
+  return response;
+}
+
+// The program's outputs are the tensors first, then the sums.
+v1::BackwardResponse DescribeGradients(const TensorRequest& request,
+                                       absl::Span<const double> sums) {
+  const Activation& activation = request.activation->activation();
+  const size_t num_tensors = request.names.size() - sums.size();
+  v1::BackwardResponse response;
+  for (int name : request.names) {
+    v1::Gradient& gradient = *response.add_gradients();
+    if (request.IsParameter(name)) {
+      gradient.set_name(
+          activation.parameters()[name - request.num_inputs()].name);
+      gradient.set_scalar(sums[RankOf(name, request) - num_tensors]);
+    } else {
+      gradient.set_name(activation.inputs()[name]);
+      *gradient.mutable_tensor() = EncodeTensor(request.type);
+    }
+  }
+  return response;
+}
+
+}  // namespace
+
+std::string ResponseHead(const TensorRequest& request, const Program& program,
+                         const std::string& device,
+                         absl::Span<const double> sums) {
+  return request.program.direction == ProgramKey::Direction::kForward
+             ? Serialize(DescribeOutputs(request), request, program, device)
+             : Serialize(DescribeGradients(request, sums), request, program,
+                         device);
+}
+
+grpc::ByteBuffer EncodeResponse(const TensorRequest& request, std::string head,
+                                TensorResult result) {
+  AppendTimings(result, &head);
+  if (!result.residual_handle.empty()) {
+    AppendResidual(result.residual_handle, *request.residual_lease, &head);
+  }
+  std::vector<Buffer> payloads;
+  payloads.reserve(result.tensors.size());
+  const bool forward =
+      request.program.direction == ProgramKey::Direction::kForward;
+  if (forward) payloads.push_back(std::move(result.tensors[0]));
+  for (int name : request.names) {
+    if (request.IsParameter(name)) continue;
+    const size_t rank = RankOf(name, request) + (forward ? 1 : 0);
+    payloads.push_back(std::move(result.tensors[rank]));
+  }
+  return Assemble(std::move(head), std::move(payloads));
+}
+
+}  // namespace actserve

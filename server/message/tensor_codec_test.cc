@@ -1,0 +1,116 @@
+#include "server/message/tensor_codec.h"
+
+#include <gtest/gtest.h>
+
+#include <limits>
+
+namespace actserve {
+namespace {
+
+constexpr int64_t kMax = std::numeric_limits<int64_t>::max();
+
+v1::Tensor Tensor(v1::DType dtype, std::vector<int64_t> shape) {
+  v1::Tensor tensor;
+  tensor.set_dtype(dtype);
+  tensor.mutable_shape()->Add(shape.begin(), shape.end());
+  return tensor;
+}
+
+TEST(TensorCodec, CountsElements) {
+  struct Case {
+    std::vector<int64_t> shape;
+    int64_t num_elements;
+  };
+  const Case cases[] = {
+      {{}, 1},
+      {{0}, 0},
+      {{1}, 1},
+      {{2, 3, 4}, 24},
+      {{5, 0, 7}, 0},
+      {{1, 1, 1, 1, 1, 1, 1, 1}, 1},
+      {{1 << 30}, 1 << 30},
+  };
+  for (const Case& c : cases) {
+    SCOPED_TRACE(ShapeToString(c.shape));
+    auto type = DecodeTensor("x", Tensor(v1::DTYPE_FLOAT64, c.shape), {});
+    ASSERT_TRUE(type.ok());
+    EXPECT_EQ(type->num_elements, c.num_elements);
+    EXPECT_EQ(type->size_bytes(), 8 * c.num_elements);
+    EXPECT_EQ(type->shape, c.shape);
+  }
+}
+
+TEST(TensorCodec, RefusesWhatIsNoTensor) {
+  struct Case {
+    v1::Tensor tensor;
+    std::string message;
+  };
+  const Case cases[] = {
+      {Tensor(v1::DTYPE_UNSPECIFIED, {1}), "x: dtype is not set"},
+      {Tensor(static_cast<v1::DType>(5), {1}), "x: dtype 5 is not known"},
+      {Tensor(static_cast<v1::DType>(-1), {1}), "x: dtype -1 is not known"},
+      {Tensor(v1::DTYPE_FLOAT32, std::vector<int64_t>(9, 1)),
+       "x: rank 9 is over the limit of 8"},
+      {Tensor(v1::DTYPE_FLOAT32, {4, -1}),
+       "x: shape [4, -1]: dimension 1 is negative"},
+      {Tensor(v1::DTYPE_FLOAT32, {std::numeric_limits<int64_t>::min()}),
+       "x: shape [-9223372036854775808]: dimension 0 is negative"},
+      {Tensor(v1::DTYPE_FLOAT32, {(1 << 30) + 1}),
+       "x: shape [1073741825] has more than 1073741824 elements, the limit"},
+      {Tensor(v1::DTYPE_FLOAT32, {kMax, kMax}),
+       "x: shape [9223372036854775807, 9223372036854775807] has more than "
+       "1073741824 elements, the limit"},
+      {Tensor(v1::DTYPE_FLOAT32, {int64_t{1} << 32, int64_t{1} << 32}),
+       "x: shape [4294967296, 4294967296] has more than 1073741824 elements, "
+       "the limit"},
+      {Tensor(v1::DTYPE_FLOAT32, {0, kMax, kMax}),
+       "x: shape [0, 9223372036854775807, 9223372036854775807] has more than "
+       "1073741824 elements, the limit"},
+  };
+  for (const Case& c : cases) {
+    SCOPED_TRACE(c.message);
+    auto type = DecodeTensor("x", c.tensor, {});
+    EXPECT_EQ(type.status().code(), absl::StatusCode::kInvalidArgument);
+    EXPECT_EQ(type.status().message(), c.message);
+  }
+}
+
+TEST(TensorCodec, EncodesWhatItDecodes) {
+  const v1::Tensor tensor = Tensor(v1::DTYPE_BFLOAT16, {2, 0, 3});
+
+  auto type = DecodeTensor("x", tensor, {});
+
+  ASSERT_TRUE(type.ok());
+  EXPECT_EQ(EncodeTensor(*type).SerializeAsString(),
+            tensor.SerializeAsString());
+}
+
+TEST(TensorCodec, RejectsBytesNotMatchingShape) {
+  const TensorType type{DType::kFloat32, {2, 3}, 6};
+
+  EXPECT_TRUE(CheckPayload("inputs[0]", type, 24).ok());
+  EXPECT_EQ(CheckPayload("inputs[0]", type, 23).message(),
+            "inputs[0]: payload of 23 bytes, but shape [2, 3] of float32 "
+            "needs 24");
+}
+
+TEST(TensorCodec, RejectsAnotherType) {
+  const TensorType first{DType::kFloat32, {2, 3}, 6};
+  const TensorType dtype{DType::kFloat16, {2, 3}, 6};
+  const TensorType shape{DType::kFloat32, {3, 2}, 6};
+
+  EXPECT_TRUE(CheckSameType("dy", first, "x", first).ok());
+  EXPECT_EQ(CheckSameType("dy", dtype, "x", first).message(),
+            "dy: dtype float16 differs from float32 of x");
+  EXPECT_EQ(CheckSameType("dy", shape, "x", first).message(),
+            "dy: shape [3, 2] differs from [2, 3] of x");
+}
+
+TEST(TensorCodec, ShortensLongShapes) {
+  EXPECT_EQ(ShapeToString({}), "[]");
+  EXPECT_EQ(ShapeToString(std::vector<int64_t>(9, 1)),
+            "[1, 1, 1, 1, 1, 1, 1, 1, ...]");
+}
+
+}  // namespace
+}  // namespace actserve

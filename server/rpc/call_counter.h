@@ -1,0 +1,49 @@
+#ifndef ACTSERVE_SERVER_RPC_CALL_COUNTER_H_
+#define ACTSERVE_SERVER_RPC_CALL_COUNTER_H_
+
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
+
+namespace actserve {
+
+// How many calls are under way, and whether new ones are welcome. Thread-safe.
+class CallCounter {
+ public:
+  // Counts one more; false, and nothing is counted, once Close() was called.
+  bool Enter() {
+    absl::MutexLock lock(&mu_);
+    if (closed_) return false;
+    ++count_;
+    return true;
+  }
+
+  // Once for each Enter() that returned true.
+  void Leave() {
+    absl::MutexLock lock(&mu_);
+    --count_;
+  }
+
+  void Close() {
+    absl::MutexLock lock(&mu_);
+    closed_ = true;
+  }
+
+  // False if calls are still under way at `deadline`.
+  bool AwaitNone(absl::Time deadline) {
+    const auto none = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
+      return count_ == 0;
+    };
+    absl::MutexLock lock(&mu_);
+    return mu_.AwaitWithDeadline(absl::Condition(&none), deadline);
+  }
+
+ private:
+  absl::Mutex mu_;
+  bool closed_ ABSL_GUARDED_BY(mu_) = false;
+  int count_ ABSL_GUARDED_BY(mu_) = 0;
+};
+
+}  // namespace actserve
+
+#endif  // ACTSERVE_SERVER_RPC_CALL_COUNTER_H_

@@ -1,0 +1,250 @@
+#include "server/rpc/service.h"
+
+#include <cmath>
+#include <memory>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "server/observe/log.h"
+#include "server/rpc/status.h"
+#include "server/state/activation_info.h"
+#include "server/version.h"
+
+namespace actserve {
+namespace {
+
+using Reactor = grpc::ServerUnaryReactor;
+
+void LogCall(absl::string_view method, const std::string& peer,
+             const absl::Status& status, absl::Time received) {
+  if (!IsLogged(LogLevel::kDebug)) return;
+  LogEvent(LogLevel::kDebug, "request",
+           {{"method", std::string(method)},
+            {"peer", peer},
+            {"code", absl::StatusCodeToString(status.code())},
+            {"error", std::string(status.message())},
+            {"micros", absl::ToInt64Microseconds(absl::Now() - received)}});
+}
+
+absl::Status DecodeText(const v1::RegisterActivationRequest& request,
+                        Registry::Text* text) {
+  if (request.text().empty()) {
+    return absl::InvalidArgumentError("text: not set");
+  }
+  text->text = request.text();
+  text->derivative = request.derivative();
+  text->exact = request.exact();
+  for (const auto& [name, value] : request.constants()) {
+    if (!std::isfinite(value)) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "constants: ", Quoted(name), " is ", value, ", not a finite number"));
+    }
+    text->constants[name] = value;
+  }
+  return absl::OkStatus();
+}
+
+void SetDuration(absl::Duration value, google::protobuf::Duration* message) {
+  message->set_seconds(absl::IDivDuration(value, absl::Seconds(1), &value));
+  message->set_nanos(static_cast<int32_t>(absl::ToInt64Nanoseconds(value)));
+}
+
+void SetCounters(const SchedulerCounters& counters, int64_t num_launches,
+                 v1::DeviceCounters* message) {
+  message->set_num_inline_requests(counters.num_inline_jobs);
+  message->set_num_queued_requests(counters.num_queued_jobs);
+  message->set_num_batches(counters.num_batches);
+  for (int64_t count : counters.batch_sizes) message->add_batch_sizes(count);
+  SetDuration(counters.queue_wait, message->mutable_total_queue_wait());
+  SetDuration(counters.max_queue_wait, message->mutable_max_queue_wait());
+  message->set_num_launches(num_launches);
+  message->set_num_refused(counters.num_refused);
+  message->set_num_expired(counters.num_expired);
+  message->set_num_cancelled(counters.num_cancelled);
+  message->set_num_failed(counters.num_failed);
+  message->set_num_reruns(counters.num_reruns);
+  message->set_num_waiting(counters.num_waiting);
+  message->set_waiting_bytes(counters.waiting_bytes);
+  message->set_num_running_batches(counters.num_running_batches);
+}
+
+void SetLimits(const Options& options, v1::ServerLimits* limits) {
+  const LanguageLimits& language = options.registry.language;
+  limits->set_max_message_bytes(options.max_message_bytes);
+  limits->set_max_rank(options.tensor.rank);
+  limits->set_max_elements(options.tensor.elements);
+  limits->set_max_source_bytes(language.source_bytes);
+  limits->set_max_depth(language.depth);
+  limits->set_max_parameters(language.parameters);
+  limits->set_max_inputs(language.inputs);
+  limits->set_max_program_weight(language.weight);
+  limits->set_max_residual_bytes(options.residuals.max_bytes);
+  SetDuration(options.max_residual_lease, limits->mutable_max_residual_lease());
+  limits->set_max_registered(options.registry.max_registered);
+}
+
+}  // namespace
+
+Service::Service(const Options& options, const ServingParts& parts,
+                 WorkerPool* slow_pool)
+    : options_(options), parts_(parts), slow_pool_(*slow_pool) {}
+
+Reactor* Service::Forward(grpc::CallbackServerContext* context,
+                          const grpc::ByteBuffer* request,
+                          grpc::ByteBuffer* response) {
+  return StartTensorCall(TensorCall::Direction::kForward, context, request,
+                         response);
+}
+
+Reactor* Service::Backward(grpc::CallbackServerContext* context,
+                           const grpc::ByteBuffer* request,
+                           grpc::ByteBuffer* response) {
+  return StartTensorCall(TensorCall::Direction::kBackward, context, request,
+                         response);
+}
+
+Reactor* Service::RegisterActivation(
+    grpc::CallbackServerContext* context,
+    const v1::RegisterActivationRequest* request,
+    v1::RegisterActivationResponse* response) {
+  return AnswerLater(context, "RegisterActivation", [this, request, response] {
+    Registry::Text text;
+    absl::Status status = DecodeText(*request, &text);
+    if (!status.ok()) return status;
+    auto registration = parts_.registry.Register(text);
+    if (!registration.ok()) return registration.status();
+    *response->mutable_activation() = registration->activation->Info();
+    for (const Diagnostic& diagnostic : registration->diagnostics) {
+      *response->add_diagnostics() = ToProto(diagnostic);
+    }
+    response->set_created(registration->created);
+    if (registration->created) {
+      LogEvent(LogLevel::kInfo, "registered",
+               {{"activation", response->activation().id()},
+                {"name", response->activation().name()}});
+    }
+    return absl::OkStatus();
+  });
+}
+
+Reactor* Service::GetActivation(grpc::CallbackServerContext* context,
+                                const v1::GetActivationRequest* request,
+                                v1::Activation* response) {
+  return AnswerLater(context, "GetActivation", [this, request, response] {
+    if (request->activation().empty()) {
+      return absl::InvalidArgumentError("activation: not set");
+    }
+    auto found = parts_.registry.Find(request->activation());
+    if (found == nullptr) return ActivationUnknownError(request->activation());
+    *response = found->Info();
+    return absl::OkStatus();
+  });
+}
+
+Reactor* Service::ListActivations(grpc::CallbackServerContext* context,
+                                  const v1::ListActivationsRequest*,
+                                  v1::ListActivationsResponse* response) {
+  return AnswerLater(context, "ListActivations", [this, response] {
+    for (const auto& found : parts_.registry.List()) {
+      *response->add_activations() =
+          Describe(found->activation(), found->builtin());
+    }
+    return absl::OkStatus();
+  });
+}
+
+Reactor* Service::ReleaseResiduals(grpc::CallbackServerContext* context,
+                                   const v1::ReleaseResidualsRequest* request,
+                                   v1::ReleaseResidualsResponse* response) {
+  return Answer(context, "ReleaseResiduals", [&] {
+    int num_released = 0;
+    for (const std::string& handle : request->handles()) {
+      if (parts_.residuals.Release(handle)) ++num_released;
+    }
+    response->set_num_released(num_released);
+    return absl::OkStatus();
+  });
+}
+
+Reactor* Service::GetServerInfo(grpc::CallbackServerContext* context,
+                                const v1::GetServerInfoRequest*,
+                                v1::ServerInfo* response) {
+  return Answer(context, "GetServerInfo", [&] {
+    response->set_version(kVersion);
+    v1::DeviceInfo& device = *response->add_devices();
+    device.set_name(parts_.device.name());
+    device.set_description(parts_.device.description());
+    device.set_reason(parts_.device_reason);
+    SetCounters(parts_.scheduler.counters(), parts_.device.num_launches(),
+                device.mutable_counters());
+    for (int dtype = v1::DType_MIN + 1; dtype <= v1::DType_MAX; ++dtype) {
+      response->add_dtypes(static_cast<v1::DType>(dtype));
+    }
+    SetLimits(options_, response->mutable_limits());
+    absl::MutexLock lock(&mu_);
+    for (const std::string& address : addresses_) {
+      response->add_addresses(address);
+    }
+    return absl::OkStatus();
+  });
+}
+
+Reactor* Service::Refuse(grpc::CallbackServerContext* context) {
+  Reactor* reactor = context->DefaultReactor();
+  reactor->Finish(
+      ToGrpcStatus(absl::UnavailableError("the server is shutting down")));
+  return reactor;
+}
+
+Reactor* Service::StartTensorCall(TensorCall::Direction direction,
+                                  grpc::CallbackServerContext* context,
+                                  const grpc::ByteBuffer* request,
+                                  grpc::ByteBuffer* response) {
+  if (!parts_.calls.Enter()) return Refuse(context);
+  Reactor* reactor = context->DefaultReactor();
+  (new TensorCall(direction, parts_, context, reactor, request, response))
+      ->Start();
+  return reactor;
+}
+
+Reactor* Service::Answer(grpc::CallbackServerContext* context,
+                         absl::string_view method,
+                         const std::function<absl::Status()>& work) {
+  if (!parts_.calls.Enter()) return Refuse(context);
+  const absl::Time received = absl::Now();
+  Reactor* reactor = context->DefaultReactor();
+  const absl::Status status = work();
+  LogCall(method, context->peer(), status, received);
+  reactor->Finish(ToGrpcStatus(status));
+  parts_.calls.Leave();
+  return reactor;
+}
+
+Reactor* Service::AnswerLater(grpc::CallbackServerContext* context,
+                              absl::string_view method,
+                              std::function<absl::Status()> work) {
+  if (!parts_.calls.Enter()) return Refuse(context);
+  const absl::Time received = absl::Now();
+  Reactor* reactor = context->DefaultReactor();
+  const auto finish = [this, context, reactor, method,
+                       received](const absl::Status& status) {
+    LogCall(method, context->peer(), status, received);
+    Finish(status, context, reactor);
+    parts_.calls.Leave();
+  };
+  const bool accepted =
+      slow_pool_.Submit([context, finish, work = std::move(work)] {
+        finish(context->IsCancelled()
+                   ? absl::CancelledError("cancelled before it was done")
+                   : work());
+      });
+  if (!accepted) {
+    finish(absl::ResourceExhaustedError(
+        absl::StrCat(options_.max_queued_compilations,
+                     " texts and programs wait to be compiled, the limit")));
+  }
+  return reactor;
+}
+
+}  // namespace actserve

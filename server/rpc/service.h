@@ -1,0 +1,99 @@
+#ifndef ACTSERVE_SERVER_RPC_SERVICE_H_
+#define ACTSERVE_SERVER_RPC_SERVICE_H_
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
+#include "absl/synchronization/mutex.h"
+#include "actserve/v1/service.grpc.pb.h"
+#include "grpcpp/server_context.h"
+#include "grpcpp/support/server_callback.h"
+#include "server/options.h"
+#include "server/rpc/tensor_call.h"
+#include "server/scheduling/worker_pool.h"
+
+namespace actserve {
+
+namespace internal {
+
+// Forward and Backward raw, everything else as generated messages.
+using S = v1::ActivationService;
+using ServiceMethods = S::WithRawCallbackMethod_Forward<
+    S::WithRawCallbackMethod_Backward<S::WithCallbackMethod_RegisterActivation<
+        S::WithCallbackMethod_GetActivation<
+            S::WithCallbackMethod_ListActivations<
+                S::WithCallbackMethod_ReleaseResiduals<
+                    S::WithCallbackMethod_GetServerInfo<S::Service>>>>>>>;
+
+}  // namespace internal
+
+// The methods of proto/actserve/v1/service.proto. Thin: a tensor call is a
+// TensorCall, and what takes longer than a lookup goes to `slow_pool`. Every
+// call is counted in `parts.calls`; once that is closed, the answer is
+// UNAVAILABLE.
+class Service final : public internal::ServiceMethods {
+ public:
+  // All of them must outlive the service.
+  Service(const Options& options, const ServingParts& parts,
+          WorkerPool* slow_pool);
+
+  // Where the server listens, for GetServerInfo: known only once it does.
+  void set_addresses(std::vector<std::string> addresses) {
+    absl::MutexLock lock(&mu_);
+    addresses_ = std::move(addresses);
+  }
+
+  grpc::ServerUnaryReactor* Forward(grpc::CallbackServerContext* context,
+                                    const grpc::ByteBuffer* request,
+                                    grpc::ByteBuffer* response) override;
+  grpc::ServerUnaryReactor* Backward(grpc::CallbackServerContext* context,
+                                     const grpc::ByteBuffer* request,
+                                     grpc::ByteBuffer* response) override;
+  grpc::ServerUnaryReactor* RegisterActivation(
+      grpc::CallbackServerContext* context,
+      const v1::RegisterActivationRequest* request,
+      v1::RegisterActivationResponse* response) override;
+  grpc::ServerUnaryReactor* GetActivation(
+      grpc::CallbackServerContext* context,
+      const v1::GetActivationRequest* request,
+      v1::Activation* response) override;
+  grpc::ServerUnaryReactor* ListActivations(
+      grpc::CallbackServerContext* context,
+      const v1::ListActivationsRequest* request,
+      v1::ListActivationsResponse* response) override;
+  grpc::ServerUnaryReactor* ReleaseResiduals(
+      grpc::CallbackServerContext* context,
+      const v1::ReleaseResidualsRequest* request,
+      v1::ReleaseResidualsResponse* response) override;
+  grpc::ServerUnaryReactor* GetServerInfo(
+      grpc::CallbackServerContext* context,
+      const v1::GetServerInfoRequest* request,
+      v1::ServerInfo* response) override;
+
+ private:
+  grpc::ServerUnaryReactor* Refuse(grpc::CallbackServerContext* context);
+  grpc::ServerUnaryReactor* StartTensorCall(
+      TensorCall::Direction direction, grpc::CallbackServerContext* context,
+      const grpc::ByteBuffer* request, grpc::ByteBuffer* response);
+  // Answers at once with what `work` returns.
+  grpc::ServerUnaryReactor* Answer(grpc::CallbackServerContext* context,
+                                   absl::string_view method,
+                                   const std::function<absl::Status()>& work);
+  // The same from the slow pool. RESOURCE_EXHAUSTED if that is full.
+  grpc::ServerUnaryReactor* AnswerLater(grpc::CallbackServerContext* context,
+                                        absl::string_view method,
+                                        std::function<absl::Status()> work);
+
+  const Options& options_;
+  const ServingParts& parts_;
+  WorkerPool& slow_pool_;
+  absl::Mutex mu_;
+  std::vector<std::string> addresses_ ABSL_GUARDED_BY(mu_);
+};
+
+}  // namespace actserve
+
+#endif  // ACTSERVE_SERVER_RPC_SERVICE_H_

@@ -1,0 +1,158 @@
+#include "server/rpc/status.h"
+
+#include <utility>
+
+#include "absl/strings/cord.h"
+#include "absl/strings/escaping.h"
+#include "absl/strings/str_cat.h"
+#include "actserve/v1/activation.pb.h"
+#include "actserve/v1/status.pb.h"
+
+namespace actserve {
+namespace {
+
+constexpr char kErrorInfoType[] = "type.googleapis.com/google.rpc.ErrorInfo";
+constexpr char kDiagnosticsType[] =
+    "type.googleapis.com/actserve.v1.Diagnostics";
+
+#define ACTSERVE_SAME_CODE(absl_code, grpc_code)                    \
+  static_assert(static_cast<int>(absl::StatusCode::k##absl_code) == \
+                static_cast<int>(grpc::StatusCode::grpc_code))
+ACTSERVE_SAME_CODE(Ok, OK);
+ACTSERVE_SAME_CODE(Cancelled, CANCELLED);
+ACTSERVE_SAME_CODE(Unknown, UNKNOWN);
+ACTSERVE_SAME_CODE(InvalidArgument, INVALID_ARGUMENT);
+ACTSERVE_SAME_CODE(DeadlineExceeded, DEADLINE_EXCEEDED);
+ACTSERVE_SAME_CODE(NotFound, NOT_FOUND);
+ACTSERVE_SAME_CODE(AlreadyExists, ALREADY_EXISTS);
+ACTSERVE_SAME_CODE(PermissionDenied, PERMISSION_DENIED);
+ACTSERVE_SAME_CODE(ResourceExhausted, RESOURCE_EXHAUSTED);
+ACTSERVE_SAME_CODE(FailedPrecondition, FAILED_PRECONDITION);
+ACTSERVE_SAME_CODE(Aborted, ABORTED);
+ACTSERVE_SAME_CODE(OutOfRange, OUT_OF_RANGE);
+ACTSERVE_SAME_CODE(Unimplemented, UNIMPLEMENTED);
+ACTSERVE_SAME_CODE(Internal, INTERNAL);
+ACTSERVE_SAME_CODE(Unavailable, UNAVAILABLE);
+ACTSERVE_SAME_CODE(DataLoss, DATA_LOSS);
+ACTSERVE_SAME_CODE(Unauthenticated, UNAUTHENTICATED);
+#undef ACTSERVE_SAME_CODE
+
+v1::Diagnostic::Severity SeverityToProto(Diagnostic::Severity severity) {
+  switch (severity) {
+    case Diagnostic::Severity::kError:
+      return v1::Diagnostic::ERROR;
+    case Diagnostic::Severity::kWarning:
+      return v1::Diagnostic::WARNING;
+    case Diagnostic::Severity::kNote:
+      return v1::Diagnostic::NOTE;
+  }
+  return v1::Diagnostic::SEVERITY_UNSPECIFIED;
+}
+
+absl::Status WithReason(absl::Status status, absl::string_view reason) {
+  v1::ErrorInfo info;
+  info.set_reason(std::string(reason));
+  info.set_domain("actserve");
+  status.SetPayload(kErrorInfoType, absl::Cord(info.SerializeAsString()));
+  return status;
+}
+
+// gRPC percent-encodes what is not printable ASCII.
+int EncodedBytes(char c) { return c >= ' ' && c <= '~' && c != '%' ? 1 : 3; }
+
+bool StartsCodePoint(char c) { return (c & 0xC0) != 0x80; }
+
+std::string Cut(absl::string_view message) {
+  constexpr absl::string_view kEllipsis = "...";
+  int encoded = 0;
+  size_t cut = 0;  // the longest prefix that leaves room for the ellipsis
+  for (size_t i = 0; i < message.size(); ++i) {
+    if (StartsCodePoint(message[i]) &&
+        encoded + kEllipsis.size() <= kMaxEncodedMessageBytes) {
+      cut = i;
+    }
+    encoded += EncodedBytes(message[i]);
+    if (encoded > kMaxEncodedMessageBytes) {
+      return absl::StrCat(message.substr(0, cut), kEllipsis);
+    }
+  }
+  return std::string(message);
+}
+
+}  // namespace
+
+absl::Status ActivationUnknownError(absl::string_view activation) {
+  return WithReason(
+      absl::NotFoundError(absl::StrCat("activation ", Quoted(activation),
+                                       " is not known to this server")),
+      "ACTIVATION_UNKNOWN");
+}
+
+absl::Status ResidualGoneError() {
+  return WithReason(
+      absl::NotFoundError("residual: no such handle, or no longer held"),
+      "RESIDUAL_GONE");
+}
+
+v1::Diagnostic ToProto(const Diagnostic& diagnostic) {
+  v1::Diagnostic message;
+  message.set_severity(SeverityToProto(diagnostic.severity));
+  message.set_line(diagnostic.position.line);
+  message.set_column(diagnostic.position.column);
+  message.set_message(diagnostic.message);
+  return message;
+}
+
+absl::Status WithDiagnostics(absl::Status status,
+                             absl::Span<const Diagnostic> diagnostics) {
+  constexpr size_t kRoomForNote = 80;
+  v1::Diagnostics message;
+  for (size_t i = 0; i < diagnostics.size(); ++i) {
+    *message.add_diagnostics() = ToProto(diagnostics[i]);
+    if (message.ByteSizeLong() + kRoomForNote > kMaxDiagnosticsBytes) {
+      message.mutable_diagnostics()->RemoveLast();
+      v1::Diagnostic& note = *message.add_diagnostics();
+      note.set_severity(v1::Diagnostic::NOTE);
+      note.set_line(diagnostics[i].position.line);
+      note.set_column(diagnostics[i].position.column);
+      note.set_message(
+          absl::StrCat(diagnostics.size() - i, " more, not shown"));
+      break;
+    }
+  }
+  status.SetPayload(kDiagnosticsType, absl::Cord(message.SerializeAsString()));
+  return status;
+}
+
+grpc::Status ToGrpcStatus(const absl::Status& status) {
+  if (status.ok()) return grpc::Status::OK;
+  const std::string message = Cut(status.message());
+  v1::Status details;
+  status.ForEachPayload([&](absl::string_view type, const absl::Cord& payload) {
+    google::protobuf::Any& any = *details.add_details();
+    any.set_type_url(std::string(type));
+    any.set_value(std::string(payload));
+  });
+  const auto code = static_cast<grpc::StatusCode>(status.code());
+  if (details.details().empty()) return grpc::Status(code, message);
+  details.set_code(static_cast<int>(status.code()));
+  details.set_message(message);
+  return grpc::Status(code, message, details.SerializeAsString());
+}
+
+void Finish(const absl::Status& status, grpc::CallbackServerContext* context,
+            grpc::ServerUnaryReactor* reactor) {
+  // About what a queue of large tensors takes to move on.
+  if (absl::IsResourceExhausted(status)) {
+    context->AddTrailingMetadata("grpc-retry-pushback-ms", "100");
+  }
+  reactor->Finish(ToGrpcStatus(status));
+}
+
+std::string Quoted(absl::string_view text) {
+  constexpr size_t kMaxShown = 64;
+  return absl::StrCat("\"", absl::CHexEscape(text.substr(0, kMaxShown)),
+                      text.size() > kMaxShown ? "...\"" : "\"");
+}
+
+}  // namespace actserve

@@ -1,0 +1,38 @@
+#ifndef ACTSERVE_SERVER_SCHEDULING_WORKER_POOL_H_
+#define ACTSERVE_SERVER_SCHEDULING_WORKER_POOL_H_
+
+#include <deque>
+#include <functional>
+#include <thread>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
+
+namespace actserve {
+
+// Threads that run what they are given, first come first served. Thread-safe.
+class WorkerPool {
+ public:
+  // At most `max_queued` tasks wait, not counting those that run.
+  WorkerPool(int num_threads, int max_queued);
+
+  // Runs every task it accepted, then returns.
+  ~WorkerPool();
+
+  // False, and `task` is dropped, if the queue is full.
+  bool Submit(std::function<void()> task);
+
+ private:
+  void Work();
+
+  const size_t max_queued_;
+  absl::Mutex mu_;
+  std::deque<std::function<void()>> queue_ ABSL_GUARDED_BY(mu_);
+  bool stopping_ ABSL_GUARDED_BY(mu_) = false;
+  std::vector<std::thread> threads_;
+};
+
+}  // namespace actserve
+
+#endif  // ACTSERVE_SERVER_SCHEDULING_WORKER_POOL_H_

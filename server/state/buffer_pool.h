@@ -1,0 +1,80 @@
+#ifndef ACTSERVE_SERVER_STATE_BUFFER_POOL_H_
+#define ACTSERVE_SERVER_STATE_BUFFER_POOL_H_
+
+#include <cstddef>
+#include <memory>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/container/flat_hash_map.h"
+#include "absl/synchronization/mutex.h"
+#include "grpcpp/support/slice.h"
+
+namespace actserve {
+
+class BufferPool;
+
+// Memory for one result. Move-only; gives itself back when destroyed.
+// Contents start undefined.
+class Buffer {
+ public:
+  Buffer() = default;
+  Buffer(Buffer&& other) noexcept { *this = std::move(other); }
+  Buffer& operator=(Buffer&& other) noexcept;
+  ~Buffer();
+
+  // Aligned to 64 bytes; from BufferPool::kHugeBytes on to 2 MiB.
+  std::byte* data() const { return data_; }
+  size_t size_bytes() const { return size_bytes_; }
+
+  // A slice over the buffer, which goes back to its pool when gRPC has let go
+  // of the last reference.
+  grpc::Slice ToSlice() &&;
+
+ private:
+  friend class BufferPool;
+  std::shared_ptr<BufferPool> pool_;
+  std::byte* data_ = nullptr;
+  size_t size_bytes_ = 0;
+  size_t capacity_bytes_ = 0;
+};
+
+// Keeps buffers warm. A fresh 64 MiB from the kernel costs 16,384 page faults
+// before the first element is written; one that was used before costs none,
+// and huge pages keep the first use cheap as well.
+//
+// Sizes are rounded up to a class, four to an octave. Thread-safe. Lives as
+// long as its last buffer.
+class BufferPool : public std::enable_shared_from_this<BufferPool> {
+ public:
+  // From here on, 2 MiB-aligned and advised to use huge pages.
+  static constexpr size_t kHugeBytes = size_t{2} << 20;
+  // Below, malloc is as fast and nothing is pooled.
+  static constexpr size_t kMinPooledBytes = size_t{32} << 10;
+
+  // Keeps at most `max_idle_bytes` for later; the rest goes back at once.
+  static std::shared_ptr<BufferPool> Create(size_t max_idle_bytes);
+  ~BufferPool();
+
+  // Dies if the machine has no memory, as operator new does.
+  Buffer Get(size_t size_bytes);
+
+  size_t idle_bytes() const;
+
+ private:
+  explicit BufferPool(size_t max_idle_bytes)
+      : max_idle_bytes_(max_idle_bytes) {}
+  friend class Buffer;
+  void Put(std::byte* data, size_t capacity_bytes);
+
+  const size_t max_idle_bytes_;
+  mutable absl::Mutex mu_;
+  size_t idle_bytes_ ABSL_GUARDED_BY(mu_) = 0;
+  // By capacity; the last one given back is the first to be used again.
+  absl::flat_hash_map<size_t, std::vector<std::byte*>> idle_
+      ABSL_GUARDED_BY(mu_);
+};
+
+}  // namespace actserve
+
+#endif  // ACTSERVE_SERVER_STATE_BUFFER_POOL_H_

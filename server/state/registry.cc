@@ -1,0 +1,115 @@
+#include "server/state/registry.h"
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "kernels/catalog/catalog.h"
+#include "server/rpc/status.h"
+#include "server/state/activation_info.h"
+
+namespace actserve {
+
+const v1::Activation& RegisteredActivation::Info() const {
+  absl::call_once(info_once_, [this] {
+    info_ = Describe(*activation_, builtin_);
+    AddDetails(*activation_, &info_);
+  });
+  return info_;
+}
+
+absl::StatusOr<std::unique_ptr<Registry>> Registry::Create(
+    const Options& options) {
+  auto registry = std::unique_ptr<Registry>(new Registry(options));
+  for (const CatalogEntry& entry : Catalog()) {
+    auto activation = Activation::Create(entry.text, {}, nullptr);
+    if (!activation.ok()) {
+      return absl::InternalError(
+          absl::StrCat("catalogue: ", std::string(entry.name), ": ",
+                       activation.status().message()));
+    }
+    auto registered =
+        std::make_shared<RegisteredActivation>(*std::move(activation), true);
+    // Two names of one function share an id; either answers for it.
+    registry->builtins_by_id_.emplace(registered->id(), registered);
+    registry->builtins_.emplace(entry.name, std::move(registered));
+  }
+  return registry;
+}
+
+std::shared_ptr<const RegisteredActivation> Registry::Find(
+    absl::string_view name) {
+  if (auto it = builtins_.find(name); it != builtins_.end()) {
+    return it->second;
+  }
+  if (auto it = builtins_by_id_.find(name); it != builtins_by_id_.end()) {
+    return it->second;
+  }
+  absl::MutexLock lock(&mu_);
+  auto* found = registered_.Find(name);
+  return found != nullptr ? *found : nullptr;
+}
+
+absl::StatusOr<Registry::Registration> Registry::Register(const Text& text) {
+  std::shared_ptr<Flight> flight;
+  bool pilot = false;
+  {
+    absl::MutexLock lock(&mu_);
+    std::shared_ptr<Flight>& slot = flights_[text];
+    if (slot == nullptr) {
+      slot = std::make_shared<Flight>();
+      pilot = true;
+    }
+    flight = slot;
+  }
+  if (!pilot) {
+    flight->landed.WaitForNotification();
+    absl::StatusOr<Registration> result = flight->result;
+    if (result.ok()) result->created = false;
+    return result;
+  }
+  flight->result = DoRegister(text);
+  {
+    absl::MutexLock lock(&mu_);
+    flights_.erase(text);
+  }
+  flight->landed.Notify();
+  return flight->result;
+}
+
+absl::StatusOr<Registry::Registration> Registry::DoRegister(const Text& text) {
+  Activation::Options options;
+  options.limits = options_.language;
+  options.exact = text.exact;
+  options.derivative = text.derivative;
+  options.constants = text.constants;
+  Registration registration;
+  auto created =
+      Activation::Create(text.text, options, &registration.diagnostics);
+  if (!created.ok()) {
+    return WithDiagnostics(created.status(), registration.diagnostics);
+  }
+  registration.activation = Find((*created)->id());
+  if (registration.activation == nullptr) {
+    registration.activation =
+        std::make_shared<RegisteredActivation>(*std::move(created), false);
+    registration.created = true;
+    absl::MutexLock lock(&mu_);
+    registered_.Put(registration.activation->id(), registration.activation);
+  }
+  registration.activation->Info();
+  return registration;
+}
+
+std::vector<std::shared_ptr<const RegisteredActivation>> Registry::List()
+    const {
+  std::vector<std::shared_ptr<const RegisteredActivation>> list;
+  absl::MutexLock lock(&mu_);
+  list.reserve(builtins_.size() + registered_.entries().size());
+  for (const auto& [name, builtin] : builtins_) list.push_back(builtin);
+  for (const auto& [id, registered] : registered_.entries()) {
+    list.push_back(registered);
+  }
+  return list;
+}
+
+}  // namespace actserve

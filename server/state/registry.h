@@ -1,0 +1,118 @@
+#ifndef ACTSERVE_SERVER_STATE_REGISTRY_H_
+#define ACTSERVE_SERVER_STATE_REGISTRY_H_
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/base/call_once.h"
+#include "absl/base/thread_annotations.h"
+#include "absl/container/flat_hash_map.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/synchronization/notification.h"
+#include "actserve/v1/activation.pb.h"
+#include "kernels/activation/activation.h"
+#include "kernels/base/lru_cache.h"
+
+namespace actserve {
+
+// An activation that this server can serve. Thread-safe.
+class RegisteredActivation {
+ public:
+  RegisteredActivation(std::shared_ptr<const Activation> activation,
+                       bool builtin)
+      : activation_(std::move(activation)), builtin_(builtin) {}
+
+  const Activation& activation() const { return *activation_; }
+  const std::string& id() const { return activation_->id(); }
+  bool builtin() const { return builtin_; }
+  // True if a request may call it `name`.
+  bool IsCalled(absl::string_view name) const {
+    return name == id() || (builtin_ && name == activation_->name());
+  }
+  // Everything a client may want to know, with gradients, program and
+  // gradient check. The first call computes it (milliseconds: not for a
+  // reaction), later ones copy.
+  const v1::Activation& Info() const;
+
+ private:
+  const std::shared_ptr<const Activation> activation_;
+  const bool builtin_;
+  mutable absl::once_flag info_once_;
+  mutable v1::Activation info_;
+};
+
+// What this server knows: the catalogue, for ever, and the latest
+// `max_registered` texts that clients taught it. A client whose activation
+// was forgotten gets ACTIVATION_UNKNOWN and teaches it again, so forgetting
+// the one not used for the longest costs a round trip where refusing a new
+// one would cost a training run.
+//
+// Thread-safe.
+class Registry {
+ public:
+  struct Options {
+    LanguageLimits language;
+    int max_registered = 1024;
+  };
+  struct Registration {
+    std::shared_ptr<const RegisteredActivation> activation;
+    // Warnings and notes of the text.
+    std::vector<Diagnostic> diagnostics;
+    bool created = false;
+  };
+  struct Text {
+    std::string text;
+    std::string derivative;
+    std::map<std::string, double> constants;
+    bool exact = false;
+    auto operator<=>(const Text&) const = default;
+  };
+
+  // Parses the catalogue.
+  //   Internal  a text of the catalogue has an error
+  static absl::StatusOr<std::unique_ptr<Registry>> Create(
+      const Options& options);
+
+  // By id, or by the name of a built-in; nullptr if not known. A use.
+  std::shared_ptr<const RegisteredActivation> Find(absl::string_view name);
+
+  // Idempotent. Takes milliseconds: not for a reaction. Concurrent calls with
+  // the same text do the work once.
+  //   InvalidArgument  the text has errors; diagnostics attached
+  absl::StatusOr<Registration> Register(const Text& text);
+
+  // The built-ins by name, then the registered ones, last used first.
+  std::vector<std::shared_ptr<const RegisteredActivation>> List() const;
+
+ private:
+  // One Register() under way, for all who want the same.
+  struct Flight {
+    absl::Notification landed;
+    absl::StatusOr<Registration> result = absl::UnknownError("");
+  };
+
+  explicit Registry(const Options& options)
+      : options_(options), registered_(options.max_registered) {}
+  absl::StatusOr<Registration> DoRegister(const Text& text);
+
+  const Options options_;
+  // By name; constant after Create().
+  std::map<std::string, std::shared_ptr<const RegisteredActivation>,
+           std::less<>>
+      builtins_;
+  absl::flat_hash_map<std::string, std::shared_ptr<const RegisteredActivation>>
+      builtins_by_id_;
+  mutable absl::Mutex mu_;
+  LruCache<std::string, std::shared_ptr<const RegisteredActivation>> registered_
+      ABSL_GUARDED_BY(mu_);
+  std::map<Text, std::shared_ptr<Flight>> flights_ ABSL_GUARDED_BY(mu_);
+};
+
+}  // namespace actserve
+
+#endif  // ACTSERVE_SERVER_STATE_REGISTRY_H_

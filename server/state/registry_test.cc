@@ -1,0 +1,130 @@
+#include "server/state/registry.h"
+
+#include <gtest/gtest.h>
+
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "kernels/catalog/catalog.h"
+
+namespace actserve {
+namespace {
+
+std::unique_ptr<Registry> RegistryOf(int max_registered) {
+  Registry::Options options;
+  options.max_registered = max_registered;
+  auto registry = Registry::Create(options);
+  EXPECT_TRUE(registry.ok()) << registry.status();
+  return *std::move(registry);
+}
+
+// A different activation for each number.
+Registry::Text TextOf(int number) {
+  Registry::Text text;
+  text.text = absl::StrCat("def f(x):\n    return x + ", number, ".5\n");
+  return text;
+}
+
+std::string Register(Registry& registry, int number) {
+  auto registration = registry.Register(TextOf(number));
+  EXPECT_TRUE(registration.ok()) << registration.status();
+  return registration->activation->id();
+}
+
+TEST(Registry, KnowsTheCatalogueByNameAndById) {
+  auto registry = RegistryOf(1);
+  for (const CatalogEntry& entry : Catalog()) {
+    const std::string name(entry.name);
+    SCOPED_TRACE(name);
+    auto found = registry->Find(name);
+    ASSERT_NE(found, nullptr);
+    EXPECT_TRUE(found->builtin());
+    ASSERT_NE(registry->Find(found->id()), nullptr);
+    EXPECT_EQ(registry->Find(found->id())->id(), found->id());
+  }
+  EXPECT_EQ(registry->Find("no such"), nullptr);
+  EXPECT_EQ(registry->Find(""), nullptr);
+}
+
+TEST(Registry, ARegisteredTextIsFoundByIdOnly) {
+  auto registry = RegistryOf(1);
+  const std::string id = Register(*registry, 1);
+  EXPECT_NE(registry->Find(id), nullptr);
+  EXPECT_EQ(registry->Find("f"), nullptr);
+}
+
+TEST(Registry, RegistersATextOnce) {
+  auto registry = RegistryOf(10);
+  auto first = registry->Register(TextOf(1));
+  auto second = registry->Register(TextOf(1));
+  ASSERT_TRUE(first.ok() && second.ok());
+  EXPECT_TRUE(first->created);
+  EXPECT_FALSE(second->created);
+  EXPECT_EQ(first->activation, second->activation);
+}
+
+TEST(Registry, ATextOfTheCatalogueIsTheBuiltin) {
+  auto registry = RegistryOf(10);
+  Registry::Text text;
+  text.text = std::string(FindInCatalog("relu")->text);
+
+  auto registration = registry->Register(text);
+
+  ASSERT_TRUE(registration.ok());
+  EXPECT_FALSE(registration->created);
+  EXPECT_TRUE(registration->activation->builtin());
+}
+
+TEST(Registry, ForgetsWhatWasNotUsedForTheLongest) {
+  auto registry = RegistryOf(2);
+  const std::string first = Register(*registry, 1);
+  const std::string second = Register(*registry, 2);
+  EXPECT_NE(registry->Find(first), nullptr);
+
+  const std::string third = Register(*registry, 3);
+
+  EXPECT_NE(registry->Find(first), nullptr);
+  EXPECT_EQ(registry->Find(second), nullptr);
+  EXPECT_NE(registry->Find(third), nullptr);
+}
+
+TEST(Registry, ListsTheCatalogueFirst) {
+  auto registry = RegistryOf(10);
+  const std::string id = Register(*registry, 1);
+
+  const auto list = registry->List();
+
+  ASSERT_EQ(list.size(), Catalog().size() + 1);
+  EXPECT_EQ(list.front()->activation().name(), Catalog().front().name);
+  EXPECT_EQ(list.back()->id(), id);
+}
+
+TEST(Registry, ReportsWhatIsWrongWithAText) {
+  auto registry = RegistryOf(10);
+  Registry::Text text;
+  text.text = "def f(x):\n    return y\n";
+
+  const absl::Status status = registry->Register(text).status();
+
+  EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_TRUE(status.GetPayload("type.googleapis.com/actserve.v1.Diagnostics"));
+}
+
+TEST(Registry, ManyThreadsGetOneActivation) {
+  auto registry = RegistryOf(10);
+  std::vector<std::shared_ptr<const RegisteredActivation>> got(8);
+  std::vector<std::thread> threads;
+  for (auto& slot : got) {
+    threads.emplace_back([&registry, &slot] {
+      slot = registry->Register(TextOf(7))->activation;
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  for (const auto& activation : got) EXPECT_EQ(activation, got[0]);
+}
+
+}  // namespace
+}  // namespace actserve

@@ -1,0 +1,153 @@
+#include "server/state/residuals.h"
+
+#include <openssl/rand.h>
+
+#include <cstdlib>
+#include <cstring>
+#include <utility>
+
+#include "server/rpc/status.h"
+
+namespace actserve {
+namespace {
+
+std::string RandomHandle() {
+  std::string handle(Residuals::kHandleBytes, '\0');
+  if (RAND_bytes(reinterpret_cast<unsigned char*>(handle.data()),
+                 static_cast<int>(handle.size())) != 1) {
+    // A handle that can be guessed would be worse than none at all.
+    std::abort();
+  }
+  return handle;
+}
+
+}  // namespace
+
+Residuals::Residuals(const Options& options, const Clock* clock)
+    : options_(options), clock_(clock) {}
+
+Residuals::Handle Residuals::Put(std::shared_ptr<const Residual> residual,
+                                 absl::Duration lease) {
+  std::vector<std::shared_ptr<const Residual>> garbage;
+  const int64_t charge = Charge(*residual);
+  Handle handle = RandomHandle();
+  absl::MutexLock lock(&mu_);
+  const absl::Time now = clock_->Now();
+  const bool fits = MakeRoom(charge, now);
+  garbage.swap(dropped_);
+  if (!fits) return "";
+  const absl::Time expires = now + lease;
+  bytes_ += charge;
+  live_.emplace(expires, handle);
+  entries_.emplace(handle, Entry{std::move(residual), expires});
+  return handle;
+}
+
+absl::StatusOr<std::shared_ptr<const Residual>> Residuals::Get(
+    absl::string_view handle) {
+  absl::MutexLock lock(&mu_);
+  auto it = entries_.find(handle);
+  if (it == entries_.end()) return ResidualGoneError();
+  Entry& entry = it->second;
+  const absl::Time now = clock_->Now();
+  if (entry.expires <= now) return ResidualGoneError();
+  if (!entry.spent) {
+    live_.erase({entry.expires, it->first});
+    entry.spent = true;
+    entry.expires = std::min(entry.expires, now + options_.spent_grace);
+    spent_.emplace(entry.expires, it->first);
+  }
+  return entry.residual;
+}
+
+bool Residuals::Release(absl::string_view handle) {
+  std::vector<std::shared_ptr<const Residual>> garbage;
+  absl::MutexLock lock(&mu_);
+  auto it = entries_.find(handle);
+  if (it == entries_.end()) return false;
+  const bool held = it->second.expires > clock_->Now();
+  Drop(it);
+  garbage.swap(dropped_);
+  return held;
+}
+
+void Residuals::Sweep() {
+  std::vector<std::shared_ptr<const Residual>> garbage;
+  absl::MutexLock lock(&mu_);
+  DropExpired(clock_->Now());
+  garbage.swap(dropped_);
+}
+
+int64_t Residuals::bytes() const {
+  absl::MutexLock lock(&mu_);
+  return bytes_;
+}
+
+int64_t Residuals::count() const {
+  absl::MutexLock lock(&mu_);
+  return static_cast<int64_t>(entries_.size());
+}
+
+int64_t Residuals::Charge(const Residual& residual) {
+  constexpr int64_t kBookkeepingBytes = 512;
+  return static_cast<int64_t>(residual.size_bytes) + kBookkeepingBytes;
+}
+
+bool Residuals::MakeRoom(int64_t charge, absl::Time now) {
+  if (charge > options_.max_bytes || options_.max_count < 1) return false;
+  const auto fits = [&] {
+    return bytes_ <= options_.max_bytes - charge &&
+           static_cast<int64_t>(entries_.size()) < options_.max_count;
+  };
+  if (!fits()) DropExpired(now);
+  while (!fits() && !spent_.empty()) {
+    Drop(entries_.find(spent_.begin()->second));
+  }
+  return fits();
+}
+
+void Residuals::DropExpired(absl::Time now) {
+  for (ByExpiry* set : {&spent_, &live_}) {
+    while (!set->empty() && set->begin()->first <= now) {
+      Drop(entries_.find(set->begin()->second));
+    }
+  }
+}
+
+void Residuals::Drop(Entries::iterator it) {
+  Entry& entry = it->second;
+  (entry.spent ? spent_ : live_).erase({entry.expires, it->first});
+  bytes_ -= Charge(*entry.residual);
+  dropped_.push_back(std::move(entry.residual));
+  entries_.erase(it);
+}
+
+void HoldInputs(std::vector<std::vector<Fragment>> inputs,
+                std::vector<grpc::Slice> slices, Residual* residual) {
+  residual->size_bytes = 0;
+  for (const auto& input : inputs) {
+    for (const Fragment& fragment : input) {
+      residual->size_bytes += fragment.size_bytes;
+    }
+  }
+  residual->inputs = std::move(inputs);
+  if (residual->size_bytes >= kMinSharedBytes) {
+    residual->slices = std::move(slices);
+    return;
+  }
+  residual->copy = std::make_unique<std::byte[]>(residual->size_bytes);
+  std::byte* to = residual->copy.get();
+  for (auto& input : residual->inputs) {
+    std::byte* const start = to;
+    for (const Fragment& fragment : input) {
+      std::memcpy(to, fragment.data, fragment.size_bytes);
+      to += fragment.size_bytes;
+    }
+    input.clear();
+    if (to != start) {
+      input.push_back({start, static_cast<size_t>(to - start)});
+    }
+  }
+}
+
+}  // namespace actserve

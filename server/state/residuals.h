@@ -1,0 +1,122 @@
+#ifndef ACTSERVE_SERVER_STATE_RESIDUALS_H_
+#define ACTSERVE_SERVER_STATE_RESIDUALS_H_
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/container/btree_set.h"
+#include "absl/container/flat_hash_map.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
+#include "grpcpp/support/slice.h"
+#include "kernels/device/device.h"
+#include "server/message/tensor_codec.h"
+#include "server/scheduling/clock.h"
+
+namespace actserve {
+
+class RegisteredActivation;
+
+// What a Backward needs of its Forward. Immutable once stored.
+struct Residual {
+  std::shared_ptr<const RegisteredActivation> activation;
+  TensorType type;
+  // The tensor inputs, if the device keeps them: then there is nothing in this
+  // process' memory, and the residual counts against the device's budget.
+  std::shared_ptr<const ResidentTensors> resident;
+  // Else one per tensor input, in order; into `slices` or `copy`.
+  std::vector<std::vector<Fragment>> inputs;
+  // One per parameter of the activation.
+  std::vector<double> parameters;
+
+  // What holds the inputs: the slices as gRPC received them, or one copy.
+  std::vector<grpc::Slice> slices;
+  std::unique_ptr<std::byte[]> copy;
+  size_t size_bytes = 0;
+};
+
+// Residuals by handle, for as long as their lease and the budget allow.
+//
+// A residual that was used is *spent*: it stays for `spent_grace`, so that a
+// retry after a lost answer still finds it, and is the first to go for room.
+// One whose lease runs is never dropped for another: a step that needs more
+// residuals than fit would drop each just before its use. The new one is
+// refused instead, and its client sends the inputs again.
+//
+// Thread-safe. Get() hands out shared ownership, so what a running Backward
+// reads stays valid whatever happens to the handle.
+class Residuals {
+ public:
+  struct Options {
+    int64_t max_bytes = int64_t{1} << 30;
+    // Each also costs bookkeeping, even of an empty tensor.
+    int64_t max_count = 1 << 16;
+    absl::Duration spent_grace = absl::Seconds(10);
+  };
+  using Handle = std::string;  // kHandleBytes random bytes
+  static constexpr size_t kHandleBytes = 16;
+
+  Residuals(const Options& options, const Clock* clock);
+
+  // Returns the handle, or "" if there is no room.
+  Handle Put(std::shared_ptr<const Residual> residual, absl::Duration lease);
+
+  // Marks it spent.
+  //   NotFound  reason RESIDUAL_GONE: expired, released, or never there
+  absl::StatusOr<std::shared_ptr<const Residual>> Get(absl::string_view handle);
+
+  // True if it was held.
+  bool Release(absl::string_view handle);
+
+  // Drops what has expired. Get() never returns such, so this only gives
+  // memory back; call it about once a second.
+  void Sweep();
+
+  int64_t bytes() const;
+  int64_t count() const;
+
+ private:
+  struct Entry {
+    std::shared_ptr<const Residual> residual;
+    absl::Time expires;
+    bool spent = false;
+  };
+  using Entries = absl::flat_hash_map<Handle, Entry>;
+  using ByExpiry = absl::btree_set<std::pair<absl::Time, Handle>>;
+
+  // Charge of one entry against max_bytes: its tensors and a little more.
+  static int64_t Charge(const Residual& residual);
+  bool MakeRoom(int64_t charge, absl::Time now)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void DropExpired(absl::Time now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void Drop(Entries::iterator it) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+
+  const Options options_;
+  const Clock* const clock_;
+  mutable absl::Mutex mu_;
+  Entries entries_ ABSL_GUARDED_BY(mu_);
+  // Every entry is in one of the two.
+  ByExpiry live_ ABSL_GUARDED_BY(mu_);
+  ByExpiry spent_ ABSL_GUARDED_BY(mu_);
+  int64_t bytes_ ABSL_GUARDED_BY(mu_) = 0;
+  // Memory is freed outside the lock: dropping 64 MiB takes a while.
+  std::vector<std::shared_ptr<const Residual>> dropped_ ABSL_GUARDED_BY(mu_);
+};
+
+// Moves the inputs of a request into a residual. `inputs` point into `slices`.
+// Tensors of at least `kMinSharedBytes` in all stay where they are; smaller
+// ones are copied, since a slice of a few bytes pins the 8 to 64 KiB block
+// that gRPC read it into.
+inline constexpr size_t kMinSharedBytes = size_t{64} << 10;
+void HoldInputs(std::vector<std::vector<Fragment>> inputs,
+                std::vector<grpc::Slice> slices, Residual* residual);
+
+}  // namespace actserve
+
+#endif  // ACTSERVE_SERVER_STATE_RESIDUALS_H_

@@ -1,0 +1,224 @@
+#include "server/state/residuals.h"
+
+#include <gtest/gtest.h>
+
+#include <memory>
+#include <set>
+#include <string>
+
+namespace actserve {
+namespace {
+
+constexpr int64_t kOverhead = 512;  // what an entry is charged on top
+
+std::shared_ptr<Residual> ResidualOf(size_t size_bytes) {
+  auto residual = std::make_shared<Residual>();
+  residual->size_bytes = size_bytes;
+  return residual;
+}
+
+class ResidualsTest : public testing::Test {
+ protected:
+  // Room for three residuals of 1,000 bytes.
+  ResidualsTest() : residuals_(OptionsOf(), &clock_) {}
+
+  static Residuals::Options OptionsOf() {
+    Residuals::Options options;
+    options.max_bytes = 3 * (1000 + kOverhead);
+    return options;
+  }
+  std::string Put(size_t size_bytes = 1000,
+                  absl::Duration lease = absl::Minutes(1)) {
+    return residuals_.Put(ResidualOf(size_bytes), lease);
+  }
+  bool Has(const std::string& handle) { return residuals_.Get(handle).ok(); }
+
+  FakeClock clock_;
+  Residuals residuals_;
+};
+
+TEST_F(ResidualsTest, GivesBackWhatWasPut) {
+  auto residual = ResidualOf(1000);
+  const std::string handle = residuals_.Put(residual, absl::Minutes(1));
+
+  auto got = residuals_.Get(handle);
+
+  ASSERT_TRUE(got.ok());
+  EXPECT_EQ(got->get(), residual.get());
+}
+
+TEST_F(ResidualsTest, HandlesAreSixteenBytesAndDiffer) {
+  std::set<std::string> handles;
+  for (int i = 0; i < 3; ++i) handles.insert(Put());
+  EXPECT_EQ(handles.size(), 3);
+  for (const std::string& handle : handles) EXPECT_EQ(handle.size(), 16);
+}
+
+TEST_F(ResidualsTest, AnUnknownHandleIsGone) {
+  const auto got = residuals_.Get(std::string(16, 'x'));
+  EXPECT_EQ(got.status().code(), absl::StatusCode::kNotFound);
+  EXPECT_EQ(got.status().message(),
+            "residual: no such handle, or no longer held");
+}
+
+TEST_F(ResidualsTest, ALeaseEnds) {
+  const std::string handle = Put(1000, absl::Seconds(20));
+
+  clock_.Advance(absl::Seconds(20));
+
+  EXPECT_FALSE(Has(handle));
+}
+
+TEST_F(ResidualsTest, ASpentOneStaysForARetry) {
+  const std::string handle = Put();
+  EXPECT_TRUE(Has(handle));
+
+  clock_.Advance(absl::Seconds(9));
+  EXPECT_TRUE(Has(handle));
+  clock_.Advance(absl::Seconds(1));
+  EXPECT_FALSE(Has(handle));
+}
+
+TEST_F(ResidualsTest, UseDoesNotProlongALease) {
+  const std::string handle = Put(1000, absl::Seconds(5));
+  EXPECT_TRUE(Has(handle));
+
+  clock_.Advance(absl::Seconds(5));
+
+  EXPECT_FALSE(Has(handle));
+}
+
+TEST_F(ResidualsTest, ASpentOneGoesForRoom) {
+  const std::string live = Put();
+  const std::string spent = Put();
+  Put();
+  EXPECT_TRUE(Has(spent));
+
+  const std::string fresh = Put();
+
+  EXPECT_NE(fresh, "");
+  EXPECT_TRUE(Has(live));
+  EXPECT_TRUE(Has(fresh));
+  EXPECT_FALSE(Has(spent));
+}
+
+TEST_F(ResidualsTest, TheOneSpentFirstGoesFirst) {
+  Put();
+  const std::string second = Put();
+  const std::string first = Put();
+  EXPECT_TRUE(Has(first));
+  clock_.Advance(absl::Seconds(1));
+  EXPECT_TRUE(Has(second));
+
+  Put();
+
+  EXPECT_FALSE(Has(first));
+  EXPECT_TRUE(Has(second));
+}
+
+TEST_F(ResidualsTest, ARunningLeaseIsNeverDroppedForAnother) {
+  const std::string live[] = {Put(), Put(), Put()};
+
+  EXPECT_EQ(Put(), "");
+
+  for (const std::string& handle : live) EXPECT_TRUE(Has(handle));
+}
+
+TEST_F(ResidualsTest, AnExpiredOneGoesForRoom) {
+  for (int i = 0; i < 3; ++i) Put(1000, absl::Seconds(1));
+
+  clock_.Advance(absl::Seconds(1));
+
+  EXPECT_NE(Put(), "");
+}
+
+TEST_F(ResidualsTest, OneThatCanNeverFitIsRefusedAndDropsNothing) {
+  const std::string spent = Put();
+  EXPECT_TRUE(Has(spent));
+
+  EXPECT_EQ(Put(1 << 20), "");
+
+  EXPECT_TRUE(Has(spent));
+}
+
+TEST_F(ResidualsTest, CountsEmptyOnesAgainstTheirNumber) {
+  Residuals::Options options;
+  options.max_count = 2;
+  Residuals residuals(options, &clock_);
+
+  EXPECT_NE(residuals.Put(ResidualOf(0), absl::Minutes(1)), "");
+  EXPECT_NE(residuals.Put(ResidualOf(0), absl::Minutes(1)), "");
+  EXPECT_EQ(residuals.Put(ResidualOf(0), absl::Minutes(1)), "");
+}
+
+TEST_F(ResidualsTest, ReleaseFreesAtOnce) {
+  const std::string handle = Put();
+
+  EXPECT_TRUE(residuals_.Release(handle));
+
+  EXPECT_FALSE(Has(handle));
+  EXPECT_FALSE(residuals_.Release(handle));
+  EXPECT_EQ(residuals_.bytes(), 0);
+}
+
+TEST_F(ResidualsTest, SweepFreesWhatExpired) {
+  Put(1000, absl::Seconds(1));
+  Put(1000, absl::Seconds(3));
+  clock_.Advance(absl::Seconds(1));
+
+  residuals_.Sweep();
+
+  EXPECT_EQ(residuals_.count(), 1);
+  EXPECT_EQ(residuals_.bytes(), 1000 + kOverhead);
+}
+
+TEST_F(ResidualsTest, WhatABackwardReadsOutlivesTheHandle) {
+  std::weak_ptr<const Residual> watch;
+  const std::string handle = Put();
+  {
+    const auto in_use = residuals_.Get(handle);
+    watch = *in_use;
+    residuals_.Release(handle);
+    EXPECT_FALSE(watch.expired());
+  }
+  EXPECT_TRUE(watch.expired());
+}
+
+// HoldInputs.
+
+std::vector<std::vector<Fragment>> TwoFragmentsOf(const grpc::Slice& slice) {
+  const auto* data = reinterpret_cast<const std::byte*>(slice.begin());
+  return {{{data, 10}, {data + 10, slice.size() - 10}}};
+}
+
+TEST(HoldInputs, CopiesSmallTensors) {
+  const std::string bytes(100, 'x');
+  std::vector<grpc::Slice> slices = {grpc::Slice(bytes)};
+  auto inputs = TwoFragmentsOf(slices[0]);
+
+  Residual residual;
+  HoldInputs(std::move(inputs), std::move(slices), &residual);
+
+  EXPECT_EQ(residual.size_bytes, 100);
+  EXPECT_TRUE(residual.slices.empty());
+  ASSERT_EQ(residual.inputs[0].size(), 1);
+  EXPECT_EQ(std::string(
+                reinterpret_cast<const char*>(residual.inputs[0][0].data), 100),
+            bytes);
+}
+
+TEST(HoldInputs, KeepsLargeTensorsWhereTheyAre) {
+  std::vector<grpc::Slice> slices = {grpc::Slice(kMinSharedBytes)};
+  const uint8_t* const data = slices[0].begin();
+  auto inputs = TwoFragmentsOf(slices[0]);
+
+  Residual residual;
+  HoldInputs(std::move(inputs), std::move(slices), &residual);
+
+  EXPECT_EQ(reinterpret_cast<const uint8_t*>(residual.inputs[0][0].data), data);
+  EXPECT_EQ(residual.slices.size(), 1);
+  EXPECT_EQ(residual.copy, nullptr);
+}
+
+}  // namespace
+}  // namespace actserve
