@@ -15,12 +15,12 @@
 
 #include "absl/strings/str_cat.h"
 #include "client/cli/array.h"
-#include "client/cpp/server_process.h"
 #include "kernels/activation/activation.h"
 #include "kernels/device/cpu/cpu_device.h"
 #include "kernels/device/cuda/cuda_device.h"
 #include "kernels/device/cuda/program/sass_pack.h"
 #include "kernels/device/cuda/testing/fake_driver.h"
+#include "server/testing/server_process.h"
 
 namespace actserve {
 namespace {

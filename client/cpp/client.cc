@@ -14,7 +14,7 @@
 #include "absl/synchronization/mutex.h"
 #include "absl/time/clock.h"
 #include "client/cpp/raw_stub.h"
-#include "client/cpp/split_message.h"
+#include "client/cpp/split_response.h"
 #include "grpc/health/v1/health.pb.h"
 #include "proto/default_address.h"
 

@@ -26,10 +26,10 @@
 #include "absl/time/time.h"
 #include "client/cpp/client.h"
 #include "client/cpp/raw_stub.h"
-#include "client/cpp/relu_load.h"
-#include "client/cpp/server_process.h"
+#include "client/load/relu_load.h"
 #include "kernels/base/process_options.h"
 #include "nlohmann/json.hpp"
+#include "server/testing/server_process.h"
 
 namespace actserve {
 namespace {

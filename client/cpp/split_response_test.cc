@@ -1,4 +1,4 @@
-#include "client/cpp/split_message.h"
+#include "client/cpp/split_response.h"
 
 #include <gtest/gtest.h>
 

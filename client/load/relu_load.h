@@ -1,7 +1,7 @@
 // What the benchmarks of a server send, and how they sum up what they timed.
 
-#ifndef ACTSERVE_CLIENT_CPP_RELU_LOAD_H_
-#define ACTSERVE_CLIENT_CPP_RELU_LOAD_H_
+#ifndef ACTSERVE_CLIENT_LOAD_RELU_LOAD_H_
+#define ACTSERVE_CLIENT_LOAD_RELU_LOAD_H_
 
 #include <algorithm>
 #include <cstddef>
@@ -45,4 +45,4 @@ inline double Median(std::vector<double> values) {
 
 }  // namespace actserve
 
-#endif  // ACTSERVE_CLIENT_CPP_RELU_LOAD_H_
+#endif  // ACTSERVE_CLIENT_LOAD_RELU_LOAD_H_

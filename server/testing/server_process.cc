@@ -1,4 +1,4 @@
-#include "client/cpp/server_process.h"
+#include "server/testing/server_process.h"
 
 #include <fcntl.h>
 #include <signal.h>
