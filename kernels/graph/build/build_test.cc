@@ -7,6 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "kernels/graph/testing/graphs.h"
+#include "kernels/lang/parser.h"
 
 namespace actserve {
 namespace {

@@ -13,6 +13,7 @@
 #include "kernels/catalog/catalog.h"
 #include "kernels/graph/build/builder.h"
 #include "kernels/graph/passes/declared.h"
+#include "kernels/lang/parser.h"
 
 namespace actserve {
 namespace {

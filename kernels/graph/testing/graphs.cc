@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "kernels/graph/build/build.h"
+#include "kernels/lang/parser.h"
 
 namespace actserve::testing {
 
