@@ -8,11 +8,11 @@
 #include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "server/evaluation/plan_cache.h"
-#include "server/message/tensor_codec.h"
 #include "server/scheduling/scheduler.h"
 #include "server/state/programs.h"
 #include "server/state/registry.h"
 #include "server/state/residuals.h"
+#include "server/state/tensor_type.h"
 
 namespace actserve {
 

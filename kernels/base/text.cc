@@ -1,11 +1,14 @@
 #include "kernels/base/text.h"
 
+#include "absl/strings/escaping.h"
+
 namespace actserve {
 
 std::string Quoted(std::string_view name) {
   constexpr size_t kMaxBytes = 64;
-  if (name.size() <= kMaxBytes) return Concat("'", name, "'");
-  return Concat("'", name.substr(0, kMaxBytes), "...'");
+  const std::string_view shown = name.substr(0, kMaxBytes);
+  return Concat("'", absl::Utf8SafeCHexEscape({shown.data(), shown.size()}),
+                name.size() > kMaxBytes ? "...'" : "'");
 }
 
 }  // namespace actserve

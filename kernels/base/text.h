@@ -27,7 +27,8 @@ std::string Concat(const Parts&... parts) {
   return out;
 }
 
-// `name` between quotes, cut if very long.
+// `name`, which a user may have chosen, for a message or a log: in single
+// quotes, control characters escaped, at most 64 bytes of it.
 std::string Quoted(std::string_view name);
 
 }  // namespace actserve

@@ -12,7 +12,9 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "actserve/v1/service.pb.h"
-#include "server/rpc/status.h"
+#include "kernels/base/text.h"
+#include "server/message/errors.h"
+#include "server/message/tensor_codec.h"
 
 namespace actserve {
 namespace {

@@ -13,10 +13,10 @@
 #include "absl/types/span.h"
 #include "kernels/device/device.h"
 #include "server/message/split_request.h"
-#include "server/message/tensor_codec.h"
 #include "server/state/programs.h"
 #include "server/state/registry.h"
 #include "server/state/residuals.h"
+#include "server/state/tensor_type.h"
 
 namespace actserve {
 

@@ -8,6 +8,7 @@
 #include "actserve/v1/service.pb.h"
 #include "google/protobuf/io/coded_stream.h"
 #include "server/message/split_request.h"
+#include "server/message/tensor_codec.h"
 
 namespace actserve {
 namespace {

@@ -6,6 +6,8 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "kernels/base/text.h"
+#include "server/message/errors.h"
 #include "server/observe/log.h"
 #include "server/rpc/status.h"
 #include "server/state/activation_info.h"

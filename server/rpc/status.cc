@@ -1,19 +1,14 @@
 #include "server/rpc/status.h"
 
-#include <utility>
+#include <string>
 
 #include "absl/strings/cord.h"
-#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
-#include "actserve/v1/activation.pb.h"
+#include "absl/strings/string_view.h"
 #include "actserve/v1/status.pb.h"
 
 namespace actserve {
 namespace {
-
-constexpr char kErrorInfoType[] = "type.googleapis.com/google.rpc.ErrorInfo";
-constexpr char kDiagnosticsType[] =
-    "type.googleapis.com/actserve.v1.Diagnostics";
 
 #define ACTSERVE_SAME_CODE(absl_code, grpc_code)                    \
   static_assert(static_cast<int>(absl::StatusCode::k##absl_code) == \
@@ -36,26 +31,6 @@ ACTSERVE_SAME_CODE(Unavailable, UNAVAILABLE);
 ACTSERVE_SAME_CODE(DataLoss, DATA_LOSS);
 ACTSERVE_SAME_CODE(Unauthenticated, UNAUTHENTICATED);
 #undef ACTSERVE_SAME_CODE
-
-v1::Diagnostic::Severity SeverityToProto(Diagnostic::Severity severity) {
-  switch (severity) {
-    case Diagnostic::Severity::kError:
-      return v1::Diagnostic::ERROR;
-    case Diagnostic::Severity::kWarning:
-      return v1::Diagnostic::WARNING;
-    case Diagnostic::Severity::kNote:
-      return v1::Diagnostic::NOTE;
-  }
-  return v1::Diagnostic::SEVERITY_UNSPECIFIED;
-}
-
-absl::Status WithReason(absl::Status status, absl::string_view reason) {
-  v1::ErrorInfo info;
-  info.set_reason(std::string(reason));
-  info.set_domain("actserve");
-  status.SetPayload(kErrorInfoType, absl::Cord(info.SerializeAsString()));
-  return status;
-}
 
 // gRPC percent-encodes what is not printable ASCII.
 int EncodedBytes(char c) { return c >= ' ' && c <= '~' && c != '%' ? 1 : 3; }
@@ -81,49 +56,6 @@ std::string Cut(absl::string_view message) {
 
 }  // namespace
 
-absl::Status ActivationUnknownError(absl::string_view activation) {
-  return WithReason(
-      absl::NotFoundError(absl::StrCat("activation ", Quoted(activation),
-                                       " is not known to this server")),
-      "ACTIVATION_UNKNOWN");
-}
-
-absl::Status ResidualGoneError() {
-  return WithReason(
-      absl::NotFoundError("residual: no such handle, or no longer held"),
-      "RESIDUAL_GONE");
-}
-
-v1::Diagnostic ToProto(const Diagnostic& diagnostic) {
-  v1::Diagnostic message;
-  message.set_severity(SeverityToProto(diagnostic.severity));
-  message.set_line(diagnostic.position.line);
-  message.set_column(diagnostic.position.column);
-  message.set_message(diagnostic.message);
-  return message;
-}
-
-absl::Status WithDiagnostics(absl::Status status,
-                             absl::Span<const Diagnostic> diagnostics) {
-  constexpr size_t kRoomForNote = 80;
-  v1::Diagnostics message;
-  for (size_t i = 0; i < diagnostics.size(); ++i) {
-    *message.add_diagnostics() = ToProto(diagnostics[i]);
-    if (message.ByteSizeLong() + kRoomForNote > kMaxDiagnosticsBytes) {
-      message.mutable_diagnostics()->RemoveLast();
-      v1::Diagnostic& note = *message.add_diagnostics();
-      note.set_severity(v1::Diagnostic::NOTE);
-      note.set_line(diagnostics[i].position.line);
-      note.set_column(diagnostics[i].position.column);
-      note.set_message(
-          absl::StrCat(diagnostics.size() - i, " more, not shown"));
-      break;
-    }
-  }
-  status.SetPayload(kDiagnosticsType, absl::Cord(message.SerializeAsString()));
-  return status;
-}
-
 grpc::Status ToGrpcStatus(const absl::Status& status) {
   if (status.ok()) return grpc::Status::OK;
   const std::string message = Cut(status.message());
@@ -147,12 +79,6 @@ void Finish(const absl::Status& status, grpc::CallbackServerContext* context,
     context->AddTrailingMetadata("grpc-retry-pushback-ms", "100");
   }
   reactor->Finish(ToGrpcStatus(status));
-}
-
-std::string Quoted(absl::string_view text) {
-  constexpr size_t kMaxShown = 64;
-  return absl::StrCat("\"", absl::CHexEscape(text.substr(0, kMaxShown)),
-                      text.size() > kMaxShown ? "...\"" : "\"");
 }
 
 }  // namespace actserve

@@ -7,6 +7,7 @@
 
 #include "actserve/v1/activation.pb.h"
 #include "actserve/v1/status.pb.h"
+#include "server/message/errors.h"
 
 namespace actserve {
 namespace {
@@ -28,7 +29,7 @@ std::string ReasonOf(const absl::Status& status) {
   return info.reason();
 }
 
-TEST(StatusConversion, KeepsCodeAndText) {
+TEST(Status, KeepsCodeAndText) {
   const grpc::Status status = ToGrpcStatus(absl::UnavailableError("gone"));
 
   EXPECT_EQ(status.error_code(), grpc::StatusCode::UNAVAILABLE);
@@ -37,24 +38,23 @@ TEST(StatusConversion, KeepsCodeAndText) {
   EXPECT_TRUE(ToGrpcStatus(absl::OkStatus()).ok());
 }
 
-TEST(StatusConversion, NamesTheReason) {
+TEST(Status, NamesTheReason) {
   EXPECT_EQ(ReasonOf(ActivationUnknownError("gleu")), "ACTIVATION_UNKNOWN");
   EXPECT_EQ(ReasonOf(ResidualGoneError()), "RESIDUAL_GONE");
 }
 
 // Clients of other languages refuse details that disagree with the status.
-TEST(StatusConversion, RepeatsCodeAndTextInTheDetails) {
+TEST(Status, RepeatsCodeAndTextInTheDetails) {
   const grpc::Status status = ToGrpcStatus(ActivationUnknownError("gleu"));
 
   const v1::Status details = DetailsOf(status);
 
   EXPECT_EQ(details.code(), status.error_code());
   EXPECT_EQ(details.message(), status.error_message());
-  EXPECT_EQ(details.message(),
-            "activation \"gleu\" is not known to this server");
+  EXPECT_EQ(details.message(), "activation 'gleu' is not known to this server");
 }
 
-TEST(StatusConversion, CutsALongText) {
+TEST(Status, CutsALongText) {
   struct Case {
     std::string name;
     std::string text;
@@ -73,7 +73,7 @@ TEST(StatusConversion, CutsALongText) {
   }
 }
 
-TEST(StatusConversion, CutsBetweenCodePoints) {
+TEST(Status, CutsBetweenCodePoints) {
   std::string text = "a";
   for (int i = 0; i < 1000; ++i) text += "\xe2\x82\xac";
 
@@ -102,7 +102,7 @@ v1::Diagnostics DiagnosticsOf(const absl::Status& status) {
   return diagnostics;
 }
 
-TEST(StatusConversion, CarriesDiagnostics) {
+TEST(Status, CarriesDiagnostics) {
   const v1::Diagnostics got = DiagnosticsOf(WithDiagnostics(
       absl::InvalidArgumentError("text has errors"), Diagnostics(2)));
 
@@ -112,7 +112,7 @@ TEST(StatusConversion, CarriesDiagnostics) {
   EXPECT_EQ(got.diagnostics(1).severity(), v1::Diagnostic::ERROR);
 }
 
-TEST(StatusConversion, SaysHowManyDiagnosticsAreMissing) {
+TEST(Status, SaysHowManyDiagnosticsAreMissing) {
   const v1::Diagnostics got = DiagnosticsOf(WithDiagnostics(
       absl::InvalidArgumentError("text has errors"), Diagnostics(500)));
 
@@ -121,12 +121,6 @@ TEST(StatusConversion, SaysHowManyDiagnosticsAreMissing) {
   EXPECT_EQ(last.severity(), v1::Diagnostic::NOTE);
   EXPECT_EQ(last.message(),
             std::to_string(501 - got.diagnostics_size()) + " more, not shown");
-}
-
-TEST(Quoted, EscapesAndShortens) {
-  EXPECT_EQ(Quoted("a\"b\n\x01"), "\"a\\\"b\\n\\x01\"");
-  EXPECT_EQ(Quoted(std::string(100, 'a')),
-            "\"" + std::string(64, 'a') + "...\"");
 }
 
 }  // namespace

@@ -4,7 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "kernels/catalog/catalog.h"
-#include "server/rpc/status.h"
+#include "server/message/errors.h"
 #include "server/state/activation_info.h"
 
 namespace actserve {

@@ -6,7 +6,7 @@
 #include <cstring>
 #include <utility>
 
-#include "server/rpc/status.h"
+#include "server/message/errors.h"
 
 namespace actserve {
 namespace {

@@ -16,8 +16,8 @@
 #include "absl/time/time.h"
 #include "grpcpp/support/slice.h"
 #include "kernels/device/device.h"
-#include "server/message/tensor_codec.h"
 #include "server/scheduling/clock.h"
+#include "server/state/tensor_type.h"
 
 namespace actserve {
 

@@ -1,0 +1,82 @@
+#include "server/message/errors.h"
+
+#include <string>
+
+#include "absl/strings/cord.h"
+#include "absl/strings/str_cat.h"
+#include "actserve/v1/status.pb.h"
+#include "kernels/base/text.h"
+
+namespace actserve {
+namespace {
+
+constexpr char kErrorInfoType[] = "type.googleapis.com/google.rpc.ErrorInfo";
+constexpr char kDiagnosticsType[] =
+    "type.googleapis.com/actserve.v1.Diagnostics";
+
+v1::Diagnostic::Severity SeverityToProto(Diagnostic::Severity severity) {
+  switch (severity) {
+    case Diagnostic::Severity::kError:
+      return v1::Diagnostic::ERROR;
+    case Diagnostic::Severity::kWarning:
+      return v1::Diagnostic::WARNING;
+    case Diagnostic::Severity::kNote:
+      return v1::Diagnostic::NOTE;
+  }
+  return v1::Diagnostic::SEVERITY_UNSPECIFIED;
+}
+
+absl::Status WithReason(absl::Status status, absl::string_view reason) {
+  v1::ErrorInfo info;
+  info.set_reason(std::string(reason));
+  info.set_domain("actserve");
+  status.SetPayload(kErrorInfoType, absl::Cord(info.SerializeAsString()));
+  return status;
+}
+
+}  // namespace
+
+absl::Status ActivationUnknownError(std::string_view activation) {
+  return WithReason(
+      absl::NotFoundError(absl::StrCat("activation ", Quoted(activation),
+                                       " is not known to this server")),
+      "ACTIVATION_UNKNOWN");
+}
+
+absl::Status ResidualGoneError() {
+  return WithReason(
+      absl::NotFoundError("residual: no such handle, or no longer held"),
+      "RESIDUAL_GONE");
+}
+
+v1::Diagnostic ToProto(const Diagnostic& diagnostic) {
+  v1::Diagnostic message;
+  message.set_severity(SeverityToProto(diagnostic.severity));
+  message.set_line(diagnostic.position.line);
+  message.set_column(diagnostic.position.column);
+  message.set_message(diagnostic.message);
+  return message;
+}
+
+absl::Status WithDiagnostics(absl::Status status,
+                             absl::Span<const Diagnostic> diagnostics) {
+  constexpr size_t kRoomForNote = 80;
+  v1::Diagnostics message;
+  for (size_t i = 0; i < diagnostics.size(); ++i) {
+    *message.add_diagnostics() = ToProto(diagnostics[i]);
+    if (message.ByteSizeLong() + kRoomForNote > kMaxDiagnosticsBytes) {
+      message.mutable_diagnostics()->RemoveLast();
+      v1::Diagnostic& note = *message.add_diagnostics();
+      note.set_severity(v1::Diagnostic::NOTE);
+      note.set_line(diagnostics[i].position.line);
+      note.set_column(diagnostics[i].position.column);
+      note.set_message(
+          absl::StrCat(diagnostics.size() - i, " more, not shown"));
+      break;
+    }
+  }
+  status.SetPayload(kDiagnosticsType, absl::Cord(message.SerializeAsString()));
+  return status;
+}
+
+}  // namespace actserve

@@ -1,0 +1,35 @@
+// Errors that a client can act on, and diagnostics, as messages.
+
+#ifndef ACTSERVE_SERVER_MESSAGE_ERRORS_H_
+#define ACTSERVE_SERVER_MESSAGE_ERRORS_H_
+
+#include <string_view>
+
+#include "absl/status/status.h"
+#include "absl/types/span.h"
+#include "actserve/v1/activation.pb.h"
+#include "kernels/lang/diagnostic.h"
+
+namespace actserve {
+
+// Bound on what the diagnostics of one error add to its trailers (see
+// rpc/status.h).
+inline constexpr int kMaxDiagnosticsBytes = 1800;
+
+// NotFound with reason ACTIVATION_UNKNOWN: teach the text, then retry.
+absl::Status ActivationUnknownError(std::string_view activation);
+
+// NotFound with reason RESIDUAL_GONE: send the inputs instead. The same for a
+// handle that expired, was released, or never was.
+absl::Status ResidualGoneError();
+
+v1::Diagnostic ToProto(const Diagnostic& diagnostic);
+
+// `status` with the diagnostics attached as a v1::Diagnostics. If they do not
+// fit into kMaxDiagnosticsBytes the last are dropped and a note says so.
+absl::Status WithDiagnostics(absl::Status status,
+                             absl::Span<const Diagnostic> diagnostics);
+
+}  // namespace actserve
+
+#endif  // ACTSERVE_SERVER_MESSAGE_ERRORS_H_
