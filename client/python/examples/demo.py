@@ -226,9 +226,9 @@ def show_spiky(client: actserve.Client) -> bool:
         == client.backward(spiky, many)["x"].tobytes()
     )
     print(
-        f"the program as it was asked, pasted: "
-        f"{'equal' if agree else 'NOT equal'} bit for bit on "
-        f"{many.size} values, forward and gradient"
+        f"the original TensorFlow text gives "
+        f"{'equal' if agree else 'DIFFERENT'} bits on "
+        f"{many.size} values: forward and gradient"
     )
     return agree and f"{y} {dx}" == "[0.2 0. 0.20000005 0.] [1. 0. 1. 0.]"
 
@@ -244,8 +244,8 @@ def compare(name: str, ours: Hidden, theirs: Hidden) -> tuple[float, float]:
         for w, e in zip(weights, expected, strict=True)
     )
     print(
-        f"{name}: test accuracy {accuracy:.4f} after {seconds:.1f} s; largest "
-        f"difference of a weight from training with NumPy: {difference:.1e}\n"
+        f"{name}: test accuracy {accuracy:.4f} after {seconds:.1f} s; weights "
+        f"differ from NumPy's training by at most {difference:.1e}\n"
     )
     return accuracy, difference
 
@@ -262,8 +262,8 @@ def main() -> int:
         print(f"actserved {info.version} on {', '.join(info.devices)}\n")
         right = show_spiky(client)
         print(
-            f"\ntraining 64 -> {HIDDEN} -> 10 on 1,797 handwritten digits, "
-            f"hidden activation and its gradient remote"
+            f"\ntraining 64 -> {HIDDEN} -> 10 on 1,797 handwritten digits; "
+            f"the server computes the hidden activation and its gradient"
         )
         accuracy, difference = compare(
             "gelu", remote(client, "gelu"), local_gelu()
