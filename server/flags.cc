@@ -34,132 +34,140 @@ int HardwareThreads() {
 }  // namespace
 
 ABSL_FLAG(std::vector<std::string>, listen, {actserve::kDefaultTcpAddress},
-          "comma-separated host:port to listen on; port 0 takes a free one. "
+          "comma-separated host:port to listen on; port 0 picks a free port. "
           "Nothing is encrypted or authenticated: beyond loopback, put a "
           "proxy in front");
 ABSL_FLAG(std::string, unix_socket, actserve::DefaultSocketPath(),
-          "path of the unix socket to listen on too, which clients of this "
-          "host find by themselves; empty: none");
+          "path of a unix socket to listen on as well; clients on this host "
+          "find the default path by themselves. Empty: none");
 ABSL_FLAG(std::string, port_file, "",
-          "file to write the addresses to that are listened on, one a line, "
-          "once they are; empty: none");
+          "file to which the addresses are written, one a line, once the "
+          "server listens. Empty: none");
 ABSL_FLAG(bool, reflection, Defaults().reflection,
-          "serve gRPC reflection, for tools that explore");
+          "serve gRPC reflection, so that tools can list the methods");
 ABSL_FLAG(std::string, log_level, Defaults().log_level,
-          "least severe level logged: debug (every request), info, warning "
-          "or error. The log is JSON, one event a line, on stderr");
+          "least severe level to log: debug (every request), info, warning "
+          "or error. The log is JSON on stderr, one event a line");
 
 ABSL_FLAG(int64_t, max_message_bytes, Defaults().max_message_bytes,
-          "largest request or response, tensors and all");
+          "limit on the bytes of a request or a response, tensors included");
 ABSL_FLAG(int64_t, max_metadata_bytes, Defaults().max_metadata_bytes,
-          "largest request beside its tensors");
-ABSL_FLAG(int, max_rank, Defaults().tensor.rank, "dimensions of a tensor");
+          "limit on the bytes of a request, tensors excluded");
+ABSL_FLAG(int, max_rank, Defaults().tensor.rank,
+          "limit on the dimensions of a tensor");
 ABSL_FLAG(int64_t, max_elements, Defaults().tensor.elements,
-          "elements of a tensor");
+          "limit on the elements of a tensor");
 
 ABSL_FLAG(int64_t, max_source_bytes, Defaults().registry.language.source_bytes,
-          "length of an activation's text");
+          "limit on the bytes of an activation's text");
 ABSL_FLAG(int, max_depth, Defaults().registry.language.depth,
-          "nesting of an activation's text");
+          "limit on the nesting of an activation's text");
 ABSL_FLAG(int, max_parameters, Defaults().registry.language.parameters,
-          "parameters of an activation");
+          "limit on the parameters of an activation");
 ABSL_FLAG(int, max_inputs, Defaults().registry.language.inputs,
-          "tensor inputs of an activation");
+          "limit on the tensor inputs of an activation");
 ABSL_FLAG(int64_t, max_program_weight, Defaults().registry.language.weight,
-          "size of a program in expanded operations: bounds the time of its "
-          "compilation");
+          "limit on the expanded operations of a program; it bounds the time "
+          "to compile one");
 ABSL_FLAG(int64_t, max_interleaved_weight,
           Defaults().registry.language.interleaved_weight,
-          "size up to which a program is compiled for speed above all");
+          "up to this many expanded operations a program is compiled for the "
+          "most speed; larger ones compile faster and run slower");
 ABSL_FLAG(int, max_registered, Defaults().registry.max_registered,
-          "registered activations kept; beyond, the one not used for the "
-          "longest is forgotten, and its client registers it again");
+          "limit on the registered activations; beyond it the least recently "
+          "used one is forgotten, and its client registers it again");
 
 ABSL_FLAG(int, max_plans, Defaults().plans.max_plans,
-          "kinds of Forward, and of Backward, whose decoded form is kept");
+          "limit on the decoded metadata kept of Forward requests, and "
+          "likewise of Backward requests");
 ABSL_FLAG(int, max_programs, Defaults().programs.max_programs,
-          "compiled programs kept at hand");
+          "limit on the compiled programs kept in memory");
 ABSL_FLAG(int, max_waiting_for_programs, Defaults().programs.max_waiting,
-          "requests that may wait for a compilation");
+          "limit on the requests that wait for a compilation; beyond it the "
+          "server answers RESOURCE_EXHAUSTED");
 ABSL_FLAG(std::string, device, Defaults().device,
-          "what computes: cpu; cuda:N, the GPU of that number; or auto, the "
-          "first GPU if it can be used and else the CPU. The log and "
-          "GetServerInfo say which it is and why");
+          "device that computes: cpu; cuda:N, the GPU of that number; or auto, "
+          "the first GPU if it is usable and the CPU otherwise. The log and "
+          "GetServerInfo name the device and the reason");
 ABSL_FLAG(int, compute_threads, HardwareThreads(),
-          "threads that hand requests to the device and results back, for "
-          "requests larger than --inline_bytes");
+          "threads that run batches on the device and hand out the results; "
+          "requests within --inline_bytes do not need them");
 ABSL_FLAG(int, max_running_batches, Defaults().max_running_batches,
-          "batches on the device at once, while which the others wait and "
-          "grow; 0: --compute_threads on the CPU, 3 on a GPU");
+          "batches running at once; further requests wait and form larger "
+          "batches. 0: --compute_threads on the CPU, 3 on a GPU");
 ABSL_FLAG(int, device_threads, Defaults().device_threads,
-          "threads that one large tensor is spread over; 0: all of the host");
+          "threads of the CPU device that share one large tensor; 0: one for "
+          "each hardware thread");
 ABSL_FLAG(int64_t, device_memory_bytes, Defaults().device_memory_bytes,
-          "memory of a GPU for tensors on their way and tables; 0: nine tenths "
-          "of what is free at the start");
+          "limit on the GPU memory for tensors and tables; 0: nine tenths of "
+          "the memory that is free at the start");
 ABSL_FLAG(absl::Duration, device_watchdog, Defaults().device_watchdog,
-          "after which work that a GPU has not done is taken for a kernel that "
-          "hangs, and the GPU for lost");
+          "how long GPU work may run before its kernel counts as hung and the "
+          "GPU as lost");
 ABSL_FLAG(int64_t, inline_bytes, Defaults().scheduler.inline_bytes,
-          "requests of at most so many bytes of tensors are computed where "
-          "they were received, if the device is the CPU; -1: none");
+          "on the CPU, requests of at most this many bytes of tensors are "
+          "computed on the thread that received them; -1: none");
 ABSL_FLAG(int, max_queued, Defaults().scheduler.queue.max_queued,
-          "requests that may wait for the device; beyond, whoever has most "
-          "of them there is told to back off");
+          "limit on the requests that wait for the device; beyond it the "
+          "server answers RESOURCE_EXHAUSTED to the caller with the most "
+          "waiting requests");
 ABSL_FLAG(int64_t, max_queued_bytes,
           Defaults().scheduler.queue.max_queued_bytes,
-          "bytes of tensors that may wait for the device");
+          "limit on the tensor bytes that wait for the device");
 ABSL_FLAG(int, max_batch_requests, Defaults().scheduler.queue.max_batch_entries,
-          "waiting requests of one program that run together; 1: each alone");
+          "limit on the requests in a batch; 1: no batches");
 ABSL_FLAG(int64_t, max_batch_elements,
           Defaults().scheduler.queue.max_batch_elements,
-          "elements of one batch; a larger request runs alone");
+          "limit on the elements in a batch; a larger request runs alone");
 ABSL_FLAG(int64_t, max_batch_bytes, Defaults().scheduler.queue.max_batch_bytes,
-          "bytes of tensors of one batch; a larger request runs alone");
+          "limit on the tensor bytes in a batch; a larger request runs alone");
 ABSL_FLAG(absl::Duration, batch_delay, Defaults().scheduler.queue.delay,
-          "how long a request that was queued waits for others of its program "
-          "although the device is free. Without it a batch is what came while "
-          "the device was busy");
+          "how long a queued request waits for others of its program while "
+          "the device is idle. 0: a batch holds the requests that arrived "
+          "while the device was busy");
 ABSL_FLAG(int, compile_threads, Defaults().compile_threads,
-          "threads that compile");
+          "threads that compile texts and programs");
 ABSL_FLAG(int, max_queued_compilations, Defaults().max_queued_compilations,
-          "texts and programs that may wait for a compile thread");
+          "limit on the texts and programs that wait for a compile thread; "
+          "beyond it the server answers RESOURCE_EXHAUSTED");
 ABSL_FLAG(std::string, cache_directory, "",
-          "where compiled programs are kept across restarts, made with mode "
-          "0700; none: nowhere; empty: $XDG_CACHE_HOME/actserve/programs or "
-          "$HOME/.cache/actserve/programs if that can be used");
-ABSL_FLAG(
-    std::string, pack, "",
-    "file of programs for GPUs that actctl precompile --pack compiled "
-    "beforehand, for which no NVRTC is needed; none: do without; empty: "
-    "../share/actserve/builtins.sass beside this program, if it is there");
+          "directory that keeps compiled programs across restarts, made with "
+          "mode 0700. none: no cache. Empty: $XDG_CACHE_HOME/actserve/programs "
+          "or $HOME/.cache/actserve/programs, if usable");
+ABSL_FLAG(std::string, pack, "",
+          "file of precompiled GPU programs, written by actctl precompile "
+          "--pack; its programs need no NVRTC. none: no pack. Empty: "
+          "../share/actserve/builtins.sass beside this program, if it exists");
 ABSL_FLAG(int64_t, max_idle_buffer_bytes, Defaults().max_idle_buffer_bytes,
-          "memory of past results kept for the next");
+          "limit on the memory of past results that is kept for new ones");
 
 ABSL_FLAG(int64_t, max_residual_bytes, Defaults().residuals.max_bytes,
-          "memory of all residuals");
+          "limit on the memory of all residuals");
 ABSL_FLAG(int64_t, max_residuals, Defaults().residuals.max_count,
-          "number of residuals");
+          "limit on the number of residuals");
 ABSL_FLAG(absl::Duration, default_residual_lease,
           Defaults().default_residual_lease,
-          "how long a residual is kept if its request does not say");
+          "how long a residual is kept if its request names no lease");
 ABSL_FLAG(absl::Duration, max_residual_lease, Defaults().max_residual_lease,
-          "how long a residual is kept at most");
+          "limit on the lease of a residual");
 ABSL_FLAG(absl::Duration, spent_residual_grace,
           Defaults().residuals.spent_grace,
-          "how long a residual is kept after its use, for a retry");
+          "how long a residual is kept after its use, in case the client "
+          "retries");
 
 ABSL_FLAG(absl::Duration, drain_delay, Defaults().drain_delay,
-          "after SIGTERM, how long calls are still accepted while health says "
-          "NOT_SERVING, for load balancers to notice");
+          "how long calls are still accepted after SIGTERM, while health says "
+          "NOT_SERVING, so that load balancers notice first");
 ABSL_FLAG(absl::Duration, drain_timeout, Defaults().drain_timeout,
-          "after that, how long running calls may take to finish");
+          "how long running calls may take after that before they are "
+          "cancelled");
 
 namespace actserve {
 namespace {
 
 constexpr absl::string_view kThisFile = "server/flags.cc";
 
-// What is shipped with this program, or "" if nothing is.
+// The path of the pack that is shipped with this program; "" if there is none.
 std::string ShippedPack() {
   std::error_code error;
   const std::filesystem::path program =
@@ -173,11 +181,11 @@ std::string ShippedPack() {
 
 absl::StatusOr<Options> OptionsFromCommandLine(int argc, char** argv) {
   absl::SetProgramUsageMessage(
-      "Computes activations and their gradients over gRPC.\n"
-      "Stops on SIGTERM or SIGINT after finishing what runs; a second signal "
-      "cuts --drain_delay short.\n"
-      "Exit codes: 0 after a signal, 1 if it cannot start, 69 if the device "
-      "was lost (start it again).");
+      "Computes activation functions and their gradients over gRPC.\n"
+      "SIGTERM or SIGINT stops it after the running calls; a second signal "
+      "ends --drain_delay.\n"
+      "Exit codes: 0 after a signal; 1 if it cannot start; 69 if the device "
+      "was lost, then start it again.");
   absl::FlagsUsageConfig config;
   config.version_string = [] { return absl::StrCat("actserved ", kVersion); };
   // --help shows the flags of this file, wherever it was compiled, and not

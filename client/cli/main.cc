@@ -44,14 +44,15 @@ void AddAssignments(CLI::App& command, const std::string& flag,
       ->allow_extra_args(false);
 }
 
-// How to read a text.
+// The flags that say how to read a text.
 void AddReadingFlags(CLI::App& command, TextFlags& text) {
   command
       .add_option("--derivative", text.derivative_file,
                   "A file with the derivative, used instead of the derived one")
       ->type_name("FILE");
-  AddAssignments(command, "--constant", text.constants,
-                 "A number that the text uses from outside; repeatable");
+  AddAssignments(
+      command, "--constant", text.constants,
+      "A number for a name that the text does not define; repeatable");
   command.add_flag("--exact", text.exact,
                    "Keep the formula as written: no rewrites for accuracy");
 }
@@ -72,67 +73,68 @@ void AddPrecompileFlags(CLI::App& command, PrecompileFlags& flags) {
   AddReadingFlags(command, flags.text);
   command
       .add_option("--dtype", flags.dtypes,
-                  "Types separated by commas; all four by default")
+                  "Element types, separated by commas; default: all four")
       ->type_name("DTYPES")
       ->delimiter(',')
       ->allow_extra_args(false);
   command
       .add_option("--arch", flags.architectures,
-                  "GPUs to compile for with NVRTC, by compute capability: "
-                  "80,90; none by default")
+                  "Compute capabilities of the GPUs to compile for, such as "
+                  "80,90; needs NVRTC; default: none")
       ->type_name("NUMBERS")
       ->delimiter(',')
       ->allow_extra_args(false);
   command
       .add_option("--cache_directory,--cache-directory", flags.cache_directory,
-                  "As for actserved, and with the same default; none by "
-                  "default beside --pack")
+                  "The cache to fill; default: that of actserved, or none "
+                  "with --pack")
       ->type_name("DIRECTORY");
   command
       .add_option("--pack", flags.pack,
-                  "Write the code for --arch, and no other, to this file, for "
-                  "servers without NVRTC (actserved --pack)")
+                  "A file to write the code for --arch to; servers without "
+                  "NVRTC read it (actserved --pack)")
       ->type_name("FILE");
 }
 
 void AddEvaluateFlags(CLI::App& command, EvaluateFlags& flags) {
   command
-      .add_option("activation", flags.activation,
-                  "A built-in's name, an id, or a .py file to register first")
+      .add_option(
+          "activation", flags.activation,
+          "The name of a built-in, an id, or a .py file to register first")
       ->required()
       ->type_name("NAME|ID|FILE");
   command.add_option("numbers", flags.numbers, "The elements of the one input")
       ->type_name("NUMBER");
   command
       .add_option("-i,--input", flags.inputs,
-                  "One input: FILE.npy, or numbers separated by commas; "
-                  "repeat it for the others")
+                  "One input: FILE.npy, or numbers separated by commas; repeat "
+                  "the flag for further inputs")
       ->type_name("FILE.npy|NUMBERS")
       ->allow_extra_args(false);
   command
       .add_option("--dtype", flags.dtype,
-                  "float16, bfloat16, float32 or float64; by default that of "
-                  "the files, float32 for numbers")
+                  "float16, bfloat16, float32 or float64; default: the type of "
+                  "the files, or float32")
       ->type_name("DTYPE");
   AddAssignments(command, "--param", flags.parameters,
-                 "A parameter that differs from its default; repeatable");
+                 "The value of a parameter; repeatable");
 }
 
 int Main(int argc, char** argv) {
   SetProcessOptions();
   CLI::App app(
-      "Activation functions as Python text: check them here, or have a server "
+      "Checks activation functions written as Python text, and has a server "
       "compute them and their gradients.",
       "actctl");
   app.require_subcommand(1);
   app.fallthrough();
   ServerFlags server;
   app.add_option("--server", server.address,
-                 "host:port or unix:PATH; by default $ACTSERVE_ADDRESS, then "
-                 "the user's own socket, then 127.0.0.1:50051")
+                 "host:port or unix:PATH; default: $ACTSERVE_ADDRESS, then "
+                 "the user's unix socket, then 127.0.0.1:50051")
       ->type_name("ADDRESS");
   app.add_option("--timeout", server.timeout_seconds,
-                 "Of one call, retries included")
+                 "Time limit of one call, retries included")
       ->type_name("SECONDS")
       ->capture_default_str();
 
@@ -142,40 +144,41 @@ int Main(int argc, char** argv) {
   };
 
   auto& list = *app.add_subcommand(
-      "list", "Signatures of the built-ins; with --server, of all that it has");
+      "list", "List the built-ins, or with --server all activations it knows");
   run(list, [&] { return List(server); });
 
   auto& show = *app.add_subcommand(
       "show",
-      "An activation's text, program, rewrites and derived gradient; of one "
-      "that needs no server, its measured accuracy");
+      "Show text, program, rewrites and gradient of an activation, and its "
+      "measured accuracy if that needs no server");
   std::string shown;
   show.add_option("activation", shown,
-                  "A built-in's name, a .py file, or an id")
+                  "The name of a built-in, a .py file, or an id")
       ->required()
       ->type_name("NAME|FILE|ID");
   run(show, [&] { return Show(server, shown); });
 
   auto& check = *app.add_subcommand(
-      "check", "Compile and differentiate a text on this machine, no server");
+      "check",
+      "Compile and differentiate a text on this machine, without a server");
   TextFlags text;
   AddTextFlags(check, text);
   run(check, [&] { return Check(text); });
 
   auto& precompile = *app.add_subcommand(
       "precompile",
-      "Compile beforehand what servers then load: into their cache, or a pack");
+      "Compile programs ahead of time into the cache of a server, or a pack");
   PrecompileFlags precompiled;
   AddPrecompileFlags(precompile, precompiled);
   run(precompile, [&] { return Precompile(precompiled); });
 
-  auto& teach = *app.add_subcommand("register",
-                                    "Teach the server a text and print its id");
-  AddTextFlags(teach, text);
-  run(teach, [&] { return Register(server, text); });
+  auto& registration = *app.add_subcommand(
+      "register", "Register a text with the server and print its id");
+  AddTextFlags(registration, text);
+  run(registration, [&] { return Register(server, text); });
 
   EvaluateFlags evaluate;
-  auto& forward = *app.add_subcommand("forward", "y = f(inputs)");
+  auto& forward = *app.add_subcommand("forward", "Compute y = f(inputs)");
   AddEvaluateFlags(forward, evaluate);
   forward.add_option("-o,--output", evaluate.outputs, "Where to write y")
       ->type_name("FILE.npy")
@@ -183,29 +186,30 @@ int Main(int argc, char** argv) {
   run(forward, [&] { return Forward(server, evaluate); });
 
   auto& backward = *app.add_subcommand(
-      "backward", "Gradients: dL/d(input) from dL/dy and the inputs");
+      "backward", "Compute gradients: dL/d(input) from dL/dy and the inputs");
   AddEvaluateFlags(backward, evaluate);
   backward
       .add_option("--grad-output,--grad_output", evaluate.grad_output,
-                  "dL/dy: FILE.npy, or numbers separated by commas; ones by "
-                  "default")
+                  "dL/dy: FILE.npy, or numbers separated by commas; default: "
+                  "ones")
       ->type_name("FILE.npy|NUMBERS");
   backward
       .add_option("--wrt", evaluate.wrt,
-                  "Inputs and parameters, separated by commas; all inputs by "
-                  "default")
+                  "Names of inputs and parameters, separated by commas; "
+                  "default: all inputs")
       ->type_name("NAMES")
       ->delimiter(',')
       ->allow_extra_args(false);
   backward
-      .add_option("-o,--output", evaluate.outputs,
-                  "Where to write a gradient; with several, NAME=FILE.npy")
+      .add_option(
+          "-o,--output", evaluate.outputs,
+          "Where to write a gradient; NAME=FILE.npy if there are several")
       ->type_name("[NAME=]FILE.npy")
       ->allow_extra_args(false);
   run(backward, [&] { return Backward(server, evaluate); });
 
   auto& health =
-      *app.add_subcommand("health", "Does the server take requests?");
+      *app.add_subcommand("health", "Ask whether the server takes requests");
   run(health, [&] { return Health(server); });
 
   try {
