@@ -59,8 +59,8 @@ absl::Status PrepareUnixSocket(const std::string& path) {
   }
   if (path.size() >= sizeof(address.sun_path)) {
     return absl::InvalidArgumentError(
-        absl::StrCat("unix_socket: ", path, ": ", path.size(),
-                     " bytes, the limit is ", sizeof(address.sun_path) - 1));
+        absl::StrCat("unix_socket: ", path, ": ", path.size(), " bytes, limit ",
+                     sizeof(address.sun_path) - 1));
   }
   std::memcpy(address.sun_path, path.data(), path.size());
   if (absl::Status status =

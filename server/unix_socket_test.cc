@@ -96,7 +96,7 @@ TEST_F(UnixSocketTest, RefusesADirectoryThatIsALink) {
 TEST_F(UnixSocketTest, RefusesAPathThatIsTooLong) {
   const std::string path = "/" + std::string(107, 'a');
   EXPECT_EQ(PrepareUnixSocket(path).message(),
-            "unix_socket: " + path + ": 108 bytes, the limit is 107");
+            "unix_socket: " + path + ": 108 bytes, limit 107");
 }
 
 }  // namespace

@@ -342,8 +342,8 @@ class Client::Impl {
       const Envelope envelope(request, payloads);
       if (envelope.size_bytes() > kMaxMessageBytes) {
         return absl::InvalidArgumentError(
-            absl::StrCat("request of ", envelope.size_bytes(),
-                         " bytes, the limit is ", kMaxMessageBytes));
+            absl::StrCat("request of ", envelope.size_bytes(), " bytes, limit ",
+                         kMaxMessageBytes));
       }
       auto reply = Call(method, envelope.parts(), bounds);
       if (reply.ok()) return Open<Response>(*std::move(reply));

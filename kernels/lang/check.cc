@@ -241,11 +241,11 @@ void CallChecker::Finish(int function) {
   const int64_t max_nodes = kNodesPerWeight * limits_.weight;
   std::string problem;
   if (state.size.depth > max_depth) {
-    problem = Concat("nests ", state.size.depth, " levels deep, the limit is ",
-                     max_depth);
+    problem =
+        Concat("nests ", state.size.depth, " levels deep, limit ", max_depth);
   } else if (state.size.nodes > max_nodes) {
-    problem = Concat("grows to ", state.size.nodes, " terms, the limit is ",
-                     max_nodes);
+    problem =
+        Concat("grows to ", state.size.nodes, " terms, limit ", max_nodes);
   } else {
     return;
   }

@@ -179,7 +179,7 @@ TEST(HostileText, SizeLimitComesFirst) {
 
   ASSERT_EQ(diagnostics.list().size(), 1);
   EXPECT_EQ(diagnostics.list()[0].message,
-            "the text has 16385 bytes, the limit is 16384");
+            "the text has 16385 bytes, limit 16384");
 }
 
 // What Python's keywords and the language's own words look like to a mutator.

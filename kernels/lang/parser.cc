@@ -18,8 +18,8 @@ std::optional<Module> Parse(std::string_view text,
                             const LanguageLimits& limits,
                             Diagnostics& diagnostics) {
   if (static_cast<int64_t>(text.size()) > limits.source_bytes) {
-    diagnostics.Error({}, Concat("the text has ", text.size(),
-                                 " bytes, the limit is ", limits.source_bytes));
+    diagnostics.Error({}, Concat("the text has ", text.size(), " bytes, limit ",
+                                 limits.source_bytes));
     return std::nullopt;
   }
   const std::vector<SyntaxStmt> syntax = ParseSyntax(text, limits, diagnostics);

@@ -284,20 +284,19 @@ struct LimitCase {
 
 TEST(Parse, LimitsAreNamedWithTheirValue) {
   const std::vector<LimitCase> cases = {
-      {"def f(x): return ((((((((x))))))))", "nested deeper than 8 levels"},
+      {"def f(x): return ((((((((x))))))))", "nested 9 levels deep, limit 8"},
       {"def f(x): return x + x + x + x + x + x + x + x + x",
-       "nested deeper than 8 levels (the limit)"},
-      {"def f(a, b, c): return a", "'f' has 3 tensor inputs, the limit is 2"},
-      {"def f(x, a=1, b=2, c=3): return x",
-       "'f' has 3 parameters, the limit is 2"},
+       "nested 9 levels deep, limit 8"},
+      {"def f(a, b, c): return a", "'f' has 3 tensor inputs, limit 2"},
+      {"def f(x, a=1, b=2, c=3): return x", "'f' has 3 parameters, limit 2"},
       {"def f(x):\n  for i in range(10):\n    for j in range(200):\n"
        "      x = x + 1\n  return x",
-       "grows to 8044 terms, the limit is 2000"},
+       "grows to 8044 terms, limit 2000"},
       {"def f(x):\n  for i in range(1e9):\n    pass\n  return x",
-       "terms, the limit is 2000"},
+       "terms, limit 2000"},
       {Concat("def f(x):\n  return x #", std::string(500, '-')),
-       "bytes, the limit is 500"},
-      {HelperChain(12), "levels deep, the limit is 32"},
+       "bytes, limit 500"},
+      {HelperChain(12), "levels deep, limit 32"},
   };
   LanguageLimits limits;
   limits.depth = 8;

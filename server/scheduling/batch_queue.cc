@@ -157,8 +157,9 @@ BatchQueue::Refusal BatchQueue::MakeRoomInBytes(const Caller& caller,
       queued_bytes_ + entry->size_bytes - limits_.max_queued_bytes;
   if (missing <= 0) return {};
   const absl::Status reason = absl::ResourceExhaustedError(
-      absl::StrCat("the work that waits would exceed ",
-                   limits_.max_queued_bytes, " bytes, the limit"));
+      absl::StrCat("queue full: ", queued_bytes_, " bytes are waiting and ",
+                   entry->size_bytes, " arrived, limit ",
+                   limits_.max_queued_bytes, " (--max_queued_bytes)"));
   if (callers_.empty()) return {{entry}, reason};
 
   const auto fewer_bytes = [](const auto* a, const auto* b) {
@@ -187,7 +188,8 @@ BatchQueue::Refusal BatchQueue::MakeRoomInCount(const Caller& caller,
                                                 Entry* entry) {
   if (num_queued_ < limits_.max_queued) return {};
   const absl::Status reason = absl::ResourceExhaustedError(
-      absl::StrCat(limits_.max_queued, " jobs wait, the limit"));
+      absl::StrCat("queue full: ", num_queued_, " requests are waiting, limit ",
+                   limits_.max_queued, " (--max_queued)"));
   const auto fewer_entries = [](const auto* a, const auto* b) {
     return a->load.num_entries < b->load.num_entries;
   };

@@ -175,7 +175,8 @@ TEST_F(BatchQueueTest, RefusesMoreEntriesThanItsLimit) {
 
   EXPECT_THAT(Push(queue, 'A', 'p'), ElementsAre("Ap2"));
   EXPECT_EQ(last_refusal_.reason,
-            absl::ResourceExhaustedError("2 jobs wait, the limit"));
+            absl::ResourceExhaustedError(
+                "queue full: 2 requests are waiting, limit 2 (--max_queued)"));
   EXPECT_THAT(Pop(queue), ElementsAre("Ap0", "Ap1"));
 }
 
@@ -187,9 +188,10 @@ TEST_F(BatchQueueTest, RefusesMoreBytesThanItsLimit) {
   EXPECT_THAT(Push(queue, 'A', 'p', 11), ElementsAre("Ap0")) << "never fits";
   EXPECT_THAT(Push(queue, 'A', 'p', 6), IsEmpty());
   EXPECT_THAT(Push(queue, 'A', 'p', 6), ElementsAre("Ap2"));
-  EXPECT_EQ(last_refusal_.reason,
-            absl::ResourceExhaustedError(
-                "the work that waits would exceed 100 bytes, the limit"));
+  EXPECT_EQ(
+      last_refusal_.reason,
+      absl::ResourceExhaustedError("queue full: 60 bytes are waiting and 60 "
+                                   "arrived, limit 100 (--max_queued_bytes)"));
   EXPECT_THAT(Push(queue, 'A', 'p', 4), IsEmpty());
   EXPECT_EQ(queue.queued_bytes(), 100);
 }

@@ -251,10 +251,12 @@ TEST_F(SchedulerTest, RefusesMoreThanItsLimits) {
   TestJob& too_large = Submit(program_, 20'000);
 
   EXPECT_EQ(one_more.Wait(), absl::StatusCode::kResourceExhausted);
-  EXPECT_EQ(one_more.outcome.status.message(), "5 jobs wait, the limit");
+  EXPECT_EQ(one_more.outcome.status.message(),
+            "queue full: 5 requests are waiting, limit 5 (--max_queued)");
   EXPECT_EQ(too_large.Wait(), absl::StatusCode::kResourceExhausted);
   EXPECT_EQ(too_large.outcome.status.message(),
-            "the work that waits would exceed 10000 bytes, the limit");
+            "queue full: 5000 bytes are waiting and 20000 arrived, limit 10000 "
+            "(--max_queued_bytes)");
   EXPECT_EQ(scheduler().counters().num_refused, 2);
   Resume();
 }

@@ -230,8 +230,8 @@ absl::StatusOr<PackedLaunch> PackLaunch(
   }
   constexpr int64_t kMaxGrid = std::numeric_limits<int32_t>::max();
   if (launch.grid > kMaxGrid) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "a launch of ", launch.grid, " blocks: the limit is ", kMaxGrid));
+    return absl::InvalidArgumentError(
+        absl::StrCat("a launch of ", launch.grid, " blocks, limit ", kMaxGrid));
   }
 
   constexpr size_t kHeaderWords = sizeof(LaunchHeader) / sizeof(uint64_t);

@@ -182,7 +182,7 @@ TEST(Build, NamesWeightAndLimit) {
   EXPECT_THAT(
       ErrorsOf("def f(x):\n    for i in range(2000):\n        x = exp(x) + i\n"
                "    return x\n"),
-      HasSubstr("the limit is 10000"));
+      HasSubstr("limit 10000"));
 }
 
 // Two calls at each of thirty levels: 2^30 calls if they were walked.

@@ -31,14 +31,13 @@ void GraphBuilder::Error(Position position, std::string message) {
 bool GraphBuilder::Step(Position position) {
   if (over_budget_) return false;
   if (weight_ > limits_.weight) {
-    Error(position,
-          absl::StrCat("the program grows to at least ", weight_,
-                       " operations here: the limit is ", limits_.weight));
+    Error(position, absl::StrCat("the program grows to at least ", weight_,
+                                 " operations here, limit ", limits_.weight));
     over_budget_ = true;
   } else if (++steps_ > kStepsPerWeight * limits_.weight) {
-    Error(position, absl::StrCat("unrolled and inlined, the text takes more "
-                                 "than ",
-                                 kStepsPerWeight * limits_.weight, " steps"));
+    Error(position,
+          absl::StrCat("unrolled and inlined, the text takes ", steps_,
+                       " steps, limit ", kStepsPerWeight * limits_.weight));
     over_budget_ = true;
   }
   return !over_budget_;
@@ -47,9 +46,8 @@ bool GraphBuilder::Step(Position position) {
 bool GraphBuilder::Enter(Position position) {
   const int limit = kInlinedDepthFactor * limits_.depth;
   if (depth_ < limit) return true;
-  Error(position, absl::StrCat("with its helpers inlined, the text nests more "
-                               "than ",
-                               limit, " levels deep"));
+  Error(position, absl::StrCat("with its helpers inlined, the text nests ",
+                               depth_ + 1, " levels deep, limit ", limit));
   over_budget_ = true;
   return false;
 }

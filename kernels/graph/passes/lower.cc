@@ -25,8 +25,8 @@ absl::StatusOr<LoweredProgram> Lower(const Graph& graph, DType storage,
   program.weight = program.graph.Weight();
   if (program.weight > limits.weight) {
     return absl::InvalidArgumentError(
-        absl::StrCat("the program has ", program.weight,
-                     " operations: the limit is ", limits.weight));
+        absl::StrCat("the program has ", program.weight, " operations, limit ",
+                     limits.weight));
   }
   program.interleave = program.weight <= limits.interleaved_weight;
   program.program_id = Sha256Id(

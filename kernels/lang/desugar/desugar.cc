@@ -312,16 +312,15 @@ void TextDesugarer::CheckMain() {
                               "argument without a default"));
   }
   if (inputs > limits_.inputs) {
-    diagnostics_.Error(main.position,
-                       Concat(Quoted(main.name), " has ", inputs,
-                              " tensor inputs, the limit is ", limits_.inputs,
-                              ": parameters have defaults"));
-  }
-  if (parameters > limits_.parameters) {
     diagnostics_.Error(
         main.position,
-        Concat(Quoted(main.name), " has ", parameters,
-               " parameters, the limit is ", limits_.parameters));
+        Concat(Quoted(main.name), " has ", inputs, " tensor inputs, limit ",
+               limits_.inputs, ": parameters have defaults"));
+  }
+  if (parameters > limits_.parameters) {
+    diagnostics_.Error(main.position,
+                       Concat(Quoted(main.name), " has ", parameters,
+                              " parameters, limit ", limits_.parameters));
   }
 }
 

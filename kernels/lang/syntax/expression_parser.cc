@@ -108,8 +108,8 @@ void ExpressionParser::SkipTo(std::initializer_list<std::string_view> stops) {
 bool ExpressionParser::CheckDepth(int depth) {
   if (depth <= limits_.depth) return true;
   Error(Peek().position,
-        Concat("nested deeper than ", limits_.depth,
-               " levels (the limit): split it into several statements"));
+        Concat("nested ", depth, " levels deep, limit ", limits_.depth,
+               ": split it into several statements"));
   return false;
 }
 
