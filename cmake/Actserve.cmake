@@ -52,7 +52,9 @@ endfunction()
 
 # actserve_test(NAME SOURCES... [DEPS target...] [LABELS label...]
 #               [TIMEOUT seconds])
-# A GoogleTest program, run by ctest under its own name. Labels:
+# A GoogleTest program. ctest knows it by the path of its first source:
+# kernels/graph/op_test. Where one source makes two tests, the second has a name
+# of its own in the same folder. Labels:
 #   full             not in the default run (scripts/test --full runs it)
 #   sanitized_asan   run by default under AddressSanitizer: untrusted input
 #   sanitized_tsan   run by default under ThreadSanitizer: threads
@@ -63,11 +65,19 @@ function(actserve_test name)
                                         GTest::gtest_main)
   set_target_properties(${name} PROPERTIES
     RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
-  add_test(NAME ${name} COMMAND ${name})
+  list(GET ARG_UNPARSED_ARGUMENTS 0 source)
+  cmake_path(ABSOLUTE_PATH source NORMALIZE)
+  cmake_path(RELATIVE_PATH source BASE_DIRECTORY ${PROJECT_SOURCE_DIR})
+  cmake_path(REMOVE_EXTENSION source OUTPUT_VARIABLE test)
+  cmake_path(GET test FILENAME stem)
+  if(NOT name MATCHES "(^|_)${stem}$")
+    cmake_path(REPLACE_FILENAME test ${name})
+  endif()
+  add_test(NAME ${test} COMMAND ${name})
   if(NOT ARG_TIMEOUT)
     set(ARG_TIMEOUT 300)
   endif()
-  set_tests_properties(${name} PROPERTIES TIMEOUT ${ARG_TIMEOUT}
+  set_tests_properties(${test} PROPERTIES TIMEOUT ${ARG_TIMEOUT}
                                           LABELS "${ARG_LABELS}")
   foreach(label ${ARG_LABELS})
     if(label MATCHES "^sanitized_")
