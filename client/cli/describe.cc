@@ -1,8 +1,12 @@
 #include "client/cli/describe.h"
 
+#include <algorithm>
 #include <charconv>
+#include <utility>
 #include <vector>
 
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
@@ -27,77 +31,78 @@ void AppendPart(absl::string_view title, absl::string_view body,
   }
 }
 
-}  // namespace
-
-v1::Activation Describe(const Activation& activation, bool builtin) {
-  v1::Activation message;
-  message.set_id(activation.id());
-  message.set_name(activation.name());
-  message.set_builtin(builtin);
-  message.set_text(activation.text());
-  message.set_doc(activation.doc());
-  message.set_declared_gradient(activation.has_declared_gradient());
-  message.set_program(activation.CanonicalText());
-  for (const std::string& rewrite : activation.rewrites()) {
-    message.add_rewrites(rewrite);
+// "" if no point was compared.
+std::string CheckText(const GradientCheck& check) {
+  std::string text;
+  if (check.num_points > 0) {
+    text = absl::StrCat("largest difference from central differences at ",
+                        check.num_points,
+                        " points: ", NumberText(check.max_error));
   }
-  std::vector<std::string> names = activation.inputs();
-  for (const std::string& input : activation.inputs()) {
-    message.add_inputs(input);
+  if (check.num_nan > 0) {
+    absl::StrAppend(&text, "\nNaN at ", check.num_nan, " points");
   }
-  for (const Parameter& parameter : activation.parameters()) {
-    auto* spec = message.add_parameters();
-    spec->set_name(parameter.name);
-    spec->set_default_value(parameter.default_value);
-    names.push_back(parameter.name);
-  }
-  for (const std::string& name : names) {
-    const auto gradient = activation.GradientText(name);
-    message.add_gradients(
-        gradient.ok() ? *gradient : std::string(gradient.status().message()));
-  }
-  return message;
+  return text;
 }
 
-std::string Signature(const v1::Activation& activation) {
-  std::vector<std::string> arguments(activation.inputs().begin(),
-                                     activation.inputs().end());
-  for (const v1::ParameterSpec& parameter : activation.parameters()) {
-    arguments.push_back(absl::StrCat(parameter.name(), "=",
-                                     NumberText(parameter.default_value())));
+}  // namespace
+
+ActivationDescription FromMessage(const v1::Activation& message) {
+  ActivationDescription activation;
+  activation.id = message.id();
+  activation.name = message.name();
+  activation.text = message.text();
+  activation.doc = message.doc();
+  activation.inputs.assign(message.inputs().begin(), message.inputs().end());
+  std::vector<std::string> names = activation.inputs;
+  for (const v1::ParameterSpec& parameter : message.parameters()) {
+    activation.parameters.push_back(
+        {parameter.name(), parameter.default_value()});
+    names.push_back(parameter.name());
   }
-  return absl::StrCat(activation.name(), "(", absl::StrJoin(arguments, ", "),
+  activation.declared_gradient = message.declared_gradient();
+  activation.rewrites.assign(message.rewrites().begin(),
+                             message.rewrites().end());
+  const size_t num_gradients = message.gradients_size();
+  for (size_t i = 0; i < std::min(names.size(), num_gradients); ++i) {
+    absl::StatusOr<std::string> text = message.gradients(i);
+    if (text->empty()) text = absl::NotFoundError("the server cannot tell it");
+    activation.gradients.push_back({names[i], std::move(text)});
+  }
+  activation.program = message.program();
+  const v1::GradientCheck& check = message.gradient_check();
+  activation.gradient_check = {check.num_points(), check.max_error(),
+                               check.worst_input(), check.num_nan()};
+  return activation;
+}
+
+std::string Signature(const ActivationDescription& activation) {
+  std::vector<std::string> arguments = activation.inputs;
+  for (const Parameter& parameter : activation.parameters) {
+    arguments.push_back(
+        absl::StrCat(parameter.name, "=", NumberText(parameter.default_value)));
+  }
+  return absl::StrCat(activation.name, "(", absl::StrJoin(arguments, ", "),
                       ")");
 }
 
-std::string DescriptionText(const v1::Activation& activation) {
+std::string DescriptionText(const ActivationDescription& activation) {
   std::string text =
-      absl::StrCat(Signature(activation), "\n", activation.id(), "\n");
-  AppendPart("text", activation.text(), text);
-  AppendPart("rewritten for accuracy",
-             absl::StrJoin(activation.rewrites(), "\n"), text);
-  AppendPart("program", activation.program(), text);
-  for (int i = 0; i < activation.gradients_size(); ++i) {
-    const int parameter = i - activation.inputs_size();
-    const std::string& name = parameter < 0
-                                  ? activation.inputs(i)
-                                  : activation.parameters(parameter).name();
-    AppendPart(
-        absl::StrCat(activation.declared_gradient() ? "declared" : "derived",
-                     " gradient d/d", name),
-        activation.gradients(i), text);
-  }
-  if (activation.has_gradient_check()) {
-    const v1::GradientCheck& check = activation.gradient_check();
-    AppendPart("gradient check",
-               absl::StrCat("largest difference from central differences at ",
-                            check.num_points(),
-                            " points: ", NumberText(check.max_error()),
-                            check.num_nan() > 0
-                                ? absl::StrCat("\nNaN at ", check.num_nan())
-                                : ""),
+      absl::StrCat(Signature(activation), "\n", activation.id, "\n");
+  AppendPart("text", activation.text, text);
+  AppendPart("rewritten for accuracy", absl::StrJoin(activation.rewrites, "\n"),
+             text);
+  AppendPart("program", activation.program, text);
+  const char* const origin =
+      activation.declared_gradient ? "declared" : "derived";
+  for (const ActivationDescription::Gradient& gradient : activation.gradients) {
+    AppendPart(absl::StrCat(origin, " gradient d/d", gradient.name),
+               gradient.text.ok()
+                   ? *gradient.text
+                   : absl::StrCat("none: ", gradient.text.status().message()),
                text);
   }
+  AppendPart("gradient check", CheckText(activation.gradient_check), text);
   return text;
 }
 

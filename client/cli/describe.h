@@ -4,18 +4,20 @@
 #include <string>
 
 #include "actserve/v1/activation.pb.h"
-#include "kernels/activation/activation.h"
+#include "kernels/activation/description.h"
 
 namespace actserve {
 
-// What a server would say about `activation`, without a gradient check.
-v1::Activation Describe(const Activation& activation, bool builtin);
+// The description that a server sent. A gradient that it left empty becomes
+// NotFound: the message has no room for the reason.
+ActivationDescription FromMessage(const v1::Activation& message);
 
 // "leaky_relu(x, negative_slope=0.01)".
-std::string Signature(const v1::Activation& activation);
+std::string Signature(const ActivationDescription& activation);
 
-// Everything in `activation` for a person to read, a title over each part.
-std::string DescriptionText(const v1::Activation& activation);
+// All of `activation` for a person to read, a title over each part. Parts that
+// are empty are left out, except a gradient: its reason stands in its place.
+std::string DescriptionText(const ActivationDescription& activation);
 
 }  // namespace actserve
 

@@ -1,0 +1,90 @@
+#include "client/cli/describe.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "absl/status/status.h"
+
+namespace actserve {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+ActivationDescription LeakyRelu() {
+  ActivationDescription activation;
+  activation.id = "sha256:1";
+  activation.name = "leaky_relu";
+  activation.text = "def leaky_relu(x, slope=0.01): ...\n";
+  activation.inputs = {"x"};
+  activation.parameters = {{"slope", 0.01}};
+  return activation;
+}
+
+TEST(Describe, TheSignatureHasInputsAndDefaults) {
+  EXPECT_EQ(Signature(LeakyRelu()), "leaky_relu(x, slope=0.01)");
+}
+
+TEST(Describe, LeavesEmptyPartsOut) {
+  EXPECT_EQ(DescriptionText(LeakyRelu()),
+            "leaky_relu(x, slope=0.01)\n"
+            "sha256:1\n"
+            "\n"
+            "text:\n"
+            "  def leaky_relu(x, slope=0.01): ...\n");
+}
+
+TEST(Describe, SaysWhyThereIsNoGradient) {
+  ActivationDescription activation = LeakyRelu();
+  activation.gradients = {{"x", "def d_x(x): ...\n"},
+                          {"slope", absl::InvalidArgumentError("too heavy")}};
+
+  EXPECT_THAT(DescriptionText(activation),
+              HasSubstr("\nderived gradient d/dx:\n"
+                        "  def d_x(x): ...\n"
+                        "\nderived gradient d/dslope:\n"
+                        "  none: too heavy\n"));
+}
+
+TEST(Describe, TellsWhatTheGradientCheckFound) {
+  ActivationDescription activation = LeakyRelu();
+  activation.gradient_check = {
+      .num_points = 42, .max_error = 0.5, .worst_input = 1, .num_nan = 3};
+
+  EXPECT_THAT(DescriptionText(activation),
+              HasSubstr("\ngradient check:\n"
+                        "  largest difference from central differences at 42 "
+                        "points: 0.5\n"
+                        "  NaN at 3 points\n"));
+}
+
+TEST(Describe, AMessageReadsAsTheDescriptionThatItWasMadeFrom) {
+  v1::Activation message;
+  message.set_id("sha256:1");
+  message.set_name("leaky_relu");
+  message.add_inputs("x");
+  auto& parameter = *message.add_parameters();
+  parameter.set_name("slope");
+  parameter.set_default_value(0.01);
+  message.set_program("def leaky_relu(x, slope): ...\n");
+  message.add_gradients("def d_x(x): ...\n");
+  message.add_gradients("");
+  message.set_declared_gradient(true);
+  message.add_rewrites("log(1+x) -> log1p(x)");
+  message.mutable_gradient_check()->set_num_points(7);
+
+  const ActivationDescription activation = FromMessage(message);
+
+  EXPECT_EQ(Signature(activation), "leaky_relu(x, slope=0.01)");
+  ASSERT_EQ(activation.gradients.size(), 2u);
+  EXPECT_EQ(activation.gradients[0].text.value(), "def d_x(x): ...\n");
+  EXPECT_TRUE(absl::IsNotFound(activation.gradients[1].text.status()));
+  EXPECT_THAT(DescriptionText(activation),
+              AllOf(HasSubstr("declared gradient d/dslope:\n  none: "),
+                    HasSubstr("log(1+x) -> log1p(x)"), HasSubstr("at 7 points"),
+                    Not(HasSubstr("NaN"))));
+}
+
+}  // namespace
+}  // namespace actserve
