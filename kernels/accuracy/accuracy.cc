@@ -19,7 +19,7 @@ namespace {
 
 using testing::Real;
 
-// What a number of `dtype` looks like: values as doubles, exactly.
+// The format of a `dtype`; values are held exactly, as doubles.
 struct Format {
   DType dtype;
   int mantissa_bits;  // without the hidden one

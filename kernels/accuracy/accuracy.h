@@ -1,4 +1,4 @@
-// How far a device's results are from the exact ones.
+// Measures how far a device's results are from the exact ones.
 
 #ifndef ACTSERVE_KERNELS_ACCURACY_ACCURACY_H_
 #define ACTSERVE_KERNELS_ACCURACY_ACCURACY_H_
@@ -14,9 +14,9 @@
 
 namespace actserve {
 
-// Of one function, a value or a derivative, over many inputs. A unit in the
-// last place (ulp) is that of the exact result in the result's type; below the
-// smallest normal number it is the smallest subnormal.
+// The errors of one function, a value or a derivative, over many inputs. A unit
+// in the last place (ulp) is that of the exact result in the result's type;
+// below the smallest normal number it is the smallest subnormal.
 struct Accuracy {
   int64_t num_points = 0;
   // Largest |computed - exact| in ulp, where the exact result is a normal

@@ -15,8 +15,8 @@ struct Row {
   bool derivative_has_root = false;
 };
 
-// Exact, or rounded once: half a unit. One more rounding: 1.5. Functions of
-// the math library: 1. What is built of them: 2.5 to 4. Derivatives: 2 more.
+// Exact, or rounded once: half a unit. One more rounding: 1.5. Functions of the
+// math library: 1. Functions built from them: 2.5 to 4. Derivatives: 2 more.
 constexpr Row kRows[] = {
     {"identity", 0.5, 0.5},
     {"relu", 0.5, 0.5},

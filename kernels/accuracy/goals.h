@@ -1,4 +1,4 @@
-// What the accuracy of each built-in has to be.
+// The accuracy that each built-in must have.
 
 #ifndef ACTSERVE_KERNELS_ACCURACY_GOALS_H_
 #define ACTSERVE_KERNELS_ACCURACY_GOALS_H_
@@ -12,21 +12,23 @@
 
 namespace actserve {
 
+// Limits on the errors of one function.
 struct AccuracyGoal {
-  // Of float32 and float64 results, see Accuracy.
+  // Limits for float32 and float64 results; see Accuracy.
   double max_ulp = 4;
   double max_subnormal_ulp = 1;
   // The derivative has a root: its max_ulp is judged by max_term_ulp.
   bool has_root = false;
-  // Of a 16-bit type's 65,536 results, ties that float64 cannot see apart.
+  // Limit on misrounded results among the 65,536 of a 16-bit type: ties that
+  // float64 cannot tell apart.
   int64_t max_misrounded = 0;
 };
 
-// The goal for a catalogue entry's value or derivative. An entry that is not
-// in the table has the general one: 4 ulp, and 6 for the derivative.
+// Returns the goal for the value or the derivative of a built-in. One that is
+// not in the table has the general goal: 4 ulp, and 6 for the derivative.
 AccuracyGoal GoalFor(std::string_view activation, bool derivative);
 
-// What is reached where that is short of the goal, and why.
+// The accuracy of a function that misses its goal, and the reason.
 struct AccuracyException {
   std::string_view activation;
   bool derivative = false;
@@ -35,14 +37,16 @@ struct AccuracyException {
   std::string_view reason;
 };
 
-// The exception for a catalogue entry, or nullptr.
+// Returns the exception for a built-in, or nullptr.
 const AccuracyException* FindException(std::string_view activation,
                                        bool derivative);
 
-// The goal, or the exception's figures in its place: what may not get worse.
+// Returns the goal, or the exception's figures if there is one. These may not
+// get worse.
 AccuracyGoal LimitFor(std::string_view activation, bool derivative);
 
-// What of `accuracy` is beyond `goal`, with figure and limit; "" if nothing.
+// Names the figures of `accuracy` that are beyond `goal`, with their limits; ""
+// if none is.
 std::string Shortfall(const AccuracyGoal& goal, DType dtype,
                       const Accuracy& accuracy);
 

@@ -37,11 +37,13 @@ struct Activation::State {
   std::string text;
   Options options;
   std::vector<std::string> rewrites;
-  // As built and stabilised; may hold kDeclared, which differentiation reads.
+  // The graph after building and stabilizing; may hold kDeclared, which
+  // differentiation reads.
   Graph source;
   // `source` without kDeclared: what is computed.
   Graph forward;
-  // As the author declared it: inputs and then the upstream gradient.
+  // The gradient that the author declared; its inputs are the activation's and
+  // then the upstream gradient.
   std::optional<Graph> gradient;
   // `gradient` for the upstream gradient 1; absent if it is not linear.
   std::optional<Graph> unit_gradient;

@@ -24,12 +24,12 @@ class Activation {
  public:
   struct Options {
     LanguageLimits limits = {};
-    // Keep the author's formula as it is written: no stabilising rewrites.
+    // Keep the formula as written: no rewrites for numerical safety.
     bool exact = false;
     // A second text whose one function is the derivative (one tensor input),
     // used instead of the derived one. Empty: none.
     std::string derivative = {};
-    // Numbers that the text uses from outside.
+    // Numbers for names that the text does not define.
     std::map<std::string, double> constants = {};
   };
 
@@ -55,11 +55,12 @@ class Activation {
   const Graph& forward() const;
   // True if the author wrote the gradient.
   bool has_declared_gradient() const;
-  // What `stabilize` rewrote, one line each: "1/(1+exp(-x)) -> sigmoid(x)".
+  // The rewrites for numerical safety, one line each: "1/(1+exp(-x)) ->
+  // sigmoid(x)".
   const std::vector<std::string>& rewrites() const;
 
-  // y, then d(y)/d(name) for each name of `partials`.
-  // InvalidArgument: a partial that is not an input.
+  // Outputs: y, then d(y)/d(name) for each name in `partials`. InvalidArgument:
+  // a partial that is not an input.
   absl::StatusOr<LoweredProgram> LowerForward(
       DType dtype, const std::vector<std::string>& partials) const;
 

@@ -5,8 +5,8 @@
 
 namespace actserve {
 
-// What comparing a gradient with central differences found. A report, not a
-// verdict: a declared gradient may differ on purpose.
+// The result of comparing a gradient with central differences. It is a report,
+// not a verdict: a declared gradient may differ on purpose.
 struct GradientCheck {
   // Points compared. Kinks, jumps and points where the function is not finite
   // are left out.
@@ -22,7 +22,8 @@ struct GradientCheck {
 
 // Compares the gradient of every input and parameter with differences of the
 // forward function, in float64, at a fixed set of points and the default
-// parameters. Microseconds to milliseconds, by the activation's weight.
+// parameters. Takes microseconds to milliseconds, depending on the activation's
+// weight.
 GradientCheck CheckGradient(const Activation& activation);
 
 }  // namespace actserve

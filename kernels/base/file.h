@@ -1,4 +1,5 @@
-// Files by their descriptors: what the caches of compiled programs share.
+// Reading and writing files by their descriptors, for the caches of compiled
+// programs.
 
 #ifndef ACTSERVE_KERNELS_BASE_FILE_H_
 #define ACTSERVE_KERNELS_BASE_FILE_H_
@@ -8,7 +9,7 @@
 
 namespace actserve {
 
-// Closes a descriptor at the end of a scope. Negative: none.
+// Closes a descriptor at the end of its scope. A negative descriptor is none.
 class ScopedFile {
  public:
   explicit ScopedFile(int descriptor) : descriptor_(descriptor) {}
@@ -22,11 +23,11 @@ class ScopedFile {
   const int descriptor_;
 };
 
-// All of the bytes from `offset` on; false if there are fewer, or the system
-// refuses. Any threads may read one file.
+// Reads `size_bytes` bytes from `offset` on; returns false if the file is
+// shorter or the system refuses. Several threads may read one file at a time.
 bool ReadAt(int file, int64_t offset, void* to, size_t size_bytes);
 
-// Appends all of the bytes; false if the system refuses.
+// Appends all bytes; returns false if the system refuses.
 bool WriteAll(int file, const void* from, size_t size_bytes);
 
 }  // namespace actserve

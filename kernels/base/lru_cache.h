@@ -8,8 +8,8 @@
 
 namespace actserve {
 
-// A map of at most `max_entries` entries that forgets the one not used for
-// the longest. Not thread-safe.
+// A map of at most `max_entries` entries that drops the least recently used
+// one. Not thread-safe.
 template <typename Key, typename Value>
 class LruCache {
  public:
@@ -26,7 +26,7 @@ class LruCache {
     return &it->second->second;
   }
 
-  // Replaces the entry of that key, or adds one and forgets another.
+  // Replaces the entry of `key`, or adds one and drops the least recently used.
   void Put(const Key& key, Value value) {
     if (Value* found = Find(key)) {
       *found = std::move(value);
@@ -41,7 +41,7 @@ class LruCache {
     index_[key] = entries_.begin();
   }
 
-  // The last used first.
+  // The most recently used first.
   const std::list<Entry>& entries() const { return entries_; }
 
  private:

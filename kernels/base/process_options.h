@@ -7,17 +7,18 @@
 
 namespace actserve {
 
-// What programs of ours choose at the start of main(), as actserved does; a
-// library leaves its host process as it is.
+// Sets what is fixed for a whole process: memory and locks. Our programs call
+// it at the start of main(); a library must not, because it would change its
+// host process.
 inline void SetProcessOptions() {
-  // glibc would give the memory of every large message back to the kernel and
-  // take a page fault per 4 KiB of the next.
+  // By default glibc returns the memory of every large message to the kernel,
+  // and the next message takes a page fault for each 4 KiB.
   mallopt(M_MMAP_THRESHOLD, 1 << 30);
   mallopt(M_TRIM_THRESHOLD, 2000 << 20);
   mallopt(M_TOP_PAD, 64 << 20);
   mallopt(M_ARENA_MAX, 1);
-  // Debian's Abseil looks for lock cycles at every lock of gRPC and of ours,
-  // 5 % of the time of a small call.
+  // Debian's Abseil searches for lock cycles at every lock, which takes 5 % of
+  // the time of a small call.
   absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
 }
 

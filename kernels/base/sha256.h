@@ -6,7 +6,7 @@
 
 namespace actserve {
 
-// "sha256:" and 64 hex digits.
+// Returns the SHA-256 digest of `bytes` as "sha256:" and 64 hexadecimal digits.
 std::string Sha256Id(std::string_view bytes);
 
 }  // namespace actserve

@@ -1,5 +1,5 @@
-// Strings from parts, for messages. The distribution's absl::StrCat is built
-// without std::string_view; this one takes it.
+// Strings from parts, for messages. Debian builds absl::StrCat without
+// std::string_view; Concat() takes it.
 
 #ifndef ACTSERVE_KERNELS_BASE_TEXT_H_
 #define ACTSERVE_KERNELS_BASE_TEXT_H_
@@ -12,7 +12,7 @@
 
 namespace actserve {
 
-// Strings, characters' pointers and numbers, one after the other.
+// Joins strings, string literals and numbers.
 template <typename... Parts>
 std::string Concat(const Parts&... parts) {
   std::string out;

@@ -6,13 +6,14 @@
 
 namespace actserve {
 
-// One built-in activation: a file `<name>.py` of this folder, embedded.
+// One built-in activation: a file `<name>.py` of this folder, embedded. Its
+// text is in the language that users write.
 struct CatalogEntry {
   std::string_view name;
   std::string_view text;
 };
 
-// All of them, sorted by name. The text is in the language users write.
+// Returns all built-ins, sorted by name.
 const std::vector<CatalogEntry>& Catalog();
 
 // The entry called `name`, or nullptr.

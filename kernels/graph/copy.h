@@ -18,7 +18,7 @@ std::vector<NodeId> CopyNodes(
     const Graph& from, Graph& to, absl::FunctionRef<NodeId(const Node&)> leaf,
     absl::FunctionRef<NodeId(Op, NodeId, NodeId, NodeId)> add);
 
-// As above; inputs and parameters become those of the same index.
+// The same; inputs and parameters keep their index.
 std::vector<NodeId> CopyNodes(
     const Graph& from, Graph& to,
     absl::FunctionRef<NodeId(Op, NodeId, NodeId, NodeId)> add);

@@ -21,6 +21,7 @@ namespace actserve {
 using NodeId = int32_t;
 inline constexpr NodeId kNoNode = -1;
 
+// One operation on earlier nodes, or a leaf.
 struct Node {
   Op op;
   std::array<NodeId, 3> operands = {kNoNode, kNoNode, kNoNode};
@@ -28,13 +29,14 @@ struct Node {
   int32_t index = 0;    // kInput, kParameter
 };
 
+// A number that a request may change.
 struct Parameter {
   std::string name;
   double default_value = 0;
 };
 
-// What a program returns: a tensor of the inputs' shape, or (`summed`) one
-// number, the sum of `node` over all elements (the gradient of a parameter).
+// One result of a program: a tensor of the inputs' shape or, if `summed`, one
+// number: the sum of `node` over all elements (the gradient of a parameter).
 struct Output {
   std::string name;
   NodeId node = kNoNode;
@@ -64,9 +66,9 @@ class Graph {
   // (a kSelect of booleans is expressed with kAnd, kOr, kNot).
   NodeId Add(Op op, NodeId a, NodeId b = kNoNode, NodeId c = kNoNode);
 
-  // Sum of the weights of the nodes that the outputs need.
+  // Returns the sum of the weights of the nodes that the outputs need.
   int64_t Weight() const;
-  // True for each node that an output depends on.
+  // Entry i is true if an output depends on node i.
   std::vector<bool> LiveNodes() const;
 
  private:

@@ -1,9 +1,9 @@
-// The interpreter: slow, obvious, and what every device must equal.
+// The interpreter: slow and obvious. Every device must equal it.
 //
 // In float and double it uses the functions of the op table, so a compiled
-// program must give the same bits (any NaN equals any NaN). A number type of
-// another kind (the tests have one of 300 bits) is added by specialising
-// NumberOps; accuracy is judged against that one.
+// program must give the same bits (any NaN equals any NaN). Another number type
+// is added by specializing NumberOps; accuracy is judged against the one of 320
+// bits in reference/real_ops.h.
 
 #ifndef ACTSERVE_KERNELS_GRAPH_INTERPRET_H_
 #define ACTSERVE_KERNELS_GRAPH_INTERPRET_H_
@@ -16,8 +16,8 @@
 
 namespace actserve {
 
-// How a number type computes: every op that returns a real, save leaves and
-// kSelect, and every comparison. `b` is unused by ops of one operand.
+// Computes in one number type: every op that returns a real, except leaves and
+// kSelect, and every comparison. Ops of one operand ignore `b`.
 template <typename T>
 struct NumberOps;
 

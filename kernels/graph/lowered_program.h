@@ -13,6 +13,7 @@
 
 namespace actserve {
 
+// A program before a device compiles it. Immutable once lowered.
 struct LoweredProgram {
   enum class Rule {
     // Every input is converted to `compute`, the graph evaluated in it, every
@@ -33,16 +34,16 @@ struct LoweredProgram {
   DType storage = DType::kFloat32;
   DType compute = DType::kFloat32;  // kFloat32 or kFloat64
   Rule rule = Rule::kDirect;
-  // Names the numbers: activation id, math version, dtype, direction, wrt.
-  // "sha256:" and 64 hex digits.
+  // Identifies the results bit for bit: a digest of activation id, math
+  // version, dtype, direction and wrt, as "sha256:" and 64 hexadecimal digits.
   std::string program_id;
   // Graph::Weight(): about the operations per element.
   int64_t weight = 0;
   // False if the weight is over LanguageLimits::interleaved_weight.
   bool interleave = true;
 
-  // Tensor inputs that a device is handed: graph.inputs, and the upstream
-  // gradient after them under kDerivative16.
+  // The tensor inputs that a device receives: graph.inputs and, with
+  // kDerivative16, the upstream gradient after them.
   int num_tensor_inputs() const {
     return static_cast<int>(graph.inputs.size()) +
            (rule == Rule::kDerivative16 ? 1 : 0);

@@ -50,8 +50,8 @@ enum class Op : uint8_t {
   kAnd,
   kOr,
   kNot,
-  // kSelect(condition, a, b): never evaluates arithmetic on what is not taken
-  // as far as the result can show: an inf or NaN there does not leak.
+  // kSelect(condition, a, b): an inf or NaN in the operand that is not taken
+  // never reaches the result.
   kSelect,
   // kDeclared(v, t): the value of v with the derivative of t, where an author
   // declared a gradient. Only differentiate.h reads t; no lowered program has
@@ -105,9 +105,11 @@ enum class Op : uint8_t {
   kNumOps,  // not an op
 };
 
+// One row of the op table.
 struct OpInfo {
   Op op;
-  // As printed and as users write it, where they can ("exp", "floormod").
+  // The name in printed graphs and, if users may call the op, in texts: "exp",
+  // "floormod".
   std::string_view name;
   int arity;
   bool returns_bool;

@@ -10,8 +10,8 @@ namespace actserve {
 
 // `graph` as a function of the language, one operation a line, that Parse()
 // accepts and from which Build() makes the same graph. Precondition: no
-// kDeclared (declared.h strips it), which no text can spell. Calls are of the
-// op table's names, so `name` gets an underscore if it is one of them.
+// kDeclared (declared.h strips it), which no text can spell. Calls use the op
+// table's names, so `name` gets an underscore if it is one of them.
 std::string PrintGraph(const Graph& graph, std::string_view name);
 
 // The shortest decimal that reads back as `value`; never an integer.

@@ -1,9 +1,9 @@
 // The tree of an activation's text, after desugaring.
 //
 // This is the closed core of the language: no attribute access, no framework's
-// spelling, no chained assignment reaches it. What users paste
-// (`np.where(...)`, `x.abs()`, `x += 1`) is rewritten to it by desugar.h, so
-// everything behind this header knows one spelling of each thing.
+// spelling, no chained assignment reaches it. desugar.h rewrites what users
+// paste (`np.where(...)`, `x.abs()`, `x += 1`), so every later step knows one
+// spelling of each thing.
 
 #ifndef ACTSERVE_KERNELS_LANG_AST_H_
 #define ACTSERVE_KERNELS_LANG_AST_H_
@@ -22,7 +22,7 @@ namespace actserve {
 struct Expr;
 using ExprPtr = std::unique_ptr<Expr>;
 
-// One expression. Which members mean something depends on `kind`.
+// One expression. `kind` says which members are used.
 struct Expr {
   enum class Kind {
     kNumber,       // `number`; `is_integer` if it may count a loop
@@ -35,9 +35,10 @@ struct Expr {
     kConditional,  // args[0] if args[1] else args[2]
     kCall,         // `callee`, `name`, args
   };
-  // What kCall calls. All arguments are there, in the callee's order, defaults
-  // filled in. So `tanh(x)` and `math.tanh(x)` inside `def tanh(x)` differ:
-  // the first is a kHelper (and refused as recursion), the second a primitive.
+  // The callee of a kCall. All arguments are present, in the callee's order,
+  // with defaults filled in. So `tanh(x)` and `math.tanh(x)` inside `def
+  // tanh(x)` differ: the first is a kHelper (and refused as recursion), the
+  // second a primitive.
   enum class Callee {
     // An op of the graph's op table, with the op's arity; or
     //   clamp(x, lo, hi)  min(max(x, lo), hi), derivative 1 at both bounds
@@ -58,7 +59,7 @@ struct Expr {
   int helper = -1;
 };
 
-// One statement. Which members mean something depends on `kind`.
+// One statement. `kind` says which members are used.
 struct Stmt {
   enum class Kind {
     kAssign,  // targets[i] = values[i], all values read before any is written
@@ -75,6 +76,7 @@ struct Stmt {
   std::vector<Stmt> orelse;
 };
 
+// An argument of a function.
 struct Argument {
   std::string name;
   Position position;
@@ -82,6 +84,7 @@ struct Argument {
   std::optional<double> default_value;
 };
 
+// One `def` of a text.
 struct FunctionDef {
   std::string name;
   Position position;
@@ -106,9 +109,8 @@ struct Module {
   // order, under any names, and last the upstream gradient. Those with a
   // default are parameters of the activation, by name.
   std::optional<int> gradient;
-  // Numbers that the text uses from outside, bound at registration, and
-  // module-level numeric assignments of the text itself. The tree holds their
-  // values.
+  // Numbers bound at registration for names that the text does not define, and
+  // numbers that the text assigns at module level. The tree holds their values.
   std::map<std::string, double> constants;
 };
 

@@ -7,11 +7,12 @@
 
 namespace actserve {
 
-// What an activation is, apart from how it is spelled: an s-expression of its
-// signature and trees. Locals and arguments are numbers in it, constants their
-// float64 bits, helpers the digest of their own form; names of inputs and
-// parameters, which requests use, stay. `derivative` is the text given as
-// derivative, or nullptr; `exact` is Activation::Options::exact.
+// Writes an activation in a form that does not depend on its spelling: an
+// s-expression of its signature and trees. Locals and arguments become numbers,
+// constants their float64 bits, and helpers the digest of their own form.
+// Inputs and parameters keep their names, because requests use them.
+// `derivative` is the text given as derivative, or nullptr; `exact` is
+// Activation::Options::exact.
 //
 // Frozen: ids in checkpoints and clients are digests of it. A change that
 // alters the form of any module needs a new version word at its start.

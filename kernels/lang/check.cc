@@ -32,7 +32,7 @@ std::optional<int64_t> TripCount(const Stmt& statement) {
   return static_cast<int64_t>(std::min(trips, 1e15));
 }
 
-// Which names have a value at each point of one function.
+// Finds the names that have a value at each point of one function.
 class FlowChecker {
  public:
   FlowChecker(FunctionDef& function, Diagnostics& diagnostics)
@@ -124,7 +124,7 @@ void FlowChecker::CheckExpr(const Expr& expr, const NameSet& assigned) {
   for (const ExprPtr& arg : expr.args) CheckExpr(*arg, assigned);
 }
 
-// Which function calls which, how deep and how large that makes each.
+// Finds which function calls which, and how deep and large each becomes.
 class CallChecker {
  public:
   CallChecker(const Module& module, const LanguageLimits& limits,

@@ -7,14 +7,15 @@
 
 namespace actserve {
 
-// What the core promises beyond its grammar and needs no types.
+// Checks of the core that need no types. CheckFlow() also removes statements.
 
-// Names are assigned on every path before they are read, and every path
-// returns. Removes statements that nothing reaches, with a warning.
+// Checks that names are assigned on every path before they are read, and that
+// every path returns. Removes unreachable statements, with a warning.
 void CheckFlow(Module& module, Diagnostics& diagnostics);
 
-// No function reaches itself, and functions nest and grow within bounds when
-// their helpers are inlined and their loops unrolled.
+// Checks that no function calls itself, directly or through others, and that
+// functions stay within `limits` when their helpers are inlined and their loops
+// unrolled.
 void CheckCalls(const LanguageLimits& limits, const Module& module,
                 Diagnostics& diagnostics);
 

@@ -13,16 +13,17 @@ struct Position {
   int column = 1;
 };
 
-// One thing to tell the author of a text.
+// One message to the author of a text.
 struct Diagnostic {
   enum class Severity { kError, kWarning, kNote };
   Severity severity = Severity::kError;
   Position position;
-  // What is wrong, with the offending name or value. No trailing period.
+  // Says what is wrong, with the offending name or value; no trailing period.
   std::string message;
 };
 
-// Collects what is found in one text, in the order found. Not thread-safe.
+// Collects the diagnostics of one text, in the order in which they are found.
+// Not thread-safe.
 class Diagnostics {
  public:
   // `text` is the text that positions refer to; copied.
@@ -37,8 +38,9 @@ class Diagnostics {
   const std::vector<Diagnostic>& list() const { return list_; }
   const std::string& text() const { return text_; }
 
-  // All of them as a compiler prints them: `line:column: error: message`,
-  // the line of text, and a caret under the column. Sorted by position.
+  // Returns all diagnostics in a compiler's format: `line:column: error:
+  // message`, the line of text, and a caret under the column. Sorted by
+  // position.
   std::string Render() const;
 
  private:

@@ -1,4 +1,4 @@
-// Nodes of the core tree, for the stages that build and read them.
+// Functions that make and read nodes of the core tree.
 
 #ifndef ACTSERVE_KERNELS_LANG_EXPR_H_
 #define ACTSERVE_KERNELS_LANG_EXPR_H_
@@ -15,20 +15,21 @@ namespace actserve {
 ExprPtr MakeExpr(Expr::Kind kind, Position position);
 ExprPtr MakeNumber(Position position, double value, bool is_integer);
 
-// The node of `syntax`, a number, truth value or operator, which means the
-// same in the core; without children.
+// Copies `syntax` without its children. It must be a number, a truth value or
+// an operator, which mean the same in the core.
 ExprPtr CopyNode(const Syntax& syntax, Position position);
 
-// -operand. The negative of a number is a number, so that -0.5 and a constant
-// of that value are the same tree. Whole numbers have no negative zero.
+// Returns -operand. The negative of a number is a number, so -0.5 and a
+// constant with that value are the same tree. Whole numbers have no negative
+// zero.
 ExprPtr Negate(ExprPtr operand, Position position);
 
-// The call by position of the primitive or the built-in activation `name`,
-// whichever takes so many arguments; defaults filled in.
+// Returns a call of the primitive or the built-in `name`, whichever takes that
+// many arguments. Arguments are given by position, defaults filled in.
 ExprPtr MakeCoreCall(std::string_view name, Position position,
                      std::vector<ExprPtr> args);
 
-// The value of an expression of numbers only; nullopt if it is not one.
+// Returns the value of an expression that consists of numbers only, or nullopt.
 std::optional<double> EvaluateConstant(const Expr& expr);
 
 }  // namespace actserve

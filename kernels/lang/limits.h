@@ -5,16 +5,16 @@
 
 namespace actserve {
 
-// Upper bounds on one text. Every refusal names the limit and the value.
+// Limits on one text. Every refusal names the value and the limit.
 struct LanguageLimits {
   int64_t source_bytes = 16 << 10;
-  // Nesting of expressions and of statements, together.
+  // Nesting depth of expressions and statements together.
   int depth = 64;
   int parameters = 32;
   int inputs = 4;
-  // Of one program, in expanded operations (an exp counts what it expands
-  // to): above the first it is compiled without interleaving, above the
-  // second it is refused.
+  // Expanded operations of one program (an exp counts the operations it expands
+  // to). A program above `interleaved_weight` is compiled without interleaving;
+  // one above `weight` is refused.
   int64_t interleaved_weight = 4000;
   int64_t weight = 10000;
 };

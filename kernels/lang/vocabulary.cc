@@ -94,7 +94,7 @@ const SignatureMap& Primitives() {
   return *map;
 }
 
-// A default of a catalogue text: a number, perhaps with a minus sign.
+// A default in a catalog text: a number, perhaps with a minus sign.
 std::optional<double> LiteralValue(const Syntax* value) {
   if (value == nullptr) return std::nullopt;
   if (value->kind == Syntax::Kind::kUnary && value->text == "-") {

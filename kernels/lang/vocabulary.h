@@ -1,4 +1,4 @@
-// The functions that the core of the language knows, behind every synonym.
+// The functions of the core language, to which every synonym leads.
 
 #ifndef ACTSERVE_KERNELS_LANG_VOCABULARY_H_
 #define ACTSERVE_KERNELS_LANG_VOCABULARY_H_
@@ -10,7 +10,7 @@
 
 namespace actserve {
 
-// What a call of one function looks like.
+// The arguments that a function takes.
 struct Signature {
   std::string name;
   std::vector<std::string> arguments;
@@ -32,8 +32,9 @@ std::optional<double> FindConstant(std::string_view name);
 // Every name that the three above know.
 const std::vector<std::string>& CoreNames();
 
-// What Python gives for `a op b` on floats, `op` one of + - * / // % **,
-// except that nothing raises: IEEE 754 decides. nullopt: unknown operator.
+// Returns what Python returns for `a op b` on floats, where `op` is one of + -
+// * / // % **. Where Python raises, IEEE 754 decides. Returns nullopt for an
+// unknown operator.
 std::optional<double> EvaluateBinary(std::string_view op, double a, double b);
 
 // The value of a primitive of numbers that a constant expression may call.

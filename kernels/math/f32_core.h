@@ -1,4 +1,4 @@
-// What the float functions share: bits, fma, and exp with its scaling.
+// Shared by the float functions: bits, fma, and exp with its scaling.
 //
 // Polynomials are minimax, their coefficients rounded to float one by one
 // (tools/fit.py prints each under the name given here). Internal to

@@ -67,7 +67,7 @@ ACTSERVE_MATH float actserve_log1p_f32(float x) {
   const float scale = FromBits(static_cast<Bits>(127 - exponent) << 23);
   const float f = Fma(near, scale, scale - 1.0f);
   const float n = static_cast<float>(exponent) + (large ? 64.0f : 0.0f);
-  // What f lost, which counts 1 / (1 + f) times, about 1 - f.
+  // The rounding error of f, weighted by 1 / (1 + f), about 1 - f.
   const float lost = Fma(near, scale, (scale - 1.0f) - f);
   const float rest = Fma(lost, -f, lost) + LogTail(f);
   const float value = x < kInfinity ? LogSum(n, f, rest) : x;

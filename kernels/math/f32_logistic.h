@@ -119,7 +119,7 @@ ACTSERVE_MATH_INTERNAL ProductWithin MultiplyWithin(float a, float b,
 }  // namespace actserve::f32
 
 // x s(b x) = x q / (1 + q) where b x < 0 and x / (1 + q) elsewhere, q =
-// exp(-|b x|). Of a large x something is left where q is no float: there x and
+// exp(-|b x|). Where q underflows but x q does not, x and
 // q are scaled, and 1 + q is 1. All floats.
 // Largest error 2.02 ulp in the sample of its test.
 // NaN in one, 0 * inf: NaN; b x = +inf: x, b x = -inf: 0 with the sign of x.

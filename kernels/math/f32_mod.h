@@ -21,7 +21,7 @@ ACTSERVE_MATH_INTERNAL double RemainderStep(double r, double y, double inverse,
 ACTSERVE_MATH_INTERNAL double Remainder(float x, float y) {
   const double a = __builtin_fabs(static_cast<double>(x));
   const double size = __builtin_fabs(static_cast<double>(y));
-  // Of an infinite divisor nothing but its size matters.
+  // If the divisor is infinite, only its size matters.
   const double b = size > 0x1p128 - 1.0 ? 0x1p200 : size;
   const double inverse = 1.0 / b;
   double r = RemainderStep(a, b, inverse, 0x1p230);

@@ -1,6 +1,6 @@
-// What some float functions compute in double: exp, log, atan, and the
-// reduction of angles, each within 2^-32 or better, so that the one rounding
-// to float decides the error.
+// Parts of float functions that compute in double: exp, log, atan, and the
+// reduction of angles, each within 2^-32 or better, so that the one rounding to
+// float decides the error.
 //
 // Double costs twice the instructions of float; the functions that
 // activations are made of do without. Internal to kernels/math.

@@ -1,5 +1,5 @@
-// What the double functions share: bits, fma, pairs, exp and log with more
-// than 53 bits.
+// Shared by the double functions: bits, fma, pairs, exp and log with more than
+// 53 bits.
 //
 // A Pair is the unevaluated sum hi + lo, |lo| small beside |hi|: where a
 // function needs more bits inside than it returns. Polynomials are minimax
@@ -14,6 +14,7 @@ namespace actserve::f64 {
 
 using Bits = unsigned long long;
 
+// A number as the sum of two doubles.
 struct Pair {
   double hi;
   double lo;
@@ -41,7 +42,7 @@ ACTSERVE_MATH_INTERNAL double Rint(double x) { return __builtin_rint(x); }
 ACTSERVE_MATH_INTERNAL double CopySign(double magnitude, double sign) {
   return __builtin_copysign(magnitude, sign);
 }
-// What ?: means, where its arms cost something: both are evaluated, so that no
+// The same as ?: for arms that cost something: both are evaluated, so that no
 // compiler makes a branch of it.
 ACTSERVE_MATH_INTERNAL double Select(bool condition, double a, double b) {
   return condition ? a : b;
@@ -190,7 +191,8 @@ ACTSERVE_MATH_INTERNAL ReducedLog LogReduced(double m) {
   return {{head.hi, Fma(s, Fma(z, p, half_square.hi), low)}, s};
 }
 
-// n log(2) + log_m. Of log(2), 40 bits: the product with n is exact.
+// Returns n log(2) + log_m. The first constant has 40 bits of log(2), so its
+// product with n is exact.
 ACTSERVE_MATH_INTERNAL Pair AddLn2(double n, Pair log_m) {
   const Pair sum = FastTwoSum(n * 0x1.62e42fefa4p-1, log_m.hi);
   return {sum.hi, sum.lo + Fma(n, -0x1.8432a1b0e2634p-43, log_m.lo)};

@@ -55,7 +55,7 @@ ACTSERVE_MATH double actserve_log10_f64(double x) {
   const Mantissa parts = MantissaOf(normal.x);
   const double n = parts.n + normal.exponent;
   const Pair log = Multiply(log10_e, LogReduced(parts.m).value);
-  // Of log10(2), 40 bits: the product with n is exact.
+  // The constant has 40 bits of log10(2), so its product with n is exact.
   const Pair sum = FastTwoSum(n * 0x1.34413509f8p-2, log.hi);
   const double low = Fma(n, -0x1.80433b83b532ap-44, log.lo);
   return LogOrSpecial(x, sum.hi + (sum.lo + low));

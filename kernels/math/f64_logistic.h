@@ -119,7 +119,7 @@ ACTSERVE_MATH_INTERNAL Pair MultiplyWithin(double a, double b, double end) {
 }  // namespace actserve::f64
 
 // x s(b x) = x q / (1 + q) where b x < 0 and x / (1 + q) elsewhere, q =
-// exp(-|b x|). Of a large x something is left where q is no double: there x and
+// exp(-|b x|). Where q underflows but x q does not, x and
 // q are scaled. NaN in one, 0 * inf: NaN; b x = +inf: x, b x = -inf: 0 with the
 // sign of x. 2.5 ulp.
 ACTSERVE_MATH double actserve_scaled_silu_f64(double x, double b) {

@@ -105,7 +105,7 @@ ACTSERVE_MATH_INTERNAL Reduced ReduceAngle(double x) {
   const Pair abc = TwoSum(ab.hi, c);
   const double shifted = abc.hi + kRound;
   const double fraction = abc.hi - (shifted - kRound);
-  // What is left is below 2^-20; the largest first.
+  // The remaining terms are below 2^-20; the largest comes first.
   const Pair middle = TwoSum(p1.lo, p2.hi);
   const Pair small = TwoSum(ab.lo, abc.lo);
   const Pair sum1 = TwoSum(fraction, middle.hi);

@@ -1,10 +1,10 @@
-// Tree to graph: names become nodes, helpers and catalogue activations are
+// Builds a graph from a tree: names become nodes, helpers and built-ins are
 // inlined, `for` is unrolled, and `if` becomes kSelect.
 //
-// Both branches of an `if` are built, but what is computed in the one not
-// taken reaches the result through kSelect alone. A branch on a constant is
-// taken while building. Constant expressions are evaluated here, in float64,
-// as Python does; nothing else is rewritten.
+// Both branches of an `if` are built; the one not taken is connected to the
+// result through kSelect alone. A branch on a constant is taken while building.
+// Constant expressions are evaluated here, in float64, as Python does; nothing
+// else is rewritten.
 
 #ifndef ACTSERVE_KERNELS_GRAPH_BUILD_BUILD_H_
 #define ACTSERVE_KERNELS_GRAPH_BUILD_BUILD_H_
@@ -18,10 +18,11 @@
 
 namespace actserve {
 
-// The upstream gradient's name among the inputs of a gradient: always the last
-// (an input of the activation may be called so too).
+// The name of the upstream gradient, which is the last input of every gradient.
+// An input of the activation may have the same name.
 inline constexpr char kUpstreamName[] = "dy";
 
+// The graphs of one text.
 struct BuiltActivation {
   // One output, "y".
   Graph forward;

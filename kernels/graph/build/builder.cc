@@ -154,7 +154,7 @@ GraphBuilder::Flow GraphBuilder::If(const Stmt& stmt) {
   Environment after_taken = std::exchange(names, std::move(before));
   Flow other = Block(stmt.orelse);
   if (taken.returns) {
-    // What follows runs only if the other branch was taken.
+    // The statements after this run only if the other branch was taken.
   } else if (other.returns) {
     names = std::move(after_taken);
   } else {

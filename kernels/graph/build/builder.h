@@ -1,5 +1,5 @@
-// Walks the tree of a text once and adds its nodes to a graph: the working
-// part of build.h, and private to it.
+// Walks the tree of a text once and adds its nodes to a graph. Only build.cc
+// uses it.
 //
 // The walk is bounded by a budget of steps besides the weight of the graph:
 // helpers that call each other twice would make exponential work out of a
@@ -45,7 +45,7 @@ class GraphBuilder {
   void Error(Position position, std::string message);
 
  private:
-  // What a name stands for at a point of the text.
+  // The value of a name at one point of the text.
   struct Binding {
     NodeId node = kNoNode;  // kNoNode: already reported, stay silent
     // A number on one path and a truth value on another: an error where read.
@@ -55,8 +55,8 @@ class GraphBuilder {
   };
   using Environment = std::map<std::string, Binding, std::less<>>;
 
-  // What a run of statements returns: the values of the first guard that holds,
-  // otherwise `values` if it `returns`, otherwise it goes on.
+  // The result of some statements: the values of the first guard that holds;
+  // else `values` if `returns`; else execution continues after them.
   struct Guard {
     NodeId condition;
     std::vector<NodeId> values;
@@ -125,7 +125,7 @@ class GraphBuilder {
   const LanguageLimits& limits_;
   Diagnostics& diagnostics_;
   std::vector<Frame*> frames_;
-  // Where errors in the text of a built-in are reported: its call.
+  // Errors in the text of a built-in are reported at its call, here.
   std::optional<Position> outer_position_;
   std::set<std::tuple<int, int, std::string>> reported_;
   std::set<std::pair<int, int>> noted_;

@@ -161,7 +161,7 @@ bool Matcher::MatchProduct(NodeId p, NodeId s, bool negate, bool is_root,
     return false;
   }
   have.is_negative = have.is_negative != (wanted.is_negative != negate);
-  // What is most particular first; variables take what is left.
+  // The most specific parts first; variables take the rest.
   std::stable_sort(wanted.factors.begin(), wanted.factors.end(),
                    [this](const Factor& a, const Factor& b) {
                      return !IsVariable(a.node) && IsVariable(b.node);

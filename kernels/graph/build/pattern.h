@@ -1,7 +1,7 @@
-// Matching of formulas however they are spelled: factors and terms in any
-// order and association, a quotient by a constant as a product with its
-// reciprocal, signs anywhere. Constants match to nine digits, which is how
-// people write sqrt(2 / pi).
+// Matches formulas however they are spelled: factors and terms in any order and
+// association, a quotient by a constant as a product with its reciprocal, signs
+// anywhere. Constants match to nine digits, which is how people write sqrt(2 /
+// pi).
 
 #ifndef ACTSERVE_KERNELS_GRAPH_BUILD_PATTERN_H_
 #define ACTSERVE_KERNELS_GRAPH_BUILD_PATTERN_H_
@@ -23,7 +23,7 @@ class Matcher {
  public:
   static constexpr int kMaxVariables = 2;
 
-  // `subject` grows: what a variable stands for may have to be made.
+  // `subject` grows if a variable stands for a product that has no node yet.
   Matcher(const Graph& pattern, Graph& subject)
       : pattern_(pattern), subject_(subject) {}
 
@@ -48,7 +48,7 @@ class Matcher {
     NodeId node;
     bool is_negative;
   };
-  // What has to match after this; returns whether it did.
+  // The rest of a match; returns whether it succeeded.
   using Next = absl::FunctionRef<bool()>;
 
   bool MatchNode(NodeId p, NodeId s, bool negate, Next next);

@@ -4,7 +4,7 @@
 //
 // Each rule is an identity of real functions with its proof. Precondition: the
 // graph is simplified, so that patterns have few spellings to know. It runs
-// before differentiation, for the primitives' derivatives are stable too.
+// before differentiation, because the primitives' derivatives are stable too.
 
 #ifndef ACTSERVE_KERNELS_GRAPH_BUILD_STABILIZE_H_
 #define ACTSERVE_KERNELS_GRAPH_BUILD_STABILIZE_H_
@@ -24,6 +24,7 @@ struct StabilizeRule {
   std::string_view proof;
 };
 
+// All rules, in the order in which they are tried.
 const std::vector<StabilizeRule>& StabilizeRules();
 
 // `graph` with every rule applied, innermost formulas first. Adds to

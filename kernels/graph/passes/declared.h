@@ -1,5 +1,5 @@
-// What an author's own gradient allows. Straight-through estimators and
-// surrogates are linear in the upstream gradient; gradient clipping is not.
+// Properties of a gradient that an author declared. Straight-through estimators
+// and surrogates are linear in the upstream gradient; gradient clipping is not.
 
 #ifndef ACTSERVE_KERNELS_GRAPH_PASSES_DECLARED_H_
 #define ACTSERVE_KERNELS_GRAPH_PASSES_DECLARED_H_
@@ -14,11 +14,11 @@ namespace actserve {
 // other activations.
 bool IsLinearInUpstream(const Graph& gradient);
 
-// `gradient` for the upstream gradient 1: without its last input.
+// Returns `gradient` with 1 in place of its last input, the upstream gradient.
 Graph WithUnitUpstream(const Graph& gradient);
 
-// `graph` with every kDeclared replaced by its value: for programs, which
-// compute values only.
+// Returns `graph` with every kDeclared replaced by its value. Programs need
+// only values.
 Graph WithoutDeclared(const Graph& graph);
 
 }  // namespace actserve

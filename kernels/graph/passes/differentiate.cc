@@ -306,7 +306,7 @@ class Differentiator {
     return Make(Op::kMin, Make(Op::kMax, x, Constant(-bound)), Constant(bound));
   }
 
-  // Of tangents: kNoNode is no dependence.
+  // Operations on tangents; kNoNode stands for a tangent of 0.
   NodeId Sum(NodeId a, NodeId b) {
     if (a == kNoNode) return b;
     if (b == kNoNode) return a;
@@ -322,7 +322,7 @@ class Differentiator {
   NodeId Over(NodeId tangent, NodeId divisor) {
     return zeros_.Over(tangent, Value(divisor));
   }
-  // What a node computes, whatever derivative was declared for it.
+  // The node that computes the value of `id`, without its declared derivative.
   NodeId Value(NodeId id) const {
     while (graph_.node(id).op == Op::kDeclared) {
       id = graph_.node(id).operands[0];

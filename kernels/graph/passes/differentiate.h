@@ -1,9 +1,9 @@
-// Defines the pass that derives: forward mode, on the graph itself.
+// Defines the pass that differentiates a graph, in forward mode.
 //
-// One surprise pays for the design: the derivative of a choice is the choice
-// of the derivatives, so an infinity or NaN in the branch not taken never
-// reaches the gradient. What does not depend on the variable has no
-// derivative at all, rather than a 0 to multiply with.
+// The derivative of a choice is the choice of the derivatives, so an infinity
+// or NaN in the branch not taken never reaches the gradient. A node that does
+// not depend on the variable has no derivative at all, rather than a 0 to
+// multiply with.
 //
 // At kinks: max and min at a tie give each side half, abs' (0) is 0, sqrt'(0)
 // is +inf, floor and its like are flat, d(x % y)/dy is -floor(x / y). The

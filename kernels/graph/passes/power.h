@@ -5,10 +5,10 @@
 
 namespace actserve {
 
-// base ** exponent. Whole exponents from -2 to 6 become products (at most
-// 2.5 units in the last place, and what people write as x*x*x), 1/2 a square
-// root; the rest is kPow. Zeros' signs, infinities and NaN are those of IEEE
-// 754 pow, so 0 is the constant 1 even at NaN.
+// Returns base ** exponent. Whole exponents from -2 to 6 become products (at
+// most 2.5 units in the last place, and what people write as x*x*x), 1/2 a
+// square root; the rest is kPow. Zeros' signs, infinities and NaN are those of
+// IEEE 754 pow, so 0 is the constant 1 even at NaN.
 NodeId Power(Graph& graph, NodeId base, double exponent);
 
 }  // namespace actserve

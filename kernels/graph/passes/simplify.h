@@ -1,12 +1,11 @@
-// Defines the pass that removes what computing need not do: rules that hold
-// for every IEEE 754 value, bit for bit, zeros' signs, infinities and NaN
-// included (any NaN equals any NaN). `x * 0 -> 0` or `x - x -> 0` are not
-// among them.
+// Defines the pass that removes needless operations. Its rules hold for every
+// IEEE 754 value, bit for bit: signs of zeros, infinities and NaN included (any
+// NaN equals any NaN). `x * 0 -> 0` or `x - x -> 0` are not among them.
 //
-// The rules are applied as nodes are added, so that the passes which build
-// large graphs (differentiate.h) never hold the large one. It runs before
-// stabilize.h, whose patterns then have fewer spellings to know, and at the
-// end, where it drops what nothing needs.
+// Rules are applied as nodes are added, so passes that build large graphs
+// (differentiate.h) never hold the large one. The pass runs before stabilize.h,
+// whose patterns then need fewer spellings, and again at the end, where it
+// drops unused nodes.
 
 #ifndef ACTSERVE_KERNELS_GRAPH_PASSES_SIMPLIFY_H_
 #define ACTSERVE_KERNELS_GRAPH_PASSES_SIMPLIFY_H_
@@ -15,7 +14,7 @@
 
 namespace actserve {
 
-// What graph.Add(op, a, b, c) gives, or a simpler node with the same value.
+// Returns graph.Add(op, a, b, c), or a simpler node with the same value.
 NodeId AddSimplified(Graph& graph, Op op, NodeId a, NodeId b = kNoNode,
                      NodeId c = kNoNode);
 

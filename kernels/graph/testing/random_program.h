@@ -11,6 +11,7 @@
 
 namespace actserve::testing {
 
+// The shape of a random text.
 struct RandomProgramOptions {
   int num_inputs = 1;      // named x, y, z, w
   int num_parameters = 1;  // named a, b, c ...

@@ -36,7 +36,7 @@ bool Mentions(const Syntax& syntax, std::string_view name) {
       [&](const SyntaxPtr& arg) { return Mentions(*arg, name); });
 }
 
-// Which arguments have no default.
+// True for each argument without a default.
 std::vector<bool> Required(const Signature& signature) {
   std::vector<bool> required(signature.defaults.size());
   for (size_t i = 0; i < required.size(); ++i) {

@@ -132,7 +132,7 @@ void TextDesugarer::ReadTopLevel(const SyntaxStmt& statement) {
     case Kind::kSkipped:
       return;
     case Kind::kReturn:
-      if (diagnostics_.has_errors()) return;  // Of a def that went wrong.
+      if (diagnostics_.has_errors()) return;  // a `def` may be incomplete
       break;
     case Kind::kExpression:
       if (statement.value->kind == Syntax::Kind::kString) return;
@@ -461,7 +461,8 @@ void TextDesugarer::DesugarAssign(const SyntaxStmt& statement, Block& out) {
           statement.position,
           Concat(width, " names are assigned ", node.values.size(), " values"));
     }
-    // What went wrong still assigns its names, or they would be reported too.
+    // A wrong statement still assigns its names; otherwise they would be
+    // reported too.
     while (node.values.size() < node.targets.size()) {
       node.values.push_back(MakeNumber(statement.position, 0, false));
     }

@@ -14,8 +14,8 @@ namespace actserve {
 
 // Rewrites a text's tree to the core of ast.h: resolves names, imports and
 // synonyms, evaluates defaults and module-level numbers, finds the activation
-// and its gradient, and splits augmented and chained assignments. Everything
-// that is wrong is reported; the module is complete only if nothing was.
+// and its gradient, and splits augmented and chained assignments. Reports
+// everything that is wrong; the module is complete only if nothing is.
 Module Desugar(const std::vector<SyntaxStmt>& text,
                const std::map<std::string, double>& constants,
                const LanguageLimits& limits, Diagnostics& diagnostics);

@@ -16,11 +16,11 @@
 
 namespace actserve {
 
-// What the names of a text mean, inside one of its functions.
+// The meaning of names inside one function of a text.
 struct Scope {
   // Arguments, and names assigned anywhere in the function (Python's rule).
   std::set<std::string, std::less<>> locals;
-  // The arguments could not be read, so no name is known to be wrong.
+  // True if the arguments could not be read: then no name is known to be wrong.
   bool locals_unknown = false;
   // The functions of the text, by name; module.functions has the same order.
   std::map<std::string, int, std::less<>> functions;
@@ -30,12 +30,12 @@ struct Scope {
   std::map<std::string, double, std::less<>> outside;
   // The members of `outside` that were read, with the first place.
   std::map<std::string, Position> used_outside;
-  // What imports have bound: "np" is "numpy", "relu" "torch.relu".
+  // Names bound by imports: "np" to "numpy", "relu" to "torch.relu".
   std::map<std::string, std::string, std::less<>> imports;
 };
 
-// Rewrites expressions to the core. Nothing it returns is nullptr: what is
-// wrong is reported and becomes a number.
+// Rewrites expressions to the core. Never returns nullptr: a wrong expression
+// is reported and becomes a number.
 class ExpressionDesugarer {
  public:
   // Both must outlive this object.
@@ -56,7 +56,7 @@ class ExpressionDesugarer {
     ExprPtr value;
     Position position;
   };
-  // What is called.
+  // The callee as the text names it.
   struct Target {
     uint32_t family = kBare;
     std::string name;
@@ -82,7 +82,8 @@ class ExpressionDesugarer {
                         Position position, const Bound& bound);
   ExprPtr UnknownFunction(const Target& target, std::vector<Given>& given);
 
-  // nullopt, and why in `problem`, if the arguments do not fit.
+  // Returns nullopt and sets `problem` to the reason if the arguments do not
+  // fit.
   static std::optional<Bound> Bind(const Target& target,
                                    const std::vector<std::string>& parameters,
                                    const std::vector<bool>& required,

@@ -1,4 +1,5 @@
-// Other names of the core's functions: one table, written in the language.
+// The table of synonyms: other names of the core's functions, written in the
+// language.
 
 #ifndef ACTSERVE_KERNELS_LANG_DESUGAR_SYNONYMS_H_
 #define ACTSERVE_KERNELS_LANG_DESUGAR_SYNONYMS_H_
@@ -12,7 +13,7 @@
 
 namespace actserve {
 
-// Whose meaning a spelling has: `abs(x)`, `np.abs(x)`, `x.abs()`.
+// The framework that defines a spelling: `abs(x)`, `np.abs(x)`, `x.abs()`.
 enum Family : uint32_t {
   kBare = 1 << 0,    // no prefix
   kMath = 1 << 1,    // math
@@ -48,7 +49,8 @@ std::vector<std::string> SynonymNames(Family family);
 // known. A module whose import is accepted may still have none.
 uint32_t FamilyOfModule(std::string_view module);
 
-// What names mean without an import: "np" is "numpy". "" if nothing.
+// Returns the module that `alias` means without an import: "numpy" for "np", ""
+// if none.
 std::string_view DefaultModule(std::string_view alias);
 
 // True if a text may import (parts of) `module`. Nothing is ever executed.

@@ -16,8 +16,8 @@ namespace actserve {
 // derives from it and shares the cursor.
 //
 // A Parse function that meets malformed text reports it and returns nullptr,
-// and the caller gives up its statement. What is well-formed Python but not
-// supported is reported and becomes a kError node, and parsing goes on.
+// and the caller gives up its statement. Well-formed Python that is not
+// supported is reported and becomes a kError node; parsing continues.
 class ExpressionParser {
  protected:
   ExpressionParser(std::vector<Token> tokens, const LanguageLimits& limits,
@@ -45,7 +45,7 @@ class ExpressionParser {
   // Skips to a token of `stops` outside brackets, or to the line's end.
   void SkipTo(std::initializer_list<std::string_view> stops);
 
-  // Counts one level of nesting as long as it lives.
+  // Counts one level of nesting while it lives.
   class Nesting {
    public:
     explicit Nesting(ExpressionParser& parser) : parser_(parser) {
@@ -54,7 +54,7 @@ class ExpressionParser {
     ~Nesting() { --parser_.depth_; }
     Nesting(const Nesting&) = delete;
     Nesting& operator=(const Nesting&) = delete;
-    // False, and reported, beyond the limit.
+    // Returns false, and reports it, beyond the limit.
     bool Allowed() { return parser_.CheckDepth(parser_.depth_); }
 
    private:

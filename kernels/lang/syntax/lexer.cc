@@ -16,7 +16,7 @@
 namespace actserve {
 namespace {
 
-// What people paste from formatted pages, and what they meant.
+// Characters that people paste from formatted pages, and the ones they meant.
 struct LookAlike {
   uint32_t code_point;
   std::string_view meant;

@@ -9,6 +9,7 @@
 
 namespace actserve {
 
+// One token of a text.
 struct Token {
   enum class Kind {
     kName,      // `text`; keywords too

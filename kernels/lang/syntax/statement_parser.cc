@@ -279,7 +279,7 @@ bool StatementParser::ParseExpressionStatement(Block& out) {
   SyntaxStmt statement = MakeStatement(Kind::kExpression, Peek().position);
   statement.value = ParseExpressionList();
   if (statement.value == nullptr) return false;
-  // What the right side cannot say is still assigned, so that the name is not
+  // Assigns the name even if the right side is wrong, so that the name is not
   // reported again as unknown.
   const auto parse_value = [&] {
     statement.value = ParseExpressionList();

@@ -49,12 +49,14 @@ struct Syntax {
   std::vector<std::pair<std::string, SyntaxPtr>> keywords;
 };
 
+// An argument in a `def`.
 struct SyntaxArgument {
   std::string name;
   Position position;
   SyntaxPtr default_value;  // nullptr: none
 };
 
+// One name that an import binds.
 struct SyntaxImport {
   std::string module;  // dotted; "math" or "torch.nn.functional"
   std::string name;    // `from module import name`; empty: `import module`

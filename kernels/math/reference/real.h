@@ -12,6 +12,7 @@
 
 namespace actserve::testing {
 
+// A number of 320 bits (MPFR).
 class Real {
  public:
   static constexpr mpfr_prec_t kBits = 320;

@@ -9,10 +9,11 @@
 
 namespace actserve::testing {
 
+// The error that a function may have.
 struct F32Bound {
   const char* name;
-  // Of the result; for a gradient with a root, of the larger of the two terms
-  // whose sum it is.
+  // In ulp of the result; for a gradient with a root, in ulp of the larger of
+  // the two terms whose sum it is.
   double max_ulp;
 };
 
