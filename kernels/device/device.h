@@ -1,4 +1,4 @@
-// What can run programs. A device owns memory, compiles programs (once per
+// The interface of devices. A device owns memory, compiles programs (once per
 // program, cached in memory and on disk) and runs work items.
 
 #ifndef ACTSERVE_KERNELS_DEVICE_DEVICE_H_
@@ -19,8 +19,8 @@
 
 namespace actserve {
 
-// A run of bytes of one tensor. Any alignment; an element may straddle two
-// fragments. Not owned.
+// A run of bytes of one tensor, with any alignment. An element may straddle two
+// fragments. Does not own the bytes.
 struct Fragment {
   const std::byte* data = nullptr;
   size_t size_bytes = 0;
@@ -31,7 +31,7 @@ class Program {
  public:
   virtual ~Program() = default;
   const LoweredProgram& lowered() const { return lowered_; }
-  // Of its graph.
+  // The weight of its graph.
   int64_t weight() const { return weight_; }
 
  protected:
@@ -43,8 +43,8 @@ class Program {
   int64_t weight_;
 };
 
-// What the work of one item took. Items that were copied or computed together
-// each have the time of the whole. A device that copies and computes at a time
+// The time that one item took. Items copied or computed together each report
+// the time of the whole. A device that copies and computes at the same time
 // counts both; one that computes where the tensors lie copies nothing.
 struct Stages {
   absl::Duration copy_in = absl::ZeroDuration();
@@ -52,9 +52,9 @@ struct Stages {
   absl::Duration copy_out = absl::ZeroDuration();
 };
 
-// Tensors that a device keeps in its own memory from one run to a later one, as
-// a Forward's inputs for its Backward. Given back with the last owner, which
-// may outlive the device. Immutable.
+// Tensors that a device keeps in its own memory from one run to a later one,
+// such as the inputs of a Forward for its Backward. The last owner frees them,
+// and may outlive the device. Immutable.
 class ResidentTensors {
  public:
   virtual ~ResidentTensors() = default;
@@ -72,13 +72,13 @@ class ResidentTensors {
   const DType dtype_;
 };
 
-// One request's worth of work for one program.
+// The inputs, parameters and outputs of one request.
 struct WorkItem {
-  // The first of the inputs, as an earlier run on this device kept them; null
-  // if none.
+  // The first inputs, if an earlier run on this device kept them; null
+  // otherwise.
   std::shared_ptr<const ResidentTensors> resident;
   // lowered().num_tensor_inputs() tensors of `num_elements` elements of the
-  // storage type, row-major, each as its fragments in order; those after the
+  // storage type, row-major, each as its fragments in order. Without the
   // resident ones.
   std::vector<absl::Span<const Fragment>> inputs;
   // One per graph parameter. Rounded once to the compute type.
@@ -90,20 +90,21 @@ struct WorkItem {
   // One per summed output, in order. Sums follow one tree fixed by element
   // index (kernels/graph/summation.h): same bits whatever the threads.
   std::vector<double> sums;
-  // Whether to keep `inputs` on the device. `kept` has them afterwards, or is
-  // null: the device has no memory of its own, or no room for them.
+  // True to keep `inputs` on the device. Afterwards `kept` holds them, or is
+  // null if the device has no memory of its own or no room.
   bool keep_inputs = false;
   std::shared_ptr<const ResidentTensors> kept;
-  // Whether `stages` is wanted: reading the clock takes as long as a thousand
+  // True to fill `stages`. Reading the clock takes as long as a thousand
   // elements of a cheap function.
   bool time_stages = false;
   Stages stages;
 };
 
-// Thread-safe.
+// Compiles and runs programs. A device is lost after an error that only a new
+// process repairs, or when a kernel does not end; from then on every call
+// returns Unavailable.
 //
-// A device may be lost: an error that nothing but a new process cures, or a
-// kernel that does not end. From then on every call answers Unavailable.
+// Thread-safe.
 class Device {
  public:
   using LostCallback = std::function<void(const absl::Status&)>;
@@ -116,8 +117,8 @@ class Device {
   virtual std::string description() const = 0;
 
   // Compiles, or finds compiled, `program`. Concurrent calls for the same
-  // program wait for one compilation. Blocks for up to seconds: not for a
-  // gRPC reaction.
+  // program wait for one compilation. Blocks for up to seconds; do not call it
+  // on a gRPC thread.
   //   Internal            the compiler failed (our bug)
   //   FailedPrecondition  there is no compiler here, and the program is not
   //                       in a cache
@@ -129,8 +130,8 @@ class Device {
   virtual std::shared_ptr<const Program> Find(
       const std::string& program_id) = 0;
 
-  // Runs each item to its end, then returns. The result of an item does not
-  // depend on its neighbours. `program` must come from this device.
+  // Runs every item, then returns. The result of an item does not depend on the
+  // other items. `program` must come from this device.
   //   InvalidArgument    an item whose tensors do not fit the program: the
   //                      number of inputs, outputs, parameters, or bytes
   //   ResourceExhausted  the device's memory is full: back off
@@ -141,13 +142,13 @@ class Device {
   // OK, or Unavailable and why the device is lost.
   virtual absl::Status health() const { return absl::OkStatus(); }
 
-  // `lost` is called once, with health(), when the device is lost: from any
-  // thread, at once if that is so already. It must not block, nor call the
-  // device. Set it before the first Compile().
+  // Calls `lost` once, with health(), when the device is lost: from any thread,
+  // or at once if the device is lost already. `lost` must neither block nor
+  // call the device. Set it before the first Compile().
   // NOLINTNEXTLINE(performance-unnecessary-value-param): a device keeps it.
   virtual void OnLost(LostCallback /*lost*/) {}
 
-  // Kernels started so far. A device that calls its kernels starts none.
+  // Kernels launched so far; 0 for a device that calls its kernels directly.
   virtual int64_t num_launches() const { return 0; }
 };
 

@@ -11,14 +11,13 @@ namespace actserve {
 // The bytes in all fragments together.
 size_t TotalSizeBytes(absl::Span<const Fragment> fragments);
 
-// A place in a tensor that is given as fragments. Empty fragments are passed
-// over.
+// A position in a tensor that is given as fragments. Skips empty fragments.
 //
 // Not thread-safe. Moving past the end is not allowed.
 class FragmentCursor {
  public:
   FragmentCursor() = default;
-  // At the first byte. What `fragments` points to must outlive the cursor.
+  // Starts at the first byte. The bytes of `fragments` must outlive the cursor.
   explicit FragmentCursor(absl::Span<const Fragment> fragments)
       : fragments_(fragments) {
     SkipEmpty();

@@ -14,30 +14,32 @@ namespace actserve {
 
 // Compiled objects in a directory, across restarts and between processes.
 //
-// What is read is executed, so the directory and its files must belong to
-// this user and be closed to all others (0700, 0600); a file of anyone else is
-// not read. A file is complete or absent (written aside and renamed) and
-// carries its own digest; a damaged one is removed and counts as absent.
+// Objects are executed, so the directory and its files must belong to this user
+// and be closed to all others (0700, 0600). Files of other users are not read.
+// A file is complete or absent (written aside and renamed) and carries its own
+// digest; a damaged one is removed and counts as absent.
 //
 // Thread-safe, also between processes that share the directory.
 class ObjectCache {
  public:
   // Makes the directory `path` with mode 0700 if it does not exist (its parent
-  // must). When its files exceed `max_size_bytes`, those unused longest go.
+  // must). When its files exceed `max_size_bytes`, the least recently used are
+  // deleted.
   //   FailedPrecondition  not a directory, or others own it or may enter it
   //   Internal            the system refused to make or open it
   static absl::StatusOr<std::unique_ptr<ObjectCache>> Open(
       const std::string& path, int64_t max_size_bytes);
   ~ObjectCache();
 
-  // The directory of programs that are to be told no other: below
-  // XDG_CACHE_HOME or HOME. Empty if the environment has neither.
+  // The default directory, below XDG_CACHE_HOME or HOME. Empty if the
+  // environment has neither.
   static std::string DefaultPath();
 
-  // The object stored under `key` (hex digits), if there is a sound one.
+  // Returns the object stored under `key` (hex digits), if there is an
+  // undamaged one.
   std::optional<std::string> Load(absl::string_view key);
-  // Stores `object`, replacing what is there. A full disk is not an error of
-  // the caller's: the object is then not stored.
+  // Stores `object`, replacing what is there. A full disk is not an error: the
+  // object is then not stored.
   void Store(absl::string_view key, absl::string_view object);
 
  private:

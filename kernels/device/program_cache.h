@@ -15,9 +15,10 @@
 
 namespace actserve {
 
-// The programs of one device, by id. Each is compiled once however many ask
-// for it at a time; the least recently used are dropped over a bound. One that
-// is still held by a caller lives on, uncounted.
+// The programs of one device, by id. Each is compiled once, however many
+// callers ask for it at the same time. Beyond a limit the least recently used
+// programs are dropped; one that a caller still holds stays valid but is not
+// counted.
 //
 // Thread-safe. Different programs compile at once.
 class ProgramCache {
@@ -34,11 +35,12 @@ class ProgramCache {
 
   explicit ProgramCache(const Options& options) : options_(options) {}
 
-  // nullptr if there is none. Does not block. A use.
+  // Returns nullptr if there is none. Does not block. Marks the program as
+  // recently used.
   std::shared_ptr<const Program> Find(const std::string& program_id);
 
-  // Calls `compile` if the program is neither there nor being compiled by
-  // another caller, whose result is then waited for. An error is not kept.
+  // Returns the program, or waits for another caller that compiles it, or calls
+  // `compile`. Errors are not kept.
   Result FindOrCompile(const std::string& program_id,
                        absl::FunctionRef<absl::StatusOr<Compiled>()> compile);
 

@@ -7,10 +7,9 @@
 
 namespace actserve {
 
-// What every device checks before it touches a tensor. Whether resident tensors
-// are of this device, one that keeps some checks itself; for one that keeps
-// none
-// (`has_resident` false) they are an error.
+// Checks that the tensors of `item` fit `program`. With `has_resident` false,
+// resident tensors are an error. Does not check that resident tensors belong to
+// this device: a device that keeps tensors checks that itself.
 //   InvalidArgument  an item whose tensors do not fit `program`: the number
 //                    of inputs, outputs, parameters, or bytes
 absl::Status CheckItems(const LoweredProgram& program, bool has_resident,

@@ -136,9 +136,8 @@ TEST_F(Gpu, ComputesWhatIsInItsPackWithoutNvrtc) {
   EXPECT_EQ(DeviceInfo().name(), "cuda:0");
   EXPECT_THAT(DeviceInfo().description(),
               HasSubstr("NVRTC not found, tried /nowhere"));
-  EXPECT_THAT(
-      DeviceInfo().description(),
-      HasSubstr("1 parts of programs compiled by NVRTC 13.0 for sm_90"));
+  EXPECT_THAT(DeviceInfo().description(),
+              HasSubstr("1 precompiled parts of programs (NVRTC 13.0, sm_90)"));
   EXPECT_EQ(unknown.error_code(), grpc::StatusCode::FAILED_PRECONDITION);
   EXPECT_THAT(unknown.error_message(), StartsWith("this server has no NVRTC"));
 }

@@ -1,21 +1,21 @@
-// From a lowered program to CUDA C++ text: prints, does not compile.
+// Prints a lowered program as CUDA C++ text. Does not compile it.
 //
 // A text needs no headers and has four parts:
 //
 //   1. text/prelude.h: the machine, in a version for NVRTC and one for a C++
 //      compiler;
-//   2. what the program needs of kernels/math, as it stands there;
+//   2. the headers of kernels/math that the program needs, unchanged;
 //   3. `struct Program`: the graph, one line an operation, and the constants of
 //      its shape. This part alone is generated;
 //   4. text/skeleton.h, how tiles are read, computed and written, as templates
 //      over the Program, and a line for each entry of launch.h.
 //
-// So that all that loops, waits or touches memory is ordinary C++ that is read
-// and reviewed as a file, and generated code is arithmetic without names: no
-// byte of a user's text is in it, constants are printed as their bits, values
-// are numbered. Because the same text compiles as C++ (testing/host_shim.h), it
-// is tested bit for bit where there is no GPU. Comments are left out of the
-// text, since NVRTC's time counts.
+// So everything that loops, waits or touches memory is ordinary C++, reviewed
+// as a file. Generated code is arithmetic without names: it contains no byte of
+// a user's text, constants are printed as their bits, and values are numbered.
+// Because the same text compiles as C++ (testing/host_shim.h), it is tested bit
+// for bit where there is no GPU. The text has no comments, to save NVRTC's
+// time.
 //
 // A new kind of kernel (row functions) is a function in the skeleton, and its
 // entries in launch.h and Entries() of emit.cc, which is the one place that
@@ -31,13 +31,14 @@
 
 namespace actserve {
 
-// The CUDA C++ text of a part of `program`, one of LaunchLayout::parts(), with
-// the entries that the layout says. Equal for equal graphs, storage and rule,
-// whatever anything is called; the parts that look up, whatever the graph is.
+// Returns the CUDA C++ text of one part of `program`, from
+// LaunchLayout::parts(), with the layout's entries. Texts are equal for equal
+// graphs, storage and rule, whatever the names; texts of lookup parts do not
+// depend on the graph either.
 std::string EmitCuda(const LoweredProgram& program, CudaPart part);
 
-// Names the text's parts that do not depend on a program: prelude, math,
-// skeleton. For keys of caches; changes with every change of them.
+// Identifies the parts of a text that do not depend on a program (prelude,
+// math, skeleton), for keys of caches. Changes whenever they change.
 const std::string& CudaTextFingerprint();
 
 }  // namespace actserve

@@ -43,7 +43,7 @@ bool HasLargeOp(const Graph& graph) {
   return false;
 }
 
-// What the top of a window is, if it cannot hold all: 32 in float16, 2^21 in
+// The top of a window that cannot hold all entries: 32 in float16, 2^21 in
 // bfloat16. Activations are rarely larger.
 uint32_t WindowTop(DType storage) {
   return storage == DType::kFloat16 ? 0x5000 : 0x4a00;

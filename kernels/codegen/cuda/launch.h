@@ -1,5 +1,5 @@
 // How a generated CUDA program is launched: its entries, its one argument, and
-// how work is cut into tiles. What emit.h prints reads exactly this.
+// how work is cut into tiles. The text that emit.h prints reads exactly this.
 //
 // One launch serves many segments: requests of any shapes and parameters of
 // one program. A segment is a row of 64-bit words (SegmentRow); a block finds
@@ -7,7 +7,7 @@
 // launch of one segment travels in the kernel's argument, so that nothing is
 // copied for it; more rows are a table in device memory.
 //
-// Which entries a program has, by its rule and outputs:
+// The entries of a program, by its rule and outputs:
 //
 //   kDirect, nothing summed  kRun
 //   kDirect, summed outputs  kRun, then kFinishSums on the same segments
@@ -31,6 +31,7 @@
 
 namespace actserve {
 
+// A kernel of a generated text.
 enum class KernelEntry {
   kRun,
   kFinishSums,
@@ -62,7 +63,7 @@ constexpr const char* KernelEntryName(KernelEntry entry) {
 // in a table is the same for all programs of one storage type, rule and number
 // of outputs and parameters, so it is compiled once for all of them.
 enum class CudaPart {
-  // What computes: kFillTable of programs with a table, else all entries.
+  // The program's own code: kFillTable if it has a table, else all entries.
   kProgram,
   kLookUp,        // kRun of programs with a table
   kSharedLookUp,  // kRunShared
@@ -72,8 +73,8 @@ enum class CudaPart {
 inline constexpr int64_t kTableEntries = 65536;
 
 // Elements of one launch from which kRunShared is expected to beat kRun: the
-// table then costs each multiprocessor less than it gains. Reckoned from the
-// size of an H100's L2, not measured.
+// table then costs each multiprocessor less than it gains. Estimated from the
+// size of an H100's L2 cache, not measured.
 inline constexpr int64_t kSharedTableMinElements = int64_t{1} << 24;
 
 // The part of a table that kRunShared keeps in shared memory: the patterns of
@@ -84,17 +85,17 @@ struct TableWindow {
   uint32_t size = 0;
 };
 
-// What decides how one program is launched. Computed from the program; the
-// same for equal programs.
+// Everything that decides how one program is launched. Computed from the
+// program; equal for equal programs.
 class LaunchLayout {
  public:
-  // How kRun treats the elements of a thread.
+  // How a thread of kRun processes its elements.
   enum class Body {
     // Several 16-byte vectors per tensor in flight, all copies of the
     // program's arithmetic unrolled.
     kUnrolled,
-    // One 16-byte vector per tensor at a time: for programs that need their
-    // registers for themselves.
+    // One 16-byte vector per tensor at a time, for programs that need many
+    // registers.
     kVector,
     // One element at a time: for programs so heavy that copies of them would
     // take the compiler seconds, and memory time does not show.
@@ -111,8 +112,8 @@ class LaunchLayout {
   int num_parameters() const { return num_parameters_; }
   bool has_table() const { return table_entry_bytes_ != 0; }
   Body body() const { return body_; }
-  // True of programs whose arithmetic costs far more than their memory: they
-  // may take as many registers as they like.
+  // True if the arithmetic costs far more than the memory: such programs may
+  // use any number of registers.
   bool is_heavy() const { return is_heavy_; }
   // Elements in a 16-byte vector, and vectors per tensor that a thread has in
   // flight in an unrolled tile.
@@ -126,7 +127,7 @@ class LaunchLayout {
   // The part that has the entry.
   CudaPart part(KernelEntry entry) const;
   int threads(KernelEntry entry) const;
-  // Elements of one tile; of kFinishSums meaningless.
+  // Elements of one tile; unused for kFinishSums.
   int64_t tile_elements(KernelEntry entry) const;
   int64_t NumTiles(KernelEntry entry, int64_t num_elements) const;
 
@@ -139,8 +140,8 @@ class LaunchLayout {
   // 2 bytes (kRoundOnce16: the result) or 4 (kDerivative16: the derivative).
   int table_entry_bytes() const { return table_entry_bytes_; }
   int64_t table_bytes() const;
-  // The largest useful window that fits `max_shared_bytes`, what a block may
-  // have at most on the device, and the bytes it takes.
+  // The largest useful window that fits into `max_shared_bytes`, the device's
+  // limit for a block, and the bytes it takes.
   TableWindow SharedWindow(int64_t max_shared_bytes) const;
   int64_t SharedBytes(TableWindow window) const;
 
@@ -200,6 +201,7 @@ static_assert(sizeof(LaunchHeader) == 32);
 // cache; do not keep them in it.
 inline constexpr uint32_t kLaunchStreaming = 1;
 
+// Choices for one launch.
 struct LaunchOptions {
   bool streaming = false;
   // kRunShared: blocks that run at once, one a multiprocessor, and the window.
@@ -207,7 +209,7 @@ struct LaunchOptions {
   TableWindow window = {};
 };
 
-// What to hand to the driver.
+// The values that the driver needs to launch a kernel.
 struct PackedLaunch {
   int64_t grid = 0;  // blocks; 0: nothing to do, do not launch
   int block = 0;     // threads in each

@@ -1,5 +1,5 @@
-// NVRTC, NVIDIA's run-time compiler, opened with dlopen: a program that links
-// nothing of CUDA, and runs where there is none.
+// NVRTC, NVIDIA's run-time compiler, opened with dlopen, so a program links
+// nothing of CUDA and also runs where CUDA is missing.
 
 #ifndef ACTSERVE_KERNELS_CODEGEN_CUDA_NVRTC_H_
 #define ACTSERVE_KERNELS_CODEGEN_CUDA_NVRTC_H_
@@ -15,14 +15,14 @@ namespace actserve {
 // Thread-safe: NVRTC compiles on any number of threads at once.
 class Nvrtc {
  public:
-  // What came of one compilation.
+  // The result of one compilation.
   struct Binary {
     std::string cubin;  // an ELF file for one architecture
     std::string ptx;
   };
 
-  // Opens `library`, or if it is empty the first of the usual names and places
-  // (ACTSERVE_NVRTC in the environment before them) that is there.
+  // Opens `library`. If that is empty, opens the first library found:
+  // ACTSERVE_NVRTC from the environment, then the usual names and places.
   //   Unavailable         there is none; the message says what was tried
   //   FailedPrecondition  older than CUDA 12.0, or not NVRTC at all
   static absl::StatusOr<std::unique_ptr<Nvrtc>> Open(
@@ -31,19 +31,20 @@ class Nvrtc {
 
   // "13.0"
   const std::string& version() const;
-  // What was opened.
+  // The path of the library that was opened.
   const std::string& path() const;
   // Compute capabilities that it compiles for, ascending: 75, 80, 86 ...
   const std::vector<int>& architectures() const;
-  // The options of every compilation, one string: they decide the bits.
+  // The options of every compilation, in one string. The bits of results depend
+  // on them.
   static const std::string& options();
 
   // Compiles a text of emit.h for the compute capability `architecture` (90).
   // Blocks for tens of milliseconds to seconds.
   //   FailedPrecondition  the architecture is not among architectures()
-  //   Internal            NVRTC refused our text (our bug). The message has
-  //                       nothing of NVRTC's log, which is for our own eyes:
-  //                       it goes to `log`, if that is not null.
+  //   Internal            NVRTC refused our text (our bug). NVRTC's log is not
+  //                       for clients: it goes to `log`, if that is not null,
+  //                       and not into the message.
   absl::StatusOr<Binary> Compile(const std::string& text, int architecture,
                                  std::string* log = nullptr) const;
 

@@ -1,5 +1,5 @@
-// What NVRTC makes of the catalogue, for every architecture, as Markdown: see
-// scripts/check_sass. Ends with 1 if a program does not compile, spills or
+// Reports what NVRTC makes of the catalog, for every architecture, as Markdown:
+// see scripts/check_sass. Ends with 1 if a program does not compile, spills or
 // takes more registers than it may.
 
 #include <algorithm>
@@ -265,7 +265,7 @@ int Main(int argc, char** argv) {
   std::printf(
       "NVRTC %s, options `%s`.\n\n"
       "### Registers\n\n"
-      "%d programs of the catalogue (each activation forward, with partials, "
+      "%d programs of the catalog (each activation forward, with partials, "
       "backward, and\nbackward with its parameters, in four types) on each "
       "architecture: %s.\nThe most registers of any of them, by entry "
       "(kernels/codegen/cuda/launch.h):\n\n",

@@ -20,7 +20,7 @@ constexpr char kMathFolder[] = "kernels/math/";
 
 struct Header {
   std::string bare;
-  // Of kernels/math, in order.
+  // The headers of kernels/math, in order of inclusion.
   std::vector<std::string> includes;
 };
 

@@ -1,5 +1,5 @@
-// The headers that generated texts are made of, embedded: kernels/math, and
-// prelude.h and skeleton.h of text/.
+// The headers that generated texts consist of, embedded: kernels/math, and
+// prelude.h and skeleton.h from text/.
 
 #ifndef ACTSERVE_KERNELS_CODEGEN_CUDA_TEXT_FILES_H_
 #define ACTSERVE_KERNELS_CODEGEN_CUDA_TEXT_FILES_H_
@@ -9,18 +9,20 @@
 
 namespace actserve {
 
+// One embedded header.
 struct TextFile {
   const char* path;  // "kernels/math/half.h"
   const char* text;
 };
 
-// The file's text without what a compiler does not need: comments, include
-// guards and includes. "" if there is no such file.
+// Returns the file's text without comments, include guards and includes. "" if
+// there is no such file.
 const std::string& BareText(const std::string& path);
 
-// The headers of kernels/math that define `symbols` ("actserve_exp_f32") and
-// what they include, each after what it needs: paths for BareText(). A symbol
-// that none defines is passed over, and the compiler will say so.
+// Returns the headers of kernels/math that define `symbols`
+// ("actserve_exp_f32") and the headers these include, each after those it
+// needs: paths for BareText(). Ignores a symbol that no header defines; the
+// compiler will report it.
 std::vector<std::string> MathHeadersFor(
     const std::vector<std::string>& symbols);
 

@@ -11,8 +11,8 @@ namespace actserve {
 // shared math by name; the declarations that it needs are left for the linker.
 //
 // The loop sits in a function of its own whose pointers are `noalias`, which
-// is what lets it be vectorised; kKernelSymbol unpacks the arrays and calls
-// it. `prefer_512` asks for the widest vectors.
+// lets LLVM vectorize it; kKernelSymbol unpacks the arrays and calls it.
+// `prefer_512` asks for the widest vectors.
 void EmitKernel(const LoweredProgram& program, KernelVariant variant,
                 bool prefer_512, llvm::Module& module);
 

@@ -139,8 +139,8 @@ void Optimize(llvm::Module& module, llvm::TargetMachine& target) {
 constexpr int64_t kWriteAheadBytes = 1024;
 constexpr int64_t kReadAheadBytes = 4096;
 
-// What is said to the memory system about vector loads and stores. It comes
-// after the pipeline, for on the scalar loop it would prevent vectorisation.
+// Hints to the memory system about vector loads and stores. It comes after the
+// pipeline, for on the scalar loop it would prevent vectorisation.
 //
 // Plain: the output's lines are fetched for writing before they are written.
 // Non-temporal: stores are marked (each address is the 64-byte aligned output
@@ -197,7 +197,7 @@ struct KernelCompiler::State {
 
   // A context, target machine and optimised module for one compilation.
   struct Work {
-    // What the compiler reports while it works; "" if nothing.
+    // The compiler's reports while it works; "" if none.
     std::unique_ptr<std::string> error = std::make_unique<std::string>();
     std::unique_ptr<llvm::LLVMContext> context;
     std::unique_ptr<llvm::TargetMachine> target;

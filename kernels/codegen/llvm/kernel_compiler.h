@@ -1,5 +1,5 @@
-// From a lowered program to machine code for this host. Compiles; does not
-// run: the object is loaded by kernels/device/cpu.
+// Compiles a lowered program to machine code for this host. Does not run it:
+// kernels/device/cpu loads the object.
 
 #ifndef ACTSERVE_KERNELS_CODEGEN_LLVM_KERNEL_COMPILER_H_
 #define ACTSERVE_KERNELS_CODEGEN_LLVM_KERNEL_COMPILER_H_
@@ -13,7 +13,7 @@
 
 namespace actserve {
 
-// What a compiled kernel is: a loop over `num_elements` elements.
+// A compiled kernel: a loop over `num_elements` elements.
 //
 // `inputs` and `outputs` are arrays of pointers, one per input and output of
 // the graph; `parameters` is an array of the compute type. Tensors may have any
@@ -28,6 +28,7 @@ using KernelFunction = void (*)(const void* const* inputs, void* const* outputs,
 // The only symbol that a compiled object exports.
 inline constexpr char kKernelSymbol[] = "actserve_kernel";
 
+// How a kernel writes its outputs.
 enum class KernelVariant {
   // The program as lowered_program.h defines it.
   kPlain,
@@ -40,8 +41,8 @@ enum class KernelVariant {
 class KernelCompiler {
  public:
   struct Options {
-    // An LLVM name of an x86-64 processor, "" for the one we run on. Tests
-    // ask for older ones.
+    // LLVM's name of an x86-64 processor; "" for the one we run on. Tests name
+    // older ones.
     std::string cpu = "";
   };
 
@@ -50,17 +51,17 @@ class KernelCompiler {
       const Options& options);
   ~KernelCompiler();
 
-  // A relocatable ELF object that defines kKernelSymbol. Takes milliseconds
-  // to seconds, in proportion to the program's weight.
+  // Returns a relocatable ELF object that defines kKernelSymbol. Takes
+  // milliseconds to seconds, in proportion to the program's weight.
   //   Internal  LLVM refused what we generated (our bug)
   absl::StatusOr<std::string> Compile(const LoweredProgram& program,
                                       KernelVariant variant) const;
 
-  // The optimised IR that Compile() would turn into code, for people.
+  // Returns the optimized IR that Compile() would turn into code, for people.
   absl::StatusOr<std::string> Print(const LoweredProgram& program,
                                     KernelVariant variant) const;
 
-  // Names everything that decides the code besides the program: processor,
+  // Identifies everything besides the program that decides the code: processor,
   // features, LLVM's version, the shared math, the form of the kernel.
   const std::string& fingerprint() const;
   // The processor's LLVM name: "znver4".

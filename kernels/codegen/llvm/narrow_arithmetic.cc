@@ -27,8 +27,8 @@ bool Is512BitFloat(llvm::Type* type) {
          vector->getPrimitiveSizeInBits() == 512;
 }
 
-// What `instruction` counts for: 0 if it is no 512-bit arithmetic, nothing if
-// it is of a kind that is not to be halved.
+// The cost of `instruction`: 0 if it is no 512-bit arithmetic, nothing if it is
+// of a kind that is not to be halved.
 std::optional<int> Operations(const llvm::Instruction& instruction) {
   if (!Is512BitFloat(instruction.getType())) return 0;
   if (const auto* intrinsic =
@@ -76,7 +76,7 @@ bool Pays(const llvm::BasicBlock& block) {
   for (const llvm::Instruction& instruction : block) {
     const std::optional<int> counted = Operations(instruction);
     if (!counted.has_value()) return false;
-    // Else its elements would be loaded twice, in halves and whole.
+    // Otherwise its elements would be loaded twice, in halves and whole.
     if (llvm::isa<llvm::LoadInst>(instruction) &&
         Is512BitFloat(instruction.getType()) &&
         !FeedsOnlyArithmetic(instruction)) {

@@ -5,20 +5,21 @@
 
 namespace actserve {
 
-// Defines the pass that takes the little arithmetic of a cheap kernel out of
-// 512-bit registers: each 512-bit addition, subtraction, multiplication or
-// rounding becomes two of 256 bits, for which the code generator then loads
-// halves. Comparisons, selections and stores stay as wide as they were. The
-// bits of the results are the same.
+// Defines the pass that moves the arithmetic of a cheap kernel out of 512-bit
+// registers: each 512-bit addition, subtraction, multiplication or rounding
+// becomes two of 256 bits, for which the code generator then loads halves.
+// Comparisons, selections and stores stay as wide as they were. The bits of the
+// results are the same.
 //
-// For processors on which any 512-bit arithmetic lowers the clock by several
-// per cent, of memory accesses too, while comparing and moving 512 bits does
-// not. It pays where a loop waits for memory beyond the first level cache
-// anyway; below, the loop takes half as long again. So a block stays as it is
-// if it has more arithmetic than memory hides, or of a slow kind (division,
-// square root), or if it loads what is not only computed with.
+// It is for processors on which any 512-bit arithmetic lowers the clock by
+// several percent, also for memory accesses, while comparing and moving 512
+// bits does not. It pays where a loop waits for memory beyond the first-level
+// cache anyway; within that cache the loop takes half as long again. So a block
+// stays unchanged if it has more arithmetic than memory hides, if it has slow
+// arithmetic (division, square root), or if it loads values that are not only
+// computed with.
 //
-// Runs after the optimiser, which would join the halves again.
+// Runs after the optimizer, which would join the halves again.
 void NarrowArithmetic(llvm::Function& function);
 
 }  // namespace actserve

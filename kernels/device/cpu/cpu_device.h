@@ -14,9 +14,10 @@
 
 namespace actserve {
 
-// The processor that we run on: programs compiled by LLVM, elements split over
-// threads. The bits of a result depend on nothing but the program and the
-// item: not on threads, alignment, fragments, tables or the stores used.
+// The processor that we run on. LLVM compiles programs, and threads share the
+// elements of large tensors. Results depend only on the program and the item,
+// bit for bit: not on threads, alignment, fragments, tables or the kind of
+// stores.
 //
 // Thread-safe.
 class CpuDevice final : public Device {
@@ -24,24 +25,25 @@ class CpuDevice final : public Device {
   struct Options {
     // Threads that one Run() may use, the caller's included. 0: all.
     int num_threads = 0;
-    // Where compiled objects are kept across restarts, see ObjectCache.
-    // Empty: nowhere.
+    // Directory that keeps compiled objects across restarts, see ObjectCache.
+    // Empty: none.
     std::string cache_dir = "";
     int64_t max_disk_cache_bytes = int64_t{256} << 20;
-    // Bounds on the programs kept in memory. One that is still held by a
-    // caller lives on, uncounted.
+    // Limits on the programs kept in memory. A program that a caller still
+    // holds stays valid but is not counted.
     int max_programs = 1024;
     int64_t max_code_bytes = int64_t{128} << 20;
-    // Of tables for 16-bit functions: 128 KiB each, 256 KiB for gradients.
+    // Limit on the tables of 16-bit functions: 128 KiB each, 256 KiB for
+    // gradients.
     int64_t max_table_bytes = int64_t{32} << 20;
-    // An item whose outputs have at least so many bytes is written past the
-    // caches, for it would not stay in them. 0: never; -1: by cache size.
+    // Outputs of at least this many bytes are written past the caches, because
+    // they would not stay in them. 0: never; -1: by cache size.
     int64_t non_temporal_threshold_bytes = -1;
-    // 16-bit items of at least so many elements use a table; smaller ones use
-    // one that is there.
+    // 16-bit items of at least this many elements use a table; smaller ones use
+    // a table only if it exists.
     int64_t table_threshold_elements = int64_t{64} << 10;
-    // Work for another thread, at least. A multiple of kSumTileElements. Its
-    // wake-up costs as much as this many elements of a cheap function.
+    // The least work for another thread. A multiple of kSumTileElements. Waking
+    // a thread costs as much as this many elements of a cheap function.
     int64_t min_elements_per_task = int64_t{512} << 10;
     // See KernelCompiler::Options.
     std::string cpu = "";

@@ -8,8 +8,8 @@
 namespace actserve {
 namespace {
 
-// Of the graph: a gelu is about where a core of today computes as long as it
-// waits for memory.
+// Weight of the graph: a gelu is about where a core of today computes as long
+// as it waits for memory.
 constexpr int64_t kMaxNonTemporalWeight = 150;
 
 }  // namespace

@@ -18,8 +18,9 @@
 
 namespace actserve {
 
-// All values of a 16-bit program of one input, for one set of parameters: of
-// each output the result (kRoundOnce16), or the derivative (kDerivative16).
+// All values of a 16-bit program of one input, for one set of parameters. For
+// each output it holds the results (kRoundOnce16) or the derivatives
+// (kDerivative16).
 struct ProgramTable {
   std::vector<std::vector<uint16_t>> results;
   std::vector<float> derivatives;
@@ -27,7 +28,8 @@ struct ProgramTable {
   size_t size_bytes() const;
 };
 
-// The tables of one device, the least recently used dropped over a budget.
+// The tables of one device. Beyond a budget the least recently used are
+// dropped.
 //
 // Thread-safe.
 class TableCache {
@@ -51,7 +53,7 @@ class TableCache {
       ABSL_GUARDED_BY(mutex_);
 };
 
-// A program of the CPU device: its kernels, of which the rarer one is compiled
+// A program of the CPU device: two kernels, of which the rarer one is compiled
 // when first needed.
 class CpuProgram final : public Program {
  public:
@@ -63,9 +65,9 @@ class CpuProgram final : public Program {
   size_t object_size_bytes() const { return plain_.object_size_bytes; }
 
   KernelFunction plain() const { return plain_.kernel->function(); }
-  // The kernel that writes past the caches. Compiles on the first call;
-  // nullptr if there is none, and then plain() does as well: for programs so
-  // heavy that memory is not what they wait for, and 16-bit ones with tables.
+  // The kernel that writes past the caches. Compiled on the first call. nullptr
+  // for programs that gain nothing from it: those that wait for arithmetic
+  // instead of memory, and 16-bit ones with tables. Use plain() then.
   KernelFunction non_temporal() const;
 
   // `parameters` are of the compute type.

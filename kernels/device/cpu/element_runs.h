@@ -19,7 +19,7 @@ namespace actserve {
 // an element straddles two, a block of elements is copied together first, so
 // a run is never shorter than it has to be.
 //
-// Not thread-safe; threads walk ranges of their own.
+// Not thread-safe; each thread walks its own range.
 class ElementRuns {
  public:
   // Fragments of each tensor must hold at least `end` elements of

@@ -12,8 +12,8 @@
 
 namespace actserve {
 
-// From a lowered program to a kernel that can be called: from the disk cache
-// if it is there, else compiled and left there.
+// Turns a lowered program into a kernel that can be called. Loads it from the
+// disk cache, or compiles it and stores it there.
 //
 // Thread-safe.
 class KernelBuilder {
@@ -36,8 +36,8 @@ class KernelBuilder {
   absl::StatusOr<Built> Build(const LoweredProgram& program,
                               KernelVariant variant);
 
-  // What names the object on disk: 64 hex digits over the program's graph and
-  // types, the variant and the compiler's fingerprint.
+  // The name of the object on disk: a digest (64 hex digits) of the program's
+  // graph and types, the variant and the compiler's fingerprint.
   std::string Key(const LoweredProgram& program, KernelVariant variant) const;
 
   const KernelCompiler& compiler() const { return *compiler_; }

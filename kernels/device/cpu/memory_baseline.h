@@ -1,4 +1,4 @@
-// What memory allows: the loops that kernels are compared with.
+// Loops that only move memory, to compare kernels with.
 
 #ifndef ACTSERVE_KERNELS_DEVICE_CPU_MEMORY_BASELINE_H_
 #define ACTSERVE_KERNELS_DEVICE_CPU_MEMORY_BASELINE_H_
@@ -12,7 +12,7 @@ namespace actserve {
 void CopyPlain(const void* from, size_t size_bytes, void* to);
 void CopyNonTemporal(const void* from, size_t size_bytes, void* to);
 
-// Two reads, one write: to = a + b, as 32-bit integers. Alike.
+// Two reads, one write: to = a + b, as 32-bit integers. Otherwise the same.
 void TriadPlain(const void* a, const void* b, size_t size_bytes, void* to);
 void TriadNonTemporal(const void* a, const void* b, size_t size_bytes,
                       void* to);

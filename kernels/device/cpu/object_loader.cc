@@ -33,7 +33,7 @@ class ObjectLoader::Session {
 
   explicit Session(std::unique_ptr<llvm::orc::ExecutorProcessControl> process)
       : session_(std::move(process)), linker_(session_) {
-    // What is wrong comes back with the lookup; nothing is printed.
+    // Errors are returned by the lookup; nothing is printed.
     session_.setErrorReporter(
         [](llvm::Error error) { llvm::consumeError(std::move(error)); });
   }

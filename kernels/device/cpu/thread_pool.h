@@ -16,7 +16,8 @@ namespace actserve {
 // Splits loops over a fixed set of threads. The calling thread works too, so a
 // pool of one thread has no thread of its own and runs everything inline.
 //
-// Thread-safe: several callers share the workers, first come first served.
+// Thread-safe: several callers share the workers, in the order in which they
+// come.
 class ThreadPool {
  public:
   // `num_threads` >= 1, the caller's included.

@@ -10,7 +10,7 @@
 namespace actserve {
 namespace {
 
-// Whether the driver takes code of the builder's pack.
+// Returns whether the driver takes code of the builder's pack.
 absl::Status CheckPack(CudaContext& context, const SassBuilder& builder) {
   absl::Status status = context.Enter();
   if (!status.ok()) return status;

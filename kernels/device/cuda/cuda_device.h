@@ -20,9 +20,10 @@
 
 namespace actserve {
 
-// An NVIDIA GPU: programs compiled beforehand or by NVRTC, tensors copied
-// through pinned memory, all items of a Run() that fit one copy in one launch.
-// The bits of a result depend on nothing but the program and the item.
+// An NVIDIA GPU. Programs are precompiled or compiled by NVRTC, tensors are
+// copied through pinned memory, and the items of a Run() share copies and
+// launches where they fit. Results depend only on the program and the item, bit
+// for bit.
 //
 // Needs nothing of CUDA to build; the driver and NVRTC are opened by Create().
 //
@@ -35,28 +36,30 @@ class CudaDevice final : public Device {
     // Libraries to open, see CudaDriver::Open() and Nvrtc::Open().
     std::string driver = "";
     std::string nvrtc = "";
-    // Programs compiled beforehand, for which no NVRTC is needed; null: none.
+    // Precompiled programs, which need no NVRTC; null: none.
     std::shared_ptr<const SassPack> pack = nullptr;
-    // Where compiled programs are kept across restarts, see ObjectCache.
-    // Empty: nowhere.
+    // Directory that keeps compiled programs across restarts, see ObjectCache.
+    // Empty: none.
     std::string cache_dir = "";
     int64_t max_disk_cache_bytes = int64_t{256} << 20;
-    // Bounds on the programs kept loaded. One that is still held by a caller
-    // lives on, uncounted.
+    // Limits on the programs kept loaded. A program that a caller still holds
+    // stays valid but is not counted.
     int max_programs = 1024;
     int64_t max_code_bytes = int64_t{128} << 20;
-    // Of tables for 16-bit functions: 128 KiB each, 256 KiB for gradients.
+    // Limit on the tables of 16-bit functions: 128 KiB each, 256 KiB for
+    // gradients.
     int64_t max_table_bytes = int64_t{64} << 20;
-    // Device memory for tensors and tables. 0: nine tenths of what is free.
+    // Limit on device memory for tensors and tables. 0: nine tenths of the free
+    // memory.
     int64_t max_memory_bytes = 0;
-    // Of it, what resident tensors may take. -1: half.
+    // The share of it that resident tensors may take. -1: half.
     int64_t max_resident_bytes = -1;
-    // Each slot pins twice so much of the machine's memory. Smaller slots
-    // overlap more of one tensor's way, larger ones take fewer launches.
+    // Each slot pins twice this much of the host's memory. Smaller slots
+    // overlap more stages of one tensor; larger ones need fewer launches.
     int num_staging_slots = 16;
     int64_t staging_bytes = int64_t{2} << 20;
-    // Work that is not done so long after it was handed over is taken for a
-    // kernel that hangs, and the device for lost.
+    // How long work may run before its kernel counts as hung and the device as
+    // lost.
     absl::Duration watchdog = absl::Seconds(10);
     int64_t shared_table_min_elements = kSharedTableMinElements;
   };
@@ -75,7 +78,7 @@ class CudaDevice final : public Device {
   ~CudaDevice() override = default;
 
   std::string name() const override { return context_->name(); }
-  // Of the device, and what it can compile.
+  // Describes the device and what it can compile.
   std::string description() const override;
   absl::StatusOr<std::shared_ptr<const Program>> Compile(
       const LoweredProgram& program) override;
@@ -88,7 +91,8 @@ class CudaDevice final : public Device {
   void OnLost(LostCallback lost) override { context_->OnLost(std::move(lost)); }
   int64_t num_launches() const override { return context_->num_launches(); }
 
-  // Device memory in use: tables, resident tensors, and tensors on their way.
+  // Device memory in use: tables, resident tensors, and tensors of running
+  // work.
   int64_t used_memory_bytes() const { return pool_->used_bytes(); }
   int64_t resident_bytes() const { return pool_->resident_bytes(); }
 

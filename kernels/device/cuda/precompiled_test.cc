@@ -118,8 +118,8 @@ TEST_F(Precompiled, OthersAreRefusedWithoutNvrtc) {
 
   EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
   EXPECT_EQ(std::string(status.message()),
-            "this server has no NVRTC, which compiles for its GPU, and this "
-            "program was not compiled beforehand");
+            "this server has no NVRTC to compile for its GPU, and this "
+            "program was not precompiled");
 }
 
 TEST_F(Precompiled, ProgramsComeBeforeTheDiskAndNvrtc) {
@@ -183,8 +183,7 @@ TEST_F(Precompiled, CodeThatIsOfNoUseIsCompiled) {
        "has code for [80, 100], not for sm_90"},
       {"damaged", [&] { DamageCode(); }, " is damaged"},
       {"not for this driver", [&] { fake_.Set(FakeKnob::kFailLoadAt, 1); },
-       "1 parts of programs compiled by NVRTC 13.0 for sm_90 beforehand, but "
-       "they "
+       "1 precompiled parts of programs (NVRTC 13.0, sm_90), but they "
        "cannot be used: cuda:0: cuModuleLoadData"},
   };
   for (const Case& test : kCases) {
@@ -214,8 +213,8 @@ TEST_F(Precompiled, TheDescriptionSaysWhatCanBeCompiled) {
 
   EXPECT_THAT(
       (*CudaDevice::Create(Options()))->description(),
-      HasSubstr(", NVRTC 13.0, 1 parts of programs compiled by NVRTC 13.0 for "
-                "sm_90 beforehand"));
+      HasSubstr(", NVRTC 13.0, 1 precompiled parts of programs (NVRTC 13.0, "
+                "sm_90)"));
   EXPECT_THAT((*CudaDevice::Create(WithoutNvrtc()))->description(),
               HasSubstr(", NVRTC not found, tried /nowhere"));
 }

@@ -1,4 +1,4 @@
-// The devices that the conformance suite runs on, each in all its ways.
+// The devices that the conformance suite runs on, each with several options.
 
 #ifndef ACTSERVE_KERNELS_DEVICE_TESTING_DEVICES_H_
 #define ACTSERVE_KERNELS_DEVICE_TESTING_DEVICES_H_
@@ -15,13 +15,14 @@
 
 namespace actserve::testing {
 
-// What every device can be told.
+// Options that every device has.
 struct DeviceConfig {
   std::string cache_dir = "";
   int max_programs = 1024;
   int64_t max_code_bytes = int64_t{128} << 20;
 };
 
+// One device of the suite.
 struct DeviceRow {
   // Options of one device that must not show in the results: threads, tables,
   // sizes of what is copied at a time.
@@ -35,7 +36,8 @@ struct DeviceRow {
   std::vector<Way> ways;  // the first is the default
   // Why the device cannot be tested here, or "".
   std::function<std::string()> why_not;
-  // Of many like programs, one in so many is tried: compiling takes long.
+  // Tests try one in this many of similar programs, because compiling takes
+  // long.
   int program_stride = 1;
 };
 

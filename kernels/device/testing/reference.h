@@ -1,5 +1,5 @@
-// What every device must return, bit for bit: one element after the other,
-// by the interpreter and the sentences of lowered_program.h and summation.h.
+// Computes what every device must return, bit for bit: one element after the
+// other, by the interpreter and the rules of lowered_program.h and summation.h.
 
 #ifndef ACTSERVE_KERNELS_DEVICE_TESTING_REFERENCE_H_
 #define ACTSERVE_KERNELS_DEVICE_TESTING_REFERENCE_H_

@@ -10,8 +10,8 @@
 
 namespace actserve::testing {
 
-// A new directory of a test's own, which nobody else may enter; removed with
-// all that is in it.
+// A new directory for one test, closed to other users. Removed with its
+// contents at the end.
 class ScratchDirectory {
  public:
   ScratchDirectory() : path_(::testing::TempDir() + "/actserve_XXXXXX") {

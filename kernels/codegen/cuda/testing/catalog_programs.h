@@ -1,5 +1,5 @@
-// Every program that the catalogue gives: each activation forward, forward with
-// partials, and backward, in each element type.
+// Every program of the catalog: each activation forward, forward with partials,
+// and backward, in each element type.
 
 #ifndef ACTSERVE_KERNELS_CODEGEN_CUDA_TESTING_CATALOG_PROGRAMS_H_
 #define ACTSERVE_KERNELS_CODEGEN_CUDA_TESTING_CATALOG_PROGRAMS_H_
@@ -11,6 +11,7 @@
 
 namespace actserve::testing {
 
+// One program of a built-in.
 struct CatalogProgram {
   std::string activation;  // "gelu"
   // "forward", "partials" (y and its derivatives by all inputs), "backward"

@@ -1,4 +1,4 @@
-// What a compiled CUDA program says about itself: registers, stack, size.
+// Reads what a compiled CUDA program says about itself: registers, stack, size.
 
 #ifndef ACTSERVE_KERNELS_CODEGEN_CUDA_TESTING_CUBIN_FACTS_H_
 #define ACTSERVE_KERNELS_CODEGEN_CUDA_TESTING_CUBIN_FACTS_H_
@@ -11,12 +11,13 @@
 
 namespace actserve::testing {
 
+// The facts of one kernel.
 struct KernelFacts {
   int registers = 0;
   // Local memory of a thread. Our texts have no arrays that need any, so
   // whatever is here was spilled.
   int stack_bytes = 0;
-  // Of the entry's code, subroutines that it calls included.
+  // Instructions of the entry, including subroutines that it calls.
   int instructions = 0;
 };
 

@@ -1,4 +1,4 @@
-// Runs generated CUDA texts without a GPU: the very texts that NVRTC is handed,
+// Runs generated CUDA texts without a GPU: the same texts that NVRTC gets,
 // compiled as C++ and loaded. How blocks and threads take turns is in
 // host_blocks.h.
 

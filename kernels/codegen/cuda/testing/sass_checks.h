@@ -1,4 +1,4 @@
-// What compiled programs must keep to, and what an element costs.
+// Limits that compiled programs must keep, and the cost of an element.
 
 #ifndef ACTSERVE_KERNELS_CODEGEN_CUDA_TESTING_SASS_CHECKS_H_
 #define ACTSERVE_KERNELS_CODEGEN_CUDA_TESTING_SASS_CHECKS_H_
@@ -14,8 +14,8 @@
 
 namespace actserve::testing {
 
-// Compiles all parts of the program. On an error the compiler's log is in the
-// status: this is for our own eyes.
+// Compiles all parts of the program. On an error the status contains the
+// compiler's log; never send it to a client.
 absl::StatusOr<std::map<std::string, KernelFacts>> CompileFacts(
     const Nvrtc& nvrtc, const LoweredProgram& program, int architecture);
 

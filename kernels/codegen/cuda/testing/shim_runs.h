@@ -18,12 +18,13 @@ struct ShimRequest {
   std::vector<double> parameters;
 };
 
+// Choices for one run.
 struct ShimOptions {
   // Elements by which every tensor's address is off a multiple of 16 bytes.
   int misalignment = 0;
   bool streaming = false;
-  // Of programs with tables: kRunShared with this much shared memory, and
-  // every request in a launch of its own (tables differ). 0: kRun.
+  // For programs with tables: run kRunShared with this much shared memory, and
+  // every request in its own launch (tables differ). 0: run kRun.
   int64_t shared_bytes = 0;
 };
 

@@ -1,6 +1,7 @@
-// The first part of every generated text: what programs need of the machine.
-// Two versions of each, the GPU's (NVRTC, which brings its intrinsics without
-// any header) and the host's (a C++ compiler, behind testing/host_shim).
+// The first part of every generated text: the functions of the machine that
+// programs need. Two versions of each, the GPU's (NVRTC, which brings its
+// intrinsics without any header) and the host's (a C++ compiler, behind
+// testing/host_shim).
 //
 // Everything after this part is the same text for both.
 

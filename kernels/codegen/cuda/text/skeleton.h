@@ -56,7 +56,7 @@ constexpr int kInputs = Program::kInputs;
 constexpr int kOutputs = Program::kOutputs;
 constexpr int kSums = Program::kSums;
 constexpr int kParameters = Program::kParameters;
-// Where what is in a row.
+// The places of the words in a row.
 constexpr int kInputsAt = 1;
 constexpr int kOutputsAt = kInputsAt + kInputs;
 constexpr int kTableAt = kOutputsAt + kOutputs;
@@ -324,8 +324,9 @@ ACTSERVE_DEVICE void StoreElements(Bits* to, bool whole, unsigned count,
 // 32 bits.
 //
 // A whole tile of aligned tensors is read by kVectors vectors a thread and
-// tensor, all under way before the first is used (if kUnrolled). What is left,
-// and every tile of a misaligned segment, goes kWidth elements at a time.
+// tensor, all under way before the first is used (if kUnrolled). The remaining
+// elements, and every tile of a misaligned segment, are done kWidth elements at
+// a time.
 template <int kThreads, bool kUnrolled, int kWidth, int kVectors,
           typename Operation>
 ACTSERVE_DEVICE void RunTile(const Row& row, Word tile, bool streaming,
@@ -393,7 +394,7 @@ ACTSERVE_DEVICE void RunTile(const Row& row, Word tile, bool streaming,
   }
 }
 
-// What the entries do.
+// The bodies of the entries.
 
 template <int kThreads, bool kUnrolled, int kWidth, int kVectors>
 ACTSERVE_DEVICE void Run(const Argument& argument) {

@@ -69,7 +69,7 @@ struct Kernel {
   std::shared_ptr<CudaProgram> program;
   absl::Status failure;
   DeviceBlock table;
-  // What every way to run it writes to the ends of an output.
+  // The ends of an output, as each way to run the kernel must write them.
   std::vector<std::byte> result;
 };
 
@@ -513,7 +513,7 @@ int Main(int argc, char** argv) {
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
   app.add_option("--pack", settings.timer.pack,
-                 "File of built-ins that were compiled beforehand");
+                 "File of precompiled built-ins");
   app.add_option("--max_seconds", settings.max_seconds,
                  "After which what was not begun is left out")
       ->capture_default_str();

@@ -7,10 +7,10 @@
 
 namespace actserve {
 
-// Times the way from the text of a function never seen to its first result, on
-// a device that was made before: compiled, and from what an earlier device
-// left on the disk. `options.cache_dir` is ignored: a new folder is used and
-// removed.
+// Times how long a function that was never seen takes from its text to its
+// first result, on a device that exists already: once compiled, and once loaded
+// from the files of an earlier device. `options.cache_dir` is ignored: a new
+// folder is used and removed.
 //   Internal  the folder cannot be made
 // and as CudaDevice::Create(), Compile() and Run().
 absl::StatusOr<FirstResults> TimeFirstResults(CudaDevice::Options options,

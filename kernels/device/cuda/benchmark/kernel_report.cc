@@ -22,7 +22,7 @@ constexpr double kFromDiskMs = 5;
 
 // Functions that compute next to nothing: memory bounds them in any type.
 constexpr std::array kCheap = {"relu", "spiky", "prelu"};
-// Those that PyTorch is to be left behind at, in bfloat16.
+// Functions that must be faster than PyTorch's by a factor, in bfloat16.
 constexpr std::array kAhead = {"softplus", "elu", "mish", "prelu"};
 
 template <typename All, typename One>
@@ -30,7 +30,7 @@ bool IsAmong(const All& all, const One& one) {
   return std::find(all.begin(), all.end(), one) != all.end();
 }
 
-// Of the ceiling; 0: none.
+// Share of the ceiling; 0: no goal.
 double GoalOf(const KernelTime& kernel) {
   if (kernel.direction == Direction::kGradientWithParameters) return 0;
   if (kernel.dtype == DType::kFloat32) return 0.95;
@@ -38,7 +38,7 @@ double GoalOf(const KernelTime& kernel) {
   return IsAmong(kCheap, kernel.function) ? 0.95 : 0;
 }
 
-// Of PyTorch's speed.
+// Multiple of PyTorch's speed.
 double PyTorchGoalOf(const KernelTime& kernel) {
   const bool ahead = kernel.dtype == DType::kBFloat16 &&
                      kernel.direction != Direction::kGradientWithParameters &&
@@ -85,8 +85,8 @@ class Finder {
     return fastest;
   }
 
-  // What memory allows: measured beside kernels of the same dtype, by a kernel
-  // of ours that moves as many tensors.
+  // The speed that memory allows: measured beside kernels of the same dtype, by
+  // a kernel of ours that moves as many tensors.
   const KernelTime* Ceiling(DType dtype, int num_tensors,
                             int64_t tensor_bytes) const {
     return Fastest(report_.ceilings, [&](const KernelTime& time) {
@@ -115,7 +115,7 @@ class Finder {
     });
   }
 
-  // Whether both are of one kernel at one size.
+  // Returns whether both are of one kernel at one size.
   static bool IsSame(const KernelTime& a, const KernelTime& b) {
     return Is(a, b.function, b.direction, b.dtype) &&
            a.tensor_bytes == b.tensor_bytes;

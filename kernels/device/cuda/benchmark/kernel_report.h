@@ -1,5 +1,5 @@
-// What cuda_benchmark found, and how it is told: as JSON with every time, and
-// as Markdown tables with goals beside figures.
+// The results of cuda_benchmark, and their two forms: JSON with every time, and
+// Markdown tables with goals beside figures.
 
 #ifndef ACTSERVE_KERNELS_DEVICE_CUDA_BENCHMARK_KERNEL_REPORT_H_
 #define ACTSERVE_KERNELS_DEVICE_CUDA_BENCHMARK_KERNEL_REPORT_H_
@@ -14,6 +14,7 @@
 
 namespace actserve {
 
+// The program that is timed.
 enum class Direction {
   kForward,
   kGradient,                // of the inputs
@@ -25,7 +26,7 @@ const char* DirectionName(Direction direction);
 // Where a kernel of a 16-bit function finds its table.
 enum class TablePlace { kNone, kGlobal, kShared };
 
-// A kernel, or what memory allows one, at one size.
+// A kernel, or a copy that shows what memory allows, at one size.
 struct KernelTime {
   // A built-in; "copy", "triad" (two inputs) or "memcpy" of the driver.
   std::string function;
@@ -60,6 +61,7 @@ struct FirstResults {
   int repetitions = 0;
 };
 
+// Everything that one run of cuda_benchmark found.
 struct KernelReport {
   std::string device;
   std::string nvrtc;
@@ -71,12 +73,12 @@ struct KernelReport {
   std::string pytorch_version;
   std::string no_pytorch;
   FirstResults first_results;
-  // What was not measured, and why.
+  // Measurements that are missing, and why.
   std::vector<std::string> left_out;
 };
 
-// Adds what scripts/gpu_check_pytorch wrote; if that is nothing, says so in
-// `no_pytorch`.
+// Adds the times that scripts/gpu_check_pytorch wrote; if there are none,
+// `no_pytorch` says why.
 void ReadPyTorch(const std::string& json_text, KernelReport& report);
 
 nlohmann::json ToJson(const KernelReport& report);

@@ -20,33 +20,34 @@
 
 namespace actserve {
 
-// A GPU with tensors in its memory, to time kernels on: below Device, whose
-// copies over the bus would hide them.
+// A GPU with tensors in its memory, to time kernels on. Works below Device,
+// whose copies over the bus would hide the kernels.
 //
 // Every input is the same 64 KiB of normally distributed numbers over and
 // over, so that results at both ends of a tensor of any size are equal.
 //
-// Used by one thread, but for Load() and LoadStream().
+// Use it from one thread; Load() and LoadStream() may be called from any.
 class KernelTimer {
  public:
   struct Options {
     int ordinal = 0;
-    // As CudaDriver::Open() and Nvrtc::Open() take them.
+    // The libraries for CudaDriver::Open() and Nvrtc::Open().
     std::string driver = "";
     std::string nvrtc = "";
-    // A file of code that was compiled beforehand, see SassPack; empty: none.
-    // One that cannot be used is told by no_pack().
+    // A file of precompiled code, see SassPack; empty: none. no_pack() says why
+    // one cannot be used.
     std::string pack = "";
-    // Of the largest tensor; three fit beside each other.
+    // Size of the largest tensor; three fit beside each other.
     int64_t max_tensor_bytes = int64_t{2} << 30;
-    // A time is the median of so many blocks of launches, each about so long.
+    // A time is the median over this many blocks of launches; each block takes
+    // about this long.
     int num_blocks = 5;
     double block_seconds = 0.003;
   };
   static constexpr int64_t kPeriodBytes = int64_t{64} << 10;
   static constexpr int kMaxInputs = 2;
 
-  // As CudaDevice::Create().
+  // Returns the errors of CudaDevice::Create().
   static absl::StatusOr<std::unique_ptr<KernelTimer>> Create(
       const Options& options);
   ~KernelTimer();
@@ -55,12 +56,12 @@ class KernelTimer {
   const std::string& nvrtc_version() const { return nvrtc_->version(); }
   const std::string& no_pack() const { return no_pack_; }
   int64_t l2_bytes() const { return l2_bytes_; }
-  // What the options ask for, or what there was memory for.
+  // The size that the options ask for, or less if memory is short.
   int64_t max_tensor_bytes() const { return max_tensor_bytes_; }
 
   // Makes all inputs hold numbers of `dtype`.
   absl::Status Fill(DType dtype);
-  // What an input holds from any multiple of it on: kPeriodBytes.
+  // The numbers of an input repeat after kPeriodBytes; these are they.
   static std::vector<std::byte> Numbers(DType dtype);
 
   struct Tensors {
@@ -95,7 +96,7 @@ class KernelTimer {
   absl::StatusOr<std::unique_ptr<Stream>> LoadStream(
       const StreamKernel& kernel);
 
-  // Where launches go.
+  // The stream of all launches.
   CuStream stream() const { return stream_; }
   absl::StatusOr<DeviceBlock> Allocate(int64_t size_bytes) {
     return pool_->Allocate(size_bytes, stream_);
@@ -115,8 +116,8 @@ class KernelTimer {
   // `call(i)` puts the i-th call on the stream; timed by the device.
   absl::StatusOr<Time> Measure(absl::FunctionRef<absl::Status(int64_t i)> call);
 
-  // What `call` writes to the first and the last period of an output of
-  // `size_bytes`, which hold something else before.
+  // Returns what `call` writes to the first and the last period of an output of
+  // `size_bytes`. Both hold something else before.
   //   Internal  it left one of them as it was
   struct Ends {
     std::vector<std::byte> first;

@@ -9,9 +9,9 @@
 
 namespace actserve {
 
-// A kernel that reads and writes and computes next to nothing: what memory
-// allows to one that does compute. One input is copied; two are combined by
-// exclusive or, word by word.
+// A kernel that reads and writes and computes almost nothing, to show what
+// memory allows. It copies one input, or combines two by exclusive or, word by
+// word.
 struct StreamKernel {
   int reads = 1;
   // 16-byte vectors of every input that a thread has under way at once.

@@ -16,18 +16,17 @@
 
 namespace actserve {
 
-// One GPU as all parts of CudaDevice share it: its context, its facts, and
-// whether it is lost. Every result of the driver goes through Check(), so that
-// an error after which the driver refuses everything is seen by whoever calls
-// next, and nobody calls the driver afterwards: it might not return.
+// One GPU, shared by all parts of CudaDevice: its context, its properties, and
+// whether it is lost. Check() sees the result of every driver call. After an
+// error that makes the driver refuse everything, the device is lost, and
+// nothing calls the driver again, because it might not return.
 //
 // Thread-safe.
 class CudaContext {
  public:
   struct Options {
     int ordinal = 0;
-    // Work that is not done so long after it was handed over is taken for a
-    // kernel that hangs.
+    // How long work may run before its kernel counts as hung.
     absl::Duration watchdog = absl::Seconds(10);
   };
   // The oldest compute capability that today's NVRTC compiles for: 7.5.
@@ -49,17 +48,17 @@ class CudaContext {
   int num_multiprocessors() const { return num_multiprocessors_; }
   int64_t max_shared_bytes() const { return max_shared_bytes_; }
 
-  // Makes the context the calling thread's; before any other call.
+  // Makes the context current on the calling thread; call it before any other.
   //   Unavailable  the device is lost
   absl::Status Enter();
 
-  // OK for kCuSuccess. `call` is the function's name.
+  // Returns OK for kCuSuccess. `call` is the name of the driver's function.
   //   ResourceExhausted  out of memory
   //   Unavailable        the device is lost, by this error perhaps
   //   Internal           anything else (our bug)
   absl::Status Check(const char* call, CuResult result);
 
-  // Waits until what was recorded in `event` is done. A short wait spins.
+  // Waits until the work before `event` is done. A short wait spins.
   //   Unavailable  the device is lost, by the watchdog perhaps
   absl::Status Wait(CuEvent event);
 

@@ -29,7 +29,7 @@ class Symbols {
   const char* missing_ = nullptr;
 };
 
-// What a driver of any age has: enough to say that it is too old.
+// Functions that a driver of any age has: enough to say that it is too old.
 void FindFirst(Symbols& symbols, CuFunctions& f) {
   symbols.Find("cuInit", f.Init);
   symbols.Find("cuDriverGetVersion", f.DriverGetVersion);

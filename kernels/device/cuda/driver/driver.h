@@ -14,14 +14,15 @@ namespace actserve {
 // NVIDIA's driver library, opened at run time: one binary runs with and
 // without a GPU.
 //
-// Once opened it is never closed, since its threads outlive its handle.
+// It is never closed once opened, because its threads outlive its handle.
 class CudaDriver {
  public:
-  // CUDA 12.0 in the driver's own count: what NVRTC 12 and 13 need at least.
+  // CUDA 12.0 in the driver's own numbering: NVRTC 12 and 13 need at least
+  // this.
   static constexpr int kMinVersion = 12000;
 
-  // Opens `library`, or "libcuda.so.1" if it is empty (ACTSERVE_CUDA_DRIVER in
-  // the environment before it), and initialises it.
+  // Opens `library` and initializes it. If `library` is empty, opens
+  // ACTSERVE_CUDA_DRIVER from the environment, else "libcuda.so.1".
   //   Unimplemented       there is no such library here
   //   FailedPrecondition  it is no driver, or one older than kMinVersion
   //   NotFound            there is no device

@@ -13,8 +13,8 @@
 
 namespace actserve {
 
-// The machine code of one part of a program, or of many that share it, loaded
-// on a device. Immutable.
+// The machine code of one part, loaded on a device. Several programs may share
+// it. Immutable.
 class CudaModule {
  public:
   // `context` must be the calling thread's (CudaContext::Enter()). `layout` is
@@ -31,7 +31,7 @@ class CudaModule {
   CuFunction function(KernelEntry entry) const {
     return functions_[static_cast<size_t>(entry)];
   }
-  // Of the machine code.
+  // Bytes of the machine code.
   int64_t size_bytes() const { return size_bytes_; }
 
  private:

@@ -22,17 +22,17 @@ class CudaProgram final : public Program {
               std::vector<std::shared_ptr<const CudaModule>> parts);
 
   const LaunchLayout& layout() const { return layout_; }
-  // Whether the part that has the entry is loaded.
+  // Returns whether the part that has the entry is loaded.
   bool can_launch(KernelEntry entry) const {
     return function(entry) != nullptr;
   }
-  // What kRunShared keeps in shared memory on this device.
+  // The table entries that kRunShared keeps in shared memory on this device.
   TableWindow window() const { return window_; }
-  // Of the machine code that no other program shares.
+  // Bytes of the machine code that no other program shares.
   int64_t size_bytes() const { return parts_[0]->size_bytes(); }
 
-  // Puts a launch on `stream`; none if there is nothing to do. The entry must
-  // be one that can be launched.
+  // Puts a launch on `stream`, unless there is nothing to do. The entry must be
+  // loaded.
   //   Internal, Unavailable  as CudaContext::Check()
   absl::Status Launch(KernelEntry entry, const PackedLaunch& launch,
                       CuStream stream) const;

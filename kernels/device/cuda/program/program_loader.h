@@ -16,9 +16,9 @@
 
 namespace actserve {
 
-// Loads programs on a device, part by part. The parts that look up in tables
-// are kept, since all programs of a shape share them: a new 16-bit function
-// costs the compiler no more than its own arithmetic.
+// Loads programs on a device, part by part. Keeps the table lookup parts,
+// because programs share them: a new 16-bit function costs the compiler only
+// its own arithmetic.
 //
 // Thread-safe.
 class ProgramLoader {
@@ -45,9 +45,10 @@ class ProgramLoader {
 
   const std::shared_ptr<CudaContext> context_;
   const std::unique_ptr<SassBuilder> builder_;
-  // Held while one is compiled: there are few, and who waits wants the same.
+  // Held while a part is compiled: there are few, and waiting threads want the
+  // same one.
   absl::Mutex mutex_;
-  // By the digest of the text.
+  // Key: the digest of the text.
   absl::flat_hash_map<std::string, Module> look_ups_ ABSL_GUARDED_BY(mutex_);
 };
 

@@ -18,7 +18,8 @@ bool RunsOn(int device_architecture, int architecture) {
          architecture <= device_architecture;
 }
 
-// Those of `architectures`, which ascend, that run on the device; descending.
+// Returns the `architectures` that run on the device, in descending order.
+// `architectures` ascends.
 std::vector<int> Fitting(const std::vector<int>& architectures,
                          int device_architecture) {
   std::vector<int> fitting;
@@ -31,14 +32,14 @@ std::vector<int> Fitting(const std::vector<int>& architectures,
   return fitting;
 }
 
-// Whether no other code will do better.
+// Returns whether no other code can do better.
 bool IsFinal(const absl::Status& loaded) {
   return loaded.ok() || absl::IsUnavailable(loaded) ||
          absl::IsResourceExhausted(loaded);
 }
 
-// What is stored on the disk: the version of the compiler, for a newer one
-// compiles again, a line's end, and the code.
+// The form on disk: the version of the compiler, for a newer one compiles
+// again, a line's end, and the code.
 std::string Stored(absl::string_view nvrtc_version, absl::string_view cubin) {
   return absl::StrCat(nvrtc_version, "\n", cubin);
 }
@@ -90,9 +91,9 @@ std::string SassBuilder::Describe() const {
   } else {
     for (int architecture : PackArchitectures()) {
       parts.push_back(absl::StrCat(sources_.pack->num_parts(architecture),
-                                   " parts of programs compiled by NVRTC ",
-                                   sources_.pack->nvrtc_version(), " for sm_",
-                                   architecture, " beforehand"));
+                                   " precompiled parts of programs (NVRTC ",
+                                   sources_.pack->nvrtc_version(), ", sm_",
+                                   architecture, ")"));
     }
   }
   return absl::StrJoin(parts, ", ");
@@ -106,7 +107,8 @@ std::vector<int> SassBuilder::PackArchitectures() const {
 std::vector<int> SassBuilder::DiskArchitectures() const {
   if (sources_.cache == nullptr) return {};
   if (architecture_ > 0) return {architecture_};
-  // Whoever compiled it chose among those that their NVRTC knew.
+  // Another process compiled the code, for an architecture that its NVRTC
+  // knew.
   std::vector<int> architectures;
   for (int architecture = device_architecture_;
        RunsOn(device_architecture_, architecture); --architecture) {
@@ -164,8 +166,8 @@ absl::Status SassBuilder::Build(const std::string& text, Load load) {
   if (TryPack(text, load, result) || TryDisk(text, load, result)) return result;
   if (architecture_ > 0) return Compile(text, load);
   return absl::FailedPreconditionError(
-      "this server has no NVRTC, which compiles for its GPU, and this program "
-      "was not compiled beforehand");
+      "this server has no NVRTC to compile for its GPU, and this program "
+      "was not precompiled");
 }
 
 absl::Status SassBuilder::CheckPack(Load load) const {

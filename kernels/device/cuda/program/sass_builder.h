@@ -14,11 +14,11 @@
 
 namespace actserve {
 
-// From a text of EmitCuda() to machine code for one device: from the pack, else
-// from the disk, else from NVRTC. The first code that loads is taken.
+// Gets the machine code for a text of EmitCuda() on one device: from the pack,
+// else from the disk, else from NVRTC. Uses the first code that loads.
 //
-// What NVRTC reads is our own text of the graph, never a user's; what it
-// writes about it stays here.
+// NVRTC reads our own text of the graph, never a user's. Its messages stay
+// here.
 //
 // Thread-safe.
 class SassBuilder {
@@ -31,25 +31,26 @@ class SassBuilder {
     absl::StatusOr<std::unique_ptr<Nvrtc>> nvrtc;
   };
 
-  // Code for a device is that for its own architecture, or an older one of its
-  // generation; the newest there is.
+  // Code for a device is code for its own architecture, or for an older one of
+  // its generation; the newest is used.
   //   FailedPrecondition  neither NVRTC nor the pack has such
   static absl::StatusOr<std::unique_ptr<SassBuilder>> Create(
       Sources sources, int device_architecture);
 
-  // What NVRTC compiles for. 0: it compiles nothing for the device.
+  // The architecture that NVRTC compiles for. 0: it compiles nothing for the
+  // device.
   int architecture() const { return architecture_; }
   // "13.0"; "" if there is none.
   std::string nvrtc_version() const;
-  // For people: "NVRTC 13.0, 312 parts of programs compiled by NVRTC 13.0 for
-  // sm_90 beforehand".
+  // For people: "NVRTC 13.0, 312 precompiled parts of programs (NVRTC 13.0,
+  // sm_90)".
   const std::string& description() const { return description_; }
 
   // Takes code, as a driver does.
   using Load = absl::FunctionRef<absl::Status(const SassPack::Code& code)>;
 
-  // Calls `load` with code until it takes one. What NVRTC compiled and loads
-  // is stored on the disk.
+  // Calls `load` with one code after the other until it accepts one. Code that
+  // NVRTC compiled and that loads is stored on disk.
   //   FailedPrecondition  there is no NVRTC, and no other code that loads. The
   //                       message is for the user whose text it comes from.
   //   Internal            NVRTC failed (our bug)
@@ -57,8 +58,8 @@ class SassBuilder {
   // and ResourceExhausted of any.
   absl::Status Build(const std::string& text, Load load);
 
-  // Whether `load` takes some code of the pack for this device: one that was
-  // compiled for a newer driver it does not.
+  // Checks that `load` accepts some code of the pack for this device. It does
+  // not accept code compiled for a newer driver.
   //   FailedPrecondition  it does not
   absl::Status CheckPack(Load load) const;
 
@@ -70,7 +71,8 @@ class SassBuilder {
   std::vector<int> DiskArchitectures() const;
   std::string Describe() const;
 
-  // Whether the search is over, with what is in `result`.
+  // Returns whether the search is over; `result` then holds the code or the
+  // error.
   bool TryPack(const std::string& text, Load load, absl::Status& result) const;
   bool TryDisk(const std::string& text, Load load, absl::Status& result);
   absl::Status Compile(const std::string& text, Load load);

@@ -41,7 +41,7 @@ struct Header {
   uint32_t num_entries = 0;
   char nvrtc_version[16] = {};  // ends with a zero
   Digest texts = {};            // of Texts()
-  // Of this header, with zeros here, and the index behind it.
+  // Digest of this header, with zeros here, and of the index behind it.
   Digest digest = {};
 };
 static_assert(sizeof(Header) == 96);
@@ -57,7 +57,7 @@ Digest DigestOf(absl::string_view bytes) {
   return digest;
 }
 
-// What all programs of a build have in common.
+// Identifies what all programs of a build have in common.
 Digest Texts() {
   return DigestOf(absl::StrCat(Nvrtc::options(), CudaTextFingerprint()));
 }

@@ -11,24 +11,24 @@
 
 namespace actserve {
 
-// Names the machine code of a text of EmitCuda() for one architecture: hex
-// digits over all that it depends on, but the version of the compiler, since
-// the bits that a program computes do not.
+// Names the machine code of a text of EmitCuda() for one architecture: a digest
+// of everything that the results depend on. The compiler's version is not among
+// it.
 std::string SassKey(const std::string& text, int architecture);
 
-// Machine code of the parts of many programs in one file, compiled beforehand:
-// read only, for any number of processes.
+// A read-only file with the precompiled machine code of the parts of many
+// programs. Any number of processes may share it.
 //
-// What is read is executed, so nobody but its owner may be able to write to
-// it. The file says which texts it was compiled from (the prelude, the shared
-// math and the skeleton of all programs), and a program of other texts refuses
-// it: nothing in it could be found.
+// Its code is executed, so nobody but its owner may be able to write to it. The
+// file says which texts it was compiled from (the prelude, the shared math and
+// the skeleton of all programs). A build with other texts refuses it, because
+// it could find nothing in it.
 //
 // A header, an index sorted by key, then the code, each piece zstd-compressed;
 // little endian. Header and index carry a SHA-256, and so does each piece. The
-// index is kept in memory and a piece read when it is asked for, at most once
-// per part and process: mapping the file would save nothing, and end the
-// server when somebody cuts the file short.
+// index stays in memory; a piece is read when it is needed, at most once per
+// part and process. Mapping the file would save nothing, and would kill the
+// server if somebody truncated the file.
 //
 // Thread-safe.
 class SassPack {
@@ -39,9 +39,9 @@ class SassPack {
     std::string cubin;
   };
 
-  // Writes aside and renames, so that `path` is complete or as it was. Of
-  // codes with one key, the first is kept. `nvrtc_version` compiled them
-  // ("13.0").
+  // Writes to another file and renames it, so `path` is either complete or
+  // unchanged. If several codes have one key, keeps the first. `nvrtc_version`
+  // is the compiler's version ("13.0").
   //   InvalidArgument  a key or a version that is none, code beyond 64 MiB
   //   Internal         the system refused
   static absl::Status Write(const std::string& path,

@@ -23,8 +23,8 @@ struct Piece {
   int64_t tile_sums_offset_bytes = 0;
 };
 
-// What crosses to the device in one copy, is computed by one launch, and
-// comes back in one copy.
+// Pieces that cross to the device in one copy, are computed by one launch, and
+// come back in one copy.
 struct Chunk {
   std::vector<Piece> pieces;
   int64_t num_elements = 0;
@@ -35,14 +35,14 @@ struct Chunk {
   int64_t out_bytes = 0;
 };
 
-// Cuts items into chunks of at most so many bytes a region. As many items
-// share a chunk as fit. An item that fits a chunk is never cut; a larger one
-// has chunks of its own, cut where the tiles of summation.h are.
+// Cuts items into chunks, each region within a limit of bytes. As many items
+// share a chunk as fit. An item that fits into a chunk is never cut; a larger
+// one gets chunks of its own, cut at tiles of summation.h.
 //
 // Not thread-safe.
 class ChunkCutter {
  public:
-  // The least that a region must hold for any program of today's limits: one
+  // The smallest region that works for any program within today's limits: one
   // tile of float64 for four inputs and dy.
   static constexpr int64_t kMinRegionBytes = int64_t{256} << 10;
 

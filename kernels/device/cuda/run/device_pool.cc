@@ -107,7 +107,7 @@ absl::StatusOr<DeviceBlock> DevicePool::AllocateResident(int64_t size_bytes) {
 void DevicePool::Free(const DeviceBlock& block) {
   if (block.resident_) resident_bytes_.fetch_sub(block.size_bytes_);
   used_bytes_.fetch_sub(block.size_bytes_);
-  // What a lost device still holds goes with the process.
+  // The process takes the memory of a lost device with it.
   if (!context_->Enter().ok()) return;
   context_
       ->Check("cuMemFreeAsync",

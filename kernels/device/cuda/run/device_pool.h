@@ -14,8 +14,8 @@ namespace actserve {
 
 class DevicePool;
 
-// Device memory that is given back when the block goes: in the order of the
-// stream that it was taken on, so after the work that was put there before.
+// Device memory, freed when the block is destroyed. It is freed in the order of
+// its stream, so after the work that was put there before.
 class DeviceBlock {
  public:
   DeviceBlock() = default;
@@ -43,8 +43,8 @@ class DeviceBlock {
   bool resident_ = false;
 };
 
-// The device's memory within a budget, from the driver's stream-ordered pool,
-// which keeps what was freed.
+// Lends the device's memory within a budget, from the driver's stream-ordered
+// pool, which keeps freed memory.
 //
 // Thread-safe.
 class DevicePool : public std::enable_shared_from_this<DevicePool> {

@@ -19,9 +19,9 @@
 
 namespace actserve {
 
-// The tables of 16-bit programs that are filled on one device, by program and
-// parameter values. The least recently used go over a budget; one that is held
-// lives on, uncounted.
+// The filled tables of 16-bit programs on one device, by program and parameter
+// values. Beyond a budget the least recently used are dropped; a table that is
+// still held stays valid but is not counted.
 //
 // Thread-safe.
 class DeviceTables {
@@ -35,9 +35,9 @@ class DeviceTables {
         pool_(std::move(pool)),
         max_size_bytes_(max_size_bytes) {}
 
-  // One filled table for each of `parameters`. What is missing is filled by
-  // work on the slot's stream, which is waited for. A holder must not let go
-  // of a table before the work that reads it is done.
+  // One filled table for each of `parameters`. Missing tables are filled by
+  // work on the slot's stream; Get() waits for it. Hold a table until the work
+  // that reads it is done.
   //   ResourceExhausted  the device has no room for them
   //   Unavailable        the device is lost
   absl::StatusOr<std::vector<Table>> Get(

@@ -19,19 +19,19 @@
 
 namespace actserve {
 
-// What all runs on one device share. Not owned.
+// The parts that all runs on one device share. Does not own them.
 struct RunResources {
   CudaContext* context = nullptr;
   DevicePool* pool = nullptr;
   StagingRing* ring = nullptr;
   DeviceTables* tables = nullptr;
-  // Elements of one launch from which a table is read from shared memory.
+  // Launches of at least this many elements read tables from shared memory.
   int64_t shared_table_min_elements = 0;
 };
 
-// One CudaDevice::Run(): a chunk after the other goes through a slot of the
-// ring, several at a time, so that while one is copied in another is computed
-// and a third is copied out. Fragments are copied once, into pinned memory.
+// One CudaDevice::Run(). Chunks go through the slots of the ring, several at a
+// time: while one is copied in, another is computed and a third is copied out.
+// Fragments are copied once, into pinned memory.
 //
 // Used by one thread, once.
 class PipelinedRun {
@@ -40,8 +40,8 @@ class PipelinedRun {
   PipelinedRun(const RunResources& resources, const CudaProgram& program,
                absl::Span<WorkItem> items);
 
-  // As Device::Run(). Whatever it returns, nothing of it is on the device any
-  // more, unless that is lost.
+  // Returns the errors of Device::Run(). In every case the device has no work
+  // of it left, unless the device is lost.
   absl::Status Run();
 
  private:
@@ -57,7 +57,7 @@ class PipelinedRun {
   absl::Status StartAll();
   absl::Status Start(Flight& flight);
   void CopyIn(const Flight& flight);
-  // Puts copies on the stream, from the chunk's memory to what is kept.
+  // Puts copies on the stream, from the chunk's memory to the kept tensors.
   absl::Status Keep(const Flight& flight, CuDeviceAddress memory);
   absl::StatusOr<PackedLaunch> Pack(const Flight& flight, KernelEntry entry,
                                     CuDeviceAddress memory) const;

@@ -28,7 +28,7 @@ class CudaResidentTensors final : public ResidentTensors {
     return block_.address() + SizeBytes(t, num_elements(), dtype()) +
            begin * ItemSizeBytes(dtype());
   }
-  // Whose memory it is: that pool lives as long as the block does.
+  // The pool that owns the memory; it lives as long as the block.
   const DevicePool* pool() const { return pool_; }
 
  private:

@@ -13,9 +13,8 @@
 
 namespace actserve {
 
-// A way to the device and back: pinned memory that the copy engines read and
-// write, and a stream that copies in, computes and copies out in this order.
-// What different slots do overlaps.
+// Pinned memory that the copy engines read and write, and a stream that copies
+// in, computes and copies out in this order. Work in different slots overlaps.
 struct StagingSlot {
   std::byte* in = nullptr;   // size_bytes() of the ring
   std::byte* out = nullptr;  // likewise
@@ -27,9 +26,8 @@ struct StagingSlot {
   CuEvent done = nullptr;
 };
 
-// A fixed number of slots, shared by all that run on one device. Pinned memory
-// is taken from the whole machine and slow to get, so all of it is taken when
-// the ring is made.
+// A fixed number of slots, shared by all runs on one device. Pinned memory is
+// scarce and slow to get, so the ring takes all of it when it is made.
 //
 // Thread-safe.
 class StagingRing {
@@ -44,9 +42,10 @@ class StagingRing {
   int num_slots() const { return static_cast<int>(slots_.size()); }
   int64_t size_bytes() const { return size_bytes_; }
 
-  // The work of the last user of a slot is done. A caller that holds no slot
-  // may wait for one; a caller that holds some must not, lest two wait for
-  // each other: TryAcquire() returns nullptr instead.
+  // Returns a slot whose earlier work is done. Acquire() waits for one and is
+  // only for callers that hold none; a caller that holds slots must use
+  // TryAcquire(), which returns nullptr instead, so that no two callers wait
+  // for each other.
   StagingSlot* Acquire();
   StagingSlot* TryAcquire();
   void Release(StagingSlot* slot);

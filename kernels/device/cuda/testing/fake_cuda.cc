@@ -92,7 +92,7 @@ T* Handed(T* object) {
 
 thread_local bool has_context = false;
 
-// What every call but the first few starts with.
+// The beginning of every call but the first few.
 CuResult Entered() {
   const CuResult sticky = FakeState::Get().sticky();
   if (sticky != kCuSuccess) return sticky;

@@ -1,14 +1,14 @@
-// A stand-in for libcuda.so and libnvrtc.so at the dlopen boundary: one shared
-// object of ours with the symbols of both, whose device is this process.
+// A fake of libcuda.so and libnvrtc.so: one shared library with the symbols of
+// both, opened by dlopen, whose device is this process.
 //
-// Streams are threads, so what the real driver does later happens later here
-// too. Device memory is memory of this process; every copy is checked against
-// what is allocated, and fresh memory holds no zeros. NVRTC is the compiler
-// that built the project: the text that the real one would get, compiled as
-// C++, so that kernels compute.
+// Streams are threads, so work that the real driver does later happens later
+// here too. Device memory is memory of this process; every copy is checked
+// against what is allocated, and fresh memory holds no zeros. NVRTC is the
+// compiler that built the project: the text that the real one would get,
+// compiled as C++, so that kernels compute.
 //
-// Failures are set by knobs, in a test by FakeDriver::Set(), in another
-// process by the environment: FAKE_CUDA="devices=2,hang_at_launch=3".
+// Knobs make it fail. A test sets them with FakeDriver::Set(), another process
+// with the environment: FAKE_CUDA="devices=2,hang_at_launch=3".
 
 #ifndef ACTSERVE_KERNELS_DEVICE_CUDA_TESTING_FAKE_DRIVER_H_
 #define ACTSERVE_KERNELS_DEVICE_CUDA_TESTING_FAKE_DRIVER_H_
@@ -18,7 +18,7 @@
 
 namespace actserve::testing {
 
-// The knobs, with what they are after Reset().
+// The knobs, with their values after Reset().
 enum class FakeKnob {
   kDevices,       // "devices", 1
   kVersion,       // "version", 13000

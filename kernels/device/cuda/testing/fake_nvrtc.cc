@@ -1,5 +1,5 @@
 // NVRTC's half of the fake: libnvrtc.so's functions, over the compiler that
-// built the project. What it calls a cubin is a shared object of this machine.
+// built the project. Its cubins are shared objects of this machine.
 
 #include <spawn.h>
 #include <sys/wait.h>

@@ -12,7 +12,7 @@ constexpr size_t kGuardBytes = 256;
 constexpr unsigned char kGuard = 0x5a;
 constexpr unsigned char kFresh = 0xa5;  // a number that shows in results
 
-// Of those that another process can set.
+// The knobs that another process can set.
 constexpr struct {
   FakeKnob knob;
   const char* name;

@@ -1,5 +1,5 @@
-// The inside of the fake driver: what its parts share. Not for tests, which
-// see fake_driver.h.
+// The state that the parts of the fake driver share. Tests use fake_driver.h
+// instead.
 
 #ifndef ACTSERVE_KERNELS_DEVICE_CUDA_TESTING_FAKE_STATE_H_
 #define ACTSERVE_KERNELS_DEVICE_CUDA_TESTING_FAKE_STATE_H_
@@ -37,8 +37,8 @@ class FakeState {
   CuResult sticky() const { return sticky_.load(); }
   void SetSticky(CuResult result) { sticky_.store(result); }
 
-  // What was handed out and not given back. Also keeps what a lost device
-  // leaves from looking like a leak.
+  // Handles that were given out and not given back. Holding them here also
+  // keeps those of a lost device from looking like a leak.
   void Add(void* object);
   void Remove(void* object);
 
@@ -69,7 +69,7 @@ class FakeMemory {
 
   CuResult Allocate(size_t size_bytes, CuDeviceAddress* address);
   void Free(CuDeviceAddress address);
-  // Whether the bytes lie in one block. If not, the device is lost.
+  // Returns whether the bytes lie in one block. If not, the device is lost.
   bool Check(CuDeviceAddress address, size_t size_bytes);
 
  private:
