@@ -1,5 +1,5 @@
-// Tensors as actctl meets them: in memory, as numbers in text, and as `.npy`
-// files of NumPy.
+// Tensors in actctl: in memory, as numbers in text, and as `.npy` files of
+// NumPy. npy.cc defines the functions for files.
 
 #ifndef ACTSERVE_CLIENT_CLI_ARRAY_H_
 #define ACTSERVE_CLIENT_CLI_ARRAY_H_
@@ -25,7 +25,7 @@ struct Array {
   int64_t num_elements() const;
   TensorView View() const;
   absl::Span<std::byte> MutableBytes();
-  // Of the same dtype and shape, zeros.
+  // Returns zeros of the same dtype and shape.
   Array Like() const;
 };
 

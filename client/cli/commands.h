@@ -1,6 +1,6 @@
-// The commands of actctl, apart from their flags. Each prints its result to
-// standard output and remarks to standard error; a status that is not OK is
-// for main to print.
+// The commands of actctl, without the parsing of flags. Each prints its result
+// to standard output and remarks to standard error. main() prints a status that
+// is not OK.
 
 #ifndef ACTSERVE_CLIENT_CLI_COMMANDS_H_
 #define ACTSERVE_CLIENT_CLI_COMMANDS_H_
@@ -13,13 +13,14 @@
 
 namespace actserve {
 
+// Flags of commands that call a server.
 struct ServerFlags {
   // "host:port" or "unix:PATH"; empty: the default server.
   std::string address;
   double timeout_seconds = 60;
 };
 
-// How to read a text.
+// Flags that say how to read a text.
 struct TextFlags {
   std::string file;
   // A file with the derivative; empty: none.
@@ -28,6 +29,7 @@ struct TextFlags {
   bool exact = false;
 };
 
+// Flags of `precompile`.
 struct PrecompileFlags {
   std::vector<std::string> files;
   bool builtins = false;
@@ -37,13 +39,14 @@ struct PrecompileFlags {
                                      "float64"};
   // Compute capabilities of GPUs: 90 is 9.0.
   std::vector<int> architectures;
-  // Empty: that of a server that is not told, or none if there is a pack.
+  // Empty: the server's default directory, or none with `pack`.
   std::string cache_directory;
-  // A file for the code for GPUs, and nothing is compiled for the processor;
-  // empty: none.
+  // A file for the GPU code; with it nothing is compiled for the processor.
+  // Empty: none.
   std::string pack;
 };
 
+// Flags of `forward` and `backward`.
 struct EvaluateFlags {
   // A built-in's name, an id, or a file with a text, which is registered.
   std::string activation;
@@ -63,22 +66,23 @@ struct EvaluateFlags {
   std::vector<std::string> wrt;
 };
 
-// Without an address: the built-ins, from this program.
+// Lists the activations of the server, or without an address the built-ins of
+// this program.
 absl::Status List(const ServerFlags& server);
 
-// Without an address, built-ins and files are shown by this program itself;
-// ids are asked of the default server.
+// Shows an activation. Without an address, this program shows built-ins and
+// files itself, and asks the default server for ids.
 absl::Status Show(const ServerFlags& server, const std::string& activation);
 
-// Compiles and differentiates a text, and compiles the result for this
-// machine in every dtype. Uses no server.
+// Compiles and differentiates a text for this machine, in every dtype. Uses no
+// server.
 //   InvalidArgument  the text has errors; they were printed
 absl::Status Check(const TextFlags& text);
 
-// Compiles texts into the cache on disk from which a server of this user, with
-// that directory, then loads them: for a processor as this machine's, and with
-// NVRTC for GPUs, of which none need be here. Or compiles them into a pack,
-// which replaces what was there.
+// Compiles texts into a cache directory, from which a server of this user loads
+// them: for this machine's processor and, with NVRTC, for GPUs, which this
+// machine need not have. With `pack`, compiles them into that file instead and
+// replaces it.
 //   InvalidArgument     a text has errors, which were printed; wrong flags
 //   Unavailable         GPUs were named, and there is no NVRTC
 //   FailedPrecondition  NVRTC does not know such GPUs; an unsafe directory

@@ -8,15 +8,15 @@
 
 namespace actserve {
 
-// The description that a server sent. A gradient that it left empty becomes
-// NotFound: the message has no room for the reason.
+// Reads the description that a server sent. A gradient that it left empty
+// becomes NotFound: the message has no room for the reason.
 ActivationDescription FromMessage(const v1::Activation& message);
 
 // "leaky_relu(x, negative_slope=0.01)".
 std::string Signature(const ActivationDescription& activation);
 
-// All of `activation` for a person to read, a title over each part. Parts that
-// are empty are left out, except a gradient: its reason stands in its place.
+// Formats all of `activation` for people, with a title over each part. Omits
+// empty parts, except a gradient: it prints the reason instead.
 std::string DescriptionText(const ActivationDescription& activation);
 
 }  // namespace actserve

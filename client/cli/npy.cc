@@ -20,7 +20,7 @@ constexpr absl::string_view kMagic("\x93NUMPY", 6);
 // The elements start at a multiple of this.
 constexpr size_t kAlignment = 64;
 
-// What `header` gives for `key`, without spaces around it, up to `end`.
+// The value of `key` in `header`, without spaces around it, up to `end`.
 absl::StatusOr<absl::string_view> Value(absl::string_view header,
                                         absl::string_view key, char end) {
   const std::string quoted = absl::StrCat("'", key, "':");

@@ -1,4 +1,4 @@
-// The command that compiles beforehand: into the cache on disk, or a pack.
+// The command that precompiles texts: into the cache on disk, or a pack.
 
 #include <algorithm>
 #include <atomic>
@@ -115,7 +115,7 @@ absl::Status ForEach(size_t count,
   return status;
 }
 
-// What a command compiles for. No processor if it writes a pack.
+// The targets of one command. No processor if it writes a pack.
 struct Targets {
   std::unique_ptr<CpuDevice> cpu;
   std::vector<std::unique_ptr<SassBuilder>> gpus;

@@ -11,8 +11,8 @@
 namespace actserve {
 namespace {
 
-// What a request may name of `names`, each choice in their order, as servers
-// take them: all but none, or only all of very many.
+// Every choice of `names` that a request may name, each in their order, as
+// servers take them: all but none, or only all of very many.
 std::vector<std::vector<std::string>> Choices(
     const std::vector<std::string>& names) {
   constexpr size_t kFew = 4;

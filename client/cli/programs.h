@@ -1,4 +1,4 @@
-// Texts to programs, for commands that compile on this machine.
+// Compiles texts to programs, for commands that run on this machine.
 
 #ifndef ACTSERVE_CLIENT_CLI_PROGRAMS_H_
 #define ACTSERVE_CLIENT_CLI_PROGRAMS_H_
@@ -29,9 +29,10 @@ absl::StatusOr<ActivationPtr> CreateActivation(const TextFlags& flags);
 absl::StatusOr<std::vector<LoweredProgram>> LowerAll(
     const Activation& activation, DType dtype);
 
-// Those, and whatever else a server can be asked for: y with any partials, and
-// the gradient by any inputs and parameters, unless they are over the limit. Of
-// activations with more than four inputs and parameters, with all of them only.
+// The same, and every other program that a request can ask for: y with any
+// partials, and the gradient by any inputs and parameters, within the weight
+// limit. If an activation has more than four inputs and parameters, only the
+// programs with all of them.
 absl::StatusOr<std::vector<LoweredProgram>> LowerForTrainers(
     const Activation& activation, DType dtype);
 

@@ -1,4 +1,4 @@
-// What local and remote commands share.
+// Functions that local and remote commands share.
 
 #ifndef ACTSERVE_CLIENT_CLI_TEXT_FILE_H_
 #define ACTSERVE_CLIENT_CLI_TEXT_FILE_H_

@@ -9,16 +9,17 @@
 
 namespace actserve {
 
-// Ends calls from another thread: those that run and those that start later,
-// which all return Cancelled. For good: a new beginning takes a new object.
+// Cancels calls from another thread: the running ones and those that start
+// later. They return Cancelled. A cancelled object stays cancelled; make a new
+// one for new calls.
 //
-// Thread-safe. Must outlive the calls that it was given to.
+// Thread-safe. Must outlive the calls that use it.
 class Cancellation {
  public:
   void Cancel();
   bool cancelled() const;
 
-  // Waits for Cancel(), at most so long. True if it came.
+  // Waits for Cancel(), at most `timeout`. Returns true if it was called.
   bool AwaitFor(absl::Duration timeout) const;
 
  private:

@@ -141,7 +141,7 @@ template <typename Response>
 struct Answer {
   Response metadata;
   absl::InlinedVector<SplitMessage::Payload, 1> payloads;
-  // What `payloads` points into.
+  // The memory that `payloads` points into.
   RawStub::Reply reply;
 };
 
@@ -192,7 +192,7 @@ const std::string& ForwardMethod() {
 
 using Payloads = absl::InlinedVector<ByteSpan, 4>;
 
-// What every Forward has: checked, and in `request` and `payloads`.
+// Checks what every Forward has, and puts it into `request` and `payloads`.
 absl::Status MakeForward(std::string_view activation,
                          absl::Span<const TensorView> inputs,
                          absl::Span<std::byte> output,
@@ -211,8 +211,8 @@ absl::Status MakeForward(std::string_view activation,
   return absl::OkStatus();
 }
 
-// Whether `call` fits together, as far as one can tell without knowing which
-// names are parameters.
+// Checks that `call` fits together, as far as one can tell without knowing
+// which names are parameters.
 absl::Status CheckBackward(const BackwardCall& call) {
   if (call.inputs.empty() && call.residual.empty()) {
     return absl::InvalidArgumentError("neither inputs nor a residual");
@@ -481,7 +481,7 @@ absl::Status Client::Forward(std::string_view activation,
   absl::Status status =
       MakeForward(activation, inputs, output, options, request, payloads);
   if (!status.ok()) return status;
-  // Of the reply, only the payload is wanted.
+  // Only the payload of the reply is needed.
   auto answer = impl_->Evaluate<Unread>(ForwardMethod(), std::move(request),
                                         payloads, bounds);
   if (!answer.ok()) return answer.status();

@@ -5,13 +5,13 @@
 //   absl::Status status = (*client)->Forward(
 //       "gelu", {actserve::View(x)}, actserve::MutableBytes(y));
 //
-// Tensors are sent from the caller's memory and received into it, without a
-// copy in between that is not gRPC's. Every call blocks; while it runs, and
-// not a moment longer, the memory that it was given must stay as it is.
+// Tensors are sent from the caller's memory and received into it; only gRPC
+// copies them. Every call blocks. The caller's memory must stay unchanged until
+// the call returns, and no longer.
 //
-// Errors are the server's: its code, its text, and what error_details.h reads
-// from them. Beside those, any call may return:
-//   InvalidArgument   what was given does not fit together; nothing was sent
+// Errors are the server's: its code, its message, and the details that
+// error_details.h reads. In addition, any call may return:
+//   InvalidArgument   the arguments do not fit together; nothing was sent
 //   DeadlineExceeded  `timeout` passed, retries included
 //   Cancelled         by CallOptions::cancellation
 //   Unavailable       no server answered, retries included
@@ -60,17 +60,17 @@ absl::Span<std::byte> MutableBytes(std::vector<T>& elements) {
           elements.size() * sizeof(T)};
 }
 
-// What a call takes beside its tensors.
+// Options of one call.
 struct CallOptions {
   // Parameters that differ from their default.
   std::map<std::string, double> parameters;
-  // Of the whole call, retries included. Zero: that of the client's options.
+  // Time limit of the call, retries included. Zero: the client's default.
   absl::Duration timeout = absl::ZeroDuration();
-  // Ends the call from another thread. Null: nothing does.
+  // Cancels the call from another thread. Null: none.
   Cancellation* cancellation = nullptr;
 };
 
-// A Forward with more than its output.
+// A Forward with all of its options.
 struct ForwardCall {
   // A built-in's name, or an id.
   std::string activation;
@@ -84,13 +84,14 @@ struct ForwardCall {
     absl::Span<std::byte> output;
   };
   std::vector<Partial> partials;
-  // Keep the inputs on the server, for one Backward by handle.
+  // True to keep the inputs on the server, for one Backward by handle.
   bool keep_residual = false;
-  // For how long. Zero: the server's default.
+  // How long to keep them. Zero: the server's default.
   absl::Duration residual_lease = absl::ZeroDuration();
   CallOptions options;
 };
 
+// The response to a Forward, without its tensors.
 struct ForwardResult {
   // With keep_residual, unless the server had no room: then Backward takes
   // the inputs.
@@ -103,11 +104,12 @@ struct ForwardResult {
   v1::Timings timings;
 };
 
+// A Backward with all of its options.
 struct BackwardCall {
   // A built-in's name, or an id.
   std::string activation;
-  // From ForwardResult; empty: none. Used first if given; `inputs` and
-  // `options.parameters` then are what is sent should the server have lost it.
+  // From ForwardResult; empty: none. If given, the client tries it first, and
+  // sends `inputs` and `options.parameters` only if the server has lost it.
   std::string residual;
   std::vector<TensorView> inputs;
   // dL/dy, like an input. Absent: ones.
@@ -124,10 +126,11 @@ struct BackwardCall {
   CallOptions options;
 };
 
+// The response to a Backward, without its tensors.
 struct BackwardResult {
   // Gradients of parameters, by name: sums over all elements.
   std::map<std::string, double> parameter_gradients;
-  // As in ForwardResult.
+  // The same as in ForwardResult.
   std::string activation_id;
   std::string program_id;
   std::string device;
@@ -141,7 +144,7 @@ struct BackwardResult {
 class Client {
  public:
   struct Options {
-    // Of a call that does not set its own.
+    // Time limit of a call that sets none.
     absl::Duration timeout = absl::Seconds(60);
     // Tries of one call, the first included.
     int max_attempts = 5;
@@ -160,7 +163,7 @@ class Client {
       std::string_view address = "");
   ~Client();
 
-  // What it connects to, resolved.
+  // The address of the server, resolved.
   const std::string& address() const;
 
   // y = f(inputs). `output` receives y: as many bytes as an input.
@@ -175,7 +178,7 @@ class Client {
   //   NotFound  as above; or the residual is lost and `inputs` is empty
   absl::StatusOr<BackwardResult> Backward(const BackwardCall& call);
 
-  // Teaches the server a text, and remembers it to teach it again.
+  // Registers a text with the server, and remembers it to register it again.
   //   InvalidArgument  the text has errors: see ErrorDiagnostics()
   absl::StatusOr<v1::RegisterActivationResponse> Register(
       std::string_view text);

@@ -1,5 +1,5 @@
-// A server of generated code for tests of the client: what it answers is set
-// by the test, what the wire looks like is protobuf's own doing.
+// A server of generated code for tests of the client. The test sets the
+// answers; protobuf itself encodes them.
 
 #ifndef ACTSERVE_CLIENT_CPP_FAKE_SERVER_H_
 #define ACTSERVE_CLIENT_CPP_FAKE_SERVER_H_
@@ -14,7 +14,7 @@
 
 namespace actserve::testing {
 
-// A status with an ErrorInfo, as actserved sends it.
+// Returns a status with an ErrorInfo, as actserved sends it.
 grpc::Status StatusWithReason(grpc::StatusCode code, const std::string& message,
                               const std::string& reason);
 

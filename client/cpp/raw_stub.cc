@@ -166,8 +166,9 @@ void RawStub::ReturnQueue(std::unique_ptr<grpc::CompletionQueue> queue) {
 }
 
 std::shared_ptr<grpc::Channel> MakeChannel(const std::string& address) {
-  // A reference to gRPC that is never given back. Whoever drops the last one
-  // waits for gRPC's own poller, for up to 10 s if a large write was cancelled.
+  // A reference to gRPC that is never given back. The thread that drops the
+  // last one waits for gRPC's own poller, for up to 10 s if a large write was
+  // cancelled.
   [[maybe_unused]] static const bool initialized = (grpc_init(), true);
   grpc::ChannelArguments arguments;
   arguments.SetMaxReceiveMessageSize(-1);

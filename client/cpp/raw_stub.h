@@ -21,8 +21,8 @@
 
 namespace actserve {
 
-// Unary calls whose request is sent from the caller's memory and whose reply
-// is read where gRPC received it.
+// Makes unary calls. Requests are sent from the caller's memory, and replies
+// are read where gRPC received them.
 //
 // gRPC may hold on to a request after its call has failed: with a deadline or
 // a cancellation the status arrives while the transport still has the bytes
@@ -36,7 +36,7 @@ class RawStub {
     grpc::Status status;
     // The reply's bytes, in order.
     std::vector<grpc::Slice> slices;
-    // What the server asked a client to wait before it tries again.
+    // How long the server asked the client to wait before a retry.
     std::optional<absl::Duration> retry_pushback;
 
     // Views of `slices`; valid as long as they are.
@@ -51,8 +51,8 @@ class RawStub {
   Reply Call(const std::string& method, absl::Span<const ByteSpan> parts,
              absl::Time deadline, Cancellation* cancellation = nullptr);
 
-  // Parts of requests that gRPC holds now. Those of a call that returned are
-  // not among them.
+  // The number of request parts that gRPC holds now. A call that has returned
+  // has none.
   int num_parts_on_loan() const { return num_on_loan_; }
 
  private:
@@ -68,8 +68,8 @@ class RawStub {
       ABSL_GUARDED_BY(mutex_);
 };
 
-// A channel to `address` with the limits that tensors need: no bound of ours
-// on the message size, retries left to the caller, a quick reconnect.
+// Makes a channel to `address` with settings for tensors: no limit on the
+// message size, no retries (the caller retries), a quick reconnect.
 std::shared_ptr<grpc::Channel> MakeChannel(const std::string& address);
 
 }  // namespace actserve

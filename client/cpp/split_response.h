@@ -15,8 +15,8 @@ using ByteSpan = absl::Span<const std::byte>;
 // The tag of `repeated bytes payload = 15` on the wire.
 inline constexpr unsigned char kPayloadTag = (15 << 3) | 2;
 
-// A message of the contract with its payloads taken out, so that tensors go
-// from where gRPC received them straight to where the caller wants them.
+// A response with its payloads taken out, so that tensors are copied straight
+// from the slices that gRPC received to the caller's memory.
 struct SplitMessage {
   // One payload field, in the pieces it arrived in. Points into the slices
   // that were split.
@@ -24,7 +24,7 @@ struct SplitMessage {
     absl::InlinedVector<ByteSpan, 4> pieces;
     size_t size_bytes = 0;
   };
-  // Every other field, as it was: what the generated class parses.
+  // Every other field, unchanged, for the generated class to parse.
   std::string metadata;
   // In the order of the wire.
   absl::InlinedVector<Payload, 1> payloads;

@@ -1,4 +1,4 @@
-// What the benchmarks of a server send, and how they sum up what they timed.
+// The tensors that benchmarks of a server send, and statistics of their times.
 
 #ifndef ACTSERVE_CLIENT_LOAD_RELU_LOAD_H_
 #define ACTSERVE_CLIENT_LOAD_RELU_LOAD_H_
@@ -21,7 +21,7 @@ struct ReluTensors {
     for (float& element : x) element = normal(random);
   }
 
-  // Whether y is relu(x), of every element.
+  // Returns whether every element of y is relu(x).
   bool IsRight() const {
     for (size_t i = 0; i < x.size(); ++i) {
       if (y[i] != std::max(x[i], 0.0f)) return false;
@@ -33,7 +33,8 @@ struct ReluTensors {
   std::vector<float> y;
 };
 
-// The value that a share `q` of `values` is below; there must be some.
+// Returns the value that a share `q` of `values` is below. `values` must not be
+// empty.
 inline double Quantile(std::vector<double> values, double q) {
   const size_t index = std::min<size_t>(values.size() * q, values.size() - 1);
   std::nth_element(values.begin(), values.begin() + index, values.end());

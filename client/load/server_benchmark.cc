@@ -1,6 +1,6 @@
-// What callers get of a server, end to end: Forward of relu from one to many
-// callers at once, small tensors and large, against a server that batches and
-// one that does not.
+// Measures what callers get from a server, end to end: Forward of relu from one
+// to many callers at once, small tensors and large, against a server that
+// batches and one that does not.
 //
 // Prints a Markdown table. Only ratios within one run mean anything: short
 // windows of calls to the two servers alternate, a round gives the ratio of
@@ -94,7 +94,7 @@ void Check(Client& client, ReluTensors& tensors) {
   if (!tensors.IsRight()) Fail("relu differs");
 }
 
-// What the callers of one window had.
+// The results of the callers in one window.
 struct Window {
   double requests_per_second = 0;
   double p50_us = 0;
@@ -141,7 +141,7 @@ struct Row {
     }
     return Median(values);
   }
-  // Of the first server's rate to the second's, by round.
+  // Ratio of the first server's rate to the second's, by round.
   std::vector<double> Ratios() const {
     std::vector<double> ratios;
     for (size_t r = 0; r < windows[0].size(); ++r) {

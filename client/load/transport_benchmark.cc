@@ -112,7 +112,7 @@ std::vector<double> RunBlock(const Call& call, int num_calls) {
   return seconds;
 }
 
-// What one repetition of one row found, per server.
+// The results of one repetition of one row, per server.
 struct Pair {
   double echo = 0;
   double actserved = 0;
