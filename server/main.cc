@@ -17,11 +17,10 @@
 #include "absl/strings/str_join.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
-#include "google/protobuf/stubs/logging.h"
-#include "grpc/support/log.h"
 #include "server/flags.h"
 #include "server/observe/log.h"
 #include "server/options.h"
+#include "server/rpc/library_log.h"
 #include "server/server.h"
 #include "server/version.h"
 
@@ -62,19 +61,6 @@ sigset_t BlockSignals() {
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   signal(SIGPIPE, SIG_IGN);
   return signals;
-}
-
-// What the libraries have to say goes into the log like everything else, and
-// what protobuf says about a request of a client, to that client alone.
-void CaptureLibraryLogs() {
-  gpr_set_log_function([](gpr_log_func_args* args) {
-    const LogLevel level =
-        args->severity == GPR_LOG_SEVERITY_ERROR  ? LogLevel::kError
-        : args->severity == GPR_LOG_SEVERITY_INFO ? LogLevel::kInfo
-                                                  : LogLevel::kDebug;
-    LogEvent(level, "grpc", {{"message", std::string(args->message)}});
-  });
-  google::protobuf::SetLogHandler(nullptr);
 }
 
 // Complete or not there at all: whoever waits for it may read at once.

@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
+#include "kernels/base/status_macros.h"
 #include "server/device_choice.h"
 
 namespace actserve {
@@ -26,11 +27,6 @@ struct DurationRange {
   absl::Duration min;
   absl::Duration max;
 };
-
-template <typename... Parts>
-absl::Status Invalid(const Parts&... parts) {
-  return absl::InvalidArgumentError(absl::StrCat(parts...));
-}
 
 absl::Status CheckNumbers(const Options& o) {
   constexpr int64_t kAny = std::numeric_limits<int64_t>::max();
@@ -69,8 +65,8 @@ absl::Status CheckNumbers(const Options& o) {
   };
   for (const Range& range : ranges) {
     if (range.value < range.min || range.value > range.max) {
-      return Invalid(range.flag, ": ", range.value, " is not in ", range.min,
-                     " .. ", range.max);
+      return InvalidArgument(range.flag, ": ", range.value, " is not in ",
+                             range.min, " .. ", range.max);
     }
   }
   return absl::OkStatus();
@@ -92,9 +88,10 @@ absl::Status CheckDurations(const Options& o) {
   };
   for (const DurationRange& range : ranges) {
     if (range.value < range.min || range.value > range.max) {
-      return Invalid(range.flag, ": ", absl::FormatDuration(range.value),
-                     " is not in ", absl::FormatDuration(range.min), " .. ",
-                     absl::FormatDuration(range.max));
+      return InvalidArgument(range.flag, ": ",
+                             absl::FormatDuration(range.value), " is not in ",
+                             absl::FormatDuration(range.min), " .. ",
+                             absl::FormatDuration(range.max));
     }
   }
   return absl::OkStatus();
@@ -111,11 +108,11 @@ absl::Status Validate(const Options& options) {
     return status;
   }
   if (options.listen.empty() && options.unix_socket.empty()) {
-    return Invalid("listen: no address, and no unix_socket either");
+    return InvalidArgument("listen: no address, and no unix_socket either");
   }
   for (const std::string& address : options.listen) {
     if (address.find(':') == std::string::npos) {
-      return Invalid("listen: ", address, " is not host:port");
+      return InvalidArgument("listen: ", address, " is not host:port");
     }
   }
   return absl::OkStatus();

@@ -2,25 +2,19 @@
 
 #include <algorithm>
 #include <memory>
-#include <system_error>
 #include <thread>
 #include <utility>
 
-#include "absl/strings/str_cat.h"
 #include "absl/synchronization/mutex.h"
-#include "absl/time/clock.h"
-#include "grpcpp/ext/proto_server_reflection_plugin.h"
-#include "grpcpp/health_check_service_interface.h"
-#include "grpcpp/impl/server_builder_option.h"
-#include "grpcpp/impl/server_builder_plugin.h"
-#include "grpcpp/security/server_credentials.h"
-#include "grpcpp/server.h"
-#include "grpcpp/server_builder.h"
+#include "actserve/v1/service.pb.h"
+#include "kernels/base/status_macros.h"
 #include "server/device_makers.h"
+#include "server/evaluation/serving_parts.h"
+#include "server/message/duration.h"
 #include "server/observe/log.h"
-#include "server/rpc/service.h"
+#include "server/rpc/listener.h"
 #include "server/scheduling/clock.h"
-#include "server/unix_socket.h"
+#include "server/version.h"
 
 namespace actserve {
 namespace {
@@ -37,44 +31,43 @@ RequestLimits LimitsOf(const Options& options) {
   return limits;
 }
 
-// Whoever links the reflection library has it in every server, asked or not;
-// this takes it out again.
-class WithoutReflection final : public grpc::ServerBuilderOption {
- public:
-  void UpdateArguments(grpc::ChannelArguments*) override {}
-  void UpdatePlugins(std::vector<std::unique_ptr<grpc::ServerBuilderPlugin>>*
-                         plugins) override {
-    std::erase_if(*plugins, [](const auto& plugin) {
-      return plugin->name() == "proto_server_reflection";
-    });
-  }
-};
-
-void SetTransport(const Options& options, grpc::ServerBuilder* builder) {
-  builder->SetMaxReceiveMessageSize(
-      static_cast<int>(options.max_message_bytes));
-  builder->SetMaxSendMessageSize(-1);
-  // Tensors do not compress, and a compressed request could be a bomb: such a
-  // call is answered UNIMPLEMENTED.
-  builder->SetCompressionAlgorithmSupportStatus(GRPC_COMPRESS_DEFLATE, false);
-  builder->SetCompressionAlgorithmSupportStatus(GRPC_COMPRESS_GZIP, false);
-  if (!options.reflection) {
-    builder->SetOption(std::make_unique<WithoutReflection>());
-  }
-  // A port that is taken is an error, not shared with whoever has it.
-  builder->AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
-  // Corrupts data (CVE-2024-11407), and is slower on a loopback.
-  builder->AddChannelArgument(GRPC_ARG_TCP_TX_ZEROCOPY_ENABLED, 0);
-  // A trainer may be silent for minutes between steps; its connection is
-  // probed, and it may probe ours.
-  builder->AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, 60'000);
-  builder->AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 20'000);
-  builder->AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
-  builder->AddChannelArgument(
-      GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, 30'000);
+Listener::Options ListenerOptions(const Options& options) {
+  Listener::Options listener;
+  listener.listen = options.listen;
+  listener.unix_socket = options.unix_socket;
+  listener.max_message_bytes = options.max_message_bytes;
+  listener.reflection = options.reflection;
+  return listener;
 }
 
-// What an option left to the device.
+// The part of ServerInfo that does not change while the server runs.
+v1::ServerInfo InfoOf(const Options& options, const ChosenDevice& device) {
+  v1::ServerInfo info;
+  info.set_version(kVersion);
+  v1::DeviceInfo& described = *info.add_devices();
+  described.set_name(device.device->name());
+  described.set_description(device.device->description());
+  described.set_reason(device.reason);
+  for (int dtype = v1::DType_MIN + 1; dtype <= v1::DType_MAX; ++dtype) {
+    info.add_dtypes(static_cast<v1::DType>(dtype));
+  }
+  v1::ServerLimits& limits = *info.mutable_limits();
+  const LanguageLimits& language = options.registry.language;
+  limits.set_max_message_bytes(options.max_message_bytes);
+  limits.set_max_rank(options.tensor.rank);
+  limits.set_max_elements(options.tensor.elements);
+  limits.set_max_source_bytes(language.source_bytes);
+  limits.set_max_depth(language.depth);
+  limits.set_max_parameters(language.parameters);
+  limits.set_max_inputs(language.inputs);
+  limits.set_max_program_weight(language.weight);
+  limits.set_max_residual_bytes(options.residuals.max_bytes);
+  *limits.mutable_max_residual_lease() = ToProto(options.max_residual_lease);
+  limits.set_max_registered(options.registry.max_registered);
+  return info;
+}
+
+// The scheduler's options, with those that were left to the device set.
 Scheduler::Options SchedulerOptions(const Options& options,
                                     const ChosenDevice& device) {
   Scheduler::Options scheduler = options.scheduler;
@@ -95,14 +88,14 @@ Scheduler::Options SchedulerOptions(const Options& options,
 
 }  // namespace
 
-// In the order of construction: each uses what is above it.
+// In the order of construction: each member uses those above it.
 class Server::Parts {
  public:
   Parts(const Options& options, ChosenDevice device,
         std::unique_ptr<Registry> registry, DeviceLostCallback on_device_lost)
       : options_(options),
+        info_(InfoOf(options, device)),
         on_device_lost_(std::move(on_device_lost)),
-        device_reason_(std::move(device.reason)),
         device_(std::move(device.device)),
         registry_(std::move(registry)),
         buffers_(BufferPool::Create(options.max_idle_buffer_bytes)),
@@ -112,10 +105,9 @@ class Server::Parts {
         scheduler_(SchedulerOptions(options, device), device_.get(),
                    Clock::Real()),
         compile_pool_(options.compile_threads, options.max_queued_compilations),
-        serving_{
-            LimitsOf(options_), *device_,   device_reason_, *registry_, plans_,
-            programs_,          scheduler_, residuals_,     *buffers_,  calls_},
-        service_(options_, serving_, &compile_pool_) {
+        serving_{LimitsOf(options_), *device_,   device_->name(),
+                 *registry_,         plans_,     programs_,
+                 scheduler_,         residuals_, *buffers_} {
     device_->OnLost([this](const absl::Status&) {
       absl::MutexLock lock(&mu_);
       device_is_lost_ = true;
@@ -128,9 +120,11 @@ class Server::Parts {
   }
 
   absl::Status Listen();
-  void StopBeingHealthy();
+  void StopBeingHealthy() { listener_->StopBeingHealthy(); }
   bool Drain(absl::Duration timeout);
-  const std::vector<std::string>& addresses() const { return addresses_; }
+  const std::vector<std::string>& addresses() const {
+    return listener_->addresses();
+  }
   absl::Status device_health() const { return device_->health(); }
 
  private:
@@ -139,12 +133,12 @@ class Server::Parts {
   void LogCounters() const;
 
   const Options options_;
+  const v1::ServerInfo info_;
   const DeviceLostCallback on_device_lost_;
-  CallCounter calls_;
   absl::Mutex mu_;
   bool stopping_ ABSL_GUARDED_BY(mu_) = false;
   bool device_is_lost_ ABSL_GUARDED_BY(mu_) = false;
-  const std::string device_reason_;
+  bool drained_ = false;
   const std::unique_ptr<Device> device_;
   const std::unique_ptr<Registry> registry_;
   const std::shared_ptr<BufferPool> buffers_;
@@ -152,16 +146,14 @@ class Server::Parts {
   PlanCache plans_;
   Programs programs_;
   Scheduler scheduler_;
-  // Below what its tasks use, so that it ends first.
+  // Below the parts that its tasks use, so that it ends first.
   WorkerPool compile_pool_;
   const ServingParts serving_;
-  Service service_;
-  std::unique_ptr<grpc::Server> grpc_;
-  std::vector<std::string> addresses_;
+  std::unique_ptr<Listener> listener_;
   std::thread watcher_;
 };
 
-// Once a second what lies around is swept up; a lost device is told at once.
+// Sweeps residuals once a second, and tells at once that the device is lost.
 void Server::Parts::Watch() {
   const auto is_woken = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
     return stopping_ || device_is_lost_;
@@ -191,65 +183,21 @@ void Server::Parts::StopWatching() {
 }
 
 absl::Status Server::Parts::Listen() {
-  grpc::ServerBuilder builder;
-  SetTransport(options_, &builder);
-  builder.RegisterService(&service_);
-  std::vector<int> ports(options_.listen.size());
-  const auto credentials = grpc::InsecureServerCredentials();
-  for (size_t i = 0; i < ports.size(); ++i) {
-    builder.AddListeningPort(options_.listen[i], credentials, &ports[i]);
-  }
-  int socket_bound = 1;
-  const std::string socket = absl::StrCat("unix:", options_.unix_socket);
-  if (!options_.unix_socket.empty()) {
-    absl::Status status = PrepareUnixSocket(options_.unix_socket);
-    if (!status.ok()) return status;
-    builder.AddListeningPort(socket, credentials, &socket_bound);
-  }
-  grpc_ = builder.BuildAndStart();
-  for (size_t i = 0; i < ports.size(); ++i) {
-    const std::string& wanted = options_.listen[i];
-    if (ports[i] == 0) {
-      return absl::UnavailableError(
-          absl::StrCat("listen: cannot bind ", wanted));
-    }
-    addresses_.push_back(
-        absl::StrCat(wanted.substr(0, wanted.rfind(':') + 1), ports[i]));
-  }
-  if (grpc_ == nullptr || socket_bound == 0) {
-    return absl::UnavailableError(
-        absl::StrCat("unix_socket: cannot bind ", options_.unix_socket));
-  }
-  if (!options_.unix_socket.empty()) addresses_.push_back(socket);
-  service_.set_addresses(addresses_);
-  grpc_->GetHealthCheckService()->SetServingStatus(
-      v1::ActivationService::service_full_name(), true);
+  ACTSERVE_ASSIGN_OR_RETURN(
+      listener_, Listener::Start(ListenerOptions(options_), info_, serving_,
+                                 &compile_pool_));
   watcher_ = std::thread([this] { Watch(); });
   return absl::OkStatus();
 }
 
-void Server::Parts::StopBeingHealthy() {
-  grpc_->GetHealthCheckService()->SetServingStatus(false);
-}
-
 bool Server::Parts::Drain(absl::Duration timeout) {
-  if (grpc_ == nullptr) return true;
-  // gRPC's own shutdown answers a call that crosses its farewell with
-  // CANCELLED, which nobody retries. So it begins only when the calls are done
-  // and those that still come have been told UNAVAILABLE.
-  calls_.Close();
-  LogEvent(LogLevel::kInfo, "refusing");
-  const bool complete = calls_.AwaitNone(absl::Now() + timeout);
+  if (listener_ == nullptr || drained_) return true;
+  const bool complete = listener_->Refuse(timeout);
   StopWatching();
-  // gRPC would wait for what the device does not give back.
+  // gRPC would wait for calls that the lost device does not give back.
   if (!complete && !device_->health().ok()) return false;
-  // To send the last answers. An idle client may be seconds late to close its
-  // connection; it is not waited for.
-  constexpr absl::Duration kFarewell = absl::Milliseconds(500);
-  grpc_->Shutdown(absl::ToChronoTime(
-      absl::Now() + (complete ? kFarewell : absl::ZeroDuration())));
-  grpc_->Wait();
-  grpc_.reset();
+  listener_->Shutdown();
+  drained_ = true;
   LogCounters();
   return complete;
 }
@@ -291,10 +239,6 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(
   auto registry = Registry::Create(options.registry);
   if (!registry.ok()) return registry.status();
 
-  grpc::EnableDefaultHealthCheckService(true);
-  if (options.reflection) {
-    grpc::reflection::InitProtoReflectionServerBuilderPlugin();
-  }
   auto parts =
       std::make_unique<Parts>(options, std::move(device), *std::move(registry),
                               std::move(on_device_lost));

@@ -1,4 +1,4 @@
-// Early returns of an absl::Status.
+// Shorter ways to make an absl::Status and to return early with one.
 
 #ifndef ACTSERVE_KERNELS_BASE_STATUS_MACROS_H_
 #define ACTSERVE_KERNELS_BASE_STATUS_MACROS_H_
@@ -7,6 +7,17 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/str_cat.h"
+
+namespace actserve {
+
+// InvalidArgument with a message made of `parts`, as absl::StrCat() takes them.
+template <typename... Parts>
+absl::Status InvalidArgument(const Parts&... parts) {
+  return absl::InvalidArgumentError(absl::StrCat(parts...));
+}
+
+}  // namespace actserve
 
 // Returns from the function the status of `expression`, an absl::Status, unless
 // it is OK. The function may return a Status or a StatusOr.

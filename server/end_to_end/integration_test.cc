@@ -55,6 +55,7 @@ TEST_F(Integration, ForwardDescribesItsAnswer) {
   EXPECT_EQ(response.program_id().substr(0, 7), "sha256:");
   EXPECT_EQ(response.device(), "cpu");
   EXPECT_TRUE(response.timings().has_compute());
+  EXPECT_TRUE(response.timings().has_other());
   EXPECT_FALSE(response.has_residual());
 }
 

@@ -7,7 +7,7 @@ namespace actserve {
 namespace {
 
 // Whether the payloads are, one by one, the program's tensor inputs.
-bool PayloadsAreInputs(const SplitMessage& split, const CallPlan& plan) {
+bool PayloadsAreInputs(const SplitRequest& split, const CallPlan& plan) {
   const size_t num_inputs = plan.program->lowered().num_tensor_inputs();
   const auto size_bytes = static_cast<size_t>(plan.request.type.size_bytes());
   return split.payloads.size() == num_inputs &&
@@ -24,7 +24,7 @@ PlanCache::PlanCache(const Options& options, Registry* registry)
       plans_{Plans(options.max_plans), Plans(options.max_plans)} {}
 
 std::shared_ptr<const CallPlan> PlanCache::Find(Direction direction,
-                                                const SplitMessage& split) {
+                                                const SplitRequest& split) {
   if (split.metadata.size() > options_.max_metadata_bytes) return nullptr;
   std::shared_ptr<const CallPlan> plan;
   {
@@ -39,7 +39,7 @@ std::shared_ptr<const CallPlan> PlanCache::Find(Direction direction,
   return known ? plan : nullptr;
 }
 
-void PlanCache::Put(Direction direction, const SplitMessage& split,
+void PlanCache::Put(Direction direction, const SplitRequest& split,
                     std::shared_ptr<const CallPlan> plan) {
   const TensorRequest& request = plan->request;
   if (split.metadata.size() > options_.max_metadata_bytes ||

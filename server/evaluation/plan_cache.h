@@ -15,12 +15,12 @@
 
 namespace actserve {
 
-// What a request asks for, beside its tensors.
+// Everything about a request that does not change from call to call: what it
+// asks for, beside its tensors, and the program that computes it.
 struct CallPlan {
-  // Without inputs.
   TensorRequest request;
   std::shared_ptr<const Program> program;
-  // ResponseHead(), unless that changes from call to call.
+  // The constant part of the encoded response; empty if it has none.
   std::string response_head;
 };
 
@@ -48,12 +48,12 @@ class PlanCache {
   // The plan for a request whose tensor inputs are its payloads, or nullptr:
   // decode it then.
   std::shared_ptr<const CallPlan> Find(Direction direction,
-                                       const SplitMessage& split);
+                                       const SplitRequest& split);
 
   // Remembers the plan of a request that was decoded, unless it depends on
   // more than metadata: a residual, an upstream gradient left out, or sums in
   // the response.
-  void Put(Direction direction, const SplitMessage& split,
+  void Put(Direction direction, const SplitRequest& split,
            std::shared_ptr<const CallPlan> plan);
 
  private:

@@ -44,15 +44,15 @@ class PlanCacheTest : public testing::Test {
   std::string Register(const std::string& text) {
     Registry::Text registered;
     registered.text = text;
-    return registry_->Register(registered)->activation->id();
+    return registry_->Register(registered, nullptr)->activation->id();
   }
 
   std::unique_ptr<Registry> registry_;
   std::unique_ptr<PlanCache> plans_;
 };
 
-SplitMessage Message(const std::string& metadata, size_t payload_bytes = 12) {
-  SplitMessage split;
+SplitRequest Message(const std::string& metadata, size_t payload_bytes = 12) {
+  SplitRequest split;
   split.metadata = metadata;
   split.payloads.push_back({.size_bytes = payload_bytes});
   return split;
@@ -70,9 +70,9 @@ TEST_F(PlanCacheTest, FindsByDirectionAndMetadata) {
 
 TEST_F(PlanCacheTest, LeavesWrongPayloadsToTheDecoder) {
   plans_->Put(Direction::kForward, Message("a"), PlanOf("relu"));
-  SplitMessage two = Message("a");
+  SplitRequest two = Message("a");
   two.payloads.push_back(two.payloads[0]);
-  SplitMessage none = Message("a");
+  SplitRequest none = Message("a");
   none.payloads.clear();
 
   EXPECT_EQ(plans_->Find(Direction::kForward, Message("a", 11)), nullptr);
@@ -92,7 +92,7 @@ TEST_F(PlanCacheTest, DoesNotRememberWhatDependsOnMoreThanMetadata) {
   plans_->Put(Direction::kForward, Message("lease"), with_lease);
   plans_->Put(Direction::kForward, Message("residual"), with_residual);
   plans_->Put(Direction::kForward, Message("sums"), with_sums);
-  SplitMessage without_payload = Message("implied");
+  SplitRequest without_payload = Message("implied");
   without_payload.payloads.clear();
   plans_->Put(Direction::kForward, without_payload, with_implied_input);
   const std::string long_metadata(1025, 'x');

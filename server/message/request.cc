@@ -12,6 +12,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "actserve/v1/service.pb.h"
+#include "kernels/base/status_macros.h"
 #include "kernels/base/text.h"
 #include "server/message/errors.h"
 #include "server/message/tensor_codec.h"
@@ -22,11 +23,6 @@ namespace {
 using google::protobuf::RepeatedPtrField;
 using Direction = ProgramKey::Direction;
 
-template <typename... Parts>
-absl::Status Invalid(const Parts&... parts) {
-  return absl::InvalidArgumentError(absl::StrCat(parts...));
-}
-
 struct Field {
   absl::string_view name;
   int number;
@@ -34,11 +30,11 @@ struct Field {
 
 // Protobuf would take the last of two; a request that says two things is
 // refused instead.
-absl::Status CheckGivenOnce(const SplitMessage& split,
+absl::Status CheckGivenOnce(const SplitRequest& split,
                             std::initializer_list<Field> fields) {
   for (const Field& field : fields) {
     if (split.repeated_fields >> field.number & 1) {
-      return Invalid(field.name, ": given more than once");
+      return InvalidArgument(field.name, ": given more than once");
     }
   }
   return absl::OkStatus();
@@ -46,48 +42,44 @@ absl::Status CheckGivenOnce(const SplitMessage& split,
 
 absl::StatusOr<std::shared_ptr<const RegisteredActivation>> FindActivation(
     const std::string& name, Registry& registry) {
-  if (name.empty()) return Invalid("activation: not set");
+  if (name.empty()) return InvalidArgument("activation: not set");
   auto found = registry.Find(name);
   if (found == nullptr) return ActivationUnknownError(name);
   return found;
 }
 
 absl::Status CheckPayloadCount(size_t wanted, absl::string_view tensors,
-                               const SplitMessage& split) {
+                               const SplitRequest& split) {
   if (split.payloads.size() == wanted) return absl::OkStatus();
-  return Invalid("payload: given ", split.payloads.size(), " times, but ",
-                 tensors, " need ", wanted);
+  return InvalidArgument("payload: given ", split.payloads.size(),
+                         " times, but ", tensors, " need ", wanted);
 }
 
 // The first payloads belong to the inputs.
 absl::Status DecodeInputs(const RepeatedPtrField<v1::Tensor>& tensors,
-                          const SplitMessage& split, const TensorLimits& limits,
-                          TensorRequest* request) {
+                          const SplitRequest& split, const TensorLimits& limits,
+                          TensorRequest* request, TensorInputs* inputs) {
   const auto& names = request->activation->activation().inputs();
   if (tensors.size() != request->num_inputs()) {
-    return Invalid("inputs: ", tensors.size(), " tensors, but ",
-                   request->activation->activation().name(), " takes ",
-                   names.size(), ": ", absl::StrJoin(names, ", "));
+    return InvalidArgument("inputs: ", tensors.size(), " tensors, but ",
+                           request->activation->activation().name(), " takes ",
+                           names.size(), ": ", absl::StrJoin(names, ", "));
   }
   for (int i = 0; i < tensors.size(); ++i) {
     const std::string what = absl::StrCat("inputs[", i, "]");
-    auto type = DecodeTensor(what, tensors[i], limits);
-    if (!type.ok()) return type.status();
+    ACTSERVE_ASSIGN_OR_RETURN(TensorType type,
+                              DecodeTensor(what, tensors[i], limits));
     if (i == 0) {
-      request->type = *std::move(type);
-    } else if (absl::Status status =
-                   CheckSameType(what, *type, "inputs[0]", request->type);
-               !status.ok()) {
-      return status;
+      request->type = std::move(type);
+    } else {
+      ACTSERVE_RETURN_IF_ERROR(
+          CheckSameType(what, type, "inputs[0]", request->type));
     }
-    const SplitMessage::Payload& payload = split.payloads[i];
-    if (absl::Status status = CheckPayload(
-            what, request->type, static_cast<int64_t>(payload.size_bytes));
-        !status.ok()) {
-      return status;
-    }
+    const SplitRequest::Payload& payload = split.payloads[i];
+    ACTSERVE_RETURN_IF_ERROR(CheckPayload(
+        what, request->type, static_cast<int64_t>(payload.size_bytes)));
     const auto fragments = split.FragmentsOf(payload);
-    request->inputs.emplace_back(fragments.begin(), fragments.end());
+    inputs->emplace_back(fragments.begin(), fragments.end());
   }
   return absl::OkStatus();
 }
@@ -106,15 +98,16 @@ absl::Status DecodeParameters(
                      [&](const auto& p) { return p.name == value.name(); });
     const std::string what = absl::StrCat("parameters: ", Quoted(value.name()));
     if (it == parameters.end()) {
-      return Invalid(what, " is not a parameter of ",
-                     request->activation->activation().name());
+      return InvalidArgument(what, " is not a parameter of ",
+                             request->activation->activation().name());
     }
     const size_t index = it - parameters.begin();
-    if (given[index]) return Invalid(what, " is given more than once");
+    if (given[index]) return InvalidArgument(what, " is given more than once");
     given[index] = true;
-    if (!value.has_scalar()) return Invalid(what, " has no value");
+    if (!value.has_scalar()) return InvalidArgument(what, " has no value");
     if (!std::isfinite(value.scalar())) {
-      return Invalid(what, " is ", value.scalar(), ", not a finite number");
+      return InvalidArgument(what, " is ", value.scalar(),
+                             ", not a finite number");
     }
     request->parameters[index] = value.scalar();
   }
@@ -122,9 +115,9 @@ absl::Status DecodeParameters(
 }
 
 // `field` is "partials", of inputs, or "wrt", of inputs and parameters.
-absl::Status DecodeNames(absl::string_view field,
-                         const RepeatedPtrField<std::string>& names,
-                         bool parameters_allowed, TensorRequest* request) {
+absl::Status DecodeVariables(absl::string_view field,
+                             const RepeatedPtrField<std::string>& names,
+                             bool parameters_allowed, TensorRequest* request) {
   const Activation& activation = request->activation->activation();
   std::vector<std::string> known = activation.inputs();
   if (parameters_allowed) {
@@ -133,16 +126,17 @@ absl::Status DecodeNames(absl::string_view field,
   for (const std::string& name : names) {
     const auto it = std::find(known.begin(), known.end(), name);
     if (it == known.end()) {
-      return Invalid(field, ": ", Quoted(name), " is not one of ",
-                     absl::StrJoin(known, ", "));
+      return InvalidArgument(field, ": ", Quoted(name), " is not one of ",
+                             absl::StrJoin(known, ", "));
     }
     const int index = static_cast<int>(it - known.begin());
     const uint64_t bit = uint64_t{1} << index;
-    if (request->program.names & bit) {
-      return Invalid(field, ": ", Quoted(name), " is given more than once");
+    if (request->program.variables & bit) {
+      return InvalidArgument(field, ": ", Quoted(name),
+                             " is given more than once");
     }
-    request->program.names |= bit;
-    request->names.push_back(index);
+    request->program.variables |= bit;
+    request->variables.push_back(index);
   }
   return absl::OkStatus();
 }
@@ -154,9 +148,9 @@ absl::Status CheckResponseSize(int64_t num_tensors, int64_t message_bytes,
   if (num_tensors * type.size_bytes() <= message_bytes - kRoomForHeader) {
     return absl::OkStatus();
   }
-  return Invalid("response: ", num_tensors, " tensors of ", type.size_bytes(),
-                 " bytes are over the limit of ", message_bytes,
-                 " bytes a message");
+  return InvalidArgument("response: ", num_tensors, " tensors of ",
+                         type.size_bytes(), " bytes are over the limit of ",
+                         message_bytes, " bytes a message");
 }
 
 // Elements of value one, to be read again and again.
@@ -210,80 +204,78 @@ absl::Status DecodeLease(const v1::ForwardRequest& message,
       absl::Seconds(message.residual_lease().seconds()) +
       absl::Nanoseconds(message.residual_lease().nanos());
   if (lease <= absl::ZeroDuration()) {
-    return Invalid("residual_lease: ", absl::FormatDuration(lease),
-                   " is not positive");
+    return InvalidArgument("residual_lease: ", absl::FormatDuration(lease),
+                           " is not positive");
   }
   request->residual_lease = std::min(lease, limits.max_lease);
   return absl::OkStatus();
 }
 
-// Sets what a residual holds: activation, type, inputs, parameters.
+// Sets the members of a request that a residual holds: activation, type,
+// inputs, parameters.
 absl::Status TakeFromResidual(const v1::BackwardRequest& message,
-                              Residuals& residuals, TensorRequest* request) {
+                              Residuals& residuals, TensorRequest* request,
+                              TensorInputs* inputs) {
   if (message.inputs_size() > 0) {
-    return Invalid("inputs: given together with a residual");
+    return InvalidArgument("inputs: given together with a residual");
   }
   if (message.parameters_size() > 0) {
-    return Invalid("parameters: given together with a residual");
+    return InvalidArgument("parameters: given together with a residual");
   }
   if (message.residual().size() != Residuals::kHandleBytes) {
-    return Invalid("residual: handle of ", message.residual().size(),
-                   " bytes, must be ", Residuals::kHandleBytes);
+    return InvalidArgument("residual: handle of ", message.residual().size(),
+                           " bytes, must be ", Residuals::kHandleBytes);
   }
   auto residual = residuals.Get(message.residual());
-  if (!residual.ok()) return residual.status();
+  if (residual == nullptr) return ResidualGoneError();
   if (!message.activation().empty() &&
-      !(*residual)->activation->IsCalled(message.activation())) {
-    return Invalid("activation: ", Quoted(message.activation()),
-                   " is not that of the residual, ",
-                   (*residual)->activation->id());
+      !residual->activation->IsCalled(message.activation())) {
+    return InvalidArgument("activation: ", Quoted(message.activation()),
+                           " is not that of the residual, ",
+                           residual->activation->id());
   }
-  request->residual = *std::move(residual);
-  request->activation = request->residual->activation;
-  request->type = request->residual->type;
-  request->inputs = request->residual->inputs;
-  request->parameters = request->residual->parameters;
+  request->activation = residual->activation;
+  request->type = residual->type;
+  request->parameters = residual->parameters;
+  *inputs = residual->inputs;
+  request->residual = std::move(residual);
   return absl::OkStatus();
 }
 
 absl::Status TakeFromMessage(const v1::BackwardRequest& message,
-                             const SplitMessage& split,
+                             const SplitRequest& split,
                              const RequestLimits& limits, Registry& registry,
-                             TensorRequest* request) {
+                             TensorRequest* request, TensorInputs* inputs) {
   if (message.inputs_size() == 0) {
-    return Invalid("inputs: neither these nor a residual are set");
+    return InvalidArgument("inputs: neither these nor a residual are set");
   }
-  auto activation = FindActivation(message.activation(), registry);
-  if (!activation.ok()) return activation.status();
-  request->activation = *std::move(activation);
-  if (absl::Status status =
-          DecodeInputs(message.inputs(), split, limits.tensor, request);
-      !status.ok()) {
-    return status;
-  }
+  ACTSERVE_ASSIGN_OR_RETURN(request->activation,
+                            FindActivation(message.activation(), registry));
+  ACTSERVE_RETURN_IF_ERROR(
+      DecodeInputs(message.inputs(), split, limits.tensor, request, inputs));
   return DecodeParameters(message.parameters(), request);
 }
 
 // Adds dy, the last of the program's tensor inputs.
 absl::Status DecodeGradOutput(const v1::BackwardRequest& message,
-                              const SplitMessage& split,
+                              const SplitRequest& split,
                               const TensorLimits& limits,
-                              TensorRequest* request) {
+                              const TensorRequest& request,
+                              TensorInputs* inputs) {
   if (!message.has_grad_output()) {
-    request->inputs.push_back(OnesTensor(request->type));
+    inputs->push_back(OnesTensor(request.type));
     return absl::OkStatus();
   }
-  auto type = DecodeTensor("grad_output", message.grad_output(), limits);
-  if (!type.ok()) return type.status();
-  absl::Status status =
-      CheckSameType("grad_output", *type, "the inputs", request->type);
-  if (!status.ok()) return status;
-  const SplitMessage::Payload& payload = split.payloads.back();
-  status = CheckPayload("grad_output", *type,
-                        static_cast<int64_t>(payload.size_bytes));
-  if (!status.ok()) return status;
+  ACTSERVE_ASSIGN_OR_RETURN(
+      const TensorType type,
+      DecodeTensor("grad_output", message.grad_output(), limits));
+  ACTSERVE_RETURN_IF_ERROR(
+      CheckSameType("grad_output", type, "the inputs", request.type));
+  const SplitRequest::Payload& payload = split.payloads.back();
+  ACTSERVE_RETURN_IF_ERROR(CheckPayload(
+      "grad_output", type, static_cast<int64_t>(payload.size_bytes)));
   const auto fragments = split.FragmentsOf(payload);
-  request->inputs.emplace_back(fragments.begin(), fragments.end());
+  inputs->emplace_back(fragments.begin(), fragments.end());
   return absl::OkStatus();
 }
 
@@ -297,84 +289,79 @@ void SetKey(Direction direction, TensorRequest* request) {
 template <typename Message>
 absl::Status Parse(const std::string& metadata, Message* message) {
   if (message->ParseFromString(metadata)) return absl::OkStatus();
-  return Invalid("request is not a valid protobuf message");
+  return InvalidArgument("request is not a valid protobuf message");
 }
 
 }  // namespace
 
-absl::StatusOr<TensorRequest> DecodeForward(const SplitMessage& split,
-                                            const RequestLimits& limits,
-                                            Registry& registry) {
+absl::StatusOr<DecodedRequest> DecodeForward(const SplitRequest& split,
+                                             const RequestLimits& limits,
+                                             Registry& registry) {
   using M = v1::ForwardRequest;
   M message;
-  TensorRequest request;
-  absl::Status status = Parse(split.metadata, &message);
-  if (!status.ok()) return status;
-  status =
-      CheckGivenOnce(split, {{"activation", M::kActivationFieldNumber},
-                             {"keep_residual", M::kKeepResidualFieldNumber},
-                             {"residual_lease", M::kResidualLeaseFieldNumber}});
-  if (!status.ok()) return status;
-  auto activation = FindActivation(message.activation(), registry);
-  if (!activation.ok()) return activation.status();
-  request.activation = *std::move(activation);
-  status = CheckPayloadCount(message.inputs_size(), "the inputs", split);
-  if (!status.ok()) return status;
-  status = DecodeInputs(message.inputs(), split, limits.tensor, &request);
-  if (!status.ok()) return status;
-  status = DecodeParameters(message.parameters(), &request);
-  if (!status.ok()) return status;
-  status = DecodeNames("partials", message.partials(),
-                       /*parameters_allowed=*/false, &request);
-  if (!status.ok()) return status;
-  status = DecodeLease(message, limits, &request);
-  if (!status.ok()) return status;
-  status = CheckResponseSize(1 + request.names.size(), limits.message_bytes,
-                             request.type);
-  if (!status.ok()) return status;
+  ACTSERVE_RETURN_IF_ERROR(Parse(split.metadata, &message));
+  ACTSERVE_RETURN_IF_ERROR(CheckGivenOnce(
+      split, {{"activation", M::kActivationFieldNumber},
+              {"keep_residual", M::kKeepResidualFieldNumber},
+              {"residual_lease", M::kResidualLeaseFieldNumber}}));
+  DecodedRequest decoded;
+  TensorRequest& request = decoded.request;
+  ACTSERVE_ASSIGN_OR_RETURN(request.activation,
+                            FindActivation(message.activation(), registry));
+  ACTSERVE_RETURN_IF_ERROR(
+      CheckPayloadCount(message.inputs_size(), "the inputs", split));
+  ACTSERVE_RETURN_IF_ERROR(DecodeInputs(message.inputs(), split, limits.tensor,
+                                        &request, &decoded.inputs));
+  ACTSERVE_RETURN_IF_ERROR(DecodeParameters(message.parameters(), &request));
+  ACTSERVE_RETURN_IF_ERROR(DecodeVariables("partials", message.partials(),
+                                           /*parameters_allowed=*/false,
+                                           &request));
+  ACTSERVE_RETURN_IF_ERROR(DecodeLease(message, limits, &request));
+  ACTSERVE_RETURN_IF_ERROR(CheckResponseSize(
+      1 + request.variables.size(), limits.message_bytes, request.type));
   SetKey(Direction::kForward, &request);
-  return request;
+  return decoded;
 }
 
-absl::StatusOr<TensorRequest> DecodeBackward(const SplitMessage& split,
-                                             const RequestLimits& limits,
-                                             Registry& registry,
-                                             Residuals& residuals) {
+absl::StatusOr<DecodedRequest> DecodeBackward(const SplitRequest& split,
+                                              const RequestLimits& limits,
+                                              Registry& registry,
+                                              Residuals& residuals) {
   using M = v1::BackwardRequest;
   M message;
-  TensorRequest request;
-  absl::Status status = Parse(split.metadata, &message);
-  if (!status.ok()) return status;
-  status = CheckGivenOnce(split, {{"activation", M::kActivationFieldNumber},
-                                  {"residual", M::kResidualFieldNumber},
-                                  {"grad_output", M::kGradOutputFieldNumber}});
-  if (!status.ok()) return status;
-  status = CheckPayloadCount(
+  ACTSERVE_RETURN_IF_ERROR(Parse(split.metadata, &message));
+  ACTSERVE_RETURN_IF_ERROR(
+      CheckGivenOnce(split, {{"activation", M::kActivationFieldNumber},
+                             {"residual", M::kResidualFieldNumber},
+                             {"grad_output", M::kGradOutputFieldNumber}}));
+  ACTSERVE_RETURN_IF_ERROR(CheckPayloadCount(
       message.inputs_size() + (message.has_grad_output() ? 1 : 0),
-      "the inputs and grad_output", split);
-  if (!status.ok()) return status;
-  status = message.residual().empty()
-               ? TakeFromMessage(message, split, limits, registry, &request)
-               : TakeFromResidual(message, residuals, &request);
-  if (!status.ok()) return status;
-  status = DecodeGradOutput(message, split, limits.tensor, &request);
-  if (!status.ok()) return status;
-  status =
-      DecodeNames("wrt", message.wrt(), /*parameters_allowed=*/true, &request);
-  if (!status.ok()) return status;
-  if (request.names.empty()) {
+      "the inputs and grad_output", split));
+  DecodedRequest decoded;
+  TensorRequest& request = decoded.request;
+  ACTSERVE_RETURN_IF_ERROR(
+      message.residual().empty()
+          ? TakeFromMessage(message, split, limits, registry, &request,
+                            &decoded.inputs)
+          : TakeFromResidual(message, residuals, &request, &decoded.inputs));
+  ACTSERVE_RETURN_IF_ERROR(DecodeGradOutput(message, split, limits.tensor,
+                                            request, &decoded.inputs));
+  ACTSERVE_RETURN_IF_ERROR(DecodeVariables(
+      "wrt", message.wrt(), /*parameters_allowed=*/true, &request));
+  if (request.variables.empty()) {
     for (int i = 0; i < request.num_inputs(); ++i) {
-      request.names.push_back(i);
-      request.program.names |= uint64_t{1} << i;
+      request.variables.push_back(i);
+      request.program.variables |= uint64_t{1} << i;
     }
   }
-  status = CheckResponseSize(
-      std::count_if(request.names.begin(), request.names.end(),
-                    [&](int name) { return !request.IsParameter(name); }),
-      limits.message_bytes, request.type);
-  if (!status.ok()) return status;
+  const auto is_tensor = [&](int variable) {
+    return !request.IsParameter(variable);
+  };
+  ACTSERVE_RETURN_IF_ERROR(
+      CheckResponseSize(std::ranges::count_if(request.variables, is_tensor),
+                        limits.message_bytes, request.type));
   SetKey(Direction::kBackward, &request);
-  return request;
+  return decoded;
 }
 
 }  // namespace actserve

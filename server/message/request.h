@@ -1,5 +1,5 @@
-// From the bytes of a Forward or Backward to work that can be run: every
-// check on a request is here or in tensor_codec.
+// Decodes a Forward or Backward. Every check on a request is here, in
+// tensor_codec.h or in tensor_type.h.
 
 #ifndef ACTSERVE_SERVER_MESSAGE_REQUEST_H_
 #define ACTSERVE_SERVER_MESSAGE_REQUEST_H_
@@ -20,33 +20,39 @@
 
 namespace actserve {
 
-// A request that passed every check.
+// What a request asks for, checked, beside its tensors.
 struct TensorRequest {
   std::shared_ptr<const RegisteredActivation> activation;
   // Of every tensor in it and in its response.
   TensorType type;
   ProgramKey program;
-  // The names of `partials` or `wrt` in the order of the request, as indices
-  // into the activation's inputs and then parameters. The program's outputs
-  // for them are in rising order instead.
-  std::vector<int> names;
-  // One per tensor input of the program, but for those that are resident on
-  // the device (see Residual).
-  std::vector<std::vector<Fragment>> inputs;
+  // The variables of `partials` or `wrt` in the order of the request, as
+  // indices into the activation's inputs and then parameters. The program's
+  // outputs for them are in rising order instead.
+  std::vector<int> variables;
   // One per parameter of the activation.
   std::vector<double> parameters;
 
   // Forward: how long to keep a residual, if one is wanted.
   std::optional<absl::Duration> residual_lease;
-  // Backward by handle: what `inputs` point into.
+  // Backward by handle: owns the memory of the inputs.
   std::shared_ptr<const Residual> residual;
 
   int num_inputs() const {
     return static_cast<int>(activation->activation().inputs().size());
   }
-  bool IsParameter(int name) const { return name >= num_inputs(); }
+  bool IsParameter(int variable) const { return variable >= num_inputs(); }
 };
 
+// A request that passed every check.
+struct DecodedRequest {
+  TensorRequest request;
+  // One per tensor input of the program, but for those that are resident on
+  // the device (see Residual).
+  TensorInputs inputs;
+};
+
+// Upper bounds on one request.
 struct RequestLimits {
   SplitLimits split;
   TensorLimits tensor;
@@ -56,17 +62,17 @@ struct RequestLimits {
   absl::Duration max_lease;
 };
 
-// The result's inputs point into what `split` points into, or into its
-// residual. Both return:
+// The inputs point into the memory of `split`, or into that of the request's
+// residual. Both functions return:
 //   InvalidArgument  the request is wrong; the message says where
 //   NotFound         ACTIVATION_UNKNOWN or RESIDUAL_GONE
-absl::StatusOr<TensorRequest> DecodeForward(const SplitMessage& split,
-                                            const RequestLimits& limits,
-                                            Registry& registry);
-absl::StatusOr<TensorRequest> DecodeBackward(const SplitMessage& split,
+absl::StatusOr<DecodedRequest> DecodeForward(const SplitRequest& split,
                                              const RequestLimits& limits,
-                                             Registry& registry,
-                                             Residuals& residuals);
+                                             Registry& registry);
+absl::StatusOr<DecodedRequest> DecodeBackward(const SplitRequest& split,
+                                              const RequestLimits& limits,
+                                              Registry& registry,
+                                              Residuals& residuals);
 
 }  // namespace actserve
 

@@ -29,11 +29,10 @@ class RequestTest : public testing::Test {
 
   // `bytes` must outlive the result.
   template <typename Message>
-  absl::StatusOr<TensorRequest> Decode(const std::string& bytes) {
+  absl::StatusOr<DecodedRequest> Decode(const std::string& bytes) {
     const Fragment fragment = {reinterpret_cast<const std::byte*>(bytes.data()),
                                bytes.size()};
-    const absl::Status status =
-        SplitPayloads({&fragment, 1}, limits_.split, &split_);
+    const absl::Status status = Split({&fragment, 1}, limits_.split, &split_);
     if (!status.ok()) return status;
     if constexpr (std::is_same_v<Message, v1::ForwardRequest>) {
       return DecodeForward(split_, limits_, *registry_);
@@ -46,7 +45,7 @@ class RequestTest : public testing::Test {
   FakeClock clock_;
   Residuals residuals_{{}, &clock_};
   RequestLimits limits_;
-  SplitMessage split_;
+  SplitRequest split_;
 };
 
 v1::BackwardRequest SampleRequest() {
@@ -64,16 +63,16 @@ v1::BackwardRequest SampleRequest() {
   return request;
 }
 
-TEST_F(RequestTest, NamesKeepTheirOrderAndTheProgramDoesNot) {
+TEST_F(RequestTest, VariablesKeepTheirOrderAndTheProgramDoesNot) {
   const std::string bytes = SampleRequest().SerializeAsString();
 
   const auto request = Decode<v1::BackwardRequest>(bytes);
 
   ASSERT_TRUE(request.ok()) << request.status();
-  EXPECT_EQ(request->names, (std::vector<int>{1, 0}));
-  EXPECT_EQ(request->program.names, 0b11);
-  EXPECT_EQ(request->program.dtype, DType::kFloat16);
-  EXPECT_EQ(request->parameters, std::vector<double>{0.5});
+  EXPECT_EQ(request->request.variables, (std::vector<int>{1, 0}));
+  EXPECT_EQ(request->request.program.variables, 0b11);
+  EXPECT_EQ(request->request.program.dtype, DType::kFloat16);
+  EXPECT_EQ(request->request.parameters, std::vector<double>{0.5});
 }
 
 TEST_F(RequestTest, AnAbsentUpstreamGradientIsOnes) {
@@ -119,10 +118,10 @@ TEST_F(RequestTest, OfHostileBytesAcceptsOnlyWhatFits) {
     for (const auto& input : request->inputs) {
       int64_t size_bytes = 0;
       for (const Fragment& fragment : input) size_bytes += fragment.size_bytes;
-      ASSERT_EQ(size_bytes, request->type.size_bytes());
+      ASSERT_EQ(size_bytes, request->request.type.size_bytes());
     }
-    ASSERT_EQ(request->parameters.size(),
-              request->activation->activation().parameters().size());
+    ASSERT_EQ(request->request.parameters.size(),
+              request->request.activation->activation().parameters().size());
   }
   EXPECT_GT(num_accepted, 10'000);
 }

@@ -13,9 +13,9 @@
 namespace actserve {
 namespace {
 
-// Up to here a response is one slice with a copy of its payloads: cheaper
-// than one more slice for the transport to handle.
-constexpr size_t kOneSliceBytes = 8 << 10;
+// Payloads of at most so many bytes in all are copied into one piece: that is
+// cheaper than one more piece for the transport to handle.
+constexpr size_t kOnePieceBytes = 8 << 10;
 
 using google::protobuf::io::CodedOutputStream;
 
@@ -54,6 +54,7 @@ void AppendTimings(const TensorResult& result, std::string* bytes) {
   AppendDuration(M::kCopyInFieldNumber, result.stages.copy_in, &timings);
   AppendDuration(M::kComputeFieldNumber, result.stages.compute, &timings);
   AppendDuration(M::kCopyOutFieldNumber, result.stages.copy_out, &timings);
+  AppendDuration(M::kOtherFieldNumber, result.other, &timings);
   constexpr int kField = v1::ForwardResponse::kTimingsFieldNumber;
   static_assert(kField == v1::BackwardResponse::kTimingsFieldNumber);
   AppendPrefix(kField, timings.size(), bytes);
@@ -72,34 +73,31 @@ void AppendResidual(const std::string& handle, absl::Duration lease,
   bytes->append(residual);
 }
 
-grpc::ByteBuffer Assemble(std::string header, std::vector<Buffer> payloads) {
+EncodedResponse Assemble(std::string head, std::vector<Buffer> payloads) {
   size_t payload_bytes = 0;
   for (const Buffer& payload : payloads) payload_bytes += payload.size_bytes();
-  if (payload_bytes <= kOneSliceBytes) {
-    for (const Buffer& payload : payloads) {
-      AppendPrefix(kPayloadField, payload.size_bytes(), &header);
-      header.append(reinterpret_cast<const char*>(payload.data()),
-                    payload.size_bytes());
-    }
-    const grpc::Slice slice(header);
-    return grpc::ByteBuffer(&slice, 1);
-  }
-  std::vector<grpc::Slice> slices;
+  EncodedResponse response;
+  response.pieces.reserve(payloads.size() + 1);
+  const bool copy = payload_bytes <= kOnePieceBytes;
   for (Buffer& payload : payloads) {
-    AppendPrefix(kPayloadField, payload.size_bytes(), &header);
-    if (payload.size_bytes() == 0) continue;
-    slices.emplace_back(header);
-    header.clear();
-    slices.push_back(std::move(payload).ToSlice());
+    AppendPrefix(kPayloadField, payload.size_bytes(), &head);
+    if (copy) {
+      head.append(reinterpret_cast<const char*>(payload.data()),
+                  payload.size_bytes());
+    } else if (payload.size_bytes() > 0) {
+      response.pieces.push_back(
+          {std::exchange(head, std::string()), std::move(payload)});
+    }
   }
-  if (!header.empty()) slices.emplace_back(header);
-  return grpc::ByteBuffer(slices.data(), slices.size());
+  if (!head.empty()) response.pieces.push_back({std::move(head), Buffer()});
+  return response;
 }
 
-// Where the output of the program for `name` is: names below it come first.
-size_t RankOf(int name, const TensorRequest& request) {
-  return std::count_if(request.names.begin(), request.names.end(),
-                       [name](int other) { return other < name; });
+// The index of the output for `variable` among the outputs of the program,
+// which are in rising order.
+size_t RankOf(int variable, const TensorRequest& request) {
+  return std::count_if(request.variables.begin(), request.variables.end(),
+                       [variable](int other) { return other < variable; });
 }
 
 template <typename Response>
@@ -114,7 +112,7 @@ std::string Serialize(Response response, const TensorRequest& request,
 v1::ForwardResponse DescribeOutputs(const TensorRequest& request) {
   v1::ForwardResponse response;
   *response.mutable_output() = EncodeTensor(request.type);
-  for (size_t i = 0; i < request.names.size(); ++i) {
+  for (size_t i = 0; i < request.variables.size(); ++i) {
     *response.add_partials() = response.output();
   }
   return response;
@@ -124,16 +122,16 @@ v1::ForwardResponse DescribeOutputs(const TensorRequest& request) {
 v1::BackwardResponse DescribeGradients(const TensorRequest& request,
                                        absl::Span<const double> sums) {
   const Activation& activation = request.activation->activation();
-  const size_t num_tensors = request.names.size() - sums.size();
+  const size_t num_tensors = request.variables.size() - sums.size();
   v1::BackwardResponse response;
-  for (int name : request.names) {
+  for (int variable : request.variables) {
     v1::Gradient& gradient = *response.add_gradients();
-    if (request.IsParameter(name)) {
+    if (request.IsParameter(variable)) {
       gradient.set_name(
-          activation.parameters()[name - request.num_inputs()].name);
-      gradient.set_scalar(sums[RankOf(name, request) - num_tensors]);
+          activation.parameters()[variable - request.num_inputs()].name);
+      gradient.set_scalar(sums[RankOf(variable, request) - num_tensors]);
     } else {
-      gradient.set_name(activation.inputs()[name]);
+      gradient.set_name(activation.inputs()[variable]);
       *gradient.mutable_tensor() = EncodeTensor(request.type);
     }
   }
@@ -151,8 +149,8 @@ std::string ResponseHead(const TensorRequest& request, const Program& program,
                          device);
 }
 
-grpc::ByteBuffer EncodeResponse(const TensorRequest& request, std::string head,
-                                TensorResult result) {
+EncodedResponse EncodeResponse(const TensorRequest& request, std::string head,
+                               TensorResult result) {
   AppendTimings(result, &head);
   if (!result.residual_handle.empty()) {
     AppendResidual(result.residual_handle, *request.residual_lease, &head);
@@ -162,9 +160,9 @@ grpc::ByteBuffer EncodeResponse(const TensorRequest& request, std::string head,
   const bool forward =
       request.program.direction == ProgramKey::Direction::kForward;
   if (forward) payloads.push_back(std::move(result.tensors[0]));
-  for (int name : request.names) {
-    if (request.IsParameter(name)) continue;
-    const size_t rank = RankOf(name, request) + (forward ? 1 : 0);
+  for (int variable : request.variables) {
+    if (request.IsParameter(variable)) continue;
+    const size_t rank = RankOf(variable, request) + (forward ? 1 : 0);
     payloads.push_back(std::move(result.tensors[rank]));
   }
   return Assemble(std::move(head), std::move(payloads));

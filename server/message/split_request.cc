@@ -80,7 +80,7 @@ class Cursor {
 class Splitter {
  public:
   Splitter(absl::Span<const Fragment> bytes, const SplitLimits& limits,
-           SplitMessage* out)
+           SplitRequest* out)
       : cursor_(bytes), limits_(limits), out_(*out) {}
 
   absl::Status Run() {
@@ -153,7 +153,7 @@ class Splitter {
       return absl::InvalidArgumentError(absl::StrCat(
           "request has more than ", limits_.payloads, " payloads"));
     }
-    SplitMessage::Payload payload;
+    SplitRequest::Payload payload;
     payload.first = out_.fragments.size();
     payload.size_bytes = length;
     if (!cursor_.Read(length, [&](const std::byte* data, size_t size_bytes) {
@@ -220,14 +220,14 @@ class Splitter {
 
   Cursor cursor_;
   const SplitLimits& limits_;
-  SplitMessage& out_;
+  SplitRequest& out_;
 };
 
 }  // namespace
 
-absl::Status SplitPayloads(absl::Span<const Fragment> bytes,
-                           const SplitLimits& limits, SplitMessage* out) {
-  *out = SplitMessage();
+absl::Status Split(absl::Span<const Fragment> bytes, const SplitLimits& limits,
+                   SplitRequest* out) {
+  *out = SplitRequest();
   return Splitter(bytes, limits, out).Run();
 }
 

@@ -19,7 +19,7 @@ namespace actserve {
 inline constexpr int kPayloadField = 15;
 
 // A request without its tensors, and the tensors.
-struct SplitMessage {
+struct SplitRequest {
   // Where one payload lies: `fragments[first .. first + count)`.
   struct Payload {
     size_t first = 0;
@@ -53,8 +53,8 @@ struct SplitLimits {
 // parse to the same (property-tested). Reads each metadata byte once, no
 // payload byte, and does not recurse.
 //   InvalidArgument  malformed, or over a limit
-absl::Status SplitPayloads(absl::Span<const Fragment> bytes,
-                           const SplitLimits& limits, SplitMessage* out);
+absl::Status Split(absl::Span<const Fragment> bytes, const SplitLimits& limits,
+                   SplitRequest* out);
 
 }  // namespace actserve
 

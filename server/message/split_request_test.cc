@@ -17,8 +17,8 @@ Fragment FragmentOf(const std::string& bytes) {
   return {reinterpret_cast<const std::byte*>(bytes.data()), bytes.size()};
 }
 
-std::string BytesOf(const SplitMessage& split,
-                    const SplitMessage::Payload& payload) {
+std::string BytesOf(const SplitRequest& split,
+                    const SplitRequest::Payload& payload) {
   std::string bytes;
   for (const Fragment& fragment : split.FragmentsOf(payload)) {
     bytes.append(reinterpret_cast<const char*>(fragment.data),
@@ -35,9 +35,9 @@ SplitLimits Unlimited() {
   return limits;
 }
 
-absl::Status Split(const std::string& bytes, SplitMessage* out) {
+absl::Status Split(const std::string& bytes, SplitRequest* out) {
   const Fragment fragment = FragmentOf(bytes);
-  return SplitPayloads({&fragment, 1}, Unlimited(), out);
+  return Split({&fragment, 1}, Unlimited(), out);
 }
 
 v1::ForwardRequest SampleRequest() {
@@ -62,7 +62,7 @@ TEST(Wire, SplitsPayloadsFromMetadata) {
   request.add_payload("second");
   const std::string bytes = request.SerializeAsString();
 
-  SplitMessage split;
+  SplitRequest split;
   ASSERT_TRUE(Split(bytes, &split).ok());
 
   ASSERT_EQ(split.payloads.size(), 2);
@@ -75,7 +75,7 @@ TEST(Wire, SplitsPayloadsFromMetadata) {
 TEST(Wire, LeavesPayloadsWhereTheyLie) {
   const std::string bytes = SampleRequest().SerializeAsString();
 
-  SplitMessage split;
+  SplitRequest split;
   ASSERT_TRUE(Split(bytes, &split).ok());
 
   const Fragment& fragment = split.FragmentsOf(split.payloads[0])[0];
@@ -88,7 +88,7 @@ TEST(Wire, ReadsTheSameAcrossAnyTwoSliceBoundaries) {
   v1::ForwardRequest request = SampleRequest();
   request.set_payload(0, "0123456789");
   const std::string bytes = request.SerializeAsString();
-  SplitMessage whole;
+  SplitRequest whole;
   ASSERT_TRUE(Split(bytes, &whole).ok());
 
   for (size_t i = 0; i <= bytes.size(); ++i) {
@@ -99,8 +99,8 @@ TEST(Wire, ReadsTheSameAcrossAnyTwoSliceBoundaries) {
       const Fragment fragments[] = {FragmentOf(parts[0]), FragmentOf(parts[1]),
                                     FragmentOf(parts[2])};
 
-      SplitMessage split;
-      ASSERT_TRUE(SplitPayloads(fragments, Unlimited(), &split).ok());
+      SplitRequest split;
+      ASSERT_TRUE(Split(fragments, Unlimited(), &split).ok());
 
       ASSERT_EQ(split.metadata, whole.metadata);
       ASSERT_EQ(BytesOf(split, split.payloads[0]), "0123456789");
@@ -116,7 +116,7 @@ TEST(Wire, AcceptsPayloadsBeforeMetadata) {
   const std::string bytes =
       payloads.SerializeAsString() + rest.SerializeAsString();
 
-  SplitMessage split;
+  SplitRequest split;
   ASSERT_TRUE(Split(bytes, &split).ok());
 
   EXPECT_EQ(BytesOf(split, split.payloads[0]), "abcd");
@@ -129,7 +129,7 @@ TEST(Wire, TellsWhichFieldsAreRepeated) {
   const std::string bytes =
       request.SerializeAsString() + request.SerializeAsString();
 
-  SplitMessage split;
+  SplitRequest split;
   ASSERT_TRUE(Split(bytes, &split).ok());
 
   EXPECT_EQ(split.repeated_fields,
@@ -174,7 +174,7 @@ TEST(Wire, RefusesMalformedBytes) {
   };
   for (const Case& c : cases) {
     SCOPED_TRACE(c.name);
-    SplitMessage split;
+    SplitRequest split;
     EXPECT_EQ(Split(c.bytes, &split).code(),
               absl::StatusCode::kInvalidArgument);
     EXPECT_FALSE(v1::ForwardRequest().ParseFromString(c.bytes));
@@ -198,7 +198,7 @@ TEST(Wire, AcceptsOddButValidBytes) {
   };
   for (const Case& c : cases) {
     SCOPED_TRACE(c.name);
-    SplitMessage split;
+    SplitRequest split;
     EXPECT_TRUE(Split(c.bytes, &split).ok());
     EXPECT_TRUE(v1::ForwardRequest().ParseFromString(c.bytes));
   }
@@ -210,12 +210,12 @@ TEST(Wire, RefusesMoreMetadataThanTheLimit) {
   const std::string bytes = request.SerializeAsString();
   const Fragment fragment = FragmentOf(bytes);
   SplitLimits limits;
-  SplitMessage split;
+  SplitRequest split;
 
   limits.metadata_bytes = bytes.size();
-  EXPECT_TRUE(SplitPayloads({&fragment, 1}, limits, &split).ok());
+  EXPECT_TRUE(Split({&fragment, 1}, limits, &split).ok());
   limits.metadata_bytes = bytes.size() - 1;
-  EXPECT_EQ(SplitPayloads({&fragment, 1}, limits, &split).message(),
+  EXPECT_EQ(Split({&fragment, 1}, limits, &split).message(),
             "request has more than 1002 bytes beside its payloads");
 }
 
@@ -226,9 +226,9 @@ TEST(Wire, RefusesMorePayloadsThanTheLimit) {
   const Fragment fragment = FragmentOf(bytes);
   SplitLimits limits;
   limits.payloads = 2;
-  SplitMessage split;
+  SplitRequest split;
 
-  EXPECT_EQ(SplitPayloads({&fragment, 1}, limits, &split).message(),
+  EXPECT_EQ(Split({&fragment, 1}, limits, &split).message(),
             "request has more than 2 payloads");
 }
 
@@ -250,14 +250,14 @@ void ExpectAgreement(const std::string& bytes, std::mt19937_64& random) {
   }
   fragments.push_back({reinterpret_cast<const std::byte*>(bytes.data()) + at,
                        bytes.size() - at});
-  SplitMessage split;
+  SplitRequest split;
   Message got;
-  const bool got_ok = SplitPayloads(fragments, Unlimited(), &split).ok() &&
+  const bool got_ok = Split(fragments, Unlimited(), &split).ok() &&
                       got.ParseFromString(split.metadata);
 
   ASSERT_EQ(got_ok, want_ok);
   if (!want_ok) return;
-  for (const SplitMessage::Payload& payload : split.payloads) {
+  for (const SplitRequest::Payload& payload : split.payloads) {
     got.add_payload(BytesOf(split, payload));
   }
   ASSERT_EQ(got.SerializeAsString(), want.SerializeAsString());

@@ -7,11 +7,11 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "kernels/base/text.h"
+#include "server/message/activation_info.h"
+#include "server/message/duration.h"
 #include "server/message/errors.h"
 #include "server/observe/log.h"
 #include "server/rpc/status.h"
-#include "server/state/activation_info.h"
-#include "server/version.h"
 
 namespace actserve {
 namespace {
@@ -47,19 +47,14 @@ absl::Status DecodeText(const v1::RegisterActivationRequest& request,
   return absl::OkStatus();
 }
 
-void SetDuration(absl::Duration value, google::protobuf::Duration* message) {
-  message->set_seconds(absl::IDivDuration(value, absl::Seconds(1), &value));
-  message->set_nanos(static_cast<int32_t>(absl::ToInt64Nanoseconds(value)));
-}
-
 void SetCounters(const SchedulerCounters& counters, int64_t num_launches,
                  v1::DeviceCounters* message) {
   message->set_num_inline_requests(counters.num_inline_jobs);
   message->set_num_queued_requests(counters.num_queued_jobs);
   message->set_num_batches(counters.num_batches);
   for (int64_t count : counters.batch_sizes) message->add_batch_sizes(count);
-  SetDuration(counters.queue_wait, message->mutable_total_queue_wait());
-  SetDuration(counters.max_queue_wait, message->mutable_max_queue_wait());
+  *message->mutable_total_queue_wait() = ToProto(counters.queue_wait);
+  *message->mutable_max_queue_wait() = ToProto(counters.max_queue_wait);
   message->set_num_launches(num_launches);
   message->set_num_refused(counters.num_refused);
   message->set_num_expired(counters.num_expired);
@@ -71,26 +66,16 @@ void SetCounters(const SchedulerCounters& counters, int64_t num_launches,
   message->set_num_running_batches(counters.num_running_batches);
 }
 
-void SetLimits(const Options& options, v1::ServerLimits* limits) {
-  const LanguageLimits& language = options.registry.language;
-  limits->set_max_message_bytes(options.max_message_bytes);
-  limits->set_max_rank(options.tensor.rank);
-  limits->set_max_elements(options.tensor.elements);
-  limits->set_max_source_bytes(language.source_bytes);
-  limits->set_max_depth(language.depth);
-  limits->set_max_parameters(language.parameters);
-  limits->set_max_inputs(language.inputs);
-  limits->set_max_program_weight(language.weight);
-  limits->set_max_residual_bytes(options.residuals.max_bytes);
-  SetDuration(options.max_residual_lease, limits->mutable_max_residual_lease());
-  limits->set_max_registered(options.registry.max_registered);
-}
-
 }  // namespace
 
-Service::Service(const Options& options, const ServingParts& parts,
-                 WorkerPool* slow_pool)
-    : options_(options), parts_(parts), slow_pool_(*slow_pool) {}
+Service::Service(const v1::ServerInfo& info, const ServingParts& parts,
+                 CallCounter* calls, WorkerPool* slow_pool)
+    : parts_(parts), calls_(*calls), slow_pool_(*slow_pool), info_(info) {}
+
+void Service::set_addresses(const std::vector<std::string>& addresses) {
+  absl::MutexLock lock(&mu_);
+  info_.mutable_addresses()->Assign(addresses.begin(), addresses.end());
+}
 
 Reactor* Service::Forward(grpc::CallbackServerContext* context,
                           const grpc::ByteBuffer* request,
@@ -114,10 +99,15 @@ Reactor* Service::RegisterActivation(
     Registry::Text text;
     absl::Status status = DecodeText(*request, &text);
     if (!status.ok()) return status;
-    auto registration = parts_.registry.Register(text);
-    if (!registration.ok()) return registration.status();
-    *response->mutable_activation() = registration->activation->Info();
-    for (const Diagnostic& diagnostic : registration->diagnostics) {
+    std::vector<Diagnostic> diagnostics;
+    auto registration = parts_.registry.Register(text, &diagnostics);
+    if (!registration.ok()) {
+      return WithDiagnostics(registration.status(), diagnostics);
+    }
+    *response->mutable_activation() =
+        ToProto(registration->activation->description(),
+                registration->activation->builtin());
+    for (const Diagnostic& diagnostic : diagnostics) {
       *response->add_diagnostics() = ToProto(diagnostic);
     }
     response->set_created(registration->created);
@@ -139,7 +129,7 @@ Reactor* Service::GetActivation(grpc::CallbackServerContext* context,
     }
     auto found = parts_.registry.Find(request->activation());
     if (found == nullptr) return ActivationUnknownError(request->activation());
-    *response = found->Info();
+    *response = ToProto(found->description(), found->builtin());
     return absl::OkStatus();
   });
 }
@@ -150,7 +140,7 @@ Reactor* Service::ListActivations(grpc::CallbackServerContext* context,
   return AnswerLater(context, "ListActivations", [this, response] {
     for (const auto& found : parts_.registry.List()) {
       *response->add_activations() =
-          Describe(found->activation(), found->builtin());
+          ToProto(Summarize(found->activation()), found->builtin());
     }
     return absl::OkStatus();
   });
@@ -173,21 +163,12 @@ Reactor* Service::GetServerInfo(grpc::CallbackServerContext* context,
                                 const v1::GetServerInfoRequest*,
                                 v1::ServerInfo* response) {
   return Answer(context, "GetServerInfo", [&] {
-    response->set_version(kVersion);
-    v1::DeviceInfo& device = *response->add_devices();
-    device.set_name(parts_.device.name());
-    device.set_description(parts_.device.description());
-    device.set_reason(parts_.device_reason);
+    {
+      absl::MutexLock lock(&mu_);
+      *response = info_;
+    }
     SetCounters(parts_.scheduler.counters(), parts_.device.num_launches(),
-                device.mutable_counters());
-    for (int dtype = v1::DType_MIN + 1; dtype <= v1::DType_MAX; ++dtype) {
-      response->add_dtypes(static_cast<v1::DType>(dtype));
-    }
-    SetLimits(options_, response->mutable_limits());
-    absl::MutexLock lock(&mu_);
-    for (const std::string& address : addresses_) {
-      response->add_addresses(address);
-    }
+                response->mutable_devices(0)->mutable_counters());
     return absl::OkStatus();
   });
 }
@@ -203,9 +184,10 @@ Reactor* Service::StartTensorCall(TensorCall::Direction direction,
                                   grpc::CallbackServerContext* context,
                                   const grpc::ByteBuffer* request,
                                   grpc::ByteBuffer* response) {
-  if (!parts_.calls.Enter()) return Refuse(context);
+  if (!calls_.Enter()) return Refuse(context);
   Reactor* reactor = context->DefaultReactor();
-  (new TensorCall(direction, parts_, context, reactor, request, response))
+  (new TensorCall(direction, parts_, &calls_, context, reactor, request,
+                  response))
       ->Start();
   return reactor;
 }
@@ -213,27 +195,27 @@ Reactor* Service::StartTensorCall(TensorCall::Direction direction,
 Reactor* Service::Answer(grpc::CallbackServerContext* context,
                          absl::string_view method,
                          const std::function<absl::Status()>& work) {
-  if (!parts_.calls.Enter()) return Refuse(context);
+  if (!calls_.Enter()) return Refuse(context);
   const absl::Time received = absl::Now();
   Reactor* reactor = context->DefaultReactor();
   const absl::Status status = work();
   LogCall(method, context->peer(), status, received);
   reactor->Finish(ToGrpcStatus(status));
-  parts_.calls.Leave();
+  calls_.Leave();
   return reactor;
 }
 
 Reactor* Service::AnswerLater(grpc::CallbackServerContext* context,
                               absl::string_view method,
                               std::function<absl::Status()> work) {
-  if (!parts_.calls.Enter()) return Refuse(context);
+  if (!calls_.Enter()) return Refuse(context);
   const absl::Time received = absl::Now();
   Reactor* reactor = context->DefaultReactor();
   const auto finish = [this, context, reactor, method,
                        received](const absl::Status& status) {
     LogCall(method, context->peer(), status, received);
     Finish(status, context, reactor);
-    parts_.calls.Leave();
+    calls_.Leave();
   };
   const bool accepted =
       slow_pool_.Submit([context, finish, work = std::move(work)] {
@@ -242,9 +224,9 @@ Reactor* Service::AnswerLater(grpc::CallbackServerContext* context,
                    : work());
       });
   if (!accepted) {
-    finish(absl::ResourceExhaustedError(
-        absl::StrCat(options_.max_queued_compilations,
-                     " texts and programs wait to be compiled, the limit")));
+    finish(absl::ResourceExhaustedError(absl::StrCat(
+        "compile queue full: ", slow_pool_.max_queued(), " waiting, limit ",
+        slow_pool_.max_queued(), " (--max_queued_compilations)")));
   }
   return reactor;
 }

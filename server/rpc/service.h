@@ -11,7 +11,7 @@
 #include "actserve/v1/service.grpc.pb.h"
 #include "grpcpp/server_context.h"
 #include "grpcpp/support/server_callback.h"
-#include "server/options.h"
+#include "server/rpc/call_counter.h"
 #include "server/rpc/tensor_call.h"
 #include "server/scheduling/worker_pool.h"
 
@@ -30,21 +30,20 @@ using ServiceMethods = S::WithRawCallbackMethod_Forward<
 
 }  // namespace internal
 
-// The methods of proto/actserve/v1/service.proto. Thin: a tensor call is a
-// TensorCall, and what takes longer than a lookup goes to `slow_pool`. Every
-// call is counted in `parts.calls`; once that is closed, the answer is
+// The methods of proto/actserve/v1/service.proto. A tensor call is a
+// TensorCall, and work that takes longer than a lookup goes to `slow_pool`.
+// Every call is counted in `calls`; once that is closed, calls are answered
 // UNAVAILABLE.
 class Service final : public internal::ServiceMethods {
  public:
-  // All of them must outlive the service.
-  Service(const Options& options, const ServingParts& parts,
-          WorkerPool* slow_pool);
+  // `info` is the part of ServerInfo that does not change. The others must
+  // outlive the service.
+  Service(const v1::ServerInfo& info, const ServingParts& parts,
+          CallCounter* calls, WorkerPool* slow_pool);
 
-  // Where the server listens, for GetServerInfo: known only once it does.
-  void set_addresses(std::vector<std::string> addresses) {
-    absl::MutexLock lock(&mu_);
-    addresses_ = std::move(addresses);
-  }
+  // Sets the addresses that GetServerInfo tells, which are known only once the
+  // server listens.
+  void set_addresses(const std::vector<std::string>& addresses);
 
   grpc::ServerUnaryReactor* Forward(grpc::CallbackServerContext* context,
                                     const grpc::ByteBuffer* request,
@@ -87,11 +86,11 @@ class Service final : public internal::ServiceMethods {
                                         absl::string_view method,
                                         std::function<absl::Status()> work);
 
-  const Options& options_;
   const ServingParts& parts_;
+  CallCounter& calls_;
   WorkerPool& slow_pool_;
   absl::Mutex mu_;
-  std::vector<std::string> addresses_ ABSL_GUARDED_BY(mu_);
+  v1::ServerInfo info_ ABSL_GUARDED_BY(mu_);
 };
 
 }  // namespace actserve

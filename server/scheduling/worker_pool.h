@@ -20,6 +20,8 @@ class WorkerPool {
   // Runs every task it accepted, then returns.
   ~WorkerPool();
 
+  int max_queued() const { return static_cast<int>(max_queued_); }
+
   // False, and `task` is dropped, if the queue is full.
   bool Submit(std::function<void()> task);
 

@@ -52,14 +52,6 @@ Buffer::~Buffer() {
   if (data_ != nullptr) pool_->Put(data_, capacity_bytes_);
 }
 
-grpc::Slice Buffer::ToSlice() && {
-  if (size_bytes_ == 0) return grpc::Slice();
-  auto* owner = new Buffer(std::move(*this));
-  return grpc::Slice(
-      owner->data(), owner->size_bytes(),
-      [](void* buffer) { delete static_cast<Buffer*>(buffer); }, owner);
-}
-
 std::shared_ptr<BufferPool> BufferPool::Create(size_t max_idle_bytes) {
   return std::shared_ptr<BufferPool>(new BufferPool(max_idle_bytes));
 }

@@ -8,7 +8,6 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/container/flat_hash_map.h"
 #include "absl/synchronization/mutex.h"
-#include "grpcpp/support/slice.h"
 
 namespace actserve {
 
@@ -26,10 +25,6 @@ class Buffer {
   // Aligned to 64 bytes; from BufferPool::kHugeBytes on to 2 MiB.
   std::byte* data() const { return data_; }
   size_t size_bytes() const { return size_bytes_; }
-
-  // A slice over the buffer, which goes back to its pool when gRPC has let go
-  // of the last reference.
-  grpc::Slice ToSlice() &&;
 
  private:
   friend class BufferPool;

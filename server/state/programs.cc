@@ -55,7 +55,7 @@ Programs::Result Programs::Compile(const Activation& activation,
   const auto& inputs = activation.inputs();
   const auto& parameters = activation.parameters();
   for (size_t i = 0; i < inputs.size() + parameters.size(); ++i) {
-    if ((key.names >> i & 1) == 0) continue;
+    if ((key.variables >> i & 1) == 0) continue;
     names.push_back(i < inputs.size() ? inputs[i]
                                       : parameters[i - inputs.size()].name);
   }

@@ -27,13 +27,13 @@ struct ProgramKey {
   // Bit i stands for the i-th of the activation's inputs and parameters, in
   // that order: partials of a forward, wrt of a backward. A set, so that the
   // order of a request does not multiply the programs.
-  uint64_t names = 0;
+  uint64_t variables = 0;
 
   bool operator==(const ProgramKey&) const = default;
   template <typename H>
   friend H AbslHashValue(H h, const ProgramKey& key) {
     return H::combine(std::move(h), key.activation_id, key.direction, key.dtype,
-                      key.names);
+                      key.variables);
   }
 };
 

@@ -49,14 +49,14 @@ class ProgramsTest : public testing::Test {
     registry_ = *Registry::Create(options);
     Registry::Text text;
     text.text = "def f(x, y, a=1.0):\n    return a * x * y\n";
-    activation_ = registry_->Register(text)->activation;
+    activation_ = registry_->Register(text, nullptr)->activation;
   }
 
-  ProgramKey KeyOf(ProgramKey::Direction direction, uint64_t names) const {
+  ProgramKey KeyOf(ProgramKey::Direction direction, uint64_t variables) const {
     ProgramKey key;
     key.activation_id = activation_->id();
     key.direction = direction;
-    key.names = names;
+    key.variables = variables;
     return key;
   }
   Programs::Result Get(const ProgramKey& key) {

@@ -3,18 +3,15 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "kernels/base/status_macros.h"
 #include "kernels/catalog/catalog.h"
-#include "server/message/errors.h"
-#include "server/state/activation_info.h"
 
 namespace actserve {
 
-const v1::Activation& RegisteredActivation::Info() const {
-  absl::call_once(info_once_, [this] {
-    info_ = Describe(*activation_, builtin_);
-    AddDetails(*activation_, &info_);
-  });
-  return info_;
+const ActivationDescription& RegisteredActivation::description() const {
+  absl::call_once(description_once_,
+                  [this] { description_ = Describe(*activation_); });
+  return description_;
 }
 
 absl::StatusOr<std::unique_ptr<Registry>> Registry::Create(
@@ -49,7 +46,8 @@ std::shared_ptr<const RegisteredActivation> Registry::Find(
   return found != nullptr ? *found : nullptr;
 }
 
-absl::StatusOr<Registry::Registration> Registry::Register(const Text& text) {
+absl::StatusOr<Registry::Registration> Registry::Register(
+    const Text& text, std::vector<Diagnostic>* diagnostics) {
   std::shared_ptr<Flight> flight;
   bool pilot = false;
   {
@@ -63,40 +61,40 @@ absl::StatusOr<Registry::Registration> Registry::Register(const Text& text) {
   }
   if (!pilot) {
     flight->landed.WaitForNotification();
+    if (diagnostics != nullptr) *diagnostics = flight->diagnostics;
     absl::StatusOr<Registration> result = flight->result;
     if (result.ok()) result->created = false;
     return result;
   }
-  flight->result = DoRegister(text);
+  flight->result = DoRegister(text, &flight->diagnostics);
   {
     absl::MutexLock lock(&mu_);
     flights_.erase(text);
   }
   flight->landed.Notify();
+  if (diagnostics != nullptr) *diagnostics = flight->diagnostics;
   return flight->result;
 }
 
-absl::StatusOr<Registry::Registration> Registry::DoRegister(const Text& text) {
+absl::StatusOr<Registry::Registration> Registry::DoRegister(
+    const Text& text, std::vector<Diagnostic>* diagnostics) {
   Activation::Options options;
   options.limits = options_.language;
   options.exact = text.exact;
   options.derivative = text.derivative;
   options.constants = text.constants;
+  ACTSERVE_ASSIGN_OR_RETURN(
+      auto created, Activation::Create(text.text, options, diagnostics));
   Registration registration;
-  auto created =
-      Activation::Create(text.text, options, &registration.diagnostics);
-  if (!created.ok()) {
-    return WithDiagnostics(created.status(), registration.diagnostics);
-  }
-  registration.activation = Find((*created)->id());
+  registration.activation = Find(created->id());
   if (registration.activation == nullptr) {
     registration.activation =
-        std::make_shared<RegisteredActivation>(*std::move(created), false);
+        std::make_shared<RegisteredActivation>(std::move(created), false);
     registration.created = true;
     absl::MutexLock lock(&mu_);
     registered_.Put(registration.activation->id(), registration.activation);
   }
-  registration.activation->Info();
+  registration.activation->description();
   return registration;
 }
 

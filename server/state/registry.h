@@ -14,8 +14,8 @@
 #include "absl/strings/string_view.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/synchronization/notification.h"
-#include "actserve/v1/activation.pb.h"
 #include "kernels/activation/activation.h"
+#include "kernels/activation/description.h"
 #include "kernels/base/lru_cache.h"
 
 namespace actserve {
@@ -34,16 +34,15 @@ class RegisteredActivation {
   bool IsCalled(absl::string_view name) const {
     return name == id() || (builtin_ && name == activation_->name());
   }
-  // Everything a client may want to know, with gradients, program and
-  // gradient check. The first call computes it (milliseconds: not for a
-  // reaction), later ones copy.
-  const v1::Activation& Info() const;
+  // The first call makes the description and takes milliseconds; do not call it
+  // on a gRPC thread.
+  const ActivationDescription& description() const;
 
  private:
   const std::shared_ptr<const Activation> activation_;
   const bool builtin_;
-  mutable absl::once_flag info_once_;
-  mutable v1::Activation info_;
+  mutable absl::once_flag description_once_;
+  mutable ActivationDescription description_;
 };
 
 // What this server knows: the catalogue, for ever, and the latest
@@ -61,8 +60,6 @@ class Registry {
   };
   struct Registration {
     std::shared_ptr<const RegisteredActivation> activation;
-    // Warnings and notes of the text.
-    std::vector<Diagnostic> diagnostics;
     bool created = false;
   };
   struct Text {
@@ -81,10 +78,12 @@ class Registry {
   // By id, or by the name of a built-in; nullptr if not known. A use.
   std::shared_ptr<const RegisteredActivation> Find(absl::string_view name);
 
-  // Idempotent. Takes milliseconds: not for a reaction. Concurrent calls with
-  // the same text do the work once.
-  //   InvalidArgument  the text has errors; diagnostics attached
-  absl::StatusOr<Registration> Register(const Text& text);
+  // Idempotent. Takes milliseconds; do not call it on a gRPC thread. Concurrent
+  // calls with the same text do the work once. `diagnostics` gets the errors,
+  // warnings and notes of the text; it may be null.
+  //   InvalidArgument  the text has errors
+  absl::StatusOr<Registration> Register(const Text& text,
+                                        std::vector<Diagnostic>* diagnostics);
 
   // The built-ins by name, then the registered ones, last used first.
   std::vector<std::shared_ptr<const RegisteredActivation>> List() const;
@@ -94,11 +93,13 @@ class Registry {
   struct Flight {
     absl::Notification landed;
     absl::StatusOr<Registration> result = absl::UnknownError("");
+    std::vector<Diagnostic> diagnostics;
   };
 
   explicit Registry(const Options& options)
       : options_(options), registered_(options.max_registered) {}
-  absl::StatusOr<Registration> DoRegister(const Text& text);
+  absl::StatusOr<Registration> DoRegister(const Text& text,
+                                          std::vector<Diagnostic>* diagnostics);
 
   const Options options_;
   // By name; constant after Create().

@@ -29,7 +29,7 @@ Registry::Text TextOf(int number) {
 }
 
 std::string Register(Registry& registry, int number) {
-  auto registration = registry.Register(TextOf(number));
+  auto registration = registry.Register(TextOf(number), nullptr);
   EXPECT_TRUE(registration.ok()) << registration.status();
   return registration->activation->id();
 }
@@ -58,8 +58,8 @@ TEST(Registry, ARegisteredTextIsFoundByIdOnly) {
 
 TEST(Registry, RegistersATextOnce) {
   auto registry = RegistryOf(10);
-  auto first = registry->Register(TextOf(1));
-  auto second = registry->Register(TextOf(1));
+  auto first = registry->Register(TextOf(1), nullptr);
+  auto second = registry->Register(TextOf(1), nullptr);
   ASSERT_TRUE(first.ok() && second.ok());
   EXPECT_TRUE(first->created);
   EXPECT_FALSE(second->created);
@@ -71,7 +71,7 @@ TEST(Registry, ATextOfTheCatalogueIsTheBuiltin) {
   Registry::Text text;
   text.text = std::string(FindInCatalog("relu")->text);
 
-  auto registration = registry->Register(text);
+  auto registration = registry->Register(text, nullptr);
 
   ASSERT_TRUE(registration.ok());
   EXPECT_FALSE(registration->created);
@@ -107,10 +107,12 @@ TEST(Registry, ReportsWhatIsWrongWithAText) {
   Registry::Text text;
   text.text = "def f(x):\n    return y\n";
 
-  const absl::Status status = registry->Register(text).status();
+  std::vector<Diagnostic> diagnostics;
+  const absl::Status status = registry->Register(text, &diagnostics).status();
 
   EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
-  EXPECT_TRUE(status.GetPayload("type.googleapis.com/actserve.v1.Diagnostics"));
+  ASSERT_EQ(diagnostics.size(), 1);
+  EXPECT_EQ(diagnostics[0].position.line, 2);
 }
 
 TEST(Registry, ManyThreadsGetOneActivation) {
@@ -119,7 +121,7 @@ TEST(Registry, ManyThreadsGetOneActivation) {
   std::vector<std::thread> threads;
   for (auto& slot : got) {
     threads.emplace_back([&registry, &slot] {
-      slot = registry->Register(TextOf(7))->activation;
+      slot = registry->Register(TextOf(7), nullptr)->activation;
     });
   }
   for (std::thread& thread : threads) thread.join();

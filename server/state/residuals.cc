@@ -2,11 +2,10 @@
 
 #include <openssl/rand.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <cstring>
 #include <utility>
-
-#include "server/message/errors.h"
 
 namespace actserve {
 namespace {
@@ -43,14 +42,13 @@ Residuals::Handle Residuals::Put(std::shared_ptr<const Residual> residual,
   return handle;
 }
 
-absl::StatusOr<std::shared_ptr<const Residual>> Residuals::Get(
-    absl::string_view handle) {
+std::shared_ptr<const Residual> Residuals::Get(absl::string_view handle) {
   absl::MutexLock lock(&mu_);
   auto it = entries_.find(handle);
-  if (it == entries_.end()) return ResidualGoneError();
+  if (it == entries_.end()) return nullptr;
   Entry& entry = it->second;
   const absl::Time now = clock_->Now();
-  if (entry.expires <= now) return ResidualGoneError();
+  if (entry.expires <= now) return nullptr;
   if (!entry.spent) {
     live_.erase({entry.expires, it->first});
     entry.spent = true;
@@ -122,8 +120,8 @@ void Residuals::Drop(Entries::iterator it) {
   entries_.erase(it);
 }
 
-void HoldInputs(std::vector<std::vector<Fragment>> inputs,
-                std::vector<grpc::Slice> slices, Residual* residual) {
+void HoldInputs(TensorInputs inputs, std::shared_ptr<const void> owner,
+                Residual* residual) {
   residual->size_bytes = 0;
   for (const auto& input : inputs) {
     for (const Fragment& fragment : input) {
@@ -132,11 +130,12 @@ void HoldInputs(std::vector<std::vector<Fragment>> inputs,
   }
   residual->inputs = std::move(inputs);
   if (residual->size_bytes >= kMinSharedBytes) {
-    residual->slices = std::move(slices);
+    residual->owner = std::move(owner);
     return;
   }
-  residual->copy = std::make_unique<std::byte[]>(residual->size_bytes);
-  std::byte* to = residual->copy.get();
+  const std::shared_ptr<std::byte[]> copy(new std::byte[residual->size_bytes]);
+  residual->owner = copy;
+  std::byte* to = copy.get();
   for (auto& input : residual->inputs) {
     std::byte* const start = to;
     for (const Fragment& fragment : input) {

@@ -10,11 +10,9 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/container/btree_set.h"
 #include "absl/container/flat_hash_map.h"
-#include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
-#include "grpcpp/support/slice.h"
 #include "kernels/device/device.h"
 #include "server/scheduling/clock.h"
 #include "server/state/tensor_type.h"
@@ -23,31 +21,33 @@ namespace actserve {
 
 class RegisteredActivation;
 
-// What a Backward needs of its Forward. Immutable once stored.
+// One list of fragments, in order, per tensor input.
+using TensorInputs = std::vector<std::vector<Fragment>>;
+
+// Holds what a Backward needs of its Forward. Immutable once stored.
 struct Residual {
   std::shared_ptr<const RegisteredActivation> activation;
   TensorType type;
   // The tensor inputs, if the device keeps them: then there is nothing in this
   // process' memory, and the residual counts against the device's budget.
   std::shared_ptr<const ResidentTensors> resident;
-  // Else one per tensor input, in order; into `slices` or `copy`.
-  std::vector<std::vector<Fragment>> inputs;
+  // Otherwise the tensor inputs, in memory that `owner` keeps alive: the
+  // message as it was received, or a copy of the inputs.
+  TensorInputs inputs;
+  std::shared_ptr<const void> owner;
+  size_t size_bytes = 0;
   // One per parameter of the activation.
   std::vector<double> parameters;
-
-  // What holds the inputs: the slices as gRPC received them, or one copy.
-  std::vector<grpc::Slice> slices;
-  std::unique_ptr<std::byte[]> copy;
-  size_t size_bytes = 0;
 };
 
 // Residuals by handle, for as long as their lease and the budget allow.
 //
 // A residual that was used is *spent*: it stays for `spent_grace`, so that a
-// retry after a lost answer still finds it, and is the first to go for room.
-// One whose lease runs is never dropped for another: a step that needs more
-// residuals than fit would drop each just before its use. The new one is
-// refused instead, and its client sends the inputs again.
+// retry after a lost response still finds it, and is evicted first to make
+// room. An unexpired residual that was not used is never evicted: a training
+// step that needs more residuals than fit would otherwise lose each one just
+// before its use. The new residual is refused instead, and its client sends the
+// inputs again.
 //
 // Thread-safe. Get() hands out shared ownership, so what a running Backward
 // reads stays valid whatever happens to the handle.
@@ -67,9 +67,9 @@ class Residuals {
   // Returns the handle, or "" if there is no room.
   Handle Put(std::shared_ptr<const Residual> residual, absl::Duration lease);
 
-  // Marks it spent.
-  //   NotFound  reason RESIDUAL_GONE: expired, released, or never there
-  absl::StatusOr<std::shared_ptr<const Residual>> Get(absl::string_view handle);
+  // Returns the residual and marks it spent; nullptr if it expired, was
+  // released, or never was there.
+  std::shared_ptr<const Residual> Get(absl::string_view handle);
 
   // True if it was held.
   bool Release(absl::string_view handle);
@@ -109,13 +109,13 @@ class Residuals {
   std::vector<std::shared_ptr<const Residual>> dropped_ ABSL_GUARDED_BY(mu_);
 };
 
-// Moves the inputs of a request into a residual. `inputs` point into `slices`.
-// Tensors of at least `kMinSharedBytes` in all stay where they are; smaller
-// ones are copied, since a slice of a few bytes pins the 8 to 64 KiB block
-// that gRPC read it into.
+// Moves the inputs of a request into a residual. `owner` keeps the memory of
+// `inputs` alive. Tensors of at least `kMinSharedBytes` in all stay where they
+// are; smaller ones are copied, since a fragment of a few bytes can pin the 8
+// to 64 KiB block that it was received in.
 inline constexpr size_t kMinSharedBytes = size_t{64} << 10;
-void HoldInputs(std::vector<std::vector<Fragment>> inputs,
-                std::vector<grpc::Slice> slices, Residual* residual);
+void HoldInputs(TensorInputs inputs, std::shared_ptr<const void> owner,
+                Residual* residual);
 
 }  // namespace actserve
 

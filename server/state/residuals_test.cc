@@ -31,7 +31,9 @@ class ResidualsTest : public testing::Test {
                   absl::Duration lease = absl::Minutes(1)) {
     return residuals_.Put(ResidualOf(size_bytes), lease);
   }
-  bool Has(const std::string& handle) { return residuals_.Get(handle).ok(); }
+  bool Has(const std::string& handle) {
+    return residuals_.Get(handle) != nullptr;
+  }
 
   FakeClock clock_;
   Residuals residuals_;
@@ -43,8 +45,7 @@ TEST_F(ResidualsTest, GivesBackWhatWasPut) {
 
   auto got = residuals_.Get(handle);
 
-  ASSERT_TRUE(got.ok());
-  EXPECT_EQ(got->get(), residual.get());
+  EXPECT_EQ(got, residual);
 }
 
 TEST_F(ResidualsTest, HandlesAreSixteenBytesAndDiffer) {
@@ -55,10 +56,7 @@ TEST_F(ResidualsTest, HandlesAreSixteenBytesAndDiffer) {
 }
 
 TEST_F(ResidualsTest, AnUnknownHandleIsGone) {
-  const auto got = residuals_.Get(std::string(16, 'x'));
-  EXPECT_EQ(got.status().code(), absl::StatusCode::kNotFound);
-  EXPECT_EQ(got.status().message(),
-            "residual: no such handle, or no longer held");
+  EXPECT_EQ(residuals_.Get(std::string(16, 'x')), nullptr);
 }
 
 TEST_F(ResidualsTest, ALeaseEnds) {
@@ -177,7 +175,7 @@ TEST_F(ResidualsTest, WhatABackwardReadsOutlivesTheHandle) {
   const std::string handle = Put();
   {
     const auto in_use = residuals_.Get(handle);
-    watch = *in_use;
+    watch = in_use;
     residuals_.Release(handle);
     EXPECT_FALSE(watch.expired());
   }
@@ -186,38 +184,41 @@ TEST_F(ResidualsTest, WhatABackwardReadsOutlivesTheHandle) {
 
 // HoldInputs.
 
-std::vector<std::vector<Fragment>> TwoFragmentsOf(const grpc::Slice& slice) {
-  const auto* data = reinterpret_cast<const std::byte*>(slice.begin());
-  return {{{data, 10}, {data + 10, slice.size() - 10}}};
+TensorInputs TwoFragmentsOf(const std::string& bytes) {
+  const auto* data = reinterpret_cast<const std::byte*>(bytes.data());
+  return {{{data, 10}, {data + 10, bytes.size() - 10}}};
 }
 
 TEST(HoldInputs, CopiesSmallTensors) {
-  const std::string bytes(100, 'x');
-  std::vector<grpc::Slice> slices = {grpc::Slice(bytes)};
-  auto inputs = TwoFragmentsOf(slices[0]);
+  auto message = std::make_shared<const std::string>(100, 'x');
+  const std::weak_ptr<const std::string> watch = message;
+
+  TensorInputs inputs = TwoFragmentsOf(*message);
 
   Residual residual;
-  HoldInputs(std::move(inputs), std::move(slices), &residual);
+  HoldInputs(std::move(inputs), std::move(message), &residual);
 
+  EXPECT_TRUE(watch.expired());
   EXPECT_EQ(residual.size_bytes, 100);
-  EXPECT_TRUE(residual.slices.empty());
   ASSERT_EQ(residual.inputs[0].size(), 1);
   EXPECT_EQ(std::string(
                 reinterpret_cast<const char*>(residual.inputs[0][0].data), 100),
-            bytes);
+            std::string(100, 'x'));
 }
 
 TEST(HoldInputs, KeepsLargeTensorsWhereTheyAre) {
-  std::vector<grpc::Slice> slices = {grpc::Slice(kMinSharedBytes)};
-  const uint8_t* const data = slices[0].begin();
-  auto inputs = TwoFragmentsOf(slices[0]);
+  auto message = std::make_shared<const std::string>(kMinSharedBytes, 'x');
+  const char* const data = message->data();
+  const std::weak_ptr<const std::string> watch = message;
+
+  TensorInputs inputs = TwoFragmentsOf(*message);
 
   Residual residual;
-  HoldInputs(std::move(inputs), std::move(slices), &residual);
+  HoldInputs(std::move(inputs), std::move(message), &residual);
 
-  EXPECT_EQ(reinterpret_cast<const uint8_t*>(residual.inputs[0][0].data), data);
-  EXPECT_EQ(residual.slices.size(), 1);
-  EXPECT_EQ(residual.copy, nullptr);
+  EXPECT_EQ(reinterpret_cast<const char*>(residual.inputs[0][0].data), data);
+  EXPECT_EQ(residual.inputs[0].size(), 2);
+  EXPECT_FALSE(watch.expired());
 }
 
 }  // namespace

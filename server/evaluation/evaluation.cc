@@ -1,0 +1,105 @@
+#include "server/evaluation/evaluation.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/time/clock.h"
+
+namespace actserve {
+
+Evaluation::Evaluation(const ServingParts& parts, absl::Time received,
+                       absl::Time deadline)
+    : parts_(parts), received_(received) {
+  this->deadline = deadline;
+}
+
+void Evaluation::Evaluate(DecodedRequest decoded) {
+  decoded_ = std::move(decoded);
+  const TensorRequest& request = decoded_.request;
+  if (auto found = parts_.programs.Find(request.program)) {
+    Plan(std::move(found));
+    return Execute(/*may_run_inline=*/true);
+  }
+  parts_.programs.Get(request.activation, request.program,
+                      [this](const Programs::Result& result) {
+                        if (!result.ok()) return Fail(result.status());
+                        Plan(*result);
+                        Execute(/*may_run_inline=*/false);
+                      });
+}
+
+void Evaluation::Evaluate(std::shared_ptr<const CallPlan> plan,
+                          const SplitRequest& split) {
+  plan_ = std::move(plan);
+  item.inputs.reserve(split.payloads.size());
+  for (const SplitRequest::Payload& payload : split.payloads) {
+    item.inputs.push_back(split.FragmentsOf(payload));
+  }
+  Execute(/*may_run_inline=*/true);
+}
+
+void Evaluation::Plan(std::shared_ptr<const Program> program) {
+  auto plan = std::make_shared<CallPlan>();
+  plan->request = std::move(decoded_.request);
+  plan->program = std::move(program);
+  OnPlan(plan);
+  plan_ = std::move(plan);
+  item.inputs.assign(decoded_.inputs.begin(), decoded_.inputs.end());
+}
+
+void Evaluation::Execute(bool may_run_inline) {
+  const TensorRequest& request = plan_->request;
+  program = plan_->program;
+  const int64_t tensor_bytes = request.type.size_bytes();
+  item.num_elements = request.type.num_elements;
+  item.time_stages = true;
+  item.keep_inputs = request.residual_lease.has_value();
+  if (request.residual != nullptr) item.resident = request.residual->resident;
+  item.parameters = request.parameters;
+  for (const Output& output : program->lowered().graph.outputs) {
+    if (output.summed) {
+      item.sums.push_back(0);
+    } else {
+      tensors_.push_back(parts_.buffers.Get(tensor_bytes));
+      item.outputs.push_back(tensors_.back().data());
+    }
+  }
+  size_bytes =
+      tensor_bytes * static_cast<int64_t>(item.inputs.size() + tensors_.size());
+  // A program too large to be interleaved is slow for its bytes.
+  may_run_inline &= program->lowered().interleave;
+  parts_.scheduler.Submit(this, may_run_inline);
+}
+
+void Evaluation::Done(const Scheduler::Outcome& outcome) {
+  if (!outcome.status.ok()) return Fail(outcome.status);
+  TensorResult result;
+  result.tensors = std::move(tensors_);
+  result.sums = std::move(item.sums);
+  result.queue = outcome.queue;
+  result.stages = item.stages;
+  if (plan_->request.residual_lease.has_value()) {
+    result.residual_handle = KeepInputs();
+  }
+  // Two clocks: the difference may be a little below zero.
+  result.other =
+      std::max(absl::ZeroDuration(),
+               absl::Now() - received_ - result.queue - result.stages.copy_in -
+                   result.stages.compute - result.stages.copy_out);
+  Succeed(std::move(result));
+}
+
+Residuals::Handle Evaluation::KeepInputs() {
+  const TensorRequest& request = plan_->request;
+  auto residual = std::make_shared<Residual>();
+  residual->activation = request.activation;
+  residual->type = request.type;
+  residual->parameters = request.parameters;
+  residual->resident = std::move(item.kept);
+  if (residual->resident == nullptr) {
+    HoldInputs(std::move(decoded_.inputs), ReleaseInputs(), residual.get());
+  }
+  return parts_.residuals.Put(std::move(residual), *request.residual_lease);
+}
+
+}  // namespace actserve

@@ -1,0 +1,88 @@
+#ifndef ACTSERVE_SERVER_EVALUATION_EVALUATION_H_
+#define ACTSERVE_SERVER_EVALUATION_EVALUATION_H_
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "server/evaluation/plan_cache.h"
+#include "server/evaluation/serving_parts.h"
+#include "server/message/request.h"
+#include "server/message/split_request.h"
+#include "server/message/tensor_result.h"
+#include "server/scheduling/scheduler.h"
+
+namespace actserve {
+
+// One request from its checks to its result:
+//
+//   plan known ------> execute --> Succeed or Fail
+//   program known --> plan -/
+//   compile --------> plan -/
+//
+// A front door derives from this class: it decodes its protocol, starts the
+// evaluation, and encodes the result. The class knows no transport. The door's
+// object must live until Succeed() or Fail() is called, and may end itself
+// there.
+class Evaluation : private Scheduler::Job {
+ protected:
+  // `received` is when the request came in; work that has not started by
+  // `deadline` never starts. `parts` must outlive this object.
+  Evaluation(const ServingParts& parts, absl::Time received,
+             absl::Time deadline);
+  ~Evaluation() override = default;
+
+  // Call one of the next two, once. Small compiled work is computed before they
+  // return. The memory of the inputs must stay valid until the end.
+  void Evaluate(DecodedRequest decoded);
+  // The tensor inputs are the payloads of `split`, as PlanCache::Find() checks.
+  void Evaluate(std::shared_ptr<const CallPlan> plan,
+                const SplitRequest& split);
+
+  // Exactly one of these two is called, once, from any thread, perhaps before
+  // Evaluate() returns.
+  virtual void Succeed(TensorResult result) = 0;
+  //   DeadlineExceeded   the work did not start in time
+  //   Cancelled          the caller went away before the work started
+  //   ResourceExhausted  a queue is full: back off
+  // and the errors of Programs::Get() and Device::Run().
+  virtual void Fail(const absl::Status& status) = 0;
+
+  // Called when a decoded request has its program, before it is computed: the
+  // door may add to the plan, and remember it.
+  virtual void OnPlan(const std::shared_ptr<CallPlan>& /*plan*/) {}
+
+  // Gives up the owner of the inputs' memory, for a residual that outlives this
+  // object. Called at most once.
+  virtual std::shared_ptr<const void> ReleaseInputs() = 0;
+
+  // The request. Before Evaluate(), and if its program cannot be had, it is
+  // what was decoded.
+  const TensorRequest& request() const {
+    return plan_ != nullptr ? plan_->request : decoded_.request;
+  }
+  // nullptr until the program is known.
+  const CallPlan* plan() const { return plan_.get(); }
+  const ServingParts& parts() const { return parts_; }
+  absl::Time received() const { return received_; }
+
+ private:
+  void Plan(std::shared_ptr<const Program> program);
+  void Execute(bool may_run_inline);
+  void Done(const Scheduler::Outcome& outcome) final;
+  Residuals::Handle KeepInputs();
+
+  const ServingParts& parts_;
+  const absl::Time received_;
+  // Its request moves into the plan.
+  DecodedRequest decoded_;
+  std::shared_ptr<const CallPlan> plan_;
+  // One per output of the program that is a tensor.
+  std::vector<Buffer> tensors_;
+};
+
+}  // namespace actserve
+
+#endif  // ACTSERVE_SERVER_EVALUATION_EVALUATION_H_

@@ -1,0 +1,15 @@
+#ifndef ACTSERVE_SERVER_MESSAGE_ACTIVATION_INFO_H_
+#define ACTSERVE_SERVER_MESSAGE_ACTIVATION_INFO_H_
+
+#include "actserve/v1/activation.pb.h"
+#include "kernels/activation/description.h"
+
+namespace actserve {
+
+// `description` as a message. A gradient that cannot be had is "". The gradient
+// check is set if the description has a program, that is if it is no summary.
+v1::Activation ToProto(const ActivationDescription& description, bool builtin);
+
+}  // namespace actserve
+
+#endif  // ACTSERVE_SERVER_MESSAGE_ACTIVATION_INFO_H_

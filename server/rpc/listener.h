@@ -1,0 +1,70 @@
+#ifndef ACTSERVE_SERVER_RPC_LISTENER_H_
+#define ACTSERVE_SERVER_RPC_LISTENER_H_
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "actserve/v1/service.pb.h"
+#include "server/evaluation/serving_parts.h"
+#include "server/scheduling/worker_pool.h"
+
+namespace actserve {
+
+// The gRPC server: the addresses where it listens, its transport settings, the
+// health service and the activation service. Everything of gRPC that the rest
+// of the process sees. Thread-safe.
+class Listener {
+ public:
+  struct Options {
+    // host:port each; port 0 takes a free one.
+    std::vector<std::string> listen;
+    // Path of the unix socket; empty: none. Its directory is made with mode
+    // 0700 if it is missing.
+    std::string unix_socket;
+    // Upper bound on a request; responses are bounded before they are made.
+    int64_t max_message_bytes = 0;
+    // Whether to serve grpc.reflection.v1alpha.
+    bool reflection = false;
+  };
+
+  // Listens when it returns, and is healthy. `info` is the part of ServerInfo
+  // that does not change while the server runs; the listener adds the
+  // addresses. Registrations and the like run on `slow_pool`. `parts` and
+  // `slow_pool` must outlive the listener.
+  //   FailedPrecondition  the unix socket is not usable
+  //   Unavailable         an address is taken
+  static absl::StatusOr<std::unique_ptr<Listener>> Start(
+      const Options& options, const v1::ServerInfo& info,
+      const ServingParts& parts, WorkerPool* slow_pool);
+
+  // Cancels calls that still run.
+  ~Listener();
+
+  // The addresses with their ports resolved: "127.0.0.1:50051",
+  // "unix:/run/...".
+  const std::vector<std::string>& addresses() const;
+
+  // Turns health to NOT_SERVING for good. Calls are still accepted.
+  void StopBeingHealthy();
+
+  // Refuses new calls with UNAVAILABLE and waits up to `timeout` for those that
+  // run. Returns true if none is left.
+  bool Refuse(absl::Duration timeout);
+
+  // Sends the last responses, closes the connections, and cancels calls that
+  // Refuse() left. Call Refuse() first.
+  void Shutdown();
+
+ private:
+  class Parts;
+  explicit Listener(std::unique_ptr<Parts> parts);
+  std::unique_ptr<Parts> parts_;
+};
+
+}  // namespace actserve
+
+#endif  // ACTSERVE_SERVER_RPC_LISTENER_H_
