@@ -45,7 +45,7 @@ struct KernelTime {
   }
 };
 
-// PyTorch's time for the same function, as scripts/gpu_check_pytorch found it.
+// PyTorch's time for the same function, as gpu_check_pytorch found it.
 struct PyTorchTime {
   std::string function;
   std::string direction;
@@ -77,7 +77,7 @@ struct KernelReport {
   std::vector<std::string> left_out;
 };
 
-// Adds the times that scripts/gpu_check_pytorch wrote; if there are none,
+// Adds the times that gpu_check_pytorch wrote; if there are none,
 // `no_pytorch` says why.
 void ReadPyTorch(const std::string& json_text, KernelReport& report);
 
