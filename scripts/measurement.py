@@ -1,0 +1,56 @@
+"""What the scripts that measure share: build, run, and write to docs/."""
+
+import pathlib
+import subprocess
+import sys
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+BINARIES = ROOT / "build" / "release" / "bin"
+
+
+def options(usage: str) -> list[str]:
+    """The command line, for the program that measures; --help ends here."""
+    if sys.argv[1:2] in (["-h"], ["--help"]):
+        print(usage)
+        sys.exit()
+    return sys.argv[1:]
+
+
+def command() -> str:
+    """The command that the reader of docs/ repeats, in Markdown."""
+    name = pathlib.Path(sys.argv[0]).name
+    return "`" + " ".join([f"scripts/{name}", *sys.argv[1:]]) + "`"
+
+
+def output(*arguments: str | pathlib.Path) -> str:
+    """Runs a program and returns what it prints, without the last newline."""
+    return subprocess.run(
+        arguments, check=True, text=True, stdout=subprocess.PIPE
+    ).stdout.rstrip("\n")
+
+
+def run(program: str, options: list[str], also: tuple[str, ...] = ()) -> str:
+    """Builds a program, and what it starts, and returns what it prints."""
+    subprocess.run(
+        [ROOT / "scripts" / "build", "release", program, *also], check=True
+    )
+    return output(BINARIES / program, *options)
+
+
+def machine() -> str:
+    """When, on what, and of which commit a figure was measured."""
+    return output(ROOT / "scripts" / "describe_machine")
+
+
+def put_section(title: str, text: str) -> None:
+    """Replaces a section of docs/benchmarks.md."""
+    subprocess.run(
+        [
+            ROOT / "scripts" / "put_section",
+            ROOT / "docs" / "benchmarks.md",
+            title,
+        ],
+        input=text + "\n",
+        text=True,
+        check=True,
+    )
