@@ -1,9 +1,15 @@
 # actserve_builtins_pack()
 # Adds the target actserve_pack: the built-ins, compiled by actctl for GPUs into
 # the file in which actserved looks for them. Without NVRTC the target makes
-# nothing. A cache, keyed by the programs' texts, keeps the results.
+# nothing. A cache outside the checkout, keyed by the programs' texts and NVRTC's
+# options, keeps the results.
 function(actserve_builtins_pack)
   set(pack ${CMAKE_BINARY_DIR}/share/actserve/builtins.sass)
+  if(DEFINED ENV{ACTSERVE_CACHE})
+    set(cache $ENV{ACTSERVE_CACHE})
+  else()
+    set(cache $ENV{HOME}/.cache/actserve)
+  endif()
   set(pack_lacks "")
   if(ACTSERVE_SANITIZE)
     set(pack_lacks "this build is for tests")
@@ -13,7 +19,7 @@ function(actserve_builtins_pack)
     # NVRTC comes with a CUDA Toolkit, or with pip's nvidia-cuda-nvrtc in the
     # environment that scripts/setup makes.
     file(GLOB nvrtc_folders
-         $ENV{HOME}/.cache/actserve/venv/lib/python3*/site-packages/nvidia/*/lib
+         ${cache}/venv/lib/python3*/site-packages/nvidia/*/lib
          $ENV{ACTSERVE_VENV}/lib/python3*/site-packages/nvidia/*/lib)
     find_library(ACTSERVE_NVRTC
       NAMES libnvrtc.so.13 libnvrtc.so.12 nvrtc
@@ -29,12 +35,13 @@ function(actserve_builtins_pack)
     file(REMOVE ${pack})
     add_custom_target(actserve_pack)
   else()
+    file(MAKE_DIRECTORY ${cache})
     list(JOIN ACTSERVE_CUDA_ARCHITECTURES "," architectures)
     add_custom_command(
       OUTPUT ${pack}
       COMMAND ${CMAKE_COMMAND} -E env ACTSERVE_NVRTC=${ACTSERVE_NVRTC}
               $<TARGET_FILE:actctl> precompile --builtins --arch=${architectures}
-              --pack=${pack} --cache_directory=${CMAKE_BINARY_DIR}/sass_cache
+              --pack=${pack} --cache_directory=${cache}/sass
       DEPENDS actctl
       COMMENT "Precompiling the built-ins for GPUs: ${ACTSERVE_CUDA_ARCHITECTURES}"
       VERBATIM)
