@@ -43,7 +43,8 @@ _KNOWN_ALIASES = {
     "jnp": {"jax"},
 }
 
-# Modules whose functions the language knows, as in kernels/lang/desugar/synonyms.cc.
+# Modules whose functions the language knows: a copy of what is in
+# kernels/lang/desugar/synonyms.cc.
 _KNOWN_MODULES = (
     "math",
     "numpy",
