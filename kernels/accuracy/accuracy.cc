@@ -101,8 +101,8 @@ bool IsMisrounded(const Format& format, double computed, const Real& exact) {
   // Neighbours are magnitudes: the exact result along computed's sign.
   const Real along =
       computed != 0 && (computed < 0) != (exact < 0) ? -magnitude : magnitude;
-  auto nearer = [&](const Real& neighbour) {
-    const Real other = Abs(neighbour - along);
+  auto nearer = [&](const Real& neighbor) {
+    const Real other = Abs(neighbor - along);
     return other < error || (odd && !(other > error));
   };
   if (nearer(Neighbour(format, computed, /*away=*/true))) return true;

@@ -74,7 +74,7 @@ void PrintTable(const std::vector<Measured>& all) {
   bool heading = false;
   for (const Measured& measured : all) {
     if (measured.shortfall.empty()) continue;
-    if (!heading) std::cout << "\nShort of the goal:\n\n";
+    if (!heading) std::cout << "\nFigures that miss the goal:\n\n";
     heading = true;
     std::cout << "* " << measured.activation
               << (measured.derivative ? "', " : ", ")

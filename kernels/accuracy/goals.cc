@@ -58,10 +58,10 @@ constexpr Row kRows[] = {
 };
 
 constexpr std::string_view kSubnormalFactor =
-    "a subnormal exponential is multiplied, its rounding with it";
+    "the rounding error of a subnormal exponential is multiplied";
 constexpr std::string_view kRoundedConstant =
-    "1.702 is rounded to the type, and the exponential amplifies that by as "
-    "much as 1.702 x";
+    "1.702 is rounded to the type, and the exponential amplifies that error by "
+    "up to 1.702 x";
 
 constexpr AccuracyException kExceptions[] = {
     {"erf", true, 3, 1.5, kSubnormalFactor},

@@ -1,4 +1,4 @@
-// DeviceConformance, the behaviour: what every device does alike. The numbers
+// DeviceConformance, the behavior: what every device does alike. The numbers
 // are in conformance_numbers_test.cc.
 
 #include <sys/stat.h>

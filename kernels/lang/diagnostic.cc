@@ -69,7 +69,7 @@ void AppendExcerpt(std::string_view line, int column, std::string& out) {
   out += Concat("    ", shown, "\n    ", pad, "^\n");
 }
 
-// Edits (insert, delete, replace, swap neighbours) from `a` to `b`.
+// Edits (insert, delete, replace, swap neighbors) from `a` to `b`.
 int EditDistance(std::string_view a, std::string_view b) {
   const int n = static_cast<int>(b.size());
   std::vector<int> before(n + 1), previous(n + 1), row(n + 1);

@@ -276,7 +276,7 @@ void VisitSample(Visit visit) {
   }
 }
 
-// The distance of neighbouring floats at `x`.
+// The distance of neighboring floats at `x`.
 Wide Ulp(Wide x) {
   const Wide a = std::min(std::fabs(x), static_cast<Wide>(kMax));
   return a < 0x1p-126L ? 0x1p-149L : std::ldexp(1.0L, std::ilogb(a) - 23);

@@ -70,7 +70,7 @@ double Sample(uint64_t i, double low, double high) {
   return low + (high - low) * (static_cast<double>(bits >> 11) * 0x1p-53);
 }
 
-// The distance between double's neighbours at `x`.
+// The distance between double's neighbors at `x`.
 double Ulp(double x) {
   const double a = std::min(std::fabs(x), kMax);
   if (a < kMinNormal) return kMinSubnormal;

@@ -92,7 +92,7 @@ TEST_P(Half, EncodesWhatItDecoded) {
   }
 }
 
-// Each value, each midpoint to the next, and their neighbours: in double, and
+// Each value, each midpoint to the next, and their neighbors: in double, and
 // in float where float can tell them apart.
 TEST_P(Half, RoundsToNearestEven) {
   const Format& format = GetParam();

@@ -1,7 +1,7 @@
 // The scalar math of every device: one function a row of the op table
 // (kernels/graph/op.h), `actserve_<name>_f32` and `actserve_<name>_f64`.
 //
-// Branch-free: a compiler vectorises any of them at any width, but for double's
+// Branch-free: a compiler vectorizes any of them at any width, but for double's
 // remainders by a general divisor, which loop over huge quotients. Only IEEE
 // operations rounding to nearest, explicit fma, floor and round, integer
 // operations on the bits, and selects: with contraction off, every compiler

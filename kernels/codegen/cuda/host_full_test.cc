@@ -1,4 +1,4 @@
-// All 65,536 values of both 16-bit types: every program of the catalogue with
+// All 65,536 values of both 16-bit types: every program of the catalog with
 // one tensor input, run from its table, against the interpreter.
 
 #include <memory>

@@ -1,5 +1,5 @@
 // The generated text, run as C++, against the interpreter, bit for bit: every
-// activation of the catalogue in every direction and element type.
+// activation of the catalog in every direction and element type.
 
 #include <string>
 #include <vector>

@@ -1,4 +1,4 @@
-// What NVRTC makes of the catalogue: every program compiles, nothing spills,
+// What NVRTC makes of the catalog: every program compiles, nothing spills,
 // registers keep to their limit.
 //
 // All programs on both architectures take minutes. This test takes every
@@ -84,7 +84,7 @@ TEST_F(SassForms, CompileInEveryTypeOnTheNewestArchitecture) {
   }
 }
 
-// One program of every heavy form, which the catalogue has not.
+// One program of every heavy form, which the catalog has not.
 TEST_F(SassForms, HeavyProgramsCompile) {
   for (const int num_exps : {8, 40}) {
     LoweredProgram program;

@@ -104,7 +104,7 @@ absl::Status LinkMath(llvm::Module& module) {
 }
 
 // Without a handler LLVM prints what it has to say and, at an error, ends the
-// process. Remarks and warnings (a loop that is not vectorised) are of no use
+// process. Remarks and warnings (a loop that is not vectorized) are of no use
 // here.
 void KeepError(const llvm::DiagnosticInfo* info, void* error) {
   if (info->getSeverity() != llvm::DS_Error) return;
@@ -140,7 +140,7 @@ constexpr int64_t kWriteAheadBytes = 1024;
 constexpr int64_t kReadAheadBytes = 4096;
 
 // Hints to the memory system about vector loads and stores. It comes after the
-// pipeline, for on the scalar loop it would prevent vectorisation.
+// pipeline, for on the scalar loop it would prevent vectorization.
 //
 // Plain: the output's lines are fetched for writing before they are written.
 // Non-temporal: stores are marked (each address is the 64-byte aligned output
@@ -195,7 +195,7 @@ struct KernelCompiler::State {
   // By LLVM's own table: 512-bit arithmetic lowers the clock.
   bool slowed_by_512_bits = false;
 
-  // A context, target machine and optimised module for one compilation.
+  // A context, target machine and optimized module for one compilation.
   struct Work {
     // The compiler's reports while it works; "" if none.
     std::unique_ptr<std::string> error = std::make_unique<std::string>();
@@ -239,7 +239,7 @@ struct KernelCompiler::State {
     }
     TuneMemoryAccess(*work.module, variant == KernelVariant::kNonTemporal);
     if (!work.error->empty()) {
-      return absl::InternalError(absl::StrCat("optimising: ", *work.error));
+      return absl::InternalError(absl::StrCat("optimizing: ", *work.error));
     }
     return work;
   }

@@ -230,7 +230,7 @@ void RunRegistration(benchmark::State& state, bool from_disk) {
   static int64_t number = 0;
   std::vector<double> milliseconds;
   std::unique_ptr<CpuDevice> device = FreshDevice(directory);
-  // The first compilation of a process also initialises LLVM.
+  // The first compilation of a process also initializes LLVM.
   RegisterAndRun(*device, TextNumber(++number));
   for (auto _ : state) {
     const std::string text = TextNumber(++number);

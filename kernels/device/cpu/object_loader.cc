@@ -22,7 +22,7 @@ absl::Status InternalError(const char* what, llvm::Error error) {
 }  // namespace
 
 // ORC's linking layer without LLJIT around it: IR is compiled elsewhere, and
-// kernels need no platform, no initialisers and no symbols of the process.
+// kernels need no platform, no initializers and no symbols of the process.
 class ObjectLoader::Session {
  public:
   static absl::StatusOr<std::shared_ptr<Session>> Create() {

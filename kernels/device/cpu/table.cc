@@ -219,7 +219,7 @@ void internal::ApplyDerivativeTablePortable(const float* table, DType storage,
                                             const void* from,
                                             const void* upstream,
                                             int64_t num_elements, void* to) {
-  // A block at a time, so that the arithmetic after the lookup is vectorised.
+  // A block at a time, so that the arithmetic after the lookup is vectorized.
   constexpr int64_t kBlock = 64;
   float derivatives[kBlock];
   for (int64_t begin = 0; begin < num_elements; begin += kBlock) {

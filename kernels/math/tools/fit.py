@@ -4,7 +4,7 @@
 usage: fit.py [NAME...]     (needs mpmath, numpy, scipy; all rows without a name)
 
 Each row of ROWS is one polynomial, under the name that the headers quote. The
-polynomial minimises the largest weighted error on Chebyshev points of the
+polynomial minimizes the largest weighted error on Chebyshev points of the
 interval, by linear programming on what a least-squares fit leaves. Then its
 coefficients are rounded to float32 (float64 where the row says so) from the
 constant term up, each time fitting the others anew, so that the higher terms

@@ -18,7 +18,7 @@ mp.dps = 60
 
 
 def remez(function, low, high, degree, weight):
-    """The polynomial p that minimises max |weight * (p - function)|."""
+    """The polynomial p that minimizes max |weight * (p - function)|."""
     count = degree + 2
     grid = [
         low + (high - low) * (1 - mp.cos(mp.pi * i / 3000)) / 2 for i in range(3001)

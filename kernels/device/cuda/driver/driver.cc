@@ -128,14 +128,14 @@ absl::Status CudaDriver::Start(const std::string& library, void* handle) {
   if (symbols.missing() != nullptr) {
     return MissingSymbol(library, symbols.missing());
   }
-  const CuResult initialised = functions_.Init(0);
-  if (initialised == kCuSuccess) {
+  const CuResult initialized = functions_.Init(0);
+  if (initialized == kCuSuccess) {
     const CuResult counted = functions_.DeviceGetCount(&num_devices_);
     if (counted != kCuSuccess) {
       return absl::InternalError(ErrorText("cuDeviceGetCount", counted));
     }
-  } else if (initialised != kCuNoDevice) {
-    return absl::InternalError(ErrorText("cuInit", initialised));
+  } else if (initialized != kCuNoDevice) {
+    return absl::InternalError(ErrorText("cuInit", initialized));
   }
   if (num_devices_ == 0) {
     return absl::NotFoundError(absl::StrCat(library, ": the driver (CUDA ",
