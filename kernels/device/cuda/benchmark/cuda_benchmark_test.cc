@@ -1,5 +1,5 @@
-// The benchmark's program over the stand-in for the driver, so that what is
-// only of use on a GPU has run before there is one. No time means anything.
+// Runs the benchmark over the fake driver, so that it is tested before a GPU is
+// at hand. The times mean nothing.
 
 #include <stdlib.h>
 #include <sys/wait.h>
@@ -44,8 +44,8 @@ class CudaBenchmark : public ::testing::Test {
     if (!folder_.empty()) std::filesystem::remove_all(folder_);
   }
 
-  // The exit code; what it printed is in text_, its JSON in json_. `knob` is
-  // one of the stand-in's.
+  // Returns the exit code; text_ holds the output, json_ its JSON. `knob` is one
+  // of the fake driver's.
   int Run(const std::string& flags, const std::string& knob = "devices=1") {
     const std::string fake = testing::FakeDriver::Path();
     const std::string json = folder_ + "/times.json";

@@ -11,7 +11,7 @@
 namespace actserve {
 namespace {
 
-// The same that runs over the stand-in for the driver, in cuda_benchmark_test.
+// cuda_benchmark_test runs the same text over the fake driver.
 TEST(StreamText, CompilesWithoutSpills) {
   absl::StatusOr<std::unique_ptr<Nvrtc>> nvrtc = Nvrtc::Open();
   if (!nvrtc.ok()) GTEST_SKIP() << nvrtc.status().message();
