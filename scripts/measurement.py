@@ -1,4 +1,4 @@
-"""What the scripts that measure share: build, run, and write to docs/."""
+"""Shared by the scripts that measure: build, run, and write to docs/."""
 
 import pathlib
 import subprocess
@@ -9,7 +9,7 @@ BINARIES = ROOT / "build" / "release" / "bin"
 
 
 def options(usage: str) -> list[str]:
-    """The command line, for the program that measures; --help ends here."""
+    """Returns the options for the program that measures; --help prints `usage`."""
     if sys.argv[1:2] in (["-h"], ["--help"]):
         print(usage)
         sys.exit()
@@ -17,7 +17,7 @@ def options(usage: str) -> list[str]:
 
 
 def command() -> str:
-    """The command that the reader of docs/ repeats, in Markdown."""
+    """Returns the command that repeats the measurement, in Markdown."""
     name = pathlib.Path(sys.argv[0]).name
     return "`" + " ".join([f"scripts/{name}", *sys.argv[1:]]) + "`"
 
@@ -30,7 +30,7 @@ def output(*arguments: str | pathlib.Path) -> str:
 
 
 def run(program: str, options: list[str], also: tuple[str, ...] = ()) -> str:
-    """Builds a program, and what it starts, and returns what it prints."""
+    """Builds a program and the ones it starts; returns what it prints."""
     subprocess.run(
         [ROOT / "scripts" / "build", "release", program, *also], check=True
     )
@@ -38,7 +38,7 @@ def run(program: str, options: list[str], also: tuple[str, ...] = ()) -> str:
 
 
 def machine() -> str:
-    """When, on what, and of which commit a figure was measured."""
+    """Returns the date, the machine and the commit of a measurement."""
     return output(ROOT / "scripts" / "describe_machine")
 
 

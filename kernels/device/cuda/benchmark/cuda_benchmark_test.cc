@@ -44,8 +44,8 @@ class CudaBenchmark : public ::testing::Test {
     if (!folder_.empty()) std::filesystem::remove_all(folder_);
   }
 
-  // Returns the exit code; text_ holds the output, json_ its JSON. `knob` is one
-  // of the fake driver's.
+  // Returns the exit code; text_ holds the output, json_ its JSON. `knob` is
+  // one of the fake driver's.
   int Run(const std::string& flags, const std::string& knob = "devices=1") {
     const std::string fake = testing::FakeDriver::Path();
     const std::string json = folder_ + "/times.json";
