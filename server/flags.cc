@@ -114,7 +114,7 @@ ABSL_FLAG(int, max_queued, Defaults().scheduler.queue.max_queued,
 ABSL_FLAG(int64_t, max_queued_bytes,
           Defaults().scheduler.queue.max_queued_bytes,
           "limit on the tensor bytes that wait for the device");
-ABSL_FLAG(int, max_batch_requests, Defaults().scheduler.queue.max_batch_entries,
+ABSL_FLAG(int, max_batch_requests, Defaults().scheduler.queue.max_batch_jobs,
           "limit on the requests in a batch; 1: no batches");
 ABSL_FLAG(int64_t, max_batch_elements,
           Defaults().scheduler.queue.max_batch_elements,
@@ -231,7 +231,7 @@ absl::StatusOr<Options> OptionsFromCommandLine(int argc, char** argv) {
   BatchQueue::Limits& queue = o.scheduler.queue;
   queue.max_queued = absl::GetFlag(FLAGS_max_queued);
   queue.max_queued_bytes = absl::GetFlag(FLAGS_max_queued_bytes);
-  queue.max_batch_entries = absl::GetFlag(FLAGS_max_batch_requests);
+  queue.max_batch_jobs = absl::GetFlag(FLAGS_max_batch_requests);
   queue.max_batch_elements = absl::GetFlag(FLAGS_max_batch_elements);
   queue.max_batch_bytes = absl::GetFlag(FLAGS_max_batch_bytes);
   queue.delay = absl::GetFlag(FLAGS_batch_delay);

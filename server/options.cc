@@ -52,7 +52,7 @@ absl::Status CheckNumbers(const Options& o) {
       {"inline_bytes", o.scheduler.inline_bytes, -1, 1 << 30},
       {"max_queued", queue.max_queued, 1, 1 << 20},
       {"max_queued_bytes", queue.max_queued_bytes, 1, kAny},
-      {"max_batch_requests", queue.max_batch_entries, 1, 1 << 20},
+      {"max_batch_requests", queue.max_batch_jobs, 1, 1 << 20},
       {"max_batch_elements", queue.max_batch_elements, 1, kAny},
       {"max_batch_bytes", queue.max_batch_bytes, 1, kAny},
       {"max_residual_bytes", o.residuals.max_bytes, 0, kAny},

@@ -15,8 +15,8 @@
 
 #include "absl/synchronization/notification.h"
 #include "kernels/graph/interpret.h"
-#include "server/scheduling/clock.h"
 #include "server/scheduling/worker_pool.h"
+#include "server/testing/fake_clock.h"
 
 namespace actserve {
 namespace {

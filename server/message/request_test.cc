@@ -13,7 +13,7 @@
 
 #include "actserve/v1/service.pb.h"
 #include "google/protobuf/stubs/logging.h"
-#include "server/scheduling/clock.h"
+#include "server/testing/fake_clock.h"
 
 namespace actserve {
 namespace {

@@ -7,56 +7,56 @@
 namespace actserve {
 namespace {
 
-// Lanes without entries are kept for the next entry, which saves allocations,
+// Lanes without jobs are kept for the next job, which saves allocations,
 // up to about this number.
 constexpr size_t kMaxIdleLanes = 1024;
 
 }  // namespace
 
-void BatchQueue::Load::Add(const Entry& entry) {
-  ++num_entries;
-  num_elements += entry.num_elements;
-  size_bytes += entry.size_bytes;
+void BatchQueue::Load::Add(const QueuedJob& job) {
+  ++num_jobs;
+  num_elements += job.num_elements;
+  size_bytes += job.size_bytes;
 }
 
-void BatchQueue::Load::Subtract(const Entry& entry) {
-  --num_entries;
-  num_elements -= entry.num_elements;
-  size_bytes -= entry.size_bytes;
+void BatchQueue::Load::Subtract(const QueuedJob& job) {
+  --num_jobs;
+  num_elements -= job.num_elements;
+  size_bytes -= job.size_bytes;
 }
 
 BatchQueue::BatchQueue(const Limits& limits) : limits_(limits) {}
 
 BatchQueue::~BatchQueue() = default;
 
-BatchQueue::Refusal BatchQueue::Push(Entry* entry) {
-  Lane& lane = LaneOf(*entry);
-  Refusal refusal = MakeRoomInBytes(*lane.caller, entry);
-  if (refusal.entries.empty()) {
-    refusal = MakeRoomInCount(*lane.caller, entry);
+BatchQueue::Refusal BatchQueue::Push(QueuedJob* job) {
+  Lane& lane = LaneOf(*job);
+  Refusal refusal = MakeRoomInBytes(*lane.caller, job);
+  if (refusal.jobs.empty()) {
+    refusal = MakeRoomInCount(*lane.caller, job);
   }
-  if (refusal.entries.empty() || refusal.entries[0] != entry) {
-    Append(lane, entry);
+  if (refusal.jobs.empty() || refusal.jobs[0] != job) {
+    Append(lane, job);
   }
   return refusal;
 }
 
-std::vector<BatchQueue::Entry*> BatchQueue::Pop(absl::Time now) {
-  std::vector<Entry*> batch;
+std::vector<BatchQueue::QueuedJob*> BatchQueue::Pop(absl::Time now) {
+  std::vector<QueuedJob*> batch;
   Lane* first = NextLane(now);
   if (first == nullptr) return batch;
   Group& group = *first->group;
   callers_.MoveToBack(first->caller);
   first->caller->lanes.MoveToBack(first);
-  batch.reserve(std::min(group.load.num_entries, limits_.max_batch_entries));
+  batch.reserve(std::min(group.load.num_jobs, limits_.max_batch_jobs));
   Load load;
   for (Lane* lane = first; lane != nullptr; lane = group.lanes.front()) {
-    Entry* entry = lane->entries.front();
-    if (!batch.empty() && !Fits(load, *entry)) break;
+    QueuedJob* job = lane->jobs.front();
+    if (!batch.empty() && !Fits(load, *job)) break;
     group.lanes.MoveToBack(lane);
-    Remove(*lane, entry);
-    load.Add(*entry);
-    batch.push_back(entry);
+    Remove(*lane, job);
+    load.Add(*job);
+    batch.push_back(job);
   }
   return batch;
 }
@@ -69,68 +69,67 @@ absl::Time BatchQueue::NextDue() const {
   return groups_.front()->first_submitted + limits_.delay;
 }
 
-BatchQueue::Lane& BatchQueue::LaneOf(const Entry& entry) {
+BatchQueue::Lane& BatchQueue::LaneOf(const QueuedJob& job) {
   if (lanes_by_key_.size() > kMaxIdleLanes + 2 * num_queued_) ForgetIdle();
-  std::unique_ptr<Lane>& lane = lanes_by_key_[{entry.caller, entry.program}];
+  std::unique_ptr<Lane>& lane = lanes_by_key_[{job.caller, job.program}];
   if (lane != nullptr) return *lane;
   lane = std::make_unique<Lane>();
-  std::unique_ptr<Caller>& caller = callers_by_id_[entry.caller];
+  std::unique_ptr<Caller>& caller = callers_by_id_[job.caller];
   if (caller == nullptr) caller = std::make_unique<Caller>();
-  std::unique_ptr<Group>& group = groups_by_key_[entry.program];
+  std::unique_ptr<Group>& group = groups_by_key_[job.program];
   if (group == nullptr) group = std::make_unique<Group>();
   lane->caller = caller.get();
   lane->group = group.get();
   return *lane;
 }
 
-void BatchQueue::Append(Lane& lane, Entry* entry) {
+void BatchQueue::Append(Lane& lane, QueuedJob* job) {
   Caller& caller = *lane.caller;
   Group& group = *lane.group;
-  if (caller.load.num_entries == 0) callers_.PushBack(&caller);
-  if (group.load.num_entries == 0) {
-    group.first_submitted = entry->submitted;
+  if (caller.load.num_jobs == 0) callers_.PushBack(&caller);
+  if (group.load.num_jobs == 0) {
+    group.first_submitted = job->submitted;
     groups_.PushBack(&group);
   }
-  if (lane.load.num_entries == 0) {
+  if (lane.load.num_jobs == 0) {
     caller.lanes.PushBack(&lane);
     group.lanes.PushBack(&lane);
   }
   num_full_groups_ -= IsFull(group);
-  lane.entries.PushBack(entry);
-  for (Load* load : {&lane.load, &caller.load, &group.load}) load->Add(*entry);
+  lane.jobs.PushBack(job);
+  for (Load* load : {&lane.load, &caller.load, &group.load}) load->Add(*job);
   num_full_groups_ += IsFull(group);
   ++num_queued_;
-  queued_bytes_ += entry->size_bytes;
+  queued_bytes_ += job->size_bytes;
 }
 
-void BatchQueue::Remove(Lane& lane, Entry* entry) {
+void BatchQueue::Remove(Lane& lane, QueuedJob* job) {
   Caller& caller = *lane.caller;
   Group& group = *lane.group;
   num_full_groups_ -= IsFull(group);
-  lane.entries.Remove(entry);
+  lane.jobs.Remove(job);
   for (Load* load : {&lane.load, &caller.load, &group.load}) {
-    load->Subtract(*entry);
+    load->Subtract(*job);
   }
   num_full_groups_ += IsFull(group);
   --num_queued_;
-  queued_bytes_ -= entry->size_bytes;
-  if (lane.load.num_entries == 0) {
+  queued_bytes_ -= job->size_bytes;
+  if (lane.load.num_jobs == 0) {
     caller.lanes.Remove(&lane);
     group.lanes.Remove(&lane);
   }
-  if (group.load.num_entries == 0) groups_.Remove(&group);
-  if (caller.load.num_entries == 0) callers_.Remove(&caller);
+  if (group.load.num_jobs == 0) groups_.Remove(&group);
+  if (caller.load.num_jobs == 0) callers_.Remove(&caller);
 }
 
-bool BatchQueue::Fits(const Load& batch, const Entry& entry) const {
-  return batch.num_entries < limits_.max_batch_entries &&
-         entry.num_elements <=
-             limits_.max_batch_elements - batch.num_elements &&
-         entry.size_bytes <= limits_.max_batch_bytes - batch.size_bytes;
+bool BatchQueue::Fits(const Load& batch, const QueuedJob& job) const {
+  return batch.num_jobs < limits_.max_batch_jobs &&
+         job.num_elements <= limits_.max_batch_elements - batch.num_elements &&
+         job.size_bytes <= limits_.max_batch_bytes - batch.size_bytes;
 }
 
 bool BatchQueue::IsFull(const Group& group) const {
-  return group.load.num_entries >= limits_.max_batch_entries ||
+  return group.load.num_jobs >= limits_.max_batch_jobs ||
          group.load.num_elements >= limits_.max_batch_elements ||
          group.load.size_bytes >= limits_.max_batch_bytes;
 }
@@ -152,15 +151,14 @@ BatchQueue::Lane* BatchQueue::NextLane(absl::Time now) {
 }
 
 BatchQueue::Refusal BatchQueue::MakeRoomInBytes(const Caller& caller,
-                                                Entry* entry) {
+                                                QueuedJob* job) {
   const int64_t missing =
-      queued_bytes_ + entry->size_bytes - limits_.max_queued_bytes;
+      queued_bytes_ + job->size_bytes - limits_.max_queued_bytes;
   if (missing <= 0) return {};
-  const absl::Status reason = absl::ResourceExhaustedError(
-      absl::StrCat("queue full: ", queued_bytes_, " bytes are waiting and ",
-                   entry->size_bytes, " arrived, limit ",
-                   limits_.max_queued_bytes, " (--max_queued_bytes)"));
-  if (callers_.empty()) return {{entry}, reason};
+  const absl::Status reason = absl::ResourceExhaustedError(absl::StrCat(
+      "queue full: ", queued_bytes_, " bytes are waiting and ", job->size_bytes,
+      " arrived, limit ", limits_.max_queued_bytes, " (--max_queued_bytes)"));
+  if (callers_.empty()) return {{job}, reason};
 
   const auto fewer_bytes = [](const auto* a, const auto* b) {
     return a->load.size_bytes < b->load.size_bytes;
@@ -168,44 +166,44 @@ BatchQueue::Refusal BatchQueue::MakeRoomInBytes(const Caller& caller,
   Caller* largest = callers_.Largest(fewer_bytes);
   Lane* lane = largest->lanes.Largest(fewer_bytes);
   const int64_t spare =
-      largest->load.size_bytes - caller.load.size_bytes - entry->size_bytes;
-  std::vector<Entry*> victims;
+      largest->load.size_bytes - caller.load.size_bytes - job->size_bytes;
+  std::vector<QueuedJob*> victims;
   int64_t freed = 0;
-  for (Entry* victim = lane->entries.back();
+  for (QueuedJob* victim = lane->jobs.back();
        victim != nullptr && freed < missing;
-       victim = lane->entries.Before(victim)) {
+       victim = lane->jobs.Before(victim)) {
     victims.push_back(victim);
     freed += victim->size_bytes;
   }
   if (largest == &caller || freed < missing || freed > spare) {
-    return {{entry}, reason};
+    return {{job}, reason};
   }
-  for (Entry* victim : victims) Remove(*lane, victim);
+  for (QueuedJob* victim : victims) Remove(*lane, victim);
   return {std::move(victims), reason};
 }
 
 BatchQueue::Refusal BatchQueue::MakeRoomInCount(const Caller& caller,
-                                                Entry* entry) {
+                                                QueuedJob* job) {
   if (num_queued_ < limits_.max_queued) return {};
   const absl::Status reason = absl::ResourceExhaustedError(
       absl::StrCat("queue full: ", num_queued_, " requests are waiting, limit ",
                    limits_.max_queued, " (--max_queued)"));
-  const auto fewer_entries = [](const auto* a, const auto* b) {
-    return a->load.num_entries < b->load.num_entries;
+  const auto fewer_jobs = [](const auto* a, const auto* b) {
+    return a->load.num_jobs < b->load.num_jobs;
   };
-  Caller* largest = callers_.Largest(fewer_entries);
-  if (largest->load.num_entries < caller.load.num_entries + 2) {
-    return {{entry}, reason};
+  Caller* largest = callers_.Largest(fewer_jobs);
+  if (largest->load.num_jobs < caller.load.num_jobs + 2) {
+    return {{job}, reason};
   }
-  Lane* lane = largest->lanes.Largest(fewer_entries);
-  Entry* victim = lane->entries.back();
+  Lane* lane = largest->lanes.Largest(fewer_jobs);
+  QueuedJob* victim = lane->jobs.back();
   Remove(*lane, victim);
   return {{victim}, reason};
 }
 
 void BatchQueue::ForgetIdle() {
-  const auto is_idle = [](const auto& entry) {
-    return entry.second->load.num_entries == 0;
+  const auto is_idle = [](const auto& job) {
+    return job.second->load.num_jobs == 0;
   };
   absl::erase_if(lanes_by_key_, is_idle);
   absl::erase_if(callers_by_id_, is_idle);

@@ -17,41 +17,42 @@
 
 namespace actserve {
 
-// A bounded queue of entries that leave it in batches. A batch is of one
-// program; the order is fair:
+// A bounded queue of jobs that leave it in batches. All jobs of a batch share
+// one program. The order is fair to callers:
 //
-//   * callers take turns at being first, each turn with the next of the
-//     programs that this caller waits for;
-//   * what is first takes along waiting entries of the same program, one per
+//   * callers take turns at having the first job of a batch, each turn with the
+//     next of the programs that this caller waits for;
+//   * the first job is joined by waiting jobs of the same program, one from
+//   each
 //     caller in turn, up to the limits of a batch;
-//   * entries of one caller and program leave in the order they came;
-//   * if the queue is full, what is refused belongs to whoever holds most of
-//     it, not to whoever comes last.
+//   * jobs of one caller and program leave in the order they came;
+//   * a full queue refuses a job of the caller that holds most of the queue,
+//     not the job that came last.
 //
 // Not thread-safe.
 class BatchQueue {
  public:
   struct Limits {
-    // Entries that wait, and their bytes.
+    // Jobs that wait, and their bytes.
     int max_queued = 1024;
     int64_t max_queued_bytes = int64_t{1} << 30;
-    // Of one batch. An entry beyond them goes alone. With one entry to a
-    // batch, nothing is batched.
-    int max_batch_entries = 1024;
+    // Upper bounds on one batch. A job beyond them goes alone. With one job to
+    // a batch, nothing is batched.
+    int max_batch_jobs = 1024;
     int64_t max_batch_elements = int64_t{4} << 20;
     int64_t max_batch_bytes = int64_t{64} << 20;
-    // How long an entry waits for others of its program, unless they fill a
+    // How long a job waits for others of its program, unless they fill a
     // batch before.
     absl::Duration delay = absl::ZeroDuration();
   };
 
-  // What the queue must know. Owned by whoever pushes it, and kept until it
-  // leaves the queue.
-  class Entry {
+  // The part of a job that the queue knows. The caller of Push() owns it and
+  // keeps it until it leaves the queue.
+  class QueuedJob {
    public:
     // Only its identity is used.
     const Program* program = nullptr;
-    // Whom to be fair to; the same for all that one caller sends.
+    // The caller to be fair to; equal for all jobs of one caller.
     uint64_t caller = 0;
     int64_t num_elements = 0;
     int64_t size_bytes = 0;
@@ -59,31 +60,31 @@ class BatchQueue {
 
    private:
     friend class BatchQueue;
-    Link<Entry> link_;
+    Link<QueuedJob> link_;
   };
 
   explicit BatchQueue(const Limits& limits);
   ~BatchQueue();
 
-  // Who found no room: `entry` itself, or others that gave way to it because
-  // their caller holds more than this one. Usually nobody.
+  // The jobs that found no room: the pushed job itself, or others that gave way
+  // to it because their caller holds more of the queue. Usually none.
   struct Refusal {
-    std::vector<Entry*> entries;
+    std::vector<QueuedJob*> jobs;
     // ResourceExhausted; for a person.
     absl::Status reason;
   };
-  // Entries come in the order of `submitted`; as far as they do not, they may
-  // be delayed for longer.
-  Refusal Push(Entry* entry);
+  // Jobs should come in the order of `submitted`; one that does not may be
+  // delayed for longer.
+  Refusal Push(QueuedJob* job);
 
   // The next batch. Empty if nothing is due at `now`.
-  std::vector<Entry*> Pop(absl::Time now);
+  std::vector<QueuedJob*> Pop(absl::Time now);
 
-  // From when on Pop() returns something: InfinitePast() for at once,
-  // InfiniteFuture() if nothing waits.
+  // The earliest time at which Pop() returns a batch: InfinitePast() if one is
+  // due now, InfiniteFuture() if nothing waits.
   absl::Time NextDue() const;
 
-  // From now on nothing waits for company.
+  // From now on no job waits for others of its program.
   void StopDelaying() { limits_.delay = absl::ZeroDuration(); }
 
   bool empty() const { return num_queued_ == 0; }
@@ -92,21 +93,21 @@ class BatchQueue {
 
  private:
   struct Load {
-    int num_entries = 0;
+    int num_jobs = 0;
     int64_t num_elements = 0;
     int64_t size_bytes = 0;
-    void Add(const Entry& entry);
-    void Subtract(const Entry& entry);
+    void Add(const QueuedJob& job);
+    void Subtract(const QueuedJob& job);
   };
   struct Caller;
   struct Group;
   // What one caller waits for from one program. In the list of its caller and
-  // in that of its group while it has entries.
+  // in that of its group while it has jobs.
   struct Lane {
     Caller* caller = nullptr;
     Group* group = nullptr;
     Load load;
-    LinkedList<Entry, &Entry::link_> entries;
+    LinkedList<QueuedJob, &QueuedJob::link_> jobs;
     Link<Lane> caller_link;
     Link<Lane> group_link;
   };
@@ -123,22 +124,22 @@ class BatchQueue {
     Link<Group> link;
   };
 
-  Lane& LaneOf(const Entry& entry);
-  void Append(Lane& lane, Entry* entry);
-  void Remove(Lane& lane, Entry* entry);
-  bool Fits(const Load& batch, const Entry& entry) const;
+  Lane& LaneOf(const QueuedJob& job);
+  void Append(Lane& lane, QueuedJob* job);
+  void Remove(Lane& lane, QueuedJob* job);
+  bool Fits(const Load& batch, const QueuedJob& job) const;
   bool IsDue(const Group& group, absl::Time now) const;
   bool IsFull(const Group& group) const;
   Lane* NextLane(absl::Time now);
-  Refusal MakeRoomInBytes(const Caller& caller, Entry* entry);
-  Refusal MakeRoomInCount(const Caller& caller, Entry* entry);
+  Refusal MakeRoomInBytes(const Caller& caller, QueuedJob* job);
+  Refusal MakeRoomInCount(const Caller& caller, QueuedJob* job);
   void ForgetIdle();
 
   Limits limits_;
   int num_queued_ = 0;
   int64_t queued_bytes_ = 0;
-  // Those with entries: callers in the order of their turns, groups in that
-  // of their first entries.
+  // Those with jobs: callers in the order of their turns, groups in that
+  // of their first jobs.
   LinkedList<Caller, &Caller::link> callers_;
   LinkedList<Group, &Group::link> groups_;
   int num_full_groups_ = 0;

@@ -24,11 +24,11 @@ class FakeProgram final : public Program {
   FakeProgram() : Program(LoweredProgram()) {}
 };
 
-struct NamedEntry : BatchQueue::Entry {
+struct NamedJob : BatchQueue::QueuedJob {
   std::string name;
 };
 
-// Entries are named by their caller, program and number: "Ap0" is the first
+// Jobs are named by their caller, program and number: "Ap0" is the first
 // that caller A sends for program p.
 class BatchQueueTest : public ::testing::Test {
  protected:
@@ -36,7 +36,7 @@ class BatchQueueTest : public ::testing::Test {
     BatchQueue::Limits limits;
     limits.max_queued = 1 << 20;
     limits.max_queued_bytes = std::numeric_limits<int64_t>::max() / 4;
-    limits.max_batch_entries = 1 << 20;
+    limits.max_batch_jobs = 1 << 20;
     limits.max_batch_elements = limits.max_queued_bytes;
     limits.max_batch_bytes = limits.max_queued_bytes;
     return limits;
@@ -46,30 +46,30 @@ class BatchQueueTest : public ::testing::Test {
   std::vector<std::string> Push(BatchQueue& queue, char caller, char program,
                                 int64_t num_elements = 1,
                                 absl::Time now = kStart) {
-    NamedEntry& entry = entries_.emplace_back();
+    NamedJob& job = entries_.emplace_back();
     const std::string kind = {caller, program};
-    entry.name = kind + std::to_string(num_sent_[kind]++);
-    entry.program = &programs_[program];
-    entry.caller = caller;
-    entry.num_elements = num_elements;
-    entry.size_bytes = 10 * num_elements;
-    entry.submitted = now;
-    last_refusal_ = queue.Push(&entry);
-    return NamesOf(last_refusal_.entries);
+    job.name = kind + std::to_string(num_sent_[kind]++);
+    job.program = &programs_[program];
+    job.caller = caller;
+    job.num_elements = num_elements;
+    job.size_bytes = 10 * num_elements;
+    job.submitted = now;
+    last_refusal_ = queue.Push(&job);
+    return NamesOf(last_refusal_.jobs);
   }
   std::vector<std::string> Pop(BatchQueue& queue, absl::Time now = kStart) {
     return NamesOf(queue.Pop(now));
   }
   static std::vector<std::string> NamesOf(
-      const std::vector<BatchQueue::Entry*>& entries) {
+      const std::vector<BatchQueue::QueuedJob*>& jobs) {
     std::vector<std::string> names;
-    for (const BatchQueue::Entry* entry : entries) {
-      names.push_back(static_cast<const NamedEntry*>(entry)->name);
+    for (const BatchQueue::QueuedJob* job : jobs) {
+      names.push_back(static_cast<const NamedJob*>(job)->name);
     }
     return names;
   }
 
-  std::deque<NamedEntry> entries_;
+  std::deque<NamedJob> entries_;
   std::map<char, FakeProgram> programs_;
   std::map<std::string, int> num_sent_;
   BatchQueue::Refusal last_refusal_;
@@ -91,10 +91,10 @@ TEST_F(BatchQueueTest, ABatchKeepsItsLimits) {
     BatchQueue::Limits limits = Unlimited();
     size_t want;
   };
-  Case cases[] = {{.name = "entries", .want = 3},
+  Case cases[] = {{.name = "jobs", .want = 3},
                   {.name = "elements", .want = 2},
                   {.name = "bytes", .want = 4}};
-  cases[0].limits.max_batch_entries = 3;
+  cases[0].limits.max_batch_jobs = 3;
   cases[1].limits.max_batch_elements = 2 * 7;
   cases[2].limits.max_batch_bytes = 5 * 70 - 1;
   for (const Case& c : cases) {
@@ -120,7 +120,7 @@ TEST_F(BatchQueueTest, WhatIsBeyondTheLimitsGoesAlone) {
 
 TEST_F(BatchQueueTest, CallersTakeTurnsAtBeingFirst) {
   BatchQueue::Limits limits = Unlimited();
-  limits.max_batch_entries = 1;
+  limits.max_batch_jobs = 1;
   BatchQueue queue(limits);
   for (int i = 0; i < 3; ++i) Push(queue, 'A', 'p');
   Push(queue, 'B', 'q');
@@ -134,7 +134,7 @@ TEST_F(BatchQueueTest, CallersTakeTurnsAtBeingFirst) {
 
 TEST_F(BatchQueueTest, ABatchTakesFromEveryCallerInTurn) {
   BatchQueue::Limits limits = Unlimited();
-  limits.max_batch_entries = 4;
+  limits.max_batch_jobs = 4;
   BatchQueue queue(limits);
   for (int i = 0; i < 5; ++i) Push(queue, 'A', 'p');
   Push(queue, 'B', 'p');
@@ -145,7 +145,7 @@ TEST_F(BatchQueueTest, ABatchTakesFromEveryCallerInTurn) {
 
 TEST_F(BatchQueueTest, TheProgramsOfACallerTakeTurns) {
   BatchQueue::Limits limits = Unlimited();
-  limits.max_batch_entries = 1;
+  limits.max_batch_jobs = 1;
   BatchQueue queue(limits);
   for (int i = 0; i < 3; ++i) Push(queue, 'A', 'p');
   Push(queue, 'A', 'q');
@@ -239,7 +239,7 @@ TEST_F(BatchQueueTest, WithADelayWaitsForCompany) {
 TEST_F(BatchQueueTest, AFullBatchDoesNotWaitOutItsDelay) {
   BatchQueue::Limits limits = Unlimited();
   limits.delay = absl::Hours(1);
-  limits.max_batch_entries = 2;
+  limits.max_batch_jobs = 2;
   BatchQueue queue(limits);
   Push(queue, 'A', 'q');
   Push(queue, 'A', 'p');
@@ -260,41 +260,41 @@ TEST_F(BatchQueueTest, EverythingPushedIsPoppedOnceOrRefused) {
   BatchQueue::Limits limits = Unlimited();
   limits.max_queued = 50;
   limits.max_queued_bytes = 3000;
-  limits.max_batch_entries = 7;
+  limits.max_batch_jobs = 7;
   limits.max_batch_elements = 40;
   BatchQueue queue(limits);
   std::deque<FakeProgram> programs(5000);
-  std::deque<BatchQueue::Entry> entries;
-  std::map<const BatchQueue::Entry*, int> times_left;
+  std::deque<BatchQueue::QueuedJob> jobs;
+  std::map<const BatchQueue::QueuedJob*, int> times_left;
   std::mt19937 random(1);
   int64_t queued_bytes = 0;
   int num_queued = 0;
 
-  const auto leave = [&](const BatchQueue::Entry* entry, bool was_queued) {
-    ++times_left[entry];
+  const auto leave = [&](const BatchQueue::QueuedJob* job, bool was_queued) {
+    ++times_left[job];
     num_queued -= was_queued;
-    queued_bytes -= was_queued ? entry->size_bytes : 0;
+    queued_bytes -= was_queued ? job->size_bytes : 0;
   };
   for (int step = 0; step < 100'000; ++step) {
     if (random() % 8 != 0) {
-      BatchQueue::Entry& entry = entries.emplace_back();
-      entry.program = &programs[random() % (step % 3 == 0 ? 5000 : 3)];
-      entry.caller = random() % (step % 2 == 0 ? 4 : 4000);
-      entry.num_elements = random() % 12;
-      entry.size_bytes = 10 * entry.num_elements;
+      BatchQueue::QueuedJob& job = jobs.emplace_back();
+      job.program = &programs[random() % (step % 3 == 0 ? 5000 : 3)];
+      job.caller = random() % (step % 2 == 0 ? 4 : 4000);
+      job.num_elements = random() % 12;
+      job.size_bytes = 10 * job.num_elements;
       num_queued += 1;
-      queued_bytes += entry.size_bytes;
-      for (auto* refused : queue.Push(&entry).entries) leave(refused, true);
+      queued_bytes += job.size_bytes;
+      for (auto* refused : queue.Push(&job).jobs) leave(refused, true);
     } else {
       const Program* program = nullptr;
       int64_t num_elements = 0;
       const auto batch = queue.Pop(kStart);
       EXPECT_EQ(batch.empty(), num_queued == 0);
-      for (const BatchQueue::Entry* entry : batch) {
-        if (program == nullptr) program = entry->program;
-        EXPECT_EQ(entry->program, program);
-        num_elements += entry->num_elements;
-        leave(entry, true);
+      for (const BatchQueue::QueuedJob* job : batch) {
+        if (program == nullptr) program = job->program;
+        EXPECT_EQ(job->program, program);
+        num_elements += job->num_elements;
+        leave(job, true);
       }
       EXPECT_LE(batch.size(), 7u);
       EXPECT_LE(num_elements, 40);
@@ -305,10 +305,10 @@ TEST_F(BatchQueueTest, EverythingPushedIsPoppedOnceOrRefused) {
     ASSERT_LE(queued_bytes, 3000);
   }
   while (!queue.empty()) {
-    for (const auto* entry : queue.Pop(kStart)) leave(entry, true);
+    for (const auto* job : queue.Pop(kStart)) leave(job, true);
   }
-  ASSERT_EQ(times_left.size(), entries.size());
-  for (const auto& [entry, times] : times_left) ASSERT_EQ(times, 1);
+  ASSERT_EQ(times_left.size(), jobs.size());
+  for (const auto& [job, times] : times_left) ASSERT_EQ(times, 1);
 }
 
 }  // namespace

@@ -72,25 +72,25 @@ Scheduler::~Scheduler() {
 
 void Scheduler::Submit(Job* job, bool may_run_inline) {
   if (may_run_inline && IsQuick(*job)) return RunInline(job);
-  BatchQueue::Entry& entry = job->ticket_;
+  BatchQueue::QueuedJob& ticket = job->ticket_;
   job->ticket_.job = job;
-  entry.program = job->program.get();
-  entry.caller = job->caller();
-  entry.num_elements = job->item.num_elements;
-  entry.size_bytes = job->size_bytes;
-  entry.submitted = clock_->Now();
+  ticket.program = job->program.get();
+  ticket.caller = job->caller();
+  ticket.num_elements = job->item.num_elements;
+  ticket.size_bytes = job->size_bytes;
+  ticket.submitted = clock_->Now();
 
   BatchQueue::Refusal refusal;
   {
     absl::MutexLock lock(&mu_);
-    refusal = queue_.Push(&entry);
-    counters_.num_refused += static_cast<int64_t>(refusal.entries.size());
+    refusal = queue_.Push(&ticket);
+    counters_.num_refused += static_cast<int64_t>(refusal.jobs.size());
     if (num_idle_threads_ > 0 &&
         counters_.num_running_batches < options_.max_running_batches) {
       work_.Signal();
     }
   }
-  for (BatchQueue::Entry* refused : refusal.entries) {
+  for (BatchQueue::QueuedJob* refused : refusal.jobs) {
     static_cast<Job::Ticket*>(refused)->job->Done({refusal.reason, {}});
   }
 }
@@ -141,15 +141,15 @@ void Scheduler::Work() {
 
 Scheduler::Batch Scheduler::TakeBatch() {
   Batch batch;
-  std::vector<BatchQueue::Entry*> entries;
+  std::vector<BatchQueue::QueuedJob*> queued;
   {
     absl::MutexLock lock(&mu_);
     while (true) {
       const bool may_run =
           counters_.num_running_batches < options_.max_running_batches;
       batch.taken = clock_->Now();
-      if (may_run) entries = queue_.Pop(batch.taken);
-      if (!entries.empty()) break;
+      if (may_run) queued = queue_.Pop(batch.taken);
+      if (!queued.empty()) break;
       if (stopping_ && queue_.empty()) return batch;
       const absl::Time due =
           may_run ? queue_.NextDue() : absl::InfiniteFuture();
@@ -159,9 +159,9 @@ Scheduler::Batch Scheduler::TakeBatch() {
     }
     ++counters_.num_running_batches;
   }
-  batch.jobs.reserve(entries.size());
-  for (BatchQueue::Entry* entry : entries) {
-    batch.jobs.push_back(static_cast<Job::Ticket*>(entry)->job);
+  batch.jobs.reserve(queued.size());
+  for (BatchQueue::QueuedJob* ticket : queued) {
+    batch.jobs.push_back(static_cast<Job::Ticket*>(ticket)->job);
   }
   return batch;
 }

@@ -29,7 +29,8 @@ struct SchedulerCounters {
   int64_t num_queued_jobs = 0;
   // Device::Run() calls for the latter, those for its failures not counted.
   int64_t num_batches = 0;
-  // [i]: batches of 2^i up to 2^(i + 1) - 1 jobs; the last, and of more.
+  // Histogram by power of two: element i counts batches of 2^i to
+  // 2^(i + 1) - 1 jobs; the last element also counts larger ones.
   std::array<int64_t, 11> batch_sizes = {};
   // From Submit() until a batch took the job: the sum, and the longest.
   absl::Duration queue_wait;
@@ -53,8 +54,8 @@ struct SchedulerCounters {
 // while the device is busy runs next, in batches of one program. The queue is
 // bounded, and fair to callers (see BatchQueue).
 //
-// A batch changes nobody's bits, and fails nobody: if the device refuses it,
-// its halves are run apart until the guilty are alone.
+// A batch changes no result and fails no neighbour: if the device refuses it,
+// the batch is split in half and rerun until the failing jobs are isolated.
 //
 // Thread-safe.
 class Scheduler {
@@ -112,7 +113,7 @@ class Scheduler {
 
    private:
     friend class Scheduler;
-    struct Ticket : BatchQueue::Entry {
+    struct Ticket : BatchQueue::QueuedJob {
       Job* job = nullptr;
     };
     Ticket ticket_;

@@ -231,7 +231,7 @@ std::vector<Way> CpuWays(Device& device) {
   add("scheduler");
   options.inline_bytes = -1;
   add("queued, in batches");
-  options.queue.max_batch_entries = 1;
+  options.queue.max_batch_jobs = 1;
   add("queued, one by one");
   return ways;
 }
@@ -243,20 +243,20 @@ std::vector<Way> GpuWays(Device& device) {
   Scheduler::Options options;
   options.inline_bytes = -1;
   std::vector<Way> ways;
-  const auto add = [&](std::string name, int at_once, int entries) {
+  const auto add = [&](std::string name, int at_once, int jobs) {
     options.max_running_batches = at_once;
     options.num_threads = std::max(NumThreads(), at_once + 1);
-    options.queue.max_batch_entries = entries;
+    options.queue.max_batch_jobs = jobs;
     ways.push_back(
         {std::move(name),
          std::make_unique<Scheduler>(options, &device, Clock::Real()),
-         entries == 1});
+         jobs == 1});
   };
-  const int entries = options.queue.max_batch_entries;
+  const int max_jobs = options.queue.max_batch_jobs;
   add("one by one", kBatchesAtOnce, 1);
   add("one by one, 16 at once", kJobsAtOnce, 1);
   ways.push_back({"direct", nullptr, true});
-  add("in batches", kBatchesAtOnce, entries);
+  add("in batches", kBatchesAtOnce, max_jobs);
   return ways;
 }
 

@@ -128,7 +128,7 @@ TEST(SchedulerBits, AreThoseOfTheJobAlone) {
     options.num_threads = 1 + random() % 3;
     options.max_running_batches = 1 + random() % options.num_threads;
     options.inline_bytes = -1;
-    options.queue.max_batch_entries = 1 + random() % 40;
+    options.queue.max_batch_jobs = 1 + random() % 40;
     options.queue.max_batch_elements = 1 + random() % 50'000;
     Scheduler scheduler(options, device->get(), Clock::Real());
     std::deque<BitsJob> together, alone;

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "absl/synchronization/notification.h"
+#include "server/testing/fake_clock.h"
 
 namespace actserve {
 namespace {
@@ -384,7 +385,7 @@ TEST_F(SchedulerTest, HoldsBatchesBackWhileEnoughRun) {
 
 TEST_F(SchedulerTest, WithADelayWaitsForAFullBatch) {
   options_.queue.delay = absl::Hours(1);
-  options_.queue.max_batch_entries = 3;
+  options_.queue.max_batch_jobs = 3;
   for (int i = 0; i < 3; ++i) Submit(program_);
 
   for (TestJob& job : jobs_) job.Wait();
@@ -423,7 +424,7 @@ TEST_F(SchedulerTest, PassesOnWhatTheDeviceSays) {
 TEST_F(SchedulerTest, AFloodDoesNotStarveOthers) {
   options_.queue.max_queued = 1000;
   options_.queue.max_queued_bytes = 1'000'000;
-  options_.queue.max_batch_entries = 4;
+  options_.queue.max_batch_jobs = 4;
   Occupy();
   for (int i = 0; i < 400; ++i) Submit(program_, 1000, /*caller=*/1);
   TestJob& other = Submit(NewProgram(), 1000, /*caller=*/2);
@@ -456,7 +457,7 @@ TEST(SchedulerStress, AnswersEveryJobOnce) {
   options.max_running_batches = 2;
   options.queue.max_queued = 60;
   options.queue.max_queued_bytes = 100'000;
-  options.queue.max_batch_entries = 8;
+  options.queue.max_batch_jobs = 8;
   options.inline_bytes = 1000;
   std::vector<std::shared_ptr<const Program>> programs;
   for (int i = 0; i < 4; ++i) programs.push_back(NewProgram());

@@ -6,6 +6,8 @@
 #include <set>
 #include <string>
 
+#include "server/testing/fake_clock.h"
+
 namespace actserve {
 namespace {
 
