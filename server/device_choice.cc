@@ -7,6 +7,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
+#include "kernels/base/status_macros.h"
 
 namespace actserve {
 namespace {
@@ -44,7 +45,7 @@ absl::Status ValidateDevice(absl::string_view wanted) {
 
 absl::StatusOr<ChosenDevice> ChooseDevice(absl::string_view wanted,
                                           const DeviceMakers& makers) {
-  if (absl::Status status = ValidateDevice(wanted); !status.ok()) return status;
+  ACTSERVE_RETURN_IF_ERROR(ValidateDevice(wanted));
   const std::string as_asked = absl::StrCat("--device=", wanted);
   if (wanted == kCpu) return Choose(makers.cpu(), as_asked, true);
   if (const auto ordinal = CudaOrdinal(wanted)) {

@@ -177,9 +177,7 @@ std::string ShippedPack() {
   return !error && std::filesystem::exists(pack, error) ? pack.string() : "";
 }
 
-}  // namespace
-
-absl::StatusOr<Options> OptionsFromCommandLine(int argc, char** argv) {
+void SetUsage() {
   absl::SetProgramUsageMessage(
       "Computes activation functions and their gradients over gRPC.\n"
       "SIGTERM or SIGINT stops it after the running calls; a second signal "
@@ -197,12 +195,9 @@ absl::StatusOr<Options> OptionsFromCommandLine(int argc, char** argv) {
     return file == kThisFile;
   };
   absl::SetFlagsUsageConfig(config);
-  const std::vector<char*> rest = absl::ParseCommandLine(argc, argv);
-  if (rest.size() > 1) {
-    return absl::InvalidArgumentError(
-        absl::StrCat(rest[1], ": not a flag; see --help"));
-  }
+}
 
+Options OptionsFromFlags() {
   Options o;
   o.listen = absl::GetFlag(FLAGS_listen);
   o.unix_socket = absl::GetFlag(FLAGS_unix_socket);
@@ -258,6 +253,18 @@ absl::StatusOr<Options> OptionsFromCommandLine(int argc, char** argv) {
   o.drain_delay = absl::GetFlag(FLAGS_drain_delay);
   o.drain_timeout = absl::GetFlag(FLAGS_drain_timeout);
   return o;
+}
+
+}  // namespace
+
+absl::StatusOr<Options> OptionsFromCommandLine(int argc, char** argv) {
+  SetUsage();
+  const std::vector<char*> rest = absl::ParseCommandLine(argc, argv);
+  if (rest.size() > 1) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(rest[1], ": not a flag; see --help"));
+  }
+  return OptionsFromFlags();
 }
 
 }  // namespace actserve

@@ -17,6 +17,7 @@
 #include "absl/strings/str_join.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
+#include "kernels/base/status_macros.h"
 #include "server/flags.h"
 #include "server/observe/log.h"
 #include "server/options.h"
@@ -79,36 +80,33 @@ absl::Status WritePortFile(const std::string& path, const Server& server) {
 }
 
 absl::Status Serve(const Options& options, const sigset_t& signals) {
-  absl::Status status = SetLogLevel(options.log_level);
-  if (!status.ok()) return status;
-  auto server =
-      Server::Start(options, [] { kill(getpid(), kDeviceLostSignal); });
-  if (!server.ok()) return server.status();
+  ACTSERVE_RETURN_IF_ERROR(SetLogLevel(options.log_level));
+  ACTSERVE_ASSIGN_OR_RETURN(const auto server, Server::Start(options, [] {
+                              kill(getpid(), kDeviceLostSignal);
+                            }));
   if (!options.port_file.empty()) {
-    status = WritePortFile(options.port_file, **server);
-    if (!status.ok()) return status;
+    ACTSERVE_RETURN_IF_ERROR(WritePortFile(options.port_file, *server));
   }
   LogEvent(LogLevel::kInfo, "serving",
            {{"version", kVersion},
-            {"addresses", absl::StrJoin((*server)->addresses(), ",")}});
+            {"addresses", absl::StrJoin(server->addresses(), ",")}});
 
   int signal_number = 0;
   do {
     sigwait(&signals, &signal_number);
-  } while (signal_number == kDeviceLostSignal &&
-           (*server)->device_health().ok());
+  } while (signal_number == kDeviceLostSignal && server->device_health().ok());
   LogEvent(LogLevel::kInfo, "draining", {{"signal", int64_t{signal_number}}});
   if (signal_number != kDeviceLostSignal) {
-    (*server)->StopBeingHealthy();
+    server->StopBeingHealthy();
     const timespec delay = absl::ToTimespec(options.drain_delay);
     sigtimedwait(&signals, nullptr, &delay);
   }
-  const bool device_lost = !(*server)->device_health().ok();
-  const bool complete = (*server)->Drain(device_lost ? kDeviceLostDrainTimeout
-                                                     : options.drain_timeout);
+  const bool device_lost = !server->device_health().ok();
+  const bool complete = server->Drain(device_lost ? kDeviceLostDrainTimeout
+                                                  : options.drain_timeout);
   LogEvent(LogLevel::kInfo, "stopped",
            {{"calls_cut_off", int64_t{complete ? 0 : 1}}});
-  if (!(*server)->device_health().ok()) {
+  if (!server->device_health().ok()) {
     // Not through destructors: what a lost device holds, it may not give back.
     std::cerr.flush();
     _exit(kDeviceLostExitCode);

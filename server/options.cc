@@ -100,13 +100,9 @@ absl::Status CheckDurations(const Options& o) {
 }  // namespace
 
 absl::Status Validate(const Options& options) {
-  if (absl::Status status = CheckNumbers(options); !status.ok()) return status;
-  if (absl::Status status = CheckDurations(options); !status.ok()) {
-    return status;
-  }
-  if (absl::Status status = ValidateDevice(options.device); !status.ok()) {
-    return status;
-  }
+  ACTSERVE_RETURN_IF_ERROR(CheckNumbers(options));
+  ACTSERVE_RETURN_IF_ERROR(CheckDurations(options));
+  ACTSERVE_RETURN_IF_ERROR(ValidateDevice(options.device));
   if (options.listen.empty() && options.unix_socket.empty()) {
     return InvalidArgument("listen: no address, and no unix_socket either");
   }

@@ -222,27 +222,26 @@ void Server::Parts::LogCounters() const {
 
 absl::StatusOr<std::unique_ptr<Server>> Server::Start(
     const Options& options, DeviceLostCallback on_device_lost) {
-  if (absl::Status status = Validate(options); !status.ok()) return status;
-  auto device = ChooseDevice(options.device, MakersFor(options));
-  if (!device.ok()) return device.status();
-  return Start(options, *std::move(device), std::move(on_device_lost));
+  ACTSERVE_RETURN_IF_ERROR(Validate(options));
+  ACTSERVE_ASSIGN_OR_RETURN(ChosenDevice device,
+                            ChooseDevice(options.device, MakersFor(options)));
+  return Start(options, std::move(device), std::move(on_device_lost));
 }
 
 absl::StatusOr<std::unique_ptr<Server>> Server::Start(
     const Options& options, ChosenDevice device,
     DeviceLostCallback on_device_lost) {
-  if (absl::Status status = Validate(options); !status.ok()) return status;
+  ACTSERVE_RETURN_IF_ERROR(Validate(options));
   LogEvent(LogLevel::kInfo, "device",
            {{"name", device.device->name()},
             {"description", device.device->description()},
             {"reason", device.reason}});
-  auto registry = Registry::Create(options.registry);
-  if (!registry.ok()) return registry.status();
+  ACTSERVE_ASSIGN_OR_RETURN(auto registry, Registry::Create(options.registry));
 
   auto parts =
-      std::make_unique<Parts>(options, std::move(device), *std::move(registry),
+      std::make_unique<Parts>(options, std::move(device), std::move(registry),
                               std::move(on_device_lost));
-  if (absl::Status status = parts->Listen(); !status.ok()) return status;
+  ACTSERVE_RETURN_IF_ERROR(parts->Listen());
   return std::unique_ptr<Server>(new Server(std::move(parts)));
 }
 

@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "kernels/base/status_macros.h"
 #include "kernels/base/text.h"
 #include "server/message/activation_info.h"
 #include "server/message/duration.h"
@@ -97,8 +98,7 @@ Reactor* Service::RegisterActivation(
     v1::RegisterActivationResponse* response) {
   return AnswerLater(context, "RegisterActivation", [this, request, response] {
     Registry::Text text;
-    absl::Status status = DecodeText(*request, &text);
-    if (!status.ok()) return status;
+    ACTSERVE_RETURN_IF_ERROR(DecodeText(*request, &text));
     std::vector<Diagnostic> diagnostics;
     auto registration = parts_.registry.Register(text, &diagnostics);
     if (!registration.ok()) {

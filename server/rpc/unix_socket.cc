@@ -10,6 +10,7 @@
 #include <cstring>
 
 #include "absl/strings/str_cat.h"
+#include "kernels/base/status_macros.h"
 
 namespace actserve {
 namespace {
@@ -63,11 +64,8 @@ absl::Status PrepareUnixSocket(const std::string& path) {
                      sizeof(address.sun_path) - 1));
   }
   std::memcpy(address.sun_path, path.data(), path.size());
-  if (absl::Status status =
-          PrepareDirectory(path.substr(0, path.find_last_of('/')));
-      !status.ok()) {
-    return status;
-  }
+  ACTSERVE_RETURN_IF_ERROR(
+      PrepareDirectory(path.substr(0, path.find_last_of('/'))));
   struct stat info;
   if (lstat(path.c_str(), &info) != 0) return absl::OkStatus();
   if (!S_ISSOCK(info.st_mode)) return Unusable(path, "is no socket");

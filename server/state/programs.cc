@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "kernels/base/status_macros.h"
 #include "server/observe/log.h"
 
 namespace actserve {
@@ -60,11 +61,11 @@ Programs::Result Programs::Compile(const Activation& activation,
                                       : parameters[i - inputs.size()].name);
   }
   LogEvent(LogLevel::kDebug, "compiling", {{"activation", key.activation_id}});
-  auto lowered = key.direction == ProgramKey::Direction::kForward
-                     ? activation.LowerForward(key.dtype, names)
-                     : activation.LowerBackward(key.dtype, names);
-  if (!lowered.ok()) return lowered.status();
-  return device_->Compile(*lowered);
+  ACTSERVE_ASSIGN_OR_RETURN(const LoweredProgram lowered,
+                            key.direction == ProgramKey::Direction::kForward
+                                ? activation.LowerForward(key.dtype, names)
+                                : activation.LowerBackward(key.dtype, names));
+  return device_->Compile(lowered);
 }
 
 void Programs::Land(const ProgramKey& key, const Result& result) {
