@@ -9,7 +9,7 @@ BINARIES = ROOT / "build" / "release" / "bin"
 
 
 def options(usage: str) -> list[str]:
-    """Returns the options for the program that measures; --help prints `usage`."""
+    """Returns the measuring program's options; --help prints `usage`."""
     if sys.argv[1:2] in (["-h"], ["--help"]):
         print(usage)
         sys.exit()
