@@ -217,17 +217,13 @@ Reactor* Service::AnswerLater(grpc::CallbackServerContext* context,
     Finish(status, context, reactor);
     calls_.Leave();
   };
-  const bool accepted =
+  const absl::Status accepted =
       slow_pool_.Submit([context, finish, work = std::move(work)] {
         finish(context->IsCancelled()
                    ? absl::CancelledError("cancelled before it was done")
                    : work());
       });
-  if (!accepted) {
-    finish(absl::ResourceExhaustedError(absl::StrCat(
-        "compile queue full: ", slow_pool_.max_queued(), " waiting, limit ",
-        slow_pool_.max_queued(), " (--max_queued_compilations)")));
-  }
+  if (!accepted.ok()) finish(accepted);
   return reactor;
 }
 

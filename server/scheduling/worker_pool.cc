@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "absl/strings/str_cat.h"
+
 namespace actserve {
 
 WorkerPool::WorkerPool(int num_threads, int max_queued)
@@ -20,11 +22,15 @@ WorkerPool::~WorkerPool() {
   for (std::thread& thread : threads_) thread.join();
 }
 
-bool WorkerPool::Submit(std::function<void()> task) {
+absl::Status WorkerPool::Submit(std::function<void()> task) {
   absl::MutexLock lock(&mu_);
-  if (queue_.size() >= max_queued_) return false;
+  if (queue_.size() >= max_queued_) {
+    return absl::ResourceExhaustedError(
+        absl::StrCat("compile queue full: ", queue_.size(), " waiting, limit ",
+                     max_queued_, " (--max_queued_compilations)"));
+  }
   queue_.push_back(std::move(task));
-  return true;
+  return absl::OkStatus();
 }
 
 void WorkerPool::Work() {

@@ -7,11 +7,13 @@
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
 #include "absl/synchronization/mutex.h"
 
 namespace actserve {
 
-// Threads that run what they are given, first come first served. Thread-safe.
+// The threads that compile texts and programs, in the order in which these
+// arrive. Thread-safe.
 class WorkerPool {
  public:
   // At most `max_queued` tasks wait, not counting those that run.
@@ -20,10 +22,9 @@ class WorkerPool {
   // Runs every task it accepted, then returns.
   ~WorkerPool();
 
-  int max_queued() const { return static_cast<int>(max_queued_); }
-
-  // False, and `task` is dropped, if the queue is full.
-  bool Submit(std::function<void()> task);
+  // Drops `task` if the result is not OK.
+  //   ResourceExhausted  the queue is full; for the client: back off
+  absl::Status Submit(std::function<void()> task);
 
  private:
   void Work();

@@ -15,7 +15,7 @@ TEST(WorkerPool, RunsEveryTaskBeforeItGoes) {
   {
     WorkerPool pool(3, 1000);
     for (int i = 0; i < 1000; ++i) {
-      ASSERT_TRUE(pool.Submit([&num_run] { ++num_run; }));
+      ASSERT_TRUE(pool.Submit([&num_run] { ++num_run; }).ok());
     }
   }
   EXPECT_EQ(num_run, 1000);
@@ -24,15 +24,18 @@ TEST(WorkerPool, RunsEveryTaskBeforeItGoes) {
 TEST(WorkerPool, RefusesWhatItHasNoRoomFor) {
   absl::Notification started, go;
   WorkerPool pool(1, 2);
-  ASSERT_TRUE(pool.Submit([&] {
+  const auto occupy = [&] {
     started.Notify();
     go.WaitForNotification();
-  }));
+  };
+  ASSERT_TRUE(pool.Submit(occupy).ok());
   started.WaitForNotification();
 
-  EXPECT_TRUE(pool.Submit([] {}));
-  EXPECT_TRUE(pool.Submit([] {}));
-  EXPECT_FALSE(pool.Submit([] {}));
+  EXPECT_TRUE(pool.Submit([] {}).ok());
+  EXPECT_TRUE(pool.Submit([] {}).ok());
+  EXPECT_EQ(pool.Submit([] {}), absl::ResourceExhaustedError(
+                                    "compile queue full: 2 waiting, limit 2 "
+                                    "(--max_queued_compilations)"));
 
   go.Notify();
 }
@@ -41,7 +44,9 @@ TEST(WorkerPool, RunsThemInOrder) {
   std::string order;
   {
     WorkerPool pool(1, 10);
-    for (char c = 'a'; c < 'f'; ++c) pool.Submit([&order, c] { order += c; });
+    for (char c = 'a'; c < 'f'; ++c) {
+      EXPECT_TRUE(pool.Submit([&order, c] { order += c; }).ok());
+    }
   }
   EXPECT_EQ(order, "abcde");
 }

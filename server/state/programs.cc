@@ -30,8 +30,10 @@ void Programs::Get(
     if (auto* ready = ready_.Find(key)) {
       now = *ready;
     } else if (num_waiting_ >= options_.max_waiting) {
-      now = absl::ResourceExhaustedError(absl::StrCat(
-          options_.max_waiting, " requests wait for a compilation, the limit"));
+      now = absl::ResourceExhaustedError(
+          absl::StrCat("queue full: ", num_waiting_,
+                       " requests are waiting for a compilation, limit ",
+                       options_.max_waiting, " (--max_waiting_for_programs)"));
     } else {
       std::vector<Done>& waiters = waiting_[key];
       first = waiters.empty();
@@ -41,13 +43,10 @@ void Programs::Get(
   }
   if (done) return done(now);
   if (!first) return;
-  const bool accepted = pool_->Submit([this, activation, key] {
+  const absl::Status accepted = pool_->Submit([this, activation, key] {
     Land(key, Compile(activation->activation(), key));
   });
-  if (!accepted) {
-    Land(key,
-         absl::ResourceExhaustedError("too many compilations wait already"));
-  }
+  if (!accepted.ok()) Land(key, accepted);
 }
 
 Programs::Result Programs::Compile(const Activation& activation,
