@@ -12,17 +12,17 @@
 
 namespace actserve {
 
-// The device of a server, and how it came to be that one.
+// The device of a server, and why it was chosen.
 struct ChosenDevice {
   std::unique_ptr<Device> device;
   // For people: "--device=cpu", "auto: no CUDA driver: libcuda.so.1: ...".
   std::string reason;
-  // Whether it computes on the threads that call it: then a small job is done
-  // sooner where it is than anywhere else.
+  // True if it computes on the threads that call it. Then a small job is done
+  // soonest on the thread that has it.
   bool computes_on_caller = true;
 };
 
-// How devices are made. `cuda` gets the number of the GPU.
+// Functions that make devices. `cuda` gets the number of the GPU.
 struct DeviceMakers {
   using Made = absl::StatusOr<std::unique_ptr<Device>>;
   std::function<Made()> cpu;
@@ -32,8 +32,8 @@ struct DeviceMakers {
 // InvalidArgument unless `wanted` is "auto", "cpu" or "cuda:N".
 absl::Status ValidateDevice(absl::string_view wanted);
 
-// The device that is `wanted`, or the error of its maker. With "auto", the
-// first GPU, or the CPU and why there is no GPU.
+// Makes the device that is `wanted`, or returns the error of its maker. "auto"
+// makes the first GPU; if that fails it makes the CPU, and the reason says why.
 //   InvalidArgument  as ValidateDevice()
 absl::StatusOr<ChosenDevice> ChooseDevice(absl::string_view wanted,
                                           const DeviceMakers& makers);

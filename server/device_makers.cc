@@ -19,7 +19,7 @@ DeviceMakers::Made Make(typename DeviceType::Options device_options,
                         const Options& options) {
   device_options.cache_dir = options.cache_directory;
   if (!options.cache_directory_required) {
-    // What fails here fails again in the device, with a reason.
+    // An error here occurs again in the device, with a reason.
     std::error_code ignored;
     std::filesystem::create_directories(
         std::filesystem::path(options.cache_directory).parent_path(), ignored);

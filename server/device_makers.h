@@ -6,8 +6,8 @@
 
 namespace actserve {
 
-// The devices of this machine, made as `options` say. `options` must outlive
-// the makers.
+// Returns makers for the devices of this machine, configured by `options`,
+// which must outlive them.
 DeviceMakers MakersFor(const Options& options);
 
 }  // namespace actserve

@@ -6,7 +6,7 @@
 
 namespace actserve {
 
-// The flags of actserved as Options, not yet validated. Ends the process
+// Parses the flags of actserved into Options, without validating them. Exits
 // after --help, and with code 1 on a flag that does not parse.
 //   InvalidArgument  an argument that is no flag
 absl::StatusOr<Options> OptionsFromCommandLine(int argc, char** argv);

@@ -1,5 +1,5 @@
-// actserved: the server as a process. Flags, signals, exit codes, and nothing
-// else. The exit codes are in the text of --help (flags.cc).
+// actserved: the process around a server, with flags, signals and exit codes.
+// --help (flags.cc) lists the exit codes.
 
 #include <malloc.h>
 #include <signal.h>
@@ -28,10 +28,10 @@
 namespace actserve {
 namespace {
 
-// glibc's defaults give the pages of every large message back to the kernel
-// and fault them in again for the next: 500 to 750 page faults for each
-// mebibyte. Kept, a message of 1 MiB goes 2.7 times as fast. The price is
-// that the process stays at its peak size.
+// By default glibc returns the pages of every large message to the kernel, and
+// the next message faults them in again: 500 to 750 page faults per MiB. With
+// the pages kept, a message of 1 MiB is 2.7 times as fast. The price is that
+// the process stays at its peak size.
 void KeepMemory() {
   mallopt(M_MMAP_THRESHOLD, 1 << 30);
   mallopt(M_TRIM_THRESHOLD, 2000 << 20);
@@ -47,12 +47,13 @@ void TrustLocks() {
 
 // The exit code if the device was lost; an orchestrator starts a new process.
 constexpr int kDeviceLostExitCode = 69;  // EX_UNAVAILABLE of sysexits.h
-// What the server sends its own process then.
+// The signal that the server then sends to its own process.
 constexpr int kDeviceLostSignal = SIGUSR1;
-// For calls to be answered UNAVAILABLE.
+// Time for calls to be answered with UNAVAILABLE.
 constexpr absl::Duration kDeviceLostDrainTimeout = absl::Seconds(2);
 
-// Signals are waited for by main() alone. Before any thread is started.
+// Blocks the signals, so that only main() waits for them. Call it before any
+// thread starts.
 sigset_t BlockSignals() {
   sigset_t signals;
   sigemptyset(&signals);
@@ -64,7 +65,8 @@ sigset_t BlockSignals() {
   return signals;
 }
 
-// Complete or not there at all: whoever waits for it may read at once.
+// Writes the file so that it appears complete: a waiting reader may read it at
+// once.
 absl::Status WritePortFile(const std::string& path, const Server& server) {
   const std::string draft = absl::StrCat(path, ".new");
   std::ofstream file(draft);
@@ -107,7 +109,7 @@ absl::Status Serve(const Options& options, const sigset_t& signals) {
   LogEvent(LogLevel::kInfo, "stopped",
            {{"calls_cut_off", int64_t{complete ? 0 : 1}}});
   if (!server->device_health().ok()) {
-    // Not through destructors: what a lost device holds, it may not give back.
+    // Skips destructors, because a lost device may not give back what it holds.
     std::cerr.flush();
     _exit(kDeviceLostExitCode);
   }

@@ -76,11 +76,11 @@ Scheduler::Options SchedulerOptions(const Options& options,
   if (device.computes_on_caller) {
     if (max_running == 0) max_running = scheduler.num_threads;
   } else {
-    // One on its way in, one that computes, one on its way out.
+    // One batch is copied in, one computes, one is copied out.
     if (max_running == 0) max_running = 3;
     scheduler.inline_bytes = -1;
   }
-  // And one thread that hands out results meanwhile.
+  // One more thread hands out results meanwhile.
   scheduler.num_threads =
       std::max(scheduler.num_threads, max_running + !device.computes_on_caller);
   return scheduler;
@@ -153,7 +153,7 @@ class Server::Parts {
   std::thread watcher_;
 };
 
-// Sweeps residuals once a second, and tells at once that the device is lost.
+// Drops expired residuals once a second, and reports a lost device at once.
 void Server::Parts::Watch() {
   const auto is_woken = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
     return stopping_ || device_is_lost_;

@@ -14,44 +14,45 @@
 
 namespace actserve {
 
-// A whole server in one object: all parts, listening.
+// A whole server in one object.
 class Server {
  public:
   using DeviceLostCallback = std::function<void()>;
 
-  // Listens when it returns.
+  // Starts a server, which listens when Start() returns.
   //   InvalidArgument     an option is out of its range
   //   FailedPrecondition  the unix socket or the cache directory is not usable
   //   Unavailable         an address is taken
   // and what the device's maker returns.
   //
-  // `on_device_lost`, if any, is called once if the device is lost, when
-  // health has turned NOT_SERVING: from a thread of the server, at any time
-  // until Drain() returns. Then calls are answered UNAVAILABLE, and nothing
-  // but a new process helps.
+  // If the device is lost, `on_device_lost` is called once, after health has
+  // turned NOT_SERVING, from a thread of the server, at any time until Drain()
+  // returns. From then on calls fail with UNAVAILABLE, and only a new process
+  // helps.
   static absl::StatusOr<std::unique_ptr<Server>> Start(
       const Options& options, DeviceLostCallback on_device_lost = nullptr);
-  // With a device that is there, instead of that of `options`.
+  // The same with an existing device instead of the one in `options`.
   static absl::StatusOr<std::unique_ptr<Server>> Start(
       const Options& options, ChosenDevice device,
       DeviceLostCallback on_device_lost = nullptr);
 
-  // Ends what still runs: call Drain() before.
+  // Cancels running calls. Call Drain() first.
   ~Server();
 
-  // Where it listens, ports resolved: "127.0.0.1:50051", "unix:/run/...".
+  // The addresses with their ports resolved: "127.0.0.1:50051",
+  // "unix:/run/...".
   const std::vector<std::string>& addresses() const;
 
-  // Health turns NOT_SERVING. Calls are still accepted.
+  // Turns health to NOT_SERVING. Calls are still accepted.
   void StopBeingHealthy();
 
   // OK, or Unavailable and why the device is lost.
   absl::Status device_health() const;
 
-  // New calls are refused with UNAVAILABLE, running ones get `timeout`, and
-  // are then cancelled. Returns when none is left: true if none was cancelled.
-  // If the device is lost and keeps calls to itself they are left behind;
-  // then it returns false, and nothing is safe but the end of the process.
+  // Refuses new calls with UNAVAILABLE, gives running ones `timeout`, and then
+  // cancels them. Returns when none is left: true if none was cancelled. If a
+  // lost device still holds calls, returns false without waiting for them; the
+  // process must then exit.
   bool Drain(absl::Duration timeout);
 
  private:

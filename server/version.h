@@ -3,7 +3,7 @@
 
 namespace actserve {
 
-// Of the project; CMakeLists.txt has it.
+// The version of the project, from CMakeLists.txt.
 inline constexpr char kVersion[] = ACTSERVE_VERSION;
 
 }  // namespace actserve

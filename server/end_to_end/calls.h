@@ -1,4 +1,4 @@
-// Requests and calls for tests of a running server, in few words.
+// Short helpers that make requests and calls in tests of a running server.
 
 #ifndef ACTSERVE_SERVER_END_TO_END_CALLS_H_
 #define ACTSERVE_SERVER_END_TO_END_CALLS_H_
@@ -18,7 +18,7 @@ namespace actserve::testing {
 
 using Stub = v1::ActivationService::Stub;
 
-// A connection of its own, with no limit on messages.
+// Makes a new connection, with no limit on messages.
 std::shared_ptr<grpc::Channel> ChannelTo(const std::string& address);
 
 template <typename T>
@@ -36,7 +36,7 @@ std::vector<T> ElementsOf(const std::string& bytes) {
 
 v1::Tensor TensorOf(v1::DType dtype, const std::vector<int64_t>& shape);
 
-// Of one float32 input.
+// Makes a Forward of one float32 input.
 v1::ForwardRequest ForwardOf(const std::string& activation,
                              const std::vector<float>& x);
 // The same with its gradient; empty `dy`: none, which means ones.
@@ -60,8 +60,8 @@ grpc::Status Register(Stub& stub, const v1::RegisterActivationRequest& request,
 grpc::Status Register(Stub& stub, const std::string& text,
                       v1::RegisterActivationResponse* response);
 
-// Sends `bytes` as the request of `method`, "/service/method", whatever they
-// are. Fills `response`, if not null, with the bytes of the answer.
+// Sends any `bytes` as the request of `method`, "/service/method". Fills
+// `response`, if not null, with the bytes of the answer.
 grpc::Status CallRaw(const std::shared_ptr<grpc::Channel>& channel,
                      const std::string& method, const std::string& bytes,
                      std::string* response = nullptr);

@@ -1,5 +1,5 @@
-// A real server process on a GPU, which is the stand-in for a driver of
-// kernels/device/cuda/testing: computing, absent, lost.
+// A real server process on the fake driver of kernels/device/cuda/testing: a
+// GPU that computes, is absent, or is lost.
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

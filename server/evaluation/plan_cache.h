@@ -24,13 +24,13 @@ struct CallPlan {
   std::string response_head;
 };
 
-// The plans of recent requests, by their metadata. A trainer's steps send the
-// same metadata again and again, only the payloads differ; to decode, look up
-// and encode all of it anew costs more than a small tensor's computation.
+// The plans of recent requests, by their metadata. The steps of a training send
+// the same metadata again and again; only the payloads differ. Decoding and
+// encoding it each time would cost more than computing a small tensor.
 //
-// A plan says what decoding would say: an id or a built-in's name means the
-// same function for ever, and one that the registry has forgotten is not
-// found here either.
+// A plan equals the result of decoding: an id or the name of a built-in always
+// means the same function, and Find() does not return plans for activations
+// that the registry has forgotten.
 //
 // Thread-safe.
 class PlanCache {
@@ -38,21 +38,21 @@ class PlanCache {
   using Direction = ProgramKey::Direction;
   struct Options {
     int max_plans = 1024;
-    // Of metadata; requests with more are not remembered.
+    // Limit on the metadata; requests with more are not remembered.
     size_t max_metadata_bytes = 1024;
   };
 
   // `registry` must outlive this object.
   PlanCache(const Options& options, Registry* registry);
 
-  // The plan for a request whose tensor inputs are its payloads, or nullptr:
-  // decode it then.
+  // Returns the plan for a request whose tensor inputs are its payloads, or
+  // nullptr; then decode the request.
   std::shared_ptr<const CallPlan> Find(Direction direction,
                                        const SplitRequest& split);
 
-  // Remembers the plan of a request that was decoded, unless it depends on
-  // more than metadata: a residual, an upstream gradient left out, or sums in
-  // the response.
+  // Remembers the plan of a decoded request, unless it depends on more than
+  // metadata: on a residual, on an omitted upstream gradient, or on sums in the
+  // response.
   void Put(Direction direction, const SplitRequest& split,
            std::shared_ptr<const CallPlan> plan);
 

@@ -6,8 +6,9 @@
 
 namespace actserve {
 
-// `description` as a message. A gradient that cannot be had is "". The gradient
-// check is set if the description has a program, that is if it is no summary.
+// Returns `description` as a message. A gradient that is not available is "".
+// The gradient check is set if the description has a program, that is if it is
+// not a summary.
 v1::Activation ToProto(const ActivationDescription& description, bool builtin);
 
 }  // namespace actserve

@@ -8,7 +8,8 @@
 
 namespace actserve {
 
-// `value` as a message, cut to whole nanoseconds. It must be finite.
+// Returns `value` as a message, cut to whole nanoseconds. `value` must be
+// finite.
 inline google::protobuf::Duration ToProto(absl::Duration value) {
   google::protobuf::Duration message;
   message.set_seconds(absl::IDivDuration(value, absl::Seconds(1), &value));

@@ -12,21 +12,23 @@
 
 namespace actserve {
 
-// Bound on what the diagnostics of one error add to its trailers (see
+// Limit on the bytes that the diagnostics of one error add to its trailers (see
 // rpc/status.h).
 inline constexpr int kMaxDiagnosticsBytes = 1800;
 
-// NotFound with reason ACTIVATION_UNKNOWN: teach the text, then retry.
+// NotFound with reason ACTIVATION_UNKNOWN: the client registers the text and
+// retries.
 absl::Status ActivationUnknownError(std::string_view activation);
 
-// NotFound with reason RESIDUAL_GONE: send the inputs instead. The same for a
-// handle that expired, was released, or never was.
+// NotFound with reason RESIDUAL_GONE: the client sends the inputs instead.
+// Handles that expired, were released or never existed get the same error.
 absl::Status ResidualGoneError();
 
 v1::Diagnostic ToProto(const Diagnostic& diagnostic);
 
-// `status` with the diagnostics attached as a v1::Diagnostics. If they do not
-// fit into kMaxDiagnosticsBytes the last are dropped and a note says so.
+// Returns `status` with the diagnostics attached as a v1::Diagnostics. If they
+// do not fit into kMaxDiagnosticsBytes, the last ones are dropped and a note
+// says so.
 absl::Status WithDiagnostics(absl::Status status,
                              absl::Span<const Diagnostic> diagnostics);
 

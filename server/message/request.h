@@ -20,10 +20,10 @@
 
 namespace actserve {
 
-// What a request asks for, checked, beside its tensors.
+// A request without its tensors, after all checks.
 struct TensorRequest {
   std::shared_ptr<const RegisteredActivation> activation;
-  // Of every tensor in it and in its response.
+  // The type of every tensor in the request and in its response.
   TensorType type;
   ProgramKey program;
   // The variables of `partials` or `wrt` in the order of the request, as
@@ -47,16 +47,16 @@ struct TensorRequest {
 // A request that passed every check.
 struct DecodedRequest {
   TensorRequest request;
-  // One per tensor input of the program, but for those that are resident on
-  // the device (see Residual).
+  // One per tensor input of the program, except those that are resident on the
+  // device (see Residual).
   TensorInputs inputs;
 };
 
-// Upper bounds on one request.
+// Limits on one request.
 struct RequestLimits {
   SplitLimits split;
   TensorLimits tensor;
-  // Of a response.
+  // Limit on the bytes of a response.
   int64_t message_bytes = 0;
   absl::Duration default_lease;
   absl::Duration max_lease;

@@ -12,9 +12,9 @@
 
 namespace actserve {
 
-// The part of a response that does not change from call to call: the types of
-// its tensors, the program and the device. Only `sums`, in the order of the
-// program, do change.
+// Encodes the part of a response that does not change from call to call: the
+// types of its tensors, the program and the device. Only `sums`, in the order
+// of the program, change.
 std::string ResponseHead(const TensorRequest& request, const Program& program,
                          const std::string& device,
                          absl::Span<const double> sums);

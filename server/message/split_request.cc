@@ -20,8 +20,8 @@ enum WireType : uint32_t {
   kFixed32 = 5,
 };
 
-// As the generated parser: its recursion limit, and the largest length that
-// its length prefix may give.
+// The same as in the generated parser: its recursion limit, and the largest
+// length that its length prefix may give.
 constexpr int kMaxGroupDepth = 100;
 constexpr uint32_t kMaxLength = INT_MAX - 16;
 

@@ -1,6 +1,6 @@
-// Takes a request apart where it lies. The generated parser would copy every
-// tensor into a std::string; here the tensors stay in the slices that gRPC
-// received and only the small rest is copied, to be parsed by generated code.
+// Splits a request in place. The generated parser would copy every tensor into
+// a std::string. Here the tensors stay in the slices that gRPC received; only
+// the small metadata is copied, and generated code parses it.
 
 #ifndef ACTSERVE_SERVER_MESSAGE_SPLIT_REQUEST_H_
 #define ACTSERVE_SERVER_MESSAGE_SPLIT_REQUEST_H_
@@ -15,7 +15,7 @@
 
 namespace actserve {
 
-// The number of `repeated bytes payload` in every message that has tensors.
+// The field number of `repeated bytes payload` in every message with tensors.
 inline constexpr int kPayloadField = 15;
 
 // A request without its tensors, and the tensors.
@@ -30,7 +30,7 @@ struct SplitRequest {
   // Every field but the payloads, as received and in order: an encoding of
   // the same message.
   std::string metadata;
-  // Into the bytes that were split. None is empty.
+  // Points into the bytes that were split. None is empty.
   std::vector<Fragment> fragments;
   // In order of their occurrence.
   std::vector<Payload> payloads;
@@ -42,6 +42,7 @@ struct SplitRequest {
   }
 };
 
+// Limits on one message.
 struct SplitLimits {
   size_t metadata_bytes = 64 << 10;
   size_t payloads = 8;

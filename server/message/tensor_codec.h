@@ -1,4 +1,4 @@
-// Turns the tensors of a message into types, and types into tensors.
+// Converts tensors of a message to types, and types to tensors.
 
 #ifndef ACTSERVE_SERVER_MESSAGE_TENSOR_CODEC_H_
 #define ACTSERVE_SERVER_MESSAGE_TENSOR_CODEC_H_
@@ -10,7 +10,8 @@
 
 namespace actserve {
 
-// `what` names the tensor in messages, for example "inputs[0]".
+// Returns the type of `tensor`. `what` names it in error messages, for example
+// "inputs[0]".
 //   InvalidArgument  dtype not set or not known, rank over the limit, a
 //                    negative dimension, or too many elements; dimensions of
 //                    0 count as 1 in that, so that no partial product
@@ -19,7 +20,7 @@ absl::StatusOr<TensorType> DecodeTensor(absl::string_view what,
                                         const v1::Tensor& tensor,
                                         const TensorLimits& limits);
 
-// The message for `type`, and nothing in it but that.
+// Returns a message with `type` and nothing else.
 v1::Tensor EncodeTensor(const TensorType& type);
 
 }  // namespace actserve

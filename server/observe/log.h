@@ -16,22 +16,22 @@ enum class LogLevel { kDebug, kInfo, kWarning, kError };
 
 using LogValue = std::variant<std::string, int64_t, double>;
 
-// Where the log goes and from which level on: "debug", "info", "warning" or
-// "error". Until it is called, "info". Thread-safe.
+// Sets the least severe level that is logged: "debug", "info", "warning" or
+// "error". The default is "info". Thread-safe.
 //   InvalidArgument  no such level
 absl::Status SetLogLevel(absl::string_view level);
 
 bool IsLogged(LogLevel level);
 
 // Writes one line to stderr: a JSON object with "time" (RFC 3339, UTC),
-// "level", "event" and the fields. Values are escaped, and bytes that are not
-// UTF-8 replaced, so nothing that a client sends can end the line or the
-// string. Tensor data never belongs here. Thread-safe.
+// "level", "event" and the fields. Escapes values and replaces bytes that are
+// not UTF-8, so nothing that a client sends can end the line or the string.
+// Never log tensor data. Thread-safe.
 void LogEvent(
     LogLevel level, absl::string_view event,
     std::initializer_list<std::pair<absl::string_view, LogValue>> fields = {});
 
-// The line that LogEvent() writes, without its newline.
+// Returns the line that LogEvent() would write, without its newline.
 std::string FormatEvent(
     LogLevel level, absl::string_view event,
     std::initializer_list<std::pair<absl::string_view, LogValue>> fields);

@@ -6,8 +6,8 @@
 
 namespace actserve {
 
-// The response as slices. Buffers are not copied: each goes back to its pool
-// when gRPC has let go of the last reference to its slice.
+// Returns the response as slices. Does not copy the buffers: each goes back to
+// its pool when gRPC drops the last reference to its slice.
 grpc::ByteBuffer ToByteBuffer(EncodedResponse response);
 
 }  // namespace actserve

@@ -7,10 +7,11 @@
 
 namespace actserve {
 
-// How many calls are under way, and whether new ones are welcome. Thread-safe.
+// Counts the running calls, and refuses new ones once it is closed.
+// Thread-safe.
 class CallCounter {
  public:
-  // Counts one more; false, and nothing is counted, once Close() was called.
+  // Counts one more call. After Close() returns false and counts nothing.
   bool Enter() {
     absl::MutexLock lock(&mu_);
     if (closed_) return false;
@@ -18,7 +19,7 @@ class CallCounter {
     return true;
   }
 
-  // Once for each Enter() that returned true.
+  // Call once for each Enter() that returned true.
   void Leave() {
     absl::MutexLock lock(&mu_);
     --count_;
@@ -29,7 +30,7 @@ class CallCounter {
     closed_ = true;
   }
 
-  // False if calls are still under way at `deadline`.
+  // Waits until no call runs. Returns false if one still runs at `deadline`.
   bool AwaitNone(absl::Time deadline) {
     const auto none = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
       return count_ == 0;

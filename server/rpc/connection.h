@@ -7,9 +7,9 @@
 
 namespace actserve {
 
-// A number for the connection that a call came by: equal for its calls, and
-// of no other connection that is open at the same time. The peer's address
-// would not do, for all peers of a unix socket have the same.
+// Returns a number for the connection of a call: equal for all its calls, and
+// different from every other open connection. The peer's address would not do,
+// because all peers of a unix socket have the same one.
 uint64_t ConnectionOf(grpc::CallbackServerContext& context);
 
 }  // namespace actserve

@@ -15,26 +15,26 @@
 namespace actserve {
 
 // The gRPC server: the addresses where it listens, its transport settings, the
-// health service and the activation service. Everything of gRPC that the rest
-// of the process sees. Thread-safe.
+// health service and the activation service. The rest of the process sees
+// nothing else of gRPC. Thread-safe.
 class Listener {
  public:
   struct Options {
-    // host:port each; port 0 takes a free one.
+    // Each is host:port; port 0 picks a free port.
     std::vector<std::string> listen;
-    // Path of the unix socket; empty: none. Its directory is made with mode
-    // 0700 if it is missing.
+    // Path of the unix socket; empty: none. A missing directory is made with
+    // mode 0700.
     std::string unix_socket;
-    // Upper bound on a request; responses are bounded before they are made.
+    // Limit on a request; responses are checked before they are made.
     int64_t max_message_bytes = 0;
-    // Whether to serve grpc.reflection.v1alpha.
+    // True to serve grpc.reflection.v1alpha.
     bool reflection = false;
   };
 
   // Listens when it returns, and is healthy. `info` is the part of ServerInfo
   // that does not change while the server runs; the listener adds the
-  // addresses. Registrations and the like run on `slow_pool`. `parts` and
-  // `slow_pool` must outlive the listener.
+  // addresses. Slow methods, such as registrations, run on `slow_pool`. `parts`
+  // and `slow_pool` must outlive the listener.
   //   FailedPrecondition  the unix socket is not usable
   //   Unavailable         an address is taken
   static absl::StatusOr<std::unique_ptr<Listener>> Start(

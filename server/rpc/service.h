@@ -19,7 +19,7 @@ namespace actserve {
 
 namespace internal {
 
-// Forward and Backward raw, everything else as generated messages.
+// Forward and Backward are raw methods; the others use generated messages.
 using S = v1::ActivationService;
 using ServiceMethods = S::WithRawCallbackMethod_Forward<
     S::WithRawCallbackMethod_Backward<S::WithCallbackMethod_RegisterActivation<
@@ -41,8 +41,8 @@ class Service final : public internal::ServiceMethods {
   Service(const v1::ServerInfo& info, const ServingParts& parts,
           CallCounter* calls, WorkerPool* slow_pool);
 
-  // Sets the addresses that GetServerInfo tells, which are known only once the
-  // server listens.
+  // Sets the addresses for GetServerInfo, which are known only once the server
+  // listens.
   void set_addresses(const std::vector<std::string>& addresses);
 
   grpc::ServerUnaryReactor* Forward(grpc::CallbackServerContext* context,
@@ -77,11 +77,11 @@ class Service final : public internal::ServiceMethods {
   grpc::ServerUnaryReactor* StartTensorCall(
       TensorCall::Direction direction, grpc::CallbackServerContext* context,
       const grpc::ByteBuffer* request, grpc::ByteBuffer* response);
-  // Answers at once with what `work` returns.
+  // Answers at once with the result of `work`.
   grpc::ServerUnaryReactor* Answer(grpc::CallbackServerContext* context,
                                    absl::string_view method,
                                    const std::function<absl::Status()>& work);
-  // The same from the slow pool. RESOURCE_EXHAUSTED if that is full.
+  // The same on the slow pool. RESOURCE_EXHAUSTED if that is full.
   grpc::ServerUnaryReactor* AnswerLater(grpc::CallbackServerContext* context,
                                         absl::string_view method,
                                         std::function<absl::Status()> work);

@@ -8,18 +8,20 @@
 
 namespace actserve {
 
-// Bound on what the message of one error adds to the trailers: clients refuse
-// headers of more than 8 KiB by default, and would then see no error at all.
+// Limit on the bytes that the message of one error adds to the trailers. By
+// default clients refuse headers of more than 8 KiB, and would then see no
+// error at all.
 inline constexpr int kMaxEncodedMessageBytes = 2304;
 
-// The one place where a Status goes onto the wire. Codes are equal by number;
-// payloads become details of the google.rpc.Status in
-// `grpc-status-details-bin`. Too long a message is cut, ending in "...".
+// Converts a status for the wire; the only place that does. Codes are equal by
+// number, and payloads become details of the google.rpc.Status in
+// `grpc-status-details-bin`. A message that is too long is cut and ends in
+// "...".
 grpc::Status ToGrpcStatus(const absl::Status& status);
 
-// Finishes a call with `status`. With RESOURCE_EXHAUSTED goes, as trailer
-// `grpc-retry-pushback-ms`, when to come back; clients that know it wait as
-// long, and those that do not see an error as before.
+// Finishes a call with `status`. For RESOURCE_EXHAUSTED the trailer
+// `grpc-retry-pushback-ms` says when to retry; a client that does not know the
+// trailer just sees the error.
 void Finish(const absl::Status& status, grpc::CallbackServerContext* context,
             grpc::ServerUnaryReactor* reactor);
 

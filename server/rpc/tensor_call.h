@@ -38,7 +38,8 @@ class TensorCall final : private Evaluation {
              grpc::ServerUnaryReactor* reactor, const grpc::ByteBuffer* request,
              grpc::ByteBuffer* response);
 
-  // Call once, next. Computes only if the work is small and compiled.
+  // Starts the call; call it once. Computes on this thread only if the work is
+  // small and compiled.
   void Start();
 
  private:

@@ -7,8 +7,8 @@
 
 namespace actserve {
 
-// Makes `path` ready to be listened on: its directory exists (made with mode
-// 0700 if it was missing) and no stale socket is in the way.
+// Prepares `path` for listening: makes its directory, with mode 0700, if it is
+// missing, and removes a stale socket.
 //
 //   InvalidArgument     not an absolute path, or too long for a socket
 //   FailedPrecondition  the directory can be written to by others or is not

@@ -13,8 +13,8 @@ namespace actserve {
 
 class BufferPool;
 
-// Memory for one result. Move-only; gives itself back when destroyed.
-// Contents start undefined.
+// Memory for one result, with undefined contents. Move-only; goes back to its
+// pool when destroyed.
 class Buffer {
  public:
   Buffer() = default;
@@ -34,20 +34,22 @@ class Buffer {
   size_t capacity_bytes_ = 0;
 };
 
-// Keeps buffers warm. A fresh 64 MiB from the kernel costs 16,384 page faults
-// before the first element is written; one that was used before costs none,
-// and huge pages keep the first use cheap as well.
+// Keeps buffers for reuse. A new buffer of 64 MiB costs 16,384 page faults
+// before the first element is written; a reused one costs none. Huge pages make
+// the first use cheap as well.
 //
 // Sizes are rounded up to a class, four to an octave. Thread-safe. Lives as
 // long as its last buffer.
 class BufferPool : public std::enable_shared_from_this<BufferPool> {
  public:
-  // From here on, 2 MiB-aligned and advised to use huge pages.
+  // Buffers from this size on are aligned to 2 MiB and advised to use huge
+  // pages.
   static constexpr size_t kHugeBytes = size_t{2} << 20;
-  // Below, malloc is as fast and nothing is pooled.
+  // Smaller buffers are not pooled, because malloc is as fast.
   static constexpr size_t kMinPooledBytes = size_t{32} << 10;
 
-  // Keeps at most `max_idle_bytes` for later; the rest goes back at once.
+  // Keeps at most `max_idle_bytes`; further memory goes back to the system at
+  // once.
   static std::shared_ptr<BufferPool> Create(size_t max_idle_bytes);
   ~BufferPool();
 

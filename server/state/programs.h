@@ -18,7 +18,7 @@
 
 namespace actserve {
 
-// Which program of an activation.
+// Names one program of an activation.
 struct ProgramKey {
   enum class Direction : uint8_t { kForward, kBackward };
   std::string activation_id;
@@ -37,8 +37,8 @@ struct ProgramKey {
   }
 };
 
-// The compiled programs at hand. Compiles on threads of its own, each program
-// once however many ask for it meanwhile.
+// The compiled programs in memory. Compiles on the threads of a pool, each
+// program once, however many requests wait for it.
 //
 // Thread-safe.
 class Programs {
@@ -46,10 +46,10 @@ class Programs {
   using Result = absl::StatusOr<std::shared_ptr<const Program>>;
   using Done = std::function<void(const Result&)>;
   struct Options {
-    // Programs kept. One that was forgotten is compiled again, or found in
+    // Limit on the programs kept. A dropped one is compiled again, or found in
     // the device's own cache.
     int max_programs = 4096;
-    // Requests waiting for a compilation.
+    // Limit on the requests that wait for a compilation.
     int max_waiting = 1024;
   };
 
@@ -58,13 +58,14 @@ class Programs {
   // may be shared.
   Programs(const Options& options, Device* device, WorkerPool* pool);
 
-  // The program if it is ready, else nullptr. Does not block. A use.
+  // Returns the program if it is ready, otherwise nullptr. Does not block.
+  // Marks the program as recently used.
   std::shared_ptr<const Program> Find(const ProgramKey& key);
 
   // Calls `done` once, from a thread of the pool or before it returns.
   // Outputs are in the order of the activation's inputs and parameters.
   //   InvalidArgument    the program would be over the weight limit
-  //   ResourceExhausted  too many wait already
+  //   ResourceExhausted  a queue is full
   //   Internal           the compiler failed
   void Get(const std::shared_ptr<const RegisteredActivation>& activation,
            const ProgramKey& key, Done done);

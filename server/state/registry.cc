@@ -21,7 +21,7 @@ absl::StatusOr<std::unique_ptr<Registry>> Registry::Create(
     auto activation = Activation::Create(entry.text, {}, nullptr);
     if (!activation.ok()) {
       return absl::InternalError(
-          absl::StrCat("catalogue: ", std::string(entry.name), ": ",
+          absl::StrCat("catalog: ", std::string(entry.name), ": ",
                        activation.status().message()));
     }
     auto registered =

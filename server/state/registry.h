@@ -45,11 +45,11 @@ class RegisteredActivation {
   mutable ActivationDescription description_;
 };
 
-// What this server knows: the catalogue, for ever, and the latest
-// `max_registered` texts that clients taught it. A client whose activation
-// was forgotten gets ACTIVATION_UNKNOWN and teaches it again, so forgetting
-// the one not used for the longest costs a round trip where refusing a new
-// one would cost a training run.
+// The activations that this server knows: the built-ins, always, and the
+// `max_registered` most recently used texts of clients. A client whose
+// activation was forgotten gets ACTIVATION_UNKNOWN and registers it again. So
+// dropping an old text costs a round trip, while refusing a new one would cost
+// a training run.
 //
 // Thread-safe.
 class Registry {
@@ -70,12 +70,13 @@ class Registry {
     auto operator<=>(const Text&) const = default;
   };
 
-  // Parses the catalogue.
-  //   Internal  a text of the catalogue has an error
+  // Parses the catalog.
+  //   Internal  a text of the catalog has an error
   static absl::StatusOr<std::unique_ptr<Registry>> Create(
       const Options& options);
 
-  // By id, or by the name of a built-in; nullptr if not known. A use.
+  // Finds an activation by id, or a built-in by name; nullptr if it is not
+  // known. Marks it as recently used.
   std::shared_ptr<const RegisteredActivation> Find(absl::string_view name);
 
   // Idempotent. Takes milliseconds; do not call it on a gRPC thread. Concurrent
@@ -85,11 +86,12 @@ class Registry {
   absl::StatusOr<Registration> Register(const Text& text,
                                         std::vector<Diagnostic>* diagnostics);
 
-  // The built-ins by name, then the registered ones, last used first.
+  // Returns the built-ins by name, then the registered ones, the most recently
+  // used first.
   std::vector<std::shared_ptr<const RegisteredActivation>> List() const;
 
  private:
-  // One Register() under way, for all who want the same.
+  // One Register() in progress, shared by all callers with the same text.
   struct Flight {
     absl::Notification landed;
     absl::StatusOr<Registration> result = absl::UnknownError("");

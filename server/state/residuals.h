@@ -28,8 +28,8 @@ using TensorInputs = std::vector<std::vector<Fragment>>;
 struct Residual {
   std::shared_ptr<const RegisteredActivation> activation;
   TensorType type;
-  // The tensor inputs, if the device keeps them: then there is nothing in this
-  // process' memory, and the residual counts against the device's budget.
+  // The tensor inputs, if the device keeps them. Then this process holds no
+  // copy, and the residual counts against the device's budget.
   std::shared_ptr<const ResidentTensors> resident;
   // Otherwise the tensor inputs, in memory that `owner` keeps alive: the
   // message as it was received, or a copy of the inputs.
@@ -40,7 +40,7 @@ struct Residual {
   std::vector<double> parameters;
 };
 
-// Residuals by handle, for as long as their lease and the budget allow.
+// Keeps residuals by handle, as long as their lease and the budget allow.
 //
 // A residual that was used is *spent*: it stays for `spent_grace`, so that a
 // retry after a lost response still finds it, and is evicted first to make
@@ -71,11 +71,11 @@ class Residuals {
   // released, or never was there.
   std::shared_ptr<const Residual> Get(absl::string_view handle);
 
-  // True if it was held.
+  // Returns true if the residual was held.
   bool Release(absl::string_view handle);
 
-  // Drops what has expired. Get() never returns such, so this only gives
-  // memory back; call it about once a second.
+  // Drops expired residuals. Get() never returns them, so this only frees
+  // memory; call it about once a second.
   void Sweep();
 
   int64_t bytes() const;
@@ -90,7 +90,8 @@ class Residuals {
   using Entries = absl::flat_hash_map<Handle, Entry>;
   using ByExpiry = absl::btree_set<std::pair<absl::Time, Handle>>;
 
-  // Charge of one entry against max_bytes: its tensors and a little more.
+  // Returns what one entry counts against max_bytes: its tensors and a little
+  // more.
   static int64_t Charge(const Residual& residual);
   bool MakeRoom(int64_t charge, absl::Time now)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);

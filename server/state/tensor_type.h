@@ -16,12 +16,13 @@
 
 namespace actserve {
 
+// Limits on one tensor.
 struct TensorLimits {
   int rank = 8;
   int64_t elements = int64_t{1} << 30;
 };
 
-// Dtype and shape of a valid tensor.
+// The element type and shape of a valid tensor.
 struct TensorType {
   DType dtype = DType::kFloat32;
   std::vector<int64_t> shape;
@@ -32,8 +33,8 @@ struct TensorType {
   bool operator==(const TensorType&) const = default;
 };
 
-// The type of a tensor of `dtype` and `shape`. `what` names the tensor in
-// messages, for example "inputs[0]".
+// Returns the type of a tensor of `dtype` and `shape`. `what` names the tensor
+// in error messages, for example "inputs[0]".
 //   InvalidArgument  the rank or the number of elements is over its limit, or a
 //                    dimension is negative. A dimension of 0 counts as 1 for
 //                    the limit, so that no partial product overflows later.

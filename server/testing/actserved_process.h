@@ -23,7 +23,7 @@ class ActservedProcess {
   //   Unavailable  it ended instead; the message has its last words
   static absl::StatusOr<std::unique_ptr<ActservedProcess>> Start(
       const std::string& binary, const std::vector<std::string>& flags = {});
-  // Kills it, if Wait() was not called.
+  // Kills the process if Wait() was not called.
   ~ActservedProcess();
 
   // "127.0.0.1:<port>" and "unix:<path>".
@@ -33,13 +33,13 @@ class ActservedProcess {
   pid_t pid() const { return pid_; }
 
   void Signal(int number) const;
-  // Its exit code; minus the signal that ended it.
+  // Returns the exit code, or minus the signal that ended the process.
   int Wait();
 
-  // True once its log has a line with this "event"; false if it ends, or a
-  // minute passes, without one.
+  // Waits for a log line with this "event". Returns false if the process ends,
+  // or a minute passes, without one.
   bool WaitForEvent(const std::string& event);
-  // All lines so far.
+  // All log lines so far.
   std::vector<std::string> log() const;
 
  private:

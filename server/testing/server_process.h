@@ -25,7 +25,7 @@ class ServerProcess {
 
   // "127.0.0.1:<port>".
   const std::string& tcp_address() const { return tcp_addresses_[0]; }
-  // All of them, if a flag asked for more.
+  // All addresses, if a flag asked for more.
   const std::vector<std::string>& tcp_addresses() const {
     return tcp_addresses_;
   }
