@@ -12,6 +12,7 @@ namespace actserve {
 template <>
 struct NumberOps<testing::Real> {
   static testing::Real FromDouble(double value) { return value; }
+  // NaN for an op that has no reference here; a test holds every row to one.
   static testing::Real Apply(Op op, const testing::Real& a,
                              const testing::Real& b);
   static bool Compare(Op op, const testing::Real& a, const testing::Real& b);

@@ -2,6 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
 #include "kernels/graph/build/build.h"
 #include "kernels/lang/parser.h"
 
@@ -24,6 +28,41 @@ Graph GraphOf(std::string_view text) {
 
 Graph GraphOfExpression(std::string_view expression) {
   return GraphOf("def f(x):\n    return " + std::string(expression) + "\n");
+}
+
+Graph GraphOfRow(const OpInfo& info) {
+  Graph graph;
+  std::array<NodeId, 3> operands = {kNoNode, kNoNode, kNoNode};
+  for (int i = 0; i < info.arity; ++i) {
+    graph.inputs.push_back(absl::StrCat("x", i));
+    operands[i] = graph.Input(i);
+    if (TakesBool(info.op, i)) {
+      operands[i] = graph.Add(Op::kLess, operands[i], graph.Constant(0));
+    }
+  }
+  const auto [a, b, c] = operands;
+  graph.outputs = {{"y", graph.Add(info.op, a, b, c)}};
+  return graph;
+}
+
+std::vector<std::vector<double>> SmoothPoints(const OpInfo& info) {
+  // No quotient of an operand by the next is near a whole number.
+  static const std::vector<double> kOperands[] = {
+      {-6.37, -1.71, -0.83, -0.31, 0.27, 0.77, 1.83, 7.31},
+      {-2.41, -0.59, 0.43, 3.17},
+      {-1.13, 2.09}};
+  std::vector<std::vector<double>> points = {{}};
+  for (int i = 0; i < info.arity; ++i) {
+    std::vector<std::vector<double>> longer;
+    for (const std::vector<double>& point : points) {
+      for (double operand : kOperands[i]) {
+        longer.push_back(point);
+        longer.back().push_back(operand);
+      }
+    }
+    points = std::move(longer);
+  }
+  return points;
 }
 
 }  // namespace actserve::testing

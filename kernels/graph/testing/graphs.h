@@ -18,6 +18,14 @@ Graph GraphOf(std::string_view text);
 // The graph of "def f(x): return <expression>".
 Graph GraphOfExpression(std::string_view expression);
 
+// The graph of one op on as many inputs; for an operand that is a boolean,
+// whether the input is negative.
+Graph GraphOfRow(const OpInfo& info);
+
+// Inputs of GraphOfRow(info), on both sides of 0, where every function of the
+// table is smooth if it is defined there.
+std::vector<std::vector<double>> SmoothPoints(const OpInfo& info);
+
 // Equal bits; any NaN equals any NaN.
 template <typename T>
 bool SameBits(T a, T b) {
