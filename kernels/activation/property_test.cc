@@ -7,8 +7,8 @@
 #include <random>
 
 #include "kernels/activation/activation.h"
+#include "kernels/graph/derive/differentiate.h"
 #include "kernels/graph/passes/declared.h"
-#include "kernels/graph/passes/differentiate.h"
 #include "kernels/graph/passes/simplify.h"
 #include "kernels/graph/print.h"
 #include "kernels/graph/reference/real_ops.h"

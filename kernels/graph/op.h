@@ -1,12 +1,14 @@
 // The op table: one row per operation of the graph.
 //
 // A new primitive is one row here (op.cc) plus its math (kernels/math) and its
-// MPFR reference (graph/testing). Names, arity, evaluation, weight and the
-// symbols that compiled programs call all come from the row.
+// MPFR reference (graph/reference). Its name in texts, its arity, evaluation,
+// weight, derivative and the symbols that compiled programs call all come from
+// the row.
 
 #ifndef ACTSERVE_KERNELS_GRAPH_OP_H_
 #define ACTSERVE_KERNELS_GRAPH_OP_H_
 
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <string_view>
@@ -105,16 +107,23 @@ enum class Op : uint8_t {
   kNumOps,  // not an op
 };
 
-// One row of the op table.
+// One row of the op table: everything about an op but its math and reference.
 struct OpInfo {
   Op op;
-  // The name in printed graphs and, if users may call the op, in texts: "exp",
-  // "floormod".
+  // The name in printed graphs and, if the op is callable, in texts: "exp".
   std::string_view name;
-  int arity;
-  bool returns_bool;
+  int arity = 0;
+  bool returns_bool = false;
+  // True if a text may call the op by its name. The others are spelled by the
+  // syntax (`+`, `<`, `and`, `**`, `if`) or cannot be spelled.
+  bool callable = false;
   // Cost in expanded operations, for the program weight limit.
-  int weight;
+  int weight = 0;
+  // The derivative in each operand, as a text of the language: the last line
+  // is the value, lines before it assign. The operands are x, or a and b; y is
+  // the op's own value. "0" is flat. Empty for ops that return a boolean and
+  // for those whose tangent differentiate.cc spells out.
+  std::array<std::string_view, 2> partials = {};
   // Scalar functions of the shared math header, of 1 or 2 arguments, or
   // nullptr where the op is an instruction.
   float (*f32_1)(float) = nullptr;

@@ -1,15 +1,12 @@
 #include "kernels/graph/build/stabilize.h"
 
 #include <algorithm>
-#include <cassert>
-#include <optional>
 #include <utility>
 
-#include "kernels/graph/build/build.h"
+#include "kernels/graph/build/formula.h"
 #include "kernels/graph/build/pattern.h"
 #include "kernels/graph/copy.h"
 #include "kernels/graph/passes/simplify.h"
-#include "kernels/lang/parser.h"
 
 namespace actserve {
 namespace {
@@ -89,15 +86,8 @@ std::vector<StabilizeRule> MakeRules() {
 }
 
 // A side of a rule as a graph whose input is x and whose parameter is b.
-Graph Compile(std::string_view side) {
-  const std::string text =
-      std::string("def rule(x, b=1):\n    return ") + std::string(side) + "\n";
-  Diagnostics diagnostics(text);
-  const auto module = Parse(text, {}, LanguageLimits(), diagnostics);
-  assert(module.has_value());
-  const auto built = Build(*module, LanguageLimits(), diagnostics);
-  assert(built.has_value());
-  return Simplify(built->forward);
+Graph CompileSide(std::string_view side) {
+  return CompileFormula("x, b=1", side);
 }
 
 struct CompiledRule {
@@ -111,7 +101,7 @@ const std::vector<CompiledRule>& CompiledRules() {
     auto* rows = new std::vector<CompiledRule>;
     rows->reserve(StabilizeRules().size());
     for (const StabilizeRule& rule : StabilizeRules()) {
-      rows->push_back({&rule, Compile(rule.left), Compile(rule.right)});
+      rows->push_back({&rule, CompileSide(rule.left), CompileSide(rule.right)});
     }
     return rows;
   }();
@@ -126,11 +116,7 @@ NodeId Rewrite(const CompiledRule& row, Graph& graph, NodeId node) {
     return input.op == Op::kParameter ? matcher.scale()
                                       : matcher.variable(input.index);
   };
-  const auto add = [&graph](Op op, NodeId a, NodeId b, NodeId c) {
-    return AddSimplified(graph, op, a, b, c);
-  };
-  const std::vector<NodeId> moved = CopyNodes(row.right, graph, leaf, add);
-  return matcher.Rest(moved[row.right.outputs[0].node]);
+  return matcher.Rest(AddFormula(row.right, graph, leaf));
 }
 
 }  // namespace

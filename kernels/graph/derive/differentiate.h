@@ -9,11 +9,12 @@
 // is +inf, floor and its like are flat, d(x % y)/dy is -floor(x / y). The
 // derivative of x**y is 0 in x where y is 0, and in y where x is 0 <= y.
 //
-// Derivatives of the stable primitives are stable expressions, so the pass may
-// be applied to its own result.
+// The derivatives of functions stand in their rows of the op table. Those of
+// the stable primitives are stable expressions, so the pass may be applied to
+// its own result. An op without a derivative ends the process.
 
-#ifndef ACTSERVE_KERNELS_GRAPH_PASSES_DIFFERENTIATE_H_
-#define ACTSERVE_KERNELS_GRAPH_PASSES_DIFFERENTIATE_H_
+#ifndef ACTSERVE_KERNELS_GRAPH_DERIVE_DIFFERENTIATE_H_
+#define ACTSERVE_KERNELS_GRAPH_DERIVE_DIFFERENTIATE_H_
 
 #include "kernels/graph/graph.h"
 
@@ -26,4 +27,4 @@ NodeId Differentiate(Graph& graph, NodeId node, NodeId variable);
 
 }  // namespace actserve
 
-#endif  // ACTSERVE_KERNELS_GRAPH_PASSES_DIFFERENTIATE_H_
+#endif  // ACTSERVE_KERNELS_GRAPH_DERIVE_DIFFERENTIATE_H_
