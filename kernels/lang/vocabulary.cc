@@ -1,6 +1,5 @@
 #include "kernels/lang/vocabulary.h"
 
-#include <cmath>
 #include <limits>
 #include <map>
 #include <numbers>
@@ -11,6 +10,8 @@
 #include <vector>
 
 #include "kernels/catalog/catalog.h"
+#include "kernels/graph/interpret.h"
+#include "kernels/graph/op.h"
 #include "kernels/lang/diagnostic.h"
 #include "kernels/lang/syntax/syntax_tree.h"
 
@@ -18,60 +19,6 @@ namespace actserve {
 namespace {
 
 using SignatureMap = std::map<std::string, Signature, std::less<>>;
-
-// Ops of the graph that the syntax spells otherwise (+, <, and, ...) are not
-// here; synonyms.cc maps their names to the syntax.
-constexpr std::string_view kUnaryPrimitives[] = {
-    "abs",
-    "acos",
-    "acosh",
-    "asin",
-    "asinh",
-    "atan",
-    "atanh",
-    "ceil",
-    "cos",
-    "cosh",
-    "erf",
-    "erfc",
-    "exp",
-    "exp2",
-    "exp_minus_square",
-    "expm1",
-    "float",
-    "floor",
-    "floormod1",
-    "gelu",
-    "gelu_grad",
-    "gelu_tanh",
-    "gelu_tanh_grad",
-    "log",
-    "log10",
-    "log1p",
-    "log2",
-    "logsigmoid",
-    "mish",
-    "mish_grad",
-    "normcdf",
-    "normpdf",
-    "round",
-    "sech2",
-    "sigmoid",
-    "sigmoid_grad",
-    "sign",
-    "silu",
-    "silu_grad",
-    "sin",
-    "sinh",
-    "softplus",
-    "sqrt",
-    "tan",
-    "tanh",
-    "tanhshrink",
-    "trunc",
-};
-constexpr std::string_view kBinaryPrimitives[] = {
-    "atan2", "fmod", "max", "min", "scaled_silu", "scaled_silu_grad"};
 
 SignatureMap MakePrimitives() {
   SignatureMap map;
@@ -83,9 +30,14 @@ SignatureMap MakePrimitives() {
     signature.arguments = std::move(arguments);
     map.emplace(signature.name, std::move(signature));
   };
-  for (std::string_view name : kUnaryPrimitives) add(name, {"x"});
-  for (std::string_view name : kBinaryPrimitives) add(name, {"a", "b"});
+  for (const OpInfo& info : AllOps()) {
+    if (!info.callable) continue;
+    add(info.name, info.arity == 1 ? std::vector<std::string>{"x"}
+                                   : std::vector<std::string>{"a", "b"});
+  }
+  // The two of ast.h that are no op.
   add("clamp", {"x", "lo", "hi"});
+  add("float", {"x"});
   return map;
 }
 
@@ -150,19 +102,9 @@ const Signature* Find(const SignatureMap& map, std::string_view name) {
   return it == map.end() ? nullptr : &it->second;
 }
 
-double FloorMod(double a, double b) {
-  const double remainder = std::fmod(a, b);
-  if (remainder != 0) {
-    return (remainder < 0) != (b < 0) ? remainder + b : remainder;
-  }
-  return std::copysign(remainder, b);
-}
-
-double FloorDiv(double a, double b) {
-  const double quotient = (a - FloorMod(a, b)) / b;
-  if (quotient == 0) return std::copysign(0.0, a / b);
-  return std::round(quotient);  // A whole number but for rounding.
-}
+// The functions that a constant expression may call.
+constexpr std::string_view kConstantFunctions[] = {
+    "abs", "ceil", "exp", "floor", "log", "max", "min", "sqrt"};
 
 }  // namespace
 
@@ -193,28 +135,25 @@ const std::vector<std::string>& CoreNames() {
 }
 
 std::optional<double> EvaluateBinary(std::string_view op, double a, double b) {
-  if (op == "+") return a + b;
-  if (op == "-") return a - b;
-  if (op == "*") return a * b;
-  if (op == "/") return a / b;
-  if (op == "%") return FloorMod(a, b);
-  if (op == "//") return FloorDiv(a, b);
-  if (op == "**") return std::pow(a, b);
+  static constexpr std::pair<std::string_view, Op> kOperators[] = {
+      {"+", Op::kAdd},  {"-", Op::kSub},      {"*", Op::kMul},
+      {"/", Op::kDiv},  {"%", Op::kFloorMod}, {"//", Op::kFloorDiv},
+      {"**", Op::kPow},
+  };
+  for (const auto& [name, row] : kOperators) {
+    if (name == op) return NumberOps<double>::Apply(row, a, b);
+  }
   return std::nullopt;
 }
 
 std::optional<double> EvaluatePrimitive(std::string_view name,
                                         const std::vector<double>& arguments) {
-  const double x = arguments.empty() ? 0 : arguments[0];
-  if (name == "abs") return std::fabs(x);
-  if (name == "exp") return std::exp(x);
-  if (name == "float") return x;
-  if (name == "floor") return std::floor(x);
-  if (name == "ceil") return std::ceil(x);
-  if (name == "log") return std::log(x);
-  if (name == "sqrt") return std::sqrt(x);
-  if (name == "max") return arguments[0] < arguments[1] ? arguments[1] : x;
-  if (name == "min") return arguments[1] < arguments[0] ? arguments[1] : x;
+  if (name == "float") return arguments[0];
+  for (std::string_view function : kConstantFunctions) {
+    if (function != name) continue;
+    return NumberOps<double>::Apply(*FindOp(name), arguments.front(),
+                                    arguments.back());
+  }
   return std::nullopt;
 }
 

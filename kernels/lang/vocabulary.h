@@ -33,11 +33,14 @@ std::optional<double> FindConstant(std::string_view name);
 const std::vector<std::string>& CoreNames();
 
 // Returns what Python returns for `a op b` on floats, where `op` is one of + -
-// * / // % **. Where Python raises, IEEE 754 decides. Returns nullopt for an
-// unknown operator.
+// * / // % **. Where Python raises, IEEE 754 decides. The bits are those of
+// the same expression in a float64 program. Returns nullopt for an unknown
+// operator.
 std::optional<double> EvaluateBinary(std::string_view op, double a, double b);
 
-// The value of a primitive of numbers that a constant expression may call.
+// Returns the value of a primitive on as many numbers as it takes, with the
+// bits of the same call in a float64 program. Returns nullopt if constant
+// expressions may not call it.
 std::optional<double> EvaluatePrimitive(std::string_view name,
                                         const std::vector<double>& arguments);
 

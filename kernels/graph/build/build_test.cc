@@ -14,6 +14,7 @@ namespace {
 
 using testing::GraphOf;
 using ::testing::HasSubstr;
+using testing::SameBits;
 using testing::ValueAt;
 
 struct Case {
@@ -209,6 +210,21 @@ TEST(Build, SharesWhatIsEqual) {
 
   // x, exp, 2, the product, the sum.
   EXPECT_EQ(graph.nodes().size(), 5u);
+}
+
+// A default was once evaluated by libm and an expression by kernels/math.
+TEST(Build, DefaultHasTheBitsOfTheSameExpression) {
+  for (const char* expression :
+       {"exp(1)", "exp(-0.3)", "log(3)", "sqrt(2)", "0.3 ** 0.7", "7.3 % -2.1",
+        "-7.3 // 2.1", "max(-0.0, 0.0)", "min(0.0, -0.0)", "floor(-0.5)"}) {
+    SCOPED_TRACE(expression);
+    const Graph graph = GraphOf(absl::StrCat(
+        "def f(x, a=", expression, "):\n    return ", expression, "\n"));
+    const NodeId result = graph.outputs[0].node;
+    ASSERT_TRUE(graph.is_constant(result));
+    EXPECT_TRUE(SameBits(graph.parameters[0].default_value,
+                         graph.node(result).constant));
+  }
 }
 
 }  // namespace
