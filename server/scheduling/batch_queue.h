@@ -1,5 +1,5 @@
-// Which of the work that waits for a device runs next, and together with
-// what. Policy only: no threads, and the time is what the caller says.
+// Decides which waiting job runs next, and together with which others. Policy
+// only: it has no threads, and the caller passes the time.
 
 #ifndef ACTSERVE_SERVER_SCHEDULING_BATCH_QUEUE_H_
 #define ACTSERVE_SERVER_SCHEDULING_BATCH_QUEUE_H_
@@ -23,8 +23,7 @@ namespace actserve {
 //   * callers take turns at having the first job of a batch, each turn with the
 //     next of the programs that this caller waits for;
 //   * the first job is joined by waiting jobs of the same program, one from
-//   each
-//     caller in turn, up to the limits of a batch;
+//     each caller in turn, up to the limits of a batch;
 //   * jobs of one caller and program leave in the order they came;
 //   * a full queue refuses a job of the caller that holds most of the queue,
 //     not the job that came last.
@@ -33,11 +32,11 @@ namespace actserve {
 class BatchQueue {
  public:
   struct Limits {
-    // Jobs that wait, and their bytes.
+    // Limits on the jobs that wait, and on their bytes.
     int max_queued = 1024;
     int64_t max_queued_bytes = int64_t{1} << 30;
-    // Upper bounds on one batch. A job beyond them goes alone. With one job to
-    // a batch, nothing is batched.
+    // Limits on one batch. A job beyond them runs alone. A limit of one job
+    // turns batching off.
     int max_batch_jobs = 1024;
     int64_t max_batch_elements = int64_t{4} << 20;
     int64_t max_batch_bytes = int64_t{64} << 20;
@@ -50,7 +49,7 @@ class BatchQueue {
   // keeps it until it leaves the queue.
   class QueuedJob {
    public:
-    // Only its identity is used.
+    // Only the pointer is compared; the program is not used.
     const Program* program = nullptr;
     // The caller to be fair to; equal for all jobs of one caller.
     uint64_t caller = 0;
@@ -70,7 +69,7 @@ class BatchQueue {
   // to it because their caller holds more of the queue. Usually none.
   struct Refusal {
     std::vector<QueuedJob*> jobs;
-    // ResourceExhausted; for a person.
+    // ResourceExhausted, with a message for people.
     absl::Status reason;
   };
   // Jobs should come in the order of `submitted`; one that does not may be
@@ -101,8 +100,8 @@ class BatchQueue {
   };
   struct Caller;
   struct Group;
-  // What one caller waits for from one program. In the list of its caller and
-  // in that of its group while it has jobs.
+  // The waiting jobs of one caller and one program. In the lists of its caller
+  // and of its group while it has jobs.
   struct Lane {
     Caller* caller = nullptr;
     Group* group = nullptr;
@@ -116,7 +115,7 @@ class BatchQueue {
     LinkedList<Lane, &Lane::caller_link> lanes;
     Link<Caller> link;
   };
-  // What waits for one program.
+  // The waiting jobs of one program.
   struct Group {
     Load load;
     absl::Time first_submitted;
@@ -138,13 +137,13 @@ class BatchQueue {
   Limits limits_;
   int num_queued_ = 0;
   int64_t queued_bytes_ = 0;
-  // Those with jobs: callers in the order of their turns, groups in that
-  // of their first jobs.
+  // Callers with jobs, in the order of their turns, and groups with jobs, in
+  // the order of their first jobs.
   LinkedList<Caller, &Caller::link> callers_;
   LinkedList<Group, &Group::link> groups_;
   int num_full_groups_ = 0;
 
-  // All, until ForgetIdle().
+  // All lanes, callers and groups, until ForgetIdle() drops the idle ones.
   using LaneKey = std::pair<uint64_t, const Program*>;
   absl::flat_hash_map<LaneKey, std::unique_ptr<Lane>> lanes_by_key_;
   absl::flat_hash_map<uint64_t, std::unique_ptr<Caller>> callers_by_id_;

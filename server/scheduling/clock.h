@@ -6,13 +6,13 @@
 
 namespace actserve {
 
-// The time, so that a test can say what it is. Thread-safe.
+// The source of the time; tests replace it. Thread-safe.
 class Clock {
  public:
   virtual ~Clock() = default;
   virtual absl::Time Now() const = 0;
 
-  // The time of the machine. Never destroyed.
+  // The machine's clock. Never destroyed.
   static const Clock* Real();
 };
 

@@ -3,16 +3,16 @@
 
 namespace actserve {
 
-// A member of what can be in a LinkedList; one for each list it can be in at
-// the same time.
+// A member of every object that can be in a LinkedList; one for each list that
+// it can be in at the same time.
 template <typename T>
 struct Link {
   T* next = nullptr;
   T* previous = nullptr;
 };
 
-// A list of things that hold their own links: no allocation, and removal from
-// the middle in constant time. Owns nothing. Not thread-safe.
+// A list of objects that hold their own links. It allocates nothing and removes
+// from the middle in constant time. Owns nothing. Not thread-safe.
 template <typename T, Link<T> T::* kLink>
 class LinkedList {
  public:
@@ -24,7 +24,7 @@ class LinkedList {
   static T* After(const T* item) { return (item->*kLink).next; }
   static T* Before(const T* item) { return (item->*kLink).previous; }
 
-  // The first of those that no other exceeds; nullptr if empty.
+  // The largest object, the first one among equals; nullptr if empty.
   template <typename Less>
   T* Largest(Less less) const {
     T* largest = front_;

@@ -35,7 +35,8 @@ size_t BucketOf(size_t num_jobs, size_t num_buckets) {
   return bucket;
 }
 
-// What a batch, or a job alone, adds; the gauges stay.
+// Adds the counts of a batch, or of a single job; leaves the present load
+// alone.
 void Add(const SchedulerCounters& more, SchedulerCounters* to) {
   to->num_queued_jobs += more.num_queued_jobs;
   to->num_batches += more.num_batches;
@@ -214,7 +215,7 @@ int64_t Scheduler::RunTogether(absl::Span<Job* const> jobs,
 int64_t Scheduler::RunApart(const Program& program, absl::Span<WorkItem> items,
                             absl::Span<absl::Status* const> statuses) {
   const absl::Status status = device_->Run(program, items);
-  // What is lost does not come back for half of the work.
+  // A lost device does not come back for half of the work.
   if (status.ok() || items.size() == 1 || absl::IsUnavailable(status)) {
     for (absl::Status* of_item : statuses) *of_item = status;
     return 1;

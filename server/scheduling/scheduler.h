@@ -1,4 +1,4 @@
-// Where and when programs run. Nothing else in the server knows.
+// Decides where and when programs run; no other part of the server does.
 
 #ifndef ACTSERVE_SERVER_SCHEDULING_SCHEDULER_H_
 #define ACTSERVE_SERVER_SCHEDULING_SCHEDULER_H_
@@ -21,27 +21,28 @@
 
 namespace actserve {
 
-// What a scheduler has done since it was made, and what it does right now.
+// Counts since the scheduler was made, and its present load.
 struct SchedulerCounters {
-  // Computed on the thread that submitted them.
+  // Jobs computed on the thread that submitted them.
   int64_t num_inline_jobs = 0;
-  // Taken from the queue and computed.
+  // Jobs taken from the queue and computed.
   int64_t num_queued_jobs = 0;
-  // Device::Run() calls for the latter, those for its failures not counted.
+  // Device::Run() calls for queued jobs, without the reruns of failed batches.
   int64_t num_batches = 0;
   // Histogram by power of two: element i counts batches of 2^i to
   // 2^(i + 1) - 1 jobs; the last element also counts larger ones.
   std::array<int64_t, 11> batch_sizes = {};
-  // From Submit() until a batch took the job: the sum, and the longest.
+  // Time from Submit() until a batch took the job: the sum, and the longest.
   absl::Duration queue_wait;
   absl::Duration max_queue_wait;
-  // Not computed: no room in the queue; its deadline passed; cancelled.
+  // Jobs that were not computed: the queue was full, the deadline passed, or
+  // the job was cancelled.
   int64_t num_refused = 0;
   int64_t num_expired = 0;
   int64_t num_cancelled = 0;
-  // The device returned an error for it.
+  // Jobs for which the device returned an error.
   int64_t num_failed = 0;
-  // Device::Run() calls that found out which of a failed batch failed.
+  // Device::Run() calls that isolated the failing jobs of a batch.
   int64_t num_reruns = 0;
 
   int num_waiting = 0;
@@ -49,39 +50,39 @@ struct SchedulerCounters {
   int num_running_batches = 0;
 };
 
-// Runs small jobs at once on the caller's thread, if the device is such that
-// this is faster, and queues the others for threads of its own: what waits
-// while the device is busy runs next, in batches of one program. The queue is
-// bounded, and fair to callers (see BatchQueue).
+// Runs small jobs at once on the caller's thread if the device is faster that
+// way, and queues the others for its own threads. Jobs that wait while the
+// device is busy run next, in batches that share one program. The queue is
+// bounded and fair to callers (see BatchQueue).
 //
-// A batch changes no result and fails no neighbour: if the device refuses it,
-// the batch is split in half and rerun until the failing jobs are isolated.
+// Batching changes no result and spreads no failure: if the device refuses a
+// batch, it is split in half and rerun until the failing jobs are isolated.
 //
 // Thread-safe.
 class Scheduler {
  public:
   struct Options {
-    // Batches on the device at once.
+    // Limit on the batches running at once.
     int max_running_batches = 2;
-    // At least as many. More of them can hand out results while the device
-    // computes the next.
+    // Threads that run batches; at least max_running_batches. Further threads
+    // hand out results while the device computes.
     int num_threads = 2;
     BatchQueue::Limits queue;
     // Jobs of at most this size run on the thread that submits them, unless
-    // their program is long: the bytes take gRPC longer than a program of
-    // usual length, and the wake-up of another thread costs a tenth of it.
-    // -1: none, for a device that is better fed in batches.
+    // their program is long. gRPC needs longer for the bytes than a usual
+    // program does, and waking another thread would add a tenth of that. -1:
+    // none, for a device that is faster with batches.
     int64_t inline_bytes = int64_t{4} << 20;
   };
 
   struct Outcome {
     absl::Status status;
-    // From Submit() until it was taken to be computed. What came then is in
-    // WorkItem::stages.
+    // Time from Submit() until the job was taken to be computed.
+    // WorkItem::stages has the times after that.
     absl::Duration queue;
   };
 
-  // One request's work. The caller owns it and fills it in; it must live
+  // The work of one request. The caller owns it and fills it in; it must live
   // until Done().
   class Job {
    public:
@@ -89,18 +90,18 @@ class Scheduler {
     WorkItem item;
     // Bytes that the program reads and writes.
     int64_t size_bytes = 0;
-    // Not started after it.
+    // The job does not start after this time.
     absl::Time deadline = absl::InfiniteFuture();
 
-    // Whom to be fair to: equal for all jobs of one caller. Called if the job
-    // must wait, by Submit().
+    // The caller to be fair to; equal for all jobs of one caller. Submit()
+    // calls it if the job must wait.
     virtual uint64_t caller() const = 0;
 
-    // Whether nobody wants the result any more: then it is not started. Called
-    // from any thread, and never after Done().
+    // Returns true if nobody wants the result any more; then the job does not
+    // start. Called from any thread, and never after Done().
     virtual bool IsCancelled() const = 0;
 
-    // Called once, when the job will not be touched again:
+    // Called once, when the scheduler has finished with the job:
     //   OK                 `item` holds the result
     //   DeadlineExceeded   it did not start in time
     //   Cancelled          it was cancelled before it started
@@ -125,15 +126,14 @@ class Scheduler {
   // Runs every accepted job, then returns. No Submit() may be in progress.
   ~Scheduler();
 
-  // `may_run_inline`: whether this thread may be kept for a small job.
-  // Done() may be called before this returns, and for jobs that give way to
-  // this one too.
+  // Takes `job`. With `may_run_inline`, a small job may run on this thread. May
+  // call Done() before it returns, also for jobs that give way to this one.
   void Submit(Job* job, bool may_run_inline);
 
   SchedulerCounters counters() const;
 
  private:
-  // What a thread works on at one time. jobs[i] has outcomes[i].
+  // The batch that a thread works on. jobs[i] has outcomes[i].
   struct Batch {
     std::vector<Job*> jobs;
     std::vector<Outcome> outcomes;
@@ -144,10 +144,10 @@ class Scheduler {
   bool IsQuick(const Job& job) const;
   void RunInline(Job* job);
   void Work();
-  // Waits for it. Empty if there will be none any more.
+  // Waits for a batch. Returns an empty one if there will be none any more.
   Batch TakeBatch();
   void Run(Batch& batch);
-  // Both return how often the device was asked.
+  // Both return the number of Device::Run() calls.
   int64_t RunTogether(absl::Span<Job* const> jobs,
                       absl::Span<absl::Status* const> statuses);
   int64_t RunApart(const Program& program, absl::Span<WorkItem> items,
@@ -157,7 +157,7 @@ class Scheduler {
   const Options options_;
   Device* const device_;
   const Clock* const clock_;
-  // Not under the lock, which such jobs do not take.
+  // Outside the lock, because inline jobs do not take it.
   StripedCounter num_inline_jobs_;
 
   mutable absl::Mutex mu_;

@@ -1,6 +1,6 @@
-// What the scheduler costs and what its batches give, without gRPC: closed
-// loops of callers on as many threads as gRPC would have, each caller with one
-// job under way.
+// Measures what the scheduler costs and what its batches gain, without gRPC:
+// closed loops of callers on as many threads as gRPC would have, each caller
+// with one job under way.
 //
 // On the CPU everything is compared with Device::Run() on the caller's thread;
 // on a GPU batches are compared with one launch a job through the same
@@ -43,7 +43,7 @@
 namespace actserve {
 namespace {
 
-// Of the better way to launch one job at a time, on a GPU.
+// Speed relative to the better way to launch one job at a time, on a GPU.
 constexpr double kBatchGoal = 5;
 constexpr int kGoalCallers = 64;
 constexpr int64_t kGoalElements = 1024;
@@ -111,11 +111,11 @@ struct Way {
   std::string name;
   // Null: Device::Run() on the caller's thread, and nothing else.
   std::unique_ptr<Scheduler> scheduler;
-  // Of a GPU: whether each job has a launch of its own.
+  // On a GPU: true if each job has its own launch.
   bool one_by_one = false;
 };
 
-// What one block gave.
+// The result of one block.
 struct Rate {
   double jobs_per_second = 0;
   double jobs_per_cpu_second = 0;
@@ -323,8 +323,8 @@ void PrintTable(int num_callers, const std::vector<Way>& ways,
   std::cout << "\n";
 }
 
-// What batches give to the best of the ways to launch each job alone: the
-// median over the rounds.
+// Gain of batches over the best way to launch each job alone: the median over
+// the rounds.
 double BatchGain(const std::vector<Way>& ways, const Row& row) {
   std::vector<double> gains;
   for (size_t round = 0; round < row.rates[0].size(); ++round) {

@@ -8,16 +8,16 @@
 
 namespace actserve {
 
-// A count that many threads raise at a rate at which they would wait for each
-// other's cache line: each of the first few has a line of its own.
-// Thread-safe.
+// A counter for many threads that increment it often. Threads are spread over
+// several cache lines, so they do not wait for one. Thread-safe.
 class StripedCounter {
  public:
   void Increment() {
     stripes_[Stripe()].count.fetch_add(1, std::memory_order_relaxed);
   }
 
-  // Of what was counted before; of what is counted meanwhile, some.
+  // Includes everything counted before the call, and some of what is counted
+  // during it.
   int64_t Sum() const {
     int64_t sum = 0;
     for (const Padded& stripe : stripes_) {
