@@ -44,8 +44,8 @@ struct Expr {
     //   clamp(x, lo, hi)  min(max(x, lo), hi), derivative 1 at both bounds
     //   float(c)          1 if c else 0 for a boolean, a number itself
     kPrimitive,
-    kHelper,     // module.functions[helper]
-    kCatalogue,  // the built-in activation `name`; inputs, then parameters
+    kHelper,   // module.functions[helper]
+    kCatalog,  // the built-in activation `name`; inputs, then parameters
   };
   Kind kind = Kind::kNumber;
   Position position;

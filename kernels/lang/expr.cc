@@ -74,8 +74,8 @@ ExprPtr MakeCoreCall(std::string_view name, Position position,
   call->name = std::string(name);
   const Signature* signature = FindPrimitive(name);
   if (signature == nullptr || signature->arguments.size() != args.size()) {
-    signature = FindCatalogueSignature(name);
-    call->callee = Expr::Callee::kCatalogue;
+    signature = FindCatalogSignature(name);
+    call->callee = Expr::Callee::kCatalog;
   }
   call->args = std::move(args);
   if (signature == nullptr) return call;

@@ -248,12 +248,12 @@ TEST(Parse, CallsSayWhatTheyCall) {
   const std::vector<Case> cases = {
       {"def f(x): return tanh(x)", Expr::Callee::kPrimitive, "tanh"},
       {"def tanh(x): return math.tanh(x)", Expr::Callee::kPrimitive, "tanh"},
-      {"def relu(x): return F.relu(x)", Expr::Callee::kCatalogue, "relu"},
+      {"def relu(x): return F.relu(x)", Expr::Callee::kCatalog, "relu"},
       {"def tanh(x): return x\ndef f(x): return tanh(x)", Expr::Callee::kHelper,
        "tanh"},
       {"def tanh(x): return x\ndef f(x): return np.tanh(x)",
        Expr::Callee::kPrimitive, "tanh"},
-      {"def f(x): return elu(x)", Expr::Callee::kCatalogue, "elu"},
+      {"def f(x): return elu(x)", Expr::Callee::kCatalog, "elu"},
       {"def f(x): return softplus(x)", Expr::Callee::kPrimitive, "softplus"},
   };
   for (const Case& c : cases) {
@@ -387,7 +387,7 @@ def act(x, y):
   for (const std::string& text : texts) EXPECT_TRUE(ParseText(text));
 }
 
-TEST(Parse, AcceptsEveryCatalogueText) {
+TEST(Parse, AcceptsEveryCatalogText) {
   for (const CatalogEntry& entry : Catalog()) {
     Diagnostics diagnostics(entry.text);
     EXPECT_TRUE(Parse(entry.text, {}, LanguageLimits(), diagnostics))

@@ -137,7 +137,7 @@ void ExpectRoundTrip(const std::string& text) {
   EXPECT_EQ(Print(*again), printed);
 }
 
-TEST(RoundTrip, CatalogueTexts) {
+TEST(RoundTrip, CatalogTexts) {
   for (const CatalogEntry& entry : Catalog()) {
     ExpectRoundTrip(std::string(entry.text));
   }

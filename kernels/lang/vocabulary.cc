@@ -57,7 +57,7 @@ std::optional<double> LiteralValue(const Syntax* value) {
   return value->number;
 }
 
-SignatureMap MakeCatalogue() {
+SignatureMap MakeBuiltins() {
   SignatureMap map;
   for (const CatalogEntry& entry : Catalog()) {
     Diagnostics diagnostics(entry.text);
@@ -80,8 +80,8 @@ SignatureMap MakeCatalogue() {
   return map;
 }
 
-const SignatureMap& Catalogue() {
-  static const auto* const map = new SignatureMap(MakeCatalogue());
+const SignatureMap& Builtins() {
+  static const auto* const map = new SignatureMap(MakeBuiltins());
   return *map;
 }
 
@@ -112,8 +112,8 @@ const Signature* FindPrimitive(std::string_view name) {
   return Find(Primitives(), name);
 }
 
-const Signature* FindCatalogueSignature(std::string_view name) {
-  return Find(Catalogue(), name);
+const Signature* FindCatalogSignature(std::string_view name) {
+  return Find(Builtins(), name);
 }
 
 std::optional<double> FindConstant(std::string_view name) {
@@ -127,7 +127,7 @@ const std::vector<std::string>& CoreNames() {
   static const auto* const names = [] {
     auto* all = new std::vector<std::string>();
     for (const auto& [name, signature] : Primitives()) all->push_back(name);
-    for (const auto& [name, signature] : Catalogue()) all->push_back(name);
+    for (const auto& [name, signature] : Builtins()) all->push_back(name);
     for (const NamedConstant& row : kConstants) all->emplace_back(row.name);
     return all;
   }();

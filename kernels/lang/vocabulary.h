@@ -24,7 +24,7 @@ const Signature* FindPrimitive(std::string_view name);
 
 // The signature of a built-in activation, read from its text; nullptr if there
 // is none. Where a primitive has the same name, both mean the same function.
-const Signature* FindCatalogueSignature(std::string_view name);
+const Signature* FindCatalogSignature(std::string_view name);
 
 // The value of pi, e, inf, nan or tau.
 std::optional<double> FindConstant(std::string_view name);
@@ -32,8 +32,8 @@ std::optional<double> FindConstant(std::string_view name);
 // Every name that the three above know.
 const std::vector<std::string>& CoreNames();
 
-// Returns what Python returns for `a op b` on floats, where `op` is one of + -
-// * / // % **. Where Python raises, IEEE 754 decides. The bits are those of
+// Returns what Python returns for `a op b` on floats, where `op` is one of
+// + - * / // % **. Where Python raises, IEEE 754 decides. The bits are those of
 // the same expression in a float64 program. Returns nullopt for an unknown
 // operator.
 std::optional<double> EvaluateBinary(std::string_view op, double a, double b);

@@ -34,7 +34,7 @@ std::string Register(Registry& registry, int number) {
   return registration->activation->id();
 }
 
-TEST(Registry, KnowsTheCatalogueByNameAndById) {
+TEST(Registry, KnowsTheCatalogByNameAndById) {
   auto registry = RegistryOf(1);
   for (const CatalogEntry& entry : Catalog()) {
     const std::string name(entry.name);
@@ -66,7 +66,7 @@ TEST(Registry, RegistersATextOnce) {
   EXPECT_EQ(first->activation, second->activation);
 }
 
-TEST(Registry, ATextOfTheCatalogueIsTheBuiltin) {
+TEST(Registry, ATextOfTheCatalogIsTheBuiltin) {
   auto registry = RegistryOf(10);
   Registry::Text text;
   text.text = std::string(FindInCatalog("relu")->text);
@@ -91,7 +91,7 @@ TEST(Registry, ForgetsWhatWasNotUsedForTheLongest) {
   EXPECT_NE(registry->Find(third), nullptr);
 }
 
-TEST(Registry, ListsTheCatalogueFirst) {
+TEST(Registry, ListsTheCatalogFirst) {
   auto registry = RegistryOf(10);
   const std::string id = Register(*registry, 1);
 

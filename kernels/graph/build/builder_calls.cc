@@ -71,7 +71,7 @@ NodeId GraphBuilder::Call(const Expr& expr) {
       const Module& module = *frames_.back()->module;
       return CallFunction(module, module.functions[expr.helper], expr);
     }
-    case Expr::Callee::kCatalogue: {
+    case Expr::Callee::kCatalog: {
       const Module* built_in = CatalogModule(expr.name);
       if (built_in != nullptr) {
         return CallFunction(*built_in, built_in->functions[built_in->main],

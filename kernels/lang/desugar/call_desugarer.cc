@@ -172,8 +172,8 @@ ExprPtr ExpressionDesugarer::CallCore(const Target& target,
     return CallVariadic(target, given);
   }
   const Signature* primitive = FindPrimitive(target.name);
-  const Signature* catalogue = FindCatalogueSignature(target.name);
-  for (const Signature* signature : {primitive, catalogue}) {
+  const Signature* catalog = FindCatalogSignature(target.name);
+  for (const Signature* signature : {primitive, catalog}) {
     if (signature == nullptr) continue;
     problem.clear();
     std::optional<Bound> bound = Bind(target, signature->arguments,
@@ -181,7 +181,7 @@ ExprPtr ExpressionDesugarer::CallCore(const Target& target,
     if (!bound) continue;
     return CallSignature(*signature,
                          signature == primitive ? Expr::Callee::kPrimitive
-                                                : Expr::Callee::kCatalogue,
+                                                : Expr::Callee::kCatalog,
                          target.position, *bound);
   }
   return nullptr;
@@ -241,7 +241,7 @@ ExprPtr ExpressionDesugarer::UnknownFunction(const Target& target,
                           "(...)"));
   }
   if (target.family == 0 && (FindPrimitive(target.name) != nullptr ||
-                             FindCatalogueSignature(target.name) != nullptr)) {
+                             FindCatalogSignature(target.name) != nullptr)) {
     return Problem(target.position, Concat(Quoted(target.shown),
                                            " is not available here: "
                                            "write ",

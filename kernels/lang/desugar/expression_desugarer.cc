@@ -98,7 +98,7 @@ ExprPtr ExpressionDesugarer::DesugarName(const Syntax& syntax) {
     return MakeNumber(syntax.position, *value, false);
   }
   if (scope_.functions.count(name) > 0 || FindPrimitive(last) != nullptr ||
-      FindCatalogueSignature(last) != nullptr ||
+      FindCatalogSignature(last) != nullptr ||
       !FindSynonyms(kBare, last).empty()) {
     return Problem(
         syntax.position,

@@ -29,10 +29,10 @@ void CheckCalls(const Syntax& syntax) {
     const std::string& name = syntax.args[0]->text;
     const size_t given = syntax.args.size() - 1;
     const Signature* primitive = FindPrimitive(name);
-    const Signature* catalogue = FindCatalogueSignature(name);
+    const Signature* catalog = FindCatalogSignature(name);
     EXPECT_TRUE(
         (primitive != nullptr && primitive->arguments.size() == given) ||
-        (catalogue != nullptr && catalogue->arguments.size() >= given))
+        (catalog != nullptr && catalog->arguments.size() >= given))
         << name;
     EXPECT_TRUE(syntax.keywords.empty());
   }
@@ -240,14 +240,14 @@ TEST(Modules, FamiliesAndAliasesAgree) {
 }
 
 TEST(Core, SignaturesOfBuiltInsComeFromTheirTexts) {
-  const Signature* elu = FindCatalogueSignature("elu");
+  const Signature* elu = FindCatalogSignature("elu");
 
   ASSERT_NE(elu, nullptr);
   EXPECT_EQ(elu->arguments, (std::vector<std::string>{"x", "alpha"}));
   EXPECT_EQ(elu->defaults[0], std::nullopt);
   EXPECT_EQ(elu->defaults[1], 1.0);
-  EXPECT_EQ(FindCatalogueSignature("hardtanh")->defaults[1], -1.0);
-  EXPECT_EQ(FindCatalogueSignature("no_such"), nullptr);
+  EXPECT_EQ(FindCatalogSignature("hardtanh")->defaults[1], -1.0);
+  EXPECT_EQ(FindCatalogSignature("no_such"), nullptr);
 }
 
 TEST(Core, ConstantArithmeticIsPythons) {
