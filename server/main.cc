@@ -1,7 +1,6 @@
 // actserved: the process around a server, with flags, signals and exit codes.
 // --help (flags.cc) lists the exit codes.
 
-#include <malloc.h>
 #include <signal.h>
 #include <time.h>
 #include <unistd.h>
@@ -15,8 +14,8 @@
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
-#include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
+#include "kernels/base/process_options.h"
 #include "kernels/base/status_macros.h"
 #include "server/flags.h"
 #include "server/observe/log.h"
@@ -27,23 +26,6 @@
 
 namespace actserve {
 namespace {
-
-// By default glibc returns the pages of every large message to the kernel, and
-// the next message faults them in again: 500 to 750 page faults per MiB. With
-// the pages kept, a message of 1 MiB is 2.7 times as fast. The price is that
-// the process stays at its peak size.
-void KeepMemory() {
-  mallopt(M_MMAP_THRESHOLD, 1 << 30);
-  mallopt(M_TRIM_THRESHOLD, 2000 << 20);
-  mallopt(M_TOP_PAD, 64 << 20);
-  mallopt(M_ARENA_MAX, 1);
-}
-
-// Debian builds abseil with its search for lock cycles switched on, for every
-// lock of ours and of gRPC's.
-void TrustLocks() {
-  absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
-}
 
 // The exit code if the device was lost; an orchestrator starts a new process.
 constexpr int kDeviceLostExitCode = 69;  // EX_UNAVAILABLE of sysexits.h
@@ -117,8 +99,7 @@ absl::Status Serve(const Options& options, const sigset_t& signals) {
 }
 
 int Main(int argc, char** argv) {
-  KeepMemory();
-  TrustLocks();
+  SetProcessOptions();
   CaptureLibraryLogs();
   const sigset_t signals = BlockSignals();
   auto options = OptionsFromCommandLine(argc, argv);

@@ -12,13 +12,15 @@ namespace actserve {
 // host process.
 inline void SetProcessOptions() {
   // By default glibc returns the memory of every large message to the kernel,
-  // and the next message takes a page fault for each 4 KiB.
+  // and the next message takes a page fault for each 4 KiB: measured, 500 to
+  // 750 faults per MiB. With these settings a message of 1 MiB is 2.7 times as
+  // fast, and the process stays at its peak size.
   mallopt(M_MMAP_THRESHOLD, 1 << 30);
   mallopt(M_TRIM_THRESHOLD, 2000 << 20);
   mallopt(M_TOP_PAD, 64 << 20);
   mallopt(M_ARENA_MAX, 1);
-  // Debian's Abseil searches for lock cycles at every lock, which takes 5 % of
-  // the time of a small call.
+  // Debian's Abseil searches for lock cycles at every lock, of gRPC and of ours,
+  // which takes 5 % of the time of a small call.
   absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
 }
 

@@ -29,10 +29,10 @@
 #include "CLI/CLI.hpp"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
-#include "absl/synchronization/mutex.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "kernels/activation/activation.h"
+#include "kernels/base/process_options.h"
 #include "kernels/device/cpu/cpu_device.h"
 #include "kernels/device/cuda/cuda_device.h"
 #include "nlohmann/json.hpp"
@@ -372,6 +372,7 @@ nlohmann::json Json(const Device& device, const std::vector<Way>& ways,
 }
 
 int Main(int argc, char** argv) {
+  SetProcessOptions();
   Settings settings;
   CLI::App app("Compares ways to bring jobs to a device, without gRPC.");
   app.add_option("rounds", settings.rounds, "Rounds that a median is taken of")
@@ -384,7 +385,6 @@ int Main(int argc, char** argv) {
       ->capture_default_str();
   app.add_option("--json", settings.json_file, "Where to write every round");
   CLI11_PARSE(app, argc, argv);
-  absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
 
   const ChosenDevice chosen = OrDie(ChooseDevice(
       settings.device, {.cpu = [] { return CpuDevice::Create({}); },
