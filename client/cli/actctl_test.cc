@@ -15,6 +15,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "client/cli/array.h"
+#include "client/cli/npy.h"
 #include "kernels/activation/activation.h"
 #include "kernels/device/cpu/cpu_device.h"
 #include "kernels/device/cuda/cuda_device.h"
@@ -27,6 +28,7 @@ namespace {
 
 using ::actserve::testing::FakeDriver;
 using ::actserve::testing::FakeKnob;
+using ::actserve::testing::ServerProcess;
 using ::testing::AllOf;
 using ::testing::ContainsRegex;
 using ::testing::HasSubstr;
@@ -94,8 +96,9 @@ TEST(Actctl, AWrongCommandLineIsExitCode2) {
   for (const char* arguments :
        {"", "frobnicate", "show", "check", "forward", "health --unknown",
         "precompile", "precompile --builtins --arch=ninety",
-        "forward relu 1 --param alpha", "forward relu 1 --param alpha=x",
-        "forward relu 1 --param a=1 --param a=2"}) {
+        "forward relu 1 --parameter alpha",
+        "forward relu 1 --parameter alpha=x",
+        "forward relu 1 --parameter a=1 --parameter a=2"}) {
     SCOPED_TRACE(arguments);
 
     const Outcome outcome = Actctl(arguments);
@@ -307,8 +310,16 @@ TEST(Actctl, AMissingFileIsNotFound) {
             "actctl: NOT_FOUND: cannot read /nonexistent/f.py\n");
 }
 
+TEST(Actctl, AFolderIsNoText) {
+  const Outcome outcome = Actctl(absl::StrCat("check ", ::testing::TempDir()));
+
+  EXPECT_EQ(outcome.exit_code, 1);
+  EXPECT_EQ(outcome.errors, absl::StrCat("actctl: NOT_FOUND: cannot read ",
+                                         ::testing::TempDir(), "\n"));
+}
+
 TEST(Actctl, WithoutAServerItIsUnavailable) {
-  const Outcome outcome = Actctl("health --server unix:/nonexistent/socket");
+  const Outcome outcome = Actctl("health --address unix:/nonexistent/socket");
 
   EXPECT_EQ(outcome.exit_code, 1);
   EXPECT_THAT(outcome.errors, StartsWith("actctl: UNAVAILABLE: "));
@@ -343,7 +354,7 @@ TEST_F(ActctlWithServer, HealthNamesTheDevice) {
 
 TEST_F(ActctlWithServer, ATcpAddressIsTakenByFlag) {
   const Outcome outcome =
-      Actctl(absl::StrCat("--server ", server_->tcp_address(), " health"));
+      Actctl(absl::StrCat("--address ", server_->tcp_address(), " health"));
 
   EXPECT_EQ(outcome.exit_code, 0) << outcome.errors;
   EXPECT_THAT(outcome.output,
@@ -372,8 +383,8 @@ TEST_F(ActctlWithServer, NegativeNumbersAreNotFlags) {
 }
 
 TEST_F(ActctlWithServer, ParametersAndTheirGradients) {
-  const Outcome outcome =
-      Actctl("backward prelu -2 3 --param a=0.5 --wrt x,a --grad-output 1,10");
+  const Outcome outcome = Actctl(
+      "backward prelu -2 3 --parameter a=0.5 --wrt x,a --grad_output 1,10");
 
   EXPECT_EQ(outcome.exit_code, 0) << outcome.errors;
   EXPECT_EQ(outcome.output, "x: 0.5 10\na: -2\n");
@@ -401,7 +412,7 @@ TEST_F(ActctlWithServer, ARegisteredIdWorksEverywhere) {
   EXPECT_THAT(Actctl(absl::StrCat("show ", id)).output,
               HasSubstr("def thrice(x):"));
   EXPECT_THAT(
-      Actctl(absl::StrCat("list --server ", server_->tcp_address())).output,
+      Actctl(absl::StrCat("list --address ", server_->tcp_address())).output,
       HasSubstr(absl::StrCat("thrice(x)  ", id)));
 }
 

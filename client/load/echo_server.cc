@@ -2,7 +2,7 @@
 // Forward back as it came, in the very slices that it received. No server that
 // looks at its requests on this gRPC can be faster.
 //
-// Takes actserved's flags for where to listen.
+// Takes actserved's flags that say where to listen, and ignores the others.
 
 #include <signal.h>
 
@@ -42,6 +42,7 @@ int Main(int argc, char** argv) {
   app.add_option("--listen", listen, "host:port; port 0 takes a free one");
   app.add_option("--unix_socket", unix_socket, "Path of a unix socket as well");
   app.add_option("--port_file", port_file, "Where to write the bound address");
+  app.allow_extras();  // flags of actserved that mean nothing here
   CLI11_PARSE(app, argc, argv);
 
   // Before any thread of gRPC exists, so that all of them inherit it.
@@ -68,8 +69,10 @@ int Main(int argc, char** argv) {
   }
   const std::string address =
       listen.substr(0, listen.rfind(':') + 1) + std::to_string(port);
-  std::cerr << "listening on " << address << std::endl;
   if (!port_file.empty()) std::ofstream(port_file) << address << "\n";
+  // As actserved says it, for who waits for it.
+  std::cerr << R"({"event":"serving","addresses":")" << address << R"("})"
+            << std::endl;
   int signal = 0;
   sigwait(&signals, &signal);
   server->Shutdown();

@@ -58,7 +58,7 @@ struct Settings {
 // same address, so the server has several.
 struct Server {
   std::string name;
-  std::unique_ptr<ServerProcess> process;
+  std::unique_ptr<testing::ServerProcess> process;
   std::vector<std::unique_ptr<Client>> clients;
 };
 
@@ -71,7 +71,8 @@ Server StartServer(const std::string& name, std::vector<std::string> flags,
   flags.push_back(listen);
   Server server;
   server.name = name;
-  auto process = ServerProcess::Start(settings.folder + "/actserved", flags);
+  auto process =
+      testing::ServerProcess::Start(settings.folder + "/actserved", flags);
   if (!process.ok()) Fail(process.status().ToString());
   server.process = *std::move(process);
   for (const std::string& address : server.process->tcp_addresses()) {

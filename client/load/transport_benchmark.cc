@@ -280,9 +280,9 @@ nlohmann::json Json(const std::vector<Row>& rows) {
   return all;
 }
 
-std::unique_ptr<ServerProcess> Start(const std::string& binary,
-                                     const std::vector<std::string>& flags) {
-  auto process = ServerProcess::Start(binary, flags);
+std::unique_ptr<testing::ServerProcess> Start(
+    const std::string& binary, const std::vector<std::string>& flags) {
+  auto process = testing::ServerProcess::Start(binary, flags);
   if (!process.ok()) Fail(process.status().ToString());
   return *std::move(process);
 }
@@ -322,7 +322,7 @@ int Main(int argc, char** argv) {
   std::vector<Row> rows;
   for (const bool unix_socket : {false, true}) {
     const std::string transport = unix_socket ? "unix" : "TCP";
-    const auto address = [&](const ServerProcess& server) {
+    const auto address = [&](const testing::ServerProcess& server) {
       return unix_socket ? server.unix_address() : server.tcp_address();
     };
     RawStub stub(MakeChannel(address(*echo_server)));

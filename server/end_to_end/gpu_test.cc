@@ -24,7 +24,7 @@
 #include "kernels/device/cuda/program/sass_pack.h"
 #include "kernels/device/cuda/testing/fake_driver.h"
 #include "server/end_to_end/calls.h"
-#include "server/testing/actserved_process.h"
+#include "server/testing/server_process.h"
 
 namespace actserve::testing {
 namespace {
@@ -50,8 +50,8 @@ class Gpu : public ::testing::Test {
   void Start(const std::string& knobs, std::vector<std::string> flags) {
     setenv("FAKE_CUDA", knobs.c_str(), 1);
     // Nothing that was compiled before.
-    flags.insert(flags.begin(), {"--pack=none", "--cache_directory=none"});
-    auto server = ActservedProcess::Start(ACTSERVED_BINARY, flags);
+    flags.insert(flags.begin(), {"--pack=none"});
+    auto server = ServerProcess::Start(BinaryOfBuild(ACTSERVED_BINARY), flags);
     ASSERT_TRUE(server.ok()) << server.status();
     server_ = *std::move(server);
     stub_ = v1::ActivationService::NewStub(ChannelTo(server_->tcp_address()));
@@ -63,7 +63,7 @@ class Gpu : public ::testing::Test {
     return info.devices(0);
   }
 
-  std::unique_ptr<ActservedProcess> server_;
+  std::unique_ptr<ServerProcess> server_;
   std::unique_ptr<Stub> stub_;
 };
 
@@ -146,24 +146,16 @@ TEST_F(Gpu, FindsThePackThatIsShippedWithIt) {
   const std::filesystem::path root = ::testing::TempDir() + "/shipped";
   std::filesystem::create_directories(root / "bin");
   std::filesystem::create_directories(root / "share/actserve");
-  const char* const moved = getenv("ACTSERVE_BINARIES");
-  std::filesystem::copy_file(
-      moved != nullptr ? absl::StrCat(moved, "/actserved") : ACTSERVED_BINARY,
-      root / "bin/actserved",
-      std::filesystem::copy_options::overwrite_existing);
+  std::filesystem::copy_file(BinaryOfBuild(ACTSERVED_BINARY),
+                             root / "bin/actserved",
+                             std::filesystem::copy_options::overwrite_existing);
   WritePack(root / "share/actserve/builtins.sass", "relu");
   setenv("ACTSERVE_NVRTC", "/nowhere", 1);
-  setenv("ACTSERVE_BINARIES", (root / "bin").c_str(), 1);
 
-  const auto server = ActservedProcess::Start(
-      ACTSERVED_BINARY, {"--device=cuda:0", "--cache_directory=none"});
+  const auto server =
+      ServerProcess::Start(root / "bin/actserved", {"--device=cuda:0"});
 
   EXPECT_TRUE(server.ok()) << server.status();
-  if (moved != nullptr) {
-    setenv("ACTSERVE_BINARIES", moved, 1);
-  } else {
-    unsetenv("ACTSERVE_BINARIES");
-  }
   std::filesystem::remove_all(root);
 }
 
@@ -199,8 +191,8 @@ TEST_F(Gpu, IsNotUsedIfItCannotBe) {
     EXPECT_EQ(DeviceInfo().name(), "cpu");
     EXPECT_THAT(DeviceInfo().reason(), HasSubstr(c.reason));
 
-    const auto asked =
-        ActservedProcess::Start(ACTSERVED_BINARY, {"--device=cuda:0"});
+    const auto asked = ServerProcess::Start(BinaryOfBuild(ACTSERVED_BINARY),
+                                            {"--device=cuda:0"});
     ASSERT_FALSE(asked.ok());
     EXPECT_THAT(std::string(asked.status().message()), HasSubstr(c.reason));
   }

@@ -19,7 +19,7 @@
 #include "grpc/health/v1/health.grpc.pb.h"
 #include "grpcpp/client_context.h"
 #include "server/end_to_end/calls.h"
-#include "server/testing/actserved_process.h"
+#include "server/testing/server_process.h"
 
 namespace actserve::testing {
 namespace {
@@ -32,7 +32,7 @@ using ::testing::HasSubstr;
 class Lifecycle : public ::testing::Test {
  protected:
   void Start(const std::vector<std::string>& flags = {}) {
-    auto server = ActservedProcess::Start(ACTSERVED_BINARY, flags);
+    auto server = ServerProcess::Start(BinaryOfBuild(ACTSERVED_BINARY), flags);
     ASSERT_TRUE(server.ok()) << server.status();
     server_ = *std::move(server);
     channel_ = ChannelTo(server_->tcp_address());
@@ -61,7 +61,7 @@ class Lifecycle : public ::testing::Test {
     });
   }
 
-  std::unique_ptr<ActservedProcess> server_;
+  std::unique_ptr<ServerProcess> server_;
   std::shared_ptr<grpc::Channel> channel_;
   std::unique_ptr<Stub> stub_;
 };
@@ -201,7 +201,8 @@ TEST_F(Lifecycle, DoesNotStartWith) {
   };
   for (const Case& c : cases) {
     SCOPED_TRACE(c.name);
-    const auto server = ActservedProcess::Start(ACTSERVED_BINARY, {c.flag});
+    const auto server =
+        ServerProcess::Start(BinaryOfBuild(ACTSERVED_BINARY), {c.flag});
     ASSERT_FALSE(server.ok());
     EXPECT_THAT(std::string(server.status().message()), HasSubstr(c.message));
   }
@@ -249,7 +250,7 @@ TEST_F(Lifecycle, LogsItsCountersAtTheEnd) {
 
 TEST_F(Lifecycle, TellsWhereItListens) {
   Start();
-  std::ifstream file(server_->folder() + "/ports");
+  std::ifstream file(server_->port_file());
   std::ostringstream text;
   text << file.rdbuf();
 

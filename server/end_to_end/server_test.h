@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "server/end_to_end/calls.h"
-#include "server/testing/actserved_process.h"
+#include "server/testing/server_process.h"
 
 namespace actserve::testing {
 
@@ -23,7 +23,7 @@ class ServerTest : public ::testing::Test {
   }
 
   static void StartServer(const std::vector<std::string>& flags) {
-    auto server = ActservedProcess::Start(ACTSERVED_BINARY, flags);
+    auto server = ServerProcess::Start(BinaryOfBuild(ACTSERVED_BINARY), flags);
     ASSERT_TRUE(server.ok()) << server.status();
     server_ = *std::move(server);
     channel_ = ChannelTo(server_->tcp_address());
@@ -38,7 +38,7 @@ class ServerTest : public ::testing::Test {
     return response.activation().id();
   }
 
-  inline static std::unique_ptr<ActservedProcess> server_;
+  inline static std::unique_ptr<ServerProcess> server_;
   inline static std::shared_ptr<grpc::Channel> channel_;
   inline static std::unique_ptr<Stub> stub_;
 };
