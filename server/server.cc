@@ -145,11 +145,12 @@ class Server::Parts {
   Residuals residuals_;
   PlanCache plans_;
   Programs programs_;
+  // Above the threads that end calls: they count themselves out of it last.
+  std::unique_ptr<Listener> listener_;
   Scheduler scheduler_;
   // Below the parts that its tasks use, so that it ends first.
   WorkerPool compile_pool_;
   const ServingParts serving_;
-  std::unique_ptr<Listener> listener_;
   std::thread watcher_;
 };
 
