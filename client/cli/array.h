@@ -1,11 +1,9 @@
-// Tensors in actctl: in memory, as numbers in text, and as `.npy` files of
-// NumPy. npy.cc defines the functions for files.
+// Tensors in actctl: in memory, and as numbers in text.
 
 #ifndef ACTSERVE_CLIENT_CLI_ARRAY_H_
 #define ACTSERVE_CLIENT_CLI_ARRAY_H_
 
 #include <cstdint>
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -45,18 +43,6 @@ absl::StatusOr<Array> ParseArray(const std::vector<std::string>& numbers,
 // Each element as the shortest decimal that reads back as the same bits,
 // separated by spaces, a line for each row of the last dimension.
 std::string ArrayText(const Array& array);
-
-// Reads `path`. `dtype` says what the file must hold; needed only for
-// bfloat16, which NumPy stores as two raw bytes without a name.
-//   NotFound         no such file
-//   InvalidArgument  not a .npy file, in Fortran order, big-endian, of another
-//                    dtype, or of another length than its shape
-absl::StatusOr<Array> ReadNpy(const std::string& path,
-                              std::optional<v1::DType> dtype);
-
-// Writes `path` as NumPy does; bfloat16 as raw bytes, to be read with
-// `numpy.load(path).view(ml_dtypes.bfloat16)`.
-absl::Status WriteNpy(const std::string& path, const Array& array);
 
 }  // namespace actserve
 

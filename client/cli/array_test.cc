@@ -6,6 +6,7 @@
 #include <fstream>
 
 #include "absl/strings/str_cat.h"
+#include "client/cli/npy.h"
 
 namespace actserve {
 namespace {

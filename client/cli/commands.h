@@ -39,7 +39,8 @@ struct PrecompileFlags {
                                      "float64"};
   // Compute capabilities of GPUs: 90 is 9.0.
   std::vector<int> architectures;
-  // Empty: the server's default directory, or none with `pack`.
+  // The server's --cache_directory. Empty: the server's default directory, or
+  // none with `pack`.
   std::string cache_directory;
   // A file for the GPU code; with it nothing is compiled for the processor.
   // Empty: none.

@@ -14,6 +14,7 @@
 #include "client/cli/commands.h"
 #include "client/cli/describe.h"
 #include "client/cli/programs.h"
+#include "client/cli/read_file.h"
 #include "client/cli/text_file.h"
 #include "client/cpp/client.h"
 #include "kernels/accuracy/accuracy.h"
@@ -102,7 +103,7 @@ absl::Status List(const ServerFlags& server) {
     return absl::OkStatus();
   }
   ACTSERVE_ASSIGN_OR_RETURN(const auto client, ConnectTo(server));
-  ACTSERVE_ASSIGN_OR_RETURN(const auto activations, client->List());
+  ACTSERVE_ASSIGN_OR_RETURN(const auto activations, client->ListActivations());
   for (const v1::Activation& activation : activations) {
     std::cout << Signature(FromMessage(activation));
     if (!activation.builtin()) std::cout << "  " << activation.id();
@@ -113,7 +114,7 @@ absl::Status List(const ServerFlags& server) {
 
 absl::Status Show(const ServerFlags& server, const std::string& activation) {
   if (IsTextFile(activation)) {
-    ACTSERVE_ASSIGN_OR_RETURN(const std::string text, ReadTextFile(activation));
+    ACTSERVE_ASSIGN_OR_RETURN(const std::string text, ReadFile(activation));
     return ShowText(activation, text);
   }
   const CatalogEntry* const builtin = FindInCatalog(activation);
@@ -122,7 +123,7 @@ absl::Status Show(const ServerFlags& server, const std::string& activation) {
   }
   ACTSERVE_ASSIGN_OR_RETURN(const auto client, ConnectTo(server));
   ACTSERVE_ASSIGN_OR_RETURN(const v1::Activation found,
-                            client->Get(activation));
+                            client->GetActivation(activation));
   std::cout << DescriptionText(FromMessage(found));
   return absl::OkStatus();
 }

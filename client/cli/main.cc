@@ -3,8 +3,12 @@
 // Exit codes: 0 done; 1 it failed, and standard error says why; 2 the command
 // line is wrong.
 
+#include <exception>
+#include <functional>
 #include <iostream>
+#include <map>
 #include <string>
+#include <vector>
 
 #include "CLI/CLI.hpp"
 #include "absl/status/status.h"
@@ -85,7 +89,7 @@ void AddPrecompileFlags(CLI::App& command, PrecompileFlags& flags) {
       ->delimiter(',')
       ->allow_extra_args(false);
   command
-      .add_option("--cache_directory,--cache-directory", flags.cache_directory,
+      .add_option("--cache_directory", flags.cache_directory,
                   "The cache to fill; default: that of actserved, or none "
                   "with --pack")
       ->type_name("DIRECTORY");
@@ -116,20 +120,31 @@ void AddEvaluateFlags(CLI::App& command, EvaluateFlags& flags) {
                   "float16, bfloat16, float32 or float64; default: the type of "
                   "the files, or float32")
       ->type_name("DTYPE");
-  AddAssignments(command, "--param", flags.parameters,
+  AddAssignments(command, "--parameter", flags.parameters,
                  "The value of a parameter; repeatable");
 }
 
-int Main(int argc, char** argv) {
-  SetProcessOptions();
-  CLI::App app(
-      "Checks activation functions written as Python text, and has a server "
-      "compute them and their gradients.",
-      "actctl");
-  app.require_subcommand(1);
-  app.fallthrough();
+// The flags of every command. Parsing fills those of the command that it meets,
+// and sets `action` to it.
+struct CommandLine {
   ServerFlags server;
-  app.add_option("--server", server.address,
+  std::string shown;
+  TextFlags text;
+  PrecompileFlags precompile;
+  EvaluateFlags evaluate;
+  std::function<absl::Status()> action;
+};
+
+template <typename Action>
+CLI::App& AddCommand(CLI::App& app, CommandLine& line, const std::string& name,
+                     const std::string& description, Action action) {
+  CLI::App& command = *app.add_subcommand(name, description);
+  command.callback([&line, action] { line.action = action; });
+  return command;
+}
+
+void AddServerFlags(CLI::App& app, ServerFlags& server) {
+  app.add_option("--address", server.address,
                  "host:port or unix:PATH; default: $ACTSERVE_ADDRESS, then "
                  "the user's unix socket, then 127.0.0.1:50051")
       ->type_name("ADDRESS");
@@ -137,64 +152,69 @@ int Main(int argc, char** argv) {
                  "Time limit of one call, retries included")
       ->type_name("SECONDS")
       ->capture_default_str();
+}
 
-  absl::Status status;
-  const auto run = [&](CLI::App& command, auto action) {
-    command.callback([&status, action] { status = action(); });
-  };
-
-  auto& list = *app.add_subcommand(
-      "list", "List the built-ins, or with --server all activations it knows");
-  run(list, [&] { return List(server); });
-
-  auto& show = *app.add_subcommand(
-      "show",
-      "Show text, program, rewrites and gradient of an activation, and its "
-      "measured accuracy if that needs no server");
-  std::string shown;
-  show.add_option("activation", shown,
+// Commands that tell about activations and servers.
+void AddInspectCommands(CLI::App& app, CommandLine& line) {
+  AddCommand(
+      app, line, "list",
+      "List the built-ins, or with --address all activations of that server",
+      [&line] { return List(line.server); });
+  AddCommand(app, line, "show",
+             "Show text, program, rewrites and gradient of an activation, and "
+             "its measured accuracy if that needs no server",
+             [&line] { return Show(line.server, line.shown); })
+      .add_option("activation", line.shown,
                   "The name of a built-in, a .py file, or an id")
       ->required()
       ->type_name("NAME|FILE|ID");
-  run(show, [&] { return Show(server, shown); });
+  AddCommand(app, line, "health", "Ask whether the server takes requests",
+             [&line] { return Health(line.server); });
+}
 
-  auto& check = *app.add_subcommand(
-      "check",
-      "Compile and differentiate a text on this machine, without a server");
-  TextFlags text;
-  AddTextFlags(check, text);
-  run(check, [&] { return Check(text); });
+// Commands that take texts.
+void AddTextCommands(CLI::App& app, CommandLine& line) {
+  AddTextFlags(
+      AddCommand(
+          app, line, "check",
+          "Compile and differentiate a text on this machine, without a server",
+          [&line] { return Check(line.text); }),
+      line.text);
+  AddPrecompileFlags(
+      AddCommand(
+          app, line, "precompile",
+          "Compile programs ahead of time into the cache of a server, or a "
+          "pack",
+          [&line] { return Precompile(line.precompile); }),
+      line.precompile);
+  AddTextFlags(AddCommand(app, line, "register",
+                          "Register a text with the server and print its id",
+                          [&line] { return Register(line.server, line.text); }),
+               line.text);
+}
 
-  auto& precompile = *app.add_subcommand(
-      "precompile",
-      "Compile programs ahead of time into the cache of a server, or a pack");
-  PrecompileFlags precompiled;
-  AddPrecompileFlags(precompile, precompiled);
-  run(precompile, [&] { return Precompile(precompiled); });
-
-  auto& registration = *app.add_subcommand(
-      "register", "Register a text with the server and print its id");
-  AddTextFlags(registration, text);
-  run(registration, [&] { return Register(server, text); });
-
-  EvaluateFlags evaluate;
-  auto& forward = *app.add_subcommand("forward", "Compute y = f(inputs)");
-  AddEvaluateFlags(forward, evaluate);
-  forward.add_option("-o,--output", evaluate.outputs, "Where to write y")
+// Commands that compute on a server.
+void AddEvaluateCommands(CLI::App& app, CommandLine& line) {
+  CLI::App& forward =
+      AddCommand(app, line, "forward", "Compute y = f(inputs)",
+                 [&line] { return Forward(line.server, line.evaluate); });
+  AddEvaluateFlags(forward, line.evaluate);
+  forward.add_option("-o,--output", line.evaluate.outputs, "Where to write y")
       ->type_name("FILE.npy")
       ->expected(1);
-  run(forward, [&] { return Forward(server, evaluate); });
 
-  auto& backward = *app.add_subcommand(
-      "backward", "Compute gradients: dL/d(input) from dL/dy and the inputs");
-  AddEvaluateFlags(backward, evaluate);
+  CLI::App& backward =
+      AddCommand(app, line, "backward",
+                 "Compute gradients: dL/d(input) from dL/dy and the inputs",
+                 [&line] { return Backward(line.server, line.evaluate); });
+  AddEvaluateFlags(backward, line.evaluate);
   backward
-      .add_option("--grad-output,--grad_output", evaluate.grad_output,
+      .add_option("--grad_output", line.evaluate.grad_output,
                   "dL/dy: FILE.npy, or numbers separated by commas; default: "
                   "ones")
       ->type_name("FILE.npy|NUMBERS");
   backward
-      .add_option("--wrt", evaluate.wrt,
+      .add_option("--wrt", line.evaluate.wrt,
                   "Names of inputs and parameters, separated by commas; "
                   "default: all inputs")
       ->type_name("NAMES")
@@ -202,21 +222,30 @@ int Main(int argc, char** argv) {
       ->allow_extra_args(false);
   backward
       .add_option(
-          "-o,--output", evaluate.outputs,
+          "-o,--output", line.evaluate.outputs,
           "Where to write a gradient; NAME=FILE.npy if there are several")
       ->type_name("[NAME=]FILE.npy")
       ->allow_extra_args(false);
-  run(backward, [&] { return Backward(server, evaluate); });
+}
 
-  auto& health =
-      *app.add_subcommand("health", "Ask whether the server takes requests");
-  run(health, [&] { return Health(server); });
-
+int Run(int argc, char** argv) {
+  CLI::App app(
+      "Checks activation functions written as Python text, and has a server "
+      "compute them and their gradients.",
+      "actctl");
+  app.require_subcommand(1);
+  app.fallthrough();
+  CommandLine line;
+  AddServerFlags(app, line.server);
+  AddInspectCommands(app, line);
+  AddTextCommands(app, line);
+  AddEvaluateCommands(app, line);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : 2;
   }
+  const absl::Status status = line.action();
   if (status.ok()) return 0;
   std::cerr << "actctl: " << absl::StatusCodeToString(status.code()) << ": "
             << status.message() << "\n";
@@ -226,4 +255,13 @@ int Main(int argc, char** argv) {
 }  // namespace
 }  // namespace actserve
 
-int main(int argc, char** argv) { return actserve::Main(argc, argv); }
+int main(int argc, char** argv) {
+  actserve::SetProcessOptions();
+  try {
+    return actserve::Run(argc, argv);
+  } catch (const std::exception& error) {
+    // Of the standard library or CLI11; our own errors are statuses.
+    std::cerr << "actctl: INTERNAL: " << error.what() << "\n";
+    return 1;
+  }
+}

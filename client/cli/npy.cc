@@ -1,17 +1,19 @@
 // NumPy's file format, version 1 to 3: a magic string, the length of a header,
 // the header as a Python dictionary literal, the elements.
 
+#include "client/cli/npy.h"
+
 #include <cstring>
 #include <fstream>
-#include <iterator>
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
-#include "client/cli/array.h"
+#include "client/cli/read_file.h"
 #include "kernels/base/dtype.h"
+#include "kernels/base/status_macros.h"
 
 namespace actserve {
 namespace {
@@ -99,38 +101,37 @@ absl::StatusOr<Array> Parse(absl::string_view file,
   }
   const absl::string_view header = file.substr(header_begin, header_bytes);
 
-  const auto description = Value(header, "descr", ',');
-  if (!description.ok()) return description.status();
-  const auto order = Value(header, "fortran_order", ',');
-  if (!order.ok()) return order.status();
-  const auto shape_text = Value(header, "shape", ')');
-  if (!shape_text.ok()) return shape_text.status();
+  ACTSERVE_ASSIGN_OR_RETURN(const absl::string_view description,
+                            Value(header, "descr", ','));
+  ACTSERVE_ASSIGN_OR_RETURN(const absl::string_view order,
+                            Value(header, "fortran_order", ','));
+  ACTSERVE_ASSIGN_OR_RETURN(const absl::string_view shape_text,
+                            Value(header, "shape", ')'));
 
-  const auto found = FromDescription(*description, dtype);
-  if (!found.ok()) return found.status();
-  if (dtype && *dtype != *found) {
+  ACTSERVE_ASSIGN_OR_RETURN(const v1::DType found,
+                            FromDescription(description, dtype));
+  if (dtype && *dtype != found) {
     return absl::InvalidArgumentError(absl::StrCat(
-        "it holds ", DTypeText(*found), ", not ", DTypeText(*dtype)));
+        "it holds ", DTypeText(found), ", not ", DTypeText(*dtype)));
   }
-  if (*order != "False") {
+  if (order != "False") {
     return absl::InvalidArgumentError(
         "its elements are in Fortran order; store numpy.ascontiguousarray(...)"
         " instead");
   }
-  auto shape = ParseShape(*shape_text);
-  if (!shape.ok()) return shape.status();
+  ACTSERVE_ASSIGN_OR_RETURN(std::vector<int64_t> shape, ParseShape(shape_text));
   file.remove_prefix(header_begin + header_bytes);
-  int64_t want_bytes = ItemSizeBytes(static_cast<DType>(*found));
+  int64_t want_bytes = ItemSizeBytes(static_cast<DType>(found));
   bool overflow = false;
-  for (const int64_t dimension : *shape) {
+  for (const int64_t dimension : shape) {
     overflow |= __builtin_mul_overflow(want_bytes, dimension, &want_bytes);
   }
   if (overflow || static_cast<uint64_t>(want_bytes) != file.size()) {
     return absl::InvalidArgumentError(
         absl::StrCat("its ", file.size(), " bytes of elements do not match [",
-                     absl::StrJoin(*shape, ", "), "] of ", DTypeText(*found)));
+                     absl::StrJoin(shape, ", "), "] of ", DTypeText(found)));
   }
-  return Array{*found, *std::move(shape), std::string(file)};
+  return Array{found, std::move(shape), std::string(file)};
 }
 
 const char* Description(v1::DType dtype) {
@@ -150,10 +151,7 @@ const char* Description(v1::DType dtype) {
 
 absl::StatusOr<Array> ReadNpy(const std::string& path,
                               std::optional<v1::DType> dtype) {
-  std::ifstream file(path, std::ios::binary);
-  if (!file) return absl::NotFoundError(absl::StrCat("cannot read ", path));
-  const std::string contents((std::istreambuf_iterator<char>(file)),
-                             std::istreambuf_iterator<char>());
+  ACTSERVE_ASSIGN_OR_RETURN(const std::string contents, ReadFile(path));
   auto array = Parse(contents, dtype);
   if (array.ok()) return array;
   return absl::Status(array.status().code(),

@@ -4,25 +4,28 @@
 #include <iostream>
 #include <optional>
 
+#include "absl/algorithm/container.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "client/cli/array.h"
 #include "client/cli/commands.h"
 #include "client/cli/describe.h"
+#include "client/cli/npy.h"
 #include "client/cli/text_file.h"
 #include "client/cpp/client.h"
+#include "kernels/base/status_macros.h"
 
 namespace actserve {
 namespace {
 
 bool IsNpy(const std::string& text) { return absl::EndsWith(text, ".npy"); }
 
-// Registers what `flags` name, printing what the server remarks.
-absl::StatusOr<v1::Activation> Teach(Client& client, const TextFlags& flags) {
-  const auto request = ToRequest(flags);
-  if (!request.ok()) return request.status();
-  auto response = client.Register(*request);
+// Registers the text that `flags` name, and prints the server's remarks on it.
+absl::StatusOr<v1::Activation> RegisterText(Client& client,
+                                            const TextFlags& flags) {
+  ACTSERVE_ASSIGN_OR_RETURN(const auto request, ToRequest(flags));
+  auto response = client.RegisterActivation(request);
   if (!response.ok()) {
     if (ErrorDiagnostics(response.status()).empty()) return response.status();
     std::cerr << response.status().message() << "\n";
@@ -37,10 +40,10 @@ absl::StatusOr<v1::Activation> Teach(Client& client, const TextFlags& flags) {
 
 absl::StatusOr<v1::Activation> Find(Client& client,
                                     const std::string& activation) {
-  if (!IsTextFile(activation)) return client.Get(activation);
+  if (!IsTextFile(activation)) return client.GetActivation(activation);
   TextFlags flags;
   flags.file = activation;
-  return Teach(client, flags);
+  return RegisterText(client, flags);
 }
 
 // `text` as an argument of --input or --grad_output.
@@ -54,9 +57,7 @@ absl::StatusOr<Array> ReadArray(const std::string& text,
 absl::StatusOr<std::vector<Array>> ReadInputs(const EvaluateFlags& flags,
                                               std::optional<v1::DType>& dtype) {
   if (!flags.dtype.empty()) {
-    const auto named = ParseDType(flags.dtype);
-    if (!named.ok()) return named.status();
-    dtype = *named;
+    ACTSERVE_ASSIGN_OR_RETURN(dtype, ParseDType(flags.dtype));
   }
   if (!flags.numbers.empty() && !flags.inputs.empty()) {
     return absl::InvalidArgumentError(
@@ -64,19 +65,17 @@ absl::StatusOr<std::vector<Array>> ReadInputs(const EvaluateFlags& flags,
   }
   std::vector<Array> arrays;
   if (flags.inputs.empty()) {
-    auto array = ParseArray(flags.numbers, dtype.value_or(v1::DTYPE_FLOAT32));
-    if (!array.ok()) return array.status();
-    arrays.push_back(*std::move(array));
+    ACTSERVE_ASSIGN_OR_RETURN(
+        arrays.emplace_back(),
+        ParseArray(flags.numbers, dtype.value_or(v1::DTYPE_FLOAT32)));
   }
   // Files first: they know their dtype, numbers take it.
   arrays.resize(std::max<size_t>(1, flags.inputs.size()));
   for (const bool files : {true, false}) {
     for (size_t i = 0; i < flags.inputs.size(); ++i) {
       if (IsNpy(flags.inputs[i]) != files) continue;
-      auto array = ReadArray(flags.inputs[i], dtype);
-      if (!array.ok()) return array.status();
-      if (files && !dtype) dtype = array->dtype;
-      arrays[i] = *std::move(array);
+      ACTSERVE_ASSIGN_OR_RETURN(arrays[i], ReadArray(flags.inputs[i], dtype));
+      if (files && !dtype) dtype = arrays[i].dtype;
     }
   }
   return arrays;
@@ -101,6 +100,12 @@ std::string OutputFile(const std::vector<std::string>& outputs,
   return "";
 }
 
+Array ScalarArray(double value) {
+  return {v1::DTYPE_FLOAT64,
+          {},
+          std::string(reinterpret_cast<const char*>(&value), sizeof(value))};
+}
+
 absl::Status Deliver(const Array& array, const std::string& file,
                      const std::string& title) {
   if (!file.empty()) return WriteNpy(file, array);
@@ -114,111 +119,95 @@ absl::Status Deliver(const Array& array, const std::string& file,
 }  // namespace
 
 absl::Status Register(const ServerFlags& server, const TextFlags& text) {
-  auto client = ConnectTo(server);
-  if (!client.ok()) return client.status();
-  const auto activation = Teach(**client, text);
-  if (!activation.ok()) return activation.status();
-  std::cout << activation->id() << "\n";
+  ACTSERVE_ASSIGN_OR_RETURN(const auto client, ConnectTo(server));
+  ACTSERVE_ASSIGN_OR_RETURN(const auto activation, RegisterText(*client, text));
+  std::cout << activation.id() << "\n";
   return absl::OkStatus();
 }
 
 absl::Status Forward(const ServerFlags& server, const EvaluateFlags& flags) {
   std::optional<v1::DType> dtype;
-  const auto inputs = ReadInputs(flags, dtype);
-  if (!inputs.ok()) return inputs.status();
-  auto client = ConnectTo(server);
-  if (!client.ok()) return client.status();
+  ACTSERVE_ASSIGN_OR_RETURN(const auto inputs, ReadInputs(flags, dtype));
+  ACTSERVE_ASSIGN_OR_RETURN(const auto client, ConnectTo(server));
   std::string id = flags.activation;
   if (IsTextFile(id)) {
-    const auto activation = Find(**client, id);
-    if (!activation.ok()) return activation.status();
-    id = activation->id();
+    ACTSERVE_ASSIGN_OR_RETURN(const auto activation, Find(*client, id));
+    id = activation.id();
   }
-  Array output = (*inputs)[0].Like();
+  Array output = inputs[0].Like();
   CallOptions options;
   options.parameters = flags.parameters;
-  absl::Status status =
-      (*client)->Forward(id, Views(*inputs), output.MutableBytes(), options);
-  if (!status.ok()) return status;
+  ACTSERVE_RETURN_IF_ERROR(
+      client->Forward(id, Views(inputs), output.MutableBytes(), options));
   return Deliver(output, OutputFile(flags.outputs, "y", true), "");
 }
 
 absl::Status Backward(const ServerFlags& server, const EvaluateFlags& flags) {
   std::optional<v1::DType> dtype;
-  const auto inputs = ReadInputs(flags, dtype);
-  if (!inputs.ok()) return inputs.status();
-  absl::StatusOr<Array> grad_output = Array();
+  ACTSERVE_ASSIGN_OR_RETURN(const auto inputs, ReadInputs(flags, dtype));
+  Array grad_output;
   if (!flags.grad_output.empty()) {
-    grad_output = ReadArray(flags.grad_output, (*inputs)[0].dtype);
-    if (!grad_output.ok()) return grad_output.status();
+    ACTSERVE_ASSIGN_OR_RETURN(grad_output,
+                              ReadArray(flags.grad_output, inputs[0].dtype));
     // Numbers have no shape of their own.
     if (!IsNpy(flags.grad_output) &&
-        grad_output->num_elements() == (*inputs)[0].num_elements()) {
-      grad_output->shape = (*inputs)[0].shape;
+        grad_output.num_elements() == inputs[0].num_elements()) {
+      grad_output.shape = inputs[0].shape;
     }
   }
-  auto client = ConnectTo(server);
-  if (!client.ok()) return client.status();
-  const auto activation = Find(**client, flags.activation);
-  if (!activation.ok()) return activation.status();
+  ACTSERVE_ASSIGN_OR_RETURN(const auto client, ConnectTo(server));
+  ACTSERVE_ASSIGN_OR_RETURN(const auto activation,
+                            Find(*client, flags.activation));
   std::vector<std::string> wrt = flags.wrt;
   if (wrt.empty()) {
-    wrt.assign(activation->inputs().begin(), activation->inputs().end());
+    wrt.assign(activation.inputs().begin(), activation.inputs().end());
   }
 
   BackwardCall call;
-  call.activation = activation->id();
-  call.inputs = Views(*inputs);
-  if (!flags.grad_output.empty()) call.grad_output = grad_output->View();
+  call.activation = activation.id();
+  call.inputs = Views(inputs);
+  if (!flags.grad_output.empty()) call.grad_output = grad_output.View();
   call.options.parameters = flags.parameters;
   const auto is_input = [&](const std::string& name) {
-    return std::count(activation->inputs().begin(), activation->inputs().end(),
-                      name) > 0;
+    return absl::c_linear_search(activation.inputs(), name);
   };
   std::vector<Array> gradients(wrt.size());
   for (size_t i = 0; i < wrt.size(); ++i) {
-    gradients[i] = (*inputs)[0].Like();
+    gradients[i] = inputs[0].Like();
     call.wrt.push_back({wrt[i], is_input(wrt[i]) ? gradients[i].MutableBytes()
                                                  : absl::Span<std::byte>()});
   }
-  const auto result = (*client)->Backward(call);
-  if (!result.ok()) return result.status();
+  ACTSERVE_ASSIGN_OR_RETURN(const BackwardResult result,
+                            client->Backward(call));
 
   for (size_t i = 0; i < wrt.size(); ++i) {
-    const std::string title = wrt.size() > 1 ? wrt[i] : "";
-    Array& gradient = gradients[i];
-    if (!is_input(wrt[i])) {
-      const double value = result->parameter_gradients.at(wrt[i]);
-      gradient = {v1::DTYPE_FLOAT64, {}, std::string(sizeof(value), '\0')};
-      std::copy_n(reinterpret_cast<const char*>(&value), sizeof(value),
-                  gradient.bytes.begin());
+    const auto parameter = result.parameter_gradients.find(wrt[i]);
+    if (parameter != result.parameter_gradients.end()) {
+      gradients[i] = ScalarArray(parameter->second);
     }
-    const absl::Status status = Deliver(
-        gradient, OutputFile(flags.outputs, wrt[i], wrt.size() == 1), title);
-    if (!status.ok()) return status;
+    ACTSERVE_RETURN_IF_ERROR(Deliver(
+        gradients[i], OutputFile(flags.outputs, wrt[i], wrt.size() == 1),
+        wrt.size() > 1 ? wrt[i] : ""));
   }
   return absl::OkStatus();
 }
 
 absl::Status Health(const ServerFlags& server) {
-  auto client = ConnectTo(server);
-  if (!client.ok()) return client.status();
-  absl::Status health = (*client)->Health();
-  if (!health.ok()) return health;
-  const auto info = (*client)->ServerInfo();
-  if (!info.ok()) return info.status();
-  std::cout << "serving at " << (*client)->address() << ", actserved "
-            << info->version() << "\n";
-  for (const v1::DeviceInfo& device : info->devices()) {
+  ACTSERVE_ASSIGN_OR_RETURN(const auto client, ConnectTo(server));
+  ACTSERVE_RETURN_IF_ERROR(client->Health());
+  ACTSERVE_ASSIGN_OR_RETURN(const v1::ServerInfo info, client->GetServerInfo());
+  std::cout << "serving at " << client->address() << ", actserved "
+            << info.version() << "\n";
+  for (const v1::DeviceInfo& device : info.devices()) {
     std::cout << device.name() << ": " << device.description() << "\n";
     if (!device.reason().empty()) {
       std::cout << "  chosen: " << device.reason() << "\n";
     }
     const v1::DeviceCounters& counters = device.counters();
-    const int64_t num_queued = counters.num_queued_requests();
     std::cout << "  requests: " << counters.num_inline_requests()
-              << " at once, " << num_queued << " in " << counters.num_batches()
-              << " batches, " << counters.num_refused() << " refused\n";
+              << " at once, " << counters.num_queued_requests() << " in "
+              << counters.num_batches() << " batches, "
+              << counters.num_refused() << " refused\n";
   }
   return absl::OkStatus();
 }

@@ -1,10 +1,9 @@
 #include "client/cli/text_file.h"
 
-#include <fstream>
-#include <iterator>
-
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "client/cli/read_file.h"
+#include "kernels/base/status_macros.h"
 
 namespace actserve {
 
@@ -13,24 +12,13 @@ bool IsTextFile(const std::string& activation) {
          absl::EndsWith(activation, ".py");
 }
 
-absl::StatusOr<std::string> ReadTextFile(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  std::string text((std::istreambuf_iterator<char>(file)),
-                   std::istreambuf_iterator<char>());
-  if (!file) return absl::NotFoundError(absl::StrCat("cannot read ", path));
-  return text;
-}
-
 absl::StatusOr<v1::RegisterActivationRequest> ToRequest(
     const TextFlags& flags) {
   v1::RegisterActivationRequest request;
-  auto text = ReadTextFile(flags.file);
-  if (!text.ok()) return text.status();
-  request.set_text(*std::move(text));
+  ACTSERVE_ASSIGN_OR_RETURN(*request.mutable_text(), ReadFile(flags.file));
   if (!flags.derivative_file.empty()) {
-    auto derivative = ReadTextFile(flags.derivative_file);
-    if (!derivative.ok()) return derivative.status();
-    request.set_derivative(*std::move(derivative));
+    ACTSERVE_ASSIGN_OR_RETURN(*request.mutable_derivative(),
+                              ReadFile(flags.derivative_file));
   }
   for (const auto& [name, value] : flags.constants) {
     (*request.mutable_constants())[name] = value;

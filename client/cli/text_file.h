@@ -17,9 +17,6 @@ namespace actserve {
 // Names and ids have neither.
 bool IsTextFile(const std::string& activation);
 
-//   NotFound  it cannot be read
-absl::StatusOr<std::string> ReadTextFile(const std::string& path);
-
 // The texts that `flags` name, read.
 absl::StatusOr<v1::RegisterActivationRequest> ToRequest(const TextFlags& flags);
 

@@ -1,7 +1,6 @@
 #include "client/cpp/client.h"
 
 #include <algorithm>
-#include <cmath>
 #include <limits>
 #include <utility>
 
@@ -14,6 +13,7 @@
 #include "absl/synchronization/mutex.h"
 #include "absl/time/clock.h"
 #include "client/cpp/raw_stub.h"
+#include "client/cpp/retry.h"
 #include "client/cpp/split_response.h"
 #include "grpc/health/v1/health.pb.h"
 #include "proto/default_address.h"
@@ -272,6 +272,8 @@ absl::StatusOr<BackwardResult> TakeGradients(
 struct Bounds {
   absl::Time deadline;
   Cancellation* cancellation = nullptr;
+  // Of each RPC that the call needs.
+  int max_attempts;
 };
 
 }  // namespace
@@ -289,7 +291,7 @@ class Client::Impl {
     return {absl::Now() + (options.timeout > absl::ZeroDuration()
                                ? options.timeout
                                : options_.timeout),
-            options.cancellation};
+            options.cancellation, options_.max_attempts};
   }
 
   Bounds DefaultBounds() const { return BoundsOf({}); }
@@ -303,8 +305,9 @@ class Client::Impl {
           stub_.Call(method, parts, bounds.deadline, bounds.cancellation);
       if (reply.status.ok()) return reply;
       const std::optional<absl::Duration> pause =
-          PauseBeforeRetry(reply, attempt);
-      if (!pause || attempt >= options_.max_attempts ||
+          PauseBeforeRetry(reply.status.error_code(), reply.retry_pushback,
+                           attempt, DrawChance());
+      if (!pause || attempt >= bounds.max_attempts ||
           absl::Now() + *pause >= bounds.deadline) {
         return FromGrpcStatus(reply.status);
       }
@@ -329,8 +332,8 @@ class Client::Impl {
     return std::move(answer->metadata);
   }
 
-  // A call about the activation that `request` names, which the server is
-  // taught, once, if it does not know it.
+  // A call about the activation that `request` names. If the server does not
+  // know it and this client registered it, registers it again, once.
   template <typename Response, typename Request>
   absl::StatusOr<Answer<Response>> Evaluate(const std::string& method,
                                             Request request,
@@ -338,7 +341,7 @@ class Client::Impl {
                                             const Bounds& bounds) {
     const std::string asked = request.activation();
     Translate(*request.mutable_activation());
-    for (bool taught = false;; taught = true) {
+    for (bool registered_again = false;; registered_again = true) {
       const Envelope envelope(request, payloads);
       if (envelope.size_bytes() > kMaxMessageBytes) {
         return absl::InvalidArgumentError(
@@ -347,19 +350,20 @@ class Client::Impl {
       }
       auto reply = Call(method, envelope.parts(), bounds);
       if (reply.ok()) return Open<Response>(*std::move(reply));
-      if (taught || ErrorReason(reply.status()) != kActivationUnknown) {
+      if (registered_again ||
+          ErrorReason(reply.status()) != kActivationUnknown) {
         return reply.status();
       }
-      auto lesson = Recall(asked);
-      if (!lesson) return reply.status();
-      auto registered = Register(*lesson, bounds);
+      const auto registration = Recall(asked);
+      if (!registration) return reply.status();
+      auto registered = RegisterActivation(*registration, bounds);
       if (!registered.ok()) return registered.status();
       Adopt(asked, registered->activation().id());
       request.set_activation(registered->activation().id());
     }
   }
 
-  absl::StatusOr<v1::RegisterActivationResponse> Register(
+  absl::StatusOr<v1::RegisterActivationResponse> RegisterActivation(
       const v1::RegisterActivationRequest& request, const Bounds& bounds) {
     auto response = Ask<v1::RegisterActivationResponse>(
         absl::StrCat(kService, "RegisterActivation"), request, bounds);
@@ -370,21 +374,9 @@ class Client::Impl {
   }
 
  private:
-  // How long to wait before trying again, or nothing if that cannot help.
-  std::optional<absl::Duration> PauseBeforeRetry(const RawStub::Reply& reply,
-                                                 int attempt) {
-    const grpc::StatusCode code = reply.status.error_code();
-    if (code == grpc::StatusCode::RESOURCE_EXHAUSTED) {
-      // Without a time to come back it is a limit, not a full queue.
-      return reply.retry_pushback;
-    }
-    if (code != grpc::StatusCode::UNAVAILABLE) return std::nullopt;
-    if (reply.retry_pushback) return reply.retry_pushback;
-    const absl::Duration backoff =
-        std::min(options_.max_backoff,
-                 options_.initial_backoff * std::exp2(attempt - 1));
+  double DrawChance() {
     absl::MutexLock lock(&mutex_);
-    return backoff * absl::Uniform(random_, 0.5, 1.0);
+    return absl::Uniform(random_, -1.0, 1.0);
   }
 
   // Replaces an id that this client knows by the one that a server gave for
@@ -455,12 +447,6 @@ absl::StatusOr<std::unique_ptr<Client>> Client::Connect(
   if (options.max_attempts < 1) {
     return absl::InvalidArgumentError(
         absl::StrCat("max_attempts ", options.max_attempts, " is less than 1"));
-  }
-  if (options.initial_backoff < absl::ZeroDuration() ||
-      options.max_backoff < options.initial_backoff) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "backoff from ", absl::FormatDuration(options.initial_backoff), " to ",
-        absl::FormatDuration(options.max_backoff), " is not a range"));
   }
   return absl::WrapUnique(new Client(std::make_unique<Impl>(
       address.empty() ? DefaultAddress() : std::string(address), options)));
@@ -562,26 +548,27 @@ absl::StatusOr<BackwardResult> Client::Backward(const BackwardCall& call) {
   return TakeGradients(call, *answer);
 }
 
-absl::StatusOr<v1::RegisterActivationResponse> Client::Register(
+absl::StatusOr<v1::RegisterActivationResponse> Client::RegisterActivation(
     std::string_view text) {
   v1::RegisterActivationRequest request;
   request.set_text(std::string(text));
-  return Register(request);
+  return RegisterActivation(request);
 }
 
-absl::StatusOr<v1::RegisterActivationResponse> Client::Register(
+absl::StatusOr<v1::RegisterActivationResponse> Client::RegisterActivation(
     const v1::RegisterActivationRequest& request) {
-  return impl_->Register(request, impl_->DefaultBounds());
+  return impl_->RegisterActivation(request, impl_->DefaultBounds());
 }
 
-absl::StatusOr<v1::Activation> Client::Get(std::string_view activation) {
+absl::StatusOr<v1::Activation> Client::GetActivation(
+    std::string_view activation) {
   v1::GetActivationRequest request;
   request.set_activation(std::string(activation));
   return impl_->Ask<v1::Activation>(absl::StrCat(kService, "GetActivation"),
                                     request, impl_->DefaultBounds());
 }
 
-absl::StatusOr<std::vector<v1::Activation>> Client::List() {
+absl::StatusOr<std::vector<v1::Activation>> Client::ListActivations() {
   auto response = impl_->Ask<v1::ListActivationsResponse>(
       absl::StrCat(kService, "ListActivations"), v1::ListActivationsRequest(),
       impl_->DefaultBounds());
@@ -601,16 +588,18 @@ absl::StatusOr<int> Client::ReleaseResiduals(
   return response->num_released();
 }
 
-absl::StatusOr<v1::ServerInfo> Client::ServerInfo() {
+absl::StatusOr<v1::ServerInfo> Client::GetServerInfo() {
   return impl_->Ask<v1::ServerInfo>(absl::StrCat(kService, "GetServerInfo"),
                                     v1::GetServerInfoRequest(),
                                     impl_->DefaultBounds());
 }
 
 absl::Status Client::Health() {
+  Bounds bounds = impl_->DefaultBounds();
+  bounds.max_attempts = 1;
   auto response = impl_->Ask<grpc::health::v1::HealthCheckResponse>(
       "/grpc.health.v1.Health/Check", grpc::health::v1::HealthCheckRequest(),
-      impl_->DefaultBounds());
+      bounds);
   if (!response.ok()) return response.status();
   if (response->status() == grpc::health::v1::HealthCheckResponse::SERVING) {
     return absl::OkStatus();

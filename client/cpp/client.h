@@ -36,6 +36,7 @@
 #include "actserve/v1/service.pb.h"
 #include "client/cpp/cancellation.h"
 #include "client/cpp/error_details.h"
+#include "client/cpp/retry.h"
 
 namespace actserve {
 
@@ -137,21 +138,15 @@ struct BackwardResult {
   v1::Timings timings;
 };
 
-// Thread-safe. Reconnects by itself. Repeats what a server could not take
-// (Unavailable, and ResourceExhausted where the server says when to come
-// back); teaches a server that does not know an activation which this client
-// registered; sends the inputs where a residual was lost.
+// A connection to a server. Thread-safe. Reconnects by itself, and sends a call
+// again where that can help: client/README.md has the rules.
 class Client {
  public:
   struct Options {
     // Time limit of a call that sets none.
     absl::Duration timeout = absl::Seconds(60);
-    // Tries of one call, the first included.
-    int max_attempts = 5;
-    // Before the second try; doubled for each further one up to the maximum.
-    // The pause is drawn between half of that and all of it.
-    absl::Duration initial_backoff = absl::Milliseconds(100);
-    absl::Duration max_backoff = absl::Seconds(5);
+    // How often a call is sent at most, the first time included.
+    int max_attempts = kMaxAttempts;
   };
 
   // `address` is "host:port" or "unix:PATH"; empty: DefaultAddress() of
@@ -178,20 +173,23 @@ class Client {
   //   NotFound  as above; or the residual is lost and `inputs` is empty
   absl::StatusOr<BackwardResult> Backward(const BackwardCall& call);
 
-  // Registers a text with the server, and remembers it to register it again.
+  // Registers a text with the server, and keeps it: a server that forgets the
+  // activation is sent the text again.
   //   InvalidArgument  the text has errors: see ErrorDiagnostics()
-  absl::StatusOr<v1::RegisterActivationResponse> Register(
+  absl::StatusOr<v1::RegisterActivationResponse> RegisterActivation(
       std::string_view text);
-  absl::StatusOr<v1::RegisterActivationResponse> Register(
+  absl::StatusOr<v1::RegisterActivationResponse> RegisterActivation(
       const v1::RegisterActivationRequest& request);
 
   //   NotFound  no such activation
-  absl::StatusOr<v1::Activation> Get(std::string_view activation);
-  absl::StatusOr<std::vector<v1::Activation>> List();
+  absl::StatusOr<v1::Activation> GetActivation(std::string_view activation);
+  // The built-ins, then what was registered with this server; without
+  // gradients, program and gradient check.
+  absl::StatusOr<std::vector<v1::Activation>> ListActivations();
   // Returns how many of `handles` the server still held.
   absl::StatusOr<int> ReleaseResiduals(absl::Span<const std::string> handles);
-  absl::StatusOr<v1::ServerInfo> ServerInfo();
-  // OK if the server takes requests.
+  absl::StatusOr<v1::ServerInfo> GetServerInfo();
+  // OK if the server takes requests. Asks only once.
   //   Unavailable  it does not answer, or says that it is not serving
   absl::Status Health();
 

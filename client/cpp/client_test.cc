@@ -24,7 +24,6 @@ using ::testing::HasSubstr;
 std::unique_ptr<Client> ConnectTo(const std::string& address) {
   Client::Options options;
   options.timeout = absl::Seconds(20);
-  options.initial_backoff = absl::Milliseconds(1);
   return *Client::Connect(address, options);
 }
 
@@ -132,10 +131,10 @@ TEST(Client, SmallCallsReachTheServer) {
   FakeServer server;
   auto client = ConnectTo(server.address());
 
-  EXPECT_EQ(client->Get("gelu")->name(), "gelu");
-  EXPECT_EQ(client->List()->size(), 2u);
+  EXPECT_EQ(client->GetActivation("gelu")->name(), "gelu");
+  EXPECT_EQ(client->ListActivations()->size(), 2u);
   EXPECT_EQ(*client->ReleaseResiduals({"a", "b"}), 2);
-  EXPECT_EQ(client->ServerInfo()->version(), "fake");
+  EXPECT_EQ(client->GetServerInfo()->version(), "fake");
   EXPECT_TRUE(client->Health().ok());
 }
 
@@ -190,56 +189,101 @@ TEST(Client, RefusesWhatDoesNotFitWithoutSendingIt) {
   EXPECT_EQ(server.num_forward, 0);
 }
 
-TEST(Client, RepeatsWhatTheServerCouldNotTake) {
+// Refuses the first `num_failures` calls, asking for a pause of 1 ms.
+template <typename Hook>
+Hook PushBackFirst(int num_failures, grpc::StatusCode code, Hook then) {
+  auto remaining = std::make_shared<std::atomic<int>>(num_failures);
+  return
+      [=](grpc::ServerContext* context, const auto& request, auto& response) {
+        if ((*remaining)-- <= 0) return then(context, request, response);
+        context->AddTrailingMetadata("grpc-retry-pushback-ms", "1");
+        return grpc::Status(code, "come back");
+      };
+}
+
+TEST(Client, RepeatsWhatAServerThatEndsCouldNotTake) {
   FakeServer server;
   server.forward =
-      FailFirst(3, grpc::Status(grpc::UNAVAILABLE, "draining"), server.forward);
+      FailFirst(1, grpc::Status(grpc::UNAVAILABLE, "draining"), server.forward);
   auto client = ConnectTo(server.address());
   const std::vector<float> x = {1};
   std::vector<float> y(1);
 
   EXPECT_TRUE(client->Forward("relu", {View(x)}, MutableBytes(y)).ok());
 
-  EXPECT_EQ(server.num_forward, 4);
+  EXPECT_EQ(server.num_forward, 2);
 }
 
-TEST(Client, GivesUpAfterItsAttempts) {
+TEST(Client, ComesBackToAFullQueueWhenItIsTold) {
   FakeServer server;
-  server.forward = FailFirst(1000, grpc::Status(grpc::UNAVAILABLE, "draining"),
-                             server.forward);
+  server.forward =
+      PushBackFirst(kMaxAttempts - 1, grpc::RESOURCE_EXHAUSTED, server.forward);
+  auto client = ConnectTo(server.address());
+  const std::vector<float> x = {1};
+  std::vector<float> y(1);
+  const absl::Time start = absl::Now();
+
+  EXPECT_TRUE(client->Forward("relu", {View(x)}, MutableBytes(y)).ok());
+
+  EXPECT_EQ(server.num_forward, kMaxAttempts);
+  // The pauses of its own would take 5 s.
+  EXPECT_LT(absl::Now() - start, absl::Seconds(3));
+}
+
+TEST(Client, AFullQueueThatNamesNoPauseIsNotRepeated) {
+  FakeServer server;
+  server.forward = FailFirst(
+      1, grpc::Status(grpc::RESOURCE_EXHAUSTED, "too large"), server.forward);
   auto client = ConnectTo(server.address());
   const std::vector<float> x = {1};
   std::vector<float> y(1);
 
-  const absl::Status status =
-      client->Forward("relu", {View(x)}, MutableBytes(y));
+  EXPECT_EQ(client->Forward("relu", {View(x)}, MutableBytes(y)),
+            absl::ResourceExhaustedError("too large"));
 
-  EXPECT_EQ(status, absl::UnavailableError("draining"));
-  EXPECT_EQ(server.num_forward, 5);
+  EXPECT_EQ(server.num_forward, 1);
 }
 
-TEST(Client, RepeatsAFullQueueOnlyIfToldWhen) {
-  for (const bool told : {false, true}) {
-    SCOPED_TRACE(told);
-    FakeServer server;
-    server.forward = [told, then = server.forward, n = 0](
-                         grpc::ServerContext* context,
-                         const v1::ForwardRequest& request,
-                         v1::ForwardResponse& response) mutable {
-      if (n++ > 0) return then(context, request, response);
-      if (told) context->AddTrailingMetadata("grpc-retry-pushback-ms", "2");
-      return grpc::Status(grpc::RESOURCE_EXHAUSTED, "queue is full");
-    };
-    auto client = ConnectTo(server.address());
-    const std::vector<float> x = {1};
-    std::vector<float> y(1);
+TEST(Client, GivesUpAfterItsAttempts) {
+  for (const grpc::StatusCode code :
+       {grpc::UNAVAILABLE, grpc::RESOURCE_EXHAUSTED}) {
+    for (const int max_attempts : {1, 3, kMaxAttempts}) {
+      SCOPED_TRACE(max_attempts);
+      FakeServer server;
+      server.forward = PushBackFirst(1000, code, server.forward);
+      Client::Options options;
+      options.max_attempts = max_attempts;
+      auto client = *Client::Connect(server.address(), options);
+      const std::vector<float> x = {1};
+      std::vector<float> y(1);
 
-    const absl::Status status =
-        client->Forward("relu", {View(x)}, MutableBytes(y));
+      const absl::Status status =
+          client->Forward("relu", {View(x)}, MutableBytes(y));
 
-    EXPECT_EQ(status.ok(), told) << status;
-    EXPECT_EQ(server.num_forward, told ? 2 : 1);
+      EXPECT_EQ(status,
+                absl::Status(static_cast<absl::StatusCode>(code), "come back"));
+      EXPECT_EQ(server.num_forward, max_attempts);
+    }
   }
+}
+
+TEST(Client, APauseBeyondTheTimeoutIsNotBegun) {
+  FakeServer server;
+  server.forward = [](grpc::ServerContext* context, const v1::ForwardRequest&,
+                      v1::ForwardResponse&) {
+    context->AddTrailingMetadata("grpc-retry-pushback-ms", "60000");
+    return grpc::Status(grpc::RESOURCE_EXHAUSTED, "queue is full");
+  };
+  auto client = ConnectTo(server.address());
+  const std::vector<float> x = {1};
+  std::vector<float> y(1);
+  const absl::Time start = absl::Now();
+
+  EXPECT_EQ(client->Forward("relu", {View(x)}, MutableBytes(y)),
+            absl::ResourceExhaustedError("queue is full"));
+
+  EXPECT_EQ(server.num_forward, 1);
+  EXPECT_LT(absl::Now() - start, absl::Seconds(10));
 }
 
 TEST(Client, DoesNotRepeatOtherErrors) {
@@ -256,18 +300,21 @@ TEST(Client, DoesNotRepeatOtherErrors) {
   EXPECT_EQ(server.num_forward, 1);
 }
 
-TEST(Client, NoServerIsUnavailable) {
+TEST(Client, HealthIsAskedOnce) {
   std::string address;
   {
     FakeServer server;
     address = server.address();
   }
   auto client = ConnectTo(address);
+  const absl::Time start = absl::Now();
 
   EXPECT_EQ(client->Health().code(), absl::StatusCode::kUnavailable);
+
+  EXPECT_LT(absl::Now() - start, absl::Seconds(3));
 }
 
-TEST(Client, TeachesAServerThatForgot) {
+TEST(Client, RegistersAgainWhereTheServerForgot) {
   FakeServer server;
   server.forward =
       FailFirst(1,
@@ -275,7 +322,7 @@ TEST(Client, TeachesAServerThatForgot) {
                                  "ACTIVATION_UNKNOWN"),
                 server.forward);
   auto client = ConnectTo(server.address());
-  const auto registered = client->Register("def f(x):\n  return x\n");
+  const auto registered = client->RegisterActivation("def f(x):\n  return x\n");
   ASSERT_TRUE(registered.ok()) << registered.status();
   const std::vector<float> x = {1};
   std::vector<float> y(1);
@@ -284,11 +331,11 @@ TEST(Client, TeachesAServerThatForgot) {
                                               {View(x)}, MutableBytes(y));
 
   EXPECT_TRUE(status.ok()) << status;
-  EXPECT_EQ(server.num_learn, 2);
+  EXPECT_EQ(server.num_register_activation, 2);
   EXPECT_EQ(server.num_forward, 2);
 }
 
-TEST(Client, TeachesOnlyOnce) {
+TEST(Client, RegistersAgainOnlyOnce) {
   FakeServer server;
   server.forward =
       FailFirst(1000,
@@ -296,7 +343,7 @@ TEST(Client, TeachesOnlyOnce) {
                                  "ACTIVATION_UNKNOWN"),
                 server.forward);
   auto client = ConnectTo(server.address());
-  ASSERT_TRUE(client->Register("def f(x):\n  return x\n").ok());
+  ASSERT_TRUE(client->RegisterActivation("def f(x):\n  return x\n").ok());
   const std::vector<float> x = {1};
   std::vector<float> y(1);
 
@@ -305,18 +352,18 @@ TEST(Client, TeachesOnlyOnce) {
 
   EXPECT_EQ(status.code(), absl::StatusCode::kNotFound);
   EXPECT_EQ(ErrorReason(status), kActivationUnknown);
-  EXPECT_EQ(server.num_learn, 2);
+  EXPECT_EQ(server.num_register_activation, 2);
   EXPECT_EQ(server.num_forward, 2);
 }
 
 TEST(Client, AdoptsTheIdThatAServerReturns) {
   FakeServer server;
-  server.learn = [n = 0](grpc::ServerContext*,
-                         const v1::RegisterActivationRequest&,
-                         v1::RegisterActivationResponse& response) mutable {
-    response.mutable_activation()->set_id("sha256:" + std::to_string(++n));
-    return grpc::Status::OK;
-  };
+  server.register_activation =
+      [n = 0](grpc::ServerContext*, const v1::RegisterActivationRequest&,
+              v1::RegisterActivationResponse& response) mutable {
+        response.mutable_activation()->set_id("sha256:" + std::to_string(++n));
+        return grpc::Status::OK;
+      };
   server.forward = [then = server.forward](grpc::ServerContext* context,
                                            const v1::ForwardRequest& request,
                                            v1::ForwardResponse& response) {
@@ -327,7 +374,7 @@ TEST(Client, AdoptsTheIdThatAServerReturns) {
                             "ACTIVATION_UNKNOWN");
   };
   auto client = ConnectTo(server.address());
-  ASSERT_TRUE(client->Register("def f(x):\n  return x\n").ok());
+  ASSERT_TRUE(client->RegisterActivation("def f(x):\n  return x\n").ok());
   const std::vector<float> x = {1};
   std::vector<float> y(1);
 
@@ -335,7 +382,7 @@ TEST(Client, AdoptsTheIdThatAServerReturns) {
     EXPECT_TRUE(client->Forward("sha256:1", {View(x)}, MutableBytes(y)).ok());
   }
 
-  EXPECT_EQ(server.num_learn, 2);
+  EXPECT_EQ(server.num_register_activation, 2);
   EXPECT_EQ(server.num_forward, 4);
 }
 
@@ -398,8 +445,9 @@ TEST(Client, WithoutInputsALostResidualIsTheCallersToHandle) {
 
 TEST(Client, DiagnosticsOfARefusedTextAreStructured) {
   FakeServer server;
-  server.learn = [](grpc::ServerContext*, const v1::RegisterActivationRequest&,
-                    v1::RegisterActivationResponse&) {
+  server.register_activation = [](grpc::ServerContext*,
+                                  const v1::RegisterActivationRequest&,
+                                  v1::RegisterActivationResponse&) {
     v1::Diagnostics diagnostics;
     auto* diagnostic = diagnostics.add_diagnostics();
     diagnostic->set_line(2);
@@ -414,7 +462,7 @@ TEST(Client, DiagnosticsOfARefusedTextAreStructured) {
   };
   auto client = ConnectTo(server.address());
 
-  const auto result = client->Register("def f(x):\n  return y\n");
+  const auto result = client->RegisterActivation("def f(x):\n  return y\n");
 
   const auto diagnostics = ErrorDiagnostics(result.status());
   ASSERT_EQ(diagnostics.size(), 1u);

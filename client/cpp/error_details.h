@@ -24,8 +24,8 @@ absl::Status FromGrpcStatus(const grpc::Status& status);
 // there is none.
 std::string ErrorReason(const absl::Status& status);
 
-// Returns the diagnostics, with positions, of a text that Register() refused;
-// empty for any other error.
+// Returns the diagnostics, with positions, of a text that RegisterActivation()
+// refused; empty for any other error.
 std::vector<v1::Diagnostic> ErrorDiagnostics(const absl::Status& status);
 
 }  // namespace actserve

@@ -9,7 +9,7 @@ int main(int argc, char** argv) {
   auto client = actserve::Client::Connect(argc > 1 ? argv[1] : "");
   if (!client.ok()) return 1;
 
-  const auto spiky = (*client)->Register(R"(
+  const auto spiky = (*client)->RegisterActivation(R"(
 def spiky(x):
     r = x % 1
     if r <= 0.5:

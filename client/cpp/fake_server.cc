@@ -76,8 +76,9 @@ grpc::Status StatusWithReason(grpc::StatusCode code, const std::string& message,
 FakeServer::FakeServer(const std::string& socket_path)
     : forward(Negate),
       backward(PassBack),
-      learn([](grpc::ServerContext*, const v1::RegisterActivationRequest&,
-               v1::RegisterActivationResponse& response) {
+      register_activation([](grpc::ServerContext*,
+                             const v1::RegisterActivationRequest&,
+                             v1::RegisterActivationResponse& response) {
         response.mutable_activation()->set_id("sha256:1");
         response.set_created(true);
         return grpc::Status::OK;
@@ -119,8 +120,8 @@ grpc::Status FakeServer::Backward(grpc::ServerContext* context,
 grpc::Status FakeServer::RegisterActivation(
     grpc::ServerContext* context, const v1::RegisterActivationRequest* request,
     v1::RegisterActivationResponse* response) {
-  ++num_learn;
-  return learn(context, *request, *response);
+  ++num_register_activation;
+  return register_activation(context, *request, *response);
 }
 
 grpc::Status FakeServer::GetActivation(grpc::ServerContext*,

@@ -37,11 +37,12 @@ class FakeServer final : public v1::ActivationService::Service {
   // Default: the upstream gradient for each wrt, or the input without it.
   Hook<v1::BackwardRequest, v1::BackwardResponse> backward;
   // Default: accepts, with the id "sha256:1".
-  Hook<v1::RegisterActivationRequest, v1::RegisterActivationResponse> learn;
+  Hook<v1::RegisterActivationRequest, v1::RegisterActivationResponse>
+      register_activation;
 
   std::atomic<int> num_forward = 0;
   std::atomic<int> num_backward = 0;
-  std::atomic<int> num_learn = 0;
+  std::atomic<int> num_register_activation = 0;
 
  private:
   grpc::Status Forward(grpc::ServerContext* context,

@@ -5,6 +5,7 @@
 
 #include "absl/strings/numbers.h"
 #include "absl/synchronization/blocking_counter.h"
+#include "client/cpp/retry.h"
 #include "grpc/grpc.h"
 #include "grpc/slice.h"
 #include "grpcpp/create_channel.h"
@@ -174,8 +175,10 @@ std::shared_ptr<grpc::Channel> MakeChannel(const std::string& address) {
   arguments.SetMaxReceiveMessageSize(-1);
   arguments.SetMaxSendMessageSize(-1);
   arguments.SetInt(GRPC_ARG_ENABLE_RETRIES, 0);
-  arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 100);
-  arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 5000);
+  arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS,
+                   absl::ToInt64Milliseconds(kFirstBackoff));
+  arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS,
+                   absl::ToInt64Milliseconds(kMaxBackoff));
   return grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(),
                                    arguments);
 }
