@@ -110,7 +110,7 @@ def test_leaves_names_of_the_language():
     @actserve.activation
     def f(x):
         y = np.where(x > 0, numpy.tanh(x), math.exp(x))
-        return y * normcdf(x) + abs(x) * pi + tf.nn.relu(x)  # noqa: F821
+        return y * normcdf(x) + abs(x) * pi + tf.nn.relu(x) + tau  # noqa: F821
 
     assert not f.constants
 

@@ -43,8 +43,8 @@ _KNOWN_ALIASES = {
     "jnp": {"jax"},
 }
 
-# Modules whose functions the language knows: a copy of what is in
-# kernels/lang/desugar/synonyms.cc.
+# Modules whose functions the language knows: the table of
+# kernels/lang/desugar/synonyms.cc, which a test compares.
 _KNOWN_MODULES = (
     "math",
     "numpy",
@@ -52,6 +52,9 @@ _KNOWN_MODULES = (
     "tensorflow",
     "tensorflow.math",
     "tensorflow.nn",
+    "tensorflow.keras.backend",
+    "tensorflow.keras.activations",
+    "tensorflow.keras.ops",
     "keras.backend",
     "keras.activations",
     "keras.ops",
@@ -65,11 +68,13 @@ _KNOWN_MODULES = (
 )
 _PACKAGES = {module.partition(".")[0] for module in _KNOWN_MODULES}
 
+# The named numbers of kernels/lang/vocabulary.cc, likewise.
 _LANGUAGE_NUMBERS = {
-    "pi": math.pi,
     "e": math.e,
     "inf": math.inf,
     "nan": math.nan,
+    "pi": math.pi,
+    "tau": math.tau,
 }
 
 
