@@ -81,7 +81,7 @@ def remote(client, activation, **params) -> Hidden:
 
     def forward(x, params):
         y, _, residual = client.forward_with(
-            activation, x, params=params, keep_residual=True
+            activation, x, parameters=params, keep_residual=True
         )
         return y, residual
 
@@ -258,8 +258,9 @@ def main() -> int:
         ServerProcess(sys.argv[1]) as server,
         actserve.connect(server.unix_address) as client,
     ):
-        info = client.info()
-        print(f"actserved {info.version} on {', '.join(info.devices)}\n")
+        info = client.get_server_info()
+        devices = ", ".join(device.name for device in info.devices)
+        print(f"actserved {info.version} on {devices}\n")
         right = show_spiky(client)
         print(
             f"\ntraining 64 -> {HIDDEN} -> 10 on 1,797 handwritten digits; "

@@ -22,7 +22,7 @@ def main():
             y, _, residual = client.forward_with(
                 notch,
                 scale * x + shift,
-                params={"width": width},
+                parameters={"width": width},
                 keep_residual=True,
             )
             dy = 2 * (y - target) / x.size

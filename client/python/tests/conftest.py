@@ -25,12 +25,13 @@ class FakeService(service_pb2_grpc.ActivationServiceServicer):
     """Doubles its first input, whatever the activation; remembers requests.
 
     `failures` holds (code, reason) to answer the next calls with; `None` lets
-    one pass.
+    one pass. `pushback` is what they ask a client to wait, in milliseconds.
     """
 
     def __init__(self):
         self.calls = []
         self.failures = []
+        self.pushback = None
         self.residual = b"0123456789abcdef"
 
     def names(self):
@@ -54,9 +55,10 @@ class FakeService(service_pb2_grpc.ActivationServiceServicer):
             )
         if diagnostics:
             status.details.add().Pack(diagnostics)
-        context.set_trailing_metadata(
-            [("grpc-status-details-bin", status.SerializeToString())]
-        )
+        trailers = [("grpc-status-details-bin", status.SerializeToString())]
+        if self.pushback is not None:
+            trailers.append(("grpc-retry-pushback-ms", self.pushback))
+        context.set_trailing_metadata(trailers)
         context.abort(code, "fake")
 
     def Forward(self, request, context):  # noqa: N802
@@ -124,7 +126,7 @@ def service():
 
 @pytest.fixture
 def fake(service):
-    """A client of the fake server that does not sleep between retries."""
+    """A client of the fake server that notes its pauses and makes none."""
     with actserve.connect(service.address, timeout=10) as client:
         client.pauses = []
         client._channel._sleep = client.pauses.append

@@ -112,10 +112,10 @@ def test_16_bit_results_are_rounded_once(client, name, dtype):
 def test_gradients_of_all_builtins_are_differences(client: actserve.Client):
     """Of each input and parameter, at points that no kink is close to."""
     step = 1e-5
-    names = [info.name for info in client.list() if info.builtin]
+    names = [info.name for info in client.list_activations() if info.builtin]
 
     for name in names:
-        info = client.get(name)
+        info = client.get_activation(name)
         got = client.backward(name, X, wrt=["x", *info.parameters])
         ahead, behind = (client.forward(name, X + d) for d in (step, -step))
         difference = (ahead - behind) / (2 * step)
@@ -124,7 +124,7 @@ def test_gradients_of_all_builtins_are_differences(client: actserve.Client):
         assert np.count_nonzero(far) <= 1, (name, X[far])
         for parameter, value in info.parameters.items():
             ahead, behind = (
-                client.forward(name, X, params={parameter: value + d}).sum()
+                client.forward(name, X, parameters={parameter: value + d}).sum()
                 for d in (step, -step)
             )
             np.testing.assert_allclose(

@@ -17,6 +17,7 @@ X = np.array([1.0, -2.0], np.float32)
 UNAVAILABLE = (grpc.StatusCode.UNAVAILABLE, None)
 UNKNOWN = (grpc.StatusCode.NOT_FOUND, "ACTIVATION_UNKNOWN")
 GONE = (grpc.StatusCode.NOT_FOUND, "RESIDUAL_GONE")
+FULL = (grpc.StatusCode.RESOURCE_EXHAUSTED, None)
 
 
 def test_registers_once_at_first_use(fake, service):
@@ -36,7 +37,7 @@ def test_sends_text_constants_derivative_and_exact(fake, service):
         exact=True,
     )
 
-    fake.register(f)
+    fake.register_activation(f)
 
     (request,) = service.calls
     assert request.text == "def f(x): return a * x"
@@ -46,7 +47,7 @@ def test_sends_text_constants_derivative_and_exact(fake, service):
 
 
 def test_sends_names_as_they_are(fake, service):
-    fake.forward("gelu", X, params={"a": 1})
+    fake.forward("gelu", X, parameters={"a": 1})
 
     (request,) = service.calls
     assert request.activation == "gelu"
@@ -93,15 +94,84 @@ def test_retries_while_unavailable(fake, service):
     assert 0.15 <= fake.pauses[1] <= 0.25
 
 
-def test_retries_are_bounded(fake, service):
+@pytest.mark.parametrize("failure", [UNAVAILABLE, FULL])
+@pytest.mark.parametrize("max_attempts", [1, 3, 7])
+def test_attempts_are_bounded(service, failure, max_attempts):
+    service.failures = [failure] * 20
+    service.pushback = "1"
+
+    with (
+        actserve.connect(service.address, max_attempts=max_attempts) as client,
+        pytest.raises(actserve.ActivationError) as caught,
+    ):
+        client.forward("f", X)
+
+    assert caught.value.code is failure[0]
+    assert len(service.calls) == max_attempts
+
+
+def test_a_call_is_sent_7_times_by_default(fake, service):
     service.failures = [UNAVAILABLE] * 20
+
+    with pytest.raises(actserve.ActivationError):
+        fake.forward("f", X)
+
+    assert len(service.calls) == 7
+    assert len(fake.pauses) == 6
+    assert 5.1 * 0.75 <= sum(fake.pauses) <= 5.1 * 1.25
+
+
+def test_comes_back_to_a_full_queue_when_it_is_told(fake, service):
+    service.failures = [FULL] * 6
+    service.pushback = "250"
+
+    np.testing.assert_array_equal(fake.forward("f", X), 2 * X)
+
+    assert len(service.calls) == 7
+    assert fake.pauses == [0.25] * 6
+
+
+@pytest.mark.parametrize("pushback", [None, "-1", "soon", "1e3"])
+def test_a_full_queue_that_names_no_pause_is_not_repeated(
+    fake, service, pushback
+):
+    service.failures = [FULL]
+    service.pushback = pushback
 
     with pytest.raises(actserve.ActivationError) as caught:
         fake.forward("f", X)
 
-    assert caught.value.code is grpc.StatusCode.UNAVAILABLE
-    assert len(service.calls) == 7
-    assert max(fake.pauses) <= 2.5
+    assert caught.value.code is grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert len(service.calls) == 1
+
+
+def test_a_pause_beyond_the_timeout_is_not_begun(fake, service):
+    service.failures = [FULL]
+    service.pushback = "60000"
+
+    with pytest.raises(actserve.ActivationError) as caught:
+        fake.forward("f", X)
+
+    assert caught.value.code is grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert len(service.calls) == 1
+    assert fake.pauses == []
+
+
+def test_registers_an_id_of_its_own_again(fake, service):
+    first = fake.register_activation(DOUBLE).id
+    service.failures = [UNKNOWN]
+
+    fake.forward(first, X)
+    fake.forward(first, X)
+
+    assert service.names() == [
+        "RegisterActivation",
+        "Forward",
+        "RegisterActivation",
+        "Forward",
+        "Forward",
+    ]
+    assert service.calls[-1].activation == "sha256:3"
 
 
 @pytest.mark.parametrize(
@@ -157,7 +227,9 @@ def test_partials_of_a_name_ask_for_its_inputs_once(fake, service):
 
 
 def test_residual_stands_for_the_inputs(fake, service):
-    _, _, residual = fake.forward_with("f", X, keep_residual=True, lease=1.5)
+    _, _, residual = fake.forward_with(
+        "f", X, keep_residual=True, residual_lease=1.5
+    )
 
     gradients = fake.backward("f", residual=residual, grad_output=X)
 
@@ -171,7 +243,7 @@ def test_residual_stands_for_the_inputs(fake, service):
 
 def test_lost_residual_resends_the_inputs(fake, service):
     _, _, residual = fake.forward_with(
-        DOUBLE, X, params={"a": 3}, keep_residual=True
+        DOUBLE, X, parameters={"a": 3}, keep_residual=True
     )
     service.failures = [GONE, UNKNOWN]
 
@@ -205,7 +277,7 @@ def test_residual_that_is_not_held_sends_the_inputs(fake, service, handle):
 def test_released_residual_sends_the_inputs(fake, service):
     _, _, residual = fake.forward_with("f", X, keep_residual=True)
 
-    assert fake.release(residual) == 1
+    assert fake.release_residuals(residual) == 1
     fake.backward("f", residual=residual)
 
     assert service.calls[-1].residual == b""
@@ -307,7 +379,7 @@ def test_client_in_use_refuses_to_work_after_a_fork(fake, monkeypatch):
 
 def test_nobody_there():
     with (
-        actserve.connect("127.0.0.1:1", retries=0) as client,
+        actserve.connect("127.0.0.1:1", max_attempts=1) as client,
         pytest.raises(actserve.ActivationError) as caught,
     ):
         client.forward("f", X)

@@ -180,7 +180,7 @@ def test_parameters_and_their_gradients(client):
     dy = np.array([1, 10, 100], np.float32)
 
     y, _, residual = client.forward_with(
-        leaky, x, params={"slope": 0.5}, keep_residual=True
+        leaky, x, parameters={"slope": 0.5}, keep_residual=True
     )
     gradients = client.backward(
         leaky, residual=residual, grad_output=dy, wrt=["slope", "x"]
@@ -213,7 +213,7 @@ def test_gradient_written_by_the_author(client):
     np.testing.assert_array_equal(
         client.backward(triangle, x)["x"], [-1, 0.5, 0.5, -1]
     )
-    assert client.get(surrogate).declared_gradient
+    assert client.get_activation(surrogate).declared_gradient
 
 
 @pytest.mark.parametrize(
@@ -254,7 +254,10 @@ def test_equal_texts_have_one_id(client):
         "  if part <= 0.5: return part\n  else: return 0\n"
     )
 
-    assert client.register(renamed).id == client.register(spiky).id
+    assert (
+        client.register_activation(renamed).id
+        == client.register_activation(spiky).id
+    )
 
 
 def test_text_of_another_framework(client):
@@ -303,12 +306,12 @@ X = np.ones(4, np.float32)
             "float64",
         ),
         (
-            lambda c: c.forward(leaky, X, params={"slop": 1}),
+            lambda c: c.forward(leaky, X, parameters={"slop": 1}),
             "INVALID_ARGUMENT",
             "slop",
         ),
         (
-            lambda c: c.forward(leaky, X, params={"slope": math.nan}),
+            lambda c: c.forward(leaky, X, parameters={"slope": math.nan}),
             "INVALID_ARGUMENT",
             "slope",
         ),
@@ -338,7 +341,7 @@ def test_bad_calls_get_a_clear_answer(client, call, code, word):
 
 
 def test_message_over_the_limit(client):
-    limit = client.info().limits["max_message_bytes"]
+    limit = client.get_server_info().limits["max_message_bytes"]
     x = np.zeros(int(limit) // 4 + 1024, np.float32)
 
     with pytest.raises(actserve.ActivationError) as caught:
@@ -349,16 +352,18 @@ def test_message_over_the_limit(client):
 
 
 def test_the_server_tells_about_itself(client):
-    info = client.info()
-    builtins = {a.name for a in client.list() if a.builtin}
-    gelu = client.get("gelu")
+    info = client.get_server_info()
+    builtins = {a.name for a in client.list_activations() if a.builtin}
+    gelu = client.get_activation("gelu")
 
     assert client.health()
     assert info.dtypes == ("float16", "bfloat16", "float32", "float64")
-    assert "cpu" in info.devices
-    assert info.device_reasons["cpu"] != ""
-    assert info.device_counters["cpu"]["num_launches"] == 0
-    assert len(info.device_counters["cpu"]["batch_sizes"]) == 11
+    (device,) = info.devices
+    assert device.name == "cpu"
+    assert device.description != ""
+    assert device.reason != ""
+    assert device.counters["num_launches"] == 0
+    assert len(device.counters["batch_sizes"]) == 11
     assert info.limits["max_inputs"] == 4
     assert {"relu", "gelu", "spiky"} <= builtins
     assert gelu.inputs == ("x",)
@@ -376,7 +381,7 @@ def test_unix_socket(shared_server):
 def test_release(client):
     _, _, residual = client.forward_with("gelu", X, keep_residual=True)
 
-    assert client.release(residual) == 1
+    assert client.release_residuals(residual) == 1
     np.testing.assert_array_equal(
         client.backward("gelu", residual=residual)["x"],
         client.backward("gelu", X)["x"],

@@ -15,13 +15,19 @@ with actserve.connect("127.0.0.1:50051") as client:
 from actserve._activation import Activation, activation
 from actserve._client import Client, Residual, connect
 from actserve._errors import ActivationError, Diagnostic
-from actserve._info import ActivationInfo, GradientCheck, ServerInfo
+from actserve._info import (
+    ActivationInfo,
+    DeviceInfo,
+    GradientCheck,
+    ServerInfo,
+)
 
 __all__ = [
     "Activation",
     "ActivationError",
     "ActivationInfo",
     "Client",
+    "DeviceInfo",
     "Diagnostic",
     "GradientCheck",
     "Residual",

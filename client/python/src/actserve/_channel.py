@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import random
 import threading
@@ -11,13 +12,8 @@ from typing import Any
 
 import grpc
 
-from actserve import _address
-from actserve._errors import ActivationError, error_from_rpc
-
-# Before attempt n + 2: BASE * 2**n seconds, at most MAX, +-25 %.
-_PAUSE_BASE_SECONDS = 0.1
-_PAUSE_MAX_SECONDS = 2.0
-_JITTER = 0.25
+from actserve import _address, _retry
+from actserve._errors import ActivationError, error_from_rpc, pushback_of
 
 # Protobuf's and gRPC's own bound on one message.
 _MAX_MESSAGE_BYTES = 2**31 - 1
@@ -34,11 +30,11 @@ class Channel:
     def __init__(
         self,
         target: str,
-        retries: int,
+        max_attempts: int,
         sleep: Callable[[float], None] = time.sleep,
     ):
         self._target = target
-        self._retries = retries
+        self._max_attempts = max_attempts
         self._sleep = sleep
         self._lock = threading.Lock()
         self._channel: grpc.Channel | None = None
@@ -51,18 +47,18 @@ class Channel:
         method: str,
         request: bytes,
         deadline: float,
-        retries: int | None = None,
+        max_attempts: int | None = None,
     ) -> bytes:
         """Returns the response of a method.
 
-        Retries UNAVAILABLE, which is safe because every method of the contract
-        may be repeated.
+        Sends the request again as client/README.md says. That is safe because
+        every method of the contract may be repeated.
 
         Args:
           method: A path like "/package.Service/Name".
           request: The message.
           deadline: time.monotonic() at which to give up, retries included.
-          retries: How often to repeat; None: as the channel was made.
+          max_attempts: How often to send; None: as the channel was made.
 
         Raises:
           ActivationError: Whatever the server answered; UNAVAILABLE if it did
@@ -75,15 +71,14 @@ class Channel:
                 f"request of {len(request)} bytes, limit "
                 f"{_MAX_MESSAGE_BYTES}; send the batch in parts",
             )
-        if retries is None:
-            retries = self._retries
-        attempt = 0
-        while True:
+        if max_attempts is None:
+            max_attempts = self._max_attempts
+        for attempt in itertools.count(1):
             remaining = deadline - time.monotonic()
             if remaining <= 0:
                 raise ActivationError(
                     grpc.StatusCode.DEADLINE_EXCEEDED,
-                    f"the timeout passed before attempt {attempt + 1}",
+                    f"the timeout passed before attempt {attempt}",
                 )
             try:
                 response: bytes = self._method(method)(
@@ -92,16 +87,18 @@ class Channel:
                 return response
             except grpc.RpcError as error:
                 failure = error_from_rpc(error)
-            pause = min(_PAUSE_BASE_SECONDS * 2**attempt, _PAUSE_MAX_SECONDS)
-            pause *= 1 + random.uniform(-_JITTER, _JITTER)
+                pushback = pushback_of(error)
+            pause = _retry.pause_before_retry(
+                failure.code, pushback, attempt, random.uniform(-1, 1)
+            )
             if (
-                failure.code is not grpc.StatusCode.UNAVAILABLE
-                or attempt >= retries
+                pause is None
+                or attempt >= max_attempts
                 or time.monotonic() + pause >= deadline
             ):
                 raise failure
             self._sleep(pause)
-            attempt += 1
+        raise AssertionError("unreachable")
 
     def close(self) -> None:
         """Ends calls in progress with CANCELLED and refuses new ones."""

@@ -12,7 +12,7 @@ from google.protobuf import wrappers_pb2
 from google.protobuf.message import DecodeError, Message
 from numpy.typing import NDArray
 
-from actserve import _address, _tensors, _wire
+from actserve import _address, _retry, _tensors, _wire
 from actserve._activation import Activation
 from actserve._channel import Channel
 from actserve._errors import ActivationError
@@ -32,7 +32,10 @@ Array = NDArray[Any]
 
 
 def connect(
-    address: str | None = None, *, timeout: float = 60.0, retries: int = 6
+    address: str | None = None,
+    *,
+    timeout: float = 60.0,
+    max_attempts: int = _retry.MAX_ATTEMPTS,
 ) -> Client:
     """Returns a client of the server at `address`. Does not wait for it.
 
@@ -41,16 +44,16 @@ def connect(
         default socket ($XDG_RUNTIME_DIR/actserve/actserve.sock, or
         /tmp/actserve-UID/actserve.sock) if it is there and its directory is
         this user's alone; else 127.0.0.1:50051.
-      timeout: Seconds for one call, its retries and a registration that it
-        needs included. Each call may give its own.
-      retries: How often a call is sent again when no server answers
-        (UNAVAILABLE), after pauses of 0.1, 0.2, 0.4 ... 2 s with jitter. The
-        default outlives a server's restart of about 5 s.
+      timeout: Seconds for one call, including its retries and a registration
+        that it needs. Each call may give its own.
+      max_attempts: How often a call is sent at most, the first time included.
+        client/README.md says what is sent again and after which pauses; the
+        default outlives a restart of the server.
 
     Raises:
       ValueError: `address` has another form.
     """
-    return Client(address, timeout=timeout, retries=retries)
+    return Client(address, timeout=timeout, max_attempts=max_attempts)
 
 
 class Residual:
@@ -66,12 +69,12 @@ class Residual:
         handle: bytes | None,
         lease: float,
         inputs: list[Array],
-        params: Mapping[str, float],
+        parameters: Mapping[str, float],
     ):
         self._handle = handle
         self._expires = time.monotonic() + lease
         self._inputs = inputs
-        self._params = dict(params)
+        self._parameters = dict(parameters)
 
     @property
     def is_held(self) -> bool:
@@ -105,21 +108,22 @@ class Client:
         address: str | None = None,
         *,
         timeout: float = 60.0,
-        retries: int = 6,
+        max_attempts: int = _retry.MAX_ATTEMPTS,
     ):
         self.address = _address.resolve(address)
         self._timeout = timeout
-        self._retries = retries
-        self._channel = Channel(self.address, retries)
+        self._max_attempts = max_attempts
+        self._channel = Channel(self.address, max_attempts)
         self._lock = threading.Lock()
         self._registered: dict[Activation, ActivationInfo] = {}
+        self._ids: dict[str, Activation] = {}
         self._named: dict[str, ActivationInfo] = {}
 
     def forward(
         self,
         activation: Activation | str,
         *inputs: Any,
-        params: Mapping[str, float] | None = None,
+        parameters: Mapping[str, float] | None = None,
         timeout: float | None = None,
     ) -> Array:
         """Returns activation(*inputs), element by element.
@@ -127,11 +131,11 @@ class Client:
         Args:
           activation: What to evaluate.
           *inputs: One per tensor input, in its order.
-          params: Parameters that differ from their default, by name.
+          parameters: Parameters that differ from their default, by name.
           timeout: Seconds; None: the client's.
         """
         y, _, _ = self.forward_with(
-            activation, *inputs, params=params, timeout=timeout
+            activation, *inputs, parameters=parameters, timeout=timeout
         )
         return y
 
@@ -139,10 +143,10 @@ class Client:
         self,
         activation: Activation | str,
         *inputs: Any,
-        params: Mapping[str, float] | None = None,
+        parameters: Mapping[str, float] | None = None,
         partials: bool | Sequence[str] = False,
         keep_residual: bool = False,
-        lease: float | None = None,
+        residual_lease: float | None = None,
         timeout: float | None = None,
     ) -> tuple[Array, dict[str, Array], Residual | None]:
         """Returns the output and what a gradient will need.
@@ -150,13 +154,13 @@ class Client:
         Args:
           activation: What to evaluate.
           *inputs: One per tensor input, in its order.
-          params: Parameters that differ from their default, by name.
+          parameters: Parameters that differ from their default, by name.
           partials: Inputs for which d(y)/d(input) is wanted, or True for all.
             The gradient of a loss is then partial * dL/dy, without a second
             call, but rounded once more than `backward` rounds.
           keep_residual: Leave the inputs on the server for one
             backward(activation, residual=residual).
-          lease: Seconds to keep them; None: the server's default.
+          residual_lease: Seconds to keep them; None: the server's default.
           timeout: Seconds; None: the client's.
 
         Returns:
@@ -167,11 +171,11 @@ class Client:
         arrays = _input_arrays(inputs)
         request = service_pb2.ForwardRequest(
             inputs=map(_tensors.to_proto, arrays),
-            parameters=_parameter_values(params),
+            parameters=_parameter_values(parameters),
             keep_residual=keep_residual,
         )
-        if lease is not None:
-            request.residual_lease.FromNanoseconds(round(lease * 1e9))
+        if residual_lease is not None:
+            request.residual_lease.FromNanoseconds(round(residual_lease * 1e9))
         if partials is True:
             request.partials.extend(self._info(activation, deadline).inputs)
         elif partials:
@@ -188,7 +192,7 @@ class Client:
                 response.residual.handle or None,
                 response.residual.lease.ToTimedelta().total_seconds(),
                 arrays,
-                params or {},
+                parameters or {},
             )
         return (
             outputs[0],
@@ -203,7 +207,7 @@ class Client:
         grad_output: Any = None,
         wrt: Sequence[str] | None = None,
         residual: Residual | None = None,
-        params: Mapping[str, float] | None = None,
+        parameters: Mapping[str, float] | None = None,
         timeout: float | None = None,
     ) -> dict[str, Any]:
         """Returns the gradients of a loss: dL/dy times the derivative.
@@ -213,9 +217,9 @@ class Client:
           *inputs: As for `forward`; none with `residual`.
           grad_output: dL/dy, of the dtype and shape of the inputs. None: ones.
           wrt: Names of inputs and parameters. None: all inputs.
-          residual: Of forward_with, instead of inputs and params. If the
+          residual: Of forward_with, instead of inputs and parameters. If the
             server has lost it, the inputs are sent again.
-          params: As for `forward`.
+          parameters: As for `forward`.
           timeout: Seconds; None: the client's.
 
         Returns:
@@ -226,10 +230,10 @@ class Client:
         deadline = self._deadline(timeout)
         if residual is None:
             arrays = _input_arrays(inputs)
-        elif inputs or params:
-            raise TypeError("residual stands for the inputs and params")
+        elif inputs or parameters:
+            raise TypeError("residual stands for the inputs and parameters")
         else:
-            arrays, params = residual._inputs, residual._params
+            arrays, parameters = residual._inputs, residual._parameters
         upstream: list[Array] = []
         request = service_pb2.BackwardRequest(wrt=_names(wrt or ()))
         if grad_output is not None:
@@ -257,7 +261,7 @@ class Client:
                 request.residual = b""
         if payloads is None:
             request.inputs.extend(map(_tensors.to_proto, arrays))
-            request.parameters.extend(_parameter_values(params))
+            request.parameters.extend(_parameter_values(parameters))
             payloads = self._evaluate(
                 "Backward",
                 activation,
@@ -278,10 +282,10 @@ class Client:
             for g in gradients
         }
 
-    def register(
+    def register_activation(
         self, activation: Activation, *, timeout: float | None = None
     ) -> ActivationInfo:
-        """Teaches the server an activation, as its first use would. Idempotent.
+        """Registers an activation, as its first use would. Idempotent.
 
         Raises:
           ActivationError: INVALID_ARGUMENT, the text has errors: see
@@ -289,7 +293,7 @@ class Client:
         """
         return self._register(activation, self._deadline(timeout))
 
-    def get(
+    def get_activation(
         self, activation: Activation | str, *, timeout: float | None = None
     ) -> ActivationInfo:
         """Returns all that the server knows about an activation."""
@@ -298,7 +302,20 @@ class Client:
             activation = self._register(activation, deadline).id
         return self._get(activation, deadline)
 
-    def release(
+    def list_activations(
+        self, *, timeout: float | None = None
+    ) -> tuple[ActivationInfo, ...]:
+        """Returns the built-ins, then what was registered with this server."""
+        response = service_pb2.ListActivationsResponse()
+        self._control(
+            "ListActivations",
+            service_pb2.ListActivationsRequest(),
+            response,
+            self._deadline(timeout),
+        )
+        return tuple(map(activation_info, response.activations))
+
+    def release_residuals(
         self, *residuals: Residual, timeout: float | None = None
     ) -> int:
         """Gives residuals back that no Backward will use.
@@ -318,7 +335,7 @@ class Client:
             residual._handle = None
         return response.num_released
 
-    def info(self, *, timeout: float | None = None) -> ServerInfo:
+    def get_server_info(self, *, timeout: float | None = None) -> ServerInfo:
         """Returns the server's version, devices, dtypes, limits, addresses."""
         response = service_pb2.ServerInfo()
         self._control(
@@ -333,7 +350,7 @@ class Client:
         """Returns whether the server accepts work; False while it drains.
 
         Raises:
-          ActivationError: UNAVAILABLE, nothing answers; not retried.
+          ActivationError: UNAVAILABLE, nothing answers. Asked once only.
         """
         # HealthCheckRequest and HealthCheckResponse of grpc.health.v1 are a
         # string and an enum in field 1, as these two are.
@@ -341,26 +358,13 @@ class Client:
             _HEALTH_CHECK,
             wrappers_pb2.StringValue().SerializeToString(),
             self._deadline(timeout),
-            retries=0,
+            max_attempts=1,
         )
         return wrappers_pb2.Int32Value.FromString(answer).value == _SERVING
 
     def close(self) -> None:
         """Ends calls in progress and the connection. Idempotent."""
         self._channel.close()
-
-    def list(
-        self, *, timeout: float | None = None
-    ) -> tuple[ActivationInfo, ...]:
-        """Returns the built-ins, then what was registered with this server."""
-        response = service_pb2.ListActivationsResponse()
-        self._control(
-            "ListActivations",
-            service_pb2.ListActivationsRequest(),
-            response,
-            self._deadline(timeout),
-        )
-        return tuple(map(activation_info, response.activations))
 
     def __enter__(self) -> Client:
         return self
@@ -372,7 +376,7 @@ class Client:
         return f"<actserve client of {self.address}>"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _restore, (self.address, self._timeout, self._retries)
+        return _restore, (self.address, self._timeout, self._max_attempts)
 
     def _deadline(self, timeout: float | None) -> float:
         return time.monotonic() + (
@@ -388,10 +392,14 @@ class Client:
         response: Message,
         deadline: float,
     ) -> Sequence[memoryview]:
-        """Calls Forward or Backward; teaches the activation where unknown.
+        """Calls Forward or Backward; registers the activation if unknown.
 
         Fills `response` and returns its payloads.
         """
+        if isinstance(activation, str):
+            # An id that this client registered can be registered again.
+            with self._lock:
+                activation = self._ids.get(activation, activation)
         if isinstance(activation, Activation):
             request.activation = self._info(activation, deadline).id
         elif isinstance(activation, str):
@@ -477,6 +485,7 @@ class Client:
         info = activation_info(response.activation)
         with self._lock:
             self._registered[activation] = info
+            self._ids[info.id] = activation
         return info
 
     def _get(self, activation: str, deadline: float) -> ActivationInfo:
@@ -486,8 +495,8 @@ class Client:
         return activation_info(response)
 
 
-def _restore(address: str, timeout: float, retries: int) -> Client:
-    return Client(address, timeout=timeout, retries=retries)
+def _restore(address: str, timeout: float, max_attempts: int) -> Client:
+    return Client(address, timeout=timeout, max_attempts=max_attempts)
 
 
 def _path(method: str) -> str:
@@ -505,11 +514,11 @@ def _names(names: Sequence[str]) -> tuple[str, ...]:
 
 
 def _parameter_values(
-    params: Mapping[str, float] | None,
+    parameters: Mapping[str, float] | None,
 ) -> list[service_pb2.ParameterValue]:
     return [
         service_pb2.ParameterValue(name=name, scalar=float(value))
-        for name, value in (params or {}).items()
+        for name, value in (parameters or {}).items()
     ]
 
 

@@ -11,6 +11,7 @@ import grpc
 from actserve.v1 import activation_pb2, status_pb2
 
 _DETAILS_KEY = "grpc-status-details-bin"
+_PUSHBACK_KEY = "grpc-retry-pushback-ms"
 _DOMAIN = "actserve"
 
 
@@ -95,3 +96,14 @@ def error_from_rpc(error: Any) -> ActivationError:
     return ActivationError(
         error.code(), error.details() or "", diagnostics, reason
     )
+
+
+def pushback_of(error: Any) -> float | None:
+    """Returns the seconds after which the server wants the call again.
+
+    None if it named no time, or none that is a number of milliseconds.
+    """
+    for key, value in error.trailing_metadata() or ():
+        if key == _PUSHBACK_KEY and value.isdecimal():
+            return int(value) / 1000
+    return None

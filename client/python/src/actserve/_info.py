@@ -38,11 +38,12 @@ class ActivationInfo:
       text: As registered.
       doc: Its docstring.
       gradients: d(output)/d(input or parameter) as text, in order; empty in
-        the answer of Client.list.
+        the answer of Client.list_activations.
       declared_gradient: True if its author wrote the gradient.
       rewrites: What was rewritten for numerical safety, one line each.
-      program: The function as straight-line text; "" in Client.list.
-      gradient_check: None in Client.list.
+      program: The function as straight-line text; "" in
+        Client.list_activations.
+      gradient_check: None in Client.list_activations.
     """
 
     id: str
@@ -60,24 +61,37 @@ class ActivationInfo:
 
 
 @dataclass(frozen=True)
+class DeviceInfo:
+    """A device that the server computes on.
+
+    Attributes:
+      name: As in responses, for example "cpu".
+      description: The hardware, for people.
+      reason: Why the server computes on it: a flag, or what it found.
+      counters: What the device has done, by name as in DeviceCounters of the
+        contract; durations in seconds, batch_sizes a tuple.
+    """
+
+    name: str
+    description: str
+    reason: str
+    counters: dict[str, float | tuple[int, ...]]
+
+
+@dataclass(frozen=True)
 class ServerInfo:
-    """What Client.info returns.
+    """What a server says about itself.
 
     Attributes:
       version: Of the server.
-      devices: Description by name.
-      device_reasons: Why it is that device, by name.
-      device_counters: By name of the device, then by name as in DeviceCounters
-        of the contract; durations in seconds, batch_sizes a tuple.
+      devices: At least one.
       dtypes: NumPy names.
       limits: By name as in ServerLimits of the contract; durations in seconds.
       addresses: Where else it listens.
     """
 
     version: str
-    devices: dict[str, str]
-    device_reasons: dict[str, str]
-    device_counters: dict[str, dict[str, float | tuple[int, ...]]]
+    devices: tuple[DeviceInfo, ...]
     dtypes: tuple[str, ...]
     limits: dict[str, float]
     addresses: tuple[str, ...]
@@ -133,11 +147,10 @@ def server_info(message: service_pb2.ServerInfo) -> ServerInfo:
         limits[field.name] = value
     return ServerInfo(
         version=message.version,
-        devices={d.name: d.description for d in message.devices},
-        device_reasons={d.name: d.reason for d in message.devices},
-        device_counters={
-            d.name: _counters(d.counters) for d in message.devices
-        },
+        devices=tuple(
+            DeviceInfo(d.name, d.description, d.reason, _counters(d.counters))
+            for d in message.devices
+        ),
         dtypes=tuple(map(dtype_name, message.dtypes)),
         limits=limits,
         addresses=tuple(message.addresses),

@@ -1,7 +1,7 @@
 """The hot messages by hand, so that tensor bytes are copied once each way.
 
-Requests and responses carry their tensors in `repeated bytes payload = 15`,
-after everything else. A protobuf message would copy each payload twice more;
+Requests and responses carry their tensors in `repeated bytes payload`, after
+everything else. A protobuf message would copy each payload twice more;
 here the metadata is a message and the payloads are joined on and cut off.
 """
 
@@ -12,12 +12,15 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-_PAYLOAD_TAG = 15 << 3 | 2
+from actserve.v1.service_pb2 import ForwardResponse
+
+PAYLOAD_FIELD = ForwardResponse.PAYLOAD_FIELD_NUMBER
 _VARINT, _FIXED64, _LENGTH, _FIXED32 = 0, 1, 2, 5
+_PAYLOAD_TAG = PAYLOAD_FIELD << 3 | _LENGTH
 
 
 def join_request(header: bytes, payloads: Iterable[NDArray[Any]]) -> bytes:
-    """Returns the message `header` with `payloads` added as field 15.
+    """Returns the message `header` with `payloads` added.
 
     Args:
       header: A serialised request without payload.
@@ -32,7 +35,7 @@ def join_request(header: bytes, payloads: Iterable[NDArray[Any]]) -> bytes:
 
 
 def split_response(message: bytes) -> tuple[bytes, list[memoryview]]:
-    """Returns the message without field 15, and views of each field 15.
+    """Returns the message without its payloads, and a view of each payload.
 
     Accepts the fields in any order.
 

@@ -1,0 +1,76 @@
+"""Facts that C++ and Python each have to hold are the same in both."""
+
+import math
+import re
+
+from conftest import ROOT
+
+from actserve import _retry, _source, _wire
+from actserve.v1 import service_pb2
+
+
+def table(path, name):
+    """Returns the text of the array `name` in a C++ file."""
+    text = (ROOT / path).read_text()
+    return re.search(rf"\b{name}\[\] = {{(.*?)\n}};", text, re.DOTALL)[1]
+
+
+def constants(path):
+    """Returns the `constexpr` numbers of a C++ header by name."""
+    pattern = r"constexpr [\w:]+ (k\w+) =\s+([^;]+);"
+    return dict(re.findall(pattern, (ROOT / path).read_text()))
+
+
+def test_retries_follow_the_same_numbers():
+    assert constants("client/cpp/retry.h") == {
+        "kMaxAttempts": str(_retry.MAX_ATTEMPTS),
+        "kFirstBackoff": milliseconds(_retry.FIRST_BACKOFF_SECONDS),
+        "kMaxBackoff": milliseconds(_retry.MAX_BACKOFF_SECONDS),
+        "kBackoffJitter": str(_retry.BACKOFF_JITTER),
+    }
+
+
+def milliseconds(seconds):
+    """Returns a duration as C++ spells it."""
+    return f"absl::Milliseconds({round(seconds * 1000)})"
+
+
+def test_modules_are_those_of_the_language():
+    path = "kernels/lang/desugar/synonyms.cc"
+    modules = re.findall(r'\{"([\w.]+)",', table(path, "kModules"))
+
+    assert list(_source._KNOWN_MODULES) == modules
+
+
+def test_names_without_an_import_are_those_of_the_language():
+    path = "kernels/lang/desugar/synonyms.cc"
+    aliases = dict(
+        re.findall(r'\{"(\w+)", "([\w.]+)"\}', table(path, "kAliases"))
+    )
+
+    assert aliases
+    for name, packages in _source._KNOWN_ALIASES.items():
+        assert aliases[name].partition(".")[0] in packages
+
+
+def test_numbers_are_those_of_the_language():
+    names = re.findall(
+        r'\{"(\w+)",', table("kernels/lang/vocabulary.cc", "kConstants")
+    )
+
+    assert sorted(_source._LANGUAGE_NUMBERS) == names
+    for name in names:
+        known, want = _source._LANGUAGE_NUMBERS[name], getattr(math, name)
+        assert known == want or (math.isnan(known) and math.isnan(want))
+
+
+def test_payloads_have_the_same_field_in_every_message():
+    for name in (
+        "ForwardRequest",
+        "ForwardResponse",
+        "BackwardRequest",
+        "BackwardResponse",
+    ):
+        message = service_pb2.DESCRIPTOR.message_types_by_name[name]
+        payload = message.fields_by_name["payload"]
+        assert payload.number == _wire.PAYLOAD_FIELD
