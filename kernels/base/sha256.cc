@@ -7,12 +7,23 @@
 
 namespace actserve {
 
-std::string Sha256Id(std::string_view bytes) {
-  unsigned char digest[SHA256_DIGEST_LENGTH];
+static_assert(sizeof(Sha256Digest) == SHA256_DIGEST_LENGTH);
+
+Sha256Digest Sha256(std::string_view bytes) {
+  Sha256Digest digest;
   SHA256(reinterpret_cast<const unsigned char*>(bytes.data()), bytes.size(),
-         digest);
-  const std::string raw(reinterpret_cast<const char*>(digest), sizeof(digest));
-  return absl::StrCat("sha256:", absl::BytesToHexString(raw));
+         digest.data());
+  return digest;
+}
+
+std::string Sha256Hex(std::string_view bytes) {
+  const Sha256Digest digest = Sha256(bytes);
+  return absl::BytesToHexString(
+      std::string(reinterpret_cast<const char*>(digest.data()), digest.size()));
+}
+
+std::string Sha256Id(std::string_view bytes) {
+  return absl::StrCat("sha256:", Sha256Hex(bytes));
 }
 
 }  // namespace actserve

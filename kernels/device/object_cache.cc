@@ -2,7 +2,6 @@
 
 #include <dirent.h>
 #include <fcntl.h>
-#include <openssl/sha.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -11,6 +10,7 @@
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
+#include <string_view>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -18,6 +18,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "kernels/base/file.h"
+#include "kernels/base/sha256.h"
 
 namespace actserve {
 namespace {
@@ -26,7 +27,7 @@ namespace {
 struct Header {
   char magic[8];
   uint64_t size_bytes;
-  unsigned char sha256[SHA256_DIGEST_LENGTH];
+  Sha256Digest digest;
 };
 constexpr char kMagic[8] = {'A', 'C', 'T', 'O', 'B', 'J', '0', '1'};
 constexpr int64_t kMaxObjectBytes = int64_t{64} << 20;
@@ -37,8 +38,7 @@ Header HeaderFor(absl::string_view object) {
   Header header = {};
   std::memcpy(header.magic, kMagic, sizeof(kMagic));
   header.size_bytes = object.size();
-  SHA256(reinterpret_cast<const unsigned char*>(object.data()), object.size(),
-         header.sha256);
+  header.digest = Sha256(std::string_view(object.data(), object.size()));
   return header;
 }
 

@@ -1,7 +1,5 @@
 #include "kernels/lang/canonical.h"
 
-#include <openssl/sha.h>
-
 #include <bit>
 #include <cmath>
 #include <cstdint>
@@ -11,20 +9,12 @@
 #include <string_view>
 #include <vector>
 
-#include "absl/strings/escaping.h"
 #include "absl/strings/str_format.h"
+#include "kernels/base/sha256.h"
 #include "kernels/base/text.h"
 
 namespace actserve {
 namespace {
-
-std::string Sha256Hex(std::string_view text) {
-  unsigned char digest[SHA256_DIGEST_LENGTH];
-  SHA256(reinterpret_cast<const unsigned char*>(text.data()), text.size(),
-         digest);
-  return absl::BytesToHexString(
-      std::string(reinterpret_cast<char*>(digest), sizeof(digest)));
-}
 
 std::string NumberForm(double value) {
   if (std::isnan(value)) value = std::numeric_limits<double>::quiet_NaN();
@@ -215,7 +205,7 @@ std::string CanonicalForm(const Module& module, const Module* derivative,
 
 std::string ContentId(const Module& module, const Module* derivative,
                       bool exact) {
-  return Concat("sha256:", Sha256Hex(CanonicalForm(module, derivative, exact)));
+  return Sha256Id(CanonicalForm(module, derivative, exact));
 }
 
 }  // namespace actserve

@@ -1,14 +1,12 @@
 #include "kernels/codegen/llvm/kernel_compiler.h"
 
-#include <openssl/sha.h>
-
 #include <optional>
 #include <utility>
 
 #include "absl/status/status.h"
-#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
+#include "kernels/base/sha256.h"
 #include "kernels/codegen/llvm/emit.h"
 #include "kernels/codegen/llvm/math_bitcode.h"
 #include "kernels/codegen/llvm/narrow_arithmetic.h"
@@ -56,14 +54,6 @@ void InitializeTarget() {
     return true;
   }();
   (void)done;
-}
-
-std::string Sha256Hex(std::string_view bytes) {
-  unsigned char digest[SHA256_DIGEST_LENGTH];
-  SHA256(reinterpret_cast<const unsigned char*>(bytes.data()), bytes.size(),
-         digest);
-  return absl::BytesToHexString(
-      absl::string_view(reinterpret_cast<const char*>(digest), sizeof(digest)));
 }
 
 // Brings in the functions of the shared math that `module` calls, and theirs,

@@ -1,12 +1,10 @@
 #include "kernels/device/cpu/kernel_builder.h"
 
-#include <openssl/sha.h>
-
 #include <cstring>
 #include <optional>
 
-#include "absl/strings/escaping.h"
 #include "absl/strings/string_view.h"
+#include "kernels/base/sha256.h"
 
 namespace actserve {
 namespace {
@@ -47,13 +45,7 @@ class Serializer {
       Number(node.index);
     }
   }
-  std::string Digest() const {
-    unsigned char digest[SHA256_DIGEST_LENGTH];
-    SHA256(reinterpret_cast<const unsigned char*>(bytes_.data()), bytes_.size(),
-           digest);
-    return absl::BytesToHexString(absl::string_view(
-        reinterpret_cast<const char*>(digest), sizeof(digest)));
-  }
+  std::string Digest() const { return Sha256Hex(bytes_); }
 
  private:
   std::string bytes_;

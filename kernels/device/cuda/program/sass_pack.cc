@@ -1,7 +1,6 @@
 #include "kernels/device/cuda/program/sass_pack.h"
 
 #include <fcntl.h>
-#include <openssl/sha.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <zstd.h>
@@ -18,7 +17,6 @@
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
-#include "absl/strings/strip.h"
 #include "kernels/base/file.h"
 #include "kernels/base/sha256.h"
 #include "kernels/codegen/cuda/emit.h"
@@ -26,8 +24,6 @@
 
 namespace actserve {
 namespace {
-
-using Digest = std::array<unsigned char, SHA256_DIGEST_LENGTH>;
 
 constexpr char kMagic[8] = {'A', 'C', 'T', 'S', 'A', 'S', 'S', '\n'};
 constexpr uint32_t kFormat = 1;
@@ -40,9 +36,9 @@ struct Header {
   uint32_t format = 0;
   uint32_t num_entries = 0;
   char nvrtc_version[16] = {};  // ends with a zero
-  Digest texts = {};            // of Texts()
+  Sha256Digest texts = {};      // of Texts()
   // Digest of this header, with zeros here, and of the index behind it.
-  Digest digest = {};
+  Sha256Digest digest = {};
 };
 static_assert(sizeof(Header) == 96);
 
@@ -50,20 +46,17 @@ absl::string_view Bytes(const void* data, size_t size_bytes) {
   return {static_cast<const char*>(data), size_bytes};
 }
 
-Digest DigestOf(absl::string_view bytes) {
-  Digest digest;
-  SHA256(reinterpret_cast<const unsigned char*>(bytes.data()), bytes.size(),
-         digest.data());
-  return digest;
+Sha256Digest DigestOf(absl::string_view bytes) {
+  return Sha256(std::string_view(bytes.data(), bytes.size()));
 }
 
 // Identifies what all programs of a build have in common.
-Digest Texts() {
+Sha256Digest Texts() {
   return DigestOf(absl::StrCat(Nvrtc::options(), CudaTextFingerprint()));
 }
 
 // False if it is not of SassKey().
-bool ParseKey(const std::string& key, Digest& digest) {
+bool ParseKey(const std::string& key, Sha256Digest& digest) {
   const bool is_hex = std::all_of(key.begin(), key.end(), absl::ascii_isxdigit);
   if (!is_hex || key.size() != 2 * digest.size()) return false;
   const std::string raw = absl::HexStringToBytes(key);
@@ -74,19 +67,18 @@ bool ParseKey(const std::string& key, Digest& digest) {
 }  // namespace
 
 std::string SassKey(const std::string& text, int architecture) {
-  const std::string id = Sha256Id(absl::StrCat(
-      "cuda ", Nvrtc::options(), " sm_", architecture, "\n", text));
-  return std::string(absl::StripPrefix(id, "sha256:"));
+  return Sha256Hex(absl::StrCat("cuda ", Nvrtc::options(), " sm_", architecture,
+                                "\n", text));
 }
 
 // One line of the index, as it stands in the file.
 struct SassPack::Entry {
-  Digest key = {};
+  Sha256Digest key = {};
   uint32_t architecture = 0;
   uint32_t size_bytes = 0;  // of the code
   uint64_t offset = 0;      // of its compressed form, from the file's begin
   uint64_t compressed_bytes = 0;
-  Digest compressed_digest = {};
+  Sha256Digest compressed_digest = {};
 };
 
 absl::StatusOr<std::string> SassPack::Pack(const std::string& nvrtc_version,
@@ -228,7 +220,7 @@ absl::Status SassPack::ReadIndex() {
   if (!ReadAt(file_, sizeof(header), entries_.data(), index_bytes)) {
     return damaged("its index cannot be read");
   }
-  const Digest digest = std::exchange(header.digest, {});
+  const Sha256Digest digest = std::exchange(header.digest, {});
   if (digest != DigestOf(absl::StrCat(Bytes(&header, sizeof(header)),
                                       Bytes(entries_.data(), index_bytes)))) {
     return damaged("its index is not what was written");
@@ -266,11 +258,11 @@ int64_t SassPack::num_parts(int architecture) const {
 }
 
 absl::StatusOr<std::string> SassPack::Find(const std::string& key) const {
-  Digest wanted;
+  Sha256Digest wanted;
   if (!ParseKey(key, wanted)) return absl::NotFoundError(key);
   const auto entry = std::lower_bound(
       entries_.begin(), entries_.end(), wanted,
-      [](const Entry& e, const Digest& other) { return e.key < other; });
+      [](const Entry& e, const Sha256Digest& other) { return e.key < other; });
   if (entry == entries_.end() || entry->key != wanted) {
     return absl::NotFoundError(absl::StrCat(path_, " has no code of ", key));
   }
