@@ -29,6 +29,9 @@ constexpr int64_t ItemSizeBytes(DType dtype) {
 
 constexpr bool Is16Bit(DType dtype) { return ItemSizeBytes(dtype) == 2; }
 
+// Entries of the table of a 16-bit function: one for each bit pattern.
+inline constexpr int64_t kTableEntries = 65536;
+
 // "float16", "bfloat16", "float32", "float64".
 constexpr std::string_view DTypeName(DType dtype) {
   switch (dtype) {

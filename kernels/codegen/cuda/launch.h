@@ -69,9 +69,6 @@ enum class CudaPart {
   kSharedLookUp,  // kRunShared
 };
 
-// One table holds an entry for every 16-bit pattern.
-inline constexpr int64_t kTableEntries = 65536;
-
 // Elements of one launch from which kRunShared is expected to beat kRun: the
 // table then costs each multiprocessor less than it gains. Estimated from the
 // size of an H100's L2 cache, not measured.

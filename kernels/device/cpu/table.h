@@ -9,7 +9,6 @@
 
 namespace actserve {
 
-inline constexpr int64_t kTableEntries = 65536;
 // Allocated after the last entry: results are fetched four bytes at a time.
 inline constexpr int64_t kTablePadding = 1;
 
