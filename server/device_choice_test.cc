@@ -21,9 +21,6 @@ class NamedDevice final : public Device {
       const LoweredProgram&) override {
     return absl::UnimplementedError("");
   }
-  std::shared_ptr<const Program> Find(const std::string&) override {
-    return nullptr;
-  }
   absl::Status Run(const Program&, absl::Span<WorkItem>) override {
     return absl::OkStatus();
   }

@@ -160,26 +160,18 @@ TEST_P(DeviceConformance, CompilesDifferentProgramsAtOnce) {
   for (std::thread& thread : threads) thread.join();
 }
 
-TEST_P(DeviceConformance, FindsOnlyWhatIsCompiled) {
-  const auto device = MakeDevice();
-  const LoweredProgram program = AddProgram(1);
-  EXPECT_EQ(device->Find(program.program_id), nullptr);
-
-  const auto compiled = device->Compile(program);
-
-  EXPECT_EQ(device->Find(program.program_id), *compiled);
-}
-
+// A program that the device still has is the same object when it is compiled
+// again.
 TEST_P(DeviceConformance, ForgetsTheProgramsUsedLongestAgo) {
   const auto device = MakeDevice({.max_programs = 2});
   const auto one = device->Compile(AddProgram(1));
   const auto two = device->Compile(AddProgram(2));
-  device->Find(AddProgram(1).program_id);
+  EXPECT_EQ(*device->Compile(AddProgram(1)), *one);
 
   const auto three = device->Compile(AddProgram(3));
 
-  EXPECT_NE(device->Find(AddProgram(1).program_id), nullptr);
-  EXPECT_EQ(device->Find(AddProgram(2).program_id), nullptr);
+  EXPECT_EQ(*device->Compile(AddProgram(1)), *one);
+  EXPECT_NE(*device->Compile(AddProgram(2)), *two);
   FloatItem item({1});
   EXPECT_TRUE(device->Run(**two, absl::MakeSpan(&item.item, 1)).ok());
   EXPECT_THAT(item.out, ElementsAre(3));
@@ -190,8 +182,8 @@ TEST_P(DeviceConformance, BoundsTheCodeItKeeps) {
   const auto one = device->Compile(AddProgram(1));
   const auto two = device->Compile(AddProgram(2));
 
-  EXPECT_EQ(device->Find(AddProgram(1).program_id), nullptr);
-  EXPECT_EQ(device->Find(AddProgram(2).program_id), *two);
+  EXPECT_EQ(*device->Compile(AddProgram(2)), *two);
+  EXPECT_NE(*device->Compile(AddProgram(1)), *one);
 }
 
 TEST_P(DeviceConformance, ProgramsOutliveIt) {

@@ -126,10 +126,6 @@ class Device {
   virtual absl::StatusOr<std::shared_ptr<const Program>> Compile(
       const LoweredProgram& program) = 0;
 
-  // The program if it is compiled already, else nullptr. Does not block.
-  virtual std::shared_ptr<const Program> Find(
-      const std::string& program_id) = 0;
-
   // Runs every item, then returns. The result of an item does not depend on the
   // other items. `program` must come from this device.
   //   InvalidArgument    an item whose tensors do not fit the program: the

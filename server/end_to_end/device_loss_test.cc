@@ -48,9 +48,6 @@ class LosableDevice final : public Device {
     if (absl::Status status = health(); !status.ok()) return status;
     return std::make_shared<FakeProgram>(program);
   }
-  std::shared_ptr<const Program> Find(const std::string&) override {
-    return nullptr;
-  }
   absl::Status Run(const Program& program,
                    absl::Span<WorkItem> items) override {
     absl::MutexLock lock(&mu_);

@@ -38,9 +38,6 @@ class InterpreterDevice final : public Device {
     if (!compile_error.ok()) return compile_error;
     return std::make_shared<InterpretedProgram>(program);
   }
-  std::shared_ptr<const Program> Find(const std::string&) override {
-    return nullptr;
-  }
   absl::Status Run(const Program& program,
                    absl::Span<WorkItem> items) override {
     if (started != nullptr) started->Notify();

@@ -39,9 +39,6 @@ class FakeDevice final : public Device {
       const LoweredProgram&) override {
     return absl::UnimplementedError("");
   }
-  std::shared_ptr<const Program> Find(const std::string&) override {
-    return nullptr;
-  }
   absl::Status Run(const Program&, absl::Span<WorkItem> items) override {
     Behaviour behaviour;
     {

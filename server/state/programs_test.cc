@@ -30,9 +30,6 @@ class FakeDevice final : public Device {
     if (!status.ok()) return status;
     return std::make_shared<FakeProgram>(lowered);
   }
-  std::shared_ptr<const Program> Find(const std::string&) override {
-    return nullptr;
-  }
   absl::Status Run(const Program&, absl::Span<WorkItem>) override {
     return absl::UnimplementedError("");
   }

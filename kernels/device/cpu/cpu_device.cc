@@ -222,10 +222,6 @@ absl::StatusOr<std::unique_ptr<CpuDevice>> CpuDevice::Create(
   return std::unique_ptr<CpuDevice>(new CpuDevice(options, std::move(builder)));
 }
 
-std::shared_ptr<const Program> CpuDevice::Find(const std::string& program_id) {
-  return programs_.Find(program_id);
-}
-
 absl::StatusOr<std::shared_ptr<const Program>> CpuDevice::Compile(
     const LoweredProgram& program) {
   return programs_.FindOrCompile(

@@ -58,7 +58,6 @@ class CpuDevice final : public Device {
   std::string description() const override { return description_; }
   absl::StatusOr<std::shared_ptr<const Program>> Compile(
       const LoweredProgram& program) override;
-  std::shared_ptr<const Program> Find(const std::string& program_id) override;
   absl::Status Run(const Program& program, absl::Span<WorkItem> items) override;
 
  private:

@@ -82,9 +82,6 @@ class CudaDevice final : public Device {
   std::string description() const override;
   absl::StatusOr<std::shared_ptr<const Program>> Compile(
       const LoweredProgram& program) override;
-  std::shared_ptr<const Program> Find(const std::string& program_id) override {
-    return programs_.Find(program_id);
-  }
   absl::Status Run(const Program& program, absl::Span<WorkItem> items) override;
 
   absl::Status health() const override { return context_->health(); }
