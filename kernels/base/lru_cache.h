@@ -1,6 +1,9 @@
 #ifndef ACTSERVE_KERNELS_BASE_LRU_CACHE_H_
 #define ACTSERVE_KERNELS_BASE_LRU_CACHE_H_
 
+#include <cstddef>
+#include <cstdint>
+#include <limits>
 #include <list>
 #include <utility>
 
@@ -8,46 +11,65 @@
 
 namespace actserve {
 
-// A map of at most `max_entries` entries that drops the least recently used
-// one. Not thread-safe.
+// A map that drops the least recently used entries beyond a number of entries
+// or beyond a sum of charges, for instance bytes. The newest entry stays even
+// if it alone exceeds the charge. Not thread-safe.
 template <typename Key, typename Value>
 class LruCache {
  public:
   using Entry = std::pair<Key, Value>;
+  using Entries = std::list<Entry>;
 
-  explicit LruCache(size_t max_entries) : max_entries_(max_entries) {}
+  explicit LruCache(size_t max_entries,
+                    int64_t max_charge = std::numeric_limits<int64_t>::max())
+      : max_entries_(max_entries), max_charge_(max_charge) {}
 
   // nullptr if there is none. Counts as a use. Valid until the next Put().
   template <typename LookupKey>
   Value* Find(const LookupKey& key) {
     auto it = index_.find(key);
     if (it == index_.end()) return nullptr;
-    entries_.splice(entries_.begin(), entries_, it->second);
-    return &it->second->second;
+    entries_.splice(entries_.begin(), entries_, it->second.entry);
+    return &it->second.entry->second;
   }
 
-  // Replaces the entry of `key`, or adds one and drops the least recently used.
-  void Put(const Key& key, Value value) {
-    if (Value* found = Find(key)) {
-      *found = std::move(value);
-      return;
-    }
-    if (max_entries_ == 0) return;
-    if (entries_.size() == max_entries_) {
-      index_.erase(entries_.back().first);
-      entries_.pop_back();
-    }
+  // Replaces the entry of `key`, or adds one. Returns the entries that it
+  // replaces or drops, so that a caller can destroy them outside its lock.
+  Entries Put(const Key& key, Value value, int64_t charge = 0) {
+    Entries dropped;
+    if (max_entries_ == 0) return dropped;
+    if (auto it = index_.find(key); it != index_.end()) Drop(it, dropped);
     entries_.emplace_front(key, std::move(value));
-    index_[key] = entries_.begin();
+    index_[key] = {entries_.begin(), charge};
+    charge_ += charge;
+    while (entries_.size() > max_entries_ ||
+           (charge_ > max_charge_ && entries_.size() > 1)) {
+      Drop(index_.find(entries_.back().first), dropped);
+    }
+    return dropped;
   }
 
   // The most recently used first.
-  const std::list<Entry>& entries() const { return entries_; }
+  const Entries& entries() const { return entries_; }
 
  private:
+  struct Slot {
+    typename Entries::iterator entry;
+    int64_t charge = 0;
+  };
+  using Index = absl::flat_hash_map<Key, Slot>;
+
+  void Drop(typename Index::iterator it, Entries& dropped) {
+    charge_ -= it->second.charge;
+    dropped.splice(dropped.end(), entries_, it->second.entry);
+    index_.erase(it);
+  }
+
   const size_t max_entries_;
-  std::list<Entry> entries_;
-  absl::flat_hash_map<Key, typename std::list<Entry>::iterator> index_;
+  const int64_t max_charge_;
+  int64_t charge_ = 0;
+  Entries entries_;
+  Index index_;
 };
 
 }  // namespace actserve

@@ -37,6 +37,30 @@ TEST(LruCache, ReplacesInPlace) {
   EXPECT_EQ(KeysOf(cache), "ab");
 }
 
+TEST(LruCache, BoundsTheSumOfCharges) {
+  LruCache<std::string, int> cache(9, /*max_charge=*/10);
+  cache.Put("a", 1, 4);
+  cache.Put("b", 2, 4);
+  cache.Put("a", 3, 5);
+
+  const auto dropped = cache.Put("c", 4, 5);
+
+  EXPECT_EQ(KeysOf(cache), "ca");
+  ASSERT_EQ(dropped.size(), 1u);
+  EXPECT_EQ(dropped.front().first, "b");
+}
+
+TEST(LruCache, KeepsTheNewestWhateverItsCharge) {
+  LruCache<std::string, int> cache(9, /*max_charge=*/10);
+  cache.Put("a", 1, 4);
+  cache.Put("b", 2, 11);
+  EXPECT_EQ(KeysOf(cache), "b");
+
+  cache.Put("c", 3, 10);
+
+  EXPECT_EQ(KeysOf(cache), "c");
+}
+
 TEST(LruCache, OfNoEntriesKeepsNothing) {
   LruCache<std::string, int> cache(0);
   cache.Put("a", 1);

@@ -1,16 +1,17 @@
 #ifndef ACTSERVE_KERNELS_DEVICE_PROGRAM_CACHE_H_
 #define ACTSERVE_KERNELS_DEVICE_PROGRAM_CACHE_H_
 
+#include <algorithm>
 #include <cstdint>
-#include <list>
 #include <memory>
 #include <string>
 
 #include "absl/base/thread_annotations.h"
-#include "absl/container/flat_hash_map.h"
 #include "absl/functional/function_ref.h"
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
+#include "kernels/base/lru_cache.h"
+#include "kernels/base/single_flight.h"
 #include "kernels/device/device.h"
 
 namespace actserve {
@@ -27,17 +28,16 @@ class ProgramCache {
     int max_programs = 1024;
     int64_t max_size_bytes = int64_t{128} << 20;
   };
+  // A program and what it counts against max_size_bytes.
   struct Compiled {
     std::shared_ptr<const Program> program;
     int64_t size_bytes = 0;
   };
   using Result = absl::StatusOr<std::shared_ptr<const Program>>;
 
-  explicit ProgramCache(const Options& options) : options_(options) {}
-
-  // Returns nullptr if there is none. Does not block. Marks the program as
-  // recently used.
-  std::shared_ptr<const Program> Find(const std::string& program_id);
+  // At least one program is kept, whatever the options.
+  explicit ProgramCache(const Options& options)
+      : programs_(std::max(options.max_programs, 1), options.max_size_bytes) {}
 
   // Returns the program, or waits for another caller that compiles it, or calls
   // `compile`. Errors are not kept.
@@ -45,25 +45,12 @@ class ProgramCache {
                        absl::FunctionRef<absl::StatusOr<Compiled>()> compile);
 
  private:
-  struct Flight;
-  struct Entry {
-    std::string program_id;
-    Compiled compiled;
-  };
+  std::shared_ptr<const Program> Find(const std::string& program_id);
 
-  std::shared_ptr<const Program> FindLocked(const std::string& program_id)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void Remember(const std::string& program_id, const Compiled& compiled)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-
-  const Options options_;
   absl::Mutex mutex_;
-  std::list<Entry> programs_ ABSL_GUARDED_BY(mutex_);  // newest first
-  absl::flat_hash_map<std::string, std::list<Entry>::iterator> by_id_
+  LruCache<std::string, std::shared_ptr<const Program>> programs_
       ABSL_GUARDED_BY(mutex_);
-  int64_t size_bytes_ ABSL_GUARDED_BY(mutex_) = 0;
-  absl::flat_hash_map<std::string, std::shared_ptr<Flight>> flights_
-      ABSL_GUARDED_BY(mutex_);
+  SingleFlight<std::string, Result> compilations_;
 };
 
 }  // namespace actserve

@@ -3,6 +3,7 @@
 #include <numeric>
 #include <utility>
 
+#include "kernels/base/status_macros.h"
 #include "kernels/device/cpu/table.h"
 
 namespace actserve {
@@ -24,33 +25,24 @@ size_t ProgramTable::size_bytes() const {
 
 std::shared_ptr<const ProgramTable> TableCache::Find(const std::string& key) {
   absl::MutexLock lock(&mutex_);
-  auto found = by_key_.find(key);
-  if (found == by_key_.end()) return nullptr;
-  entries_.splice(entries_.begin(), entries_, found->second);
-  return found->second->second;
+  const auto* found = tables_.Find(key);
+  return found == nullptr ? nullptr : *found;
 }
 
 void TableCache::Insert(const std::string& key,
                         std::shared_ptr<const ProgramTable> table) {
+  const int64_t size_bytes = static_cast<int64_t>(table->size_bytes());
+  decltype(tables_)::Entries dropped;  // destroyed after the lock is released
   absl::MutexLock lock(&mutex_);
-  if (by_key_.contains(key)) return;  // built twice at once: equal
-  size_bytes_ += table->size_bytes();
-  entries_.emplace_front(key, std::move(table));
-  by_key_[key] = entries_.begin();
-  while (size_bytes_ > max_size_bytes_ && entries_.size() > 1) {
-    size_bytes_ -= entries_.back().second->size_bytes();
-    by_key_.erase(entries_.back().first);
-    entries_.pop_back();
-  }
+  dropped = tables_.Put(key, std::move(table), size_bytes);
 }
 
 absl::StatusOr<std::shared_ptr<CpuProgram>> CpuProgram::Create(
     const LoweredProgram& lowered, std::shared_ptr<KernelBuilder> builder) {
-  absl::StatusOr<KernelBuilder::Built> plain =
-      builder->Build(lowered, KernelVariant::kPlain);
-  if (!plain.ok()) return plain.status();
+  ACTSERVE_ASSIGN_OR_RETURN(KernelBuilder::Built plain,
+                            builder->Build(lowered, KernelVariant::kPlain));
   return std::shared_ptr<CpuProgram>(
-      new CpuProgram(lowered, std::move(builder), *std::move(plain)));
+      new CpuProgram(lowered, std::move(builder), std::move(plain)));
 }
 
 KernelFunction CpuProgram::non_temporal() const {

@@ -3,16 +3,16 @@
 
 #include <atomic>
 #include <cstdint>
-#include <list>
+#include <limits>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "absl/base/call_once.h"
 #include "absl/base/thread_annotations.h"
-#include "absl/container/flat_hash_map.h"
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
+#include "kernels/base/lru_cache.h"
 #include "kernels/device/cpu/kernel_builder.h"
 #include "kernels/device/device.h"
 
@@ -35,7 +35,7 @@ struct ProgramTable {
 class TableCache {
  public:
   explicit TableCache(int64_t max_size_bytes)
-      : max_size_bytes_(max_size_bytes) {}
+      : tables_(std::numeric_limits<size_t>::max(), max_size_bytes) {}
 
   // nullptr if there is none.
   std::shared_ptr<const ProgramTable> Find(const std::string& key);
@@ -43,13 +43,8 @@ class TableCache {
               std::shared_ptr<const ProgramTable> table);
 
  private:
-  using Entry = std::pair<std::string, std::shared_ptr<const ProgramTable>>;
-
-  const int64_t max_size_bytes_;
   absl::Mutex mutex_;
-  int64_t size_bytes_ ABSL_GUARDED_BY(mutex_) = 0;
-  std::list<Entry> entries_ ABSL_GUARDED_BY(mutex_);  // newest first
-  absl::flat_hash_map<std::string, std::list<Entry>::iterator> by_key_
+  LruCache<std::string, std::shared_ptr<const ProgramTable>> tables_
       ABSL_GUARDED_BY(mutex_);
 };
 

@@ -1,51 +1,40 @@
 #include "kernels/device/cuda/run/device_tables.h"
 
+#include "absl/container/flat_hash_map.h"
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
+#include "kernels/base/status_macros.h"
 
 namespace actserve {
 
 DeviceTables::Table DeviceTables::Find(const std::string& key) {
   absl::MutexLock lock(&mutex_);
-  auto found = by_key_.find(key);
-  if (found == by_key_.end()) return nullptr;
-  entries_.splice(entries_.begin(), entries_, found->second);
-  return found->second->second;
+  const Table* found = tables_.Find(key);
+  return found == nullptr ? nullptr : *found;
 }
 
 void DeviceTables::Insert(const std::string& key, const Table& table) {
-  std::vector<Table> dropped;  // given back outside the lock
+  decltype(tables_)::Entries dropped;  // given back after the lock is released
   absl::MutexLock lock(&mutex_);
-  if (by_key_.contains(key)) return;  // filled twice at once: equal
-  size_bytes_ += table->size_bytes();
-  entries_.emplace_front(key, table);
-  by_key_[key] = entries_.begin();
-  while (size_bytes_ > max_size_bytes_ && entries_.size() > 1) {
-    size_bytes_ -= entries_.back().second->size_bytes();
-    by_key_.erase(entries_.back().first);
-    dropped.push_back(std::move(entries_.back().second));
-    entries_.pop_back();
-  }
+  dropped = tables_.Put(key, table, table->size_bytes());
 }
 
 absl::StatusOr<DeviceTables::Table> DeviceTables::Fill(
     const CudaProgram& program, absl::Span<const double> parameters,
     CuStream stream) {
   const LaunchLayout& layout = program.layout();
-  absl::StatusOr<DeviceBlock> block =
-      pool_->Allocate(layout.table_bytes(), stream);
-  if (!block.ok()) return block.status();
+  ACTSERVE_ASSIGN_OR_RETURN(DeviceBlock block,
+                            pool_->Allocate(layout.table_bytes(), stream));
   LaunchSegment segment;
-  segment.table = block->address();
+  segment.table = block.address();
   segment.parameters.assign(parameters.begin(), parameters.end());
-  absl::StatusOr<PackedLaunch> launch = PackLaunch(
-      layout, KernelEntry::kFillTable, absl::MakeConstSpan(&segment, 1), {});
-  if (!launch.ok()) return launch.status();
-  absl::Status launched =
-      program.Launch(KernelEntry::kFillTable, *launch, stream);
-  if (!launched.ok()) return launched;
-  return std::make_shared<const DeviceBlock>(*std::move(block));
+  ACTSERVE_ASSIGN_OR_RETURN(const PackedLaunch launch,
+                            PackLaunch(layout, KernelEntry::kFillTable,
+                                       absl::MakeConstSpan(&segment, 1), {}));
+  ACTSERVE_RETURN_IF_ERROR(
+      program.Launch(KernelEntry::kFillTable, launch, stream));
+  return std::make_shared<const DeviceBlock>(std::move(block));
 }
 
 absl::StatusOr<std::vector<DeviceTables::Table>> DeviceTables::Get(

@@ -2,17 +2,17 @@
 #define ACTSERVE_KERNELS_DEVICE_CUDA_RUN_DEVICE_TABLES_H_
 
 #include <cstdint>
-#include <list>
+#include <limits>
 #include <memory>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
-#include "absl/container/flat_hash_map.h"
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/types/span.h"
+#include "kernels/base/lru_cache.h"
 #include "kernels/device/cuda/program/cuda_program.h"
 #include "kernels/device/cuda/run/device_pool.h"
 #include "kernels/device/cuda/run/staging.h"
@@ -33,7 +33,7 @@ class DeviceTables {
                std::shared_ptr<DevicePool> pool, int64_t max_size_bytes)
       : context_(std::move(context)),
         pool_(std::move(pool)),
-        max_size_bytes_(max_size_bytes) {}
+        tables_(std::numeric_limits<size_t>::max(), max_size_bytes) {}
 
   // One filled table for each of `parameters`. Missing tables are filled by
   // work on the slot's stream; Get() waits for it. Hold a table until the work
@@ -46,8 +46,6 @@ class DeviceTables {
       const StagingSlot& slot);
 
  private:
-  using Entry = std::pair<std::string, Table>;
-
   Table Find(const std::string& key);
   void Insert(const std::string& key, const Table& table);
   absl::StatusOr<Table> Fill(const CudaProgram& program,
@@ -56,12 +54,8 @@ class DeviceTables {
 
   const std::shared_ptr<CudaContext> context_;
   const std::shared_ptr<DevicePool> pool_;
-  const int64_t max_size_bytes_;
   absl::Mutex mutex_;
-  int64_t size_bytes_ ABSL_GUARDED_BY(mutex_) = 0;
-  std::list<Entry> entries_ ABSL_GUARDED_BY(mutex_);  // newest first
-  absl::flat_hash_map<std::string, std::list<Entry>::iterator> by_key_
-      ABSL_GUARDED_BY(mutex_);
+  LruCache<std::string, Table> tables_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace actserve
