@@ -16,6 +16,7 @@
 #include "client/cpp/retry.h"
 #include "client/cpp/split_response.h"
 #include "grpc/health/v1/health.pb.h"
+#include "kernels/base/status_macros.h"
 #include "proto/default_address.h"
 
 namespace actserve {
@@ -140,7 +141,7 @@ class Envelope {
 template <typename Response>
 struct Answer {
   Response metadata;
-  absl::InlinedVector<SplitMessage::Payload, 1> payloads;
+  absl::InlinedVector<SplitResponse::Payload, 1> payloads;
   // The memory that `payloads` points into.
   RawStub::Reply reply;
 };
@@ -154,17 +155,16 @@ template <typename Response>
 absl::StatusOr<Answer<Response>> Open(RawStub::Reply reply) {
   Answer<Response> answer;
   answer.reply = std::move(reply);
-  absl::StatusOr<SplitMessage> split = SplitPayloads(answer.reply.Spans());
-  if (!split.ok()) return split.status();
-  if (!answer.metadata.ParseFromString(split->metadata)) {
+  ACTSERVE_ASSIGN_OR_RETURN(SplitResponse split, Split(answer.reply.Spans()));
+  if (!answer.metadata.ParseFromString(split.metadata)) {
     return absl::InternalError("malformed reply: metadata does not parse");
   }
-  answer.payloads = std::move(split->payloads);
+  answer.payloads = std::move(split.payloads);
   return answer;
 }
 
 // Copies each payload to its place; writes nothing unless all of them fit.
-absl::Status Deliver(absl::Span<const SplitMessage::Payload> payloads,
+absl::Status Deliver(absl::Span<const SplitResponse::Payload> payloads,
                      absl::Span<const absl::Span<std::byte>> outputs) {
   if (payloads.size() != outputs.size()) {
     return absl::InternalError(
@@ -259,8 +259,7 @@ absl::StatusOr<BackwardResult> TakeGradients(
       result.parameter_gradients[gradient.name()] = gradient.scalar();
     }
   }
-  absl::Status status = Deliver(answer.payloads, outputs);
-  if (!status.ok()) return status;
+  ACTSERVE_RETURN_IF_ERROR(Deliver(answer.payloads, outputs));
   result.activation_id = std::move(*response.mutable_activation_id());
   result.program_id = std::move(*response.mutable_program_id());
   result.device = std::move(*response.mutable_device());
@@ -325,11 +324,11 @@ class Client::Impl {
                                const google::protobuf::MessageLite& request,
                                const Bounds& bounds) {
     const Envelope envelope(request, {});
-    auto reply = Call(method, envelope.parts(), bounds);
-    if (!reply.ok()) return reply.status();
-    auto answer = Open<Response>(*std::move(reply));
-    if (!answer.ok()) return answer.status();
-    return std::move(answer->metadata);
+    ACTSERVE_ASSIGN_OR_RETURN(RawStub::Reply reply,
+                              Call(method, envelope.parts(), bounds));
+    ACTSERVE_ASSIGN_OR_RETURN(Answer<Response> answer,
+                              Open<Response>(std::move(reply)));
+    return std::move(answer.metadata);
   }
 
   // A call about the activation that `request` names. If the server does not
@@ -344,9 +343,9 @@ class Client::Impl {
     for (bool registered_again = false;; registered_again = true) {
       const Envelope envelope(request, payloads);
       if (envelope.size_bytes() > kMaxMessageBytes) {
-        return absl::InvalidArgumentError(
+        return absl::ResourceExhaustedError(
             absl::StrCat("request of ", envelope.size_bytes(), " bytes, limit ",
-                         kMaxMessageBytes));
+                         kMaxMessageBytes, "; send the batch in parts"));
       }
       auto reply = Call(method, envelope.parts(), bounds);
       if (reply.ok()) return Open<Response>(*std::move(reply));
@@ -356,10 +355,10 @@ class Client::Impl {
       }
       const auto registration = Recall(asked);
       if (!registration) return reply.status();
-      auto registered = RegisterActivation(*registration, bounds);
-      if (!registered.ok()) return registered.status();
-      Adopt(asked, registered->activation().id());
-      request.set_activation(registered->activation().id());
+      ACTSERVE_ASSIGN_OR_RETURN(const auto registered,
+                                RegisterActivation(*registration, bounds));
+      Adopt(asked, registered.activation().id());
+      request.set_activation(registered.activation().id());
     }
   }
 
@@ -464,14 +463,14 @@ absl::Status Client::Forward(std::string_view activation,
   const Bounds bounds = impl_->BoundsOf(options);
   v1::ForwardRequest request;
   Payloads payloads;
-  absl::Status status =
-      MakeForward(activation, inputs, output, options, request, payloads);
-  if (!status.ok()) return status;
+  ACTSERVE_RETURN_IF_ERROR(
+      MakeForward(activation, inputs, output, options, request, payloads));
   // Only the payload of the reply is needed.
-  auto answer = impl_->Evaluate<Unread>(ForwardMethod(), std::move(request),
-                                        payloads, bounds);
-  if (!answer.ok()) return answer.status();
-  return Deliver(answer->payloads, {output});
+  ACTSERVE_ASSIGN_OR_RETURN(
+      const Answer<Unread> answer,
+      impl_->Evaluate<Unread>(ForwardMethod(), std::move(request), payloads,
+                              bounds));
+  return Deliver(answer.payloads, {output});
 }
 
 absl::StatusOr<ForwardResult> Client::ForwardWith(const ForwardCall& call) {
@@ -494,14 +493,14 @@ absl::StatusOr<ForwardResult> Client::ForwardWith(const ForwardCall& call) {
     SetDuration(call.residual_lease, *request.mutable_residual_lease());
   }
 
-  auto answer = impl_->Evaluate<v1::ForwardResponse>(
-      ForwardMethod(), std::move(request), payloads, bounds);
-  if (!answer.ok()) return answer.status();
-  status = Deliver(answer->payloads, outputs);
-  if (!status.ok()) return status;
+  ACTSERVE_ASSIGN_OR_RETURN(
+      Answer<v1::ForwardResponse> answer,
+      impl_->Evaluate<v1::ForwardResponse>(ForwardMethod(), std::move(request),
+                                           payloads, bounds));
+  ACTSERVE_RETURN_IF_ERROR(Deliver(answer.payloads, outputs));
 
   ForwardResult result;
-  v1::ForwardResponse& response = answer->metadata;
+  v1::ForwardResponse& response = answer.metadata;
   if (response.has_residual()) {
     result.residual = std::move(*response.mutable_residual());
   }
@@ -514,8 +513,7 @@ absl::StatusOr<ForwardResult> Client::ForwardWith(const ForwardCall& call) {
 
 absl::StatusOr<BackwardResult> Client::Backward(const BackwardCall& call) {
   const Bounds bounds = impl_->BoundsOf(call.options);
-  absl::Status status = CheckBackward(call);
-  if (!status.ok()) return status;
+  ACTSERVE_RETURN_IF_ERROR(CheckBackward(call));
   const std::string method = absl::StrCat(kService, "Backward");
   v1::BackwardRequest request;
   request.set_activation(call.activation);
@@ -542,10 +540,11 @@ absl::StatusOr<BackwardResult> Client::Backward(const BackwardCall& call) {
     SetTensor(call.inputs[i], *request.add_inputs());
     payloads.insert(payloads.begin() + i, call.inputs[i].bytes);
   }
-  auto answer = impl_->Evaluate<v1::BackwardResponse>(
-      method, std::move(request), payloads, bounds);
-  if (!answer.ok()) return answer.status();
-  return TakeGradients(call, *answer);
+  ACTSERVE_ASSIGN_OR_RETURN(
+      Answer<v1::BackwardResponse> answer,
+      impl_->Evaluate<v1::BackwardResponse>(method, std::move(request),
+                                            payloads, bounds));
+  return TakeGradients(call, answer);
 }
 
 absl::StatusOr<v1::RegisterActivationResponse> Client::RegisterActivation(
@@ -569,23 +568,25 @@ absl::StatusOr<v1::Activation> Client::GetActivation(
 }
 
 absl::StatusOr<std::vector<v1::Activation>> Client::ListActivations() {
-  auto response = impl_->Ask<v1::ListActivationsResponse>(
-      absl::StrCat(kService, "ListActivations"), v1::ListActivationsRequest(),
-      impl_->DefaultBounds());
-  if (!response.ok()) return response.status();
-  return std::vector<v1::Activation>(response->activations().begin(),
-                                     response->activations().end());
+  ACTSERVE_ASSIGN_OR_RETURN(
+      const auto response,
+      impl_->Ask<v1::ListActivationsResponse>(
+          absl::StrCat(kService, "ListActivations"),
+          v1::ListActivationsRequest(), impl_->DefaultBounds()));
+  return std::vector<v1::Activation>(response.activations().begin(),
+                                     response.activations().end());
 }
 
 absl::StatusOr<int> Client::ReleaseResiduals(
     absl::Span<const std::string> handles) {
   v1::ReleaseResidualsRequest request;
   for (const std::string& handle : handles) request.add_handles(handle);
-  auto response = impl_->Ask<v1::ReleaseResidualsResponse>(
-      absl::StrCat(kService, "ReleaseResiduals"), request,
-      impl_->DefaultBounds());
-  if (!response.ok()) return response.status();
-  return response->num_released();
+  ACTSERVE_ASSIGN_OR_RETURN(
+      const auto response,
+      impl_->Ask<v1::ReleaseResidualsResponse>(
+          absl::StrCat(kService, "ReleaseResiduals"), request,
+          impl_->DefaultBounds()));
+  return response.num_released();
 }
 
 absl::StatusOr<v1::ServerInfo> Client::GetServerInfo() {

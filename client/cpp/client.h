@@ -14,6 +14,8 @@
 //   InvalidArgument   the arguments do not fit together; nothing was sent
 //   DeadlineExceeded  `timeout` passed, retries included
 //   Cancelled         by CallOptions::cancellation
+//   ResourceExhausted the server is full, retries included; or the request is
+//                     beyond 2 GiB, and nothing was sent
 //   Unavailable       no server answered, retries included
 //   Internal          the reply makes no sense: a defect of the server
 

@@ -6,9 +6,14 @@
 #include <cstring>
 
 #include "absl/status/status.h"
+#include "proto/payload_field.h"
 
 namespace actserve {
 namespace {
+
+// The tag of a payload on the wire: one byte, because the field is below 16.
+constexpr unsigned char kPayloadTag = kPayloadField << 3 | 2;
+static_assert(kPayloadField < 16);
 
 // The bytes before a field's value, as they came: at most two varints.
 struct Head {
@@ -59,11 +64,11 @@ class Cursor {
 
 }  // namespace
 
-absl::StatusOr<SplitMessage> SplitPayloads(absl::Span<const ByteSpan> slices) {
+absl::StatusOr<SplitResponse> Split(absl::Span<const ByteSpan> slices) {
   const auto malformed = [](const char* what) {
     return absl::InternalError(std::string("malformed reply: ") + what);
   };
-  SplitMessage result;
+  SplitResponse result;
   result.metadata.reserve(256);
   Cursor cursor(slices);
   while (cursor.remaining_bytes() > 0) {
@@ -95,7 +100,7 @@ absl::StatusOr<SplitMessage> SplitPayloads(absl::Span<const ByteSpan> slices) {
       return malformed("a field ends beyond the message");
     }
     const bool is_payload = tag == kPayloadTag;
-    SplitMessage::Payload* payload = nullptr;
+    SplitResponse::Payload* payload = nullptr;
     if (is_payload) {
       payload = &result.payloads.emplace_back();
       payload->size_bytes = size_bytes;
@@ -116,7 +121,7 @@ absl::StatusOr<SplitMessage> SplitPayloads(absl::Span<const ByteSpan> slices) {
   return result;
 }
 
-void CopyPayload(const SplitMessage::Payload& payload,
+void CopyPayload(const SplitResponse::Payload& payload,
                  absl::Span<std::byte> destination) {
   assert(destination.size() == payload.size_bytes);
   std::byte* to = destination.data();

@@ -12,12 +12,9 @@ namespace actserve {
 
 using ByteSpan = absl::Span<const std::byte>;
 
-// The tag of `repeated bytes payload = 15` on the wire.
-inline constexpr unsigned char kPayloadTag = (15 << 3) | 2;
-
 // A response with its payloads taken out, so that tensors are copied straight
 // from the slices that gRPC received to the caller's memory.
-struct SplitMessage {
+struct SplitResponse {
   // One payload field, in the pieces it arrived in. Points into the slices
   // that were split.
   struct Payload {
@@ -33,10 +30,10 @@ struct SplitMessage {
 // Splits the message that `slices` hold, in order; a field may begin and end
 // anywhere in them.
 //   Internal  not a protobuf message: a defect of the peer
-absl::StatusOr<SplitMessage> SplitPayloads(absl::Span<const ByteSpan> slices);
+absl::StatusOr<SplitResponse> Split(absl::Span<const ByteSpan> slices);
 
 // Copies `payload` to `destination`, which must be as large.
-void CopyPayload(const SplitMessage::Payload& payload,
+void CopyPayload(const SplitResponse::Payload& payload,
                  absl::Span<std::byte> destination);
 
 // Appends the tag and the length that precede a payload of `size_bytes`.

@@ -27,7 +27,7 @@ std::vector<ByteSpan> Cut(std::string_view text, std::mt19937& random) {
   return pieces;
 }
 
-std::string Joined(const SplitMessage::Payload& payload) {
+std::string Joined(const SplitResponse::Payload& payload) {
   std::string joined(payload.size_bytes, '\0');
   CopyPayload(payload,
               absl::MakeSpan(reinterpret_cast<std::byte*>(joined.data()),
@@ -48,14 +48,14 @@ v1::ForwardResponse Example(std::mt19937& random) {
   return message;
 }
 
-TEST(SplitPayloads, AgreesWithProtobufHoweverItIsCut) {
+TEST(SplitResponse, AgreesWithProtobufHoweverItIsCut) {
   std::mt19937 random(20240501);
   for (int round = 0; round < 2000; ++round) {
     SCOPED_TRACE(round);
     v1::ForwardResponse message = Example(random);
     const std::string wire = message.SerializeAsString();
 
-    const auto split = SplitPayloads(Cut(wire, random));
+    const auto split = Split(Cut(wire, random));
 
     ASSERT_TRUE(split.ok()) << split.status();
     ASSERT_EQ(split->payloads.size(),
@@ -71,7 +71,7 @@ TEST(SplitPayloads, AgreesWithProtobufHoweverItIsCut) {
   }
 }
 
-TEST(SplitPayloads, MutatedBytesAreRefusedOrAgreeWithProtobuf) {
+TEST(SplitResponse, MutatedBytesAreRefusedOrAgreeWithProtobuf) {
   std::mt19937 random(20240502);
   google::protobuf::LogSilencer quiet;  // invalid UTF-8 is expected here
   for (int round = 0; round < 5000; ++round) {
@@ -82,7 +82,7 @@ TEST(SplitPayloads, MutatedBytesAreRefusedOrAgreeWithProtobuf) {
     }
     if (random() % 4 == 0) wire.resize(random() % wire.size());
 
-    const auto split = SplitPayloads(Cut(wire, random));
+    const auto split = Split(Cut(wire, random));
 
     v1::ForwardResponse whole, metadata;
     if (!split.ok()) continue;
@@ -97,7 +97,7 @@ TEST(SplitPayloads, MutatedBytesAreRefusedOrAgreeWithProtobuf) {
   }
 }
 
-TEST(SplitPayloads, RefusesWhatIsNotAMessage) {
+TEST(SplitResponse, RefusesWhatIsNotAMessage) {
   struct Case {
     const char* name;
     std::string wire;
@@ -121,7 +121,7 @@ TEST(SplitPayloads, RefusesWhatIsNotAMessage) {
   for (const Case& c : cases) {
     SCOPED_TRACE(c.name);
 
-    EXPECT_EQ(SplitPayloads({AsBytes(c.wire)}).status(),
+    EXPECT_EQ(Split({AsBytes(c.wire)}).status(),
               absl::InternalError(c.message));
   }
 }

@@ -7,6 +7,7 @@
 #include "absl/container/inlined_vector.h"
 #include "actserve/v1/service.pb.h"
 #include "google/protobuf/io/coded_stream.h"
+#include "proto/payload_field.h"
 #include "server/message/split_request.h"
 #include "server/message/tensor_codec.h"
 

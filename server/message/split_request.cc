@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "proto/payload_field.h"
 
 namespace actserve {
 namespace {

@@ -15,9 +15,6 @@
 
 namespace actserve {
 
-// The field number of `repeated bytes payload` in every message with tensors.
-inline constexpr int kPayloadField = 15;
-
 // A request without its tensors, and the tensors.
 struct SplitRequest {
   // Where one payload lies: `fragments[first .. first + count)`.
