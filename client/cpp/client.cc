@@ -540,10 +540,9 @@ absl::StatusOr<BackwardResult> Client::Backward(const BackwardCall& call) {
     SetTensor(call.inputs[i], *request.add_inputs());
     payloads.insert(payloads.begin() + i, call.inputs[i].bytes);
   }
-  ACTSERVE_ASSIGN_OR_RETURN(
-      Answer<v1::BackwardResponse> answer,
-      impl_->Evaluate<v1::BackwardResponse>(method, std::move(request),
-                                            payloads, bounds));
+  ACTSERVE_ASSIGN_OR_RETURN(Answer<v1::BackwardResponse> answer,
+                            impl_->Evaluate<v1::BackwardResponse>(
+                                method, std::move(request), payloads, bounds));
   return TakeGradients(call, answer);
 }
 
@@ -581,11 +580,10 @@ absl::StatusOr<int> Client::ReleaseResiduals(
     absl::Span<const std::string> handles) {
   v1::ReleaseResidualsRequest request;
   for (const std::string& handle : handles) request.add_handles(handle);
-  ACTSERVE_ASSIGN_OR_RETURN(
-      const auto response,
-      impl_->Ask<v1::ReleaseResidualsResponse>(
-          absl::StrCat(kService, "ReleaseResiduals"), request,
-          impl_->DefaultBounds()));
+  ACTSERVE_ASSIGN_OR_RETURN(const auto response,
+                            impl_->Ask<v1::ReleaseResidualsResponse>(
+                                absl::StrCat(kService, "ReleaseResiduals"),
+                                request, impl_->DefaultBounds()));
   return response.num_released();
 }
 

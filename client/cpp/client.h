@@ -11,13 +11,13 @@
 //
 // Errors are the server's: its code, its message, and the details that
 // error_details.h reads. In addition, any call may return:
-//   InvalidArgument   the arguments do not fit together; nothing was sent
-//   DeadlineExceeded  `timeout` passed, retries included
-//   Cancelled         by CallOptions::cancellation
-//   ResourceExhausted the server is full, retries included; or the request is
-//                     beyond 2 GiB, and nothing was sent
-//   Unavailable       no server answered, retries included
-//   Internal          the reply makes no sense: a defect of the server
+//   InvalidArgument    the arguments do not fit together; nothing was sent
+//   DeadlineExceeded   `timeout` passed, retries included
+//   Cancelled          by CallOptions::cancellation
+//   ResourceExhausted  the server is full, retries included; or the request is
+//                      beyond 2 GiB, and nothing was sent
+//   Unavailable        no server answered, retries included
+//   Internal           the reply makes no sense: a defect of the server
 
 #ifndef ACTSERVE_CLIENT_CPP_CLIENT_H_
 #define ACTSERVE_CLIENT_CPP_CLIENT_H_
