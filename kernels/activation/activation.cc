@@ -7,6 +7,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "kernels/base/status_macros.h"
 #include "kernels/graph/build/build.h"
 #include "kernels/graph/build/stabilize.h"
 #include "kernels/graph/copy.h"
@@ -47,6 +48,12 @@ struct Activation::State {
   std::optional<Graph> gradient;
   // `gradient` for the upstream gradient 1; absent if it is not linear.
   std::optional<Graph> unit_gradient;
+
+  // nullptr after an error.
+  static std::shared_ptr<const Activation> Create(std::string_view text,
+                                                  const Options& options,
+                                                  Diagnostics& diagnostics);
+  void SetGraphs(const BuiltActivation& built);
 
   // Adds d(y)/d(name) to `graph`, which began as a copy of `source`.
   NodeId Derivative(Graph& graph, std::string_view name) const;
@@ -105,13 +112,11 @@ absl::Status Activation::State::CheckNames(
   std::set<std::string> seen;
   for (const std::string& name : names) {
     if (IndexOf(known, name) < 0) {
-      return absl::InvalidArgumentError(
-          absl::StrCat(std::string(what), " '", name, "': ", this->name,
-                       " has only ", absl::StrJoin(known, ", ")));
+      return InvalidArgument(std::string(what), " '", name, "': ", this->name,
+                             " has only ", absl::StrJoin(known, ", "));
     }
     if (!seen.insert(name).second) {
-      return absl::InvalidArgumentError(
-          absl::StrCat(std::string(what), " '", name, "' is given twice"));
+      return InvalidArgument(std::string(what), " '", name, "' is given twice");
     }
   }
   return absl::OkStatus();
@@ -145,11 +150,8 @@ std::string Activation::CanonicalText() const {
 
 absl::StatusOr<LoweredProgram> Activation::LowerForward(
     DType dtype, const std::vector<std::string>& partials) const {
-  if (absl::Status status =
-          state_->CheckNames(partials, "partial", /*parameters=*/false);
-      !status.ok()) {
-    return status;
-  }
+  ACTSERVE_RETURN_IF_ERROR(
+      state_->CheckNames(partials, "partial", /*parameters=*/false));
   if (!partials.empty() && state_->gradient && !state_->unit_gradient) {
     return absl::InvalidArgumentError(absl::StrCat(
         "the gradient that ", name(),
@@ -172,10 +174,7 @@ absl::StatusOr<LoweredProgram> Activation::LowerBackward(
   if (wrt.empty()) {
     return absl::InvalidArgumentError("wrt names no input and no parameter");
   }
-  if (absl::Status status = state_->CheckNames(wrt, "wrt", /*parameters=*/true);
-      !status.ok()) {
-    return status;
-  }
+  ACTSERVE_RETURN_IF_ERROR(state_->CheckNames(wrt, "wrt", /*parameters=*/true));
   const std::string identity =
       absl::StrCat(id(), "\nbackward ", absl::StrJoin(wrt, " "));
   Graph graph = state_->source;
@@ -205,11 +204,8 @@ absl::StatusOr<LoweredProgram> Activation::LowerBackward(
 absl::StatusOr<std::string> Activation::GradientText(
     std::string_view wrt) const {
   const std::string name(wrt);
-  if (absl::Status status =
-          state_->CheckNames({name}, "wrt", /*parameters=*/true);
-      !status.ok()) {
-    return status;
-  }
+  ACTSERVE_RETURN_IF_ERROR(
+      state_->CheckNames({name}, "wrt", /*parameters=*/true));
   Graph graph = state_->source;
   graph.outputs.clear();
   NodeId node;
@@ -251,82 +247,117 @@ void WarnIfFlat(const Activation& activation, Position position,
   }
 }
 
+// Checks that every gradient can be compiled, and warns of those that are 0.
+void CheckGradients(const Activation& activation, Position position,
+                    Diagnostics& diagnostics) {
+  std::vector<std::string> variables = activation.inputs();
+  for (const Parameter& parameter : activation.parameters()) {
+    variables.push_back(parameter.name);
+  }
+  for (const std::string& variable : variables) {
+    const absl::Status status =
+        activation.LowerBackward(DType::kFloat64, {variable}).status();
+    if (status.ok()) continue;
+    diagnostics.Error(position, absl::StrCat("the gradient with respect to '",
+                                             variable, "' cannot be compiled: ",
+                                             std::string(status.message())));
+    return;
+  }
+  if (!activation.has_declared_gradient()) {
+    WarnIfFlat(activation, position, diagnostics);
+  }
+}
+
+// The texts of an activation as trees. The text of the derivative has lines of
+// its own, so its errors are kept and rendered apart.
+struct Texts {
+  Module module;
+  std::optional<Module> derivative;
+  Diagnostics in_derivative;
+
+  const FunctionDef& main() const { return module.functions[module.main]; }
+};
+
+void RefuseDerivative(const Texts& texts, Diagnostics& diagnostics) {
+  diagnostics.Error(texts.main().position,
+                    absl::StrCat("the derivative's text is refused:\n",
+                                 texts.in_derivative.Render()));
+}
+
+// nullopt after an error.
+std::optional<Texts> ParseTexts(std::string_view text,
+                                const Activation::Options& options,
+                                Diagnostics& diagnostics) {
+  auto module = Parse(text, options.constants, options.limits, diagnostics);
+  if (!module) return std::nullopt;
+  Texts texts{*std::move(module), std::nullopt,
+              Diagnostics(options.derivative)};
+  if (options.derivative.empty()) return texts;
+  texts.derivative = Parse(options.derivative, options.constants,
+                           options.limits, texts.in_derivative);
+  if (texts.derivative) return texts;
+  RefuseDerivative(texts, diagnostics);
+  return std::nullopt;
+}
+
+// nullopt after an error.
+std::optional<BuiltActivation> BuildGraphs(Texts& texts,
+                                           const LanguageLimits& limits,
+                                           Diagnostics& diagnostics) {
+  auto built = Build(texts.module, limits, diagnostics);
+  if (!built || !texts.derivative) return built;
+  built->gradient = BuildDerivative(*texts.derivative, built->forward, limits,
+                                    texts.in_derivative);
+  if (built->gradient) return built;
+  RefuseDerivative(texts, diagnostics);
+  return std::nullopt;
+}
+
+std::string Identify(const Texts& texts, bool exact) {
+  return ContentId(texts.module,
+                   texts.derivative ? &*texts.derivative : nullptr, exact);
+}
+
 }  // namespace
+
+void Activation::State::SetGraphs(const BuiltActivation& built) {
+  source = Prepare(built.forward, options.exact, &rewrites);
+  forward = Simplify(WithoutDeclared(source));
+  if (!built.gradient) return;
+  gradient = Prepare(WithoutDeclared(*built.gradient), options.exact, nullptr);
+  if (IsLinearInUpstream(*gradient)) {
+    unit_gradient = WithUnitUpstream(*gradient);
+  }
+}
+
+std::shared_ptr<const Activation> Activation::State::Create(
+    std::string_view text, const Options& options, Diagnostics& diagnostics) {
+  std::optional<Texts> texts = ParseTexts(text, options, diagnostics);
+  if (!texts) return nullptr;
+  auto state = std::make_unique<State>();
+  state->id = Identify(*texts, options.exact);
+  state->name = texts->main().name;
+  state->doc = texts->main().docstring;
+  state->text = std::string(text);
+  state->options = options;
+  const auto built = BuildGraphs(*texts, options.limits, diagnostics);
+  if (!built) return nullptr;
+  state->SetGraphs(*built);
+  std::shared_ptr<const Activation> activation(
+      new Activation(std::move(state)));
+  CheckGradients(*activation, texts->main().position, diagnostics);
+  return diagnostics.has_errors() ? nullptr : activation;
+}
 
 absl::StatusOr<std::shared_ptr<const Activation>> Activation::Create(
     std::string_view text, const Options& options,
     std::vector<Diagnostic>* diagnostics) {
   Diagnostics found(text);
-  const auto finish = [&](absl::Status status) {
-    if (diagnostics != nullptr) *diagnostics = found.list();
-    return status;
-  };
-  const auto refuse = [&](const Diagnostics& from) {
-    return finish(absl::InvalidArgumentError(from.Render()));
-  };
-
-  const auto module = Parse(text, options.constants, options.limits, found);
-  if (!module) return refuse(found);
-  auto built = Build(*module, options.limits, found);
-  if (!built) return refuse(found);
-
-  auto state = std::make_unique<State>();
-  const FunctionDef& main = module->functions[module->main];
-  state->name = main.name;
-  state->doc = main.docstring;
-  state->text = std::string(text);
-  state->options = options;
-  std::optional<Module> derivative;
-  if (!options.derivative.empty()) {
-    // Its own text has its own lines, so its errors are rendered apart.
-    Diagnostics in_derivative(options.derivative);
-    derivative = Parse(options.derivative, options.constants, options.limits,
-                       in_derivative);
-    std::optional<Graph> gradient;
-    if (derivative) {
-      gradient = BuildDerivative(*derivative, built->forward, options.limits,
-                                 in_derivative);
-    }
-    if (!gradient) {
-      found.Error(main.position,
-                  absl::StrCat("the derivative's text is refused:\n",
-                               in_derivative.Render()));
-      return refuse(found);
-    }
-    built->gradient = std::move(gradient);
+  auto activation = State::Create(text, options, found);
+  if (diagnostics != nullptr) *diagnostics = found.list();
+  if (activation == nullptr) {
+    return absl::InvalidArgumentError(found.Render());
   }
-  state->id =
-      ContentId(*module, derivative ? &*derivative : nullptr, options.exact);
-  state->source = Prepare(built->forward, options.exact, &state->rewrites);
-  state->forward = Simplify(WithoutDeclared(state->source));
-  if (built->gradient) {
-    state->gradient =
-        Prepare(WithoutDeclared(*built->gradient), options.exact, nullptr);
-    if (IsLinearInUpstream(*state->gradient)) {
-      state->unit_gradient = WithUnitUpstream(*state->gradient);
-    }
-  }
-  std::shared_ptr<const Activation> activation(
-      new Activation(std::move(state)));
-  std::vector<std::string> variables = activation->inputs();
-  for (const Parameter& parameter : activation->parameters()) {
-    variables.push_back(parameter.name);
-  }
-  for (const std::string& variable : variables) {
-    const auto gradient =
-        activation->LowerBackward(DType::kFloat64, {variable});
-    if (!gradient.ok()) {
-      found.Error(main.position,
-                  absl::StrCat("the gradient with respect to '", variable,
-                               "' cannot be compiled: ",
-                               std::string(gradient.status().message())));
-      return refuse(found);
-    }
-  }
-  if (!activation->has_declared_gradient()) {
-    WarnIfFlat(*activation, main.position, found);
-  }
-  (void)finish(absl::OkStatus());
   return activation;
 }
 
