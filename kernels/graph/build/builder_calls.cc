@@ -1,5 +1,5 @@
-// Builder's calls: primitives, helpers and built-ins, inlined with the
-// gradient that they declare.
+// The second half of builder.h: calls of primitives, helpers and built-ins,
+// inlined with the gradient that they declare.
 
 #include <cmath>
 #include <functional>

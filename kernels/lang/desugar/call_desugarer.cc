@@ -1,5 +1,5 @@
-// Calls: which function is meant, and which argument is which. The other
-// half of expression_desugarer.h.
+// The second half of expression_desugarer.h: which function a call means, and
+// which argument is which.
 
 #include <algorithm>
 #include <optional>

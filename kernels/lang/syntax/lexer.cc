@@ -102,6 +102,9 @@ class Lexer {
   void LexToken();
   void LexName();
   void LexNumber();
+  bool TakeDigits(std::string& digits);
+  std::string NumberProblem(const Token& token, std::string_view digits,
+                            bool well_placed);
   bool LexRadix(Token& token);
   void LexString(size_t prefix_bytes, bool raw);
   void LexEscape(std::string& value);
@@ -348,6 +351,41 @@ bool Lexer::LexRadix(Token& token) {
   return true;
 }
 
+// Takes the digits of a number, without '_', to `digits`. False if an '_' does
+// not stand between digits.
+bool Lexer::TakeDigits(std::string& digits) {
+  bool well_placed = true;
+  for (; absl::ascii_isdigit(Peek()) || Peek() == '_'; ++at_) {
+    if (Peek() != '_') {
+      digits += Peek();
+    } else if (digits.empty() || !absl::ascii_isdigit(text_[at_ - 1]) ||
+               !absl::ascii_isdigit(Peek(1))) {
+      well_placed = false;
+    }
+  }
+  return well_placed;
+}
+
+// The error of the number `token`, spelled `digits`, behind which `at_` is.
+// Skips what belongs to it.
+std::string Lexer::NumberProblem(const Token& token, std::string_view digits,
+                                 bool well_placed) {
+  if (IsNameByte(Peek())) {
+    const char c = absl::ascii_tolower(Peek());
+    while (IsNameByte(Peek())) ++at_;
+    return c == 'j' ? "complex numbers are not supported" : "malformed number";
+  }
+  if (!well_placed) return "'_' may stand only between digits";
+  if (!token.is_integer) return "";
+  if (digits.size() > 1 && digits[0] == '0' && token.number != 0) {
+    return "a whole number may not start with 0";
+  }
+  if (token.number == std::numeric_limits<double>::infinity()) {
+    return "this whole number is larger than any float64";
+  }
+  return "";
+}
+
 void Lexer::LexNumber() {
   Token token;
   token.kind = Token::Kind::kNumber;
@@ -358,26 +396,13 @@ void Lexer::LexNumber() {
   }
   const size_t begin = at_;
   std::string digits;
-  bool misplaced_underscore = false;
-  const auto take_digits = [&] {
-    while (absl::ascii_isdigit(Peek()) || Peek() == '_') {
-      if (Peek() == '_') {
-        misplaced_underscore |= digits.empty() ||
-                                !absl::ascii_isdigit(text_[at_ - 1]) ||
-                                !absl::ascii_isdigit(Peek(1));
-      } else {
-        digits += Peek();
-      }
-      ++at_;
-    }
-  };
-  take_digits();
+  bool well_placed = TakeDigits(digits);
   token.is_integer = true;
   if (Peek() == '.') {
     token.is_integer = false;
     digits += '.';
     ++at_;
-    take_digits();
+    well_placed &= TakeDigits(digits);
   }
   const bool sign = Peek(1) == '+' || Peek(1) == '-';
   if (absl::ascii_tolower(Peek()) == 'e' &&
@@ -385,28 +410,14 @@ void Lexer::LexNumber() {
     token.is_integer = false;
     digits += text_.substr(at_, sign ? 2 : 1);
     at_ += sign ? 2 : 1;
-    take_digits();
+    well_placed &= TakeDigits(digits);
   }
   const auto result = absl::from_chars(
       digits.data(), digits.data() + digits.size(), token.number);
   if (result.ec == std::errc::result_out_of_range && token.number > 1) {
     token.number = std::numeric_limits<double>::infinity();
   }
-  std::string problem;
-  if (IsNameByte(Peek())) {
-    const char c = absl::ascii_tolower(Peek());
-    problem =
-        c == 'j' ? "complex numbers are not supported" : "malformed number";
-    while (IsNameByte(Peek())) ++at_;
-  } else if (misplaced_underscore) {
-    problem = "'_' may stand only between digits";
-  } else if (token.is_integer && digits.size() > 1 && digits[0] == '0' &&
-             token.number != 0) {
-    problem = "a whole number may not start with 0";
-  } else if (token.is_integer &&
-             token.number == std::numeric_limits<double>::infinity()) {
-    problem = "this whole number is larger than any float64";
-  }
+  const std::string problem = NumberProblem(token, digits, well_placed);
   if (!problem.empty()) {
     diagnostics_.Error(
         token.position,
