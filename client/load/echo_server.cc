@@ -39,9 +39,12 @@ int Main(int argc, char** argv) {
   std::string unix_socket;
   std::string port_file;
   CLI::App app("Sends every request of Forward back as it came.");
-  app.add_option("--listen", listen, "host:port; port 0 takes a free one");
-  app.add_option("--unix_socket", unix_socket, "Path of a unix socket as well");
-  app.add_option("--port_file", port_file, "Where to write the bound address");
+  app.add_option("--listen", listen,
+                 "host:port to listen on; port 0 picks a free port");
+  app.add_option("--unix_socket", unix_socket,
+                 "Path of a unix socket to listen on as well");
+  app.add_option("--port_file", port_file,
+                 "File for the address that it listens on");
   app.allow_extras();  // flags of actserved that mean nothing here
   CLI11_PARSE(app, argc, argv);
 

@@ -236,34 +236,38 @@ int Main(int argc, char** argv) {
   settings.folder = std::filesystem::canonical("/proc/self/exe").parent_path();
   CLI::App app("Loads a server that batches, and one that does not.");
   app.add_option("--payload_bytes", settings.payload_bytes,
-                 "Sizes of the tensor")
+                 "Sizes of the tensor, separated by commas")
       ->delimiter(',')
       ->capture_default_str();
   app.add_option("--callers", settings.callers,
-                 "Threads with one call under way each")
+                 "Numbers of threads, each with one call in progress")
       ->delimiter(',')
       ->capture_default_str();
   app.add_option("--max_bytes_under_way", settings.max_bytes_under_way,
-                 "Rows of more are left out")
+                 "Leave out rows with more payload in progress than this")
       ->capture_default_str();
   app.add_option("--connections", settings.connections,
-                 "TCP connections that they share")
+                 "TCP connections that the threads share")
       ->check(CLI::Range(1, 200))
       ->capture_default_str();
-  app.add_option("--rounds", settings.rounds, "Windows of a row and server")
+  app.add_option("--rounds", settings.rounds,
+                 "Windows measured for each row and server")
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
-  app.add_option("--window_seconds", settings.window_seconds)
+  app.add_option("--window_seconds", settings.window_seconds,
+                 "Length of a window")
       ->capture_default_str();
   app.add_option("--max_seconds", settings.max_seconds,
-                 "After which what was not begun is left out")
+                 "Begin no further row after this time")
       ->capture_default_str();
-  app.add_option("--binaries", settings.folder, "Folder of actserved")
+  app.add_option("--binaries", settings.folder, "Folder that holds actserved")
       ->capture_default_str();
   app.add_option("--actserved_flag", settings.actserved_flags,
-                 "A flag for both servers; repeatable")
+                 "A flag for both servers, for example =--max_queued=64; "
+                 "repeatable")
       ->allow_extra_args(false);
-  app.add_option("--json", settings.json_file, "Where to write every window");
+  app.add_option("--json", settings.json_file,
+                 "File for the results of every window");
   CLI11_PARSE(app, argc, argv);
 
   const absl::Time deadline = absl::Now() + absl::Seconds(settings.max_seconds);

@@ -297,23 +297,25 @@ int Main(int argc, char** argv) {
                  "Paired repetitions of each row")
       ->capture_default_str();
   app.add_option("--payload_bytes", settings.payload_bytes,
-                 "Sizes of the tensor")
+                 "Sizes of the tensor, separated by commas")
       ->delimiter(',')
       ->capture_default_str();
-  app.add_option("--in_flight", settings.in_flight,
-                 "Threads of the requests/s rows; 0 leaves them out")
+  app.add_option(
+         "--in_flight", settings.in_flight,
+         "Threads that the requests/s rows use; 0 leaves these rows out")
       ->capture_default_str();
   app.add_option("--window_seconds", settings.window_seconds,
-                 "Time per server and repetition of the requests/s rows")
+                 "How long each repetition of a requests/s row loads a server")
       ->capture_default_str();
   app.add_option("--binaries", settings.folder,
-                 "Folder of actserved and echo_server")
+                 "Folder that holds actserved and echo_server")
       ->capture_default_str();
   app.add_option("--actserved_flag", settings.actserved_flags,
                  "A flag for actserved, for example =--inline_bytes=0; "
                  "repeatable")
       ->allow_extra_args(false);
-  app.add_option("--json", settings.json_file, "Where to write every pair");
+  app.add_option("--json", settings.json_file,
+                 "File for the results of every pair");
   CLI11_PARSE(app, argc, argv);
 
   const auto echo_server = Start(settings.folder + "/echo_server", {});
