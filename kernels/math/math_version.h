@@ -3,8 +3,10 @@
 
 namespace actserve {
 
-// Names the results of kernels/math in program ids. Raise it with every change
-// that alters a bit of any function's result, at any argument.
+// Identifies the results of programs in program ids. Raise it with every change
+// that alters a bit of any program's result, at any argument: of a function
+// here, of a rewrite (graph/build/stabilize.cc), or of a derivative
+// (graph/op.cc).
 inline constexpr int kMathVersion = 2;
 
 }  // namespace actserve
