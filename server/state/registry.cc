@@ -48,32 +48,20 @@ std::shared_ptr<const RegisteredActivation> Registry::Find(
 
 absl::StatusOr<Registry::Registration> Registry::Register(
     const Text& text, std::vector<Diagnostic>* diagnostics) {
-  std::shared_ptr<Flight> flight;
-  bool pilot = false;
-  {
-    absl::MutexLock lock(&mu_);
-    std::shared_ptr<Flight>& slot = flights_[text];
-    if (slot == nullptr) {
-      slot = std::make_shared<Flight>();
-      pilot = true;
-    }
-    flight = slot;
+  bool joined = false;
+  Outcome outcome = registrations_.Do(
+      text,
+      [&] {
+        Outcome result;
+        result.registration = DoRegister(text, &result.diagnostics);
+        return result;
+      },
+      &joined);
+  if (diagnostics != nullptr) *diagnostics = std::move(outcome.diagnostics);
+  if (joined && outcome.registration.ok()) {
+    outcome.registration->created = false;
   }
-  if (!pilot) {
-    flight->landed.WaitForNotification();
-    if (diagnostics != nullptr) *diagnostics = flight->diagnostics;
-    absl::StatusOr<Registration> result = flight->result;
-    if (result.ok()) result->created = false;
-    return result;
-  }
-  flight->result = DoRegister(text, &flight->diagnostics);
-  {
-    absl::MutexLock lock(&mu_);
-    flights_.erase(text);
-  }
-  flight->landed.Notify();
-  if (diagnostics != nullptr) *diagnostics = flight->diagnostics;
-  return flight->result;
+  return std::move(outcome.registration);
 }
 
 absl::StatusOr<Registry::Registration> Registry::DoRegister(

@@ -5,6 +5,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/base/call_once.h"
@@ -13,10 +14,10 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/synchronization/mutex.h"
-#include "absl/synchronization/notification.h"
 #include "kernels/activation/activation.h"
 #include "kernels/activation/description.h"
 #include "kernels/base/lru_cache.h"
+#include "kernels/base/single_flight.h"
 
 namespace actserve {
 
@@ -67,7 +68,12 @@ class Registry {
     std::string derivative;
     std::map<std::string, double> constants;
     bool exact = false;
-    auto operator<=>(const Text&) const = default;
+    bool operator==(const Text&) const = default;
+    template <typename H>
+    friend H AbslHashValue(H h, const Text& text) {
+      return H::combine(std::move(h), text.text, text.derivative, text.exact,
+                        text.constants.size());
+    }
   };
 
   // Parses the catalog.
@@ -91,10 +97,9 @@ class Registry {
   std::vector<std::shared_ptr<const RegisteredActivation>> List() const;
 
  private:
-  // One Register() in progress, shared by all callers with the same text.
-  struct Flight {
-    absl::Notification landed;
-    absl::StatusOr<Registration> result = absl::UnknownError("");
+  // The result of one Register(), for all callers that join it.
+  struct Outcome {
+    absl::StatusOr<Registration> registration = absl::UnknownError("");
     std::vector<Diagnostic> diagnostics;
   };
 
@@ -113,7 +118,7 @@ class Registry {
   mutable absl::Mutex mu_;
   LruCache<std::string, std::shared_ptr<const RegisteredActivation>> registered_
       ABSL_GUARDED_BY(mu_);
-  std::map<Text, std::shared_ptr<Flight>> flights_ ABSL_GUARDED_BY(mu_);
+  SingleFlight<Text, Outcome> registrations_;
 };
 
 }  // namespace actserve
