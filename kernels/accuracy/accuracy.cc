@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "kernels/base/status_macros.h"
 #include "kernels/graph/interpret.h"
 #include "kernels/graph/reference/real_ops.h"
 #include "kernels/math/half.h"
@@ -170,12 +171,11 @@ std::vector<double> DefaultsOf(const Activation& activation) {
 absl::StatusOr<std::vector<double>> RunOnDevice(
     Device& device, const Activation& activation, DType dtype, bool derivative,
     const std::vector<double>& inputs) {
-  auto lowered = derivative
-                     ? activation.LowerBackward(dtype, activation.inputs())
-                     : activation.LowerForward(dtype, {});
-  if (!lowered.ok()) return lowered.status();
-  auto program = device.Compile(*lowered);
-  if (!program.ok()) return program.status();
+  ACTSERVE_ASSIGN_OR_RETURN(
+      auto lowered, derivative
+                        ? activation.LowerBackward(dtype, activation.inputs())
+                        : activation.LowerForward(dtype, {}));
+  ACTSERVE_ASSIGN_OR_RETURN(auto program, device.Compile(lowered));
   const std::vector<std::byte> x = Encode(dtype, inputs);
   const std::vector<std::byte> ones =
       Encode(dtype, std::vector<double>(inputs.size(), 1.0));
@@ -183,14 +183,13 @@ absl::StatusOr<std::vector<double>> RunOnDevice(
   const Fragment fragments[] = {{x.data(), x.size()},
                                 {ones.data(), ones.size()}};
   WorkItem item;
-  for (int i = 0; i < lowered->num_tensor_inputs(); ++i) {
+  for (int i = 0; i < lowered.num_tensor_inputs(); ++i) {
     item.inputs.emplace_back(&fragments[i], 1);
   }
   item.parameters = DefaultsOf(activation);
   item.num_elements = static_cast<int64_t>(inputs.size());
   item.outputs = {y.data()};
-  absl::Status status = device.Run(**program, absl::MakeSpan(&item, 1));
-  if (!status.ok()) return status;
+  ACTSERVE_RETURN_IF_ERROR(device.Run(*program, absl::MakeSpan(&item, 1)));
   return Decode(dtype, y);
 }
 
@@ -210,10 +209,10 @@ class Reference {
       reference.parameters_.push_back(RoundedParameter(dtype, value));
     }
     if (derivative) {
-      auto lowered =
-          activation.LowerBackward(DType::kFloat64, {activation.inputs()[0]});
-      if (!lowered.ok()) return lowered.status();
-      reference.gradient_ = lowered->graph;
+      ACTSERVE_ASSIGN_OR_RETURN(
+          auto lowered,
+          activation.LowerBackward(DType::kFloat64, {activation.inputs()[0]}));
+      reference.gradient_ = lowered.graph;
     }
     return reference;
   }
@@ -298,17 +297,17 @@ absl::StatusOr<Accuracy> MeasureAccuracy(Device& device,
         absl::StrCat(activation.name(), " has ", activation.inputs().size(),
                      " tensor inputs; accuracy is measured for one"));
   }
-  auto reference = Reference::Create(activation, dtype, derivative);
-  if (!reference.ok()) return reference.status();
+  ACTSERVE_ASSIGN_OR_RETURN(auto reference,
+                            Reference::Create(activation, dtype, derivative));
   const std::vector<double> inputs = AccuracyInputs(dtype, num_points);
-  auto computed = RunOnDevice(device, activation, dtype, derivative, inputs);
-  if (!computed.ok()) return computed.status();
+  ACTSERVE_ASSIGN_OR_RETURN(
+      auto computed,
+      RunOnDevice(device, activation, dtype, derivative, inputs));
   std::vector<double> trusted;
   if (trust_float64 && Is16Bit(dtype)) {
-    auto in_float64 =
-        RunOnDevice(device, activation, DType::kFloat64, derivative, inputs);
-    if (!in_float64.ok()) return in_float64.status();
-    trusted = *std::move(in_float64);
+    ACTSERVE_ASSIGN_OR_RETURN(
+        trusted,
+        RunOnDevice(device, activation, DType::kFloat64, derivative, inputs));
   }
 
   const Format format = FormatOf(dtype);
@@ -316,17 +315,17 @@ absl::StatusOr<Accuracy> MeasureAccuracy(Device& device,
   for (size_t i = 0; i < inputs.size(); ++i) {
     const double x = inputs[i];
     if (!trusted.empty() && i % 61 != 0 &&
-        IsClearlyRounded(dtype, (*computed)[i], trusted[i])) {
+        IsClearlyRounded(dtype, computed[i], trusted[i])) {
       ++accuracy.num_points;
       continue;
     }
     const Real exact =
-        derivative ? reference->Derivative(x) : reference->Value(x);
+        derivative ? reference.Derivative(x) : reference.Value(x);
     double term = 0;
     if (derivative && x != 0 && std::isfinite(x)) {
-      term = (reference->Value(x) / Real(x)).ToDouble();
+      term = (reference.Value(x) / Real(x)).ToDouble();
     }
-    Count(format, x, (*computed)[i], exact, term, accuracy);
+    Count(format, x, computed[i], exact, term, accuracy);
   }
   return accuracy;
 }

@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "kernels/base/sha256.h"
+#include "kernels/base/status_macros.h"
 #include "kernels/codegen/llvm/emit.h"
 #include "kernels/codegen/llvm/math_bitcode.h"
 #include "kernels/codegen/llvm/narrow_arithmetic.h"
@@ -204,10 +205,7 @@ struct KernelCompiler::State {
   absl::StatusOr<Work> Build(const LoweredProgram& program,
                              KernelVariant variant) const {
     Work work;
-    absl::StatusOr<std::unique_ptr<llvm::TargetMachine>> target =
-        CreateTarget();
-    if (!target.ok()) return target.status();
-    work.target = *std::move(target);
+    ACTSERVE_ASSIGN_OR_RETURN(work.target, CreateTarget());
     work.context = std::make_unique<llvm::LLVMContext>();
     work.context->setDiscardValueNames(true);
     work.context->setDiagnosticHandlerCallBack(&KeepError, work.error.get());
@@ -216,8 +214,7 @@ struct KernelCompiler::State {
     work.module->setTargetTriple(work.target->getTargetTriple().str());
 
     EmitKernel(program, variant, has_avx512, *work.module);
-    absl::Status linked = LinkMath(*work.module);
-    if (!linked.ok()) return linked;
+    ACTSERVE_RETURN_IF_ERROR(LinkMath(*work.module));
     std::string problem;
     llvm::raw_string_ostream stream(problem);
     if (llvm::verifyModule(*work.module, &stream)) {
@@ -256,11 +253,10 @@ absl::StatusOr<std::unique_ptr<KernelCompiler>> KernelCompiler::Create(
   host->getOptions().AllowFPOpFusion = llvm::FPOpFusion::Strict;
 
   auto state = std::make_unique<State>(State{std::move(*host), "", "", false});
-  absl::StatusOr<std::unique_ptr<llvm::TargetMachine>> target =
-      state->CreateTarget();
-  if (!target.ok()) return target.status();
-  const llvm::MCSubtargetInfo& subtarget = *(*target)->getMCSubtargetInfo();
-  state->cpu = (*target)->getTargetCPU().str();
+  ACTSERVE_ASSIGN_OR_RETURN(std::unique_ptr<llvm::TargetMachine> target,
+                            state->CreateTarget());
+  const llvm::MCSubtargetInfo& subtarget = *target->getMCSubtargetInfo();
+  state->cpu = target->getTargetCPU().str();
   if (!subtarget.checkFeatures("+fma")) {
     return absl::FailedPreconditionError(absl::StrCat(
         "processor ", state->cpu,
@@ -273,39 +269,37 @@ absl::StatusOr<std::unique_ptr<KernelCompiler>> KernelCompiler::Create(
   state->slowed_by_512_bits =
       state->has_avx512 && subtarget.checkFeatures("+prefer-256-bit");
   state->fingerprint =
-      absl::StrCat(state->cpu, ";", (*target)->getTargetFeatureString().str(),
-                   ";", LLVM_VERSION_STRING, ";", Sha256Hex(MathBitcode()), ";",
+      absl::StrCat(state->cpu, ";", target->getTargetFeatureString().str(), ";",
+                   LLVM_VERSION_STRING, ";", Sha256Hex(MathBitcode()), ";",
                    ACTSERVE_CODEGEN_DIGEST);
   return std::unique_ptr<KernelCompiler>(new KernelCompiler(std::move(state)));
 }
 
 absl::StatusOr<std::string> KernelCompiler::Compile(
     const LoweredProgram& program, KernelVariant variant) const {
-  absl::StatusOr<State::Work> work = state_->Build(program, variant);
-  if (!work.ok()) return work.status();
+  ACTSERVE_ASSIGN_OR_RETURN(State::Work work, state_->Build(program, variant));
 
   llvm::SmallVector<char, 0> object;
   llvm::raw_svector_ostream stream(object);
   llvm::legacy::PassManager passes;
-  if (work->target->addPassesToEmitFile(passes, stream, nullptr,
-                                        llvm::CodeGenFileType::ObjectFile)) {
+  if (work.target->addPassesToEmitFile(passes, stream, nullptr,
+                                       llvm::CodeGenFileType::ObjectFile)) {
     return absl::InternalError("the target cannot emit object files");
   }
-  passes.run(*work->module);
-  if (!work->error->empty()) {
-    return absl::InternalError(absl::StrCat("generating: ", *work->error));
+  passes.run(*work.module);
+  if (!work.error->empty()) {
+    return absl::InternalError(absl::StrCat("generating: ", *work.error));
   }
   return std::string(object.data(), object.size());
 }
 
 absl::StatusOr<std::string> KernelCompiler::Print(const LoweredProgram& program,
                                                   KernelVariant variant) const {
-  absl::StatusOr<State::Work> work = state_->Build(program, variant);
-  if (!work.ok()) return work.status();
+  ACTSERVE_ASSIGN_OR_RETURN(State::Work work, state_->Build(program, variant));
 
   std::string text;
   llvm::raw_string_ostream stream(text);
-  work->module->print(stream, nullptr);
+  work.module->print(stream, nullptr);
   return text;
 }
 

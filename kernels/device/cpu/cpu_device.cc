@@ -17,6 +17,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
+#include "kernels/base/status_macros.h"
 #include "kernels/device/cpu/element_runs.h"
 #include "kernels/device/cpu/table.h"
 #include "kernels/device/work_item.h"
@@ -205,20 +206,18 @@ absl::StatusOr<std::unique_ptr<CpuDevice>> CpuDevice::Create(
     options.non_temporal_threshold_bytes = DefaultNonTemporalThreshold();
   }
 
-  absl::StatusOr<std::unique_ptr<KernelCompiler>> compiler =
-      KernelCompiler::Create({.cpu = options.cpu});
-  if (!compiler.ok()) return compiler.status();
-  absl::StatusOr<std::unique_ptr<ObjectLoader>> loader = ObjectLoader::Create();
-  if (!loader.ok()) return loader.status();
+  ACTSERVE_ASSIGN_OR_RETURN(std::unique_ptr<KernelCompiler> compiler,
+                            KernelCompiler::Create({.cpu = options.cpu}));
+  ACTSERVE_ASSIGN_OR_RETURN(std::unique_ptr<ObjectLoader> loader,
+                            ObjectLoader::Create());
   std::unique_ptr<ObjectCache> cache;
   if (!options.cache_dir.empty()) {
-    absl::StatusOr<std::unique_ptr<ObjectCache>> opened =
-        ObjectCache::Open(options.cache_dir, options.max_disk_cache_bytes);
-    if (!opened.ok()) return opened.status();
-    cache = *std::move(opened);
+    ACTSERVE_ASSIGN_OR_RETURN(
+        cache,
+        ObjectCache::Open(options.cache_dir, options.max_disk_cache_bytes));
   }
   auto builder = std::make_shared<KernelBuilder>(
-      *std::move(compiler), *std::move(loader), std::move(cache));
+      std::move(compiler), std::move(loader), std::move(cache));
   return std::unique_ptr<CpuDevice>(new CpuDevice(options, std::move(builder)));
 }
 
@@ -226,11 +225,10 @@ absl::StatusOr<std::shared_ptr<const Program>> CpuDevice::Compile(
     const LoweredProgram& program) {
   return programs_.FindOrCompile(
       program.program_id, [&]() -> absl::StatusOr<ProgramCache::Compiled> {
-        absl::StatusOr<std::shared_ptr<CpuProgram>> compiled =
-            CpuProgram::Create(program, builder_);
-        if (!compiled.ok()) return compiled.status();
-        const int64_t size_bytes = (*compiled)->object_size_bytes();
-        return ProgramCache::Compiled{*std::move(compiled), size_bytes};
+        ACTSERVE_ASSIGN_OR_RETURN(std::shared_ptr<CpuProgram> compiled,
+                                  CpuProgram::Create(program, builder_));
+        const int64_t size_bytes = compiled->object_size_bytes();
+        return ProgramCache::Compiled{std::move(compiled), size_bytes};
       });
 }
 
@@ -342,9 +340,8 @@ void CpuDevice::RunRange(Plan& plan, int64_t begin, int64_t end) {
 
 absl::Status CpuDevice::Run(const Program& program,
                             absl::Span<WorkItem> items) {
-  absl::Status checked =
-      CheckItems(program.lowered(), /*has_resident=*/false, items);
-  if (!checked.ok()) return checked;
+  ACTSERVE_RETURN_IF_ERROR(
+      CheckItems(program.lowered(), /*has_resident=*/false, items));
   const bool timed =
       std::any_of(items.begin(), items.end(),
                   [](const WorkItem& item) { return item.time_stages; });

@@ -5,6 +5,7 @@
 
 #include "absl/strings/string_view.h"
 #include "kernels/base/sha256.h"
+#include "kernels/base/status_macros.h"
 
 namespace actserve {
 namespace {
@@ -79,13 +80,11 @@ absl::StatusOr<KernelBuilder::Built> KernelBuilder::Build(
       }
     }
   }
-  absl::StatusOr<std::string> object = compiler_->Compile(program, variant);
-  if (!object.ok()) return object.status();
-  absl::StatusOr<std::unique_ptr<LoadedKernel>> kernel = loader_->Load(*object);
-  if (!kernel.ok()) return kernel.status();
-  if (cache_ != nullptr) cache_->Store(key, *object);
-  built.kernel = *std::move(kernel);
-  built.object_size_bytes = object->size();
+  ACTSERVE_ASSIGN_OR_RETURN(std::string object,
+                            compiler_->Compile(program, variant));
+  ACTSERVE_ASSIGN_OR_RETURN(built.kernel, loader_->Load(object));
+  if (cache_ != nullptr) cache_->Store(key, object);
+  built.object_size_bytes = object.size();
   return built;
 }
 

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "kernels/base/status_macros.h"
 #include "llvm/ExecutionEngine/JITLink/JITLinkMemoryManager.h"
 #include "llvm/ExecutionEngine/Orc/Core.h"
 #include "llvm/ExecutionEngine/Orc/ExecutorProcessControl.h"
@@ -89,9 +90,7 @@ class ObjectLoader::Kernel : public LoadedKernel {
   ~Kernel() override { session_->Remove(library_); }
 
   absl::Status Resolve() {
-    absl::StatusOr<KernelFunction> function = session_->Find(library_);
-    if (!function.ok()) return function.status();
-    function_ = *function;
+    ACTSERVE_ASSIGN_OR_RETURN(function_, session_->Find(library_));
     return absl::OkStatus();
   }
 
@@ -106,18 +105,16 @@ ObjectLoader::ObjectLoader(std::shared_ptr<Session> session)
 ObjectLoader::~ObjectLoader() = default;
 
 absl::StatusOr<std::unique_ptr<ObjectLoader>> ObjectLoader::Create() {
-  absl::StatusOr<std::shared_ptr<Session>> session = Session::Create();
-  if (!session.ok()) return session.status();
-  return std::unique_ptr<ObjectLoader>(new ObjectLoader(*std::move(session)));
+  ACTSERVE_ASSIGN_OR_RETURN(std::shared_ptr<Session> session,
+                            Session::Create());
+  return std::unique_ptr<ObjectLoader>(new ObjectLoader(std::move(session)));
 }
 
 absl::StatusOr<std::unique_ptr<LoadedKernel>> ObjectLoader::Load(
     const std::string& object) {
-  absl::StatusOr<llvm::orc::JITDylib*> library = session_->Add(object);
-  if (!library.ok()) return library.status();
-  auto kernel = std::make_unique<Kernel>(session_, **library);
-  absl::Status resolved = kernel->Resolve();
-  if (!resolved.ok()) return resolved;
+  ACTSERVE_ASSIGN_OR_RETURN(auto library, session_->Add(object));
+  auto kernel = std::make_unique<Kernel>(session_, *library);
+  ACTSERVE_RETURN_IF_ERROR(kernel->Resolve());
   return kernel;
 }
 

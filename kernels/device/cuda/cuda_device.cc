@@ -4,6 +4,7 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
+#include "kernels/base/status_macros.h"
 #include "kernels/device/cuda/program/cuda_program.h"
 #include "kernels/device/work_item.h"
 
@@ -12,8 +13,7 @@ namespace {
 
 // Returns whether the driver takes code of the builder's pack.
 absl::Status CheckPack(CudaContext& context, const SassBuilder& builder) {
-  absl::Status status = context.Enter();
-  if (!status.ok()) return status;
+  ACTSERVE_RETURN_IF_ERROR(context.Enter());
   return builder.CheckPack([&](const SassPack::Code& code) {
     CuModule module = nullptr;
     absl::Status loaded = context.Check(
@@ -54,39 +54,39 @@ absl::StatusOr<std::unique_ptr<CudaDevice>> CudaDevice::Create(
                      ": want >= ", ChunkCutter::kMinRegionBytes));
   }
 
-  absl::StatusOr<std::shared_ptr<const CudaDriver>> driver =
-      CudaDriver::Open(options.driver);
-  if (!driver.ok()) return driver.status();
-  absl::StatusOr<std::shared_ptr<CudaContext>> context = CudaContext::Create(
-      *driver, {.ordinal = options.ordinal, .watchdog = options.watchdog});
-  if (!context.ok()) return context.status();
+  ACTSERVE_ASSIGN_OR_RETURN(std::shared_ptr<const CudaDriver> driver,
+                            CudaDriver::Open(options.driver));
+  ACTSERVE_ASSIGN_OR_RETURN(
+      std::shared_ptr<CudaContext> context,
+      CudaContext::Create(
+          driver, {.ordinal = options.ordinal, .watchdog = options.watchdog}));
 
   std::unique_ptr<ObjectCache> cache;
   if (!options.cache_dir.empty()) {
-    absl::StatusOr<std::unique_ptr<ObjectCache>> opened =
-        ObjectCache::Open(options.cache_dir, options.max_disk_cache_bytes);
-    if (!opened.ok()) return opened.status();
-    cache = *std::move(opened);
+    ACTSERVE_ASSIGN_OR_RETURN(
+        cache,
+        ObjectCache::Open(options.cache_dir, options.max_disk_cache_bytes));
   }
-  absl::StatusOr<std::unique_ptr<SassBuilder>> builder = SassBuilder::Create(
-      {options.pack, std::move(cache), Nvrtc::Open(options.nvrtc)},
-      (*context)->architecture());
-  if (!builder.ok()) return builder.status();
-  if ((*builder)->architecture() == 0) {
-    absl::Status checked = CheckPack(**context, **builder);
-    if (!checked.ok()) return checked;
+  ACTSERVE_ASSIGN_OR_RETURN(std::unique_ptr<SassBuilder> builder,
+                            SassBuilder::Create({options.pack, std::move(cache),
+                                                 Nvrtc::Open(options.nvrtc)},
+                                                context->architecture()));
+  if (builder->architecture() == 0) {
+    ACTSERVE_RETURN_IF_ERROR(CheckPack(*context, *builder));
   }
 
-  absl::StatusOr<std::shared_ptr<DevicePool>> pool = DevicePool::Create(
-      *context, options.max_memory_bytes, options.max_resident_bytes);
-  if (!pool.ok()) return pool.status();
-  absl::StatusOr<std::unique_ptr<StagingRing>> ring = StagingRing::Create(
-      *context, options.num_staging_slots, options.staging_bytes);
-  if (!ring.ok()) return ring.status();
-  auto loader = std::make_unique<ProgramLoader>(*context, *std::move(builder));
+  ACTSERVE_ASSIGN_OR_RETURN(
+      std::shared_ptr<DevicePool> pool,
+      DevicePool::Create(context, options.max_memory_bytes,
+                         options.max_resident_bytes));
+  ACTSERVE_ASSIGN_OR_RETURN(
+      std::unique_ptr<StagingRing> ring,
+      StagingRing::Create(context, options.num_staging_slots,
+                          options.staging_bytes));
+  auto loader = std::make_unique<ProgramLoader>(context, std::move(builder));
   return std::unique_ptr<CudaDevice>(
-      new CudaDevice(options, *std::move(context), std::move(loader),
-                     *std::move(pool), *std::move(ring)));
+      new CudaDevice(options, std::move(context), std::move(loader),
+                     std::move(pool), std::move(ring)));
 }
 
 std::string CudaDevice::description() const {
@@ -101,20 +101,19 @@ absl::StatusOr<std::shared_ptr<const Program>> CudaDevice::Compile(
         // A chunk's outputs, of which there is one at least, fit a region.
         const int64_t max_launch_elements =
             max_chunk_bytes_ / ItemSizeBytes(program.storage);
-        absl::StatusOr<std::shared_ptr<CudaProgram>> loaded =
+        ACTSERVE_ASSIGN_OR_RETURN(
+            std::shared_ptr<CudaProgram> loaded,
             loader_->Load(program, max_launch_elements >=
-                                       resources_.shared_table_min_elements);
-        if (!loaded.ok()) return loaded.status();
-        const int64_t size_bytes = (*loaded)->size_bytes();
-        return ProgramCache::Compiled{*std::move(loaded), size_bytes};
+                                       resources_.shared_table_min_elements));
+        const int64_t size_bytes = loaded->size_bytes();
+        return ProgramCache::Compiled{std::move(loaded), size_bytes};
       });
 }
 
 absl::Status CudaDevice::Run(const Program& program,
                              absl::Span<WorkItem> items) {
-  absl::Status checked =
-      CheckItems(program.lowered(), /*has_resident=*/true, items);
-  if (!checked.ok()) return checked;
+  ACTSERVE_RETURN_IF_ERROR(
+      CheckItems(program.lowered(), /*has_resident=*/true, items));
   return PipelinedRun(resources_, static_cast<const CudaProgram&>(program),
                       items)
       .Run();

@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "kernels/base/status_macros.h"
 
 namespace actserve {
 namespace {
@@ -53,8 +54,7 @@ absl::StatusOr<std::shared_ptr<CudaContext>> CudaContext::Create(
   }
   std::shared_ptr<CudaContext> context(
       new CudaContext(std::move(driver), options));
-  absl::Status started = context->Start();
-  if (!started.ok()) return started;
+  ACTSERVE_RETURN_IF_ERROR(context->Start());
   return context;
 }
 
@@ -65,10 +65,9 @@ CudaContext::~CudaContext() {
 
 absl::StatusOr<int> CudaContext::Attribute(CuDeviceAttribute attribute) {
   int value = 0;
-  absl::Status got =
+  ACTSERVE_RETURN_IF_ERROR(
       Check("cuDeviceGetAttribute",
-            cuda().DeviceGetAttribute(&value, attribute, device_));
-  if (!got.ok()) return got;
+            cuda().DeviceGetAttribute(&value, attribute, device_)));
   return value;
 }
 

@@ -5,6 +5,7 @@
 #include <cstdlib>
 
 #include "absl/strings/str_cat.h"
+#include "kernels/base/status_macros.h"
 
 namespace actserve {
 namespace {
@@ -103,8 +104,7 @@ absl::StatusOr<std::shared_ptr<const CudaDriver>> CudaDriver::Open(
         absl::StrCat("no CUDA driver here: ", dlerror()));
   }
   std::shared_ptr<CudaDriver> driver(new CudaDriver);
-  absl::Status started = driver->Start(library, handle);
-  if (!started.ok()) return started;
+  ACTSERVE_RETURN_IF_ERROR(driver->Start(library, handle));
   return driver;
 }
 

@@ -5,24 +5,24 @@
 
 #include "absl/status/status.h"
 #include "kernels/base/sha256.h"
+#include "kernels/base/status_macros.h"
 #include "kernels/codegen/cuda/emit.h"
 
 namespace actserve {
 
 absl::StatusOr<std::shared_ptr<CudaProgram>> ProgramLoader::Load(
     const LoweredProgram& program, bool with_shared_look_up) {
-  absl::Status status = context_->Enter();
-  if (!status.ok()) return status;
+  ACTSERVE_RETURN_IF_ERROR(context_->Enter());
   const LaunchLayout layout(program);
   std::vector<Module> parts;
   for (const CudaPart part : layout.parts()) {
     if (part == CudaPart::kSharedLookUp && !with_shared_look_up) continue;
     const std::string text = EmitCuda(program, part);
-    absl::StatusOr<Module> loaded = part == CudaPart::kProgram
-                                        ? LoadPart(layout, part, text)
-                                        : LoadLookUp(layout, part, text);
-    if (!loaded.ok()) return loaded.status();
-    parts.push_back(*std::move(loaded));
+    ACTSERVE_ASSIGN_OR_RETURN(Module loaded,
+                              part == CudaPart::kProgram
+                                  ? LoadPart(layout, part, text)
+                                  : LoadLookUp(layout, part, text));
+    parts.push_back(std::move(loaded));
   }
   return std::make_shared<CudaProgram>(context_, program, std::move(parts));
 }
@@ -31,10 +31,8 @@ absl::StatusOr<ProgramLoader::Module> ProgramLoader::LoadPart(
     const LaunchLayout& layout, CudaPart part, const std::string& text) {
   Module module;
   absl::Status status = builder_->Build(text, [&](const SassPack::Code& code) {
-    absl::StatusOr<Module> loaded =
-        CudaModule::Load(context_, layout, part, code.cubin);
-    if (!loaded.ok()) return loaded.status();
-    module = *std::move(loaded);
+    ACTSERVE_ASSIGN_OR_RETURN(
+        module, CudaModule::Load(context_, layout, part, code.cubin));
     return absl::OkStatus();
   });
   if (!status.ok()) return status;
@@ -46,9 +44,7 @@ absl::StatusOr<ProgramLoader::Module> ProgramLoader::LoadLookUp(
   absl::MutexLock lock(&mutex_);
   Module& known = look_ups_[Sha256Id(text)];
   if (known == nullptr) {
-    absl::StatusOr<Module> loaded = LoadPart(layout, part, text);
-    if (!loaded.ok()) return loaded.status();
-    known = *std::move(loaded);
+    ACTSERVE_ASSIGN_OR_RETURN(known, LoadPart(layout, part, text));
   }
   return known;
 }

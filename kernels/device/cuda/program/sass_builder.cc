@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/string_view.h"
+#include "kernels/base/status_macros.h"
 
 namespace actserve {
 namespace {
@@ -150,10 +151,10 @@ bool SassBuilder::TryDisk(const std::string& text, Load load,
 
 absl::Status SassBuilder::Compile(const std::string& text, Load load) {
   const Nvrtc& nvrtc = **sources_.nvrtc;
-  absl::StatusOr<Nvrtc::Binary> binary = nvrtc.Compile(text, architecture_);
-  if (!binary.ok()) return binary.status();
+  ACTSERVE_ASSIGN_OR_RETURN(Nvrtc::Binary binary,
+                            nvrtc.Compile(text, architecture_));
   const SassPack::Code code = {SassKey(text, architecture_), architecture_,
-                               std::move(binary->cubin)};
+                               std::move(binary.cubin)};
   absl::Status loaded = load(code);
   if (loaded.ok() && sources_.cache != nullptr) {
     sources_.cache->Store(code.key, Stored(nvrtc.version(), code.cubin));

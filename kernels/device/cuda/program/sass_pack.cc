@@ -19,6 +19,7 @@
 #include "absl/strings/string_view.h"
 #include "kernels/base/file.h"
 #include "kernels/base/sha256.h"
+#include "kernels/base/status_macros.h"
 #include "kernels/codegen/cuda/emit.h"
 #include "kernels/codegen/cuda/nvrtc.h"
 
@@ -141,9 +142,8 @@ absl::StatusOr<std::string> SassPack::Pack(const std::string& nvrtc_version,
 absl::Status SassPack::Write(const std::string& path,
                              const std::string& nvrtc_version,
                              std::vector<Code> codes) {
-  const absl::StatusOr<std::string> bytes =
-      Pack(nvrtc_version, std::move(codes));
-  if (!bytes.ok()) return bytes.status();
+  ACTSERVE_ASSIGN_OR_RETURN(const std::string bytes,
+                            Pack(nvrtc_version, std::move(codes)));
   const auto failed = [&](const char* call) {
     return absl::InternalError(
         absl::StrCat(path, ": ", call, ": ", strerror(errno)));
@@ -154,7 +154,7 @@ absl::Status SassPack::Write(const std::string& path,
     ScopedFile file(
         open(draft.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644));
     if (file.get() < 0) return failed("open");
-    if (!WriteAll(file.get(), bytes->data(), bytes->size())) {
+    if (!WriteAll(file.get(), bytes.data(), bytes.size())) {
       const absl::Status status = failed("write");
       unlink(draft.c_str());
       return status;
@@ -177,7 +177,7 @@ absl::StatusOr<std::shared_ptr<const SassPack>> SassPack::Open(
                                                : absl::InternalError(message);
   }
   std::shared_ptr<SassPack> pack(new SassPack(path, file));
-  if (absl::Status status = pack->ReadIndex(); !status.ok()) return status;
+  ACTSERVE_RETURN_IF_ERROR(pack->ReadIndex());
   return pack;
 }
 

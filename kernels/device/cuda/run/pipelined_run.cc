@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "absl/time/time.h"
+#include "kernels/base/status_macros.h"
 #include "kernels/device/fragment_cursor.h"
 #include "kernels/graph/summation.h"
 
@@ -155,18 +156,18 @@ absl::Status PipelinedRun::Start(Flight& flight) {
   const int64_t in_region_bytes = DevicePool::Padded(chunk.in_bytes);
   // Given back at the end of this function: in the stream's order, so after
   // what is put there now.
-  absl::StatusOr<DeviceBlock> memory =
-      resources_.pool->Allocate(in_region_bytes + chunk.out_bytes, slot.stream);
-  if (!memory.ok()) return memory.status();
+  ACTSERVE_ASSIGN_OR_RETURN(
+      DeviceBlock memory, resources_.pool->Allocate(
+                              in_region_bytes + chunk.out_bytes, slot.stream));
   const KernelEntry entry = ChooseEntry(flight);
-  absl::StatusOr<PackedLaunch> launch = Pack(flight, entry, memory->address());
-  if (!launch.ok()) return launch.status();
+  ACTSERVE_ASSIGN_OR_RETURN(PackedLaunch launch,
+                            Pack(flight, entry, memory.address()));
   int64_t in_bytes = chunk.segments_offset_bytes;
-  if (!launch->segment_table.empty()) {
+  if (!launch.segment_table.empty()) {
     std::memcpy(slot.in + chunk.segments_offset_bytes,
-                launch->segment_table.data(),
-                launch->segment_table.size() * sizeof(uint64_t));
-    launch->SetSegmentTable(memory->address() + chunk.segments_offset_bytes);
+                launch.segment_table.data(),
+                launch.segment_table.size() * sizeof(uint64_t));
+    launch.SetSegmentTable(memory.address() + chunk.segments_offset_bytes);
     in_bytes = chunk.in_bytes;
   }
 
@@ -179,18 +180,18 @@ absl::Status PipelinedRun::Start(Flight& flight) {
   };
   if (timed_) record(slot.begin);
   if (status.ok() && in_bytes > 0) {
-    status = context_.Check("cuMemcpyHtoDAsync",
-                            cuda.MemcpyHtoDAsync(memory->address(), slot.in,
-                                                 in_bytes, slot.stream));
+    status = context_.Check(
+        "cuMemcpyHtoDAsync",
+        cuda.MemcpyHtoDAsync(memory.address(), slot.in, in_bytes, slot.stream));
   }
-  if (status.ok()) status = Keep(flight, memory->address());
+  if (status.ok()) status = Keep(flight, memory.address());
   if (timed_) record(slot.copied_in);
-  if (status.ok()) status = program_.Launch(entry, *launch, slot.stream);
+  if (status.ok()) status = program_.Launch(entry, launch, slot.stream);
   if (timed_) record(slot.computed);
   if (status.ok() && chunk.out_bytes > 0) {
     status = context_.Check(
         "cuMemcpyDtoHAsync",
-        cuda.MemcpyDtoHAsync(slot.out, memory->address() + in_region_bytes,
+        cuda.MemcpyDtoHAsync(slot.out, memory.address() + in_region_bytes,
                              chunk.out_bytes, slot.stream));
   }
   record(slot.done);
@@ -204,10 +205,9 @@ absl::Status PipelinedRun::GetTables(Flight& flight) {
   for (const Piece& piece : flight.chunk.pieces) {
     parameters.push_back(items_[piece.item].parameters);
   }
-  absl::StatusOr<std::vector<DeviceTables::Table>> tables =
-      resources_.tables->Get(program_, parameters, *flight.slot);
-  if (!tables.ok()) return tables.status();
-  flight.tables = *std::move(tables);
+  ACTSERVE_ASSIGN_OR_RETURN(
+      flight.tables,
+      resources_.tables->Get(program_, parameters, *flight.slot));
   return absl::OkStatus();
 }
 
