@@ -17,17 +17,17 @@ _log = logging.getLogger("actserve")
 class Activation:
     """An activation function as text, ready to be registered.
 
-    Made by `activation`. Immutable; equal if text, derivative, constants and
-    `exact` are. Calling one runs the plain Python function it was made from,
-    on this machine, with whatever arguments that takes. Pickles as its text.
+    Made by `activation`. Immutable. Two are equal if their text, derivative,
+    constants and `exact` are equal. Calling one runs the Python function that
+    it was made from, on this machine. Pickles as its text.
 
     Attributes:
-      name: Of its `def`; None if that cannot be told without the server.
-      text: What the server gets.
+      name: The name of its `def`; None if only the server can tell it.
+      text: The text for the server.
       derivative: Text of a second function that replaces the derived
         gradient; "" if none.
-      constants: The numbers that the text uses from outside, by name, as they
-        were when the activation was made.
+      constants: Numbers for names that the text does not define, as they were
+        when the activation was made.
       exact: True if the server must keep the formula as written.
     """
 
@@ -52,7 +52,7 @@ class Activation:
 
     @property
     def helper_text(self) -> Collected:
-        """What another activation that calls this one takes along."""
+        """The texts that another activation needs to call this one."""
         return Collected(texts=[self.text], constants=dict(self.constants))
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -121,23 +121,24 @@ def activation(
 ) -> Activation | Callable[[Callable[..., Any]], Activation]:
     """Makes an activation of a Python function or of text.
 
-    As decorator (`@activation`, `@activation(exact=True)`) or as function
-    (`activation(f)`, `activation(text)`). Arguments without default are the
-    tensor inputs, arguments with a default are parameters: numbers that a call
-    may change. Nothing is sent to a server before the first use.
+    Use it as a decorator (`@activation`, `@activation(exact=True)`) or as a
+    function (`activation(f)`, `activation(text)`). Arguments without a default
+    are the tensor inputs; arguments with a default are parameters, which are
+    numbers that a call may change. Nothing is sent before the first use.
 
-    Of a function, its own source is taken. Finite numbers that it uses from
-    outside (module constants, closure values) are bound at their value of this
-    moment: see `constants` of the result, also logged. Functions that it calls
-    are taken along. Text is never executed.
+    For a function, its own source becomes the text. Finite numbers from outside
+    (module constants, closure values) are bound at their present value; see
+    `constants` of the result, and the log. Functions that it calls are added to
+    the text. Text is never executed.
 
     Args:
-      source: A plain function, or text that defines one, or an activation to
-        make another of with other options.
+      source: A plain function, a text that defines one, or an activation to
+        copy with other options.
       derivative: A function of one input, or its text: dy/dx, used instead of
-        what the server would derive.
+        the derived one.
       gradient: A function named `<name>_grad(x, ..., dy)` that returns the
-        gradient of each input, used instead. In text, write it there.
+        gradient of each input, used instead of the derived one. A text contains
+        it.
       constants: Numbers for names that the text does not define. Finite.
       exact: Keep the formula as written: no rewriting for numerical safety.
 

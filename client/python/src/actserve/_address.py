@@ -1,4 +1,4 @@
-"""Where the server is: the rule of proto/default_address.h."""
+"""Finds the server by the rule of proto/default_address.h."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ _MAX_MESSAGE_BYTES = 2**31 - 1
 
 
 class Channel:
-    """Sends serialised requests and returns serialised responses.
+    """Sends serialized requests and returns serialized responses.
 
     Connects at the first call, so one made before a fork may be used after it;
     once it has been used, gRPC's threads exist in this process only, and calls
@@ -51,18 +51,18 @@ class Channel:
     ) -> bytes:
         """Returns the response of a method.
 
-        Sends the request again as client/README.md says. That is safe because
-        every method of the contract may be repeated.
+        Sends the request again by the rule of client/README.md. That is safe
+        because every method of the contract may be repeated.
 
         Args:
           method: A path like "/package.Service/Name".
           request: The message.
           deadline: time.monotonic() at which to give up, retries included.
-          max_attempts: How often to send; None: as the channel was made.
+          max_attempts: Limit on the attempts; None: the channel's.
 
         Raises:
-          ActivationError: Whatever the server answered; UNAVAILABLE if it did
-            not, DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED if `request` is beyond
+          ActivationError: The error of the server; UNAVAILABLE if it did not
+            answer, DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED if `request` is beyond
             2 GiB, FAILED_PRECONDITION after close() or a fork.
         """
         if len(request) > _MAX_MESSAGE_BYTES:
@@ -129,7 +129,7 @@ class Channel:
                 )
             method = self._methods.get(path)
             if method is None:
-                # No serialiser: bytes in, bytes out.
+                # No serializer: bytes in, bytes out.
                 method = self._channel.unary_unary(path)
                 self._methods[path] = method
             return method

@@ -57,11 +57,11 @@ def connect(
 
 
 class Residual:
-    """What a Forward keeps for its Backward. Made by Client.forward_with.
+    """The inputs of a Forward, kept for its Backward. See Client.forward_with.
 
     The server holds the inputs for `lease` seconds, and may drop them earlier;
-    the client then sends them again. For that this object refers to the input
-    arrays (no copy): do not write to them before the Backward.
+    the client then sends them again. This object refers to your input arrays
+    and does not copy them: do not write to them before the Backward.
     """
 
     def __init__(
@@ -78,29 +78,29 @@ class Residual:
 
     @property
     def is_held(self) -> bool:
-        """False once the server is known to hold nothing."""
+        """False once the server is known to have dropped the inputs."""
         return self._handle is not None and time.monotonic() < self._expires
 
 
 class Client:
     """Evaluates activations and their gradients on a server.
 
-    Wherever `activation` stands, it is what `actserve.activation` returned, or
-    the name of a built-in ("gelu"), or an id ("sha256:..."). An Activation is
+    The argument `activation` is an Activation (see `actserve.activation`), the
+    name of a built-in ("gelu") or an id ("sha256:..."). An Activation is
     registered at its first use, and again if the server has forgotten it.
 
     Inputs are arrays of float16, bfloat16 (ml_dtypes), float32 or float64, all
-    of one dtype and shape, of any byte order and strides; 0-dimensional and
-    empty ones too. Python numbers and lists of them take the dtype of the
-    arrays beside them, else float32. Results are new, writable arrays of the
+    of one dtype and shape. They may have any byte order and strides, and may be
+    0-dimensional or empty. Python numbers and lists take the dtype of the
+    arrays beside them, or float32. Results are new, writable arrays with the
     dtype and shape of the inputs.
 
     Every method raises ActivationError if the server refuses or does not
     answer, and TypeError for another dtype.
 
-    Thread-safe. Usable as context manager. Pickles as its address and options.
-    After a fork, a client that was in use refuses to work in the child: make
-    one there.
+    Thread-safe. Usable as a context manager. Pickles as its address and
+    options. After a fork, a client that was in use refuses to work in the
+    child; make a new one there.
     """
 
     def __init__(
@@ -129,8 +129,8 @@ class Client:
         """Returns activation(*inputs), element by element.
 
         Args:
-          activation: What to evaluate.
-          *inputs: One per tensor input, in its order.
+          activation: The activation to evaluate.
+          *inputs: One per tensor input, in order.
           parameters: Parameters that differ from their default, by name.
           timeout: Seconds; None: the client's.
         """
@@ -149,11 +149,11 @@ class Client:
         residual_lease: float | None = None,
         timeout: float | None = None,
     ) -> tuple[Array, dict[str, Array], Residual | None]:
-        """Returns the output and what a gradient will need.
+        """Returns the output, partial derivatives and a residual.
 
         Args:
-          activation: What to evaluate.
-          *inputs: One per tensor input, in its order.
+          activation: The activation to evaluate.
+          *inputs: One per tensor input, in order.
           parameters: Parameters that differ from their default, by name.
           partials: Inputs for which d(y)/d(input) is wanted, or True for all.
             The gradient of a loss is then partial * dL/dy, without a second
@@ -213,19 +213,19 @@ class Client:
         """Returns the gradients of a loss: dL/dy times the derivative.
 
         Args:
-          activation: What was evaluated.
-          *inputs: As for `forward`; none with `residual`.
+          activation: The activation that was evaluated.
+          *inputs: The same as for `forward`; none with `residual`.
           grad_output: dL/dy, of the dtype and shape of the inputs. None: ones.
           wrt: Names of inputs and parameters. None: all inputs.
-          residual: Of forward_with, instead of inputs and parameters. If the
-            server has lost it, the inputs are sent again.
-          parameters: As for `forward`.
+          residual: The residual from forward_with, instead of inputs and
+            parameters. If the server has lost it, the inputs are sent again.
+          parameters: The same as for `forward`.
           timeout: Seconds; None: the client's.
 
         Returns:
-          By name: for an input an array of its dtype and shape, for a
-          parameter a float, the sum over all elements, which the server adds
-          in float64 and in an order that depends on nothing but the shape.
+          The gradients by name: an array for each input, and a float for each
+          parameter. The float is the sum over all elements, added in float64 in
+          an order that depends only on the shape.
         """
         deadline = self._deadline(timeout)
         if residual is None:
@@ -296,7 +296,7 @@ class Client:
     def get_activation(
         self, activation: Activation | str, *, timeout: float | None = None
     ) -> ActivationInfo:
-        """Returns all that the server knows about an activation."""
+        """Returns everything that the server knows about an activation."""
         deadline = self._deadline(timeout)
         if isinstance(activation, Activation):
             activation = self._register(activation, deadline).id
@@ -318,7 +318,7 @@ class Client:
     def release_residuals(
         self, *residuals: Residual, timeout: float | None = None
     ) -> int:
-        """Gives residuals back that no Backward will use.
+        """Frees residuals that no Backward will use.
 
         Returns:
           How many of them the server still held.
@@ -451,7 +451,7 @@ class Client:
     def _info(
         self, activation: Activation | str, deadline: float
     ) -> ActivationInfo:
-        """Returns what is known of an activation, asking only once."""
+        """Returns the description of an activation; asks once."""
         with self._lock:
             known = (
                 self._registered.get(activation)

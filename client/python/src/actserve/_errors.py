@@ -17,13 +17,13 @@ _DOMAIN = "actserve"
 
 @dataclass(frozen=True)
 class Diagnostic:
-    """A remark on a text, with its place.
+    """A message about a text, with its position.
 
     Attributes:
       severity: "error", "warning" or "note".
-      line: From 1.
-      column: From 1, in bytes.
-      message: Without position.
+      line: The line, from 1.
+      column: The byte in the line, from 1.
+      message: The message, without the position.
     """
 
     severity: str
@@ -39,14 +39,14 @@ class ActivationError(Exception):
     """A call that failed.
 
     Attributes:
-      code: What to do about it, as in proto/actserve/v1/service.proto:
+      code: Says what to do, as in proto/actserve/v1/service.proto:
         INVALID_ARGUMENT: fix the request. NOT_FOUND: no such activation.
         RESOURCE_EXHAUSTED: back off, or send less. UNAVAILABLE: no server
         answered, retries included. DEADLINE_EXCEEDED: `timeout` passed.
-        FAILED_PRECONDITION: the client is closed, or was made before a fork;
-        or the server has no compiler for what was asked of its GPU.
-      message: What was wrong, the value and the limit.
-      diagnostics: For a text with errors, all of them, in order of position.
+        FAILED_PRECONDITION: the client is closed or was made before a fork, or
+        the server cannot compile this program for its GPU.
+      message: Names what was wrong, the value and the limit.
+      diagnostics: All errors of a text, in order of position.
       reason: "ACTIVATION_UNKNOWN", "RESIDUAL_GONE" or None.
     """
 
@@ -68,7 +68,7 @@ class ActivationError(Exception):
 
 
 def diagnostic_from_proto(message: activation_pb2.Diagnostic) -> Diagnostic:
-    """Returns the same remark as a Diagnostic."""
+    """Returns the same message as a Diagnostic."""
     severity = activation_pb2.Diagnostic.Severity.Name(message.severity)
     return Diagnostic(
         severity.lower(), message.line, message.column, message.message

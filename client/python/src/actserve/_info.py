@@ -1,4 +1,4 @@
-"""What a server tells about activations and about itself."""
+"""Descriptions of activations and of a server."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from actserve.v1 import activation_pb2, service_pb2
 
 @dataclass(frozen=True)
 class GradientCheck:
-    """The gradient against central differences in float64, at registration.
+    """The comparison of a gradient with central differences, in float64.
 
     Attributes:
       num_points: Points compared, kinks left out.
@@ -30,17 +30,17 @@ class ActivationInfo:
     """An activation as the server knows it.
 
     Attributes:
-      id: "sha256:...": what requests name it by.
-      name: Of its `def`.
+      id: "sha256:...", its name in requests.
+      name: The name of its `def`.
       builtin: True if the server ships it; then requests may use the name.
       inputs: Names of the tensor inputs, in order.
       parameters: Default by name, in order.
-      text: As registered.
+      text: The text as registered.
       doc: Its docstring.
       gradients: d(output)/d(input or parameter) as text, in order; empty in
         the answer of Client.list_activations.
       declared_gradient: True if its author wrote the gradient.
-      rewrites: What was rewritten for numerical safety, one line each.
+      rewrites: The rewrites for numerical safety, one line each.
       program: The function as straight-line text; "" in
         Client.list_activations.
       gradient_check: None in Client.list_activations.
@@ -65,11 +65,11 @@ class DeviceInfo:
     """A device that the server computes on.
 
     Attributes:
-      name: As in responses, for example "cpu".
+      name: The same as in responses, for example "cpu".
       description: The hardware, for people.
-      reason: Why the server computes on it: a flag, or what it found.
-      counters: What the device has done, by name as in DeviceCounters of the
-        contract; durations in seconds, batch_sizes a tuple.
+      reason: Why the server uses it.
+      counters: The fields of DeviceCounters in the contract, by name;
+        durations in seconds, batch_sizes a tuple.
     """
 
     name: str
@@ -80,14 +80,15 @@ class DeviceInfo:
 
 @dataclass(frozen=True)
 class ServerInfo:
-    """What a server says about itself.
+    """A description of a server.
 
     Attributes:
-      version: Of the server.
+      version: The version of the server.
       devices: At least one.
       dtypes: NumPy names.
-      limits: By name as in ServerLimits of the contract; durations in seconds.
-      addresses: Where else it listens.
+      limits: The fields of ServerLimits in the contract, by name; durations in
+        seconds.
+      addresses: The addresses that it listens on.
     """
 
     version: str

@@ -1,4 +1,4 @@
-"""When a call is sent again: client/README.md states the rule.
+"""Decides when a call is sent again. client/README.md states the rule.
 
 The numbers are those of client/cpp/retry.h; a test compares them.
 """
@@ -19,17 +19,16 @@ def pause_before_retry(
     attempt: int,
     chance: float,
 ) -> float | None:
-    """Returns the seconds before the call is sent again; None: not again.
+    """Returns the seconds before the call is sent again, or None: do not send.
 
     Args:
-      code: What the attempt failed with.
+      code: The error of the attempt.
       pushback: The seconds that the server asked for, if it did.
-      attempt: Which attempt failed, from 1.
-      chance: Drawn from [-1, 1].
+      attempt: The number of the failed attempt, from 1.
+      chance: A random number from [-1, 1].
     """
     if code is grpc.StatusCode.RESOURCE_EXHAUSTED:
-        # A full queue comes with a pushback; a limit, which no pause cures,
-        # without.
+        # A full queue names a pause. A limit does not: no pause would help.
         return pushback
     if code is not grpc.StatusCode.UNAVAILABLE:
         return None

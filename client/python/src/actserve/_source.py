@@ -1,11 +1,10 @@
 """A Python function's own source as the text of an activation.
 
-What the text needs from outside comes along or is refused here, where the
-function is written, and not at the first call: numbers become constants,
-functions become helpers in front of it, modules and their functions become
-import lines, which the language reads as names and never executes. A name that
-Python does not know but that is called (`sigmoid`) may be the language's own:
-the server judges it.
+Names from outside the function are resolved or refused here, where the function
+is written, and not at the first call. Numbers become constants. Functions
+become helpers in front of it. Modules and their functions become import lines,
+which the language reads as names and never executes. A function that Python
+does not know (`sigmoid`) may belong to the language: the server decides.
 """
 
 from __future__ import annotations
@@ -26,8 +25,8 @@ import numpy as np
 
 from actserve._errors import ActivationError, Diagnostic
 
-# What the language knows without an import line: name -> package. `np` for
-# jax.numpy would change what the text means, so that gets its line.
+# Names that the language knows without an import line: name -> package. `np`
+# for jax.numpy would change the meaning of the text, so it gets an import line.
 _KNOWN_ALIASES = {
     "math": {"math"},
     "np": {"numpy"},
@@ -80,7 +79,7 @@ _LANGUAGE_NUMBERS = {
 
 @dataclass
 class Collected:
-    """A text that stands alone, but for its constants."""
+    """A text that needs nothing else but its constants."""
 
     imports: list[str] = field(default_factory=list)
     # In order: helpers, then the function itself.
@@ -167,7 +166,7 @@ class _Collector:
         self._into.add_text(text)
 
     def _resolve(self, function: types.FunctionType, use: _Use) -> str | None:
-        """Takes along what `use` means. Returns why not, or None."""
+        """Adds the meaning of `use` to the text. Returns why not, or None."""
         name = use.node.id
         if name == function.__name__:
             return None  # Recursion is the server's to refuse.

@@ -24,7 +24,7 @@ _DTYPES: dict[np.dtype[Any], tensor_pb2.DType] = {
 _BY_NUMBER = {number: dtype for dtype, number in _DTYPES.items()}
 _NAMES = ", ".join(dtype.name for dtype in _DTYPES)
 
-# What takes the dtype of the arrays beside it, as in every framework.
+# Types whose values take the dtype of the arrays beside them.
 _WEAK_TYPES = (bool, int, float, list, tuple)
 
 
@@ -35,14 +35,14 @@ def to_arrays(
 ) -> list[NDArray[Any]]:
     """Returns `values` as C-contiguous little-endian arrays.
 
-    An array that is so already is returned itself, not a copy. Python numbers
-    and (nested) lists of them take `dtype`, else the dtype of the first array
-    among `values`, else float32.
+    Such an array is returned itself, without a copy. Python numbers and
+    (nested) lists take `dtype`, else the dtype of the first array among
+    `values`, else float32.
 
     Args:
-      values: Arrays, whatever has `__array__`, Python numbers or lists.
-      names: What messages call them; as many.
-      dtype: Of Python numbers and lists.
+      values: Arrays, objects with `__array__`, Python numbers or lists.
+      names: The name of each value in error messages.
+      dtype: The dtype of Python numbers and lists.
 
     Raises:
       TypeError: The dtype is not float16, bfloat16, float32 or float64.

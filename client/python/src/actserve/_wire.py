@@ -23,13 +23,13 @@ def join_request(header: bytes, payloads: Iterable[NDArray[Any]]) -> bytes:
     """Returns the message `header` with `payloads` added.
 
     Args:
-      header: A serialised request without payload.
+      header: A serialized request without payload.
       payloads: C-contiguous arrays of any dtype and shape.
     """
     parts: list[Any] = [header]
     for payload in payloads:
         parts.append(_prefix(payload.nbytes))
-        # As bytes: bfloat16 has no buffer protocol of its own.
+        # Viewed as bytes, because bfloat16 has no buffer protocol.
         parts.append(payload.reshape(-1).view("u1"))
     return b"".join(parts)
 

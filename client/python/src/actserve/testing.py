@@ -1,4 +1,4 @@
-"""A server process of one's own, for tests and demonstrations."""
+"""A server process for tests and demonstrations."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ class ServerProcess:
             time.sleep(_POLL_SECONDS)
 
     def stop(self) -> int:
-        """Lets the server finish what runs. Returns its exit status."""
+        """Lets the server finish its calls. Returns its exit status."""
         if self._process is None:
             return 0
         self._process.terminate()
