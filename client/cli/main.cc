@@ -260,7 +260,8 @@ int main(int argc, char** argv) {
   try {
     return actserve::Run(argc, argv);
   } catch (const std::exception& error) {
-    // Of the standard library or CLI11; our own errors are statuses.
+    // Exceptions come from the standard library or CLI11; our own errors are
+    // statuses.
     std::cerr << "actctl: INTERNAL: " << error.what() << "\n";
     return 1;
   }

@@ -271,7 +271,7 @@ absl::StatusOr<BackwardResult> TakeGradients(
 struct Bounds {
   absl::Time deadline;
   Cancellation* cancellation = nullptr;
-  // Of each RPC that the call needs.
+  // Limit on the attempts of each RPC that the call needs.
   int max_attempts;
 };
 

@@ -73,7 +73,7 @@ int Main(int argc, char** argv) {
   const std::string address =
       listen.substr(0, listen.rfind(':') + 1) + std::to_string(port);
   if (!port_file.empty()) std::ofstream(port_file) << address << "\n";
-  // As actserved says it, for who waits for it.
+  // Logs the same event as actserved, for the process that waits for it.
   std::cerr << R"({"event":"serving","addresses":")" << address << R"("})"
             << std::endl;
   int signal = 0;

@@ -73,7 +73,7 @@ std::string Operation(const Node& node, const std::string& a,
   }
 }
 
-// What names of values begin with: no input or parameter looks like one.
+// Prefix of value names; no input or parameter looks like one.
 std::string TemporaryPrefix(const Graph& graph) {
   std::string prefix = "t";
   const auto clashes = [&prefix](const std::string& name) {

@@ -6,7 +6,7 @@
 namespace actserve {
 namespace {
 
-// Whether the payloads are, one by one, the program's tensor inputs.
+// Returns whether the payloads are, one by one, the program's tensor inputs.
 bool PayloadsAreInputs(const SplitRequest& split, const CallPlan& plan) {
   const size_t num_inputs = plan.program->lowered().num_tensor_inputs();
   const auto size_bytes = static_cast<size_t>(plan.request.type.size_bytes());

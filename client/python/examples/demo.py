@@ -31,7 +31,8 @@ BATCH = 64
 RATE = 0.1
 MOMENTUM = 0.9
 WANTED_ACCURACY = 0.95
-# Of a weight. Both sides round to float32 once; training amplifies that.
+# Largest difference of a weight. Both sides round to float32 once; training
+# amplifies that.
 ALLOWED_DIFFERENCE = 1e-3
 
 

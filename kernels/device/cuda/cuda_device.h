@@ -105,7 +105,7 @@ class CudaDevice final : public Device {
   const std::unique_ptr<StagingRing> ring_;
   DeviceTables tables_;
   const RunResources resources_;
-  // Of a chunk, in bytes.
+  // Size of a chunk, in bytes.
   const int64_t max_chunk_bytes_;
   ProgramCache programs_;
 };
