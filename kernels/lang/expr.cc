@@ -72,7 +72,7 @@ ExprPtr MakeCoreCall(std::string_view name, Position position,
                      std::vector<ExprPtr> args) {
   ExprPtr call = MakeExpr(Expr::Kind::kCall, position);
   call->name = std::string(name);
-  const Signature* signature = FindPrimitive(name);
+  const FunctionSignature* signature = FindPrimitive(name);
   if (signature == nullptr || signature->arguments.size() != args.size()) {
     signature = FindCatalogSignature(name);
     call->callee = Expr::Callee::kCatalog;

@@ -18,13 +18,13 @@
 namespace actserve {
 namespace {
 
-using SignatureMap = std::map<std::string, Signature, std::less<>>;
+using SignatureMap = std::map<std::string, FunctionSignature, std::less<>>;
 
 SignatureMap MakePrimitives() {
   SignatureMap map;
   const auto add = [&](std::string_view name,
                        std::vector<std::string> arguments) {
-    Signature signature;
+    FunctionSignature signature;
     signature.name = std::string(name);
     signature.defaults.resize(arguments.size());
     signature.arguments = std::move(arguments);
@@ -67,7 +67,7 @@ SignatureMap MakeBuiltins() {
           statement.name != entry.name) {
         continue;
       }
-      Signature signature;
+      FunctionSignature signature;
       signature.name = statement.name;
       for (const SyntaxArgument& argument : statement.arguments) {
         signature.arguments.push_back(argument.name);
@@ -97,7 +97,7 @@ constexpr NamedConstant kConstants[] = {
     {"tau", 2 * std::numbers::pi},
 };
 
-const Signature* Find(const SignatureMap& map, std::string_view name) {
+const FunctionSignature* Find(const SignatureMap& map, std::string_view name) {
   auto it = map.find(name);
   return it == map.end() ? nullptr : &it->second;
 }
@@ -108,11 +108,11 @@ constexpr std::string_view kConstantFunctions[] = {
 
 }  // namespace
 
-const Signature* FindPrimitive(std::string_view name) {
+const FunctionSignature* FindPrimitive(std::string_view name) {
   return Find(Primitives(), name);
 }
 
-const Signature* FindCatalogSignature(std::string_view name) {
+const FunctionSignature* FindCatalogSignature(std::string_view name) {
   return Find(Builtins(), name);
 }
 

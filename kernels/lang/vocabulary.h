@@ -11,7 +11,7 @@
 namespace actserve {
 
 // The arguments that a function takes.
-struct Signature {
+struct FunctionSignature {
   std::string name;
   std::vector<std::string> arguments;
   // One for each argument; nullopt: it must be given.
@@ -20,11 +20,11 @@ struct Signature {
 
 // The primitive called `name`: an op of the graph that users can call, or
 // clamp or float of ast.h. nullptr if there is none.
-const Signature* FindPrimitive(std::string_view name);
+const FunctionSignature* FindPrimitive(std::string_view name);
 
 // The signature of a built-in activation, read from its text; nullptr if there
 // is none. Where a primitive has the same name, both mean the same function.
-const Signature* FindCatalogSignature(std::string_view name);
+const FunctionSignature* FindCatalogSignature(std::string_view name);
 
 // The value of pi, e, inf, nan or tau.
 std::optional<double> FindConstant(std::string_view name);

@@ -10,7 +10,7 @@ namespace {
 TEST(Vocabulary, KnowsEveryOpThatIsCallable) {
   for (const OpInfo& info : AllOps()) {
     SCOPED_TRACE(std::string(info.name));
-    const Signature* signature = FindPrimitive(info.name);
+    const FunctionSignature* signature = FindPrimitive(info.name);
     ASSERT_EQ(signature != nullptr, info.callable);
     if (signature == nullptr) continue;
     EXPECT_EQ(signature->arguments.size(), static_cast<size_t>(info.arity));

@@ -37,7 +37,7 @@ bool Mentions(const Syntax& syntax, std::string_view name) {
 }
 
 // True for each argument without a default.
-std::vector<bool> Required(const Signature& signature) {
+std::vector<bool> Required(const FunctionSignature& signature) {
   std::vector<bool> required(signature.defaults.size());
   for (size_t i = 0; i < required.size(); ++i) {
     required[i] = !signature.defaults[i].has_value();
@@ -150,7 +150,7 @@ ExprPtr ExpressionDesugarer::Call(const Target& target,
 
 ExprPtr ExpressionDesugarer::CallHelper(int helper, const Target& target,
                                         std::vector<Given>& given) {
-  const Signature& signature = scope_.signatures[helper];
+  const FunctionSignature& signature = scope_.signatures[helper];
   std::string problem;
   std::optional<Bound> bound =
       Bind(target, signature.arguments, Required(signature), given, problem);
@@ -171,9 +171,9 @@ ExprPtr ExpressionDesugarer::CallCore(const Target& target,
   if (variadic && target.family == kBare && given.size() > 2) {
     return CallVariadic(target, given);
   }
-  const Signature* primitive = FindPrimitive(target.name);
-  const Signature* catalog = FindCatalogSignature(target.name);
-  for (const Signature* signature : {primitive, catalog}) {
+  const FunctionSignature* primitive = FindPrimitive(target.name);
+  const FunctionSignature* catalog = FindCatalogSignature(target.name);
+  for (const FunctionSignature* signature : {primitive, catalog}) {
     if (signature == nullptr) continue;
     problem.clear();
     std::optional<Bound> bound = Bind(target, signature->arguments,
@@ -211,7 +211,7 @@ ExprPtr ExpressionDesugarer::CallVariadic(const Target& target,
   return result;
 }
 
-ExprPtr ExpressionDesugarer::CallSignature(const Signature& signature,
+ExprPtr ExpressionDesugarer::CallSignature(const FunctionSignature& signature,
                                            Expr::Callee callee,
                                            Position position,
                                            const Bound& bound) {

@@ -243,7 +243,7 @@ void TextDesugarer::ReadDef(const SyntaxStmt& def) {
   FunctionDef function;
   function.name = def.name;
   function.position = def.name_position;
-  Signature signature;
+  FunctionSignature signature;
   signature.name = def.name;
   bool defaults = false;
   for (const SyntaxArgument& argument : def.arguments) {

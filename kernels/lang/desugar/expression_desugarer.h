@@ -24,7 +24,7 @@ struct Scope {
   bool locals_unknown = false;
   // The functions of the text, by name; module.functions has the same order.
   std::map<std::string, int, std::less<>> functions;
-  std::vector<Signature> signatures;
+  std::vector<FunctionSignature> signatures;
   // Numbers assigned outside functions, and numbers bound from outside.
   std::map<std::string, double, std::less<>> constants;
   std::map<std::string, double, std::less<>> outside;
@@ -78,7 +78,7 @@ class ExpressionDesugarer {
   ExprPtr CallCore(const Target& target, std::vector<Given>& given,
                    std::string& problem);
   ExprPtr CallVariadic(const Target& target, std::vector<Given>& given);
-  ExprPtr CallSignature(const Signature& signature, Expr::Callee callee,
+  ExprPtr CallSignature(const FunctionSignature& signature, Expr::Callee callee,
                         Position position, const Bound& bound);
   ExprPtr UnknownFunction(const Target& target, std::vector<Given>& given);
 

@@ -28,8 +28,8 @@ void CheckCalls(const Syntax& syntax) {
   if (syntax.kind == Syntax::Kind::kCall) {
     const std::string& name = syntax.args[0]->text;
     const size_t given = syntax.args.size() - 1;
-    const Signature* primitive = FindPrimitive(name);
-    const Signature* catalog = FindCatalogSignature(name);
+    const FunctionSignature* primitive = FindPrimitive(name);
+    const FunctionSignature* catalog = FindCatalogSignature(name);
     EXPECT_TRUE(
         (primitive != nullptr && primitive->arguments.size() == given) ||
         (catalog != nullptr && catalog->arguments.size() >= given))
@@ -240,7 +240,7 @@ TEST(Modules, FamiliesAndAliasesAgree) {
 }
 
 TEST(Core, SignaturesOfBuiltInsComeFromTheirTexts) {
-  const Signature* elu = FindCatalogSignature("elu");
+  const FunctionSignature* elu = FindCatalogSignature("elu");
 
   ASSERT_NE(elu, nullptr);
   EXPECT_EQ(elu->arguments, (std::vector<std::string>{"x", "alpha"}));
