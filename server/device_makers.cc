@@ -17,7 +17,7 @@ namespace {
 template <typename DeviceType>
 DeviceMakers::Made Make(typename DeviceType::Options device_options,
                         const Options& options) {
-  device_options.cache_dir = options.cache_directory;
+  device_options.cache_directory = options.cache_directory;
   if (!options.cache_directory_required) {
     // An error here occurs again in the device, with a reason.
     std::error_code ignored;
@@ -30,7 +30,7 @@ DeviceMakers::Made Make(typename DeviceType::Options device_options,
     return device;
   }
   const absl::Status reason = device.status();
-  device_options.cache_dir.clear();
+  device_options.cache_directory.clear();
   device = DeviceType::Create(device_options);
   if (device.ok()) {
     LogEvent(LogLevel::kWarning, "no_cache",

@@ -208,7 +208,7 @@ TEST(Actctl, PrecompiledProgramsNeedNoCompilerOnTheCpu) {
   const int num_files = cache.num_files();
   EXPECT_EQ(num_files, 2 * 3);  // plain and non-temporal
 
-  const auto device = *CpuDevice::Create({.cache_dir = cache.path()});
+  const auto device = *CpuDevice::Create({.cache_directory = cache.path()});
   for (const LoweredProgram& program : SpikyPrograms()) {
     EXPECT_TRUE(device->Compile(program).ok());
   }
@@ -231,7 +231,7 @@ TEST(Actctl, PrecompiledProgramsNeedNoCompilerOnAGpu) {
 
   FakeDriver fake;
   const auto device = *CudaDevice::Create(
-      {.driver = library, .nvrtc = library, .cache_dir = cache.path()});
+      {.driver = library, .nvrtc = library, .cache_directory = cache.path()});
   for (const LoweredProgram& program : SpikyPrograms()) {
     EXPECT_TRUE(device->Compile(program).ok());
   }

@@ -131,7 +131,7 @@ absl::StatusOr<Targets> MakeTargets(const PrecompileFlags& flags,
   Targets targets;
   if (flags.pack.empty()) {
     auto cpu = CpuDevice::Create(
-        {.cache_dir = directory, .max_disk_cache_bytes = kMaxCacheBytes});
+        {.cache_directory = directory, .max_disk_cache_bytes = kMaxCacheBytes});
     if (!cpu.ok()) return cpu.status();
     targets.cpu = *std::move(cpu);
   }

@@ -44,7 +44,7 @@ const std::string& CacheDirectory() {
 }
 
 std::unique_ptr<Device> MakeWay(const DeviceRow::Way& way) {
-  auto device = way.make({.cache_dir = CacheDirectory()});
+  auto device = way.make({.cache_directory = CacheDirectory()});
   EXPECT_TRUE(device.ok()) << way.name << ": " << device.status();
   return device.ok() ? *std::move(device) : nullptr;
 }
@@ -403,7 +403,7 @@ TEST_P(DeviceConformanceNumbers, TablesHoldWhatTheProgramGives) {
   }
   // The interpreter takes seconds for so many.
   const auto no_tables =
-      CpuDevice::Create({.cache_dir = CacheDirectory(),
+      CpuDevice::Create({.cache_directory = CacheDirectory(),
                          .table_threshold_elements = int64_t{1} << 60});
   ASSERT_TRUE(no_tables.ok()) << no_tables.status();
   for (DType dtype : {DType::kFloat16, DType::kBFloat16}) {

@@ -322,7 +322,7 @@ class DeviceConformanceOnDisk : public DeviceConformance {
     return files;
   }
   float AddOneTo(float x) {
-    const auto device = MakeDevice({.cache_dir = directory_.path()});
+    const auto device = MakeDevice({.cache_directory = directory_.path()});
     const Results results = RunOnDevice(
         *device, AddProgram(1),
         {std::string(reinterpret_cast<const char*>(&x), sizeof(x))}, {});
@@ -369,7 +369,7 @@ TEST_P(DeviceConformanceOnDisk, CompilesAgainWhatIsDamaged) {
 TEST_P(DeviceConformanceOnDisk, IsRefusedIfOthersMayEnterIt) {
   ASSERT_EQ(chmod(directory_.path().c_str(), 0770), 0);
 
-  EXPECT_EQ(Create({.cache_dir = directory_.path()}).status().code(),
+  EXPECT_EQ(Create({.cache_directory = directory_.path()}).status().code(),
             absl::StatusCode::kFailedPrecondition);
 }
 

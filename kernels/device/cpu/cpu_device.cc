@@ -211,10 +211,10 @@ absl::StatusOr<std::unique_ptr<CpuDevice>> CpuDevice::Create(
   ACTSERVE_ASSIGN_OR_RETURN(std::unique_ptr<ObjectLoader> loader,
                             ObjectLoader::Create());
   std::unique_ptr<ObjectCache> cache;
-  if (!options.cache_dir.empty()) {
-    ACTSERVE_ASSIGN_OR_RETURN(
-        cache,
-        ObjectCache::Open(options.cache_dir, options.max_disk_cache_bytes));
+  if (!options.cache_directory.empty()) {
+    ACTSERVE_ASSIGN_OR_RETURN(cache,
+                              ObjectCache::Open(options.cache_directory,
+                                                options.max_disk_cache_bytes));
   }
   auto builder = std::make_shared<KernelBuilder>(
       std::move(compiler), std::move(loader), std::move(cache));

@@ -27,7 +27,7 @@ class CpuDevice final : public Device {
     int num_threads = 0;
     // Directory that keeps compiled objects across restarts, see ObjectCache.
     // Empty: none.
-    std::string cache_dir = "";
+    std::string cache_directory = "";
     int64_t max_disk_cache_bytes = int64_t{256} << 20;
     // Limits on the programs kept in memory. A program that a caller still
     // holds stays valid but is not counted.

@@ -65,7 +65,8 @@ TEST(CpuDevice, RefusesAProcessorWithoutFma) {
 TEST(CpuDevice, KeepsProcessorsApartOnDisk) {
   const testing::ScratchDirectory directory;
   for (const char* cpu : {"", "haswell"}) {
-    const auto device = MakeDevice({.cache_dir = directory.path(), .cpu = cpu});
+    const auto device =
+        MakeDevice({.cache_directory = directory.path(), .cpu = cpu});
     EXPECT_TRUE(device->Compile(SpikyProgram()).ok());
   }
 

@@ -214,11 +214,11 @@ double RegisterAndRun(Device& device, const std::string& text) {
       .count();
 }
 
-// A device that knows what an earlier process left in `cache_dir`.
-std::unique_ptr<CpuDevice> FreshDevice(const std::string& cache_dir) {
+// A device that knows what an earlier process left in `cache_directory`.
+std::unique_ptr<CpuDevice> FreshDevice(const std::string& cache_directory) {
   CpuDevice::Options options;
   options.num_threads = 1;
-  options.cache_dir = cache_dir;
+  options.cache_directory = cache_directory;
   return ValueOrDie(CpuDevice::Create(options));
 }
 

@@ -62,10 +62,10 @@ absl::StatusOr<std::unique_ptr<CudaDevice>> CudaDevice::Create(
           driver, {.ordinal = options.ordinal, .watchdog = options.watchdog}));
 
   std::unique_ptr<ObjectCache> cache;
-  if (!options.cache_dir.empty()) {
-    ACTSERVE_ASSIGN_OR_RETURN(
-        cache,
-        ObjectCache::Open(options.cache_dir, options.max_disk_cache_bytes));
+  if (!options.cache_directory.empty()) {
+    ACTSERVE_ASSIGN_OR_RETURN(cache,
+                              ObjectCache::Open(options.cache_directory,
+                                                options.max_disk_cache_bytes));
   }
   ACTSERVE_ASSIGN_OR_RETURN(std::unique_ptr<SassBuilder> builder,
                             SassBuilder::Create({options.pack, std::move(cache),

@@ -40,7 +40,7 @@ class CudaDevice final : public Device {
     std::shared_ptr<const SassPack> pack = nullptr;
     // Directory that keeps compiled programs across restarts, see ObjectCache.
     // Empty: none.
-    std::string cache_dir = "";
+    std::string cache_directory = "";
     int64_t max_disk_cache_bytes = int64_t{256} << 20;
     // Limits on the programs kept loaded. A program that a caller still holds
     // stays valid but is not counted.

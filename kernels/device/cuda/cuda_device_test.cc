@@ -51,7 +51,7 @@ class CudaDeviceTest : public ::testing::Test {
     CudaDevice::Options options;
     options.driver = FakeDriver::Path();
     options.nvrtc = FakeDriver::Path();
-    options.cache_dir = CacheDirectory();
+    options.cache_directory = CacheDirectory();
     options.num_staging_slots = 4;
     options.staging_bytes = ChunkCutter::kMinRegionBytes;
     return options;
@@ -323,7 +323,7 @@ TEST_F(CudaDeviceTest, CompilesAgainWhatTheDriverDoesNotTake) {
 
 TEST_F(CudaDeviceTest, KeepsNothingOfAnErrorOfTheCompiler) {
   CudaDevice::Options options = Options();
-  options.cache_dir = "";
+  options.cache_directory = "";
   const auto device = MakeDevice(options);
   const LoweredProgram program = AddProgram(1);
   fake_.Set(FakeKnob::kFailCompileAt, 1);
@@ -337,7 +337,7 @@ TEST_F(CudaDeviceTest, KeepsNothingOfAnErrorOfTheCompiler) {
 
 TEST_F(CudaDeviceTest, CompilesOnceForAllThatAsk) {
   CudaDevice::Options options = Options();
-  options.cache_dir = "";
+  options.cache_directory = "";
   const auto device = MakeDevice(options);
   std::vector<std::thread> threads;
 
@@ -359,7 +359,7 @@ TEST_F(CudaDeviceTest, CompilesLookingUpOnceForAllPrograms) {
   for (const Case& test : {Case{131'073, 1}, Case{131'072, 2}}) {
     SCOPED_TRACE(test.num_look_ups);
     CudaDevice::Options options = Options();
-    options.cache_dir = "";
+    options.cache_directory = "";
     options.shared_table_min_elements = test.shared_table_min_elements;
     const auto device = MakeDevice(options);
     fake_.Reset();

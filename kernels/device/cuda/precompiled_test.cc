@@ -72,7 +72,7 @@ class Precompiled : public ::testing::Test {
     CudaDevice::Options options;
     options.driver = FakeDriver::Path();
     options.nvrtc = FakeDriver::Path();
-    options.cache_dir = folder_.path() + "/cache";
+    options.cache_directory = folder_.path() + "/cache";
     options.num_staging_slots = 1;
     options.staging_bytes = ChunkCutter::kMinRegionBytes;
     if (std::filesystem::exists(PackPath())) {

@@ -18,7 +18,7 @@ DeviceRow::Way WayOf(std::string name, const typename Type::Options& options) {
           [options](const DeviceConfig& config)
               -> absl::StatusOr<std::unique_ptr<Device>> {
             typename Type::Options with_config = options;
-            with_config.cache_dir = config.cache_dir;
+            with_config.cache_directory = config.cache_directory;
             with_config.max_programs = config.max_programs;
             with_config.max_code_bytes = config.max_code_bytes;
             return Type::Create(with_config);

@@ -17,7 +17,7 @@ namespace actserve::testing {
 
 // Options that every device has.
 struct DeviceConfig {
-  std::string cache_dir = "";
+  std::string cache_directory = "";
   int max_programs = 1024;
   int64_t max_code_bytes = int64_t{128} << 20;
 };

@@ -93,7 +93,7 @@ absl::StatusOr<FirstResults> TimeFirstResults(CudaDevice::Options options,
   if (mkdtemp(folder.data()) == nullptr) {
     return absl::InternalError(absl::StrCat("cannot make ", folder));
   }
-  options.cache_dir = folder;
+  options.cache_directory = folder;
   absl::StatusOr<FirstResults> found = TimeIn(options, repetitions);
   std::error_code ignored;
   std::filesystem::remove_all(folder, ignored);

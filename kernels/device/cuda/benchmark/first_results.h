@@ -9,8 +9,8 @@ namespace actserve {
 
 // Times how long a function that was never seen takes from its text to its
 // first result, on a device that exists already: once compiled, and once loaded
-// from the files of an earlier device. `options.cache_dir` is ignored: a new
-// folder is used and removed.
+// from the files of an earlier device. `options.cache_directory` is ignored: a
+// new folder is used and removed.
 //   Internal  the folder cannot be made
 // and as CudaDevice::Create(), Compile() and Run().
 absl::StatusOr<FirstResults> TimeFirstResults(CudaDevice::Options options,
