@@ -19,8 +19,8 @@ inline void SetProcessOptions() {
   mallopt(M_TRIM_THRESHOLD, 2000 << 20);
   mallopt(M_TOP_PAD, 64 << 20);
   mallopt(M_ARENA_MAX, 1);
-  // Debian's Abseil searches for lock cycles at every lock, of gRPC and of ours,
-  // which takes 5 % of the time of a small call.
+  // Debian's Abseil searches for lock cycles at every lock, of gRPC and of
+  // ours, which takes 5 % of the time of a small call.
   absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
 }
 

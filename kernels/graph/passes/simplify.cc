@@ -51,7 +51,7 @@ class Rules {
       : graph_(graph), op_(op), a_(a), b_(b), c_(c) {}
 
   NodeId Apply() {
-    if (NodeId folded = Constants(); folded != kNoNode) return folded;
+    if (NodeId folded = Folded(); folded != kNoNode) return folded;
     switch (op_) {
       case Op::kAdd:
         return Sum();
@@ -68,16 +68,17 @@ class Rules {
         return a_ == b_ ? a_ : kNoNode;
       case Op::kFloorMod:
         // The same exact remainder, without a division.
-        return Constant(b_, 1) ? Make(Op::kFloorMod1, a_) : kNoNode;
+        return IsConstant(b_, 1) ? Make(Op::kFloorMod1, a_) : kNoNode;
       case Op::kPow:
         // IEEE 754-2019, 9.2.1: pow(x, +-0) is 1 for any x, NaN included.
-        if (Constant(b_, 0) || Constant(b_, -0.0)) return graph_.Constant(1);
-        return Constant(b_, 1) ? a_ : kNoNode;
+        if (IsConstant(b_, 0) || IsConstant(b_, -0.0))
+          return graph_.Constant(1);
+        return IsConstant(b_, 1) ? a_ : kNoNode;
       case Op::kSelect:
         return Selection();
       case Op::kLess:
         // No number is below itself or -inf, or above inf; NaN is neither.
-        return a_ == b_ || Constant(a_, kInf) || Constant(b_, -kInf)
+        return a_ == b_ || IsConstant(a_, kInf) || IsConstant(b_, -kInf)
                    ? graph_.Bool(false)
                    : kNoNode;
       case Op::kAnd:
@@ -95,7 +96,7 @@ class Rules {
 
  private:
   bool Is(NodeId id, Op op) const { return graph_.node(id).op == op; }
-  bool Constant(NodeId id, double value) const {
+  bool IsConstant(NodeId id, double value) const {
     return graph_.is_constant(id, value);
   }
   NodeId Operand(NodeId id, int index = 0) const {
@@ -110,7 +111,7 @@ class Rules {
 
   // Constants alone: folded if float32 and float64 programs both get what the
   // folded constant, rounded to their type, is.
-  NodeId Constants() {
+  NodeId Folded() {
     const int arity = Info(op_).arity;
     if (op_ == Op::kSelect || op_ == Op::kDeclared || TakesBool(op_, 0) ||
         !graph_.is_constant(a_) || (arity == 2 && !graph_.is_constant(b_))) {
@@ -135,8 +136,8 @@ class Rules {
 
   NodeId Sum() {
     // -0 is the neutral element of IEEE addition; +0 is not: -0 + 0 is 0.
-    if (Constant(b_, -0.0)) return a_;
-    if (Constant(a_, -0.0)) return b_;
+    if (IsConstant(b_, -0.0)) return a_;
+    if (IsConstant(a_, -0.0)) return b_;
     // Subtraction is addition of the negated operand.
     if (Is(b_, Op::kNeg)) return Make(Op::kSub, a_, Operand(b_));
     if (Is(a_, Op::kNeg)) return Make(Op::kSub, b_, Operand(a_));
@@ -144,8 +145,8 @@ class Rules {
   }
 
   NodeId Difference() {
-    if (Constant(b_, 0)) return a_;
-    if (Constant(a_, -0.0)) return Make(Op::kNeg, b_);
+    if (IsConstant(b_, 0)) return a_;
+    if (IsConstant(a_, -0.0)) return Make(Op::kNeg, b_);
     if (Is(b_, Op::kNeg)) return Make(Op::kAdd, a_, Operand(b_));
     return SelectOfBoth();
   }
@@ -169,16 +170,16 @@ class Rules {
 
   // Signs leave products and quotients: rounding is symmetric about 0.
   NodeId Product() {
-    if (Constant(b_, 1)) return a_;
-    if (Constant(a_, 1)) return b_;
-    if (Constant(b_, -1)) return Make(Op::kNeg, a_);
-    if (Constant(a_, -1)) return Make(Op::kNeg, b_);
+    if (IsConstant(b_, 1)) return a_;
+    if (IsConstant(a_, 1)) return b_;
+    if (IsConstant(b_, -1)) return Make(Op::kNeg, a_);
+    if (IsConstant(a_, -1)) return Make(Op::kNeg, b_);
     return WithoutSigns();
   }
 
   NodeId Quotient() {
-    if (Constant(b_, 1)) return a_;
-    if (Constant(b_, -1)) return Make(Op::kNeg, a_);
+    if (IsConstant(b_, 1)) return a_;
+    if (IsConstant(b_, -1)) return Make(Op::kNeg, a_);
     // Both round the same real number once.
     if (graph_.is_constant(b_)) {
       const double divisor = graph_.node(b_).constant;

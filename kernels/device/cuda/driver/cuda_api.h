@@ -44,6 +44,7 @@ enum CuResult : int {
   kCuUnknown = 999,
 };
 
+// The attributes of a device that are asked for, by their numbers in cuda.h.
 enum CuDeviceAttribute : int {
   kCuMultiprocessorCount = 16,
   kCuL2CacheBytes = 38,
