@@ -35,10 +35,13 @@ absl::Status InvalidArgument(const Parts&... parts) {
   ACTSERVE_ASSIGN_OR_RETURN_(                         \
       ACTSERVE_STATUS_MACROS_JOIN_(statusor_, __LINE__), target, expression)
 
+// A declaration cannot stand in parentheses.
+// NOLINTBEGIN(bugprone-macro-parentheses)
 #define ACTSERVE_ASSIGN_OR_RETURN_(result, target, expression) \
   auto result = (expression);                                  \
   if (!result.ok()) return std::move(result).status();         \
   target = *std::move(result)
+// NOLINTEND(bugprone-macro-parentheses)
 
 #define ACTSERVE_STATUS_MACROS_JOIN_(a, b) ACTSERVE_STATUS_MACROS_JOIN2_(a, b)
 #define ACTSERVE_STATUS_MACROS_JOIN2_(a, b) a##b
