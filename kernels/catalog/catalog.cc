@@ -6,12 +6,12 @@ namespace actserve {
 
 // Defined by the generated catalog_data.cc.
 extern const CatalogEntry kCatalogData[];
-extern const int kCatalogSize;
+extern const int kCatalogDataSize;
 
 const std::vector<CatalogEntry>& Catalog() {
   static const auto* const catalog = [] {
     auto* entries = new std::vector<CatalogEntry>(kCatalogData,
-                                                  kCatalogData + kCatalogSize);
+                                                  kCatalogData + kCatalogDataSize);
     std::sort(entries->begin(), entries->end(),
               [](const auto& a, const auto& b) { return a.name < b.name; });
     return entries;

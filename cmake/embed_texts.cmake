@@ -1,0 +1,16 @@
+# Writes OUTPUT, a C++ file that defines SYMBOL, an array of the struct TYPE of
+# HEADER with one element {name, text} for each file of TEXTS, and SYMBOLSize.
+set(code "#include \"${HEADER}\"\n\nnamespace actserve {\n")
+string(APPEND code "extern const ${TYPE} ${SYMBOL}[];\n")
+string(APPEND code "extern const int ${SYMBOL}Size;\n")
+string(APPEND code "const ${TYPE} ${SYMBOL}[] = {\n")
+list(SORT TEXTS)
+list(LENGTH TEXTS count)
+foreach(path ${TEXTS})
+  get_filename_component(name ${path} NAME_WLE)
+  file(READ ${path} text)
+  string(APPEND code "    {\"${name}\", R\"py(${text})py\"},\n")
+endforeach()
+string(APPEND code "};\nconst int ${SYMBOL}Size = ${count};\n")
+string(APPEND code "}  // namespace actserve\n")
+file(WRITE ${OUTPUT} "${code}")
