@@ -65,7 +65,9 @@ absl::StatusOr<std::vector<LoweredProgram>> LowerAll(
     const Activation& activation, DType dtype) {
   std::vector<std::vector<std::string>> directions = {activation.inputs()};
   for (const Parameter& parameter : activation.parameters()) {
-    directions.push_back({parameter.name});
+    if (activation.HasGradient(parameter.name)) {
+      directions.push_back({parameter.name});
+    }
   }
   std::vector<LoweredProgram> programs;
   auto lowered = activation.LowerForward(dtype, {});

@@ -57,6 +57,10 @@ struct Activation::State {
 
   // Adds d(y)/d(name) to `graph`, which began as a copy of `source`.
   NodeId Derivative(Graph& graph, std::string_view name) const;
+  bool IsDeclared(std::string_view name) const;
+  // Where a gradient is declared, it is the only one: what it does not cover
+  // has none.
+  absl::Status CheckDeclared(std::string_view name) const;
   absl::Status CheckNames(const std::vector<std::string>& names,
                           std::string_view what, bool parameters) const;
   bool IsInput(std::string_view name) const {
@@ -80,9 +84,36 @@ NodeId Activation::State::CopyOutput(const Graph& from, std::string_view name,
   return kNoNode;
 }
 
+bool Activation::State::IsDeclared(std::string_view name) const {
+  if (!gradient) return false;
+  return std::any_of(gradient->outputs.begin(), gradient->outputs.end(),
+                     [&](const Output& output) { return output.name == name; });
+}
+
+absl::Status Activation::State::CheckDeclared(std::string_view name) const {
+  if (!gradient || IsDeclared(name)) return absl::OkStatus();
+  const std::string gradient_name = absl::StrCat(this->name, "_grad");
+  std::vector<std::string> results;
+  for (const std::string& input : source.inputs) {
+    results.push_back(absl::StrCat("d_", input));
+  }
+  std::string parameters;
+  for (const Parameter& parameter : source.parameters) {
+    results.push_back(absl::StrCat("d_", parameter.name));
+    absl::StrAppend(&parameters, parameters.empty() ? "" : ", ",
+                    parameter.name);
+  }
+  return absl::InvalidArgumentError(absl::StrCat(
+      "wrt '", std::string(name), "': the gradient that ", this->name,
+      " declares covers ", absl::StrJoin(source.inputs, ", "),
+      " only; to declare that of ", parameters, " too, let ", gradient_name,
+      " return ", results.size(), " values: ", absl::StrJoin(results, ", "),
+      ", each times dy"));
+}
+
 NodeId Activation::State::Derivative(Graph& graph,
                                      std::string_view name) const {
-  if (IsInput(name) && unit_gradient) {
+  if (IsDeclared(name) && unit_gradient) {
     return CopyOutput(*unit_gradient, name, graph);
   }
   NodeId variable = kNoNode;
@@ -141,6 +172,9 @@ const Graph& Activation::forward() const { return state_->forward; }
 bool Activation::has_declared_gradient() const {
   return state_->gradient.has_value();
 }
+bool Activation::HasGradient(std::string_view name) const {
+  return state_->CheckDeclared(name).ok();
+}
 const std::vector<std::string>& Activation::rewrites() const {
   return state_->rewrites;
 }
@@ -175,6 +209,9 @@ absl::StatusOr<LoweredProgram> Activation::LowerBackward(
     return absl::InvalidArgumentError("wrt names no input and no parameter");
   }
   ACTSERVE_RETURN_IF_ERROR(state_->CheckNames(wrt, "wrt", /*parameters=*/true));
+  for (const std::string& name : wrt) {
+    ACTSERVE_RETURN_IF_ERROR(state_->CheckDeclared(name));
+  }
   const std::string identity =
       absl::StrCat(id(), "\nbackward ", absl::StrJoin(wrt, " "));
   Graph graph = state_->source;
@@ -189,7 +226,7 @@ absl::StatusOr<LoweredProgram> Activation::LowerBackward(
   graph.inputs.push_back(kUpstreamName);
   for (const std::string& name : wrt) {
     NodeId node;
-    if (state_->gradient && state_->IsInput(name)) {
+    if (state_->IsDeclared(name)) {
       node = State::CopyOutput(*state_->gradient, name, graph);
     } else {
       node = ExactZeros(graph).Times(state_->Derivative(graph, name),
@@ -206,10 +243,11 @@ absl::StatusOr<std::string> Activation::GradientText(
   const std::string name(wrt);
   ACTSERVE_RETURN_IF_ERROR(
       state_->CheckNames({name}, "wrt", /*parameters=*/true));
+  ACTSERVE_RETURN_IF_ERROR(state_->CheckDeclared(name));
   Graph graph = state_->source;
   graph.outputs.clear();
   NodeId node;
-  if (state_->gradient && state_->IsInput(name)) {
+  if (state_->IsDeclared(name)) {
     node = State::CopyOutput(WithUnitUpstream(*state_->gradient), name, graph);
   } else {
     node = state_->Derivative(graph, name);
@@ -252,7 +290,10 @@ void CheckGradients(const Activation& activation, Position position,
                     Diagnostics& diagnostics) {
   std::vector<std::string> variables = activation.inputs();
   for (const Parameter& parameter : activation.parameters()) {
-    variables.push_back(parameter.name);
+    // A request for what a declared gradient leaves out is refused then.
+    if (activation.HasGradient(parameter.name)) {
+      variables.push_back(parameter.name);
+    }
   }
   for (const std::string& variable : variables) {
     const absl::Status status =

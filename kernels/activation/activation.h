@@ -55,6 +55,9 @@ class Activation {
   const Graph& forward() const;
   // True if the author wrote the gradient.
   bool has_declared_gradient() const;
+  // False for a parameter that the declared gradient leaves out: LowerBackward
+  // refuses it.
+  bool HasGradient(std::string_view name) const;
   // The rewrites for numerical safety, one line each: "1/(1+exp(-x)) ->
   // sigmoid(x)".
   const std::vector<std::string>& rewrites() const;
@@ -66,7 +69,8 @@ class Activation {
 
   // The vector-Jacobian product: tensor inputs are the activation's, then the
   // upstream gradient "dy"; one output per name of `wrt`, summed for
-  // parameters. InvalidArgument: an unknown or repeated name, or none.
+  // parameters. InvalidArgument: an unknown or repeated name, or none; a
+  // parameter that the declared gradient leaves out.
   absl::StatusOr<LoweredProgram> LowerBackward(
       DType dtype, const std::vector<std::string>& wrt) const;
 

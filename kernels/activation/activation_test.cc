@@ -187,16 +187,74 @@ TEST(DeclaredGradient, OfABuiltInIsHonouredInside) {
   EXPECT_EQ(At<double>(*program, {0.0, 1.0}), 0.0);
 }
 
-TEST(DeclaredGradient, LeavesParametersToDerivation) {
+// A derived gradient of a parameter beside a declared one of the input trained
+// a quantizer's step in the wrong direction.
+TEST(DeclaredGradient, IsNeverMixedWithADerivedOne) {
   const auto f = Make(
       "def f(x, a=2.0):\n    return a * round(x)\n\n"
       "def f_grad(x, dy, a=2.0):\n    return a * dy\n");
 
   EXPECT_EQ(At<double>(*f->LowerBackward(DType::kFloat64, {"x"}), {1.2, 3.0}),
             6.0);
-  const auto by_a = f->LowerBackward(DType::kFloat64, {"a"});
-  EXPECT_EQ(At<double>(*by_a, {1.2, 3.0}), 3.0);
-  EXPECT_TRUE(by_a->graph.outputs[0].summed);
+  EXPECT_FALSE(f->HasGradient("a"));
+  const absl::Status refused =
+      f->LowerBackward(DType::kFloat64, {"x", "a"}).status();
+  EXPECT_EQ(refused.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(refused.message(),
+            "wrt 'a': the gradient that f declares covers x only; to declare "
+            "that of a too, let f_grad return 2 values: d_x, d_a, each times "
+            "dy");
+}
+
+constexpr char kQuantizer[] =
+    "def lsq(x, step=0.125):\n"
+    "    return round(clamp(x / step, -8, 7)) * step\n\n"
+    "def lsq_grad(x, dy, step=0.125):\n"
+    "    v = x / step\n"
+    "    if v < -8:\n        return 0.0, -8 * dy\n"
+    "    if v > 7:\n        return 0.0, 7 * dy\n"
+    "    return dy, (round(v) - v) * dy\n";
+
+TEST(DeclaredGradient, MayCoverParameters) {
+  const auto lsq = Make(kQuantizer);
+  const auto program = lsq->LowerBackward(DType::kFloat64, {"step", "x"});
+  const auto at = [&](double x, double dy) {
+    return Evaluate<double>(program->graph, {x, dy}, {0.125});
+  };
+
+  EXPECT_TRUE(lsq->HasGradient("step"));
+  EXPECT_TRUE(program->graph.outputs[0].summed);
+  EXPECT_FALSE(program->graph.outputs[1].summed);
+  EXPECT_THAT(at(-2.3, 1), ElementsAre(-8.0, 0.0));
+  EXPECT_THAT(at(0.53, 2), ElementsAre(2 * (4 - 0.53 / 0.125), 2.0));
+  EXPECT_THAT(at(1.7, 3), ElementsAre(21.0, 0.0));
+}
+
+TEST(DeclaredGradient, OfAParameterIsHonouredInside) {
+  const auto f = Make(std::string(kQuantizer) +
+                      "\ndef f(x, s=0.25):\n    return 3 * lsq(x, s / 2)\n");
+
+  EXPECT_EQ(At<double>(*f->LowerBackward(DType::kFloat64, {"x"}), {0.4, 2.0}),
+            6.0);
+  EXPECT_DOUBLE_EQ(
+      Evaluate<double>(f->LowerBackward(DType::kFloat64, {"s"})->graph,
+                       {0.53, 1.0}, {0.25})[0],
+      1.5 * (4 - 0.53 / 0.125));
+}
+
+TEST(DeclaredGradient, OfTheInputOnlyWarnsWhereAParameterIsDerivedInside) {
+  std::vector<Diagnostic> diagnostics;
+  const auto f = Activation::Create(
+      "def h(x, k=1.0):\n    return k * round(x)\n\n"
+      "def h_grad(x, dy, k=1.0):\n    return k * dy\n\n"
+      "def f(x, a=2.0):\n    return h(x, a)\n",
+      {}, &diagnostics);
+
+  ASSERT_TRUE(f.ok());
+  ASSERT_EQ(diagnostics.size(), 1);
+  EXPECT_EQ(diagnostics[0].severity, Diagnostic::Severity::kWarning);
+  EXPECT_THAT(diagnostics[0].message,
+              HasSubstr("'h_grad' returns no gradient of 'k'"));
 }
 
 TEST(DeclaredGradient, OfHelperPassesParametersOn) {

@@ -8,6 +8,7 @@
 #ifndef ACTSERVE_KERNELS_LANG_AST_H_
 #define ACTSERVE_KERNELS_LANG_AST_H_
 
+#include <cstddef>
 #include <map>
 #include <memory>
 #include <optional>
@@ -64,7 +65,7 @@ struct Stmt {
   enum class Kind {
     kAssign,  // targets[i] = values[i], all values read before any is written
     kIf,      // `condition`, `body`, `orelse`
-    kReturn,  // values: one, or one per tensor input in a gradient
+    kReturn,  // values: as many as FunctionDef::num_results
     kFor,     // for targets[0] in range(values...): `body`
   };
   Kind kind = Kind::kReturn;
@@ -91,6 +92,9 @@ struct FunctionDef {
   std::vector<Argument> arguments;
   std::string docstring;
   std::vector<Stmt> body;
+  // The values that it returns: 1, except in a gradient, which returns one for
+  // each input of its activation or one for each input and each parameter.
+  size_t num_results = 1;
 };
 
 // A whole text. `functions` keeps the order of the text; the activation is

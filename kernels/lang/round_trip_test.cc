@@ -18,7 +18,7 @@ namespace {
 
 std::string PrintNumber(double value) {
   if (std::isnan(value)) return "math.nan";
-  if (std::isinf(value)) return value > 0 ? "math.inf" : "(-math.inf)";
+  if (std::isinf(value)) return value > 0 ? "actserve.inf" : "(-math.inf)";
   const std::string digits = absl::StrFormat("%.17g", std::fabs(value));
   const bool whole = digits.find_first_of(".e") == std::string::npos;
   return Concat(std::signbit(value) ? "(-" : "", digits, whole ? ".0" : "",
@@ -58,7 +58,7 @@ std::string Print(const Module& module, const Expr& expr) {
   }
   std::string out = expr.callee == Expr::Callee::kHelper
                         ? module.functions[expr.helper].name
-                        : "math." + expr.name;
+                        : "actserve." + expr.name;
   for (size_t i = 0; i < args.size(); ++i) {
     out += Concat(i == 0 ? "(" : ", ", args[i]);
   }

@@ -3,7 +3,9 @@
 #ifndef ACTSERVE_KERNELS_LANG_VOCABULARY_H_
 #define ACTSERVE_KERNELS_LANG_VOCABULARY_H_
 
+#include <functional>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -16,6 +18,8 @@ struct FunctionSignature {
   std::vector<std::string> arguments;
   // One for each argument; nullopt: it must be given.
   std::vector<std::optional<double>> defaults;
+  // The arguments whose default is a truth value, 1 or 0 in `defaults`.
+  std::set<std::string, std::less<>> flags;
 };
 
 // The primitive called `name`: an op of the graph that users can call, or

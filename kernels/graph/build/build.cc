@@ -60,14 +60,18 @@ std::optional<Graph> BuildDeclaredGradient(const Module& module,
   if (!arguments) return std::nullopt;
   GraphBuilder builder(graph, limits, diagnostics);
   const std::vector<NodeId> values =
-      builder.Run(module, function, *arguments, forward.inputs.size());
+      builder.Run(module, function, *arguments, function.num_results);
   for (size_t i = 0; i < values.size(); ++i) {
     if (values[i] != kNoNode && graph.is_bool(values[i])) {
       builder.Error(function.position,
                     absl::StrCat("'", function.name,
                                  "' returns a truth value, not a number"));
     }
-    graph.outputs.push_back({forward.inputs[i], values[i]});
+    const size_t num_inputs = forward.inputs.size();
+    graph.outputs.push_back({i < num_inputs
+                                 ? forward.inputs[i]
+                                 : forward.parameters[i - num_inputs].name,
+                             values[i]});
   }
   if (diagnostics.has_errors()) return std::nullopt;
   return graph;

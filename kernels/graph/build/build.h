@@ -27,7 +27,8 @@ struct BuiltActivation {
   // One output, "y".
   Graph forward;
   // Present if the text declares a gradient: inputs are those of `forward`
-  // and then kUpstreamName, outputs one per input of `forward`, so named.
+  // and then kUpstreamName, outputs one per input of `forward`, so named, and
+  // then one per parameter or none.
   std::optional<Graph> gradient;
 };
 

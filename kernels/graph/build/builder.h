@@ -112,6 +112,8 @@ class GraphBuilder {
                               const FunctionDef& gradient,
                               const std::vector<NodeId>& arguments,
                               NodeId value, const Expr& expr);
+  void NoteDerived(const Expr& expr, const FunctionDef& function,
+                   const std::string& parameter);
   bool IsDeclaredLinear(const Module& module, const FunctionDef& function,
                         const FunctionDef& gradient);
 

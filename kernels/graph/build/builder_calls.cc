@@ -156,9 +156,9 @@ NodeId GraphBuilder::CallFunction(const Module& module,
   return value;
 }
 
-// value, with the derivative of sum_i(p_i * x_i) for the inputs x_i and their
-// declared partial derivatives p_i, held constant, plus what it derives from
-// the parameters.
+// value, with the derivative of sum_i(p_i * x_i) for the arguments x_i and
+// their declared partial derivatives p_i, held constant. Where the gradient
+// covers the inputs only, plus what the function derives from its parameters.
 NodeId GraphBuilder::WithDeclaredGradient(const Module& module,
                                           const FunctionDef& function,
                                           const FunctionDef& gradient,
@@ -178,17 +178,19 @@ NodeId GraphBuilder::WithDeclaredGradient(const Module& module,
   const auto held = [this](NodeId node) {
     return Account(graph_.Add(Op::kDeclared, node, graph_.Constant(0)));
   };
-  std::vector<NodeId> inputs, held_arguments;
+  // In the order of the results: inputs, then parameters.
+  std::vector<NodeId> covered, parameters, held_arguments;
   held_arguments.reserve(arguments.size());
-  bool has_parameters = false;
+  std::string derived;  // a parameter that is no constant
   for (size_t i = 0; i < arguments.size(); ++i) {
     const bool is_input = !function.arguments[i].default_value;
-    if (is_input) inputs.push_back(arguments[i]);
+    (is_input ? covered : parameters).push_back(arguments[i]);
     held_arguments.push_back(is_input ? held(arguments[i]) : arguments[i]);
-    has_parameters =
-        has_parameters || (!is_input && !graph_.is_constant(arguments[i]));
+    if (!is_input && !graph_.is_constant(arguments[i])) {
+      derived = function.arguments[i].name;
+    }
   }
-  std::vector<NodeId> gradient_arguments = inputs;
+  std::vector<NodeId> gradient_arguments = covered;
   gradient_arguments.push_back(graph_.Constant(1));
   for (size_t i = gradient_arguments.size(); i < gradient.arguments.size();
        ++i) {
@@ -198,16 +200,39 @@ NodeId GraphBuilder::WithDeclaredGradient(const Module& module,
       }
     }
   }
+  if (gradient.num_results > covered.size()) {
+    covered.insert(covered.end(), parameters.begin(), parameters.end());
+    derived.clear();
+  }
   const std::vector<NodeId> partials =
-      Run(module, gradient, gradient_arguments, inputs.size());
-  NodeId carrier =
-      has_parameters ? Run(module, function, held_arguments, 1)[0] : kNoNode;
-  for (size_t i = 0; i < inputs.size(); ++i) {
+      Run(module, gradient, gradient_arguments, covered.size());
+  NodeId carrier = kNoNode;
+  if (!derived.empty()) {
+    carrier = Run(module, function, held_arguments, 1)[0];
+    NoteDerived(expr, function, derived);
+  }
+  for (size_t i = 0; i < covered.size(); ++i) {
     if (partials[i] == kNoNode) return kNoNode;
-    const NodeId term = Add(Op::kMul, held(partials[i]), inputs[i]);
+    const NodeId term = Add(Op::kMul, held(partials[i]), covered[i]);
     carrier = carrier == kNoNode ? term : Add(Op::kAdd, carrier, term);
   }
   return Account(graph_.Add(Op::kDeclared, value, carrier));
+}
+
+// A gradient for the inputs only stands beside a derived one, which its author
+// may not have meant.
+void GraphBuilder::NoteDerived(const Expr& expr, const FunctionDef& function,
+                               const std::string& parameter) {
+  if (outer_position_) return;
+  if (!noted_.insert({expr.position.line, expr.position.column}).second) {
+    return;
+  }
+  diagnostics_.Warning(
+      expr.position,
+      absl::StrCat("'", function.name, "_grad' returns no gradient of '",
+                   parameter, "', so the one derived from '", function.name,
+                   "' is used: return one value for each parameter too to "
+                   "declare it"));
 }
 
 bool GraphBuilder::IsDeclaredLinear(const Module& module,
@@ -233,7 +258,8 @@ bool GraphBuilder::IsDeclaredLinear(const Module& module,
   }
   Diagnostics ignored("");
   GraphBuilder builder(alone, limits_, ignored);
-  for (NodeId node : builder.Run(module, gradient, arguments, num_inputs)) {
+  for (NodeId node :
+       builder.Run(module, gradient, arguments, gradient.num_results)) {
     if (node == kNoNode) return false;
     alone.outputs.push_back({"", node});
   }

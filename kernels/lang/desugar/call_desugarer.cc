@@ -2,6 +2,8 @@
 // which argument is which.
 
 #include <algorithm>
+#include <iterator>
+#include <limits>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -29,20 +31,70 @@ bool IsWholeLiteral(const Syntax& syntax) {
   return syntax.kind == Kind::kNumber && syntax.is_integer;
 }
 
-bool Mentions(const Syntax& syntax, std::string_view name) {
-  if (syntax.kind == Kind::kName && syntax.text == name) return true;
-  return std::any_of(
-      syntax.args.begin(), syntax.args.end(),
-      [&](const SyntaxPtr& arg) { return Mentions(*arg, name); });
+int CountUses(const Syntax& syntax, std::string_view name) {
+  int count = syntax.kind == Kind::kName && syntax.text == name;
+  const bool is_call = syntax.kind == Kind::kCall;
+  for (size_t i = is_call ? 1 : 0; i < syntax.args.size(); ++i) {
+    count += CountUses(*syntax.args[i], name);
+  }
+  return count;
 }
 
-// True for each argument without a default.
-std::vector<bool> Required(const FunctionSignature& signature) {
-  std::vector<bool> required(signature.defaults.size());
-  for (size_t i = 0; i < required.size(); ++i) {
-    required[i] = !signature.defaults[i].has_value();
+// Parameters of frameworks' functions that cannot change a value here.
+constexpr std::string_view kWithoutEffect[] = {
+    "name",   "inplace",  "dtype", "device",     "requires_grad",
+    "layout", "sharding", "shape", "dtype_hint", "memory_format",
+};
+
+bool HasNoEffect(std::string_view parameter) {
+  return std::find(std::begin(kWithoutEffect), std::end(kWithoutEffect),
+                   parameter) != std::end(kWithoutEffect);
+}
+
+// True if a default of this kind is one of several values, each with a row.
+bool IsOption(const Syntax& default_value) {
+  return default_value.kind == Kind::kString ||
+         default_value.kind == Kind::kBool ||
+         default_value.kind == Kind::kAttribute;
+}
+
+// As a text would write it.
+std::string Shown(const Syntax& literal) {
+  switch (literal.kind) {
+    case Kind::kNone:
+      return "None";
+    case Kind::kBool:
+      return literal.number != 0 ? "True" : "False";
+    case Kind::kString:
+    case Kind::kAttribute:
+      return Quoted(literal.text);
+    default:
+      return Concat(literal.number);
   }
-  return required;
+}
+
+bool IsSameLiteral(const Syntax& a, const Syntax& b) {
+  return a.kind == b.kind && a.text == b.text && a.number == b.number;
+}
+
+// torch.max(x, 0) reduces over axis 0; torch.max(x, y) does not.
+bool IsAxis(const Synonym& synonym, size_t index, const Syntax& value) {
+  return synonym.module.starts_with("torch") && index == 1 &&
+         (synonym.def->name == "max" || synonym.def->name == "min") &&
+         IsWholeLiteral(value);
+}
+
+bool IsLeaf(const Expr& expr) {
+  return expr.kind == Expr::Kind::kNumber || expr.kind == Expr::Kind::kName ||
+         expr.kind == Expr::Kind::kBool;
+}
+
+ExprPtr CopyLeaf(const Expr& expr) {
+  ExprPtr copy = MakeExpr(expr.kind, expr.position);
+  copy->number = expr.number;
+  copy->is_integer = expr.is_integer;
+  copy->name = expr.name;
+  return copy;
 }
 
 std::string CountOf(size_t count, std::string_view noun) {
@@ -75,8 +127,11 @@ ExprPtr ExpressionDesugarer::DesugarCall(const Syntax& syntax) {
     const size_t dot = path.rfind('.');
     const std::string module =
         dot == std::string::npos ? "" : path.substr(0, dot);
-    target.family = FamilyOfModule(module);
+    target.table = TableOfModule(module);
     target.name = path.substr(dot + 1);
+    if (ExprPtr polynomial = DesugarPolynomial(syntax, target)) {
+      return polynomial;
+    }
   } else if (callee.kind == Kind::kName) {
     target.name = callee.text;
     if (target.name == "float" && syntax.args.size() == 2 &&
@@ -89,7 +144,7 @@ ExprPtr ExpressionDesugarer::DesugarCall(const Syntax& syntax) {
                           " is not defined in this text: write a function, "
                           "not a method"));
   } else if (callee.kind == Kind::kAttribute) {
-    target.family = kMethod | kTorch;
+    target.table = kMethodsTable;
     target.name = callee.text;
     target.shown = Concat(".", callee.text);
     Given receiver;
@@ -114,7 +169,8 @@ ExprPtr ExpressionDesugarer::DesugarCall(const Syntax& syntax) {
 
 ExprPtr ExpressionDesugarer::Call(const Target& target,
                                   std::vector<Given>& given) {
-  if (target.family == kBare) {
+  const bool bare = target.table == kBuiltinsTable;
+  if (bare) {
     if (scope_.locals.count(target.name) > 0) {
       return Problem(target.position,
                      Concat(Quoted(target.name),
@@ -125,11 +181,11 @@ ExprPtr ExpressionDesugarer::Call(const Target& target,
       return CallHelper(it->second, target, given);
     }
   }
+  // Of the rows that do not fit, the first says the most.
   std::string problem;
   std::string first_problem;
-  for (const Synonym* row :
-       FindSynonyms(static_cast<Family>(target.family), target.name)) {
-    if (row->expression->kind == Kind::kString) {
+  for (const Synonym* row : FindSynonyms(target.table, target.name)) {
+    if (row->refuses()) {
       return Problem(target.position,
                      Concat(Quoted(target.shown), ": ", row->expression->text));
     }
@@ -139,7 +195,7 @@ ExprPtr ExpressionDesugarer::Call(const Target& target,
     }
     if (first_problem.empty()) first_problem = problem;
   }
-  if (target.family != 0) {
+  if (bare || target.table == kCoreTable) {
     if (ExprPtr call = CallCore(target, given, problem)) return call;
   }
   if (first_problem.empty()) first_problem = problem;
@@ -153,7 +209,7 @@ ExprPtr ExpressionDesugarer::CallHelper(int helper, const Target& target,
   const FunctionSignature& signature = scope_.signatures[helper];
   std::string problem;
   std::optional<Bound> bound =
-      Bind(target, signature.arguments, Required(signature), given, problem);
+      Bind(target, Parameters::Of(signature), given, problem);
   if (!bound) {
     Inspect(given);
     return Problem(target.position, problem);
@@ -168,7 +224,7 @@ ExprPtr ExpressionDesugarer::CallCore(const Target& target,
                                       std::vector<Given>& given,
                                       std::string& problem) {
   const bool variadic = target.name == "max" || target.name == "min";
-  if (variadic && target.family == kBare && given.size() > 2) {
+  if (variadic && given.size() > 2) {
     return CallVariadic(target, given);
   }
   const FunctionSignature* primitive = FindPrimitive(target.name);
@@ -176,8 +232,8 @@ ExprPtr ExpressionDesugarer::CallCore(const Target& target,
   for (const FunctionSignature* signature : {primitive, catalog}) {
     if (signature == nullptr) continue;
     problem.clear();
-    std::optional<Bound> bound = Bind(target, signature->arguments,
-                                      Required(*signature), given, problem);
+    std::optional<Bound> bound =
+        Bind(target, Parameters::Of(*signature), given, problem);
     if (!bound) continue;
     return CallSignature(*signature,
                          signature == primitive ? Expr::Callee::kPrimitive
@@ -219,10 +275,15 @@ ExprPtr ExpressionDesugarer::CallSignature(const FunctionSignature& signature,
   call->name = signature.name;
   call->callee = callee;
   for (size_t i = 0; i < bound.size(); ++i) {
-    call->args.push_back(
+    ExprPtr value =
         bound[i] != nullptr
             ? Value(*bound[i])
-            : MakeNumber(position, signature.defaults[i].value_or(0), false));
+            : MakeNumber(position, signature.defaults[i].value_or(0), false);
+    if (bound[i] == nullptr &&
+        signature.flags.count(signature.arguments[i]) > 0) {
+      value->kind = Expr::Kind::kBool;
+    }
+    call->args.push_back(std::move(value));
   }
   return call;
 }
@@ -240,55 +301,112 @@ ExprPtr ExpressionDesugarer::UnknownFunction(const Target& target,
                               0, std::min<size_t>(target.shown.size() - 1, 64)),
                           "(...)"));
   }
-  if (target.family == 0 && (FindPrimitive(target.name) != nullptr ||
-                             FindCatalogSignature(target.name) != nullptr)) {
+  const bool bare = target.table == kBuiltinsTable;
+  const bool in_core = FindPrimitive(target.name) != nullptr ||
+                       FindCatalogSignature(target.name) != nullptr;
+  if (!bare && in_core) {
     return Problem(target.position, Concat(Quoted(target.shown),
-                                           " is not available here: "
-                                           "write ",
+                                           " is not available here: write ",
                                            target.name, "(...)"));
   }
-  std::vector<std::string> known = CoreNames();
-  const std::vector<std::string> synonyms = SynonymNames(
-      static_cast<Family>(target.family == 0 ? kBare : target.family));
-  known.insert(known.end(), synonyms.begin(), synonyms.end());
-  if (target.family == kBare) {
+  if (const std::string known = KnownFunction(target); !known.empty()) {
+    return Problem(target.position, known);
+  }
+  std::vector<std::string> known = SynonymNames(
+      bare || target.table.empty() ? kBuiltinsTable : target.table);
+  if (bare || target.table.empty()) {
+    known.insert(known.end(), CoreNames().begin(), CoreNames().end());
+  }
+  if (bare) {
     for (const auto& [name, index] : scope_.functions) known.push_back(name);
   }
   const std::string suggestion = Suggestion(target.name, known);
-  return Problem(target.position,
-                 Concat(Quoted(target.shown),
-                        target.family == kBare ? " is not a known function"
-                                               : " is not available here",
-                        suggestion));
+  return Problem(target.position, Concat(Quoted(target.shown),
+                                         bare ? " is not a known function"
+                                              : " is not available here",
+                                         suggestion));
+}
+
+// What to say of a function that a framework has and the language lacks, or
+// has under another prefix; "" if no framework has it.
+std::string ExpressionDesugarer::KnownFunction(const Target& target) const {
+  const std::vector<std::string_view> modules = ModulesThatHave(target.name);
+  if (modules.empty()) return "";
+  const bool bare = target.table == kBuiltinsTable;
+  const std::string_view verdict =
+      bare ? " is not a known function" : " is not available here";
+  const auto instead = [&](std::string_view prefix) {
+    return Concat(Quoted(target.shown), verdict, ": write ", prefix,
+                  target.name, "(...)");
+  };
+  if (!FindSynonyms(kBuiltinsTable, target.name).empty()) return instead("");
+  for (std::string_view module : modules) {
+    const auto rows = FindSynonyms(TableOfModule(module), target.name);
+    if (rows.empty()) continue;
+    if (rows[0]->refuses()) {
+      return Concat(Quoted(target.shown), ": ", rows[0]->expression->text);
+    }
+    return instead(Concat(module, "."));
+  }
+  const bool its_own =
+      std::find(modules.begin(), modules.end(), target.table) != modules.end();
+  return Concat(Quoted(target.shown), " is not available here",
+                its_own ? "" : Concat(" (", modules[0], " has it)"),
+                ": write its formula for one element with the functions of "
+                "the language");
+}
+
+ExpressionDesugarer::Parameters ExpressionDesugarer::Parameters::Of(
+    const FunctionSignature& signature) {
+  Parameters parameters;
+  parameters.names = signature.arguments;
+  for (const std::optional<double>& value : signature.defaults) {
+    parameters.required.push_back(!value.has_value());
+    parameters.keyword_only.push_back(false);
+  }
+  return parameters;
+}
+
+ExpressionDesugarer::Parameters ExpressionDesugarer::Parameters::Of(
+    const Synonym& synonym) {
+  Parameters parameters;
+  for (const SyntaxArgument& argument : synonym.def->arguments) {
+    parameters.names.push_back(argument.name);
+    parameters.required.push_back(argument.default_value == nullptr);
+    parameters.keyword_only.push_back(argument.keyword_only);
+  }
+  return parameters;
 }
 
 std::optional<ExpressionDesugarer::Bound> ExpressionDesugarer::Bind(
-    const Target& target, const std::vector<std::string>& parameters,
-    const std::vector<bool>& required, std::vector<Given>& given,
-    std::string& problem) {
-  Bound bound(parameters.size(), nullptr);
+    const Target& target, const Parameters& parameters,
+    std::vector<Given>& given, std::string& problem) {
+  const std::vector<std::string>& names = parameters.names;
+  Bound bound(names.size(), nullptr);
+  const size_t positional = std::find(parameters.keyword_only.begin(),
+                                      parameters.keyword_only.end(), true) -
+                            parameters.keyword_only.begin();
   size_t next = 0;
   for (Given& argument : given) {
+    const bool by_name = !argument.keyword.empty();
     size_t index = next;
-    if (argument.keyword.empty()) {
-      ++next;
+    if (by_name) {
+      index = std::find(names.begin(), names.end(), argument.keyword) -
+              names.begin();
     } else {
-      const auto it =
-          std::find(parameters.begin(), parameters.end(), argument.keyword);
-      index = it - parameters.begin();
+      ++next;
     }
-    if (index >= bound.size()) {
-      const bool by_name = !argument.keyword.empty();
+    if (index >= (by_name ? bound.size() : positional)) {
       problem = Concat(
           Quoted(target.shown), " takes ",
           by_name ? Concat("no argument named ", Quoted(argument.keyword))
-                  : CountOf(parameters.size(), "argument"),
-          " (", absl::StrJoin(parameters, ", "), ")",
+                  : CountOf(positional, "argument"),
+          " (", absl::StrJoin(names, ", "), ")",
           by_name ? "" : Concat(", ", given.size(), " are given"));
       return std::nullopt;
     }
     if (bound[index] != nullptr) {
-      problem = Concat("argument ", Quoted(parameters[index]), " of ",
+      problem = Concat("argument ", Quoted(names[index]), " of ",
                        Quoted(target.shown), " is given twice");
       return std::nullopt;
     }
@@ -296,13 +414,13 @@ std::optional<ExpressionDesugarer::Bound> ExpressionDesugarer::Bind(
   }
   for (size_t i = 0; i < bound.size(); ++i) {
     if (bound[i] != nullptr && bound[i]->syntax != nullptr &&
-        bound[i]->syntax->kind == Kind::kNone && !required[i]) {
+        bound[i]->syntax->kind == Kind::kNone && !parameters.required[i]) {
       bound[i] = nullptr;
     }
-    if (required[i] && bound[i] == nullptr) {
-      problem = Concat("argument ", Quoted(parameters[i]), " of ",
-                       Quoted(target.shown), " (",
-                       absl::StrJoin(parameters, ", "), ") is missing");
+    if (parameters.required[i] && bound[i] == nullptr) {
+      problem =
+          Concat("argument ", Quoted(names[i]), " of ", Quoted(target.shown),
+                 " (", absl::StrJoin(names, ", "), ") is missing");
       return std::nullopt;
     }
   }
@@ -311,38 +429,38 @@ std::optional<ExpressionDesugarer::Bound> ExpressionDesugarer::Bind(
 
 std::optional<ExpressionDesugarer::Bound> ExpressionDesugarer::BindSynonym(
     const Target& target, const Synonym& synonym, std::vector<Given>& given,
-    std::string& problem) {
+    std::string& problem) const {
   const auto& arguments = synonym.def->arguments;
-  std::vector<std::string> parameters;
-  std::vector<bool> required;
-  for (const SyntaxArgument& argument : arguments) {
-    parameters.push_back(argument.name);
-    required.push_back(argument.default_value == nullptr);
-  }
   std::optional<Bound> bound =
-      Bind(target, parameters, required, given, problem);
+      Bind(target, Parameters::Of(synonym), given, problem);
   if (!bound) return std::nullopt;
   for (size_t i = 0; i < bound->size(); ++i) {
     const Syntax* value =
         (*bound)[i] == nullptr ? nullptr : (*bound)[i]->syntax;
     if (value == nullptr) continue;
-    if (parameters[i] == "not_axis" && IsWholeLiteral(*value)) {
+    if (IsAxis(synonym, i, *value)) {
       problem = Concat("the second argument of ", Quoted(target.shown),
                        " is an axis");
       return std::nullopt;
     }
-    const Syntax* option = arguments[i].default_value.get();
-    if (option == nullptr ||
-        (option->kind != Kind::kString && option->kind != Kind::kBool)) {
-      continue;
-    }
-    if (value->kind != option->kind || value->text != option->text ||
-        value->number != option->number) {
-      problem = Concat("argument ", Quoted(parameters[i]), " of ",
-                       Quoted(target.shown),
-                       " must be one of the values that it documents");
-      return std::nullopt;
-    }
+    const std::string& name = arguments[i].name;
+    const Syntax* fallback = arguments[i].default_value.get();
+    if (fallback == nullptr || HasNoEffect(name)) continue;
+    const bool is_option = IsOption(*fallback);
+    if (!is_option && CountUses(*synonym.expression, name) > 0) continue;
+    const bool same =
+        fallback->kind == Kind::kBool && value->kind == Kind::kName &&
+                scope_.flags.count(value->text) > 0
+            ? scope_.flags.find(value->text)->second == (fallback->number != 0)
+            : IsSameLiteral(*value, *fallback);
+    if (same) continue;
+    problem =
+        is_option
+            ? Concat("argument ", Quoted(name), " of ", Quoted(target.shown),
+                     " must be one of the values that it documents")
+            : Concat("argument ", Quoted(name), " of ", Quoted(target.shown),
+                     " can only be ", Shown(*fallback), " here");
+    return std::nullopt;
   }
   return bound;
 }
@@ -351,23 +469,162 @@ ExprPtr ExpressionDesugarer::Expand(const Target& target,
                                     const Synonym& synonym,
                                     const Bound& bound) {
   Substitution arguments;
+  bool shared = false;
   for (size_t i = 0; i < bound.size(); ++i) {
     const SyntaxArgument& parameter = synonym.def->arguments[i];
     if (parameter.name == "dtype" && bound[i] != nullptr) {
       CheckDType(*bound[i]);
       continue;
     }
-    const Syntax* fallback = parameter.default_value.get();
-    if (bound[i] == nullptr) {
+    const int uses = CountUses(*synonym.expression, parameter.name);
+    // The first is looked at even where the value does not depend on it.
+    if (uses == 0 && i > 0) continue;
+    ExprPtr value;
+    if (bound[i] != nullptr) {
+      value = Value(*bound[i]);
+    } else if (parameter.default_value->kind == Kind::kNone) {
+      const double bound_value = std::numeric_limits<double>::infinity();
+      const bool lower = parameter.name.find("min") != std::string::npos;
+      value = MakeNumber(target.position, lower ? -bound_value : bound_value,
+                         false);
+    } else if (uses > 0) {
       Substitution none;
-      if (fallback->kind == Kind::kString) continue;
-      arguments[parameter.name] = Substitute(*fallback, target.position, none);
-      continue;
+      value = Substitute(*parameter.default_value, target.position, none);
     }
-    const bool used = i == 0 || Mentions(*synonym.expression, parameter.name);
-    if (used) arguments[parameter.name] = Value(*bound[i]);
+    if (uses == 0) continue;
+    shared |= uses > 1 && !IsLeaf(*value);
+    arguments[parameter.name] = std::move(value);
   }
+  if (shared) return CallRow(target, synonym, std::move(arguments));
   return Substitute(*synonym.expression, target.position, arguments);
+}
+
+// A row that uses an argument more than once becomes a function of its own, so
+// that the argument is computed once.
+ExprPtr ExpressionDesugarer::CallRow(const Target& target,
+                                     const Synonym& synonym,
+                                     Substitution arguments) {
+  const auto [it, inserted] = scope_.row_functions.try_emplace(
+      &synonym, static_cast<int>(scope_.added.size()));
+  if (inserted) {
+    Substitution names;
+    FunctionDef function;
+    for (const auto& [name, value] : arguments) {
+      function.arguments.push_back({name, target.position, std::nullopt});
+      names[name] = MakeExpr(Expr::Kind::kName, target.position);
+      names[name]->name = name;
+    }
+    Stmt result;
+    result.position = target.position;
+    result.values.push_back(
+        Substitute(*synonym.expression, target.position, names));
+    function.body.push_back(std::move(result));
+    AddFunction(Concat(synonym.module, ".", synonym.def->name),
+                std::move(function), target.position);
+  }
+  std::vector<ExprPtr> values;
+  values.reserve(arguments.size());
+  for (auto& [name, value] : arguments) values.push_back(std::move(value));
+  return CallAdded(it->second, target.position, std::move(values));
+}
+
+// The name is no identifier, so that no text can name the function.
+void ExpressionDesugarer::AddFunction(std::string name, FunctionDef function,
+                                      Position position) {
+  function.name = Concat("<", name, ">");
+  function.position = position;
+  scope_.added.push_back(std::move(function));
+}
+
+ExprPtr ExpressionDesugarer::CallAdded(int index, Position position,
+                                       std::vector<ExprPtr> values) const {
+  ExprPtr call = MakeExpr(Expr::Kind::kCall, position);
+  call->name = scope_.added[index].name;
+  call->callee = Expr::Callee::kHelper;
+  call->helper = static_cast<int>(scope_.signatures.size()) + index;
+  call->args = std::move(values);
+  return call;
+}
+
+// polyval([a, b, c], x) is (a * x + b) * x + c. Returns nullptr if `target` is
+// no such function.
+ExprPtr ExpressionDesugarer::DesugarPolynomial(const Syntax& syntax,
+                                               const Target& target) {
+  const bool tensorflow = target.table == "tensorflow.math";
+  if (target.name != "polyval" ||
+      (!tensorflow && target.table != "numpy" && target.table != "jax.numpy")) {
+    return nullptr;
+  }
+  const Syntax* coefficients = nullptr;
+  const Syntax* x = nullptr;
+  size_t num_given = syntax.args.size() - 1;
+  if (num_given > 0) coefficients = syntax.args[1].get();
+  if (num_given > 1) x = syntax.args[2].get();
+  for (const auto& [keyword, value] : syntax.keywords) {
+    if (keyword == "name" || keyword == "unroll") continue;
+    ++num_given;
+    if (keyword == "x") x = value.get();
+    if (keyword == "p" || keyword == "coeffs") coefficients = value.get();
+  }
+  if (num_given != 2 || coefficients == nullptr || x == nullptr) {
+    return Problem(
+        target.position,
+        Concat(Quoted(target.shown), " takes a list of coefficients and x"));
+  }
+  if (coefficients->kind == Kind::kName) {
+    const auto it = scope_.lists.find(coefficients->text);
+    if (it != scope_.lists.end()) coefficients = it->second;
+  }
+  if (coefficients->kind == Kind::kError) return Desugar(*x);
+  if ((coefficients->kind != Kind::kList &&
+       coefficients->kind != Kind::kTuple) ||
+      coefficients->args.empty()) {
+    return Problem(coefficients->position,
+                   Concat("the first argument of ", Quoted(target.shown),
+                          " must be a list of its coefficients"));
+  }
+  FunctionDef function;
+  std::vector<ExprPtr> values;
+  const auto argument = [&](std::string name) {
+    ExprPtr node = MakeExpr(Expr::Kind::kName, target.position);
+    node->name = std::move(name);
+    return node;
+  };
+  const auto binary = [&](std::string_view op, ExprPtr a, ExprPtr b) {
+    ExprPtr node = MakeExpr(Expr::Kind::kBinary, target.position);
+    node->op = std::string(op);
+    node->args.push_back(std::move(a));
+    node->args.push_back(std::move(b));
+    return node;
+  };
+  const auto assign = [&](ExprPtr value, Stmt::Kind kind) {
+    Stmt statement;
+    statement.kind = kind;
+    statement.position = target.position;
+    if (kind == Stmt::Kind::kAssign) statement.targets.push_back("y");
+    statement.values.push_back(std::move(value));
+    function.body.push_back(std::move(statement));
+  };
+  function.arguments.push_back({"x", target.position, std::nullopt});
+  values.push_back(Desugar(*x));
+  // NumPy and JAX begin with y = 0, which matters at inf: 0 * inf is NaN.
+  if (!tensorflow) {
+    assign(MakeNumber(target.position, 0, false), Stmt::Kind::kAssign);
+  }
+  for (size_t i = 0; i < coefficients->args.size(); ++i) {
+    const std::string name = Concat("c", i);
+    function.arguments.push_back({name, target.position, std::nullopt});
+    values.push_back(Desugar(*coefficients->args[i]));
+    assign(i == 0 && tensorflow
+               ? argument(name)
+               : binary("+", binary("*", argument("y"), argument("x")),
+                        argument(name)),
+           Stmt::Kind::kAssign);
+  }
+  assign(argument("y"), Stmt::Kind::kReturn);
+  AddFunction(target.name, std::move(function), target.position);
+  return CallAdded(static_cast<int>(scope_.added.size()) - 1, target.position,
+                   std::move(values));
 }
 
 ExprPtr ExpressionDesugarer::Substitute(const Syntax& template_syntax,
@@ -376,6 +633,7 @@ ExprPtr ExpressionDesugarer::Substitute(const Syntax& template_syntax,
   if (template_syntax.kind == Kind::kName) {
     if (auto it = arguments.find(template_syntax.text);
         it != arguments.end() && it->second != nullptr) {
+      if (IsLeaf(*it->second)) return CopyLeaf(*it->second);
       return std::move(it->second);
     }
     return MakeNumber(position, FindConstant(template_syntax.text).value_or(0),

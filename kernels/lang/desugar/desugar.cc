@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <iterator>
 #include <optional>
 #include <set>
 #include <string>
@@ -36,6 +37,11 @@ void CollectAssigned(const std::vector<SyntaxStmt>& block,
   }
 }
 
+size_t CountInputs(const FunctionDef& function) {
+  return std::count_if(function.arguments.begin(), function.arguments.end(),
+                       [](const Argument& a) { return !a.default_value; });
+}
+
 class TextDesugarer {
  public:
   TextDesugarer(const std::map<std::string, double>& constants,
@@ -55,13 +61,17 @@ class TextDesugarer {
   void ReadImport(const SyntaxStmt& statement);
   void ReadConstant(const SyntaxStmt& statement);
   void ReadConstant(const Syntax& target, const Syntax& value);
+  const Syntax* DecoratedName(const Syntax& value) const;
   void ReadDef(const SyntaxStmt& def);
   void CheckDecorators(const SyntaxStmt& def);
   std::optional<double> ReadDefault(const SyntaxArgument& argument);
   void FindMain();
+  void FixFlags(int function);
   void CheckMain();
   void CheckGradient();
 
+  const FunctionDef* ActivationOf(int gradient) const;
+  size_t CountResults(int function);
   void DesugarBody(int function);
   void DesugarBlock(const std::vector<SyntaxStmt>& block, Block& out);
   void DesugarStatement(const SyntaxStmt& statement, Block& out);
@@ -78,7 +88,11 @@ class TextDesugarer {
   ExpressionDesugarer expressions_;
   Module module_;
   std::vector<const SyntaxStmt*> defs_;  // as module_.functions
-  size_t num_results_ = 1;  // that the function being desugared returns
+  // Truth values that are defaults of the activation and of its gradient.
+  std::map<int, std::map<std::string, bool, std::less<>>> fixed_flags_;
+  // The function being desugared, and the activation whose gradient it is.
+  int current_ = -1;
+  const FunctionDef* current_activation_ = nullptr;
 };
 
 Stmt MakeStmt(Stmt::Kind kind, Position position) {
@@ -105,11 +119,15 @@ Module TextDesugarer::Run(const std::vector<SyntaxStmt>& text) {
     return std::move(module_);
   }
   FindMain();
+  FixFlags(module_.main);
+  if (module_.gradient) FixFlags(*module_.gradient);
   CheckMain();
   if (module_.gradient) CheckGradient();
   for (size_t i = 0; i < defs_.size(); ++i) {
     DesugarBody(static_cast<int>(i));
   }
+  std::move(scope_.added.begin(), scope_.added.end(),
+            std::back_inserter(module_.functions));
   for (const auto& [name, position] : scope_.used_outside) {
     const double value = scope_.outside.at(name);
     module_.constants[name] = value;
@@ -185,7 +203,36 @@ void TextDesugarer::ReadConstant(const SyntaxStmt& statement) {
   }
 }
 
+// The function that `value` makes another form of: f in jax.jit(f) or
+// tf.function(jit_compile=True)(f). nullptr if it is not that.
+const Syntax* TextDesugarer::DecoratedName(const Syntax& value) const {
+  if (value.kind != Syntax::Kind::kCall || value.args.size() < 2) {
+    return nullptr;
+  }
+  const Syntax* callee = value.args[0].get();
+  if (callee->kind == Syntax::Kind::kCall && callee->args.size() == 1) {
+    callee = callee->args[0].get();
+  }
+  if (!IsDecoratorIgnored(expressions_.FullNameOf(*callee))) return nullptr;
+  const Syntax& wrapped = *value.args[1];
+  if (wrapped.kind != Syntax::Kind::kName) return DecoratedName(wrapped);
+  return scope_.functions.count(wrapped.text) > 0 ? &wrapped : nullptr;
+}
+
 void TextDesugarer::ReadConstant(const Syntax& target, const Syntax& value) {
+  const bool is_name = target.kind == Syntax::Kind::kName;
+  if (const Syntax* function = DecoratedName(value); is_name && function) {
+    scope_.functions[target.text] = scope_.functions.at(function->text);
+    return;
+  }
+  if (is_name && value.kind == Syntax::Kind::kBool) {
+    scope_.flags[target.text] = value.number != 0;
+    return;
+  }
+  if (is_name && value.kind == Syntax::Kind::kList) {
+    scope_.lists[target.text] = &value;
+    return;
+  }
   const int before = diagnostics_.num_errors();
   const std::optional<double> number =
       EvaluateConstant(*expressions_.Desugar(value));
@@ -225,6 +272,9 @@ void TextDesugarer::CheckDecorators(const SyntaxStmt& def) {
 std::optional<double> TextDesugarer::ReadDefault(
     const SyntaxArgument& argument) {
   if (argument.default_value == nullptr) return std::nullopt;
+  if (argument.default_value->kind == Syntax::Kind::kBool) {
+    return argument.default_value->number;
+  }
   const int before = diagnostics_.num_errors();
   const ExprPtr value = expressions_.Desugar(*argument.default_value);
   if (diagnostics_.num_errors() > before) return 0;
@@ -268,6 +318,10 @@ void TextDesugarer::ReadDef(const SyntaxStmt& def) {
     defaults |= value.has_value();
     signature.arguments.push_back(argument.name);
     signature.defaults.push_back(value);
+    if (argument.default_value != nullptr &&
+        argument.default_value->kind == Syntax::Kind::kBool) {
+      signature.flags.insert(argument.name);
+    }
     function.arguments.push_back({argument.name, argument.position, value});
   }
   if (!def.body.empty() && def.body[0].kind == Kind::kExpression &&
@@ -296,6 +350,35 @@ void TextDesugarer::FindMain() {
   const auto it = scope_.functions.find(
       Concat(module_.functions[module_.main].name, "_grad"));
   if (it != scope_.functions.end()) module_.gradient = it->second;
+}
+
+// A truth value is no parameter that a request could change: in the activation
+// and its gradient it is what its default says.
+void TextDesugarer::FixFlags(int function) {
+  FunctionSignature& signature = scope_.signatures[function];
+  std::vector<Argument>& arguments = module_.functions[function].arguments;
+  for (const std::string& flag : signature.flags) {
+    const auto it =
+        std::find_if(arguments.begin(), arguments.end(),
+                     [&](const Argument& a) { return a.name == flag; });
+    const bool value = *it->default_value != 0;
+    const auto& of_main = fixed_flags_[module_.main];
+    const auto outer = of_main.find(flag);
+    fixed_flags_[function][flag] =
+        outer == of_main.end() ? value : outer->second;
+    if (function == module_.main) {
+      diagnostics_.Note(
+          it->position,
+          Concat(Quoted(flag), " is always ", value ? "True" : "False",
+                 " here: register one activation for each "
+                 "value"));
+    }
+    const size_t index = it - arguments.begin();
+    arguments.erase(it);
+    signature.arguments.erase(signature.arguments.begin() + index);
+    signature.defaults.erase(signature.defaults.begin() + index);
+  }
+  signature.flags.clear();
 }
 
 void TextDesugarer::CheckMain() {
@@ -358,6 +441,43 @@ void TextDesugarer::CheckGradient() {
   }
 }
 
+// The function whose declared gradient `gradient` is, or nullptr. The main one
+// has been checked; any other is the gradient of a helper if it takes the
+// upstream gradient too.
+const FunctionDef* TextDesugarer::ActivationOf(int gradient) const {
+  if (gradient == module_.gradient) return &module_.functions[module_.main];
+  const std::string_view name = defs_[gradient]->name;
+  if (!name.ends_with("_grad")) return nullptr;
+  const auto it = scope_.functions.find(name.substr(0, name.size() - 5));
+  if (it == scope_.functions.end()) return nullptr;
+  const FunctionDef& function = module_.functions[it->second];
+  return CountInputs(module_.functions[gradient]) == CountInputs(function) + 1
+             ? &function
+             : nullptr;
+}
+
+// The values of the first return in `block`; 0 if there is none.
+size_t FirstReturn(const std::vector<SyntaxStmt>& block) {
+  for (const SyntaxStmt& statement : block) {
+    if (statement.kind == Kind::kReturn && statement.value != nullptr) {
+      const Syntax& value = *statement.value;
+      return value.kind == Syntax::Kind::kTuple ? value.args.size() : 1;
+    }
+    for (const auto* inner : {&statement.body, &statement.orelse}) {
+      if (const size_t count = FirstReturn(*inner); count > 0) return count;
+    }
+  }
+  return 0;
+}
+
+size_t TextDesugarer::CountResults(int index) {
+  if (current_activation_ == nullptr) return 1;
+  const size_t all = current_activation_->arguments.size();
+  return FirstReturn(defs_[index]->body) == all
+             ? all
+             : CountInputs(*current_activation_);
+}
+
 void TextDesugarer::DesugarBody(int index) {
   FunctionDef& function = module_.functions[index];
   scope_.locals.clear();
@@ -366,14 +486,25 @@ void TextDesugarer::DesugarBody(int index) {
     scope_.locals.insert(argument.name);
   }
   CollectAssigned(defs_[index]->body, scope_.locals);
-  num_results_ = 1;
-  if (index == module_.gradient) {
-    const auto& arguments = module_.functions[module_.main].arguments;
-    num_results_ =
-        std::count_if(arguments.begin(), arguments.end(),
-                      [](const Argument& a) { return !a.default_value; });
+  const auto outer_flags = scope_.flags;
+  if (auto it = fixed_flags_.find(index); it != fixed_flags_.end()) {
+    for (const auto& [name, value] : it->second) {
+      scope_.flags[name] = value;
+      if (scope_.locals.count(name) == 0) continue;
+      // The text assigns it: it begins with its default.
+      Stmt first = MakeStmt(Stmt::Kind::kAssign, function.position);
+      first.targets.push_back(name);
+      first.values.push_back(MakeExpr(Expr::Kind::kBool, function.position));
+      first.values.back()->number = value;
+      function.body.push_back(std::move(first));
+    }
   }
+  for (const std::string& name : scope_.locals) scope_.flags.erase(name);
+  current_ = index;
+  current_activation_ = ActivationOf(index);
+  function.num_results = CountResults(index);
   DesugarBlock(defs_[index]->body, function.body);
+  scope_.flags = outer_flags;
 }
 
 void TextDesugarer::DesugarBlock(const std::vector<SyntaxStmt>& block,
@@ -525,6 +656,25 @@ void TextDesugarer::DesugarFor(const SyntaxStmt& statement, Block& out) {
   }
 }
 
+// How many values a gradient returns, and how many it returned.
+std::string ResultsMessage(const FunctionDef& activation, size_t returned) {
+  const size_t inputs = CountInputs(activation);
+  std::string parameters;
+  for (const Argument& argument : activation.arguments) {
+    if (!argument.default_value) continue;
+    parameters += Concat(parameters.empty() ? "" : ", ", argument.name);
+  }
+  std::string message =
+      Concat("the gradient must return ", inputs,
+             inputs == 1 ? " value" : " values", ", one for each tensor input");
+  if (!parameters.empty()) {
+    message += Concat(", or ", activation.arguments.size(),
+                      ", then one for each parameter (",
+                      parameters.substr(0, 64), ") too");
+  }
+  return Concat(message, ", not ", returned);
+}
+
 void TextDesugarer::DesugarReturn(const SyntaxStmt& statement, Block& out) {
   Stmt node = MakeStmt(Stmt::Kind::kReturn, statement.position);
   if (statement.value == nullptr) {
@@ -538,14 +688,15 @@ void TextDesugarer::DesugarReturn(const SyntaxStmt& statement, Block& out) {
   }
   const bool unknown = statement.value == nullptr ||
                        statement.value->kind == Syntax::Kind::kError;
-  if (!unknown && node.values.size() != num_results_) {
+  const size_t expected = module_.functions[current_].num_results;
+  if (!unknown && node.values.size() != expected) {
     diagnostics_.Error(
         statement.position,
-        num_results_ == 1
-            ? "the function must return one numeric value: return y only"
-            : Concat("the gradient must return ", num_results_,
-                     " values, one for each tensor input, not ",
-                     node.values.size()));
+        current_activation_ == nullptr ||
+                current_activation_->arguments.size() == 1
+            ? "the function must return one numeric value: "
+              "return y only"
+            : ResultsMessage(*current_activation_, node.values.size()));
   }
   out.push_back(std::move(node));
 }

@@ -19,6 +19,31 @@ bool IsWhole(double value) {
   return std::isfinite(value) && value == std::trunc(value);
 }
 
+// The numbers that finfo() of a floating-point type has.
+struct TypeLimits {
+  std::string_view type;
+  double eps;
+  double tiny;
+  double max;
+};
+constexpr TypeLimits kTypeLimits[] = {
+    {"float64", 0x1p-52, 0x1p-1022, 0x1.fffffffffffffp1023},
+    {"double", 0x1p-52, 0x1p-1022, 0x1.fffffffffffffp1023},
+    {"float", 0x1p-52, 0x1p-1022, 0x1.fffffffffffffp1023},
+    {"float32", 0x1p-23, 0x1p-126, 0x1.fffffep127},
+    {"single", 0x1p-23, 0x1p-126, 0x1.fffffep127},
+    {"float16", 0x1p-10, 0x1p-14, 0x1.ffcp15},
+    {"half", 0x1p-10, 0x1p-14, 0x1.ffcp15},
+    {"bfloat16", 0x1p-7, 0x1p-126, 0x1.fep127},
+};
+
+const TypeLimits* FindTypeLimits(std::string_view type) {
+  for (const TypeLimits& row : kTypeLimits) {
+    if (row.type == type) return &row;
+  }
+  return nullptr;
+}
+
 }  // namespace
 
 ExprPtr ExpressionDesugarer::Problem(Position position, std::string message) {
@@ -49,6 +74,10 @@ ExprPtr ExpressionDesugarer::Desugar(const Syntax& syntax) {
       return Problem(syntax.position,
                      "a string is not a number: register one activation for "
                      "each mode");
+    case Kind::kList:
+      return Problem(syntax.position,
+                     "lists are not supported: the values here are single "
+                     "numbers");
     case Kind::kTuple:
       return Problem(syntax.position,
                      "a tuple is not a number: only several names can be "
@@ -82,6 +111,16 @@ ExprPtr ExpressionDesugarer::DesugarName(const Syntax& syntax) {
     node->name = name;
     return node;
   }
+  if (auto it = scope_.flags.find(name); it != scope_.flags.end()) {
+    ExprPtr node = MakeExpr(Expr::Kind::kBool, syntax.position);
+    node->number = it->second;
+    return node;
+  }
+  if (scope_.lists.count(name) > 0) {
+    return Problem(
+        syntax.position,
+        Concat(Quoted(name), " is a list: only polyval() takes one"));
+  }
   if (auto it = scope_.constants.find(name); it != scope_.constants.end()) {
     return MakeNumber(syntax.position, it->second, IsWhole(it->second));
   }
@@ -99,7 +138,7 @@ ExprPtr ExpressionDesugarer::DesugarName(const Syntax& syntax) {
   }
   if (scope_.functions.count(name) > 0 || FindPrimitive(last) != nullptr ||
       FindCatalogSignature(last) != nullptr ||
-      !FindSynonyms(kBare, last).empty()) {
+      !FindSynonyms(kBuiltinsTable, last).empty()) {
     return Problem(
         syntax.position,
         Concat(Quoted(name), " is a function: call it with arguments"));
@@ -145,7 +184,8 @@ std::string ExpressionDesugarer::FullName(std::string_view dotted) const {
   const std::string_view rest =
       dot == std::string_view::npos ? "" : dotted.substr(dot);
   if (scope_.locals.count(root) > 0 || scope_.functions.count(root) > 0 ||
-      scope_.constants.count(root) > 0) {
+      scope_.constants.count(root) > 0 || scope_.flags.count(root) > 0 ||
+      scope_.lists.count(root) > 0) {
     return "";
   }
   if (auto it = scope_.imports.find(root); it != scope_.imports.end()) {
@@ -155,19 +195,71 @@ std::string ExpressionDesugarer::FullName(std::string_view dotted) const {
   return module.empty() ? "" : Concat(module, rest);
 }
 
+// np.finfo(np.float32).eps and the like. Returns nullptr if it is not that.
+ExprPtr ExpressionDesugarer::DesugarTypeLimit(const Syntax& syntax) {
+  const Syntax& call = *syntax.args[0];
+  if (call.kind != Kind::kCall) return nullptr;
+  const std::string path = FullName(Dotted(*call.args[0]));
+  if (path.substr(path.rfind('.') + 1) != "finfo") return nullptr;
+  const Syntax* type = call.args.size() > 1 ? call.args[1].get() : nullptr;
+  if (!call.keywords.empty()) type = call.keywords[0].second.get();
+  const bool torch = path.starts_with("torch");
+  // torch.float is float32, Python's float is float64.
+  std::string name = type == nullptr ? "" : type->text;
+  if (type == nullptr && torch) name = "float32";
+  if (name == "float" && type->kind == Kind::kAttribute && torch) {
+    name = "float32";
+  }
+  const TypeLimits* limits = FindTypeLimits(name);
+  if (limits == nullptr) {
+    return Problem(syntax.position,
+                   Concat("the request chooses the type of the tensors: name "
+                          "one here, for example ",
+                          Dotted(*call.args[0]).substr(0, 64),
+                          torch ? "(torch.float32)." : "(np.float32).",
+                          syntax.text.substr(0, 64)));
+  }
+  if (syntax.text == "eps") {
+    return MakeNumber(syntax.position, limits->eps, false);
+  }
+  if (syntax.text == "tiny" || syntax.text == "smallest_normal") {
+    return MakeNumber(syntax.position, limits->tiny, false);
+  }
+  if (syntax.text == "max" || syntax.text == "min") {
+    return MakeNumber(syntax.position,
+                      syntax.text == "max" ? limits->max : -limits->max, false);
+  }
+  return Problem(syntax.position,
+                 Concat("of a type only eps, tiny, smallest_normal, max and "
+                        "min are known here, not ",
+                        Quoted(syntax.text)));
+}
+
 ExprPtr ExpressionDesugarer::DesugarAttribute(const Syntax& syntax) {
   const std::string dotted = Dotted(syntax);
   const std::string path = dotted.empty() ? "" : FullName(dotted);
   if (!path.empty()) {
     const size_t dot = path.rfind('.');
     const std::optional<double> value = FindConstant(path.substr(dot + 1));
-    if (value && FamilyOfModule(path.substr(0, dot)) != 0) {
+    if (value && !TableOfModule(path.substr(0, dot)).empty()) {
       return MakeNumber(syntax.position, *value, false);
+    }
+    if (path.starts_with("sys.float_info.")) {
+      const std::string name = path.substr(dot + 1);
+      const TypeLimits& limits = *FindTypeLimits("float64");
+      if (name == "epsilon") {
+        return MakeNumber(syntax.position, limits.eps, false);
+      }
+      if (name == "max" || name == "min") {
+        return MakeNumber(syntax.position,
+                          name == "max" ? limits.max : limits.tiny, false);
+      }
     }
     return Problem(
         syntax.position,
         Concat(Quoted(dotted), " is not a number that can be used here"));
   }
+  if (ExprPtr limit = DesugarTypeLimit(syntax)) return limit;
   static constexpr std::string_view kShapes[] = {"shape", "size",  "ndim",
                                                  "T",     "dtype", "device"};
   for (std::string_view name : kShapes) {

@@ -30,8 +30,16 @@ struct Scope {
   std::map<std::string, double, std::less<>> outside;
   // The members of `outside` that were read, with the first place.
   std::map<std::string, Position> used_outside;
+  // Truth values that a name always has, for options such as approximate=.
+  std::map<std::string, bool, std::less<>> flags;
+  // Lists of numbers assigned outside functions.
+  std::map<std::string, const Syntax*, std::less<>> lists;
   // Names bound by imports: "np" to "numpy", "relu" to "torch.relu".
   std::map<std::string, std::string, std::less<>> imports;
+  // Functions that no `def` of the text defines; in module.functions they
+  // follow those of `signatures`. Rows of the table are among them once each.
+  std::vector<FunctionDef> added;
+  std::map<const Synonym*, int> row_functions;
 };
 
 // Rewrites expressions to the core. Never returns nullptr: a wrong expression
@@ -47,6 +55,10 @@ class ExpressionDesugarer {
   // The full name of a dotted name: "np.pi" is "numpy.pi". "" if it does not
   // start with a module.
   std::string FullName(std::string_view dotted) const;
+  // Likewise of an expression; "" if it is no dotted name.
+  std::string FullNameOf(const Syntax& syntax) const {
+    return FullName(Dotted(syntax));
+  }
 
  private:
   // An argument of a call, before it is known what is called.
@@ -58,10 +70,18 @@ class ExpressionDesugarer {
   };
   // The callee as the text names it.
   struct Target {
-    uint32_t family = kBare;
+    std::string_view table = kBuiltinsTable;
     std::string name;
     std::string shown;  // as the text spells it
     Position position;
+  };
+  struct Parameters {
+    std::vector<std::string> names;
+    std::vector<bool> required;
+    std::vector<bool> keyword_only;
+
+    static Parameters Of(const FunctionSignature& signature);
+    static Parameters Of(const Synonym& synonym);
   };
   // One entry for each parameter of the callee; nullptr: not given.
   using Bound = std::vector<Given*>;
@@ -71,6 +91,8 @@ class ExpressionDesugarer {
   ExprPtr DesugarUnary(const Syntax& syntax);
   ExprPtr DesugarCall(const Syntax& syntax);
   ExprPtr DesugarFloatOfString(const Syntax& syntax);
+  ExprPtr DesugarPolynomial(const Syntax& syntax, const Target& target);
+  ExprPtr DesugarTypeLimit(const Syntax& syntax);
 
   ExprPtr Call(const Target& target, std::vector<Given>& given);
   ExprPtr CallHelper(int helper, const Target& target,
@@ -81,21 +103,25 @@ class ExpressionDesugarer {
   ExprPtr CallSignature(const FunctionSignature& signature, Expr::Callee callee,
                         Position position, const Bound& bound);
   ExprPtr UnknownFunction(const Target& target, std::vector<Given>& given);
+  std::string KnownFunction(const Target& target) const;
 
   // Returns nullopt and sets `problem` to the reason if the arguments do not
   // fit.
   static std::optional<Bound> Bind(const Target& target,
-                                   const std::vector<std::string>& parameters,
-                                   const std::vector<bool>& required,
+                                   const Parameters& parameters,
                                    std::vector<Given>& given,
                                    std::string& problem);
-  static std::optional<Bound> BindSynonym(const Target& target,
-                                          const Synonym& synonym,
-                                          std::vector<Given>& given,
-                                          std::string& problem);
+  std::optional<Bound> BindSynonym(const Target& target, const Synonym& synonym,
+                                   std::vector<Given>& given,
+                                   std::string& problem) const;
   ExprPtr Expand(const Target& target, const Synonym& synonym,
                  const Bound& bound);
   using Substitution = std::map<std::string, ExprPtr>;
+  ExprPtr CallRow(const Target& target, const Synonym& synonym,
+                  Substitution arguments);
+  void AddFunction(std::string name, FunctionDef function, Position position);
+  ExprPtr CallAdded(int index, Position position,
+                    std::vector<ExprPtr> values) const;
   static ExprPtr Substitute(const Syntax& template_syntax, Position position,
                             Substitution& arguments);
 

@@ -4,7 +4,6 @@
 #ifndef ACTSERVE_KERNELS_LANG_DESUGAR_SYNONYMS_H_
 #define ACTSERVE_KERNELS_LANG_DESUGAR_SYNONYMS_H_
 
-#include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -13,41 +12,58 @@
 
 namespace actserve {
 
-// The framework that defines a spelling: `abs(x)`, `np.abs(x)`, `x.abs()`.
-enum Family : uint32_t {
-  kBare = 1 << 0,    // no prefix
-  kMath = 1 << 1,    // math
-  kNumpy = 1 << 2,   // np, numpy, cp
-  kTf = 1 << 3,      // tf, tf.math, tf.nn
-  kKeras = 1 << 4,   // K, keras.activations, tf.keras.backend, ...
-  kTorch = 1 << 5,   // torch, torch.nn.functional, F
-  kJax = 1 << 6,     // jnp, jax.nn
-  kLax = 1 << 7,     // lax, jax.lax: max(x, y) is elementwise there
-  kMethod = 1 << 8,  // x.name(...); the receiver is the first argument
+// One file of spellings/, embedded. `torch.special.py` has the rows of the
+// module torch.special: its functions that the language has, each with the
+// parameters that it has there, in their order, with their names and defaults.
+// `builtins.py` has the names without a prefix, `any.py` what no framework's
+// function of that name may do here.
+struct SpellingFile {
+  std::string_view name;
+  std::string_view text;
 };
 
 // One row: `def name(parameters): return expression`. The expression uses the
-// core only, and no parameter twice. Parameters with a default may be left
-// out; one whose default is a string or a truth value selects the row by its
-// value; one after the first that the expression does not use is ignored. A
-// row that returns a string fits every call and refuses it with that message.
+// core only. Rows of one name are tried in order, and the first whose
+// parameters fit a call is meant:
+//   * A parameter with a default may be left out. None stands for no bound:
+//     -inf where the parameter's name contains "min", else inf.
+//   * A default that is a string, a truth value or a constant of an enum
+//     selects the row: an argument must be the same.
+//   * A parameter that the expression does not use takes its default only,
+//     unless its name says that it cannot change the value (`name`,
+//     `inplace`, `dtype` of a floating-point type, ...).
+// A row that returns a string fits every call and refuses it with that
+// message.
 struct Synonym {
-  uint32_t families = 0;
+  std::string_view module;
   const SyntaxStmt* def = nullptr;
   const Syntax* expression = nullptr;
+
+  bool refuses() const { return expression->kind == Syntax::Kind::kString; }
 };
 
-// The rows called `name` in `family`, in the order of the table; the first
-// whose parameters fit a call is the one meant.
-std::vector<const Synonym*> FindSynonyms(Family family, std::string_view name);
+// A table is what one prefix gives access to. Three are no framework's: names
+// without a prefix; x.name(...), whose receiver is the first argument; and
+// actserve.name(...), the core alone, whatever the text itself defines.
+inline constexpr std::string_view kBuiltinsTable = "builtins";
+inline constexpr std::string_view kMethodsTable = "methods";
+inline constexpr std::string_view kCoreTable = "actserve";
 
-// Every row, and every name of `family` that is not refused.
-const std::vector<Synonym>& AllSynonyms();
-std::vector<std::string> SynonymNames(Family family);
-
-// The family of a module, "torch.nn.functional"; 0 if its functions are not
+// The table of a module, "torch.nn.functional"; "" if its functions are not
 // known. A module whose import is accepted may still have none.
-uint32_t FamilyOfModule(std::string_view module);
+std::string_view TableOfModule(std::string_view module);
+
+// The rows called `name` in `table`, in order.
+std::vector<const Synonym*> FindSynonyms(std::string_view table,
+                                         std::string_view name);
+
+// Every row, and every name of `table` that is not refused.
+const std::vector<Synonym>& AllSynonyms();
+std::vector<std::string> SynonymNames(std::string_view table);
+
+// The frameworks' modules that have a public function `name`, whether or not
+// the language has it; in the order of known_names.txt.
+std::vector<std::string_view> ModulesThatHave(std::string_view name);
 
 // Returns the module that `alias` means without an import: "numpy" for "np", ""
 // if none.
@@ -56,7 +72,8 @@ std::string_view DefaultModule(std::string_view alias);
 // True if a text may import (parts of) `module`. Nothing is ever executed.
 bool IsImportAccepted(std::string_view module);
 
-// True if a function may carry the decorator, given by its full name.
+// True if a function may carry the decorator, given by its full name; it may
+// also be applied in a line of its own, f = jax.jit(f).
 bool IsDecoratorIgnored(std::string_view name);
 
 }  // namespace actserve

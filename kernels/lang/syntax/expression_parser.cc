@@ -426,14 +426,12 @@ SyntaxPtr ExpressionParser::ParseAtom() {
       return nullptr;
   }
   if (At("(")) return ParseParentheses();
-  if (At("[") || At("{")) {
-    const bool list = At("[");
+  if (At("[")) return ParseList();
+  if (At("{")) {
     SkipBrackets();
     return MakeError(token.position,
-                     list ? "lists are not supported: the values here are "
-                            "single numbers"
-                          : "dictionaries and sets are not supported: the "
-                            "values here are single numbers");
+                     "dictionaries and sets are not supported: the values "
+                     "here are single numbers");
   }
   if (TakeIf("...")) {
     return MakeError(token.position, "'...' is not a number");
@@ -468,6 +466,29 @@ SyntaxPtr ExpressionParser::ParseWord() {
                      "supported");
   }
   return Make(Kind::kName, token.position, token.text, {});
+}
+
+SyntaxPtr ExpressionParser::ParseList() {
+  const Position position = Peek().position;
+  Advance();
+  std::vector<SyntaxPtr> items;
+  while (!At("]")) {
+    items.push_back(ParseExpression());
+    if (items.back() == nullptr) return nullptr;
+    if (At("for")) {
+      SkipTo({"]"});
+      TakeIf("]");
+      return MakeError(position,
+                       "lists are not supported: the values here are single "
+                       "numbers");
+    }
+    if (!At("]") && !TakeIf(",")) {
+      Expected("',' or ']'");
+      return nullptr;
+    }
+  }
+  Advance();
+  return Make(Kind::kList, position, "", std::move(items));
 }
 
 SyntaxPtr ExpressionParser::ParseParentheses() {

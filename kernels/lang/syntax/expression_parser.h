@@ -82,6 +82,7 @@ class ExpressionParser {
   bool ParseArgument(Syntax& call);
   SyntaxPtr ParseAtom();
   SyntaxPtr ParseWord();
+  SyntaxPtr ParseList();
   SyntaxPtr ParseParentheses();
   SyntaxPtr ParseLambda();
 

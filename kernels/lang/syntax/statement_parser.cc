@@ -66,7 +66,7 @@ class StatementParser : public ExpressionParser {
   void ParseDef(Block& out,
                 std::vector<std::pair<std::string, Position>> decorators);
   bool ParseArguments(SyntaxStmt& def);
-  bool ParseArgument(SyntaxStmt& def);
+  bool ParseArgument(SyntaxStmt& def, bool& keyword_only);
   bool ParseRefused(Block& out);
 
   // The ':' and the block after it.
@@ -541,20 +541,25 @@ void StatementParser::ParseDef(
 }
 
 bool StatementParser::ParseArguments(SyntaxStmt& def) {
+  bool keyword_only = false;
   while (!At(")")) {
-    if (!ParseArgument(def)) return false;
+    if (!ParseArgument(def, keyword_only)) return false;
     if (!At(")") && !TakeIf(",")) return Expected("',' or ')'");
   }
   Advance();
   return true;
 }
 
-bool StatementParser::ParseArgument(SyntaxStmt& def) {
+// `keyword_only` is set by a lone '*'.
+bool StatementParser::ParseArgument(SyntaxStmt& def, bool& keyword_only) {
   if (TakeIf("/")) return true;
   const Position position = Peek().position;
   if (At("*") || At("**")) {
     Advance();
-    if (At(",") || At(")")) return true;  // Only by keyword from here on.
+    if (At(",") || At(")")) {
+      keyword_only = true;
+      return true;
+    }
     Error(position,
           "starred arguments are not supported: name each input and each "
           "parameter");
@@ -567,6 +572,7 @@ bool StatementParser::ParseArgument(SyntaxStmt& def) {
   SyntaxArgument argument;
   argument.name = Peek().text;
   argument.position = position;
+  argument.keyword_only = keyword_only;
   Advance();
   if (TakeIf(":") && !ParseAnnotation()) return false;
   if (TakeIf("=")) {

@@ -35,6 +35,7 @@ struct Syntax {
     kBoolOp,       // `text` is "and" or "or"
     kConditional,  // args[0] if args[1] else args[2]
     kTuple,
+    kList,
     kError,  // something that is not supported; already reported
   };
   Kind kind = Kind::kError;
@@ -54,6 +55,7 @@ struct SyntaxArgument {
   std::string name;
   Position position;
   SyntaxPtr default_value;  // nullptr: none
+  bool keyword_only = false;
 };
 
 // One name that an import binds.

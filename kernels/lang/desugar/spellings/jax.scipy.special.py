@@ -1,0 +1,8 @@
+def erf(x): return erf(x)
+def erfc(x): return erfc(x)
+def expit(x): return sigmoid(x)
+def logit(x): return 2 * atanh(2 * x - 1) if 0.3 < x and x < 0.65 else log(x / (1 - x))
+def ndtr(x): return normcdf(x)
+def xlogy(x, y): return 0.0 if x == 0 and abs(y) <= inf else x * log(y)
+def xlog1py(x, y): return 0.0 if x == 0 and abs(y) <= inf else x * log1p(y)
+def entr(x): return -x * log(x) if x > 0 else (0.0 if x == 0 else (-inf if x < 0 else x))
