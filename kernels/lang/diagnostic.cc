@@ -1,13 +1,16 @@
 #include "kernels/lang/diagnostic.h"
 
 #include <algorithm>
+#include <cstdint>
 #include <cstdlib>
 #include <string>
 #include <tuple>
 #include <utility>
 #include <vector>
 
+#include "absl/strings/ascii.h"
 #include "kernels/base/text.h"
+#include "kernels/lang/unicode.h"
 
 namespace actserve {
 namespace {
@@ -45,10 +48,26 @@ std::string_view LineOf(std::string_view text, int line) {
   return rest.substr(0, rest.find_first_of("\r\n"));
 }
 
+// `text` with every character that is neither printable ASCII nor a letter of
+// a name replaced by '?', so that it is valid UTF-8 and shows what it has,
+// whatever a stranger wrote and wherever a long name was cut.
+std::string Printable(std::string_view text) {
+  std::string shown;
+  while (!text.empty()) {
+    uint32_t code_point = 0;
+    const int length = std::max(DecodeUtf8(text, code_point), 1);
+    const char c = text[0];
+    const bool printable = (c >= 0x20 && c < 0x7F) || c == '\t' || c == '\n' ||
+                           (length > 1 && IsLetter(code_point));
+    shown += printable ? std::string(text.substr(0, length)) : "?";
+    text.remove_prefix(length);
+  }
+  return shown;
+}
+
 bool IsContinuationByte(char c) { return (c & 0xC0) == 0x80; }
 
-// The source line and the caret line. Bytes that are not printable ASCII
-// become '?' so that the result is valid UTF-8 whatever the text was.
+// The source line and the caret line.
 void AppendExcerpt(std::string_view line, int column, std::string& out) {
   int caret = std::min<int>(column - 1, static_cast<int>(line.size()));
   int begin = 0;
@@ -57,16 +76,11 @@ void AppendExcerpt(std::string_view line, int column, std::string& out) {
     line = line.substr(begin, kMaxLineBytes);
     caret -= begin;
   }
-  std::string shown;
   std::string pad;
-  for (int i = 0; i < static_cast<int>(line.size()); ++i) {
-    const char c = line[i];
-    if (IsContinuationByte(c)) continue;
-    const bool printable = (c >= 0x20 && c < 0x7F) || c == '\t';
-    shown += printable ? c : '?';
-    if (i < caret) pad += c == '\t' ? '\t' : ' ';
+  for (int i = 0; i < std::min<int>(caret, line.size()); ++i) {
+    if (!IsContinuationByte(line[i])) pad += line[i] == '\t' ? '\t' : ' ';
   }
-  out += Concat("    ", shown, "\n    ", pad, "^\n");
+  out += Concat("    ", Printable(line), "\n    ", pad, "^\n");
 }
 
 // Edits (insert, delete, replace, swap neighbors) from `a` to `b`.
@@ -104,6 +118,7 @@ void Diagnostics::Note(Position position, std::string message) {
 }
 
 void Diagnostics::Add(Diagnostic diagnostic) {
+  diagnostic.message = Printable(diagnostic.message);
   if (diagnostic.severity == Diagnostic::Severity::kError) ++num_errors_;
   if (list_.size() == kMaxDiagnostics) {
     diagnostic.message = "too many problems: the rest is not shown";
@@ -133,7 +148,7 @@ std::string Diagnostics::Render() const {
 std::string NearestName(std::string_view name,
                         const std::vector<std::string>& candidates) {
   if (name.size() > kMaxNameBytes) return "";
-  const int limit = std::max<int>(1, static_cast<int>(name.size()) / 3);
+  const int limit = std::max<int>(1, static_cast<int>(name.size()) / 4);
   // The least distance, then the nearest length, then the alphabet.
   std::tuple<int, int, std::string> best(limit + 1, 0, "");
   for (const std::string& candidate : candidates) {
@@ -142,6 +157,11 @@ std::string NearestName(std::string_view name,
     if (difference > limit || candidate == name) continue;
     // A one-letter name is a misspelling of nothing.
     if (candidate.size() < 2 || name.size() < 2) continue;
+    // Who mistypes a name begins it right, or swaps its first two letters.
+    if (absl::ascii_tolower(candidate[0]) != absl::ascii_tolower(name[0]) &&
+        (candidate[0] != name[1] || candidate[1] != name[0])) {
+      continue;
+    }
     best = std::min(
         best, std::tuple(EditDistance(name, candidate), difference, candidate));
   }

@@ -38,8 +38,8 @@ const std::vector<ErrorCase>& ErrorCases() {
       {"def f(x):\n  return x \342\210\222 1", 2, 12,
        "character U+2212 is not allowed outside comments: write -"},
       {"def f(x):\n  return x \342\211\244 1", 2, 12, "write <="},
-      {"def f(\316\261):\n  return 1", 1, 7,
-       "character U+03B1 is not allowed outside comments"},
+      {"def f(x):\n  return x\u00B2", 2, 11,
+       "character U+00B2 is not allowed outside comments: write ** 2"},
       {"def f(x):  # caf\351\n  return x", 1, 17,
        "byte 0xE9 is not valid UTF-8"},
       {"def f(x):  # \007\n  return x", 1, 14,
@@ -440,7 +440,7 @@ TEST(Diagnostics, CaretCountsCharactersAndEndsOfLines) {
   diagnostics.Note({9, 1}, "beyond");
 
   EXPECT_EQ(diagnostics.Render(),
-            "2:8: warning: second\n      ? = $\n          ^\n"
+            "2:8: warning: second\n      \xC3\xA9 = $\n          ^\n"
             "3:1: error: third\n    three\n    ^\n"
             "9:1: note: beyond\n    \n    ^\n");
 }

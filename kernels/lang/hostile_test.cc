@@ -19,6 +19,7 @@
 #include "kernels/catalog/catalog.h"
 #include "kernels/lang/canonical.h"
 #include "kernels/lang/parser.h"
+#include "kernels/lang/unicode.h"
 
 namespace actserve {
 namespace {
@@ -45,8 +46,15 @@ std::optional<Module> ParseAnything(const std::string& text,
     EXPECT_FALSE(diagnostic.message.empty());
     EXPECT_LT(diagnostic.message.size(), 500);
   }
-  for (char c : diagnostics.Render()) {
-    EXPECT_TRUE((c >= 0x20 && c < 0x7F) || c == '\n' || c == '\t');
+  const std::string rendered = diagnostics.Render();
+  for (size_t i = 0; i < rendered.size();) {
+    const char c = rendered[i];
+    uint32_t code_point = 0;
+    const int length =
+        DecodeUtf8(std::string_view(rendered).substr(i), code_point);
+    EXPECT_TRUE((c >= 0x20 && c < 0x7F) || c == '\n' || c == '\t' ||
+                (length > 1 && IsLetter(code_point)));
+    i += std::max(length, 1);
   }
   if (module) {
     EXPECT_FALSE(CanonicalForm(*module, nullptr, false).empty());

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <limits>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -12,20 +13,33 @@
 #include "absl/strings/charconv.h"
 #include "absl/strings/str_format.h"
 #include "kernels/base/text.h"
+#include "kernels/lang/unicode.h"
 
 namespace actserve {
 namespace {
 
-// Characters that people paste from formatted pages, and the ones they meant.
+// Characters that people paste from formatted pages, and what they meant.
 struct LookAlike {
   uint32_t code_point;
   std::string_view meant;
 };
 constexpr LookAlike kLookAlikes[] = {
-    {0x2212, "-"},  {0x2013, "-"},  {0x2014, "-"},       {0x00D7, "*"},
-    {0x2217, "*"},  {0x00B7, "*"},  {0x00F7, "/"},       {0x2264, "<="},
-    {0x2265, ">="}, {0x2260, "!="}, {0x2018, "'"},       {0x2019, "'"},
-    {0x201C, "\""}, {0x201D, "\""}, {0x00A0, "a space"},
+    {0x00B2, "** 2"},    {0x00B3, "** 3"},    {0x221A, "sqrt(...)"},
+    {0x221E, "inf"},     {0x2026, "..."},     {0x2032, "'"},
+    {0x00AC, "not"},     {0x2227, "and"},     {0x2228, "or"},
+    {0x2211, "a + b"},   {0x22C5, "*"},       {0x2215, "/"},
+    {0x2044, "/"},       {0x201A, "'"},       {0x201E, "\""},
+    {0x00AB, "\""},      {0x00BB, "\""},      {0x2009, "a space"},
+    {0x200B, "nothing"}, {0x202F, "a space"}, {0x3000, "a space"},
+    {0xFEFF, "nothing"}, {0xFF08, "("},       {0xFF09, ")"},
+    {0xFF0C, ","},       {0xFF1A, ":"},       {0xFF1D, "="},
+    {0xFF0B, "+"},       {0xFF0D, "-"},       {0x2010, "-"},
+    {0x2011, "-"},       {0x2192, "->"},      {0x2248, "a comparison"},
+    {0x2212, "-"},       {0x2013, "-"},       {0x2014, "-"},
+    {0x00D7, "*"},       {0x2217, "*"},       {0x00B7, "*"},
+    {0x00F7, "/"},       {0x2264, "<="},      {0x2265, ">="},
+    {0x2260, "!="},      {0x2018, "'"},       {0x2019, "'"},
+    {0x201C, "\""},      {0x201D, "\""},      {0x00A0, "a space"},
 };
 
 // Longest first, so that the first match is Python's.
@@ -36,42 +50,40 @@ constexpr std::string_view kOperators[] = {
     ">",   "(",   ")",   "[",   "]",   "{",  "}",  ",",  ":",  ".",  ";",  "=",
 };
 
-bool IsNameStart(char c) { return absl::ascii_isalpha(c) || c == '_'; }
 bool IsNameByte(char c) { return absl::ascii_isalnum(c) || c == '_'; }
 
-// Length of the UTF-8 sequence at the start of `s`, its code point in
-// `code_point`; 0 if it is not one.
-int DecodeUtf8(std::string_view s, uint32_t& code_point) {
-  const auto byte = [&](size_t i) { return static_cast<uint8_t>(s[i]); };
-  const uint8_t first = byte(0);
-  int length = 0;
-  uint32_t least = 0;
-  if (first < 0x80) {
-    code_point = first;
-    return 1;
-  } else if (first >= 0xC2 && first < 0xE0) {
-    length = 2, least = 0x80, code_point = first & 0x1F;
-  } else if (first >= 0xE0 && first < 0xF0) {
-    length = 3, least = 0x800, code_point = first & 0x0F;
-  } else if (first >= 0xF0 && first < 0xF5) {
-    length = 4, least = 0x10000, code_point = first & 0x07;
-  } else {
-    return 0;
+constexpr std::string_view kPrompt = ">>>";
+constexpr std::string_view kContinuation = "...";
+
+// `text` with the prompts of a Python session replaced by as many spaces, so
+// that every position stays; nullopt if its first line has none. The session's
+// output is left, and is an error.
+std::optional<std::string> WithoutPrompts(std::string_view text) {
+  const size_t first = text.find_first_not_of(" \t\r\n");
+  if (first == std::string_view::npos ||
+      text.substr(first, kPrompt.size()) != kPrompt) {
+    return std::nullopt;
   }
-  if (s.size() < static_cast<size_t>(length)) return 0;
-  for (int i = 1; i < length; ++i) {
-    if ((byte(i) & 0xC0) != 0x80) return 0;
-    code_point = code_point << 6 | (byte(i) & 0x3F);
+  std::string result(text);
+  for (size_t line = 0; line < text.size();) {
+    const size_t begin =
+        std::min(text.find_first_not_of(" \t", line), text.size());
+    const std::string_view start = text.substr(begin, kPrompt.size());
+    if (start == kPrompt || start == kContinuation) {
+      result.replace(begin, start.size(), start.size(), ' ');
+    }
+    const size_t end = text.find_first_of("\r\n", line);
+    line = end == std::string_view::npos ? text.size() : end + 1;
   }
-  const bool surrogate = code_point >= 0xD800 && code_point < 0xE000;
-  if (code_point < least || code_point > 0x10FFFF || surrogate) return 0;
-  return length;
+  return result;
 }
 
 class Lexer {
  public:
   Lexer(std::string_view text, Diagnostics& diagnostics)
-      : text_(text), diagnostics_(diagnostics) {}
+      : without_prompts_(WithoutPrompts(text)),
+        text_(without_prompts_ ? *without_prompts_ : text),
+        diagnostics_(diagnostics) {}
 
   std::vector<Token> Run();
 
@@ -100,6 +112,7 @@ class Lexer {
   void StartLine();
   void Indentation(int width, int alternative, Position position);
   void LexToken();
+  size_t NameEnd(size_t at) const;
   void LexName();
   void LexNumber();
   bool TakeDigits(std::string& digits);
@@ -113,7 +126,8 @@ class Lexer {
   void CloseBracket(char close, Position position);
   void UnclosedBracket();
 
-  std::string_view text_;
+  const std::optional<std::string> without_prompts_;
+  const std::string_view text_;
   Diagnostics& diagnostics_;
   std::vector<Token> tokens_;
   size_t at_ = 0;
@@ -272,7 +286,7 @@ void Lexer::LexToken() {
   } else if (c == '\\' && (Peek(1) == '\n' || Peek(1) == '\r')) {
     ++at_;
     SkipLineEnd();
-  } else if (IsNameStart(c)) {
+  } else if (!absl::ascii_isdigit(c) && NameEnd(at_) > at_) {
     LexName();
   } else if (absl::ascii_isdigit(c) ||
              (c == '.' && absl::ascii_isdigit(Peek(1)))) {
@@ -284,9 +298,23 @@ void Lexer::LexToken() {
   }
 }
 
+// The end of the run of letters, digits and underscores at `at`.
+size_t Lexer::NameEnd(size_t at) const {
+  while (at < text_.size()) {
+    if (IsNameByte(text_[at])) {
+      ++at;
+      continue;
+    }
+    uint32_t code_point = 0;
+    const int length = DecodeUtf8(text_.substr(at), code_point);
+    if (length < 2 || !IsLetter(code_point)) break;
+    at += length;
+  }
+  return at;
+}
+
 void Lexer::LexName() {
-  size_t end = at_;
-  while (end < text_.size() && IsNameByte(text_[end])) ++end;
+  const size_t end = NameEnd(at_);
   const std::string_view name = text_.substr(at_, end - at_);
   if (end < text_.size() && (text_[end] == '"' || text_[end] == '\'')) {
     const std::string prefix =
@@ -309,7 +337,7 @@ void Lexer::LexName() {
       return;
     }
   }
-  Emit(Token::Kind::kName, Here(), name);
+  Emit(Token::Kind::kName, Here(), NormalizedName(name));
   at_ = end;
 }
 
@@ -550,8 +578,8 @@ void Lexer::LexUnknown() {
     diagnostics_.Error(position, std::move(message));
   }  // The rest CheckBytes() has reported.
   Emit(Token::Kind::kBad, position);
-  ++at_;
-  while (!AtEnd() && (Peek() & 0x80) != 0) ++at_;
+  at_ += std::max(length, 1);
+  while (!AtEnd() && (Peek() & 0x80) != 0 && NameEnd(at_) == at_) ++at_;
 }
 
 }  // namespace

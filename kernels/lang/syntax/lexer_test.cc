@@ -78,6 +78,27 @@ TEST(Tokenize, FollowsPythonsLines) {
   for (const Case& c : cases) EXPECT_EQ(Words(c.text), c.words) << c.text;
 }
 
+TEST(Tokenize, ReadsLettersOutsideAsciiAsPythonDoes) {
+  const std::vector<Case> cases = {
+      {"\u03B1*\u03B21_", "\u03B1 * \u03B21_ NL END"},
+      {"\u0434\u03C3x", "\u0434\u03C3x NL END"},
+      // The symbol and the letter are one name.
+      {"\u03D5 \u03C6", "\u03C6 \u03C6 NL END"},
+      {"\u00B5", "\u03BC NL END"},
+  };
+  for (const Case& c : cases) EXPECT_EQ(Words(c.text), c.words) << c.text;
+}
+
+TEST(Tokenize, DropsThePromptsOfASession) {
+  const std::vector<Case> cases = {
+      {">>> a:\n...   b\n... \n>>> c", "a : NL IN b NL OUT c NL END"},
+      {"\n >>> (a\n ... b)\n", "( a b ) NL END"},
+      {">>> a\n...\n>>>\n", "a NL END"},
+      {"a\n...", "a NL ... NL END"},
+  };
+  for (const Case& c : cases) EXPECT_EQ(Words(c.text), c.words) << c.text;
+}
+
 TEST(Tokenize, TakesTheLongestOperator) {
   const std::vector<Case> cases = {
       {"a**b*c", "a ** b * c NL END"},
