@@ -51,9 +51,9 @@ void ExpectNear(double got, double want, DType dtype, const std::string& what) {
 
 // Runs the program of one dtype as its rule says: the 16-bit types of one
 // input compute in float64.
-std::vector<double> Run(const LoweredProgram& program, DType dtype,
-                        const std::vector<double>& inputs,
-                        const std::vector<double>& parameters) {
+std::vector<double> ValuesOf(const LoweredProgram& program, DType dtype,
+                             const std::vector<double>& inputs,
+                             const std::vector<double>& parameters) {
   if (dtype != DType::kFloat32) {
     return Evaluate<double>(program.graph, inputs, parameters);
   }
@@ -83,14 +83,14 @@ class Reported : public ::testing::TestWithParam<json> {
         inputs.push_back(Number(columns[input][i]));
       }
       const std::string at = type + ", element " + std::to_string(i);
-      ExpectNear(Run(*forward, dtype, inputs, parameters)[0],
+      ExpectNear(ValuesOf(*forward, dtype, inputs, parameters)[0],
                  Number(fields["expected"][type][i]), dtype, at);
       inputs.push_back(1);  // the upstream gradient
       for (const std::string& name :
            fields.value("wrt", std::vector<std::string>())) {
         const auto backward = activation.LowerBackward(dtype, {name});
         ASSERT_TRUE(backward.ok()) << backward.status();
-        const double got = Run(*backward, dtype, inputs, parameters)[0];
+        const double got = ValuesOf(*backward, dtype, inputs, parameters)[0];
         const json& want = fields["expected_grad"][type][name];
         if (want.is_array()) {
           ExpectNear(got, Number(want[i]), dtype, "gradient, " + at);
@@ -128,8 +128,8 @@ TEST_P(Reported, HasItsValuesOrIsRefusedWithHelp) {
                                             : DType::kBFloat16;
     CheckValues(**made, dtype, type);
   }
-  for (const auto& [name, parts] :
-       fields.value("refused_gradient", json::object()).items()) {
+  const json refusals = fields.value("refused_gradient", json::object());
+  for (const auto& [name, parts] : refusals.items()) {
     const absl::Status refused =
         (*made)->LowerBackward(DType::kFloat64, {name}).status();
     EXPECT_EQ(refused.code(), absl::StatusCode::kInvalidArgument);

@@ -149,8 +149,9 @@ std::string NearestName(std::string_view name,
                         const std::vector<std::string>& candidates) {
   if (name.size() > kMaxNameBytes) return "";
   const int limit = std::max<int>(1, static_cast<int>(name.size()) / 4);
-  // The least distance, then the nearest length, then the alphabet.
-  std::tuple<int, int, std::string> best(limit + 1, 0, "");
+  // The least distance, then a beginning of the name, then the nearest length,
+  // then the alphabet.
+  std::tuple<int, bool, int, std::string> best(limit + 1, false, 0, "");
   for (const std::string& candidate : candidates) {
     const int difference = std::abs(static_cast<int>(candidate.size()) -
                                     static_cast<int>(name.size()));
@@ -163,9 +164,10 @@ std::string NearestName(std::string_view name,
       continue;
     }
     best = std::min(
-        best, std::tuple(EditDistance(name, candidate), difference, candidate));
+        best, std::tuple(EditDistance(name, candidate),
+                         !name.starts_with(candidate), difference, candidate));
   }
-  return std::get<2>(best);
+  return std::get<3>(best);
 }
 
 }  // namespace actserve

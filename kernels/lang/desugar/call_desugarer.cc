@@ -181,9 +181,10 @@ ExprPtr ExpressionDesugarer::Call(const Target& target,
       return CallHelper(it->second, target, given);
     }
   }
-  // Of the rows that do not fit, the first says the most.
+  // Of the rows that do not fit, the longest says the most.
   std::string problem;
   std::string first_problem;
+  size_t longest = 0;
   for (const Synonym* row : FindSynonyms(target.table, target.name)) {
     if (row->refuses()) {
       return Problem(target.position,
@@ -192,6 +193,10 @@ ExprPtr ExpressionDesugarer::Call(const Target& target,
     if (std::optional<Bound> bound =
             BindSynonym(target, *row, given, problem)) {
       return Expand(target, *row, *bound);
+    }
+    if (row->def->arguments.size() > longest) {
+      longest = row->def->arguments.size();
+      first_problem = problem;
     }
     if (first_problem.empty()) first_problem = problem;
   }
@@ -302,8 +307,10 @@ ExprPtr ExpressionDesugarer::UnknownFunction(const Target& target,
                           "(...)"));
   }
   const bool bare = target.table == kBuiltinsTable;
+  // A built-in of a name that no framework has (sine) is a function of its own.
   const bool in_core = FindPrimitive(target.name) != nullptr ||
-                       FindCatalogSignature(target.name) != nullptr;
+                       (FindCatalogSignature(target.name) != nullptr &&
+                        !ModulesThatHave(target.name).empty());
   if (!bare && in_core) {
     return Problem(target.position, Concat(Quoted(target.shown),
                                            " is not available here: write ",
@@ -339,17 +346,23 @@ std::string ExpressionDesugarer::KnownFunction(const Target& target) const {
     return Concat(Quoted(target.shown), verdict, ": write ", prefix,
                   target.name, "(...)");
   };
-  if (!FindSynonyms(kBuiltinsTable, target.name).empty()) return instead("");
+  // A function of this very module is another one than its namesakes.
+  const bool its_own =
+      std::any_of(modules.begin(), modules.end(), [&](std::string_view module) {
+        return module == target.table ||
+               (target.table == kMethodsTable && module == "torch.Tensor");
+      });
+  if (!its_own && !FindSynonyms(kBuiltinsTable, target.name).empty()) {
+    return instead("");
+  }
   for (std::string_view module : modules) {
     const auto rows = FindSynonyms(TableOfModule(module), target.name);
     if (rows.empty()) continue;
     if (rows[0]->refuses()) {
       return Concat(Quoted(target.shown), ": ", rows[0]->expression->text);
     }
-    return instead(Concat(module, "."));
+    if (!its_own) return instead(Concat(module, "."));
   }
-  const bool its_own =
-      std::find(modules.begin(), modules.end(), target.table) != modules.end();
   return Concat(Quoted(target.shown), " is not available here",
                 its_own ? "" : Concat(" (", modules[0], " has it)"),
                 ": write its formula for one element with the functions of "

@@ -89,3 +89,4 @@ def amax(x): return "this reduces over elements or an axis (its second argument)
 def amin(x): return "this reduces over elements or an axis (its second argument): for elementwise use minimum(x, 0)"
 def max(x): return "this reduces over elements or an axis (its second argument): for elementwise use maximum(x, 0)"
 def min(x): return "this reduces over elements or an axis (its second argument): for elementwise use minimum(x, 0)"
+def select(condlist, choicelist): return "lists of conditions are not supported: write x if condition else y"

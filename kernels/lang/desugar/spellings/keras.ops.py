@@ -96,3 +96,4 @@ def clip(x, x_min, x_max): return x_min if x < x_min or (x_max < x_min and abs(x
 def gelu(x, approximate=True): return gelu_tanh(x)
 def gelu(x, approximate=False): return gelu(x)
 def hard_sigmoid(x): return "this is 0.2*x + 0.5 in Keras 2 and relu6(x + 3)/6 in Keras 3: write the formula"
+def select(condlist, choicelist): return "lists of conditions are not supported: write x if condition else y"

@@ -112,3 +112,5 @@ def detach(x): return "not supported: write the gradient as a second function, d
 def item(x): return "not needed: the values here are single numbers already"
 def max(x): return "this reduces over elements or an axis: for elementwise use x.clamp(min=0)"
 def min(x): return "this reduces over elements or an axis: for elementwise use x.clamp(max=0)"
+def select(input, dim, index): return "this selects a part of the tensor: an activation sees one element at a time"
+def equal(input, other): return "this compares whole tensors: write x == y"

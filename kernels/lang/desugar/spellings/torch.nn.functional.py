@@ -1,7 +1,7 @@
 def tanh(input): return tanh(input)
 def sigmoid(input): return sigmoid(input)
 def softplus(input): return softplus(input)
-def softplus(input, beta, threshold=20): return 'here it has no beta and no threshold: write softplus(beta * x) / beta'
+def softplus(input, beta=1, threshold=20): return input if beta * input > threshold else softplus(beta * input) / beta
 def softsign(input): return softsign(input)
 def relu(input, inplace=False): return relu(input)
 def relu6(input, inplace=False): return relu6(input)
