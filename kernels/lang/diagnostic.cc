@@ -10,7 +10,7 @@
 
 #include "absl/strings/ascii.h"
 #include "kernels/base/text.h"
-#include "kernels/lang/unicode.h"
+#include "kernels/base/unicode.h"
 
 namespace actserve {
 namespace {

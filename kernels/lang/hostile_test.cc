@@ -16,10 +16,10 @@
 
 #include "gtest/gtest.h"
 #include "kernels/base/text.h"
+#include "kernels/base/unicode.h"
 #include "kernels/catalog/catalog.h"
 #include "kernels/lang/canonical.h"
 #include "kernels/lang/parser.h"
-#include "kernels/lang/unicode.h"
 
 namespace actserve {
 namespace {

@@ -13,7 +13,7 @@
 #include "absl/strings/charconv.h"
 #include "absl/strings/str_format.h"
 #include "kernels/base/text.h"
-#include "kernels/lang/unicode.h"
+#include "kernels/base/unicode.h"
 
 namespace actserve {
 namespace {

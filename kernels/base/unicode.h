@@ -1,7 +1,7 @@
 // The few facts about characters that names and messages need.
 
-#ifndef ACTSERVE_KERNELS_LANG_UNICODE_H_
-#define ACTSERVE_KERNELS_LANG_UNICODE_H_
+#ifndef ACTSERVE_KERNELS_BASE_UNICODE_H_
+#define ACTSERVE_KERNELS_BASE_UNICODE_H_
 
 #include <cstdint>
 #include <string>
@@ -23,4 +23,4 @@ std::string NormalizedName(std::string_view name);
 
 }  // namespace actserve
 
-#endif  // ACTSERVE_KERNELS_LANG_UNICODE_H_
+#endif  // ACTSERVE_KERNELS_BASE_UNICODE_H_

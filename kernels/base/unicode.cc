@@ -1,4 +1,4 @@
-#include "kernels/lang/unicode.h"
+#include "kernels/base/unicode.h"
 
 #include <algorithm>
 #include <string>
