@@ -151,8 +151,9 @@ const char* Description(v1::DType dtype) {
 
 absl::StatusOr<Array> ReadNpy(const std::string& path,
                               std::optional<v1::DType> dtype) {
-  ACTSERVE_ASSIGN_OR_RETURN(const std::string contents, ReadFile(path));
-  auto array = Parse(contents, dtype);
+  const absl::StatusOr<std::string> contents = ReadFile(path);
+  ACTSERVE_RETURN_IF_ERROR(contents.status());
+  auto array = Parse(*contents, dtype);
   if (array.ok()) return array;
   return absl::Status(array.status().code(),
                       absl::StrCat(path, ": ", array.status().message()));
