@@ -371,8 +371,8 @@ const std::vector<ErrorCase>& ErrorCases() {
        "'tf.fabs' is not available here: write fabs(...)"},
       {"def f(x): return np.sine(x)", 1, 18,
        "'np.sine' is not available here: did you mean 'sin'?"},
-      {"def f(x): return keras.activations.relu(x, alpha=1)", 1, 18,
-       "takes no argument named 'alpha' (x, negative_slope, max_value, "
+      {"def f(x): return keras.activations.relu(x, slope=1)", 1, 18,
+       "takes no argument named 'slope' (x, negative_slope, max_value, "
        "threshold)"},
       {"def f(x): return float('one')", 1, 24,
        "float() of a string takes only 'inf', '-inf' and 'nan'"},

@@ -129,6 +129,11 @@ TEST(Parse, ReadsDefinitions) {
        "def f(x, a=1.0): return x"},
       {"def f(x, /, *, a=1): return x", "def f(x, a=1): return x"},
       {"@tf.function\n@jax.jit\ndef f(x): return x", "def f(x): return x"},
+      {"from functools import partial\n@partial(jax.jit, static_argnums=1)\n"
+       "def f(x): return x",
+       "def f(x): return x"},
+      {"def f(x): return x\nf = torch.compile(jax.jit(f))",
+       "def f(x): return x"},
       {"import actserve as act\n@act.activation(exact=True)\ndef f(x): "
        "return x",
        "def f(x): return x"},

@@ -109,7 +109,8 @@ bool IsOption(const Syntax& value) {
 }
 
 bool IsOfAFramework(const Synonym& row) {
-  return row.module != "builtins" && row.module != "any";
+  return row.module != "builtins" && row.module != "any" &&
+         !row.module.starts_with("older.");
 }
 
 TEST(Signatures, EachRowHasTheFrameworksParameters) {

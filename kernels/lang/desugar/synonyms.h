@@ -15,8 +15,9 @@ namespace actserve {
 // One file of spellings/, embedded. `torch.special.py` has the rows of the
 // module torch.special: its functions that the language has, each with the
 // parameters that it has there, in their order, with their names and defaults.
-// `builtins.py` has the names without a prefix, `any.py` what no framework's
-// function of that name may do here.
+// `older.torch.special.py` would have rows of its earlier releases, for names
+// that cannot be mistaken. `builtins.py` has the names without a prefix,
+// `any.py` what no framework's function of that name may do here.
 struct SpellingFile {
   std::string_view name;
   std::string_view text;

@@ -198,6 +198,9 @@ TEST(Synonyms, MeanTheCoreExpression) {
       {"tf.nn.gelu(x, approximate=True)", "gelu_tanh(x)"},
       {"jax.nn.gelu(x)", "gelu_tanh(x)"},
       {"jax.nn.gelu(x, approximate=False)", "gelu(x)"},
+      // Names of earlier releases.
+      {"jnp.clip(x, a_min=0, a_max=None)", "clamp(x, 0, inf)"},
+      {"keras.activations.relu(x, alpha=0.1)", "leaky_relu(x, 0.1)"},
       {"F.softplus(x)", "softplus(x)"},
       {"F.softplus(x, beta=2)", "x if 2 * x > 20 else softplus(2 * x) / 2"},
       {"keras.ops.gelu(x)", "gelu_tanh(x)"},

@@ -506,6 +506,15 @@ void StatementParser::ParseDecorated(Block& out) {
     const Position position = Peek().position;
     std::string name;
     if (ParseDottedName(name)) {
+      // partial(jax.jit, static_argnums=1) is jax.jit with settings.
+      if ((name == "partial" || name == "functools.partial") && At("(") &&
+          Peek(1).kind == Token::Kind::kName) {
+        name.clear();
+        for (size_t i = 1; Peek(i).kind == Token::Kind::kName; i += 2) {
+          name += Concat(name.empty() ? "" : ".", Peek(i).text);
+          if (Peek(i + 1).text != ".") break;
+        }
+      }
       decorators.emplace_back(std::move(name), position);
       if (At("(")) SkipBrackets();
       if (!At(Token::Kind::kNewline)) Expected("the end of the line");
