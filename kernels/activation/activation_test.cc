@@ -242,6 +242,18 @@ TEST(DeclaredGradient, OfAParameterIsHonouredInside) {
       1.5 * (4 - 0.53 / 0.125));
 }
 
+TEST(DeclaredGradient, OfAHelperMayNameParametersWithoutDefaults) {
+  const auto f = Make(
+      "def h(x, k=1.0):\n    return k * round(x)\n\n"
+      "def h_grad(x, dy, k):\n    return k * dy, 5 * dy\n\n"
+      "def f(x, a=2.0):\n    return h(x, a)\n");
+
+  EXPECT_EQ(At<double>(*f->LowerBackward(DType::kFloat64, {"a"}), {3.2, 1.0}),
+            5.0);
+  EXPECT_EQ(At<double>(*f->LowerBackward(DType::kFloat64, {"x"}), {3.2, 1.0}),
+            2.0);
+}
+
 TEST(DeclaredGradient, OfTheInputOnlyWarnsWhereAParameterIsDerivedInside) {
   std::vector<Diagnostic> diagnostics;
   const auto f = Activation::Create(

@@ -11,7 +11,7 @@ struct Range {
   uint32_t first;
   uint32_t last;
 };
-// What lies between them is punctuation, unassigned, or composed otherwise.
+// Punctuation and unassigned characters lie between them.
 constexpr Range kLetters[] = {
     {0x00B5, 0x00B5}, {0x00C0, 0x00D6}, {0x00D8, 0x00F6}, {0x00F8, 0x0131},
     {0x0134, 0x013E}, {0x0141, 0x0148}, {0x014A, 0x017E}, {0x0386, 0x0386},

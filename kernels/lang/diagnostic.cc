@@ -158,7 +158,7 @@ std::string NearestName(std::string_view name,
     if (difference > limit || candidate == name) continue;
     // A one-letter name is a misspelling of nothing.
     if (candidate.size() < 2 || name.size() < 2) continue;
-    // Who mistypes a name begins it right, or swaps its first two letters.
+    // A typing error keeps the first letter, or swaps it with the second.
     if (absl::ascii_tolower(candidate[0]) != absl::ascii_tolower(name[0]) &&
         (candidate[0] != name[1] || candidate[1] != name[0])) {
       continue;

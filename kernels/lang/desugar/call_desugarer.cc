@@ -58,7 +58,7 @@ bool IsOption(const Syntax& default_value) {
          default_value.kind == Kind::kAttribute;
 }
 
-// As a text would write it.
+// The literal in the form of a text.
 std::string Shown(const Syntax& literal) {
   switch (literal.kind) {
     case Kind::kNone:
@@ -181,7 +181,7 @@ ExprPtr ExpressionDesugarer::Call(const Target& target,
       return CallHelper(it->second, target, given);
     }
   }
-  // Of the rows that do not fit, the longest says the most.
+  // The longest of the rows that do not fit says the most.
   std::string problem;
   std::string first_problem;
   size_t longest = 0;
@@ -334,8 +334,8 @@ ExprPtr ExpressionDesugarer::UnknownFunction(const Target& target,
                                          suggestion));
 }
 
-// What to say of a function that a framework has and the language lacks, or
-// has under another prefix; "" if no framework has it.
+// Returns the message for a function that a framework has and the language
+// lacks, or has under another prefix; "" if no framework has it.
 std::string ExpressionDesugarer::KnownFunction(const Target& target) const {
   const std::vector<std::string_view> modules = ModulesThatHave(target.name);
   if (modules.empty()) return "";

@@ -70,6 +70,7 @@ class TextDesugarer {
   void CheckMain();
   void CheckGradient();
 
+  void ReadHelperGradient(int gradient);
   const FunctionDef* ActivationOf(int gradient) const;
   size_t CountResults(int function);
   void DesugarBody(int function);
@@ -123,6 +124,9 @@ Module TextDesugarer::Run(const std::vector<SyntaxStmt>& text) {
   if (module_.gradient) FixFlags(*module_.gradient);
   CheckMain();
   if (module_.gradient) CheckGradient();
+  for (size_t i = 0; i < defs_.size(); ++i) {
+    ReadHelperGradient(static_cast<int>(i));
+  }
   for (size_t i = 0; i < defs_.size(); ++i) {
     DesugarBody(static_cast<int>(i));
   }
@@ -438,6 +442,24 @@ void TextDesugarer::CheckGradient() {
         Concat(Quoted(gradient.name), " must take the ", inputs,
                inputs == 1 ? " tensor input" : " tensor inputs", " of ",
                Quoted(main.name), " and then the upstream gradient"));
+  }
+}
+
+// An argument behind the upstream gradient of a helper is a parameter of that
+// helper if it has its name. CheckGradient() does the same for the main one.
+void TextDesugarer::ReadHelperGradient(int gradient) {
+  const std::string_view name = defs_[gradient]->name;
+  if (gradient == module_.gradient || !name.ends_with("_grad")) return;
+  const auto it = scope_.functions.find(name.substr(0, name.size() - 5));
+  if (it == scope_.functions.end()) return;
+  const FunctionDef& function = module_.functions[it->second];
+  std::vector<Argument>& arguments = module_.functions[gradient].arguments;
+  for (size_t i = CountInputs(function) + 1; i < arguments.size(); ++i) {
+    for (const Argument& parameter : function.arguments) {
+      if (parameter.default_value && parameter.name == arguments[i].name) {
+        arguments[i].default_value = parameter.default_value;
+      }
+    }
   }
 }
 

@@ -230,8 +230,8 @@ ExprPtr ExpressionDesugarer::DesugarTypeLimit(const Syntax& syntax) {
                       syntax.text == "max" ? limits->max : -limits->max, false);
   }
   return Problem(syntax.position,
-                 Concat("of a type only eps, tiny, smallest_normal, max and "
-                        "min are known here, not ",
+                 Concat("only eps, tiny, smallest_normal, max and "
+                        "min of a type are known here, not ",
                         Quoted(syntax.text)));
 }
 
