@@ -10,8 +10,8 @@ extern const int kCatalogDataSize;
 
 const std::vector<CatalogEntry>& Catalog() {
   static const auto* const catalog = [] {
-    auto* entries = new std::vector<CatalogEntry>(kCatalogData,
-                                                  kCatalogData + kCatalogDataSize);
+    auto* entries = new std::vector<CatalogEntry>(
+        kCatalogData, kCatalogData + kCatalogDataSize);
     std::sort(entries->begin(), entries->end(),
               [](const auto& a, const auto& b) { return a.name < b.name; });
     return entries;
