@@ -382,6 +382,13 @@ TEST_F(ActctlWithServer, NegativeNumbersAreNotFlags) {
   EXPECT_EQ(outcome.output, "0 2 0\n");
 }
 
+TEST_F(ActctlWithServer, NegativeInfinityIsNoFlag) {
+  EXPECT_EQ(Actctl("forward identity -inf 1 -Infinity").output,
+            "-inf 1 -inf\n");
+  EXPECT_EQ(Actctl("forward identity -i -inf,2").output, "-inf 2\n");
+  EXPECT_EQ(Actctl("backward identity 1 --grad_output -inf").output, "-inf\n");
+}
+
 TEST_F(ActctlWithServer, ParametersAndTheirGradients) {
   const Outcome outcome = Actctl(
       "backward prelu -2 3 --parameter a=0.5 --wrt x,a --grad_output 1,10");

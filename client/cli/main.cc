@@ -3,15 +3,18 @@
 // Exit codes: 0 done; 1 it failed, and standard error says why; 2 the command
 // line is wrong.
 
+#include <algorithm>
 #include <exception>
 #include <functional>
 #include <iostream>
 #include <map>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "CLI/CLI.hpp"
 #include "absl/status/status.h"
+#include "absl/strings/ascii.h"
 #include "client/cli/array.h"
 #include "client/cli/commands.h"
 #include "kernels/base/process_options.h"
@@ -228,6 +231,30 @@ void AddEvaluateCommands(CLI::App& app, CommandLine& line) {
       ->allow_extra_args(false);
 }
 
+// Negative infinities and NaNs look like flags to the parser, which knows only
+// negative numbers with digits. A space in front makes them values until
+// RestoreNumbers() takes it away.
+std::vector<std::string> ShieldNumbers(int argc, char** argv) {
+  std::vector<std::string> arguments(argv + 1, argv + argc);
+  for (std::string& argument : arguments) {
+    const std::string first =
+        absl::AsciiStrToLower(argument.substr(0, argument.find(',')));
+    if (first == "-inf" || first == "-infinity" || first == "-nan") {
+      argument.insert(0, " ");
+    }
+  }
+  return arguments;
+}
+
+void RestoreNumbers(EvaluateFlags& flags) {
+  const auto restore = [](std::string& value) {
+    if (value.starts_with(" -")) value.erase(0, 1);
+  };
+  for (std::string& number : flags.numbers) restore(number);
+  for (std::string& input : flags.inputs) restore(input);
+  restore(flags.grad_output);
+}
+
 int Run(int argc, char** argv) {
   CLI::App app(
       "Checks activation functions written as Python text, and has a server "
@@ -241,10 +268,14 @@ int Run(int argc, char** argv) {
   AddTextCommands(app, line);
   AddEvaluateCommands(app, line);
   try {
-    app.parse(argc, argv);
+    // The parser takes its arguments from the back.
+    std::vector<std::string> arguments = ShieldNumbers(argc, argv);
+    std::reverse(arguments.begin(), arguments.end());
+    app.parse(std::move(arguments));
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : 2;
   }
+  RestoreNumbers(line.evaluate);
   const absl::Status status = line.action();
   if (status.ok()) return 0;
   std::cerr << "actctl: " << absl::StatusCodeToString(status.code()) << ": "

@@ -12,6 +12,7 @@
 #include "absl/strings/str_join.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/clock.h"
+#include "client/cpp/address.h"
 #include "client/cpp/raw_stub.h"
 #include "client/cpp/retry.h"
 #include "client/cpp/split_response.h"
@@ -287,10 +288,13 @@ class Client::Impl {
   const std::string& address() const { return address_; }
 
   Bounds BoundsOf(const CallOptions& options) const {
-    return {absl::Now() + (options.timeout > absl::ZeroDuration()
-                               ? options.timeout
-                               : options_.timeout),
-            options.cancellation, options_.max_attempts};
+    // gRPC counts nanoseconds since 1970 in 64 bits: about 230 years from now.
+    constexpr absl::Duration kLongest = absl::Hours(24 * 365 * 30);
+    const absl::Duration timeout = options.timeout > absl::ZeroDuration()
+                                       ? options.timeout
+                                       : options_.timeout;
+    return {absl::Now() + std::min(timeout, kLongest), options.cancellation,
+            options_.max_attempts};
   }
 
   Bounds DefaultBounds() const { return BoundsOf({}); }
@@ -447,8 +451,11 @@ absl::StatusOr<std::unique_ptr<Client>> Client::Connect(
     return absl::InvalidArgumentError(
         absl::StrCat("max_attempts ", options.max_attempts, " is less than 1"));
   }
-  return absl::WrapUnique(new Client(std::make_unique<Impl>(
-      address.empty() ? DefaultAddress() : std::string(address), options)));
+  std::string target =
+      address.empty() ? DefaultAddress() : std::string(address);
+  ACTSERVE_RETURN_IF_ERROR(CheckAddress(target));
+  return absl::WrapUnique(
+      new Client(std::make_unique<Impl>(std::move(target), options)));
 }
 
 absl::StatusOr<std::unique_ptr<Client>> Client::Connect(

@@ -151,9 +151,11 @@ class Client {
     int max_attempts = kMaxAttempts;
   };
 
-  // `address` is "host:port" or "unix:PATH"; empty: DefaultAddress() of
+  // `address` is "host:port", "unix:PATH" or another target that CheckAddress()
+  // of client/cpp/address.h accepts; empty: DefaultAddress() of
   // proto/default_address.h. Does not wait for the server: the first call does.
-  //   InvalidArgument  an option is out of its range
+  // A proxy of the environment is not used for addresses of this machine.
+  //   InvalidArgument  the address is not one, or an option is out of its range
   static absl::StatusOr<std::unique_ptr<Client>> Connect(
       std::string_view address, const Options& options);
   static absl::StatusOr<std::unique_ptr<Client>> Connect(

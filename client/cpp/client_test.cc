@@ -507,6 +507,55 @@ TEST(Client, TimeoutCoversTheWholeCall) {
   EXPECT_EQ(status.code(), absl::StatusCode::kDeadlineExceeded);
 }
 
+TEST(Client, AVeryLongTimeoutIsNoError) {
+  FakeServer server;
+  const std::vector<float> x = {1};
+  std::vector<float> y(1);
+  for (const absl::Duration timeout :
+       {absl::InfiniteDuration(), absl::Seconds(1e12), absl::Seconds(7.4e9)}) {
+    SCOPED_TRACE(absl::FormatDuration(timeout));
+    Client::Options options;
+    options.timeout = timeout;
+    auto client = Client::Connect(server.address(), options);
+    ASSERT_TRUE(client.ok()) << client.status();
+
+    const absl::Status status =
+        (*client)->Forward("relu", {View(x)}, MutableBytes(y));
+
+    EXPECT_TRUE(status.ok()) << status;
+  }
+}
+
+// Trainers behind a proxy set http_proxy for everything.
+TEST(Client, UsesNoProxyOnThisMachine) {
+  FakeServer server;
+  const std::string port =
+      server.address().substr(server.address().rfind(':') + 1);
+  const std::vector<float> x = {1};
+  std::vector<float> y(1);
+  setenv("http_proxy", "http://127.0.0.1:9", 1);
+  setenv("grpc_proxy", "http://127.0.0.1:9", 1);
+  for (const char* host :
+       {"127.0.0.1:", "LOCALHOST:", "ipv4:127.0.0.1:", "dns:///localhost:"}) {
+    SCOPED_TRACE(host);
+    auto client = ConnectTo(absl::StrCat(host, port));
+
+    const absl::Status status =
+        client->Forward("relu", {View(x)}, MutableBytes(y));
+
+    EXPECT_TRUE(status.ok()) << status;
+  }
+  unsetenv("http_proxy");
+  unsetenv("grpc_proxy");
+}
+
+TEST(Client, ConnectRefusesWhatIsNoAddress) {
+  const auto client = Client::Connect("http://127.0.0.1:1");
+
+  EXPECT_EQ(client.status().code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_THAT(client.status().message(), HasSubstr("write 127.0.0.1:1"));
+}
+
 TEST(Client, CancelEndsARunningCall) {
   FakeServer server;
   absl::Notification started;

@@ -5,6 +5,7 @@
 
 #include "absl/strings/numbers.h"
 #include "absl/synchronization/blocking_counter.h"
+#include "client/cpp/address.h"
 #include "client/cpp/retry.h"
 #include "grpc/grpc.h"
 #include "grpc/slice.h"
@@ -179,6 +180,8 @@ std::shared_ptr<grpc::Channel> MakeChannel(const std::string& address) {
                    absl::ToInt64Milliseconds(kFirstBackoff));
   arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS,
                    absl::ToInt64Milliseconds(kMaxBackoff));
+  // A proxy of the environment is for other machines.
+  if (IsLoopback(address)) arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
   return grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(),
                                    arguments);
 }

@@ -1,5 +1,6 @@
 """What the client does around a call, against a server that only pretends."""
 
+import math
 import pickle
 import threading
 from concurrent import futures
@@ -209,6 +210,24 @@ def test_timeout_already_past(fake, service):
 
     assert caught.value.code is grpc.StatusCode.DEADLINE_EXCEEDED
     assert service.calls == []
+
+
+@pytest.mark.parametrize("timeout", [math.inf, 1e12, 7.4e9])
+def test_a_very_long_timeout_is_no_error(fake, service, timeout):
+    fake.forward("f", X, timeout=timeout)
+
+    assert len(service.calls) == 1
+
+
+def test_a_timeout_is_a_number_of_seconds(fake):
+    with pytest.raises(TypeError, match=r"timeout None .* math.inf"):
+        actserve.connect("127.0.0.1:1", timeout=None)
+    with pytest.raises(ValueError, match="timeout 0 is not positive"):
+        actserve.connect("127.0.0.1:1", timeout=0)
+    with pytest.raises(ValueError, match="timeout nan"):
+        actserve.connect("127.0.0.1:1", timeout=math.nan)
+    with pytest.raises(ValueError, match="timeout nan"):
+        fake.forward("f", X, timeout=math.nan)
 
 
 def test_partials_are_asked_for_by_name(fake, service):

@@ -1,4 +1,8 @@
-"""Finds the server by the rule of proto/default_address.h."""
+"""Finds the server by the rule of proto/default_address.h.
+
+The rules for addresses are those of client/cpp/address.h;
+client/testdata/addresses.json holds both to one table.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +10,10 @@ import os
 import stat
 
 _DEFAULT_TCP = "127.0.0.1:50051"
+_DEFAULT_PORT = "50051"
 _VARIABLE = "ACTSERVE_ADDRESS"
-_SCHEMES = ("dns:", "ipv4:", "ipv6:")
+_HOST_SCHEMES = ("dns:", "ipv4:", "ipv6:")
+_MAX_SOCKET_PATH_BYTES = 107
 
 
 def resolve(address: str | None) -> str:
@@ -18,24 +24,16 @@ def resolve(address: str | None) -> str:
 
     Raises:
       ValueError: Neither "host:port" nor "unix:PATH" nor a gRPC target of
-        scheme dns, ipv4 or ipv6.
+        scheme dns, ipv4, ipv6 or unix-abstract. The message says what to write.
     """
     if address is None:
         address = os.environ.get(_VARIABLE)
     if not address:
         path = default_socket()
         return f"unix:{path}" if _is_usable(path) else _DEFAULT_TCP
-    if address.startswith("unix:"):
-        if not address.removeprefix("unix:"):
-            raise ValueError(f'address "{address}" has no path')
-        return address
-    if address.startswith(_SCHEMES):
-        return address
-    host, colon, port = address.rpartition(":")
-    if not (colon and host and port.isdecimal() and 0 < int(port) < 65536):
-        raise ValueError(
-            f'address "{address}" is neither host:port nor unix:PATH'
-        )
+    problem = _problem(address)
+    if problem is not None:
+        raise ValueError(f"address '{address}': {problem}")
     return address
 
 
@@ -47,9 +45,79 @@ def default_socket() -> str:
     return f"/tmp/actserve-{os.getuid()}/actserve.sock"
 
 
-def is_local(target: str) -> bool:
-    """Returns whether `target` can only be this machine."""
-    return target.startswith(("unix:", "127.", "localhost:", "[::1]:"))
+def is_loopback(target: str) -> bool:
+    """Returns whether `target` can only be this machine.
+
+    A proxy from the environment must not be used for it.
+    """
+    if target.startswith(("unix:", "unix-abstract:")):
+        return True
+    for scheme in _HOST_SCHEMES:
+        if target.startswith(scheme):
+            target = target.removeprefix(scheme)
+            if target.startswith("//"):
+                # dns://AUTHORITY/HOST: the server of names may be anywhere.
+                target = target[2:].partition("/")[2]
+            break
+    return all(map(_is_loopback_host, target.split(",")))
+
+
+def _is_loopback_host(host_and_port: str) -> bool:
+    host = host_and_port.lower().replace("%5b", "[").replace("%5d", "]")
+    if host.startswith("["):
+        host = host[1:].partition("]")[0]
+        return host in ("::1", "0:0:0:0:0:0:0:1") or host.startswith(
+            "::ffff:127."
+        )
+    host = host.rpartition(":")[0].removesuffix(".")
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    # Digits and dots: 127.example.com is a name.
+    return host.startswith("127.") and not host.strip("0123456789.")
+
+
+def _problem(address: str) -> str | None:
+    """Returns what is wrong with `address`, None if nothing is."""
+    if any(c.isspace() or ord(c) < 32 or ord(c) == 127 for c in address):
+        return "holds a space or a control character"
+    if address.startswith("unix:"):
+        path = os.fsencode(address.removeprefix("unix:").removeprefix("//"))
+        if not path:
+            return "has no path; write unix:PATH"
+        if len(path) > _MAX_SOCKET_PATH_BYTES:
+            return f"path of {len(path)} bytes, limit {_MAX_SOCKET_PATH_BYTES}"
+        return None
+    if address.startswith("unix-abstract:"):
+        return None
+    for scheme in _HOST_SCHEMES:
+        if address.startswith(scheme):
+            if address != scheme:
+                return None
+            return "has no host; write host:port or unix:PATH"
+    scheme, slashes, rest = address.partition("://")
+    if slashes:
+        host = rest.partition("/")[0]
+        return f"{scheme} is no scheme of gRPC; write {host}"
+    return _host_port_problem(address)
+
+
+def _host_port_problem(address: str) -> str | None:
+    head, colon, tail = address.rpartition(":")
+    bracketed = address.startswith("[")
+    if not bracketed and address.count(":") > 1:
+        # "::1:50051" ends with a port, "fe80::1" does not.
+        if len(tail) != len(_DEFAULT_PORT):
+            head, tail = address, _DEFAULT_PORT
+        return f"an IPv6 address stands in brackets; write [{head}]:{tail}"
+    if not colon or (bracketed and "]:" not in address):
+        head, tail = address, ""
+    if not head:
+        return "has no host; write host:port or unix:PATH"
+    if not tail:
+        return f"has no port; write {head}:{_DEFAULT_PORT}"
+    if not (tail.isascii() and tail.isdecimal() and 0 < int(tail) < 65536):
+        return f"port {tail} is not in 1 .. 65535"
+    return None
 
 
 def _is_usable(path: str) -> bool:

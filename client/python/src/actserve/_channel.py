@@ -145,6 +145,6 @@ def _options(target: str) -> list[tuple[str, int]]:
         ("grpc.initial_reconnect_backoff_ms", 100),
         ("grpc.max_reconnect_backoff_ms", 2000),
     ]
-    if _address.is_local(target):
+    if _address.is_loopback(target):
         options.append(("grpc.enable_http_proxy", 0))
     return options

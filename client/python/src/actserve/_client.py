@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import numbers
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -27,6 +29,8 @@ from actserve.v1 import activation_pb2, service_pb2
 _SERVICE = service_pb2.DESCRIPTOR.services_by_name["ActivationService"]
 _HEALTH_CHECK = "/grpc.health.v1.Health/Check"
 _SERVING = 1
+# gRPC counts nanoseconds since 1970 in 64 bits: about 230 years from now.
+_LONGEST_TIMEOUT = 1e9
 
 Array = NDArray[Any]
 
@@ -45,13 +49,14 @@ def connect(
         /tmp/actserve-UID/actserve.sock) if it is there and its directory is
         this user's alone; else 127.0.0.1:50051.
       timeout: Seconds for one call, including its retries and a registration
-        that it needs. Each call may give its own.
+        that it needs; math.inf waits for ever. Each call may give its own.
       max_attempts: How often a call is sent at most, the first time included.
         client/README.md says what is sent again and after which pauses; the
         default outlives a restart of the server.
 
     Raises:
-      ValueError: `address` has another form.
+      TypeError: `timeout` is not a number.
+      ValueError: `address` has another form, or `timeout` is not positive.
     """
     return Client(address, timeout=timeout, max_attempts=max_attempts)
 
@@ -111,7 +116,9 @@ class Client:
         max_attempts: int = _retry.MAX_ATTEMPTS,
     ):
         self.address = _address.resolve(address)
-        self._timeout = timeout
+        self._timeout = _checked_timeout(timeout)
+        if self._timeout <= 0:
+            raise ValueError(f"timeout {timeout} is not positive")
         self._max_attempts = max_attempts
         self._channel = Channel(self.address, max_attempts)
         self._lock = threading.Lock()
@@ -379,9 +386,9 @@ class Client:
         return _restore, (self.address, self._timeout, self._max_attempts)
 
     def _deadline(self, timeout: float | None) -> float:
-        return time.monotonic() + (
-            self._timeout if timeout is None else timeout
-        )
+        if timeout is None:
+            timeout = self._timeout
+        return time.monotonic() + _checked_timeout(timeout)
 
     def _evaluate(
         self,
@@ -493,6 +500,23 @@ class Client:
         response = activation_pb2.Activation()
         self._control("GetActivation", request, response, deadline)
         return activation_info(response)
+
+
+def _checked_timeout(timeout: Any) -> float:
+    """Returns `timeout` in seconds, cut to what gRPC can express.
+
+    Raises:
+      TypeError: Not a number.
+      ValueError: NaN.
+    """
+    if isinstance(timeout, bool) or not isinstance(timeout, numbers.Real):
+        raise TypeError(
+            f"timeout {timeout!r} is not a number of seconds; math.inf waits "
+            f"for ever"
+        )
+    if math.isnan(timeout):
+        raise ValueError("timeout nan is not a number of seconds")
+    return min(float(timeout), _LONGEST_TIMEOUT)
 
 
 def _restore(address: str, timeout: float, max_attempts: int) -> Client:

@@ -1,0 +1,135 @@
+#include "client/cpp/address.h"
+
+#include <algorithm>
+#include <string>
+#include <vector>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
+#include "absl/strings/str_split.h"
+#include "absl/strings/string_view.h"
+#include "absl/strings/strip.h"
+
+namespace actserve {
+namespace {
+
+constexpr size_t kMaxSocketPathBytes = 107;
+constexpr absl::string_view kDefaultPort = "50051";
+// Schemes that name hosts.
+constexpr absl::string_view kHostSchemes[] = {"dns:", "ipv4:", "ipv6:"};
+
+absl::Status Refusal(absl::string_view address, absl::string_view problem) {
+  return absl::InvalidArgumentError(
+      absl::StrCat("address '", address, "': ", problem));
+}
+
+absl::Status CheckUnix(absl::string_view address, absl::string_view path) {
+  absl::ConsumePrefix(&path, "//");
+  if (path.empty()) return Refusal(address, "has no path; write unix:PATH");
+  if (path.size() > kMaxSocketPathBytes) {
+    return Refusal(address,
+                   absl::StrCat("path of ", path.size(), " bytes, limit ",
+                                kMaxSocketPathBytes));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckHostPort(absl::string_view address) {
+  const size_t colon = address.rfind(':');
+  const bool bracketed = absl::StartsWith(address, "[");
+  if (!bracketed && std::count(address.begin(), address.end(), ':') > 1) {
+    // "::1:50051" ends with a port, "fe80::1" does not.
+    const absl::string_view last = address.substr(colon + 1);
+    const bool has_port = last.size() == kDefaultPort.size();
+    return Refusal(address,
+                   absl::StrCat("an IPv6 address stands in brackets; write [",
+                                has_port ? address.substr(0, colon) : address,
+                                "]:", has_port ? last : kDefaultPort));
+  }
+  const bool has_port = bracketed ? absl::StrContains(address, "]:")
+                                  : colon != absl::string_view::npos;
+  const absl::string_view host = has_port ? address.substr(0, colon) : address;
+  const absl::string_view port = has_port ? address.substr(colon + 1) : "";
+  if (host.empty()) {
+    return Refusal(address, "has no host; write host:port or unix:PATH");
+  }
+  if (port.empty()) {
+    return Refusal(
+        address, absl::StrCat("has no port; write ", host, ":", kDefaultPort));
+  }
+  int number = 0;
+  if (!std::all_of(port.begin(), port.end(), absl::ascii_isdigit) ||
+      !absl::SimpleAtoi(port, &number) || number < 1 || number > 65535) {
+    return Refusal(address,
+                   absl::StrCat("port ", port, " is not in 1 .. 65535"));
+  }
+  return absl::OkStatus();
+}
+
+bool IsLoopbackHost(absl::string_view host_and_port) {
+  std::string host = absl::AsciiStrToLower(absl::StrReplaceAll(
+      host_and_port, {{"%5B", "["}, {"%5b", "["}, {"%5D", "]"}, {"%5d", "]"}}));
+  if (absl::StartsWith(host, "[")) {
+    host = host.substr(1, host.find(']') - 1);
+    return host == "::1" || host == "0:0:0:0:0:0:0:1" ||
+           absl::StartsWith(host, "::ffff:127.");
+  }
+  host = host.substr(0, host.rfind(':'));
+  host = std::string(absl::StripSuffix(host, "."));
+  if (host == "localhost" || absl::EndsWith(host, ".localhost")) return true;
+  // Digits and dots: 127.example.com is a name.
+  return absl::StartsWith(host, "127.") &&
+         host.find_first_not_of("0123456789.") == std::string::npos;
+}
+
+}  // namespace
+
+absl::Status CheckAddress(std::string_view text) {
+  const absl::string_view address(text.data(), text.size());
+  const auto is_blank = [](char c) {
+    return absl::ascii_isspace(c) || absl::ascii_iscntrl(c);
+  };
+  if (std::any_of(address.begin(), address.end(), is_blank)) {
+    return Refusal(address, "holds a space or a control character");
+  }
+  if (absl::StartsWith(address, "unix:")) {
+    return CheckUnix(address, address.substr(5));
+  }
+  if (absl::StartsWith(address, "unix-abstract:")) return absl::OkStatus();
+  for (absl::string_view scheme : kHostSchemes) {
+    if (!absl::StartsWith(address, scheme)) continue;
+    if (address.size() > scheme.size()) return absl::OkStatus();
+    return Refusal(address, "has no host; write host:port or unix:PATH");
+  }
+  const size_t slashes = address.find("://");
+  if (slashes != absl::string_view::npos) {
+    const absl::string_view rest = address.substr(slashes + 3);
+    return Refusal(address, absl::StrCat(address.substr(0, slashes),
+                                         " is no scheme of gRPC; write ",
+                                         rest.substr(0, rest.find('/'))));
+  }
+  return CheckHostPort(address);
+}
+
+bool IsLoopback(std::string_view text) {
+  absl::string_view address(text.data(), text.size());
+  if (absl::StartsWith(address, "unix:") ||
+      absl::StartsWith(address, "unix-abstract:")) {
+    return true;
+  }
+  for (absl::string_view scheme : kHostSchemes) {
+    if (!absl::ConsumePrefix(&address, scheme)) continue;
+    // dns://AUTHORITY/HOST: the server of names may be anywhere.
+    if (absl::ConsumePrefix(&address, "//")) {
+      address = address.substr(address.find('/') + 1);
+    }
+    break;
+  }
+  const std::vector<absl::string_view> hosts = absl::StrSplit(address, ',');
+  return std::all_of(hosts.begin(), hosts.end(), IsLoopbackHost);
+}
+
+}  // namespace actserve

@@ -1,0 +1,44 @@
+// Runs the table that the Python client's test runs too.
+
+#include "client/cpp/address.h"
+
+#include <gtest/gtest.h>
+
+#include <fstream>
+#include <string>
+
+#include "nlohmann/json.hpp"
+
+namespace actserve {
+namespace {
+
+nlohmann::json Table() {
+  std::ifstream file(ACTSERVE_ADDRESSES);
+  return nlohmann::json::parse(file);
+}
+
+TEST(Address, AcceptsTargetsAndKnowsLoopback) {
+  const nlohmann::json table = Table();
+  ASSERT_GT(table["accepted"].size(), 20);
+  for (const auto& row : table["accepted"]) {
+    const auto address = row["address"].get<std::string>();
+    SCOPED_TRACE(address);
+    EXPECT_TRUE(CheckAddress(address).ok()) << CheckAddress(address);
+    EXPECT_EQ(IsLoopback(address), row["is_loopback"].get<bool>());
+  }
+}
+
+TEST(Address, RefusesWithWhatToWrite) {
+  const nlohmann::json table = Table();
+  ASSERT_GT(table["refused"].size(), 10);
+  for (const auto& row : table["refused"]) {
+    const auto address = row["address"].get<std::string>();
+    SCOPED_TRACE(address);
+    const absl::Status status = CheckAddress(address);
+    EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+    EXPECT_EQ(status.message(), row["message"].get<std::string>());
+  }
+}
+
+}  // namespace
+}  // namespace actserve
