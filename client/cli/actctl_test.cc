@@ -382,6 +382,13 @@ TEST_F(ActctlWithServer, NegativeNumbersAreNotFlags) {
   EXPECT_EQ(outcome.output, "0 2 0\n");
 }
 
+TEST(Actctl, AskingForNothingIsAnError) {
+  const Outcome outcome = Actctl("forward relu");
+
+  EXPECT_EQ(outcome.exit_code, 1);
+  EXPECT_THAT(outcome.errors, HasSubstr("no input: give numbers"));
+}
+
 TEST_F(ActctlWithServer, NegativeInfinityIsNoFlag) {
   EXPECT_EQ(Actctl("forward identity -inf 1 -Infinity").output,
             "-inf 1 -inf\n");

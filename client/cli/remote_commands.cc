@@ -63,6 +63,10 @@ absl::StatusOr<std::vector<Array>> ReadInputs(const EvaluateFlags& flags,
     return absl::InvalidArgumentError(
         "give the input as numbers or with --input, not both");
   }
+  if (flags.numbers.empty() && flags.inputs.empty()) {
+    return absl::InvalidArgumentError(
+        "no input: give numbers, or --input once for each input");
+  }
   std::vector<Array> arrays;
   if (flags.inputs.empty()) {
     ACTSERVE_ASSIGN_OR_RETURN(

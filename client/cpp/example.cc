@@ -7,7 +7,10 @@
 
 int main(int argc, char** argv) {
   auto client = actserve::Client::Connect(argc > 1 ? argv[1] : "");
-  if (!client.ok()) return 1;
+  if (!client.ok()) {
+    std::fprintf(stderr, "%s\n", client.status().ToString().c_str());
+    return 1;
+  }
 
   const auto spiky = (*client)->RegisterActivation(R"(
 def spiky(x):

@@ -6,6 +6,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 
@@ -64,8 +65,9 @@ absl::Status PrepareUnixSocket(const std::string& path) {
                      sizeof(address.sun_path) - 1));
   }
   std::memcpy(address.sun_path, path.data(), path.size());
-  ACTSERVE_RETURN_IF_ERROR(
-      PrepareDirectory(path.substr(0, path.find_last_of('/'))));
+  // "/name" lies in "/".
+  const size_t directory_bytes = std::max<size_t>(1, path.find_last_of('/'));
+  ACTSERVE_RETURN_IF_ERROR(PrepareDirectory(path.substr(0, directory_bytes)));
   struct stat info;
   if (lstat(path.c_str(), &info) != 0) return absl::OkStatus();
   if (!S_ISSOCK(info.st_mode)) return Unusable(path, "is no socket");

@@ -79,6 +79,14 @@ TEST_F(UnixSocketTest, LeavesAFileThatIsNoSocket) {
   EXPECT_TRUE(std::filesystem::exists(path_));
 }
 
+TEST_F(UnixSocketTest, AFileOfTheRootLiesInTheRoot) {
+  const absl::Status status = PrepareUnixSocket("/tmp");
+
+  EXPECT_EQ(status.message().find(": cannot be made"), std::string::npos)
+      << status;
+  EXPECT_FALSE(status.ok());
+}
+
 TEST_F(UnixSocketTest, RefusesADirectoryThatOthersCanWriteTo) {
   chmod(folder_.c_str(), 0777);
   EXPECT_EQ(PrepareUnixSocket(path_).message(),

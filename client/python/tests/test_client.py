@@ -230,6 +230,13 @@ def test_a_timeout_is_a_number_of_seconds(fake):
         fake.forward("f", X, timeout=math.nan)
 
 
+def test_arguments_of_another_type_are_named(fake):
+    with pytest.raises(TypeError, match=r"\[\] is no Residual"):
+        fake.release_residuals([])
+    with pytest.raises(TypeError, match="address 5 is not a string"):
+        actserve.connect(5)
+
+
 def test_partials_are_asked_for_by_name(fake, service):
     _, partials, residual = fake.forward_with(DOUBLE, X, partials=True)
 

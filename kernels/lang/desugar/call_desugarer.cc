@@ -542,8 +542,8 @@ ExprPtr ExpressionDesugarer::CallRow(const Target& target,
 }
 
 // The name is no identifier, so that no text can name the function.
-void ExpressionDesugarer::AddFunction(std::string name, FunctionDef function,
-                                      Position position) {
+void ExpressionDesugarer::AddFunction(std::string_view name,
+                                      FunctionDef function, Position position) {
   function.name = Concat("<", name, ">");
   function.position = position;
   scope_.added.push_back(std::move(function));

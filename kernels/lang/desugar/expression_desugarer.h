@@ -119,7 +119,8 @@ class ExpressionDesugarer {
   using Substitution = std::map<std::string, ExprPtr>;
   ExprPtr CallRow(const Target& target, const Synonym& synonym,
                   Substitution arguments);
-  void AddFunction(std::string name, FunctionDef function, Position position);
+  void AddFunction(std::string_view name, FunctionDef function,
+                   Position position);
   ExprPtr CallAdded(int index, Position position,
                     std::vector<ExprPtr> values) const;
   static ExprPtr Substitute(const Syntax& template_syntax, Position position,

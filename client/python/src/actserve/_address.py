@@ -23,6 +23,7 @@ def resolve(address: str | None) -> str:
     there that only this user can have made; else 127.0.0.1:50051.
 
     Raises:
+      TypeError: `address` is no string.
       ValueError: Neither "host:port" nor "unix:PATH" nor a gRPC target of
         scheme dns, ipv4, ipv6 or unix-abstract. The message says what to write.
     """
@@ -31,6 +32,8 @@ def resolve(address: str | None) -> str:
     if not address:
         path = default_socket()
         return f"unix:{path}" if _is_usable(path) else _DEFAULT_TCP
+    if not isinstance(address, str):
+        raise TypeError(f"address {address!r} is not a string")
     problem = _problem(address)
     if problem is not None:
         raise ValueError(f"address '{address}': {problem}")

@@ -329,7 +329,15 @@ class Client:
 
         Returns:
           How many of them the server still held.
+
+        Raises:
+          TypeError: An argument is no Residual.
         """
+        for residual in residuals:
+            if not isinstance(residual, Residual):
+                raise TypeError(
+                    f"{residual!r} is no Residual; give each one as an argument"
+                )
         handles = [r._handle for r in residuals if r._handle is not None]
         response = service_pb2.ReleaseResidualsResponse()
         self._control(
