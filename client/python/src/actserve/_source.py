@@ -42,18 +42,15 @@ _KNOWN_ALIASES = {
     "jnp": {"jax"},
 }
 
-# Modules whose functions the language knows: the table of
+# Modules whose functions the language knows: the tables, then the aliases, of
 # kernels/lang/desugar/synonyms.cc, which a test compares.
 _KNOWN_MODULES = (
     "math",
     "numpy",
-    "cupy",
+    "scipy.special",
     "tensorflow",
     "tensorflow.math",
     "tensorflow.nn",
-    "tensorflow.keras.backend",
-    "tensorflow.keras.activations",
-    "tensorflow.keras.ops",
     "keras.backend",
     "keras.activations",
     "keras.ops",
@@ -64,6 +61,13 @@ _KNOWN_MODULES = (
     "jax.nn",
     "jax.lax",
     "jax.scipy.special",
+    "cupy",
+    "cupyx.scipy.special",
+    "tensorflow.compat.v1",
+    "tensorflow.compat.v2",
+    "tensorflow.keras.backend",
+    "tensorflow.keras.activations",
+    "tensorflow.keras.ops",
 )
 _PACKAGES = {module.partition(".")[0] for module in _KNOWN_MODULES}
 
