@@ -1,18 +1,13 @@
 #include "server/server.h"
 
 #include <algorithm>
-#include <memory>
-#include <thread>
 #include <utility>
 
-#include "absl/synchronization/mutex.h"
 #include "actserve/v1/service.pb.h"
 #include "kernels/base/status_macros.h"
 #include "server/device_makers.h"
-#include "server/evaluation/serving_parts.h"
 #include "server/message/duration.h"
 #include "server/observe/log.h"
-#include "server/rpc/listener.h"
 #include "server/scheduling/clock.h"
 #include "server/version.h"
 
@@ -88,74 +83,42 @@ Scheduler::Options SchedulerOptions(const Options& options,
 
 }  // namespace
 
-// In the order of construction: each member uses those above it.
-class Server::Parts {
- public:
-  Parts(const Options& options, ChosenDevice device,
-        std::unique_ptr<Registry> registry, DeviceLostCallback on_device_lost)
-      : options_(options),
-        info_(InfoOf(options, device)),
-        on_device_lost_(std::move(on_device_lost)),
-        device_(std::move(device.device)),
-        registry_(std::move(registry)),
-        buffers_(BufferPool::Create(options.max_idle_buffer_bytes)),
-        residuals_(options.residuals, Clock::Real()),
-        plans_(options.plans, registry_.get()),
-        programs_(options.programs, device_.get(), &compile_pool_),
-        scheduler_(SchedulerOptions(options, device), device_.get(),
-                   Clock::Real()),
-        compile_pool_(options.compile_threads, options.max_queued_compilations),
-        serving_{LimitsOf(options_), *device_,   device_->name(),
-                 *registry_,         plans_,     programs_,
-                 scheduler_,         residuals_, *buffers_} {
-    device_->OnLost([this](const absl::Status&) {
-      absl::MutexLock lock(&mu_);
-      device_is_lost_ = true;
-    });
-  }
+Server::Server(const Options& options, ChosenDevice device,
+               std::unique_ptr<Registry> registry,
+               DeviceLostCallback on_device_lost)
+    : on_device_lost_(std::move(on_device_lost)),
+      device_(std::move(device.device)),
+      registry_(std::move(registry)),
+      buffers_(BufferPool::Create(options.max_idle_buffer_bytes)),
+      residuals_(options.residuals, Clock::Real()),
+      plans_(options.plans, registry_.get()),
+      programs_(options.programs, device_.get(), &compile_pool_),
+      serving_{LimitsOf(options), *device_,   *registry_, plans_,
+               programs_,         scheduler_, residuals_, *buffers_},
+      scheduler_(SchedulerOptions(options, device), device_.get(),
+                 Clock::Real()),
+      compile_pool_(options.compile_threads, options.max_queued_compilations) {
+  device_->OnLost([this](const absl::Status&) {
+    absl::MutexLock lock(&mu_);
+    device_is_lost_ = true;
+  });
+}
 
-  ~Parts() {
-    Drain(absl::ZeroDuration());
-    StopWatching();
-  }
+Server::~Server() {
+  Drain(absl::ZeroDuration());
+  StopWatching();
+}
 
-  absl::Status Listen();
-  void StopBeingHealthy() { listener_->StopBeingHealthy(); }
-  bool Drain(absl::Duration timeout);
-  const std::vector<std::string>& addresses() const {
-    return listener_->addresses();
-  }
-  absl::Status device_health() const { return device_->health(); }
+const std::vector<std::string>& Server::addresses() const {
+  return listener_->addresses();
+}
 
- private:
-  void Watch();
-  void StopWatching();
-  void LogCounters() const;
+void Server::StopBeingHealthy() { listener_->StopBeingHealthy(); }
 
-  const Options options_;
-  const v1::ServerInfo info_;
-  const DeviceLostCallback on_device_lost_;
-  absl::Mutex mu_;
-  bool stopping_ ABSL_GUARDED_BY(mu_) = false;
-  bool device_is_lost_ ABSL_GUARDED_BY(mu_) = false;
-  bool drained_ = false;
-  const std::unique_ptr<Device> device_;
-  const std::unique_ptr<Registry> registry_;
-  const std::shared_ptr<BufferPool> buffers_;
-  Residuals residuals_;
-  PlanCache plans_;
-  Programs programs_;
-  // Above the threads that end calls: they count themselves out of it last.
-  std::unique_ptr<Listener> listener_;
-  Scheduler scheduler_;
-  // Below the parts that its tasks use, so that it ends first.
-  WorkerPool compile_pool_;
-  const ServingParts serving_;
-  std::thread watcher_;
-};
+absl::Status Server::device_health() const { return device_->health(); }
 
 // Drops expired residuals once a second, and reports a lost device at once.
-void Server::Parts::Watch() {
+void Server::Watch() {
   const auto is_woken = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
     return stopping_ || device_is_lost_;
   };
@@ -175,7 +138,7 @@ void Server::Parts::Watch() {
   if (on_device_lost_) on_device_lost_();
 }
 
-void Server::Parts::StopWatching() {
+void Server::StopWatching() {
   {
     absl::MutexLock lock(&mu_);
     stopping_ = true;
@@ -183,15 +146,16 @@ void Server::Parts::StopWatching() {
   if (watcher_.joinable()) watcher_.join();
 }
 
-absl::Status Server::Parts::Listen() {
+absl::Status Server::Listen(const Options& options,
+                            const v1::ServerInfo& info) {
   ACTSERVE_ASSIGN_OR_RETURN(
-      listener_, Listener::Start(ListenerOptions(options_), info_, serving_,
+      listener_, Listener::Start(ListenerOptions(options), info, serving_,
                                  &compile_pool_));
   watcher_ = std::thread([this] { Watch(); });
   return absl::OkStatus();
 }
 
-bool Server::Parts::Drain(absl::Duration timeout) {
+bool Server::Drain(absl::Duration timeout) {
   if (listener_ == nullptr || drained_) return true;
   const bool complete = listener_->Refuse(timeout);
   StopWatching();
@@ -203,7 +167,7 @@ bool Server::Parts::Drain(absl::Duration timeout) {
   return complete;
 }
 
-void Server::Parts::LogCounters() const {
+void Server::LogCounters() const {
   const SchedulerCounters counters = scheduler_.counters();
   LogEvent(
       LogLevel::kDebug, "scheduler",
@@ -239,25 +203,12 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(
             {"reason", device.reason}});
   ACTSERVE_ASSIGN_OR_RETURN(auto registry, Registry::Create(options.registry));
 
-  auto parts =
-      std::make_unique<Parts>(options, std::move(device), std::move(registry),
-                              std::move(on_device_lost));
-  ACTSERVE_RETURN_IF_ERROR(parts->Listen());
-  return std::unique_ptr<Server>(new Server(std::move(parts)));
+  const v1::ServerInfo info = InfoOf(options, device);
+  auto server = std::unique_ptr<Server>(new Server(options, std::move(device),
+                                                   std::move(registry),
+                                                   std::move(on_device_lost)));
+  ACTSERVE_RETURN_IF_ERROR(server->Listen(options, info));
+  return server;
 }
-
-Server::Server(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
-
-Server::~Server() = default;
-
-const std::vector<std::string>& Server::addresses() const {
-  return parts_->addresses();
-}
-
-void Server::StopBeingHealthy() { parts_->StopBeingHealthy(); }
-
-absl::Status Server::device_health() const { return parts_->device_health(); }
-
-bool Server::Drain(absl::Duration timeout) { return parts_->Drain(timeout); }
 
 }  // namespace actserve

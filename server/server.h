@@ -4,13 +4,19 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <thread>
 #include <vector>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
+#include "actserve/v1/service.pb.h"
 #include "server/device_choice.h"
+#include "server/evaluation/serving_parts.h"
 #include "server/options.h"
+#include "server/rpc/listener.h"
 
 namespace actserve {
 
@@ -56,9 +62,32 @@ class Server {
   bool Drain(absl::Duration timeout);
 
  private:
-  class Parts;
-  explicit Server(std::unique_ptr<Parts> parts);
-  std::unique_ptr<Parts> parts_;
+  Server(const Options& options, ChosenDevice device,
+         std::unique_ptr<Registry> registry, DeviceLostCallback on_device_lost);
+  absl::Status Listen(const Options& options, const v1::ServerInfo& info);
+  void Watch();
+  void StopWatching();
+  void LogCounters() const;
+
+  // In the order of construction: each member uses those above it. programs_
+  // and serving_ also refer to threads below them, which end first.
+  const DeviceLostCallback on_device_lost_;
+  absl::Mutex mu_;
+  bool stopping_ ABSL_GUARDED_BY(mu_) = false;
+  bool device_is_lost_ ABSL_GUARDED_BY(mu_) = false;
+  bool drained_ = false;
+  const std::unique_ptr<Device> device_;
+  const std::unique_ptr<Registry> registry_;
+  const std::shared_ptr<BufferPool> buffers_;
+  Residuals residuals_;
+  PlanCache plans_;
+  Programs programs_;
+  const ServingParts serving_;
+  // Above the threads that end calls: they count themselves out of it last.
+  std::unique_ptr<Listener> listener_;
+  Scheduler scheduler_;
+  WorkerPool compile_pool_;
+  std::thread watcher_;
 };
 
 }  // namespace actserve

@@ -173,8 +173,8 @@ class EvaluationTest : public testing::Test {
         programs_({}, &device_, &pool_),
         scheduler_({}, &device_, Clock::Real()),
         pool_(1, 16),
-        parts_{{},        device_,    device_.name(), *registry_, plans_,
-               programs_, scheduler_, residuals_,     *buffers_} {}
+        parts_{{},        device_,    *registry_, plans_,
+               programs_, scheduler_, residuals_, *buffers_} {}
 
   InterpreterDevice device_;
   std::unique_ptr<Registry> registry_;
@@ -252,9 +252,8 @@ TEST_F(EvaluationTest, TellsTheTimeInTheQueueFromTheRest) {
   options.num_threads = 1;
   options.inline_bytes = -1;
   Scheduler scheduler(options, &device_, &clock);
-  const ServingParts parts{{},         device_,    device_.name(),
-                           *registry_, plans_,     programs_,
-                           scheduler,  residuals_, *buffers_};
+  const ServingParts parts{{},        device_,   *registry_, plans_,
+                           programs_, scheduler, residuals_, *buffers_};
   // Compiles the program, so that the next requests go straight to the queue.
   MemoryDoor warm_up(parts_, {{1}});
   warm_up.Run(warm_up.request_of("relu", kForward));

@@ -1,8 +1,6 @@
 #ifndef ACTSERVE_SERVER_EVALUATION_SERVING_PARTS_H_
 #define ACTSERVE_SERVER_EVALUATION_SERVING_PARTS_H_
 
-#include <string>
-
 #include "kernels/device/device.h"
 #include "server/evaluation/plan_cache.h"
 #include "server/message/request.h"
@@ -19,8 +17,6 @@ namespace actserve {
 struct ServingParts {
   RequestLimits limits;
   Device& device;
-  // device.name(), which responses repeat.
-  const std::string device_name;
   Registry& registry;
   PlanCache& plans;
   Programs& programs;

@@ -70,7 +70,7 @@ absl::StatusOr<DecodedRequest> TensorCall::Decode() {
 void TensorCall::OnPlan(const std::shared_ptr<CallPlan>& plan) {
   if (!HasSums(*plan->program)) {
     plan->response_head = ResponseHead(plan->request, *plan->program,
-                                       parts().device_name, /*sums=*/{});
+                                       parts().device.name(), /*sums=*/{});
   }
   parts().plans.Put(direction_, split_, plan);
 }
@@ -83,7 +83,7 @@ void TensorCall::Succeed(TensorResult result) {
   std::string head = !plan()->response_head.empty()
                          ? plan()->response_head
                          : ResponseHead(request(), *plan()->program,
-                                        parts().device_name, result.sums);
+                                        parts().device.name(), result.sums);
   response_bytes_ = ToByteBuffer(
       EncodeResponse(request(), std::move(head), std::move(result)));
   Finish(absl::OkStatus());
