@@ -5,8 +5,8 @@
 
 #include "actserve/v1/service.pb.h"
 #include "kernels/base/status_macros.h"
+#include "proto/duration.h"
 #include "server/device_makers.h"
-#include "server/message/duration.h"
 #include "server/observe/log.h"
 #include "server/scheduling/clock.h"
 #include "server/version.h"

@@ -19,6 +19,7 @@
 #include "grpc/health/v1/health.pb.h"
 #include "kernels/base/status_macros.h"
 #include "proto/default_address.h"
+#include "proto/duration.h"
 
 namespace actserve {
 namespace {
@@ -85,12 +86,6 @@ absl::Status CheckOutput(absl::Span<std::byte> output, absl::string_view what,
 void SetTensor(const TensorView& view, v1::Tensor& tensor) {
   tensor.set_dtype(view.dtype);
   tensor.mutable_shape()->Add(view.shape.begin(), view.shape.end());
-}
-
-void SetDuration(absl::Duration duration, google::protobuf::Duration& message) {
-  message.set_seconds(
-      absl::IDivDuration(duration, absl::Seconds(1), &duration));
-  message.set_nanos(static_cast<int32_t>(absl::ToInt64Nanoseconds(duration)));
 }
 
 template <typename Request>
@@ -497,7 +492,7 @@ absl::StatusOr<ForwardResult> Client::ForwardWith(const ForwardCall& call) {
   if (!status.ok()) return status;
   request.set_keep_residual(call.keep_residual);
   if (call.residual_lease != absl::ZeroDuration()) {
-    SetDuration(call.residual_lease, *request.mutable_residual_lease());
+    *request.mutable_residual_lease() = ToProto(call.residual_lease);
   }
 
   ACTSERVE_ASSIGN_OR_RETURN(

@@ -1,5 +1,5 @@
-#ifndef ACTSERVE_SERVER_MESSAGE_DURATION_H_
-#define ACTSERVE_SERVER_MESSAGE_DURATION_H_
+#ifndef ACTSERVE_PROTO_DURATION_H_
+#define ACTSERVE_PROTO_DURATION_H_
 
 #include <cstdint>
 
@@ -19,4 +19,4 @@ inline google::protobuf::Duration ToProto(absl::Duration value) {
 
 }  // namespace actserve
 
-#endif  // ACTSERVE_SERVER_MESSAGE_DURATION_H_
+#endif  // ACTSERVE_PROTO_DURATION_H_
