@@ -1,5 +1,7 @@
 #include "client/cpp/address.h"
 
+#include <sys/un.h>
+
 #include <algorithm>
 #include <string>
 #include <vector>
@@ -12,14 +14,20 @@
 #include "absl/strings/str_split.h"
 #include "absl/strings/string_view.h"
 #include "absl/strings/strip.h"
+#include "proto/default_address.h"
 
 namespace actserve {
 namespace {
 
-constexpr size_t kMaxSocketPathBytes = 107;
-constexpr absl::string_view kDefaultPort = "50051";
+// Without the zero at its end.
+constexpr size_t kMaxSocketPathBytes = sizeof(sockaddr_un::sun_path) - 1;
 // Schemes that name hosts.
 constexpr absl::string_view kHostSchemes[] = {"dns:", "ipv4:", "ipv6:"};
+
+absl::string_view DefaultPort() {
+  const absl::string_view address = kDefaultTcpAddress;
+  return address.substr(address.rfind(':') + 1);
+}
 
 absl::Status Refusal(absl::string_view address, absl::string_view problem) {
   return absl::InvalidArgumentError(
@@ -43,11 +51,11 @@ absl::Status CheckHostPort(absl::string_view address) {
   if (!bracketed && std::count(address.begin(), address.end(), ':') > 1) {
     // "::1:50051" ends with a port, "fe80::1" does not.
     const absl::string_view last = address.substr(colon + 1);
-    const bool has_port = last.size() == kDefaultPort.size();
+    const bool has_port = last.size() == DefaultPort().size();
     return Refusal(address,
                    absl::StrCat("an IPv6 address stands in brackets; write [",
                                 has_port ? address.substr(0, colon) : address,
-                                "]:", has_port ? last : kDefaultPort));
+                                "]:", has_port ? last : DefaultPort()));
   }
   const bool has_port = bracketed ? absl::StrContains(address, "]:")
                                   : colon != absl::string_view::npos;
@@ -58,7 +66,7 @@ absl::Status CheckHostPort(absl::string_view address) {
   }
   if (port.empty()) {
     return Refusal(
-        address, absl::StrCat("has no port; write ", host, ":", kDefaultPort));
+        address, absl::StrCat("has no port; write ", host, ":", DefaultPort()));
   }
   int number = 0;
   if (!std::all_of(port.begin(), port.end(), absl::ascii_isdigit) ||

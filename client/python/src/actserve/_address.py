@@ -10,7 +10,7 @@ import os
 import stat
 
 _DEFAULT_TCP = "127.0.0.1:50051"
-_DEFAULT_PORT = "50051"
+_DEFAULT_PORT = _DEFAULT_TCP.rpartition(":")[2]
 _VARIABLE = "ACTSERVE_ADDRESS"
 _HOST_SCHEMES = ("dns:", "ipv4:", "ipv6:")
 _MAX_SOCKET_PATH_BYTES = 107
