@@ -28,8 +28,14 @@ TEST(SingleFlight, ComputesOnceForAllThatAskMeanwhile) {
     others.emplace_back([&] {
       bool joined = false;
       ++num_asking;
-      const int result = flights.Do("key", [] { return 2; }, &joined);
-      // A thread that was slow to ask computes itself.
+      const int result = flights.Do(
+          "key",
+          [&] {
+            // A thread that was slow to ask computes itself, afterwards.
+            EXPECT_TRUE(finish.HasBeenNotified());
+            return 2;
+          },
+          &joined);
       EXPECT_EQ(result, joined ? 1 : 2);
     });
   }
