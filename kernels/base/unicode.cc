@@ -32,8 +32,6 @@ constexpr Normalization kNormalizations[] = {
 
 }  // namespace
 
-// Length of the UTF-8 sequence at the start of `s`, its code point in
-// `code_point`; 0 if it is not one.
 int DecodeUtf8(std::string_view s, uint32_t& code_point) {
   const auto byte = [&](size_t i) { return static_cast<uint8_t>(s[i]); };
   const uint8_t first = byte(0);
