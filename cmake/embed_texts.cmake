@@ -1,5 +1,6 @@
 # Writes OUTPUT, a C++ file that defines SYMBOL, an array of the struct TYPE of
 # HEADER with one element {name, text} for each file of TEXTS, and SYMBOLSize.
+# The name is the file's path in ROOT, without ROOT its stem.
 set(code "#include \"${HEADER}\"\n\nnamespace actserve {\n")
 string(APPEND code "extern const ${TYPE} ${SYMBOL}[];\n")
 string(APPEND code "extern const int ${SYMBOL}Size;\n")
@@ -7,7 +8,11 @@ string(APPEND code "const ${TYPE} ${SYMBOL}[] = {\n")
 list(SORT TEXTS)
 list(LENGTH TEXTS count)
 foreach(path ${TEXTS})
-  get_filename_component(name ${path} NAME_WLE)
+  if(DEFINED ROOT)
+    cmake_path(RELATIVE_PATH path BASE_DIRECTORY ${ROOT} OUTPUT_VARIABLE name)
+  else()
+    cmake_path(GET path STEM LAST_ONLY name)
+  endif()
   file(READ ${path} text)
   string(APPEND code "    {\"${name}\", R\"py(${text})py\"},\n")
 endforeach()

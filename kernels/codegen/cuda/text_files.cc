@@ -10,9 +10,9 @@
 
 namespace actserve {
 
-// Defined in the file that embed.cmake writes.
+// Defined in the file that embed_texts.cmake writes.
 extern const TextFile kTextFiles[];
-extern const int kNumTextFiles;
+extern const int kTextFilesSize;
 
 namespace {
 
@@ -48,7 +48,7 @@ Header Read(absl::string_view text) {
 const std::map<std::string, Header>& Headers() {
   static const auto* const headers = [] {
     auto* all = new std::map<std::string, Header>;
-    for (int i = 0; i < kNumTextFiles; ++i) {
+    for (int i = 0; i < kTextFilesSize; ++i) {
       (*all)[kTextFiles[i].path] = Read(kTextFiles[i].text);
     }
     return all;
