@@ -61,8 +61,8 @@ endfunction()
 function(actserve_test name)
   cmake_parse_arguments(ARG "" "TIMEOUT" "DEPS;LABELS" ${ARGN})
   add_executable(${name} ${ARG_UNPARSED_ARGUMENTS})
-  target_link_libraries(${name} PRIVATE ${ACTSERVE_PROGRAM_OBJECTS} ${ARG_DEPS} GTest::gmock
-                                        GTest::gtest_main)
+  target_link_libraries(${name} PRIVATE
+    ${ACTSERVE_PROGRAM_OBJECTS} ${ARG_DEPS} GTest::gmock GTest::gtest_main)
   set_target_properties(${name} PROPERTIES
     RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
   list(GET ARG_UNPARSED_ARGUMENTS 0 source)
