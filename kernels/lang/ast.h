@@ -8,6 +8,7 @@
 #ifndef ACTSERVE_KERNELS_LANG_AST_H_
 #define ACTSERVE_KERNELS_LANG_AST_H_
 
+#include <algorithm>
 #include <cstddef>
 #include <map>
 #include <memory>
@@ -95,6 +96,12 @@ struct FunctionDef {
   // The values that it returns: 1, except in a gradient, which returns one for
   // each input of its activation or one for each input and each parameter.
   size_t num_results = 1;
+
+  // The number of tensor inputs; of a gradient, the upstream gradient too.
+  size_t NumInputs() const {
+    return std::count_if(arguments.begin(), arguments.end(),
+                         [](const Argument& a) { return !a.default_value; });
+  }
 };
 
 // A whole text. `functions` keeps the order of the text; the activation is

@@ -33,14 +33,6 @@ const Module* CatalogModule(std::string_view name) {
   return it == modules->end() ? nullptr : &it->second;
 }
 
-int NumInputs(const FunctionDef& function) {
-  int count = 0;
-  for (const Argument& argument : function.arguments) {
-    if (!argument.default_value) ++count;
-  }
-  return count;
-}
-
 // The gradient that `module` declares for `function`, or nullptr. A helper
 // has one too, if what is called after it takes the upstream gradient.
 const FunctionDef* DeclaredGradient(const Module& module,
@@ -50,7 +42,7 @@ const FunctionDef* DeclaredGradient(const Module& module,
   }
   for (const FunctionDef& gradient : module.functions) {
     if (gradient.name == absl::StrCat(function.name, "_grad") &&
-        NumInputs(gradient) == NumInputs(function) + 1) {
+        gradient.NumInputs() == function.NumInputs() + 1) {
       return &gradient;
     }
   }
@@ -243,7 +235,7 @@ bool GraphBuilder::IsDeclaredLinear(const Module& module,
   Graph alone;
   std::vector<NodeId> arguments;
   arguments.reserve(gradient.arguments.size());
-  const size_t num_inputs = static_cast<size_t>(NumInputs(function));
+  const size_t num_inputs = function.NumInputs();
   // Parameters too are inputs here; dy is the last.
   const size_t count = gradient.arguments.size();
   if (count <= num_inputs) return false;

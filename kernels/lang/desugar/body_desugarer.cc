@@ -54,7 +54,7 @@ size_t FirstReturn(const std::vector<SyntaxStmt>& block) {
 
 // How many values a gradient returns, and how many it returned.
 std::string ResultsMessage(const FunctionDef& activation, size_t returned) {
-  const size_t inputs = CountInputs(activation);
+  const size_t inputs = activation.NumInputs();
   std::string parameters;
   for (const Argument& argument : activation.arguments) {
     if (!argument.default_value) continue;
@@ -78,7 +78,7 @@ size_t TextDesugarer::CountResults(int index) {
   const size_t all = current_activation_->arguments.size();
   return FirstReturn(defs_[index]->body) == all
              ? all
-             : CountInputs(*current_activation_);
+             : current_activation_->NumInputs();
 }
 
 void TextDesugarer::DesugarBody(int index) {

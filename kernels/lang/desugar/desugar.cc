@@ -21,11 +21,6 @@ using Kind = SyntaxStmt::Kind;
 
 }  // namespace
 
-size_t CountInputs(const FunctionDef& function) {
-  return std::count_if(function.arguments.begin(), function.arguments.end(),
-                       [](const Argument& a) { return !a.default_value; });
-}
-
 Module TextDesugarer::Run(const std::vector<SyntaxStmt>& text) {
   for (const SyntaxStmt& statement : text) ReadTopLevel(statement);
   for (const auto& [name, value] : scope_.outside) {
@@ -310,11 +305,8 @@ void TextDesugarer::FixFlags(int function) {
 
 void TextDesugarer::CheckMain() {
   const FunctionDef& main = module_.functions[module_.main];
-  int inputs = 0;
-  int parameters = 0;
-  for (const Argument& argument : main.arguments) {
-    ++(argument.default_value ? parameters : inputs);
-  }
+  const int inputs = static_cast<int>(main.NumInputs());
+  const int parameters = static_cast<int>(main.arguments.size()) - inputs;
   if (inputs == 0 && !defs_[module_.main]->arguments_unknown) {
     diagnostics_.Error(main.position,
                        Concat(Quoted(main.name),
@@ -339,10 +331,7 @@ void TextDesugarer::CheckMain() {
 void TextDesugarer::CheckGradient() {
   const FunctionDef& main = module_.functions[module_.main];
   FunctionDef& gradient = module_.functions[*module_.gradient];
-  size_t inputs = 0;
-  for (const Argument& argument : main.arguments) {
-    inputs += !argument.default_value;
-  }
+  const size_t inputs = main.NumInputs();
   size_t given = 0;
   for (Argument& argument : gradient.arguments) {
     const auto it = std::find_if(
@@ -377,7 +366,7 @@ void TextDesugarer::ReadHelperGradient(int gradient) {
   if (it == scope_.functions.end()) return;
   const FunctionDef& function = module_.functions[it->second];
   std::vector<Argument>& arguments = module_.functions[gradient].arguments;
-  for (size_t i = CountInputs(function) + 1; i < arguments.size(); ++i) {
+  for (size_t i = function.NumInputs() + 1; i < arguments.size(); ++i) {
     for (const Argument& parameter : function.arguments) {
       if (parameter.default_value && parameter.name == arguments[i].name) {
         arguments[i].default_value = parameter.default_value;
@@ -396,7 +385,7 @@ const FunctionDef* TextDesugarer::ActivationOf(int gradient) const {
   const auto it = scope_.functions.find(name.substr(0, name.size() - 5));
   if (it == scope_.functions.end()) return nullptr;
   const FunctionDef& function = module_.functions[it->second];
-  return CountInputs(module_.functions[gradient]) == CountInputs(function) + 1
+  return module_.functions[gradient].NumInputs() == function.NumInputs() + 1
              ? &function
              : nullptr;
 }

@@ -14,9 +14,6 @@
 
 namespace actserve {
 
-// The number of arguments without a default.
-size_t CountInputs(const FunctionDef& function);
-
 // Rewrites a whole text, as Desugar() says: desugar.cc has what stands outside
 // functions and what concerns a whole function, body_desugarer.cc the
 // statements inside them. For one text.
