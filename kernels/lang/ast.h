@@ -96,6 +96,10 @@ struct FunctionDef {
   // The values that it returns: 1, except in a gradient, which returns one for
   // each input of its activation or one for each input and each parameter.
   size_t num_results = 1;
+  // In Module::functions, the gradient that the text declares for it: the
+  // `def` with `_grad` behind its name. A helper's counts if it takes one input
+  // more than the helper, the upstream gradient.
+  std::optional<int> gradient;
 
   // The number of tensor inputs; of a gradient, the upstream gradient too.
   size_t NumInputs() const {
@@ -105,9 +109,8 @@ struct FunctionDef {
 };
 
 // A whole text. `functions` keeps the order of the text; the activation is
-// functions[main], the last `def` that is not its gradient; the gradient, if
-// the text has a `<name>_grad`, is functions[*gradient]; the others are
-// helpers.
+// functions[main], the last `def` that is not its gradient; the others are
+// helpers and gradients.
 //
 // Parse() has checked what needs no types: every name is an argument or is
 // assigned on every path before it is read, every path returns, no function
@@ -116,10 +119,15 @@ struct FunctionDef {
 struct Module {
   std::vector<FunctionDef> functions;
   int main = 0;
-  // Its arguments without default are the activation's tensor inputs in
-  // order, under any names, and last the upstream gradient. Those with a
-  // default are parameters of the activation, by name.
-  std::optional<int> gradient;
+  // The gradient of functions[main], or nullptr. Its arguments without default
+  // are the activation's tensor inputs in order, under any names, and last the
+  // upstream gradient. Those with a default are parameters of the activation,
+  // by name.
+  const FunctionDef* Gradient() const {
+    const std::optional<int>& index = functions[main].gradient;
+    return index ? &functions[*index] : nullptr;
+  }
+
   // Numbers bound at registration for names that the text does not define, and
   // numbers that the text assigns at module level. The tree holds their values.
   std::map<std::string, double> constants;

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <limits>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -189,10 +190,11 @@ std::string CanonicalForm(const Module& module, const Module* derivative,
   std::string out = Concat("(activation v1 ",
                            ArgumentsForm(module.functions[module.main], true),
                            " ", forms.Body(module.main));
-  if (module.gradient) {
-    out += Concat(" (gradient ",
-                  ArgumentsForm(module.functions[*module.gradient], false), " ",
-                  forms.Body(*module.gradient), ")");
+  if (const std::optional<int> gradient =
+          module.functions[module.main].gradient) {
+    out +=
+        Concat(" (gradient ", ArgumentsForm(module.functions[*gradient], false),
+               " ", forms.Body(*gradient), ")");
   }
   if (derivative != nullptr) {
     const FunctionDef& main = derivative->functions[derivative->main];

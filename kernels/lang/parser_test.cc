@@ -188,7 +188,7 @@ TEST(Parse, TheLastFunctionIsTheActivation) {
   for (const Case& c : cases) {
     const auto module = ParseText(c.text);
     EXPECT_EQ(module->main, c.main) << c.text;
-    EXPECT_EQ(module->gradient, c.gradient) << c.text;
+    EXPECT_EQ(module->functions[module->main].gradient, c.gradient) << c.text;
   }
 }
 

@@ -49,10 +49,10 @@ std::optional<std::vector<NodeId>> GradientArguments(
 }
 
 std::optional<Graph> BuildDeclaredGradient(const Module& module,
+                                           const FunctionDef& function,
                                            const Graph& forward,
                                            const LanguageLimits& limits,
                                            Diagnostics& diagnostics) {
-  const FunctionDef& function = module.functions[*module.gradient];
   Graph graph = WithSignatureOf(forward);
   graph.inputs.push_back(kUpstreamName);
   const auto arguments =
@@ -115,9 +115,9 @@ std::optional<BuiltActivation> Build(const Module& module,
   auto forward = BuildForward(module, limits, diagnostics);
   if (!forward) return std::nullopt;
   BuiltActivation built{*std::move(forward), std::nullopt};
-  if (module.gradient) {
-    built.gradient =
-        BuildDeclaredGradient(module, built.forward, limits, diagnostics);
+  if (const FunctionDef* gradient = module.Gradient()) {
+    built.gradient = BuildDeclaredGradient(module, *gradient, built.forward,
+                                           limits, diagnostics);
     if (!built.gradient) return std::nullopt;
   }
   return built;

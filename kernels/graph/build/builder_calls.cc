@@ -33,22 +33,6 @@ const Module* CatalogModule(std::string_view name) {
   return it == modules->end() ? nullptr : &it->second;
 }
 
-// The gradient that `module` declares for `function`, or nullptr. A helper
-// has one too, if what is called after it takes the upstream gradient.
-const FunctionDef* DeclaredGradient(const Module& module,
-                                    const FunctionDef& function) {
-  if (&function == &module.functions[module.main]) {
-    return module.gradient ? &module.functions[*module.gradient] : nullptr;
-  }
-  for (const FunctionDef& gradient : module.functions) {
-    if (gradient.name == absl::StrCat(function.name, "_grad") &&
-        gradient.NumInputs() == function.NumInputs() + 1) {
-      return &gradient;
-    }
-  }
-  return nullptr;
-}
-
 // Primitives that are not an op of the graph.
 constexpr std::string_view kCast = "float";  // 1 or 0 of a truth value
 constexpr std::string_view kClamp = "clamp";
@@ -138,10 +122,10 @@ NodeId GraphBuilder::CallFunction(const Module& module,
     outer_position_ = expr.position;
   }
   NodeId value = Run(module, function, arguments, 1)[0];
-  const FunctionDef* gradient = DeclaredGradient(module, function);
   // A constant has no derivative, whatever was declared.
-  if (value != kNoNode && gradient != nullptr && !graph_.is_constant(value)) {
-    value = WithDeclaredGradient(module, function, *gradient, arguments, value,
+  if (value != kNoNode && function.gradient && !graph_.is_constant(value)) {
+    const FunctionDef& gradient = module.functions[*function.gradient];
+    value = WithDeclaredGradient(module, function, gradient, arguments, value,
                                  expr);
   }
   outer_position_ = outer_position;

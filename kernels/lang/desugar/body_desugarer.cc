@@ -104,7 +104,9 @@ void TextDesugarer::DesugarBody(int index) {
   }
   for (const std::string& name : scope_.locals) scope_.flags.erase(name);
   current_ = index;
-  current_activation_ = ActivationOf(index);
+  const FunctionDef* activation = FunctionOfGradient(index);
+  const bool declared = activation != nullptr && activation->gradient == index;
+  current_activation_ = declared ? activation : nullptr;
   function.num_results = CountResults(index);
   DesugarBlock(defs_[index]->body, function.body);
   scope_.flags = outer_flags;

@@ -38,10 +38,11 @@ Module TextDesugarer::Run(const std::vector<SyntaxStmt>& text) {
     return std::move(module_);
   }
   FindMain();
+  const std::optional<int> gradient = module_.functions[module_.main].gradient;
   FixFlags(module_.main);
-  if (module_.gradient) FixFlags(*module_.gradient);
+  if (gradient) FixFlags(*gradient);
   CheckMain();
-  if (module_.gradient) CheckGradient();
+  if (gradient) CheckGradient(*gradient);
   for (size_t i = 0; i < defs_.size(); ++i) {
     ReadHelperGradient(static_cast<int>(i));
   }
@@ -264,14 +265,12 @@ void TextDesugarer::ReadDef(const SyntaxStmt& def) {
 // function of that name.
 void TextDesugarer::FindMain() {
   module_.main = static_cast<int>(defs_.size()) - 1;
-  const std::string_view last = defs_.back()->name;
-  if (last.ends_with("_grad")) {
-    const auto it = scope_.functions.find(last.substr(0, last.size() - 5));
-    if (it != scope_.functions.end()) module_.main = it->second;
+  if (const FunctionDef* function = FunctionOfGradient(module_.main)) {
+    module_.main = static_cast<int>(function - module_.functions.data());
   }
-  const auto it = scope_.functions.find(
-      Concat(module_.functions[module_.main].name, "_grad"));
-  if (it != scope_.functions.end()) module_.gradient = it->second;
+  FunctionDef& main = module_.functions[module_.main];
+  const auto it = scope_.functions.find(Concat(main.name, "_grad"));
+  if (it != scope_.functions.end()) main.gradient = it->second;
 }
 
 // A truth value is no parameter that a request could change: in the activation
@@ -328,9 +327,9 @@ void TextDesugarer::CheckMain() {
 
 // An argument of the gradient is a parameter if the activation has a parameter
 // of that name; the others are the inputs, and dy.
-void TextDesugarer::CheckGradient() {
+void TextDesugarer::CheckGradient(int index) {
   const FunctionDef& main = module_.functions[module_.main];
-  FunctionDef& gradient = module_.functions[*module_.gradient];
+  FunctionDef& gradient = module_.functions[index];
   const size_t inputs = main.NumInputs();
   size_t given = 0;
   for (Argument& argument : gradient.arguments) {
@@ -359,35 +358,30 @@ void TextDesugarer::CheckGradient() {
 
 // An argument behind the upstream gradient of a helper is a parameter of that
 // helper if it has its name. CheckGradient() does the same for the main one.
-void TextDesugarer::ReadHelperGradient(int gradient) {
-  const std::string_view name = defs_[gradient]->name;
-  if (gradient == module_.gradient || !name.ends_with("_grad")) return;
-  const auto it = scope_.functions.find(name.substr(0, name.size() - 5));
-  if (it == scope_.functions.end()) return;
-  const FunctionDef& function = module_.functions[it->second];
-  std::vector<Argument>& arguments = module_.functions[gradient].arguments;
-  for (size_t i = function.NumInputs() + 1; i < arguments.size(); ++i) {
-    for (const Argument& parameter : function.arguments) {
+void TextDesugarer::ReadHelperGradient(int index) {
+  FunctionDef* function = FunctionOfGradient(index);
+  if (function == nullptr || function->gradient == index) return;
+  FunctionDef& gradient = module_.functions[index];
+  std::vector<Argument>& arguments = gradient.arguments;
+  for (size_t i = function->NumInputs() + 1; i < arguments.size(); ++i) {
+    for (const Argument& parameter : function->arguments) {
       if (parameter.default_value && parameter.name == arguments[i].name) {
         arguments[i].default_value = parameter.default_value;
       }
     }
   }
+  if (gradient.NumInputs() == function->NumInputs() + 1) {
+    function->gradient = index;
+  }
 }
 
-// The function whose declared gradient `gradient` is, or nullptr. The main one
-// has been checked; any other is the gradient of a helper if it takes the
-// upstream gradient too.
-const FunctionDef* TextDesugarer::ActivationOf(int gradient) const {
-  if (gradient == module_.gradient) return &module_.functions[module_.main];
-  const std::string_view name = defs_[gradient]->name;
+// The function of whose gradient functions[index] has the name, or nullptr.
+FunctionDef* TextDesugarer::FunctionOfGradient(int index) {
+  const std::string_view name = defs_[index]->name;
   if (!name.ends_with("_grad")) return nullptr;
   const auto it = scope_.functions.find(name.substr(0, name.size() - 5));
   if (it == scope_.functions.end()) return nullptr;
-  const FunctionDef& function = module_.functions[it->second];
-  return module_.functions[gradient].NumInputs() == function.NumInputs() + 1
-             ? &function
-             : nullptr;
+  return &module_.functions[it->second];
 }
 
 Module Desugar(const std::vector<SyntaxStmt>& text,

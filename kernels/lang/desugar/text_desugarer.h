@@ -44,10 +44,10 @@ class TextDesugarer {
   void FindMain();
   void FixFlags(int function);
   void CheckMain();
-  void CheckGradient();
+  void CheckGradient(int gradient);
 
-  void ReadHelperGradient(int gradient);
-  const FunctionDef* ActivationOf(int gradient) const;
+  void ReadHelperGradient(int index);
+  FunctionDef* FunctionOfGradient(int index);
   size_t CountResults(int function);
   void DesugarBody(int function);
   void DesugarBlock(const std::vector<SyntaxStmt>& block, Block& out);
