@@ -5,7 +5,6 @@
 #include <cstdint>
 #include <limits>
 #include <map>
-#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -22,11 +21,32 @@ std::string NumberForm(double value) {
   return absl::StrFormat("#%016x", std::bit_cast<uint64_t>(value));
 }
 
-// The forms of one module's functions.
+// Inputs by place, parameters by name: an argument of a gradient that has a
+// default is a parameter of the activation.
+std::string ArgumentsForm(const FunctionDef& function, bool input_names) {
+  std::string out = "(";
+  for (const Argument& argument : function.arguments) {
+    if (out.size() > 1) out += ' ';
+    if (argument.default_value) {
+      out += Concat("(parameter ", argument.name, " ",
+                    NumberForm(*argument.default_value), ")");
+    } else {
+      out += input_names ? Concat("(input ", argument.name, ")") : "(input)";
+    }
+  }
+  return out + ")";
+}
+
+// The forms of one module's functions. A helper for which the text declares a
+// gradient calls for that gradient's form too, `gradients`. A gradient may call
+// the helper it belongs to, so forms of gradients are another object, and the
+// last of that chain has nullptr: it tells helpers apart by their values alone.
 class ModuleForm {
  public:
-  explicit ModuleForm(const Module& module)
-      : module_(module), digests_(module.functions.size()) {}
+  ModuleForm(const Module& module, const ModuleForm* gradients)
+      : module_(module),
+        gradients_(gradients),
+        digests_(module.functions.size()) {}
 
   // The statements of functions[index], as "((return $0))".
   std::string Body(int index) const;
@@ -41,6 +61,7 @@ class ModuleForm {
   const std::string& Digest(int helper) const;
 
   const Module& module_;
+  const ModuleForm* gradients_;
   mutable std::vector<std::string> digests_;  // "": not needed so far
 };
 
@@ -60,9 +81,16 @@ std::string ModuleForm::Body(int index) const {
 const std::string& ModuleForm::Digest(int helper) const {
   std::string& digest = digests_[helper];
   if (digest.empty()) {
-    digest = Sha256Hex(Concat("(function ",
-                              module_.functions[helper].arguments.size(), " ",
-                              Body(helper), ")"));
+    const FunctionDef& function = module_.functions[helper];
+    std::string form =
+        Concat("(function ", function.arguments.size(), " ", Body(helper));
+    if (gradients_ != nullptr && function.gradient) {
+      form +=
+          Concat(" (gradient ",
+                 ArgumentsForm(module_.functions[*function.gradient], false),
+                 " ", gradients_->Body(*function.gradient), ")");
+    }
+    digest = Sha256Hex(form + ")");
   }
   return digest;
 }
@@ -166,40 +194,37 @@ void ModuleForm::Append(const Expr& expr, const Numbers& numbers,
   out += ')';
 }
 
-// Inputs by place, parameters by name: an argument of a gradient that has a
-// default is a parameter of the activation.
-std::string ArgumentsForm(const FunctionDef& function, bool input_names) {
-  std::string out = "(";
-  for (const Argument& argument : function.arguments) {
-    if (out.size() > 1) out += ' ';
-    if (argument.default_value) {
-      out += Concat("(parameter ", argument.name, " ",
-                    NumberForm(*argument.default_value), ")");
-    } else {
-      out += input_names ? Concat("(input ", argument.name, ")") : "(input)";
-    }
-  }
-  return out + ")";
-}
+// Enough for derivatives of second order: a function's form has its helpers'
+// gradients, and those have the gradients of the helpers that they call.
+struct FormsOfModule {
+  explicit FormsOfModule(const Module& module)
+      : value(module, nullptr),
+        gradient(module, &value),
+        function(module, &gradient) {}
+
+  ModuleForm value;
+  ModuleForm gradient;
+  ModuleForm function;
+};
 
 }  // namespace
 
 std::string CanonicalForm(const Module& module, const Module* derivative,
                           bool exact) {
-  const ModuleForm forms(module);
-  std::string out = Concat("(activation v1 ",
-                           ArgumentsForm(module.functions[module.main], true),
-                           " ", forms.Body(module.main));
-  if (const std::optional<int> gradient =
-          module.functions[module.main].gradient) {
-    out +=
-        Concat(" (gradient ", ArgumentsForm(module.functions[*gradient], false),
-               " ", forms.Body(*gradient), ")");
+  const FormsOfModule forms(module);
+  const FunctionDef& main = module.functions[module.main];
+  std::string out = Concat("(activation v1 ", ArgumentsForm(main, true), " ",
+                           forms.function.Body(module.main));
+  if (main.gradient) {
+    out += Concat(" (gradient ",
+                  ArgumentsForm(module.functions[*main.gradient], false), " ",
+                  forms.gradient.Body(*main.gradient), ")");
   }
   if (derivative != nullptr) {
-    const FunctionDef& main = derivative->functions[derivative->main];
-    out += Concat(" (derivative ", ArgumentsForm(main, false), " ",
-                  ModuleForm(*derivative).Body(derivative->main), ")");
+    const int index = derivative->main;
+    out += Concat(" (derivative ",
+                  ArgumentsForm(derivative->functions[index], false), " ",
+                  FormsOfModule(*derivative).gradient.Body(index), ")");
   }
   if (exact) out += " exact";
   return out + ")";

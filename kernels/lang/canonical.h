@@ -9,7 +9,8 @@ namespace actserve {
 
 // Writes an activation in a form that does not depend on its spelling: an
 // s-expression of its signature and trees. Locals and arguments become numbers,
-// constants their float64 bits, and helpers the digest of their own form.
+// constants their float64 bits, and helpers the digest of their own form, with
+// that of the gradient that the text declares for them.
 // Inputs and parameters keep their names, because requests use them.
 // `derivative` is the text given as derivative, or nullptr; `exact` is
 // Activation::Options::exact.

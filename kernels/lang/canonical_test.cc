@@ -141,7 +141,21 @@ TEST(Canonical, SpellingDoesNotMatter) {
 }
 
 TEST(Canonical, MeaningDoes) {
+  // Two helpers of one value, and the gradients declared for them.
+  const auto two_helpers = [](std::string_view first, std::string_view second) {
+    return Concat("def g(x): return x * 2\ndef h(x): return x * 2\n", first,
+                  second, "def f(x): return g(x) + 3 * h(x)");
+  };
+  constexpr std::string_view five = "def g_grad(x, dy): return dy * 5\n";
+  constexpr std::string_view zero = "def h_grad(x, dy): return dy * 0\n";
   const std::vector<std::string> texts = {
+      two_helpers("", ""),
+      two_helpers(five, ""),
+      two_helpers("", zero),
+      two_helpers(five, zero),
+      two_helpers("def g_grad(x, dy): return dy * 0\n",
+                  "def h_grad(x, dy): return dy * 5\n"),
+      two_helpers("def g_grad(x, dy): return g(dy)\n", ""),
       kSpiky,
       kEverything,
       "def f(x): return x",
