@@ -184,5 +184,63 @@ TEST_F(CudaContextTest, SaysOnceThatItIsLost) {
   EXPECT_THAT(told, ::testing::ElementsAre(reason, reason));
 }
 
+// The fake refuses what the real driver refuses, or what only luck would let
+// pass there.
+class FakeDriverTest : public CudaDriverTest {
+ protected:
+  void SetUp() override {
+    context_ = *CudaContext::Create(*CudaDriver::Open(FakeDriver::Path()), {});
+    ASSERT_TRUE(context_->Enter().ok());
+    for (CuStream& stream : streams_) {
+      ASSERT_EQ(cuda().StreamCreate(&stream, kCuStreamNonBlocking), kCuSuccess);
+    }
+    for (CuEvent& event : events_) {
+      ASSERT_EQ(cuda().EventCreate(&event, kCuEventDefault), kCuSuccess);
+    }
+  }
+  const CuFunctions& cuda() const { return context_->cuda(); }
+
+  std::shared_ptr<CudaContext> context_;
+  CuStream streams_[2] = {};
+  CuEvent events_[2] = {};
+};
+
+TEST_F(FakeDriverTest, RefusesToAllocateNothing) {
+  CuDeviceAddress address = 0;
+
+  EXPECT_EQ(cuda().MemAllocAsync(&address, 0, streams_[0]), kCuInvalidValue);
+}
+
+TEST_F(FakeDriverTest, KnowsNoTimeOfEventsThatWereNotReached) {
+  float ms = 0;
+  EXPECT_EQ(cuda().EventElapsedTime(&ms, events_[0], events_[1]),
+            kCuInvalidHandle);
+
+  for (CuEvent event : events_) {
+    ASSERT_EQ(cuda().EventRecord(event, streams_[0]), kCuSuccess);
+  }
+  while (cuda().EventQuery(events_[1]) == kCuNotReady) {
+  }
+
+  EXPECT_EQ(cuda().EventElapsedTime(&ms, events_[0], events_[1]), kCuSuccess);
+}
+
+TEST_F(FakeDriverTest, LetsNoOtherStreamTouchMemoryThatItsOwnDidNotReach) {
+  char bytes[16] = {};
+  CuDeviceAddress address = 0;
+  // The stream gets to its allocation only after Reset().
+  fake_.Set(FakeKnob::kHangAtAlloc, 1);
+  ASSERT_EQ(cuda().MemAllocAsync(&address, sizeof bytes, streams_[0]),
+            kCuSuccess);
+
+  ASSERT_EQ(cuda().MemcpyHtoDAsync(address, bytes, sizeof bytes, streams_[1]),
+            kCuSuccess);
+  while (fake_.Get(FakeKnob::kNumFaults) == 0) {
+  }
+
+  EXPECT_EQ(cuda().EventQuery(events_[1]), kCuIllegalAddress);
+  fake_.Reset();
+}
+
 }  // namespace
 }  // namespace actserve

@@ -236,6 +236,7 @@ FAKE_CALL(cuLaunchKernel)(CuFunction function, unsigned grid_x, unsigned grid_y,
   Knob(FakeKnob::kNumLaunches).fetch_add(1);
   const bool hangs = state.IsNth(FakeKnob::kHangAtLaunch);
   const bool faults = state.IsNth(FakeKnob::kStickyAtLaunch);
+  const bool wrong = state.IsNth(FakeKnob::kWrongAtLaunch);
   const auto* const bytes = static_cast<const unsigned char*>(parameters[0]);
   std::vector<unsigned char> argument(
       bytes, bytes + function->module->argument_bytes());
@@ -243,7 +244,12 @@ FAKE_CALL(cuLaunchKernel)(CuFunction function, unsigned grid_x, unsigned grid_y,
     FakeState& state = FakeState::Get();
     if (hangs) state.Hang();
     if (faults) state.SetSticky(kCuIllegalAddress);
-    if (state.sticky() != kCuSuccess) return;
+    if (state.sticky() != kCuSuccess || wrong) return;
+    for (size_t i = 0; i + 8 <= argument.size(); i += 8) {
+      uint64_t word = 0;
+      std::memcpy(&word, argument.data() + i, sizeof word);
+      if (!FakeMemory::Get().CheckWord(word, stream)) return;
+    }
     function->module->Run(function->kernel, grid_x, block_x, shared_bytes,
                           argument.data());
   });
@@ -265,9 +271,15 @@ FAKE_CALL(cuMemPoolSetAttribute)(CuMemoryPool, CuMemoryPoolAttribute attribute,
   return attribute == kCuReleaseThreshold ? kCuSuccess : kCuInvalidValue;
 }
 FAKE_CALL(cuMemAllocAsync)(CuDeviceAddress* address, size_t size_bytes,
-                           CuStream) {
+                           CuStream stream) {
   RETURN_IF_FAILED(Entered());
-  return FakeMemory::Get().Allocate(size_bytes, address);
+  RETURN_IF_FAILED(FakeMemory::Get().Allocate(size_bytes, stream, address));
+  const bool hangs = FakeState::Get().IsNth(FakeKnob::kHangAtAlloc);
+  stream->Put([=, block = *address] {
+    if (hangs) FakeState::Get().Hang();
+    FakeMemory::Get().SetReady(block);
+  });
+  return kCuSuccess;
 }
 FAKE_CALL(cuMemFreeAsync)(CuDeviceAddress address, CuStream stream) {
   RETURN_IF_FAILED(Entered());
@@ -292,7 +304,7 @@ FAKE_CALL(cuMemcpyHtoDAsync_v2)(CuDeviceAddress to, const void* from,
   Knob(FakeKnob::kNumCopies).fetch_add(1);
   stream->Put([=] {
     if (FakeState::Get().sticky() != kCuSuccess) return;
-    if (!FakeMemory::Get().Check(to, size_bytes)) return;
+    if (!FakeMemory::Get().Check(to, size_bytes, stream)) return;
     std::memcpy(HostAddress(to), from, size_bytes);
   });
   return kCuSuccess;
@@ -303,7 +315,7 @@ FAKE_CALL(cuMemcpyDtoHAsync_v2)(void* to, CuDeviceAddress from,
   Knob(FakeKnob::kNumCopies).fetch_add(1);
   stream->Put([=] {
     if (FakeState::Get().sticky() != kCuSuccess) return;
-    if (!FakeMemory::Get().Check(from, size_bytes)) return;
+    if (!FakeMemory::Get().Check(from, size_bytes, stream)) return;
     std::memcpy(to, HostAddress(from), size_bytes);
   });
   return kCuSuccess;
@@ -314,8 +326,8 @@ FAKE_CALL(cuMemcpyDtoDAsync_v2)
   RETURN_IF_FAILED(Entered());
   stream->Put([=] {
     if (FakeState::Get().sticky() != kCuSuccess) return;
-    if (!FakeMemory::Get().Check(from, size_bytes)) return;
-    if (!FakeMemory::Get().Check(to, size_bytes)) return;
+    if (!FakeMemory::Get().Check(from, size_bytes, stream)) return;
+    if (!FakeMemory::Get().Check(to, size_bytes, stream)) return;
     std::memcpy(HostAddress(to), HostAddress(from), size_bytes);
   });
   return kCuSuccess;
@@ -345,6 +357,9 @@ FAKE_CALL(cuEventDestroy_v2)(CuEvent event) {
 }
 FAKE_CALL(cuEventRecord)(CuEvent event, CuStream stream) {
   RETURN_IF_FAILED(Entered());
+  FakeState& state = FakeState::Get();
+  if (state.IsNth(FakeKnob::kStickyAtRecord)) state.SetSticky(kCuLaunchFailed);
+  if (state.IsNth(FakeKnob::kHangAtRecord)) state.Hang();
   std::lock_guard lock(event->mutex);
   const int64_t number = ++event->recorded;
   stream->Put([=] {
@@ -356,12 +371,21 @@ FAKE_CALL(cuEventRecord)(CuEvent event, CuStream stream) {
 }
 FAKE_CALL(cuEventQuery)(CuEvent event) {
   RETURN_IF_FAILED(Entered());
-  std::lock_guard lock(event->mutex);
-  return event->reached == event->recorded ? kCuSuccess : kCuNotReady;
+  {
+    std::lock_guard lock(event->mutex);
+    if (event->reached == event->recorded) return kCuSuccess;
+  }
+  const int64_t pause = Knob(FakeKnob::kQueryPauseMillis).exchange(0);
+  std::this_thread::sleep_for(std::chrono::milliseconds(pause));
+  return kCuNotReady;
 }
 FAKE_CALL(cuEventElapsedTime)(float* milliseconds, CuEvent start, CuEvent end) {
   RETURN_IF_FAILED(Entered());
   std::scoped_lock lock(start->mutex, end->mutex);
+  for (const CuEvent event : {start, end}) {
+    if (event->recorded == 0) return kCuInvalidHandle;
+    if (event->reached != event->recorded) return kCuNotReady;
+  }
   *milliseconds =
       std::chrono::duration<float, std::milli>(end->time - start->time).count();
   return kCuSuccess;

@@ -3,7 +3,8 @@
 //
 // Streams are threads, so work that the real driver does later happens later
 // here too. Device memory is memory of this process; every copy is checked
-// against what is allocated, and fresh memory holds no zeros. NVRTC is the
+// against what is allocated, fresh memory holds no zeros, and memory is a
+// stream's own until the stream has got to its allocation. NVRTC is the
 // compiler that built the project: the text that the real one would get,
 // compiled as C++, so that kernels compute.
 //
@@ -34,13 +35,21 @@ enum class FakeKnob {
   kFailCompileAt,   // "fail_compile_at": NVRTC refuses the text, once
   kStickyAtLaunch,  // "sticky_at_launch": an illegal address, for ever
   kHangAtLaunch,    // "hang_at_launch": until Reset()
+  kWrongAtLaunch,   // "wrong_at_launch": the kernel does nothing
+  kHangAtAlloc,     // "hang_at_alloc": the stream, until Reset()
+  kStickyAtRecord,  // "sticky_at_record": a failed launch, for ever
+  kHangAtRecord,    // "hang_at_record": cuEventRecord() does not return
+  // The next cuEventQuery() that finds its event not reached says so only
+  // after this many milliseconds, as if the process had been stopped.
+  kQueryPauseMillis,  // "query_pause_millis", 0
+  kSticky,            // "sticky", 0: what every call returns
   // Read only: calls since Reset().
   kNumCompiles,
   kNumLaunches,
   kNumCopies,
   kNumObjects,  // modules, streams, events and pinned blocks, now
   kUsedBytes,   // device memory allocated now
-  kNumFaults,   // addresses outside of device memory, so far
+  kNumFaults,   // addresses that were not to be touched, so far
 };
 
 // The controls of the library at FakeDriver::Path(), which this opens too.

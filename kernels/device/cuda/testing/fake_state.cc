@@ -31,6 +31,12 @@ constexpr struct {
     {FakeKnob::kFailCompileAt, "fail_compile_at", 0},
     {FakeKnob::kStickyAtLaunch, "sticky_at_launch", 0},
     {FakeKnob::kHangAtLaunch, "hang_at_launch", 0},
+    {FakeKnob::kWrongAtLaunch, "wrong_at_launch", 0},
+    {FakeKnob::kHangAtAlloc, "hang_at_alloc", 0},
+    {FakeKnob::kStickyAtRecord, "sticky_at_record", 0},
+    {FakeKnob::kHangAtRecord, "hang_at_record", 0},
+    {FakeKnob::kQueryPauseMillis, "query_pause_millis", 0},
+    {FakeKnob::kSticky, "sticky", 0},
 };
 
 }  // namespace
@@ -56,7 +62,6 @@ void FakeState::Reset() {
     if (at == std::string::npos) continue;
     knob(row.knob) = std::atoll(settings.c_str() + at + key.size());
   }
-  SetSticky(kCuSuccess);
   std::lock_guard lock(mutex_);
   ++num_resets_;
   reset_.notify_all();
@@ -93,7 +98,9 @@ FakeMemory& FakeMemory::Get() {
   return *memory;
 }
 
-CuResult FakeMemory::Allocate(size_t size_bytes, CuDeviceAddress* address) {
+CuResult FakeMemory::Allocate(size_t size_bytes, CuStream stream,
+                              CuDeviceAddress* address) {
+  if (size_bytes == 0) return kCuInvalidValue;
   FakeState& state = FakeState::Get();
   std::atomic<int64_t>& used = state.knob(FakeKnob::kUsedBytes);
   if (state.IsNth(FakeKnob::kFailAllocAt) ||
@@ -111,8 +118,15 @@ CuResult FakeMemory::Allocate(size_t size_bytes, CuDeviceAddress* address) {
   *address = reinterpret_cast<CuDeviceAddress>(block + kGuardBytes);
   used.fetch_add(size_bytes);
   std::lock_guard lock(mutex_);
-  blocks_[*address] = size_bytes;
+  blocks_[*address] = {size_bytes, stream};
   return kCuSuccess;
+}
+
+void FakeMemory::SetReady(CuDeviceAddress address) {
+  std::lock_guard lock(mutex_);
+  if (const auto it = blocks_.find(address); it != blocks_.end()) {
+    it->second.owner = nullptr;
+  }
 }
 
 void FakeMemory::Free(CuDeviceAddress address) {
@@ -126,7 +140,7 @@ void FakeMemory::Free(CuDeviceAddress address) {
       state.knob(FakeKnob::kNumFaults).fetch_add(1);
       return;
     }
-    size_bytes = found->second;
+    size_bytes = found->second.size_bytes;
     blocks_.erase(found);
   }
   for (size_t i = 0; i < kGuardBytes; ++i) {
@@ -139,18 +153,35 @@ void FakeMemory::Free(CuDeviceAddress address) {
   std::free(data - kGuardBytes);
 }
 
-bool FakeMemory::Check(CuDeviceAddress address, size_t size_bytes) {
-  {
-    std::lock_guard lock(mutex_);
-    auto block = blocks_.upper_bound(address);
-    if (block != blocks_.begin()) {
-      --block;
-      if (address + size_bytes <= block->first + block->second) return true;
-    }
-  }
+bool FakeMemory::Refuse() {
   FakeState::Get().knob(FakeKnob::kNumFaults).fetch_add(1);
   FakeState::Get().SetSticky(kCuIllegalAddress);
   return false;
+}
+
+const FakeMemory::Block* FakeMemory::Find(CuDeviceAddress address,
+                                          size_t size_bytes) const {
+  auto it = blocks_.upper_bound(address);
+  if (it == blocks_.begin()) return nullptr;
+  --it;
+  const Block& block = it->second;
+  return address + size_bytes <= it->first + block.size_bytes ? &block
+                                                              : nullptr;
+}
+
+bool FakeMemory::Check(CuDeviceAddress address, size_t size_bytes,
+                       CuStream stream) {
+  std::lock_guard lock(mutex_);
+  const Block* const block = Find(address, size_bytes);
+  if (block == nullptr) return Refuse();
+  return block->owner == nullptr || block->owner == stream || Refuse();
+}
+
+bool FakeMemory::CheckWord(uint64_t word, CuStream stream) {
+  std::lock_guard lock(mutex_);
+  const Block* const block = Find(word, 1);
+  return block == nullptr || block->owner == nullptr ||
+         block->owner == stream || Refuse();
 }
 
 }  // namespace actserve::testing

@@ -34,8 +34,10 @@ class FakeState {
   bool IsNth(FakeKnob knob);
 
   // kCuSuccess, or the error that everything returns from now on.
-  CuResult sticky() const { return sticky_.load(); }
-  void SetSticky(CuResult result) { sticky_.store(result); }
+  CuResult sticky() {
+    return static_cast<CuResult>(knob(FakeKnob::kSticky).load());
+  }
+  void SetSticky(CuResult result) { knob(FakeKnob::kSticky) = result; }
 
   // Handles that were given out and not given back. Holding them here also
   // keeps those of a lost device from looking like a leak.
@@ -49,7 +51,6 @@ class FakeState {
   FakeState() { Reset(); }
 
   std::array<std::atomic<int64_t>, kNumKnobs> knobs_ = {};
-  std::atomic<CuResult> sticky_ = kCuSuccess;
   std::mutex mutex_;
   std::condition_variable reset_;
   std::set<void*> objects_;
@@ -62,19 +63,35 @@ inline void* HostAddress(CuDeviceAddress address) {
   return reinterpret_cast<void*>(address);
 }
 
-// Device memory. Blocks lie between guards that are checked when they go.
+// Device memory. Blocks lie between guards that are checked when they go. A
+// block belongs to the stream that allocated it until that stream has got
+// there; another stream that touches it before loses the device.
 class FakeMemory {
  public:
   static FakeMemory& Get();
 
-  CuResult Allocate(size_t size_bytes, CuDeviceAddress* address);
+  CuResult Allocate(size_t size_bytes, CuStream stream,
+                    CuDeviceAddress* address);
+  void SetReady(CuDeviceAddress address);
   void Free(CuDeviceAddress address);
-  // Returns whether the bytes lie in one block. If not, the device is lost.
-  bool Check(CuDeviceAddress address, size_t size_bytes);
+  // Returns whether the bytes lie in one block that `stream` may touch.
+  bool Check(CuDeviceAddress address, size_t size_bytes, CuStream stream);
+  // Returns false if `word` is an address in a block that `stream` may not
+  // touch.
+  bool CheckWord(uint64_t word, CuStream stream);
 
  private:
+  struct Block {
+    size_t size_bytes = 0;
+    CuStream owner = nullptr;  // nullptr: any stream may touch it
+  };
+  // Loses the device.
+  static bool Refuse();
+  // The block around `address`, or nullptr.
+  const Block* Find(CuDeviceAddress address, size_t size_bytes) const;
+
   std::mutex mutex_;
-  std::map<CuDeviceAddress, size_t> blocks_;
+  std::map<CuDeviceAddress, Block> blocks_;
 };
 
 }  // namespace actserve::testing
