@@ -1,5 +1,6 @@
 #include "kernels/device/cuda/driver/cuda_context.h"
 
+#include <algorithm>
 #include <chrono>
 #include <utility>
 
@@ -134,14 +135,18 @@ absl::Status CudaContext::Check(const char* call, CuResult result) {
 }
 
 absl::Status CudaContext::Wait(CuEvent event) {
-  // A steady clock: a jump of the wall's must not end the process.
-  const auto start = std::chrono::steady_clock::now();
+  const absl::Duration longest_step = options_.watchdog / 100;
+  absl::Duration waited;
+  // A steady clock: a jump of the wall's must not end the process. It jumps too
+  // while the process or its machine is stopped, so a step counts for little.
+  auto before = std::chrono::steady_clock::now();
   for (;;) {
     if (lost()) return health();
     const CuResult result = cuda().EventQuery(event);
     if (result != kCuNotReady) return Check("cuEventQuery", result);
-    const absl::Duration waited =
-        absl::FromChrono(std::chrono::steady_clock::now() - start);
+    const auto now = std::chrono::steady_clock::now();
+    waited += std::min(absl::FromChrono(now - before), longest_step);
+    before = now;
     if (waited > options_.watchdog) {
       return Lose(absl::StrCat("a kernel did not end in ",
                                absl::FormatDuration(options_.watchdog)));

@@ -26,7 +26,8 @@ class CudaContext {
  public:
   struct Options {
     int ordinal = 0;
-    // How long work may run before its kernel counts as hung.
+    // How long work may run before its kernel counts as hung. Time in which
+    // this process did not run counts for a hundredth of it at most.
     absl::Duration watchdog = absl::Seconds(10);
   };
   // The oldest compute capability that today's NVRTC compiles for: 7.5.
@@ -62,6 +63,11 @@ class CudaContext {
   //   Unavailable  the device is lost, by the watchdog perhaps
   absl::Status Wait(CuEvent event);
 
+  // Declares the device lost, unless it is already, and returns health().
+  absl::Status Lose(const std::string& reason);
+
+  absl::Duration watchdog() const { return options_.watchdog; }
+
   void CountLaunch() { num_launches_.fetch_add(1, std::memory_order_relaxed); }
   int64_t num_launches() const { return num_launches_.load(); }
 
@@ -75,7 +81,6 @@ class CudaContext {
 
   absl::Status Start();
   absl::StatusOr<int> Attribute(CuDeviceAttribute attribute);
-  absl::Status Lose(const std::string& reason);
 
   const std::shared_ptr<const CudaDriver> driver_;
   const Options options_;
