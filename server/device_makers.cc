@@ -2,41 +2,31 @@
 
 #include <filesystem>
 #include <memory>
+#include <string>
 #include <system_error>
-#include <utility>
 
 #include "kernels/device/cpu/cpu_device.h"
 #include "kernels/device/cuda/cuda_device.h"
+#include "kernels/device/object_cache.h"
 #include "server/observe/log.h"
 
 namespace actserve {
 namespace {
 
-// A device of `options`, without its cache on disk if it cannot be had and
-// need not.
-template <typename DeviceType>
-DeviceMakers::Made Make(typename DeviceType::Options device_options,
-                        const Options& options) {
-  device_options.cache_directory = options.cache_directory;
-  if (!options.cache_directory_required) {
-    // An error here occurs again in the device, with a reason.
-    std::error_code ignored;
-    std::filesystem::create_directories(
-        std::filesystem::path(options.cache_directory).parent_path(), ignored);
-  }
-  auto device = DeviceType::Create(device_options);
-  if (device.ok() || options.cache_directory_required ||
-      options.cache_directory.empty()) {
-    return device;
-  }
-  const absl::Status reason = device.status();
-  device_options.cache_directory.clear();
-  device = DeviceType::Create(device_options);
-  if (device.ok()) {
-    LogEvent(LogLevel::kWarning, "no_cache",
-             {{"reason", std::string(reason.message())}});
-  }
-  return device;
+// The cache on disk of `options`, or none if it cannot be had and need not.
+std::string UsableCache(const Options& options) {
+  const std::string& path = options.cache_directory;
+  if (path.empty() || options.cache_directory_required) return path;
+  // An error here occurs again when the cache is opened, with a reason.
+  std::error_code ignored;
+  std::filesystem::create_directories(std::filesystem::path(path).parent_path(),
+                                      ignored);
+  const absl::Status opened =
+      ObjectCache::Open(path, /*max_size_bytes=*/0).status();
+  if (opened.ok()) return path;
+  LogEvent(LogLevel::kWarning, "no_cache",
+           {{"reason", std::string(opened.message())}});
+  return "";
 }
 
 // The pack that `options` name; null if there is none, or it cannot be used.
@@ -52,17 +42,20 @@ std::shared_ptr<const SassPack> OpenPack(const Options& options) {
 }  // namespace
 
 DeviceMakers MakersFor(const Options& options) {
+  const std::string cache_directory = UsableCache(options);
   DeviceMakers makers;
-  makers.cpu = [&options] {
-    return Make<CpuDevice>({.num_threads = options.device_threads}, options);
+  makers.cpu = [&options, cache_directory]() -> DeviceMakers::Made {
+    return CpuDevice::Create({.num_threads = options.device_threads,
+                              .cache_directory = cache_directory});
   };
-  makers.cuda = [&options](int ordinal) {
+  makers.cuda = [&options, cache_directory](int ordinal) -> DeviceMakers::Made {
     CudaDevice::Options cuda;
     cuda.ordinal = ordinal;
     cuda.pack = OpenPack(options);
+    cuda.cache_directory = cache_directory;
     cuda.max_memory_bytes = options.device_memory_bytes;
     cuda.watchdog = options.device_watchdog;
-    return Make<CudaDevice>(cuda, options);
+    return CudaDevice::Create(cuda);
   };
   return makers;
 }

@@ -26,6 +26,7 @@
 #include "kernels/device/cpu/cpu_program.h"
 #include "kernels/device/cuda/program/sass_builder.h"
 #include "kernels/device/cuda/program/sass_pack.h"
+#include "kernels/device/cuda/program/self_test_programs.h"
 #include "kernels/device/object_cache.h"
 
 namespace actserve {
@@ -148,7 +149,8 @@ absl::Status CompileForCpu(CpuDevice& cpu, const LoweredProgram& lowered) {
   return absl::OkStatus();
 }
 
-// Everything, into the cache; what is for GPUs, into `codes` too.
+// Everything, into the cache; what is for GPUs, into `codes` too. The programs
+// of a GPU's self-test are among it.
 absl::Status CompileAll(const std::vector<LoweredProgram>& programs,
                         const Targets& targets,
                         std::vector<SassPack::Code>& codes) {
@@ -160,10 +162,13 @@ absl::Status CompileAll(const std::vector<LoweredProgram>& programs,
   }
   if (targets.gpus.empty()) return absl::OkStatus();
   // Programs share some of their parts.
+  const std::vector<LoweredProgram> self_test = SelfTestPrograms();
   std::set<std::string> unique;
-  for (const LoweredProgram& program : programs) {
-    for (const CudaPart part : LaunchLayout(program).parts()) {
-      unique.insert(EmitCuda(program, part));
+  for (const auto& some : {&programs, &self_test}) {
+    for (const LoweredProgram& program : *some) {
+      for (const CudaPart part : LaunchLayout(program).parts()) {
+        unique.insert(EmitCuda(program, part));
+      }
     }
   }
   const std::vector<std::string> texts(unique.begin(), unique.end());

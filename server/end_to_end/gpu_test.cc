@@ -22,6 +22,7 @@
 #include "kernels/codegen/cuda/emit.h"
 #include "kernels/codegen/cuda/nvrtc.h"
 #include "kernels/device/cuda/program/sass_pack.h"
+#include "kernels/device/cuda/program/self_test_programs.h"
 #include "kernels/device/cuda/testing/fake_driver.h"
 #include "server/end_to_end/calls.h"
 #include "server/testing/server_process.h"
@@ -102,7 +103,8 @@ TEST_F(Gpu, ComputesBackwardFromWhatItKept) {
   EXPECT_EQ(kept.payload(0), sent.payload(0));
 }
 
-// A pack in which `activation` has its forward in float32.
+// A pack in which `activation` has its forward in float32, beside the 4 parts
+// that the self-test needs.
 void WritePack(const std::string& path, const std::string& activation) {
   const auto created =
       Activation::Create(FindInCatalog(activation)->text, {}, nullptr);
@@ -111,11 +113,18 @@ void WritePack(const std::string& path, const std::string& activation) {
   ASSERT_TRUE(program.ok()) << program.status();
   const auto nvrtc = Nvrtc::Open(FakeDriver::Path());
   ASSERT_TRUE(nvrtc.ok()) << nvrtc.status();
-  const std::string text = EmitCuda(*program, CudaPart::kProgram);
-  const auto binary = (*nvrtc)->Compile(text, 90);
-  ASSERT_TRUE(binary.ok()) << binary.status();
-  const absl::Status status =
-      SassPack::Write(path, "13.0", {{SassKey(text, 90), 90, binary->cubin}});
+  std::vector<LoweredProgram> programs = SelfTestPrograms();
+  programs.push_back(*program);
+  std::vector<SassPack::Code> codes;
+  for (const LoweredProgram& each : programs) {
+    for (const CudaPart part : LaunchLayout(each).parts()) {
+      const std::string text = EmitCuda(each, part);
+      const auto binary = (*nvrtc)->Compile(text, 90);
+      ASSERT_TRUE(binary.ok()) << binary.status();
+      codes.push_back({SassKey(text, 90), 90, binary->cubin});
+    }
+  }
+  const absl::Status status = SassPack::Write(path, "13.0", std::move(codes));
   ASSERT_TRUE(status.ok()) << status;
 }
 
@@ -137,7 +146,7 @@ TEST_F(Gpu, ComputesWhatIsInItsPackWithoutNvrtc) {
   EXPECT_THAT(DeviceInfo().description(),
               HasSubstr("NVRTC not found, tried /nowhere"));
   EXPECT_THAT(DeviceInfo().description(),
-              HasSubstr("1 precompiled parts of programs (NVRTC 13.0, sm_90)"));
+              HasSubstr("5 precompiled parts of programs (NVRTC 13.0, sm_90)"));
   EXPECT_EQ(unknown.error_code(), grpc::StatusCode::FAILED_PRECONDITION);
   EXPECT_THAT(unknown.error_message(), StartsWith("this server has no NVRTC"));
 }
@@ -183,6 +192,10 @@ TEST_F(Gpu, IsNotUsedIfItCannotBe) {
       {"no driver", "/nowhere/libcuda.so.1", "", "/nowhere/libcuda.so.1"},
       {"an old driver", FakeDriver::Path(), "version=11040", "11.4"},
       {"no GPU", FakeDriver::Path(), "devices=0", "device"},
+      {"one that computes wrongly", FakeDriver::Path(), "wrong_at_launch=1",
+       "cuda:0 fails its self-test: 1 - -50 in float32 is"},
+      {"one whose first kernel fails", FakeDriver::Path(), "sticky_at_launch=1",
+       "cuda:0 fails its self-test: cuda:0 is lost"},
   };
   for (const Case& c : cases) {
     SCOPED_TRACE(c.name);
@@ -200,7 +213,8 @@ TEST_F(Gpu, IsNotUsedIfItCannotBe) {
 
 TEST_F(Gpu, OnceLostEndsTheProcess) {
   using grpc::health::v1::HealthCheckResponse;
-  for (const std::string knobs : {"sticky_at_launch=2", "hang_at_launch=2"}) {
+  // The second launch after those of the self-test.
+  for (const std::string knobs : {"sticky_at_launch=5", "hang_at_launch=5"}) {
     SCOPED_TRACE(knobs);
     Start(knobs, {"--device=cuda:0", "--device_watchdog=300ms"});
     v1::ForwardResponse response;
@@ -225,6 +239,13 @@ TEST_F(Gpu, OnceLostEndsTheProcess) {
     context.TryCancel();
     watch->Finish();
   }
+}
+
+TEST_F(Gpu, LostWhileIdleEndsTheProcess) {
+  Start("sticky_at_record=8", {"--device=cuda:0"});
+
+  EXPECT_EQ(server_->Wait(), kDeviceLostExitCode);
+  EXPECT_TRUE(server_->WaitForEvent("device_lost"));
 }
 
 }  // namespace

@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "kernels/base/status_macros.h"
 #include "kernels/device/cuda/program/cuda_program.h"
+#include "kernels/device/cuda/self_test.h"
 #include "kernels/device/work_item.h"
 
 namespace actserve {
@@ -84,9 +85,13 @@ absl::StatusOr<std::unique_ptr<CudaDevice>> CudaDevice::Create(
       StagingRing::Create(context, options.num_staging_slots,
                           options.staging_bytes));
   auto loader = std::make_unique<ProgramLoader>(context, std::move(builder));
-  return std::unique_ptr<CudaDevice>(
-      new CudaDevice(options, std::move(context), std::move(loader),
-                     std::move(pool), std::move(ring)));
+  std::unique_ptr<CudaDevice> device(new CudaDevice(
+      options, context, std::move(loader), std::move(pool), std::move(ring)));
+  if (options.self_test) ACTSERVE_RETURN_IF_ERROR(SelfTest(*device));
+  if (options.heartbeat) {
+    ACTSERVE_ASSIGN_OR_RETURN(device->heartbeat_, Heartbeat::Start(context));
+  }
+  return device;
 }
 
 std::string CudaDevice::description() const {

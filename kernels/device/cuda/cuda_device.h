@@ -9,6 +9,7 @@
 #include "absl/time/time.h"
 #include "kernels/codegen/cuda/launch.h"
 #include "kernels/device/cuda/driver/cuda_context.h"
+#include "kernels/device/cuda/driver/heartbeat.h"
 #include "kernels/device/cuda/program/program_loader.h"
 #include "kernels/device/cuda/program/sass_pack.h"
 #include "kernels/device/cuda/run/device_pool.h"
@@ -62,6 +63,10 @@ class CudaDevice final : public Device {
     // lost.
     absl::Duration watchdog = absl::Seconds(10);
     int64_t shared_table_min_elements = kSharedTableMinElements;
+    // True to run kernels with known results before the device is given out.
+    bool self_test = true;
+    // True to ask an idle device whether it still answers, see Heartbeat.
+    bool heartbeat = true;
   };
 
   //   Unimplemented       no driver here
@@ -71,7 +76,8 @@ class CudaDevice final : public Device {
   //   NotFound            the driver finds no device
   //   InvalidArgument     an option out of range, the ordinal among them
   //   ResourceExhausted   so much memory cannot be pinned
-  //   Internal            the driver refused
+  //   Internal            the driver refused, or the self-test failed
+  //   Unavailable         the device was lost in the self-test
   static absl::StatusOr<std::unique_ptr<CudaDevice>> Create(
       const Options& options);
   // No call may be in progress.
@@ -108,6 +114,7 @@ class CudaDevice final : public Device {
   // Size of a chunk, in bytes.
   const int64_t max_chunk_bytes_;
   ProgramCache programs_;
+  std::unique_ptr<Heartbeat> heartbeat_;  // may be null
 };
 
 }  // namespace actserve

@@ -11,6 +11,8 @@
 #include <thread>
 #include <vector>
 
+#include "absl/synchronization/notification.h"
+#include "absl/time/clock.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "kernels/device/cuda/testing/fake_driver.h"
@@ -54,6 +56,9 @@ class CudaDeviceTest : public ::testing::Test {
     options.cache_directory = CacheDirectory();
     options.num_staging_slots = 4;
     options.staging_bytes = ChunkCutter::kMinRegionBytes;
+    // Tests count what they cause.
+    options.self_test = false;
+    options.heartbeat = false;
     return options;
   }
   static std::unique_ptr<CudaDevice> MakeDevice(
@@ -447,6 +452,157 @@ TEST_F(CudaDeviceTest, IsLostWhileItFillsATable) {
   const absl::Status status = device->Run(*program, absl::MakeSpan(&item, 1));
 
   EXPECT_EQ(status.code(), absl::StatusCode::kUnavailable);
+}
+
+TEST_F(CudaDeviceTest, KeepsInputsOfNoElements) {
+  const auto device = MakeDevice();
+  const auto program = Compile(*device, AddProgram(1));
+  FloatItem item({});
+  item.item.keep_inputs = true;
+
+  const absl::Status status =
+      device->Run(*program, absl::MakeSpan(&item.item, 1));
+
+  EXPECT_TRUE(status.ok()) << status;
+  ASSERT_NE(item.item.kept, nullptr);
+  EXPECT_EQ(item.item.kept->num_elements(), 0);
+  EXPECT_EQ(device->resident_bytes(), 0);
+}
+
+CudaDevice::Options WithSelfTest(CudaDevice::Options options) {
+  options.self_test = true;
+  options.watchdog = absl::Milliseconds(200);
+  return options;
+}
+
+TEST_F(CudaDeviceTest, TestsItself) {
+  const auto device = MakeDevice(WithSelfTest(Options()));
+
+  // One in float32; a table in bfloat16 and one that reads it.
+  EXPECT_EQ(fake_.Get(FakeKnob::kNumLaunches), 3);
+}
+
+TEST_F(CudaDeviceTest, FailsItsSelfTest) {
+  struct Case {
+    FakeKnob knob;
+    int64_t value;
+    absl::StatusCode code;
+    const char* message;
+  };
+  const Case kCases[] = {
+      {FakeKnob::kWrongAtLaunch, 1, absl::StatusCode::kInternal,
+       "cuda:0 fails its self-test: 1 - -50 in float32 is "},
+      {FakeKnob::kWrongAtLaunch, 2, absl::StatusCode::kInternal,
+       "cuda:0 fails its self-test: 1 - -50 in bfloat16 is "},
+      {FakeKnob::kWrongAtLaunch, 3, absl::StatusCode::kInternal,
+       "cuda:0 fails its self-test: 1 - -50 in bfloat16 is "},
+      {FakeKnob::kStickyAtLaunch, 1, absl::StatusCode::kUnavailable,
+       "cuda:0 fails its self-test: cuda:0 is lost"},
+      {FakeKnob::kHangAtLaunch, 3, absl::StatusCode::kUnavailable,
+       "a kernel did not end in 200ms"},
+      {FakeKnob::kFailAllocAt, 1, absl::StatusCode::kResourceExhausted,
+       "cuda:0 fails its self-test: cuda:0: out of device memory"},
+  };
+  for (const Case& test : kCases) {
+    SCOPED_TRACE(test.message);
+    fake_.Reset();
+    fake_.Set(test.knob, test.value);
+
+    const absl::Status status =
+        CudaDevice::Create(WithSelfTest(Options())).status();
+
+    EXPECT_EQ(status.code(), test.code) << status;
+    EXPECT_THAT(std::string(status.message()), HasSubstr(test.message));
+  }
+}
+
+// A driver that takes no code says so before the server serves.
+TEST_F(CudaDeviceTest, FailsItsSelfTestIfNoCodeLoads) {
+  CudaDevice::Options options = WithSelfTest(Options());
+  options.cache_directory.clear();
+  fake_.Set(FakeKnob::kFailLoadAt, 1);
+
+  const absl::Status status = CudaDevice::Create(options).status();
+
+  EXPECT_EQ(status.code(), absl::StatusCode::kInternal);
+  EXPECT_THAT(std::string(status.message()),
+              HasSubstr("fails its self-test: cuda:0: cuModuleLoadData"));
+}
+
+// Nothing runs on the device when it fails.
+class IdleCudaDeviceTest : public CudaDeviceTest {
+ protected:
+  static CudaDevice::Options IdleOptions() {
+    CudaDevice::Options options = Options();
+    options.heartbeat = true;
+    options.watchdog = absl::Milliseconds(200);
+    return options;
+  }
+  // The message with which the device says that it is lost.
+  static std::string AwaitLoss(CudaDevice& device) {
+    absl::Notification lost;
+    std::string message;
+    device.OnLost([&](const absl::Status& status) {
+      message = std::string(status.message());
+      lost.Notify();
+    });
+    EXPECT_TRUE(lost.WaitForNotificationWithTimeout(absl::Seconds(30)));
+    return message;
+  }
+};
+
+TEST_F(IdleCudaDeviceTest, IsLostByAnErrorOfTheDriver) {
+  const auto device = MakeDevice(IdleOptions());
+
+  fake_.Set(FakeKnob::kSticky, kCuIllegalAddress);
+
+  EXPECT_THAT(AwaitLoss(*device), HasSubstr("ILLEGAL_ADDRESS"));
+  EXPECT_EQ(device->health().code(), absl::StatusCode::kUnavailable);
+}
+
+TEST_F(IdleCudaDeviceTest, IsLostByAnyErrorThatStays) {
+  const auto device = MakeDevice(IdleOptions());
+
+  fake_.Set(FakeKnob::kSticky, 810);
+
+  EXPECT_THAT(AwaitLoss(*device), HasSubstr("(810)"));
+}
+
+TEST_F(IdleCudaDeviceTest, IsLostByADriverThatDoesNotReturn) {
+  const auto device = MakeDevice(IdleOptions());
+
+  fake_.Set(FakeKnob::kHangAtRecord, 1);
+
+  EXPECT_THAT(AwaitLoss(*device),
+              HasSubstr("the driver did not answer in 200ms"));
+  fake_.Reset();  // lets the call return, and the device go
+}
+
+TEST_F(IdleCudaDeviceTest, StaysHealthyAndBusyWhileItIsAsked) {
+  const auto device = MakeDevice(IdleOptions());
+  const auto program = Compile(*device, AddProgram(1));
+
+  for (int i = 0; i < 100; ++i) {
+    EXPECT_TRUE(RunOnes(*device, *program).ok());
+    absl::SleepFor(absl::Milliseconds(5));
+  }
+
+  EXPECT_TRUE(device->health().ok()) << device->health();
+}
+
+// The clock jumps while a process is stopped; its kernels did not hang.
+TEST_F(CudaDeviceTest, IsNotLostByAClockThatJumps) {
+  CudaDevice::Options options = Options();
+  options.watchdog = absl::Milliseconds(100);
+  const auto device = MakeDevice(options);
+  const auto program = Compile(*device, AddProgram(1));
+  fake_.Set(FakeKnob::kQueryPauseMillis, 300);
+
+  // Large enough that the first query finds it running.
+  EXPECT_TRUE(RunOnes(*device, *program, 1'000'000).ok());
+
+  EXPECT_EQ(fake_.Get(FakeKnob::kQueryPauseMillis), 0) << "no query paused";
+  EXPECT_TRUE(device->health().ok()) << device->health();
 }
 
 }  // namespace
