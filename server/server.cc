@@ -106,7 +106,8 @@ Server::Server(const Options& options, ChosenDevice device,
 
 Server::~Server() {
   Drain(absl::ZeroDuration());
-  StopWatching();
+  StopWaiting();
+  if (sweeper_.joinable()) sweeper_.join();
 }
 
 const std::vector<std::string>& Server::addresses() const {
@@ -117,19 +118,15 @@ void Server::StopBeingHealthy() { listener_->StopBeingHealthy(); }
 
 absl::Status Server::device_health() const { return device_->health(); }
 
-// Drops expired residuals once a second, and reports a lost device at once.
-void Server::Watch() {
+// Reports a lost device at once. It never calls the device: of a lost one, a
+// call may not return.
+void Server::AwaitLoss() {
   const auto is_woken = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
     return stopping_ || device_is_lost_;
   };
-  while (true) {
-    {
-      absl::MutexLock lock(&mu_);
-      mu_.AwaitWithTimeout(absl::Condition(&is_woken), absl::Seconds(1));
-      if (stopping_) return;
-      if (device_is_lost_) break;
-    }
-    residuals_.Sweep();
+  {
+    absl::MutexLock lock(&mu_, absl::Condition(&is_woken));
+    if (stopping_) return;
   }
   StopBeingHealthy();
   LogEvent(LogLevel::kError, "device_lost",
@@ -138,12 +135,24 @@ void Server::Watch() {
   if (on_device_lost_) on_device_lost_();
 }
 
-void Server::StopWatching() {
+// Drops expired residuals, which the device may hold.
+void Server::SweepResiduals() {
+  while (true) {
+    {
+      absl::MutexLock lock(&mu_);
+      mu_.AwaitWithTimeout(absl::Condition(&stopping_), absl::Seconds(1));
+      if (stopping_) return;
+    }
+    residuals_.Sweep();
+  }
+}
+
+void Server::StopWaiting() {
   {
     absl::MutexLock lock(&mu_);
     stopping_ = true;
   }
-  if (watcher_.joinable()) watcher_.join();
+  if (loss_.joinable()) loss_.join();
 }
 
 absl::Status Server::Listen(const Options& options,
@@ -151,14 +160,15 @@ absl::Status Server::Listen(const Options& options,
   ACTSERVE_ASSIGN_OR_RETURN(
       listener_, Listener::Start(ListenerOptions(options), info, serving_,
                                  &compile_pool_));
-  watcher_ = std::thread([this] { Watch(); });
+  loss_ = std::thread([this] { AwaitLoss(); });
+  sweeper_ = std::thread([this] { SweepResiduals(); });
   return absl::OkStatus();
 }
 
 bool Server::Drain(absl::Duration timeout) {
   if (listener_ == nullptr || drained_) return true;
   const bool complete = listener_->Refuse(timeout);
-  StopWatching();
+  StopWaiting();
   // gRPC would wait for calls that the lost device does not give back.
   if (!complete && !device_->health().ok()) return false;
   listener_->Shutdown();

@@ -65,8 +65,10 @@ class Server {
   Server(const Options& options, ChosenDevice device,
          std::unique_ptr<Registry> registry, DeviceLostCallback on_device_lost);
   absl::Status Listen(const Options& options, const v1::ServerInfo& info);
-  void Watch();
-  void StopWatching();
+  void AwaitLoss();
+  void SweepResiduals();
+  // Ends AwaitLoss(), and soon SweepResiduals().
+  void StopWaiting();
   void LogCounters() const;
 
   // In the order of construction: each member uses those above it. programs_
@@ -87,7 +89,8 @@ class Server {
   std::unique_ptr<Listener> listener_;
   Scheduler scheduler_;
   WorkerPool compile_pool_;
-  std::thread watcher_;
+  std::thread loss_;
+  std::thread sweeper_;
 };
 
 }  // namespace actserve

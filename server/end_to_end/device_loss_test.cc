@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cstring>
 #include <future>
 #include <memory>
@@ -31,11 +32,18 @@ class FakeProgram final : public Program {
   explicit FakeProgram(LoweredProgram lowered) : Program(std::move(lowered)) {}
 };
 
+// Whoever frees them waits while `blocked`, as for a driver that hangs.
 class FakeResidentTensors final : public ResidentTensors {
  public:
-  FakeResidentTensors(const WorkItem& item, DType dtype)
+  FakeResidentTensors(const WorkItem& item, DType dtype,
+                      std::shared_ptr<std::atomic<bool>> blocked)
       : ResidentTensors(static_cast<int>(item.inputs.size()), item.num_elements,
-                        dtype) {}
+                        dtype),
+        blocked_(std::move(blocked)) {}
+  ~FakeResidentTensors() override { blocked_->wait(true); }
+
+ private:
+  const std::shared_ptr<std::atomic<bool>> blocked_;
 };
 
 // Answers with the first input; held back by the test, and lost at its word.
@@ -65,7 +73,7 @@ class LosableDevice final : public Device {
       }
       if (item.keep_inputs) {
         item.kept = std::make_shared<FakeResidentTensors>(
-            item, program.lowered().storage);
+            item, program.lowered().storage, freeing_blocked_);
         kept_ = item.kept;
       }
       found_kept_ = item.resident != nullptr && item.resident == kept_.lock();
@@ -86,6 +94,11 @@ class LosableDevice final : public Device {
     absl::MutexLock lock(&mu_);
     held_ = held;
     stuck_ = stuck;
+  }
+  // Whether freeing what it keeps waits.
+  void BlockFreeing(bool blocked) {
+    freeing_blocked_->store(blocked);
+    freeing_blocked_->notify_all();
   }
   void AwaitRuns(size_t count) {
     const auto enough = [&]() ABSL_SHARED_LOCKS_REQUIRED(mu_) {
@@ -123,6 +136,8 @@ class LosableDevice final : public Device {
   std::weak_ptr<const ResidentTensors> kept_ ABSL_GUARDED_BY(mu_);
   bool found_kept_ ABSL_GUARDED_BY(mu_) = false;
   std::vector<int> run_sizes_ ABSL_GUARDED_BY(mu_);
+  const std::shared_ptr<std::atomic<bool>> freeing_blocked_ =
+      std::make_shared<std::atomic<bool>>(false);
   LostCallback lost_;
 };
 
@@ -142,7 +157,10 @@ class DeviceLoss : public ::testing::Test {
     stub_ = v1::ActivationService::NewStub(NewChannel());
   }
   // Whatever a test leaves held is let go before the server ends.
-  ~DeviceLoss() override { device_->Hold(false); }
+  ~DeviceLoss() override {
+    device_->Hold(false);
+    device_->BlockFreeing(false);
+  }
 
   std::shared_ptr<grpc::Channel> NewChannel() {
     return ChannelTo(server_->addresses()[0]);
@@ -257,6 +275,24 @@ TEST_F(DeviceLoss, TurnsHealthAndAnswersUnavailable) {
   watch->Finish();
   EXPECT_TRUE(server_->Drain(absl::Seconds(10)));
   EXPECT_FALSE(server_->device_health().ok());
+}
+
+// The thread that drops expired residuals does not come back from the driver.
+TEST_F(DeviceLoss, IsToldWhileTheDriverHangs) {
+  v1::ForwardRequest request = ForwardOf("relu", {1, 2});
+  request.set_keep_residual(true);
+  request.mutable_residual_lease()->set_nanos(1'000'000);
+  v1::ForwardResponse forward;
+  device_->BlockFreeing(true);
+  ASSERT_TRUE(Forward(*stub_, request, &forward).ok());
+  while (device_->holds_kept()) absl::SleepFor(absl::Milliseconds(10));
+
+  device_->Lose();
+
+  EXPECT_TRUE(told_.WaitForNotificationWithTimeout(absl::Seconds(30)));
+  EXPECT_EQ(StartForward("relu").get().error_code(),
+            grpc::StatusCode::UNAVAILABLE);
+  EXPECT_TRUE(server_->Drain(absl::Seconds(10)));
 }
 
 TEST_F(DeviceLoss, DoesNotWaitForWhatTheDeviceKeeps) {
