@@ -14,6 +14,7 @@
 #include "absl/strings/str_format.h"
 #include "kernels/base/text.h"
 #include "kernels/base/unicode.h"
+#include "kernels/lang/syntax/prompts.h"
 
 namespace actserve {
 namespace {
@@ -51,32 +52,6 @@ constexpr std::string_view kOperators[] = {
 };
 
 bool IsNameByte(char c) { return absl::ascii_isalnum(c) || c == '_'; }
-
-constexpr std::string_view kPrompt = ">>>";
-constexpr std::string_view kContinuation = "...";
-
-// `text` with the prompts of a Python session replaced by as many spaces, so
-// that every position stays; nullopt if its first line has none. The session's
-// output is left, and is an error.
-std::optional<std::string> WithoutPrompts(std::string_view text) {
-  const size_t first = text.find_first_not_of(" \t\r\n");
-  if (first == std::string_view::npos ||
-      text.substr(first, kPrompt.size()) != kPrompt) {
-    return std::nullopt;
-  }
-  std::string result(text);
-  for (size_t line = 0; line < text.size();) {
-    const size_t begin =
-        std::min(text.find_first_not_of(" \t", line), text.size());
-    const std::string_view start = text.substr(begin, kPrompt.size());
-    if (start == kPrompt || start == kContinuation) {
-      result.replace(begin, start.size(), start.size(), ' ');
-    }
-    const size_t end = text.find_first_of("\r\n", line);
-    line = end == std::string_view::npos ? text.size() : end + 1;
-  }
-  return result;
-}
 
 class Lexer {
  public:

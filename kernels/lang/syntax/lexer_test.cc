@@ -94,6 +94,8 @@ TEST(Tokenize, DropsThePromptsOfASession) {
       {">>> a:\n...   b\n... \n>>> c", "a : NL IN b NL OUT c NL END"},
       {"\n >>> (a\n ... b)\n", "( a b ) NL END"},
       {">>> a\n...\n>>>\n", "a NL END"},
+      {"In [12]: a:\n    ...:   b\n    ...: c", "a : NL IN b NL OUT c NL END"},
+      {"In [9]: a\n\nIn [10]: b\n", "a NL b NL END"},
       {"a\n...", "a NL ... NL END"},
   };
   for (const Case& c : cases) EXPECT_EQ(Words(c.text), c.words) << c.text;
