@@ -3,17 +3,25 @@
 #include <dlfcn.h>
 
 #include <algorithm>
-#include <cstdlib>
+#include <filesystem>
+#include <iterator>
+#include <system_error>
 #include <utility>
 
 #include "absl/status/status.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
+#include "absl/strings/string_view.h"
+#include "absl/strings/strip.h"
+#include "kernels/base/shared_library.h"
 
 namespace actserve {
 namespace {
 
 constexpr int kOldestMajor = 12;
+constexpr const char* kNames[] = {"libnvrtc.so.13", "libnvrtc.so.12"};
 
 // NVRTC's C interface, as nvrtc.h of the toolkit declares it.
 using NvrtcProgram = void*;
@@ -50,19 +58,27 @@ constexpr const char* kOptions[] = {
     "--disable-warnings",
 };
 
-std::vector<std::string> Candidates(const std::string& library) {
-  if (!library.empty()) return {library};
-  if (const char* named = std::getenv("ACTSERVE_NVRTC");
-      named != nullptr && *named != '\0') {
-    return {named};
+// Folders `prefix`-VERSION beside each other, the newest version first.
+std::vector<std::string> VersionedFolders(const std::filesystem::path& parent,
+                                          const std::string& prefix) {
+  std::vector<std::pair<std::vector<int>, std::string>> found;
+  std::error_code error;
+  for (std::filesystem::directory_iterator at(parent, error), end;
+       !error && at != end; at.increment(error)) {
+    const std::string name = at->path().filename().string();
+    absl::string_view version_name = name;
+    if (!absl::ConsumePrefix(&version_name, prefix + "-")) continue;
+    std::vector<int> version;
+    bool is_version = true;
+    for (const absl::string_view part : absl::StrSplit(version_name, '.')) {
+      is_version &= absl::SimpleAtoi(part, &version.emplace_back());
+    }
+    if (is_version) found.emplace_back(version, at->path().string());
   }
-  return {
-      "libnvrtc.so.13",
-      "libnvrtc.so.12",
-      "/usr/local/cuda/lib64/libnvrtc.so.13",
-      "/usr/local/cuda/lib64/libnvrtc.so.12",
-      "/usr/local/cuda-13.0/lib64/libnvrtc.so.13",
-  };
+  std::sort(found.rbegin(), found.rend());
+  std::vector<std::string> folders;
+  for (auto& [version, folder] : found) folders.push_back(std::move(folder));
+  return folders;
 }
 
 // Destroys the program at the end of a scope.
@@ -86,19 +102,17 @@ class ScopedProgram {
 }  // namespace
 
 struct Nvrtc::State {
-  void* library = nullptr;
+  // Stays open for ever: NVRTC has threads and thread-local memory of its own,
+  // and closing it while a thread that compiled still lives, or opening it anew
+  // for every device, gains nothing but the risk.
+  SharedLibrary library;
   Functions functions = {};
-  std::string path;
   std::string version;
   std::vector<int> architectures;
 
-  ~State() {
-    if (library != nullptr) dlclose(library);
-  }
-
   template <typename F>
   bool Find(const char* name, F& function) {
-    function = reinterpret_cast<F>(dlsym(library, name));
+    function = reinterpret_cast<F>(dlsym(library.handle, name));
     return function != nullptr;
   }
 
@@ -132,25 +146,17 @@ struct Nvrtc::State {
 };
 
 absl::StatusOr<std::unique_ptr<Nvrtc>> Nvrtc::Open(const std::string& library) {
-  const std::vector<std::string> candidates = Candidates(library);
+  absl::StatusOr<SharedLibrary> opened =
+      OpenSharedLibrary(library, "ACTSERVE_NVRTC", NvrtcCandidates());
+  if (!opened.ok()) {
+    return absl::UnavailableError(
+        absl::StrCat("NVRTC not found, ", opened.status().message()));
+  }
   auto state = std::make_unique<State>();
-  std::string error;
-  for (const std::string& candidate : candidates) {
-    state->library = dlopen(candidate.c_str(), RTLD_NOW | RTLD_LOCAL);
-    if (state->library != nullptr) {
-      state->path = candidate;
-      break;
-    }
-    error = dlerror();
-  }
-  if (state->library == nullptr) {
-    return absl::UnavailableError(absl::StrCat("NVRTC not found, tried ",
-                                               absl::StrJoin(candidates, ", "),
-                                               " (the last: ", error, ")"));
-  }
+  state->library = *std::move(opened);
   if (const char* missing = state->FindAll(); missing != nullptr) {
-    return absl::FailedPreconditionError(
-        absl::StrCat(state->path, " is not NVRTC: it has no ", missing));
+    return absl::FailedPreconditionError(absl::StrCat(
+        state->library.path, " is not NVRTC: it has no ", missing));
   }
   const Functions& f = state->functions;
   int major = 0;
@@ -161,7 +167,7 @@ absl::StatusOr<std::unique_ptr<Nvrtc>> Nvrtc::Open(const std::string& library) {
   state->version = absl::StrCat(major, ".", minor);
   if (major < kOldestMajor) {
     return absl::FailedPreconditionError(
-        absl::StrCat(state->path, " is NVRTC ", state->version,
+        absl::StrCat(state->library.path, " is NVRTC ", state->version,
                      ": the oldest that works is ", kOldestMajor, ".0"));
   }
   int count = 0;
@@ -176,11 +182,34 @@ absl::StatusOr<std::unique_ptr<Nvrtc>> Nvrtc::Open(const std::string& library) {
   return std::unique_ptr<Nvrtc>(new Nvrtc(std::move(state)));
 }
 
+std::vector<std::string> NvrtcCandidates(const std::string& root) {
+  const std::string parent = root + "/usr/local";
+  std::vector<std::string> toolkits = {parent + "/cuda"};
+  for (std::string& folder : VersionedFolders(parent, "cuda")) {
+    toolkits.push_back(std::move(folder));
+  }
+  std::vector<std::string> folders;
+  for (const std::string& toolkit : toolkits) {
+    for (const char* inside : {"lib64", "targets/x86_64-linux/lib"}) {
+      folders.push_back(absl::StrCat(toolkit, "/", inside));
+    }
+  }
+  folders.push_back(root + "/usr/lib/x86_64-linux-gnu");
+
+  std::vector<std::string> candidates(std::begin(kNames), std::end(kNames));
+  for (const std::string& folder : folders) {
+    for (const char* name : kNames) {
+      candidates.push_back(absl::StrCat(folder, "/", name));
+    }
+  }
+  return candidates;
+}
+
 Nvrtc::Nvrtc(std::unique_ptr<State> state) : state_(std::move(state)) {}
 Nvrtc::~Nvrtc() = default;
 
 const std::string& Nvrtc::version() const { return state_->version; }
-const std::string& Nvrtc::path() const { return state_->path; }
+const std::string& Nvrtc::path() const { return state_->library.path; }
 const std::vector<int>& Nvrtc::architectures() const {
   return state_->architectures;
 }

@@ -21,8 +21,9 @@ class Nvrtc {
     std::string ptx;
   };
 
-  // Opens `library`. If that is empty, opens the first library found:
-  // ACTSERVE_NVRTC from the environment, then the usual names and places.
+  // Opens `library`. If that is empty, opens the file that ACTSERVE_NVRTC in
+  // the environment names, and if that is empty too, the first of
+  // NvrtcCandidates().
   //   Unavailable         there is none; the message says what was tried
   //   FailedPrecondition  older than CUDA 12.0, or not NVRTC at all
   static absl::StatusOr<std::unique_ptr<Nvrtc>> Open(
@@ -31,7 +32,7 @@ class Nvrtc {
 
   // "13.0"
   const std::string& version() const;
-  // The path of the library that was opened.
+  // The file of the library that was opened.
   const std::string& path() const;
   // Compute capabilities that it compiles for, ascending: 75, 80, 86 ...
   const std::vector<int>& architectures() const;
@@ -54,6 +55,12 @@ class Nvrtc {
 
   std::unique_ptr<const State> state_;
 };
+
+// Where NVRTC is looked for, in this order: where the dynamic loader finds it,
+// /usr/local/cuda, toolkits of other versions beside it from the newest on, and
+// the distribution's folder; in each of them NVRTC 13 before 12. `root` stands
+// before the absolute paths.
+std::vector<std::string> NvrtcCandidates(const std::string& root = "");
 
 }  // namespace actserve
 

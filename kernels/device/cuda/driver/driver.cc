@@ -2,16 +2,14 @@
 
 #include <dlfcn.h>
 
-#include <cstdlib>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "kernels/base/shared_library.h"
 #include "kernels/base/status_macros.h"
 
 namespace actserve {
 namespace {
-
-constexpr char kDefaultLibrary[] = "libcuda.so.1";
-constexpr char kLibraryVariable[] = "ACTSERVE_CUDA_DRIVER";
 
 // Looks symbols up and remembers the first that is not there.
 class Symbols {
@@ -94,25 +92,31 @@ std::string CudaDriver::ErrorText(absl::string_view call,
 
 absl::StatusOr<std::shared_ptr<const CudaDriver>> CudaDriver::Open(
     const std::string& given) {
-  const char* const variable = std::getenv(kLibraryVariable);
-  const std::string library = !given.empty()        ? given
-                              : variable != nullptr ? variable
-                                                    : kDefaultLibrary;
-  void* const handle = dlopen(library.c_str(), RTLD_NOW | RTLD_LOCAL);
-  if (handle == nullptr) {
+  absl::StatusOr<SharedLibrary> library =
+      OpenSharedLibrary(given, "ACTSERVE_CUDA_DRIVER", Candidates());
+  if (!library.ok()) {
     return absl::UnimplementedError(
-        absl::StrCat("no CUDA driver here: ", dlerror()));
+        absl::StrCat("no CUDA driver here, ", library.status().message()));
   }
   std::shared_ptr<CudaDriver> driver(new CudaDriver);
-  ACTSERVE_RETURN_IF_ERROR(driver->Start(library, handle));
+  driver->path_ = std::move(library->path);
+  ACTSERVE_RETURN_IF_ERROR(driver->Start(library->handle));
   return driver;
 }
 
-absl::Status CudaDriver::Start(const std::string& library, void* handle) {
+std::vector<std::string> CudaDriver::Candidates() {
+  // No folder named `stubs`: what lies there links, but drives nothing.
+  return {"libcuda.so.1", "/usr/local/nvidia/lib64/libcuda.so.1",
+          "/usr/local/nvidia/lib/libcuda.so.1",
+          "/usr/lib/x86_64-linux-gnu/libcuda.so.1",
+          "/usr/lib/wsl/lib/libcuda.so.1"};
+}
+
+absl::Status CudaDriver::Start(void* handle) {
   Symbols symbols(handle);
   FindFirst(symbols, functions_);
   if (symbols.missing() != nullptr) {
-    return MissingSymbol(library, symbols.missing());
+    return MissingSymbol(path_, symbols.missing());
   }
   // This one call is allowed before cuInit().
   const CuResult got_version = functions_.DriverGetVersion(&version_);
@@ -121,12 +125,12 @@ absl::Status CudaDriver::Start(const std::string& library, void* handle) {
   }
   if (version_ < kMinVersion) {
     return absl::FailedPreconditionError(
-        absl::StrCat(library, ": a driver for CUDA ", VersionName(version_),
+        absl::StrCat(path_, ": a driver for CUDA ", VersionName(version_),
                      ", want one for ", VersionName(kMinVersion), " or newer"));
   }
   FindRest(symbols, functions_);
   if (symbols.missing() != nullptr) {
-    return MissingSymbol(library, symbols.missing());
+    return MissingSymbol(path_, symbols.missing());
   }
   const CuResult initialized = functions_.Init(0);
   if (initialized == kCuSuccess) {
@@ -138,7 +142,7 @@ absl::Status CudaDriver::Start(const std::string& library, void* handle) {
     return absl::InternalError(ErrorText("cuInit", initialized));
   }
   if (num_devices_ == 0) {
-    return absl::NotFoundError(absl::StrCat(library, ": the driver (CUDA ",
+    return absl::NotFoundError(absl::StrCat(path_, ": the driver (CUDA ",
                                             VersionName(version_),
                                             ") finds no device"));
   }

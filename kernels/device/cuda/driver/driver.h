@@ -3,6 +3,7 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -21,15 +22,24 @@ class CudaDriver {
   // this.
   static constexpr int kMinVersion = 12000;
 
-  // Opens `library` and initializes it. If `library` is empty, opens
-  // ACTSERVE_CUDA_DRIVER from the environment, else "libcuda.so.1".
-  //   Unimplemented       there is no such library here
+  // Opens `library` and initializes it. If `library` is empty, opens the file
+  // that ACTSERVE_CUDA_DRIVER in the environment names, and if that is empty
+  // too, the first of Candidates().
+  //   Unimplemented       there is no such library here; the message says what
+  //                       was tried
   //   FailedPrecondition  it is no driver, or one older than kMinVersion
   //   NotFound            there is no device
   //   Internal            it does not start
   static absl::StatusOr<std::shared_ptr<const CudaDriver>> Open(
       const std::string& library = "");
 
+  // Where the driver is looked for, in this order: where the dynamic loader
+  // finds it, then the folders that containers, distributions and WSL put it
+  // into.
+  static std::vector<std::string> Candidates();
+
+  // The file of the library that was opened.
+  const std::string& path() const { return path_; }
   const CuFunctions& functions() const { return functions_; }
   // 13000 is CUDA 13.0.
   int version() const { return version_; }
@@ -43,8 +53,9 @@ class CudaDriver {
  private:
   CudaDriver() = default;
 
-  absl::Status Start(const std::string& library, void* handle);
+  absl::Status Start(void* handle);
 
+  std::string path_;
   CuFunctions functions_ = {};
   int version_ = 0;
   int num_devices_ = 0;

@@ -16,6 +16,7 @@ namespace {
 
 using ::actserve::testing::FakeDriver;
 using ::actserve::testing::FakeKnob;
+using ::testing::EndsWith;
 using ::testing::HasSubstr;
 
 class CudaDriverTest : public ::testing::Test {
@@ -29,6 +30,7 @@ TEST_F(CudaDriverTest, OpensADriver) {
   ASSERT_TRUE(driver.ok()) << driver.status();
   EXPECT_EQ((*driver)->version(), 13000);
   EXPECT_EQ((*driver)->num_devices(), 1);
+  EXPECT_EQ((*driver)->path(), FakeDriver::Path());
   EXPECT_EQ(CudaDriver::VersionName(12080), "12.8");
 }
 
@@ -37,15 +39,15 @@ TEST_F(CudaDriverTest, SaysThatThereIsNone) {
 
   EXPECT_EQ(status.code(), absl::StatusCode::kUnimplemented);
   EXPECT_THAT(std::string(status.message()),
-              HasSubstr("no CUDA driver here: /nowhere/libcuda.so"));
+              HasSubstr("no CUDA driver here, tried /nowhere/libcuda.so"));
 }
 
 TEST_F(CudaDriverTest, RefusesALibraryThatIsNoDriver) {
   const absl::Status status = CudaDriver::Open("libm.so.6").status();
 
   EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
-  EXPECT_EQ(std::string(status.message()),
-            "libm.so.6: not a CUDA driver: no cuInit");
+  EXPECT_THAT(std::string(status.message()),
+              EndsWith("/libm.so.6: not a CUDA driver: no cuInit"));
 }
 
 TEST_F(CudaDriverTest, IsFoundByTheEnvironment) {
@@ -55,6 +57,18 @@ TEST_F(CudaDriverTest, IsFoundByTheEnvironment) {
 
   EXPECT_THAT(std::string(status.message()),
               HasSubstr("/elsewhere/libcuda.so"));
+}
+
+TEST_F(CudaDriverTest, AnEmptyVariableNamesNothing) {
+  ASSERT_EQ(setenv("ACTSERVE_CUDA_DRIVER", "", 1), 0);
+  const auto driver = CudaDriver::Open();
+  ASSERT_EQ(unsetenv("ACTSERVE_CUDA_DRIVER"), 0);
+
+  // A machine with a GPU has one.
+  if (!driver.ok() && absl::IsUnimplemented(driver.status())) {
+    EXPECT_THAT(std::string(driver.status().message()),
+                HasSubstr("tried libcuda.so.1, /usr/local/nvidia/lib64/"));
+  }
 }
 
 struct FailureCase {
