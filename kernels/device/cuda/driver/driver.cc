@@ -69,7 +69,7 @@ void FindRest(Symbols& symbols, CuFunctions& f) {
   symbols.Find("cuEventElapsedTime", f.EventElapsedTime);
 }
 
-absl::Status MissingSymbol(const std::string& library, const char* name) {
+absl::Status MissingSymbol(const std::string& library, absl::string_view name) {
   return absl::FailedPreconditionError(
       absl::StrCat(library, ": not a CUDA driver: no ", name));
 }
@@ -80,27 +80,44 @@ std::string CudaDriver::VersionName(int version) {
   return absl::StrCat(version / 1000, ".", version % 1000 / 10);
 }
 
-std::string CudaDriver::ErrorText(absl::string_view call,
-                                  CuResult result) const {
+std::string CudaDriver::ResultName(CuResult result) const {
   const char* name = nullptr;
   if (functions_.GetErrorName != nullptr) {
     functions_.GetErrorName(result, &name);
   }
-  return absl::StrCat(call, ": ", name == nullptr ? "error" : name, " (",
+  return absl::StrCat(name == nullptr ? "error" : name, " (",
                       static_cast<int>(result), ")");
 }
 
+std::string CudaDriver::ErrorText(absl::string_view call,
+                                  CuResult result) const {
+  return absl::StrCat(call, ": ", ResultName(result));
+}
+
 absl::StatusOr<std::shared_ptr<const CudaDriver>> CudaDriver::Open(
-    const std::string& given) {
+    const std::string& library) {
+  ACTSERVE_ASSIGN_OR_RETURN(std::shared_ptr<CudaDriver> driver, Load(library));
+  ACTSERVE_RETURN_IF_ERROR(driver->Start());
+  return driver;
+}
+
+absl::StatusOr<std::shared_ptr<CudaDriver>> CudaDriver::Load(
+    const std::string& named) {
   absl::StatusOr<SharedLibrary> library =
-      OpenSharedLibrary(given, "ACTSERVE_CUDA_DRIVER", Candidates());
+      OpenSharedLibrary(named, "ACTSERVE_CUDA_DRIVER", Candidates());
   if (!library.ok()) {
     return absl::UnimplementedError(
         absl::StrCat("no CUDA driver here, ", library.status().message()));
   }
   std::shared_ptr<CudaDriver> driver(new CudaDriver);
   driver->path_ = std::move(library->path);
-  ACTSERVE_RETURN_IF_ERROR(driver->Start(library->handle));
+  Symbols symbols(library->handle);
+  FindFirst(symbols, driver->functions_);
+  if (symbols.missing() != nullptr) {
+    return MissingSymbol(driver->path_, symbols.missing());
+  }
+  FindRest(symbols, driver->functions_);
+  if (symbols.missing() != nullptr) driver->missing_symbol_ = symbols.missing();
   return driver;
 }
 
@@ -112,12 +129,7 @@ std::vector<std::string> CudaDriver::Candidates() {
           "/usr/lib/wsl/lib/libcuda.so.1"};
 }
 
-absl::Status CudaDriver::Start(void* handle) {
-  Symbols symbols(handle);
-  FindFirst(symbols, functions_);
-  if (symbols.missing() != nullptr) {
-    return MissingSymbol(path_, symbols.missing());
-  }
+absl::Status CudaDriver::Start() {
   // This one call is allowed before cuInit().
   const CuResult got_version = functions_.DriverGetVersion(&version_);
   if (got_version != kCuSuccess) {
@@ -128,10 +140,7 @@ absl::Status CudaDriver::Start(void* handle) {
         absl::StrCat(path_, ": a driver for CUDA ", VersionName(version_),
                      ", want one for ", VersionName(kMinVersion), " or newer"));
   }
-  FindRest(symbols, functions_);
-  if (symbols.missing() != nullptr) {
-    return MissingSymbol(path_, symbols.missing());
-  }
+  if (!missing_symbol_.empty()) return MissingSymbol(path_, missing_symbol_);
   const CuResult initialized = functions_.Init(0);
   if (initialized == kCuSuccess) {
     const CuResult counted = functions_.DeviceGetCount(&num_devices_);

@@ -38,8 +38,17 @@ class CudaDriver {
   // into.
   static std::vector<std::string> Candidates();
 
+  // Opens a library as Open() does, but calls nothing in it: for a program that
+  // looks at every call. version() and num_devices() stay 0.
+  //   Unimplemented, FailedPrecondition  as Open(), whatever its version
+  static absl::StatusOr<std::shared_ptr<CudaDriver>> Load(
+      const std::string& library = "");
+
   // The file of the library that was opened.
   const std::string& path() const { return path_; }
+  // The first function that it lacks, whose pointer is null; "" if it has all.
+  // Only Load() returns such a driver.
+  const std::string& missing_symbol() const { return missing_symbol_; }
   const CuFunctions& functions() const { return functions_; }
   // 13000 is CUDA 13.0.
   int version() const { return version_; }
@@ -47,15 +56,18 @@ class CudaDriver {
   static std::string VersionName(int version);
   int num_devices() const { return num_devices_; }
 
+  // "CUDA_ERROR_NO_DEVICE (100)"
+  std::string ResultName(CuResult result) const;
   // "cuInit: CUDA_ERROR_NO_DEVICE (100)"
   std::string ErrorText(absl::string_view call, CuResult result) const;
 
  private:
   CudaDriver() = default;
 
-  absl::Status Start(void* handle);
+  absl::Status Start();
 
   std::string path_;
+  std::string missing_symbol_;
   CuFunctions functions_ = {};
   int version_ = 0;
   int num_devices_ = 0;

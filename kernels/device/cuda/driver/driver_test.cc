@@ -34,6 +34,18 @@ TEST_F(CudaDriverTest, OpensADriver) {
   EXPECT_EQ(CudaDriver::VersionName(12080), "12.8");
 }
 
+TEST_F(CudaDriverTest, LoadsADriverThatDoesNotStart) {
+  fake_.Set(FakeKnob::kInitResult, 999);
+
+  const auto driver = CudaDriver::Load(FakeDriver::Path());
+
+  ASSERT_TRUE(driver.ok()) << driver.status();
+  EXPECT_EQ((*driver)->missing_symbol(), "");
+  EXPECT_EQ((*driver)->functions().Init(0), kCuUnknown);
+  EXPECT_EQ((*driver)->ResultName(kCuOutOfMemory),
+            "CUDA_ERROR_OUT_OF_MEMORY (2)");
+}
+
 TEST_F(CudaDriverTest, SaysThatThereIsNone) {
   const absl::Status status = CudaDriver::Open("/nowhere/libcuda.so").status();
 
