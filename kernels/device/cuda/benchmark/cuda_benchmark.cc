@@ -79,6 +79,12 @@ struct Way {
   bool streaming = false;
 };
 
+// "silu, gradient, float32".
+std::string NameOf(const Kernel& kernel) {
+  return absl::StrCat(kernel.function, ", ", DirectionName(kernel.direction),
+                      ", ", std::string(DTypeName(kernel.dtype)));
+}
+
 TablePlace PlaceOf(const Kernel& kernel, const Way& way) {
   if (!kernel.program->layout().has_table()) return TablePlace::kNone;
   return way.entry == KernelEntry::kRunShared ? TablePlace::kShared
@@ -115,7 +121,10 @@ class Benchmark {
             std::chrono::duration_cast<std::chrono::steady_clock::duration>(
                 std::chrono::duration<double>(settings_.max_seconds))) {}
 
-  // Fills report(), also up to an error.
+  // Fills report(), also up to an error. What fails alone is among
+  // report().failed, and the rest goes on.
+  //   Unavailable  the device is lost
+  // and what keeps all from running.
   absl::Status Run();
   const KernelReport& report() const { return report_; }
   bool has_gpu() const { return timer_ != nullptr; }
@@ -125,9 +134,13 @@ class Benchmark {
   absl::Status MakeKernels();
   void CompileKernels();
   absl::Status MakeCeilings();
+  absl::Status MakeCeiling(const StreamKernel& kernel);
   absl::Status FillTable(Kernel& kernel);
   absl::Status TimeSize(DType dtype, int64_t tensor_bytes);
   absl::Status TimeCeilings(DType dtype, int64_t tensor_bytes);
+  absl::Status TimeCeiling(KernelTimer::Stream& stream,
+                           const std::vector<std::byte>& numbers, DType dtype,
+                           int64_t tensor_bytes);
   absl::Status TimeMemcpy(DType dtype, int64_t tensor_bytes);
   absl::Status TimeKernel(Kernel& kernel, const Way& way, int64_t tensor_bytes);
   absl::StatusOr<std::vector<PackedLaunch>> Pack(
@@ -139,6 +152,13 @@ class Benchmark {
   }
   void LeaveOut(absl::string_view what, absl::string_view why) {
     report_.left_out.push_back(absl::StrCat(what, ": ", why));
+  }
+  // Reports that `what` ended with `status`. Returns OK if other measurements
+  // may go on.
+  absl::Status Report(absl::string_view what, const absl::Status& status) {
+    if (status.ok() || absl::IsUnavailable(status)) return status;
+    report_.failed.push_back(absl::StrCat(what, ": ", status.message()));
+    return absl::OkStatus();
   }
 
   const Settings settings_;
@@ -173,13 +193,17 @@ absl::Status Benchmark::Run() {
     ReadPyTorch({std::istreambuf_iterator<char>(file), {}}, report_);
   }
 
-  absl::Status status = TimeFirst();
+  absl::Status status = Report("first results", TimeFirst());
   if (status.ok()) status = MakeKernels();
   if (status.ok()) status = MakeCeilings();
   for (const std::string& name : settings_.dtypes) {
     if (!status.ok()) return status;
     const DType dtype = *DTypeNamed(name);
     status = timer_->Fill(dtype);
+    if (!status.ok()) {
+      status = Report(name, status);
+      continue;
+    }
     for (const int64_t tensor_bytes : settings_.tensor_bytes) {
       const std::string what = absl::StrCat(name, ", ", tensor_bytes, " bytes");
       if (!status.ok()) return status;
@@ -238,16 +262,16 @@ absl::Status Benchmark::MakeKernels() {
   }
   CompileKernels();
   for (Kernel& kernel : kernels_) {
-    if (!kernel.failure.ok()) return kernel.failure;
-    if (kernel.program == nullptr) {
-      LeaveOut(
-          absl::StrCat(kernel.function, ", ", DirectionName(kernel.direction),
-                       ", ", std::string(DTypeName(kernel.dtype))),
-          "no time was left to compile it");
+    if (kernel.failure.ok() && kernel.program == nullptr) {
+      LeaveOut(NameOf(kernel), "no time was left to compile it");
       continue;
     }
-    absl::Status filled = FillTable(kernel);
-    if (!filled.ok()) return filled;
+    absl::Status status = kernel.failure;
+    if (status.ok()) status = FillTable(kernel);
+    if (status.ok()) continue;
+    kernel.program = nullptr;
+    status = Report(NameOf(kernel), status);
+    if (!status.ok()) return status;
   }
   return absl::OkStatus();
 }
@@ -274,15 +298,23 @@ absl::Status Benchmark::MakeCeilings() {
   for (const int reads : {1, 2}) {
     for (const int vectors : settings_.ceiling_vectors) {
       for (const bool streaming : {false, true}) {
-        absl::StatusOr<std::unique_ptr<KernelTimer::Stream>> stream =
-            timer_->LoadStream(
-                {.reads = reads, .vectors = vectors, .streaming = streaming});
-        if (!stream.ok()) return stream.status();
-        ceilings_.push_back(*std::move(stream));
+        const StreamKernel kernel = {
+            .reads = reads, .vectors = vectors, .streaming = streaming};
+        absl::Status status =
+            Report(absl::StrCat("a ceiling's ", vectors, " vectors of ", reads),
+                   MakeCeiling(kernel));
+        if (!status.ok()) return status;
       }
     }
   }
   return absl::OkStatus();
+}
+
+absl::Status Benchmark::MakeCeiling(const StreamKernel& kernel) {
+  absl::StatusOr<std::unique_ptr<KernelTimer::Stream>> stream =
+      timer_->LoadStream(kernel);
+  if (stream.ok()) ceilings_.push_back(*std::move(stream));
+  return stream.status();
 }
 
 absl::Status Benchmark::FillTable(Kernel& kernel) {
@@ -315,49 +347,65 @@ absl::Status Benchmark::TimeSize(DType dtype, int64_t tensor_bytes) {
         if (!kernel.program->layout().has_entry(entry)) continue;
         // A sum reads element by element, and takes no hint.
         if (has_sums && streaming) continue;
-        status = TimeKernel(kernel, {entry, streaming}, tensor_bytes);
+        status =
+            Report(absl::StrCat(NameOf(kernel), ", ", tensor_bytes, " bytes"),
+                   TimeKernel(kernel, {entry, streaming}, tensor_bytes));
       }
     }
   }
   // Again, should the card have become warmer or slower meanwhile.
   if (status.ok()) status = TimeCeilings(dtype, tensor_bytes);
-  return status.ok() ? TimeMemcpy(dtype, tensor_bytes) : status;
+  if (!status.ok()) return status;
+  return Report(absl::StrCat("memcpy, ", tensor_bytes, " bytes"),
+                TimeMemcpy(dtype, tensor_bytes));
 }
 
 absl::Status Benchmark::TimeCeilings(DType dtype, int64_t tensor_bytes) {
   const std::vector<std::byte> numbers = KernelTimer::Numbers(dtype);
   for (const std::unique_ptr<KernelTimer::Stream>& stream : ceilings_) {
-    const int reads = stream->kernel().reads;
-    std::vector<StreamLaunch> launches;
-    const auto sets = timer_->Rotation(reads, tensor_bytes);
-    for (const KernelTimer::Tensors& set : sets) {
-      launches.push_back(
-          PackStream(stream->kernel(), tensor_bytes, set.inputs, set.output));
-    }
-    absl::StatusOr<KernelTimer::Ends> ends =
-        timer_->RunOnce([&] { return stream->Launch(launches[0]); },
-                        sets[0].output, tensor_bytes);
-    if (!ends.ok()) return ends.status();
-    // x ^ x of two equal inputs.
-    const std::vector<std::byte> want =
-        reads == 1 ? numbers : std::vector<std::byte>(numbers.size());
-    if (ends->first != want || ends->last != want) {
-      return absl::InternalError("a ceiling's copy is wrong");
-    }
-    absl::StatusOr<KernelTimer::Time> time = timer_->Measure([&](int64_t i) {
-      return stream->Launch(launches[i % launches.size()]);
-    });
-    if (!time.ok()) return time.status();
-    KernelTime found;
-    found.function = reads == 1 ? "copy" : "triad";
-    found.dtype = dtype;
-    found.tensor_bytes = tensor_bytes;
-    found.num_tensors = reads + 1;
-    found.vectors = stream->kernel().vectors;
-    found.streaming = stream->kernel().streaming;
-    found.time = *time;
-    report_.ceilings.push_back(found);
+    absl::Status status =
+        Report(absl::StrCat("a ceiling's ", stream->kernel().vectors,
+                            " vectors of ", stream->kernel().reads, ", ",
+                            std::string(DTypeName(dtype)), ", ", tensor_bytes,
+                            " bytes"),
+               TimeCeiling(*stream, numbers, dtype, tensor_bytes));
+    if (!status.ok()) return status;
   }
+  return absl::OkStatus();
+}
+
+// `numbers` are what a period of an input holds.
+absl::Status Benchmark::TimeCeiling(KernelTimer::Stream& stream,
+                                    const std::vector<std::byte>& numbers,
+                                    DType dtype, int64_t tensor_bytes) {
+  const int reads = stream.kernel().reads;
+  std::vector<StreamLaunch> launches;
+  const auto sets = timer_->Rotation(reads, tensor_bytes);
+  for (const KernelTimer::Tensors& set : sets) {
+    launches.push_back(
+        PackStream(stream.kernel(), tensor_bytes, set.inputs, set.output));
+  }
+  absl::StatusOr<KernelTimer::Ends> ends = timer_->RunOnce(
+      [&] { return stream.Launch(launches[0]); }, sets[0].output, tensor_bytes);
+  if (!ends.ok()) return ends.status();
+  // x ^ x of two equal inputs.
+  const std::vector<std::byte> want =
+      reads == 1 ? numbers : std::vector<std::byte>(numbers.size());
+  if (ends->first != want || ends->last != want) {
+    return absl::InternalError("its copy is wrong");
+  }
+  absl::StatusOr<KernelTimer::Time> time = timer_->Measure(
+      [&](int64_t i) { return stream.Launch(launches[i % launches.size()]); });
+  if (!time.ok()) return time.status();
+  KernelTime found;
+  found.function = reads == 1 ? "copy" : "triad";
+  found.dtype = dtype;
+  found.tensor_bytes = tensor_bytes;
+  found.num_tensors = reads + 1;
+  found.vectors = stream.kernel().vectors;
+  found.streaming = stream.kernel().streaming;
+  found.time = *time;
+  report_.ceilings.push_back(found);
   return absl::OkStatus();
 }
 
@@ -444,10 +492,7 @@ absl::Status Benchmark::TimeKernel(Kernel& kernel, const Way& way,
   if (!ends.ok()) return ends.status();
   if (kernel.result.empty()) kernel.result = ends->first;
   if (ends->first != kernel.result || ends->last != kernel.result) {
-    return absl::InternalError(absl::StrCat(
-        kernel.function, ", ", DirectionName(kernel.direction), ", ",
-        std::string(DTypeName(kernel.dtype)), ", ", tensor_bytes,
-        " bytes: the ways to run it differ in their results"));
+    return absl::InternalError("the ways to run it differ in their results");
   }
   absl::StatusOr<KernelTimer::Time> time = timer_->Measure(call);
   if (!time.ok()) return time.status();
@@ -537,7 +582,7 @@ int Main(int argc, char** argv) {
     std::ofstream(settings.json_file)
         << ToJson(benchmark.report()).dump(1) << "\n";
   }
-  if (status.ok()) return 0;
+  if (status.ok()) return benchmark.report().failed.empty() ? 0 : 1;
   std::cerr << "cuda_benchmark: " << status.message() << "\n";
   return benchmark.has_gpu() ? 1 : kCannotRunHere;
 }

@@ -136,6 +136,59 @@ TEST_F(CudaBenchmark, CompilesWhatAPackCannotGive) {
   EXPECT_EQ(json_["kernels"].size(), 4);
 }
 
+// A kernel with one wrong result on the first card would have cost all figures.
+TEST_F(CudaBenchmark, GoesOnWithoutWhatFails) {
+  struct Case {
+    const char* knob;
+    const char* failed;
+    size_t num_kernels;   // of 4 + 1 times
+    size_t num_ceilings;  // of 4 and memcpy, 4 twice
+  };
+  const Case cases[] = {
+      // The first block is the tensors', the second one the sums'.
+      {"fail_alloc_at=2", "prelu, gradient with parameters, float32, 65536", 4,
+       9},
+      // After the code of three kernels.
+      {"fail_load_at=4", "a ceiling's 4 vectors of 1", 5, 7},
+  };
+  for (const Case& test : cases) {
+    SCOPED_TRACE(test.knob);
+
+    EXPECT_EQ(
+        Run("--functions=prelu --dtypes=float32 --first_results=0", test.knob),
+        1)
+        << text_;
+
+    ASSERT_EQ(json_["failed"].size(), 1) << text_;
+    EXPECT_THAT(std::string(json_["failed"][0]), HasSubstr(test.failed));
+    EXPECT_THAT(text_, HasSubstr(std::string("* **failed**: ") + test.failed));
+    EXPECT_EQ(json_["kernels"].size(), test.num_kernels);
+    EXPECT_EQ(json_["ceilings"].size(), test.num_ceilings);
+  }
+}
+
+TEST_F(CudaBenchmark, GoesOnWithoutAKernelThatDoesNotLoad) {
+  EXPECT_EQ(Run("--functions=relu,silu --dtypes=float32 --first_results=0",
+                "fail_load_at=1"),
+            1)
+      << text_;
+
+  // Whichever was the first.
+  ASSERT_EQ(json_["failed"].size(), 1) << text_;
+  EXPECT_THAT(std::string(json_["failed"][0]), HasSubstr(", float32: "));
+  EXPECT_EQ(json_["kernels"].size(), 2 + 2 + 2);
+}
+
+TEST_F(CudaBenchmark, EndsWhenTheDeviceIsLost) {
+  EXPECT_EQ(Run("--functions=relu --dtypes=float32 --first_results=0",
+                "sticky_at_launch=40"),
+            1);
+
+  EXPECT_THAT(text_, HasSubstr("cuda_benchmark: cuda:0 is lost"));
+  EXPECT_THAT(json_["failed"], IsEmpty());
+  EXPECT_GT(json_["ceilings"].size(), 0);
+}
+
 TEST_F(CudaBenchmark, RefusesWhatItCannotTime) {
   EXPECT_EQ(Run("--functions=nothing --first_results=0"), 1);
   EXPECT_THAT(text_, HasSubstr("no built-in is named nothing"));

@@ -497,12 +497,20 @@ nlohmann::json ToJson(const KernelReport& report) {
           {"no_pytorch", report.no_pytorch},
           {"first_results", std::move(first)},
           {"goals", std::move(goals)},
-          {"left_out", report.left_out}};
+          {"left_out", report.left_out},
+          {"failed", report.failed}};
 }
 
 std::string ToMarkdown(const KernelReport& report) {
   const Finder finder(report);
-  std::string text = absl::StrCat(
+  // First, as it may make the rest worthless.
+  std::string text;
+  for (const std::string& what : report.failed) {
+    absl::StrAppend(&text, "* **failed**: ", what, "\n");
+  }
+  if (!report.failed.empty()) text += "\n";
+  absl::StrAppend(
+      &text,
       "Cells are bytes per second as a share of the best of our own copies "
       "(gradient: triads) at the same size, run beside them; the best way to "
       "run a kernel counts. Bold: a goal that was missed.\n\n",

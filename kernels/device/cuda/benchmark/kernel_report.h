@@ -73,8 +73,10 @@ struct KernelReport {
   std::string pytorch_version;
   std::string no_pytorch;
   FirstResults first_results;
-  // Measurements that are missing, and why.
+  // Measurements that are missing, and why: for want of time or memory, and
+  // because something is wrong.
   std::vector<std::string> left_out;
+  std::vector<std::string> failed;
 };
 
 // Adds the times that gpu_check_pytorch wrote; if there are none,

@@ -10,6 +10,7 @@ namespace {
 
 using ::testing::HasSubstr;
 using ::testing::Not;
+using ::testing::StartsWith;
 
 constexpr int64_t kLarge = int64_t{1} << 30;
 
@@ -65,6 +66,14 @@ TEST(KernelReport, GoalIsAShareOfTheFastestCopy) {
     EXPECT_NEAR(goal["found"], 1 / c.seconds, 1e-12);
     EXPECT_EQ(goal["reached"], c.reached);
   }
+}
+
+TEST(KernelReport, BeginsWithWhatFailed) {
+  KernelReport report;
+  report.failed = {"silu: why"};
+
+  EXPECT_THAT(ToMarkdown(report), StartsWith("* **failed**: silu: why\n\n"));
+  EXPECT_EQ(ToJson(report)["failed"], nlohmann::json({"silu: why"}));
 }
 
 TEST(KernelReport, SmallAndCostlyKernelsHaveNoGoal) {
