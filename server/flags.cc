@@ -40,6 +40,9 @@ ABSL_FLAG(std::vector<std::string>, listen, {actserve::kDefaultTcpAddress},
 ABSL_FLAG(std::string, unix_socket, actserve::DefaultSocketPath(),
           "path of a unix socket to listen on as well; clients on this host "
           "find the default path by themselves. Empty: none");
+ABSL_FLAG(int, max_connections, Defaults().max_connections,
+          "limit on the open connections; further ones are closed at once. "
+          "Fewer if the process may not open as many files");
 ABSL_FLAG(std::string, port_file, "",
           "file to which the addresses are written, one a line, once the "
           "server listens. Empty: none");
@@ -201,6 +204,7 @@ Options OptionsFromFlags() {
   Options o;
   o.listen = absl::GetFlag(FLAGS_listen);
   o.unix_socket = absl::GetFlag(FLAGS_unix_socket);
+  o.max_connections = absl::GetFlag(FLAGS_max_connections);
   o.port_file = absl::GetFlag(FLAGS_port_file);
   o.reflection = absl::GetFlag(FLAGS_reflection);
   o.log_level = absl::GetFlag(FLAGS_log_level);

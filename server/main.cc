@@ -2,6 +2,7 @@
 // --help (flags.cc) lists the exit codes.
 
 #include <signal.h>
+#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -47,6 +48,16 @@ sigset_t BlockSignals() {
   return signals;
 }
 
+// Raises the limit on descriptors to what the system allows. Returns the limit.
+int64_t RaiseDescriptorLimit() {
+  rlimit limit = {};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return 0;
+  limit.rlim_cur = limit.rlim_max;
+  setrlimit(RLIMIT_NOFILE, &limit);
+  getrlimit(RLIMIT_NOFILE, &limit);
+  return static_cast<int64_t>(limit.rlim_cur);
+}
+
 // Writes the file so that it appears complete: a waiting reader may read it at
 // once.
 absl::Status WritePortFile(const std::string& path, const Server& server) {
@@ -65,6 +76,7 @@ absl::Status WritePortFile(const std::string& path, const Server& server) {
 
 absl::Status Serve(const Options& options, const sigset_t& signals) {
   ACTSERVE_RETURN_IF_ERROR(SetLogLevel(options.log_level));
+  const int64_t max_descriptors = RaiseDescriptorLimit();
   ACTSERVE_ASSIGN_OR_RETURN(const auto server, Server::Start(options, [] {
                               kill(getpid(), kDeviceLostSignal);
                             }));
@@ -73,7 +85,8 @@ absl::Status Serve(const Options& options, const sigset_t& signals) {
   }
   LogEvent(LogLevel::kInfo, "serving",
            {{"version", kVersion},
-            {"addresses", absl::StrJoin(server->addresses(), ",")}});
+            {"addresses", absl::StrJoin(server->addresses(), ",")},
+            {"max_descriptors", max_descriptors}});
 
   int signal_number = 0;
   do {

@@ -33,6 +33,7 @@ absl::Status CheckNumbers(const Options& o) {
   const LanguageLimits& language = o.registry.language;
   const BatchQueue::Limits& queue = o.scheduler.queue;
   const Range ranges[] = {
+      {"max_connections", o.max_connections, 1, 1 << 20},
       {"max_message_bytes", o.max_message_bytes, 64 << 10, INT_MAX},
       {"max_metadata_bytes", o.max_metadata_bytes, 1 << 10, 16 << 20},
       {"max_rank", o.tensor.rank, 0, 1024},

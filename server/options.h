@@ -24,6 +24,8 @@ struct Options {
   // Path of the unix socket; empty: none. A missing directory is made with mode
   // 0700.
   std::string unix_socket;
+  // Limit on the open connections.
+  int max_connections = 10'000;
   // File for the bound addresses, one a line; empty: none.
   std::string port_file;
   bool reflection = false;

@@ -28,8 +28,9 @@ RequestLimits LimitsOf(const Options& options) {
 
 Listener::Options ListenerOptions(const Options& options) {
   Listener::Options listener;
-  listener.listen = options.listen;
-  listener.unix_socket = options.unix_socket;
+  listener.acceptor.listen = options.listen;
+  listener.acceptor.unix_socket = options.unix_socket;
+  listener.acceptor.max_connections = options.max_connections;
   listener.max_message_bytes = options.max_message_bytes;
   listener.reflection = options.reflection;
   return listener;

@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <sys/stat.h>
 
+#include <atomic>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -16,6 +17,8 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
 #include "grpc/health/v1/health.grpc.pb.h"
 #include "grpcpp/client_context.h"
 #include "server/end_to_end/calls.h"
@@ -101,6 +104,61 @@ TEST_F(Lifecycle, CutsOffWhatDoesNotFinishInTime) {
 
   EXPECT_FALSE(slow.get().ok());
   EXPECT_EQ(server_->Wait(), 0);
+}
+
+// UNAVAILABLE is repeated by every client; CANCELLED, gRPC's answer to a call
+// that crosses its farewell, by none.
+TEST_F(Lifecycle, GivesNoOtherErrorThanUnavailableUnderLoad) {
+  for (int round = 0; round < 10; ++round) {
+    Start();
+    std::atomic<int64_t> num_answered = 0;
+    std::vector<std::future<grpc::Status>> callers;
+    for (int i = 0; i < 8; ++i) {
+      callers.push_back(std::async(std::launch::async, [&] {
+        const auto stub =
+            v1::ActivationService::NewStub(ChannelTo(server_->tcp_address()));
+        v1::ForwardResponse response;
+        grpc::Status status;
+        while (status.ok()) {
+          status = Forward(*stub, ForwardOf("relu", {1, 2}), &response);
+          ++num_answered;
+        }
+        return status;
+      }));
+    }
+    while (num_answered < 200) absl::SleepFor(absl::Milliseconds(1));
+
+    server_->Signal(SIGTERM);
+
+    for (auto& caller : callers) {
+      const grpc::Status status = caller.get();
+      EXPECT_EQ(status.error_code(), grpc::StatusCode::UNAVAILABLE)
+          << status.error_message();
+    }
+    EXPECT_EQ(server_->Wait(), 0);
+  }
+}
+
+// Streams, and a client that reads nothing, do not keep the process.
+TEST_F(Lifecycle, EndsWhateverIsOpen) {
+  Start({"--drain_timeout=1s"});
+  auto health = grpc::health::v1::Health::NewStub(channel_);
+  std::vector<std::unique_ptr<grpc::ClientContext>> contexts;
+  std::vector<std::unique_ptr<grpc::ClientReader<HealthCheckResponse>>> watches;
+  for (int i = 0; i < 2000; ++i) {
+    contexts.push_back(std::make_unique<grpc::ClientContext>());
+    watches.push_back(health->Watch(contexts.back().get(), {}));
+  }
+  HealthCheckResponse served;
+  for (auto& watch : watches) ASSERT_TRUE(watch->Read(&served));
+  const absl::Time start = absl::Now();
+
+  server_->Signal(SIGTERM);
+
+  EXPECT_EQ(server_->Wait(), 0);
+  EXPECT_LT(absl::Now() - start, absl::Seconds(5));
+  for (auto& context : contexts) context->TryCancel();
+  for (auto& watch : watches) watch->Finish();
 }
 
 TEST_F(Lifecycle, TurnsUnhealthyBeforeItRefuses) {

@@ -3,7 +3,6 @@
 #include <memory>
 #include <utility>
 
-#include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "grpcpp/ext/proto_server_reflection_plugin.h"
 #include "grpcpp/health_check_service_interface.h"
@@ -16,7 +15,6 @@
 #include "server/observe/log.h"
 #include "server/rpc/call_counter.h"
 #include "server/rpc/service.h"
-#include "server/rpc/unix_socket.h"
 
 namespace actserve {
 namespace {
@@ -46,8 +44,6 @@ void SetTransport(const Listener::Options& options,
   if (!options.reflection) {
     builder->SetOption(std::make_unique<WithoutReflection>());
   }
-  // A port that is taken is an error, not shared with its owner.
-  builder->AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
   // Corrupts data (CVE-2024-11407), and is slower on a loopback.
   builder->AddChannelArgument(GRPC_ARG_TCP_TX_ZEROCOPY_ENABLED, 0);
   // A trainer may be silent for minutes between steps; its connection is
@@ -69,73 +65,64 @@ class Listener::Parts {
       : service_(info, parts, &calls_, slow_pool) {}
 
   absl::Status Listen(const Options& options);
-  const std::vector<std::string>& addresses() const { return addresses_; }
+  const std::vector<std::string>& addresses() const {
+    return acceptor_->addresses();
+  }
   void StopBeingHealthy() {
     grpc_->GetHealthCheckService()->SetServingStatus(false);
   }
   bool Refuse(absl::Duration timeout);
   void Shutdown();
+  ~Parts() {
+    if (acceptor_ != nullptr) acceptor_->Stop();
+  }
 
  private:
   CallCounter calls_;
   Service service_;
+  // It hands connections to the two below, so it stops before they go.
+  std::unique_ptr<Acceptor> acceptor_;
+  std::unique_ptr<grpc::experimental::ExternalConnectionAcceptor> connections_;
   std::unique_ptr<grpc::Server> grpc_;
-  std::vector<std::string> addresses_;
-  bool all_calls_ended_ = false;
 };
 
 absl::Status Listener::Parts::Listen(const Options& options) {
+  ACTSERVE_ASSIGN_OR_RETURN(acceptor_, Acceptor::Listen(options.acceptor));
+  service_.set_addresses(acceptor_->addresses());
   grpc::ServerBuilder builder;
   SetTransport(options, &builder);
   builder.RegisterService(&service_);
-  std::vector<int> ports(options.listen.size());
-  const auto credentials = grpc::InsecureServerCredentials();
-  for (size_t i = 0; i < ports.size(); ++i) {
-    builder.AddListeningPort(options.listen[i], credentials, &ports[i]);
-  }
-  int socket_bound = 1;
-  const std::string socket = absl::StrCat("unix:", options.unix_socket);
-  if (!options.unix_socket.empty()) {
-    ACTSERVE_RETURN_IF_ERROR(PrepareUnixSocket(options.unix_socket));
-    builder.AddListeningPort(socket, credentials, &socket_bound);
-  }
+  using Builder = grpc::ServerBuilder::experimental_type;
+  connections_ = builder.experimental().AddExternalConnectionAcceptor(
+      Builder::ExternalConnectionType::FROM_FD,
+      grpc::InsecureServerCredentials());
   grpc_ = builder.BuildAndStart();
-  for (size_t i = 0; i < ports.size(); ++i) {
-    const std::string& wanted = options.listen[i];
-    if (ports[i] == 0) {
-      return absl::UnavailableError(
-          absl::StrCat("listen: cannot bind ", wanted));
-    }
-    addresses_.push_back(
-        absl::StrCat(wanted.substr(0, wanted.rfind(':') + 1), ports[i]));
-  }
-  if (grpc_ == nullptr || socket_bound == 0) {
-    return absl::UnavailableError(
-        absl::StrCat("unix_socket: cannot bind ", options.unix_socket));
-  }
-  if (!options.unix_socket.empty()) addresses_.push_back(socket);
-  service_.set_addresses(addresses_);
+  if (grpc_ == nullptr) return absl::InternalError("gRPC does not start");
   grpc_->GetHealthCheckService()->SetServingStatus(
       v1::ActivationService::service_full_name(), true);
+  acceptor_->Start([this](int listener_fd, int fd) {
+    grpc::experimental::ExternalConnectionAcceptor::NewConnectionParameters
+        connection;
+    connection.listener_fd = listener_fd;
+    connection.fd = fd;
+    connections_->HandleNewConnection(&connection);
+  });
   return absl::OkStatus();
 }
 
 bool Listener::Parts::Refuse(absl::Duration timeout) {
-  // gRPC's own shutdown answers a call that crosses its farewell with
-  // CANCELLED, which no client retries. So it begins only when the calls are
-  // done, and calls that still arrive have been told UNAVAILABLE.
+  acceptor_->Stop();
   calls_.Close();
   LogEvent(LogLevel::kInfo, "refusing");
-  all_calls_ended_ = calls_.AwaitNone(absl::Now() + timeout);
-  return all_calls_ended_;
+  return calls_.AwaitNone(absl::Now() + timeout);
 }
 
 void Listener::Parts::Shutdown() {
-  // Time to send the last responses. An idle client may be seconds late to
-  // close its connection; the server does not wait for it.
-  constexpr absl::Duration kFarewell = absl::Milliseconds(500);
-  grpc_->Shutdown(absl::ToChronoTime(
-      absl::Now() + (all_calls_ended_ ? kFarewell : absl::ZeroDuration())));
+  // gRPC's own shutdown answers a call that crosses its farewell with
+  // CANCELLED, which no client repeats. A connection that is closed gives
+  // UNAVAILABLE, which every client repeats; so all are closed before.
+  acceptor_->CloseConnections();
+  grpc_->Shutdown(absl::ToChronoTime(absl::Now()));
   grpc_->Wait();
 }
 

@@ -10,6 +10,7 @@
 #include "absl/time/time.h"
 #include "actserve/v1/service.pb.h"
 #include "server/evaluation/serving_parts.h"
+#include "server/rpc/acceptor.h"
 #include "server/scheduling/worker_pool.h"
 
 namespace actserve {
@@ -20,11 +21,7 @@ namespace actserve {
 class Listener {
  public:
   struct Options {
-    // Each is host:port; port 0 picks a free port.
-    std::vector<std::string> listen;
-    // Path of the unix socket; empty: none. A missing directory is made with
-    // mode 0700.
-    std::string unix_socket;
+    Acceptor::Options acceptor;
     // Limit on a request; responses are checked before they are made.
     int64_t max_message_bytes = 0;
     // True to serve grpc.reflection.v1alpha.
@@ -35,8 +32,7 @@ class Listener {
   // that does not change while the server runs; the listener adds the
   // addresses. Slow methods, such as registrations, run on `slow_pool`. `parts`
   // and `slow_pool` must outlive the listener.
-  //   FailedPrecondition  the unix socket is not usable
-  //   Unavailable         an address is taken
+  //   InvalidArgument, FailedPrecondition, Unavailable  as Acceptor::Listen()
   static absl::StatusOr<std::unique_ptr<Listener>> Start(
       const Options& options, const v1::ServerInfo& info,
       const ServingParts& parts, WorkerPool* slow_pool);
@@ -51,12 +47,13 @@ class Listener {
   // Turns health to NOT_SERVING for good. Calls are still accepted.
   void StopBeingHealthy();
 
-  // Refuses new calls with UNAVAILABLE and waits up to `timeout` for those that
-  // run. Returns true if none is left.
+  // Refuses new connections, and new calls with UNAVAILABLE, and waits up to
+  // `timeout` for the calls that run. Returns true if none is left.
   bool Refuse(absl::Duration timeout);
 
-  // Sends the last responses, closes the connections, and cancels calls that
-  // Refuse() left. Call Refuse() first.
+  // Closes the connections, which ends the calls that Refuse() left. Their
+  // clients see UNAVAILABLE, as do those whose calls arrive just now. Call
+  // Refuse() first.
   void Shutdown();
 
  private:

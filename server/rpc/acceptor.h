@@ -1,0 +1,84 @@
+#ifndef ACTSERVE_SERVER_RPC_ACCEPTOR_H_
+#define ACTSERVE_SERVER_RPC_ACCEPTOR_H_
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "server/rpc/listening_socket.h"
+
+namespace actserve {
+
+// Accepts connections and hands them over. gRPC's own listener stops for good
+// when descriptors run out (CVE-2023-4785), bounds nothing, and answers calls
+// that cross its shutdown with CANCELLED. This one
+//
+//   * closes connections beyond a bound at once, so that descriptors are left;
+//   * goes on after any error, and listens again within a second if a socket
+//     does not listen any more or somebody removed its path;
+//   * can stop accepting while connections go on, and close those later.
+//
+// Thread-safe.
+class Acceptor {
+ public:
+  struct Options {
+    // Each is host:port; port 0 picks a free port.
+    std::vector<std::string> listen;
+    // Path of the unix socket; empty: none. A missing directory is made with
+    // mode 0700.
+    std::string unix_socket;
+    // Limit on the open connections. Less if the process may not have as many
+    // descriptors: kReservedDescriptors are kept for files.
+    int max_connections = 0;
+  };
+  static constexpr int kReservedDescriptors = 32;
+  // Owns `fd` from then on.
+  using Take = std::function<void(int listener_fd, int fd)>;
+
+  // Listens when it returns; accepts from Start() on.
+  //   InvalidArgument     an address is none
+  //   FailedPrecondition  the unix socket is not usable
+  //   Unavailable         an address is taken
+  static absl::StatusOr<std::unique_ptr<Acceptor>> Listen(
+      const Options& options);
+  // Stops.
+  ~Acceptor();
+
+  // The addresses with their ports resolved: "127.0.0.1:50051",
+  // "unix:/run/...".
+  const std::vector<std::string>& addresses() const { return addresses_; }
+
+  // Calls `take` with each new connection, on a thread of its own. Call it
+  // once.
+  void Start(Take take);
+
+  // Closes the sockets that listen; new connections are refused by the system.
+  // Connections that were handed over go on.
+  void Stop();
+
+  // Ends every connection that was handed over: their owner reads the end, and
+  // the peers lose calls that were not answered (UNAVAILABLE). Call Stop()
+  // first.
+  void CloseConnections() const;
+
+ private:
+  Acceptor() = default;
+  void Run(const Take& take);
+  void AcceptAll(const ListeningSocket& socket, const Take& take);
+  void Check();
+
+  std::vector<ListeningSocket> sockets_;
+  std::vector<std::string> addresses_;
+  int stop_event_ = -1;
+  // New descriptors are the lowest free ones: one that is not below this means
+  // that as many are open.
+  int max_descriptor_ = 0;
+  std::thread thread_;
+};
+
+}  // namespace actserve
+
+#endif  // ACTSERVE_SERVER_RPC_ACCEPTOR_H_

@@ -1,0 +1,67 @@
+#ifndef ACTSERVE_SERVER_RPC_LISTENING_SOCKET_H_
+#define ACTSERVE_SERVER_RPC_LISTENING_SOCKET_H_
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+
+namespace actserve {
+
+// One socket that listens. Move-only; closes it when destroyed, and removes the
+// path of a unix socket if it is still its own. Not thread-safe.
+class ListeningSocket {
+ public:
+  // Listens at every address that the host of `host_port` ("127.0.0.1:50051",
+  // "[::1]:0", "localhost:50051", ":50051" for all interfaces) resolves to, all
+  // with one port. Port 0 picks a free one.
+  //   InvalidArgument  not host:port, a port over 65535, an unknown host
+  //   Unavailable      an address is taken, or not of this machine
+  static absl::StatusOr<std::vector<ListeningSocket>> OpenTcp(
+      const std::string& host_port);
+  // Listens at an absolute path, which PrepareUnixSocket() has prepared.
+  //   Unavailable  it cannot be bound
+  static absl::StatusOr<ListeningSocket> OpenUnix(const std::string& path);
+
+  ListeningSocket(ListeningSocket&& other) noexcept;
+  ListeningSocket& operator=(ListeningSocket&& other) noexcept;
+  ~ListeningSocket();
+
+  int fd() const { return fd_; }
+  int port() const { return port_; }                 // 0 for a unix socket
+  const std::string& path() const { return path_; }  // "" for TCP
+
+  // Accepts a connection: its descriptor, or -1 and errno.
+  int Accept() const;
+
+  // Returns whether clients can still reach it: it listens, and a unix socket
+  // is still what its path names.
+  bool IsReachable() const;
+
+  // Listens again at the same address.
+  //   Unavailable  it cannot be bound
+  absl::Status Reopen();
+
+  // Listens no more.
+  void Close();
+
+  // Returns whether the connected socket `fd` was accepted here.
+  bool Accepted(int fd) const;
+
+ private:
+  ListeningSocket() = default;
+  absl::Status Bind();
+  bool OwnsPath() const;
+
+  int fd_ = -1;
+  int port_ = 0;
+  std::string path_;
+  std::string address_;  // a sockaddr of the kernel's
+  uint64_t inode_ = 0;   // of path_
+};
+
+}  // namespace actserve
+
+#endif  // ACTSERVE_SERVER_RPC_LISTENING_SOCKET_H_
