@@ -1,7 +1,10 @@
 #include "server/flags.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <filesystem>
+#include <fstream>
 #include <string>
 #include <system_error>
 #include <thread>
@@ -31,6 +34,21 @@ int HardwareThreads() {
   return std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
 }
 
+// The memory of the machine, or of the container if that is less.
+int64_t MemoryBytes() {
+  const int64_t machine =
+      int64_t{sysconf(_SC_PHYS_PAGES)} * sysconf(_SC_PAGESIZE);
+  std::ifstream file("/sys/fs/cgroup/memory.max");
+  int64_t container = 0;
+  return file >> container && container > 0 ? std::min(machine, container)
+                                            : machine;
+}
+
+int64_t DefaultMemoryBytes() {
+  return std::clamp(MemoryBytes() / 2, 4 * Defaults().max_message_bytes,
+                    Defaults().max_memory_bytes);
+}
+
 }  // namespace
 
 ABSL_FLAG(std::vector<std::string>, listen, {actserve::kDefaultTcpAddress},
@@ -43,6 +61,14 @@ ABSL_FLAG(std::string, unix_socket, actserve::DefaultSocketPath(),
 ABSL_FLAG(int, max_connections, Defaults().max_connections,
           "limit on the open connections; further ones are closed at once. "
           "Fewer if the process may not open as many files");
+ABSL_FLAG(int, max_streams, Defaults().max_streams,
+          "limit on the calls of one connection at a time; clients queue "
+          "further ones");
+ABSL_FLAG(int64_t, max_memory_bytes, DefaultMemoryBytes(),
+          "limit on the memory that calls hold, from the first byte of a "
+          "request until its answer is sent, and on that of residuals: half "
+          "for requests, half for results. The default is 4 GiB, or half of "
+          "the memory that the process may use if that is less");
 ABSL_FLAG(std::string, port_file, "",
           "file to which the addresses are written, one a line, once the "
           "server listens. Empty: none");
@@ -205,6 +231,8 @@ Options OptionsFromFlags() {
   o.listen = absl::GetFlag(FLAGS_listen);
   o.unix_socket = absl::GetFlag(FLAGS_unix_socket);
   o.max_connections = absl::GetFlag(FLAGS_max_connections);
+  o.max_streams = absl::GetFlag(FLAGS_max_streams);
+  o.max_memory_bytes = absl::GetFlag(FLAGS_max_memory_bytes);
   o.port_file = absl::GetFlag(FLAGS_port_file);
   o.reflection = absl::GetFlag(FLAGS_reflection);
   o.log_level = absl::GetFlag(FLAGS_log_level);

@@ -34,6 +34,10 @@ absl::Status CheckNumbers(const Options& o) {
   const BatchQueue::Limits& queue = o.scheduler.queue;
   const Range ranges[] = {
       {"max_connections", o.max_connections, 1, 1 << 20},
+      {"max_streams", o.max_streams, 1, 1 << 20},
+      // Twice the largest result fits into its half, and one message into what
+      // is not left to those that arrive.
+      {"max_memory_bytes", o.max_memory_bytes, 4 * o.max_message_bytes, kAny},
       {"max_message_bytes", o.max_message_bytes, 64 << 10, INT_MAX},
       {"max_metadata_bytes", o.max_metadata_bytes, 1 << 10, 16 << 20},
       {"max_rank", o.tensor.rank, 0, 1024},

@@ -26,6 +26,11 @@ struct Options {
   std::string unix_socket;
   // Limit on the open connections.
   int max_connections = 10'000;
+  // Limit on the calls of one connection at a time.
+  int max_streams = 1000;
+  // Limit on the memory that calls hold, from the first byte of a request until
+  // its answer is sent, and on that of residuals; see MemoryBudget.
+  int64_t max_memory_bytes = int64_t{4} << 30;
   // File for the bound addresses, one a line; empty: none.
   std::string port_file;
   bool reflection = false;

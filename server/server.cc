@@ -9,6 +9,7 @@
 #include "server/device_makers.h"
 #include "server/observe/log.h"
 #include "server/scheduling/clock.h"
+#include "server/state/memory_trimmer.h"
 #include "server/version.h"
 
 namespace actserve {
@@ -31,6 +32,9 @@ Listener::Options ListenerOptions(const Options& options) {
   listener.acceptor.listen = options.listen;
   listener.acceptor.unix_socket = options.unix_socket;
   listener.acceptor.max_connections = options.max_connections;
+  listener.max_streams = options.max_streams;
+  listener.max_request_memory_bytes =
+      MemoryBudget::MaxMessageBytes(options.max_memory_bytes);
   listener.max_message_bytes = options.max_message_bytes;
   listener.reflection = options.reflection;
   return listener;
@@ -60,6 +64,9 @@ v1::ServerInfo InfoOf(const Options& options, const ChosenDevice& device) {
   limits.set_max_residual_bytes(options.residuals.max_bytes);
   *limits.mutable_max_residual_lease() = ToProto(options.max_residual_lease);
   limits.set_max_registered(options.registry.max_registered);
+  limits.set_max_memory_bytes(options.max_memory_bytes);
+  limits.set_max_connections(options.max_connections);
+  limits.set_max_streams(options.max_streams);
   return info;
 }
 
@@ -94,8 +101,9 @@ Server::Server(const Options& options, ChosenDevice device,
       residuals_(options.residuals, Clock::Real()),
       plans_(options.plans, registry_.get()),
       programs_(options.programs, device_.get(), &compile_pool_),
-      serving_{LimitsOf(options), *device_,   *registry_, plans_,
-               programs_,         scheduler_, residuals_, *buffers_},
+      memory_(options.max_memory_bytes),
+      serving_{LimitsOf(options), *device_,   *registry_, plans_, programs_,
+               scheduler_,        residuals_, *buffers_,  memory_},
       scheduler_(SchedulerOptions(options, device), device_.get(),
                  Clock::Real()),
       compile_pool_(options.compile_threads, options.max_queued_compilations) {
@@ -136,8 +144,10 @@ void Server::AwaitLoss() {
   if (on_device_lost_) on_device_lost_();
 }
 
-// Drops expired residuals, which the device may hold.
-void Server::SweepResiduals() {
+// Drops expired residuals, which the device may hold, and memory that a burst
+// has left.
+void Server::Sweep() {
+  MemoryTrimmer trimmer(&memory_, buffers_.get());
   while (true) {
     {
       absl::MutexLock lock(&mu_);
@@ -145,6 +155,7 @@ void Server::SweepResiduals() {
       if (stopping_) return;
     }
     residuals_.Sweep();
+    trimmer.Tick();
   }
 }
 
@@ -162,7 +173,7 @@ absl::Status Server::Listen(const Options& options,
       listener_, Listener::Start(ListenerOptions(options), info, serving_,
                                  &compile_pool_));
   loss_ = std::thread([this] { AwaitLoss(); });
-  sweeper_ = std::thread([this] { SweepResiduals(); });
+  sweeper_ = std::thread([this] { Sweep(); });
   return absl::OkStatus();
 }
 

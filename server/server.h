@@ -66,8 +66,8 @@ class Server {
          std::unique_ptr<Registry> registry, DeviceLostCallback on_device_lost);
   absl::Status Listen(const Options& options, const v1::ServerInfo& info);
   void AwaitLoss();
-  void SweepResiduals();
-  // Ends AwaitLoss(), and soon SweepResiduals().
+  void Sweep();
+  // Ends AwaitLoss(), and soon Sweep().
   void StopWaiting();
   void LogCounters() const;
 
@@ -84,6 +84,7 @@ class Server {
   Residuals residuals_;
   PlanCache plans_;
   Programs programs_;
+  MemoryBudget memory_;
   const ServingParts serving_;
   // Above the threads that end calls: they count themselves out of it last.
   std::unique_ptr<Listener> listener_;

@@ -142,12 +142,17 @@ TEST_F(Lifecycle, GivesNoOtherErrorThanUnavailableUnderLoad) {
 // Streams, and a client that reads nothing, do not keep the process.
 TEST_F(Lifecycle, EndsWhateverIsOpen) {
   Start({"--drain_timeout=1s"});
-  auto health = grpc::health::v1::Health::NewStub(channel_);
+  std::vector<std::unique_ptr<grpc::health::v1::Health::Stub>> stubs;
   std::vector<std::unique_ptr<grpc::ClientContext>> contexts;
   std::vector<std::unique_ptr<grpc::ClientReader<HealthCheckResponse>>> watches;
   for (int i = 0; i < 2000; ++i) {
+    // A connection has at most 1000 calls.
+    if (i % 500 == 0) {
+      stubs.push_back(grpc::health::v1::Health::NewStub(
+          ChannelTo(server_->tcp_address())));
+    }
     contexts.push_back(std::make_unique<grpc::ClientContext>());
-    watches.push_back(health->Watch(contexts.back().get(), {}));
+    watches.push_back(stubs.back()->Watch(contexts.back().get(), {}));
   }
   HealthCheckResponse served;
   for (auto& watch : watches) ASSERT_TRUE(watch->Read(&served));

@@ -59,10 +59,14 @@ void Evaluation::Execute(bool may_run_inline) {
   for (const Output& output : program->lowered().graph.outputs) {
     if (output.summed) {
       item.sums.push_back(0);
-    } else {
-      tensors_.push_back(parts_.buffers.Get(tensor_bytes));
-      item.outputs.push_back(tensors_.back().data());
+      continue;
     }
+    auto charge = parts_.memory.Take(MemoryBudget::Half::kResults, caller(),
+                                     BufferPool::CapacityBytes(tensor_bytes));
+    if (!charge.ok()) return Fail(charge.status());
+    tensors_.push_back(parts_.buffers.Get(tensor_bytes));
+    tensors_.back().Hold(*std::move(charge));
+    item.outputs.push_back(tensors_.back().data());
   }
   size_bytes =
       tensor_bytes * static_cast<int64_t>(item.inputs.size() + tensors_.size());
@@ -97,7 +101,17 @@ Residuals::Handle Evaluation::KeepInputs() {
   residual->parameters = request.parameters;
   residual->resident = std::move(item.kept);
   if (residual->resident == nullptr) {
-    HoldInputs(std::move(decoded_.inputs), ReleaseInputs(), residual.get());
+    std::shared_ptr<const void> owner;
+    if (MayStay(decoded_.inputs)) {
+      owner = ReleaseInputs();
+    } else {
+      auto charge =
+          parts_.memory.Take(MemoryBudget::Half::kResults, caller(),
+                             static_cast<int64_t>(SizeBytes(decoded_.inputs)));
+      if (!charge.ok()) return "";
+      residual->charge = *std::move(charge);
+    }
+    HoldInputs(std::move(decoded_.inputs), std::move(owner), residual.get());
   }
   return parts_.residuals.Put(std::move(residual), *request.residual_lease);
 }

@@ -54,8 +54,8 @@ class Evaluation : private Scheduler::Job {
   // door may add to the plan, and remember it.
   virtual void OnPlan(const std::shared_ptr<CallPlan>& /*plan*/) {}
 
-  // Gives up the owner of the inputs' memory, for a residual that outlives this
-  // object. Called at most once.
+  // Gives up the owner of the inputs' memory, and of what is charged for it,
+  // for a residual that outlives this object. Called at most once; not null.
   virtual std::shared_ptr<const void> ReleaseInputs() = 0;
 
   // The request. Before Evaluate(), and if its program cannot be had, it is

@@ -173,12 +173,13 @@ class EvaluationTest : public testing::Test {
         programs_({}, &device_, &pool_),
         scheduler_({}, &device_, Clock::Real()),
         pool_(1, 16),
-        parts_{{},        device_,    *registry_, plans_,
-               programs_, scheduler_, residuals_, *buffers_} {}
+        parts_{{},         device_,    *registry_, plans_, programs_,
+               scheduler_, residuals_, *buffers_,  memory_} {}
 
   InterpreterDevice device_;
   std::unique_ptr<Registry> registry_;
   std::shared_ptr<BufferPool> buffers_;
+  MemoryBudget memory_{4096};
   Residuals residuals_;
   PlanCache plans_;
   Programs programs_;
@@ -244,6 +245,19 @@ TEST_F(EvaluationTest, GivesTensorsAndSumsOfABackward) {
   EXPECT_EQ(door.result->sums, std::vector<double>{-2});
 }
 
+TEST_F(EvaluationTest, RefusesResultsThatHaveNoRoom) {
+  MemoryDoor fits(parts_, {std::vector<float>(256, 1)});
+  fits.Run(fits.request_of("relu", kForward));
+  MemoryDoor large(parts_, {std::vector<float>(1024, 1)});
+  large.Run(large.request_of("relu", kForward));
+
+  // What the first one still holds.
+  EXPECT_EQ(memory_.used_bytes(MemoryBudget::Half::kResults), 1024);
+  EXPECT_EQ(large.error.code(), absl::StatusCode::kResourceExhausted);
+  fits.result.reset();
+  EXPECT_EQ(memory_.used_bytes(MemoryBudget::Half::kResults), 0);
+}
+
 // The clock stands still but for what the test adds.
 TEST_F(EvaluationTest, TellsTheTimeInTheQueueFromTheRest) {
   FakeClock clock;
@@ -252,8 +266,8 @@ TEST_F(EvaluationTest, TellsTheTimeInTheQueueFromTheRest) {
   options.num_threads = 1;
   options.inline_bytes = -1;
   Scheduler scheduler(options, &device_, &clock);
-  const ServingParts parts{{},        device_,   *registry_, plans_,
-                           programs_, scheduler, residuals_, *buffers_};
+  const ServingParts parts{{},        device_,    *registry_, plans_, programs_,
+                           scheduler, residuals_, *buffers_,  memory_};
   // Compiles the program, so that the next requests go straight to the queue.
   MemoryDoor warm_up(parts_, {{1}});
   warm_up.Run(warm_up.request_of("relu", kForward));

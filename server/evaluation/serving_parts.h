@@ -6,6 +6,7 @@
 #include "server/message/request.h"
 #include "server/scheduling/scheduler.h"
 #include "server/state/buffer_pool.h"
+#include "server/state/memory_budget.h"
 #include "server/state/programs.h"
 #include "server/state/registry.h"
 #include "server/state/residuals.h"
@@ -23,6 +24,7 @@ struct ServingParts {
   Scheduler& scheduler;
   Residuals& residuals;
   BufferPool& buffers;
+  MemoryBudget& memory;
 };
 
 }  // namespace actserve

@@ -80,17 +80,21 @@ EncodedResponse Assemble(std::string head, std::vector<Buffer> payloads) {
   EncodedResponse response;
   response.pieces.reserve(payloads.size() + 1);
   const bool copy = payload_bytes <= kOnePieceBytes;
+  std::vector<MemoryBudget::Charge> charges;
   for (Buffer& payload : payloads) {
     AppendPrefix(kPayloadField, payload.size_bytes(), &head);
     if (copy) {
       head.append(reinterpret_cast<const char*>(payload.data()),
                   payload.size_bytes());
+      charges.push_back(payload.ReleaseCharge());
     } else if (payload.size_bytes() > 0) {
       response.pieces.push_back(
-          {std::exchange(head, std::string()), std::move(payload)});
+          {std::exchange(head, std::string()), std::move(payload), {}});
     }
   }
-  if (!head.empty()) response.pieces.push_back({std::move(head), Buffer()});
+  if (!head.empty()) {
+    response.pieces.push_back({std::move(head), Buffer(), std::move(charges)});
+  }
   return response;
 }
 

@@ -25,6 +25,8 @@ struct EncodedResponse {
   struct Piece {
     std::string bytes;
     Buffer buffer;
+    // For `bytes`, where they are payloads that were copied.
+    std::vector<MemoryBudget::Charge> charges;
   };
   std::vector<Piece> pieces;
 };

@@ -1,6 +1,8 @@
 #include "server/rpc/byte_buffer.h"
 
+#include <string>
 #include <utility>
+#include <vector>
 
 #include "absl/container/inlined_vector.h"
 #include "grpcpp/support/slice.h"
@@ -15,12 +17,30 @@ grpc::Slice SliceOf(Buffer buffer) {
       [](void* buffer) { delete static_cast<Buffer*>(buffer); }, owner);
 }
 
+// A slice of bytes that are charged for until gRPC lets go of them.
+grpc::Slice SliceOf(std::string bytes,
+                    std::vector<MemoryBudget::Charge> charges) {
+  struct Owner {
+    std::string bytes;
+    std::vector<MemoryBudget::Charge> charges;
+  };
+  auto* owner = new Owner{std::move(bytes), std::move(charges)};
+  return grpc::Slice(
+      owner->bytes.data(), owner->bytes.size(),
+      [](void* owner) { delete static_cast<Owner*>(owner); }, owner);
+}
+
 }  // namespace
 
 grpc::ByteBuffer ToByteBuffer(EncodedResponse response) {
   absl::InlinedVector<grpc::Slice, 4> slices;
   for (EncodedResponse::Piece& piece : response.pieces) {
-    if (!piece.bytes.empty()) slices.emplace_back(piece.bytes);
+    if (!piece.charges.empty()) {
+      slices.push_back(
+          SliceOf(std::move(piece.bytes), std::move(piece.charges)));
+    } else if (!piece.bytes.empty()) {
+      slices.emplace_back(piece.bytes);
+    }
     if (piece.buffer.size_bytes() > 0) {
       slices.push_back(SliceOf(std::move(piece.buffer)));
     }

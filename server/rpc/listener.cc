@@ -8,6 +8,7 @@
 #include "grpcpp/health_check_service_interface.h"
 #include "grpcpp/impl/server_builder_option.h"
 #include "grpcpp/impl/server_builder_plugin.h"
+#include "grpcpp/resource_quota.h"
 #include "grpcpp/security/server_credentials.h"
 #include "grpcpp/server.h"
 #include "grpcpp/server_builder.h"
@@ -34,6 +35,11 @@ class WithoutReflection final : public grpc::ServerBuilderOption {
 
 void SetTransport(const Listener::Options& options,
                   grpc::ServerBuilder* builder) {
+  grpc::ResourceQuota quota("actserve");
+  quota.Resize(options.max_request_memory_bytes);
+  builder->SetResourceQuota(quota);
+  builder->AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS,
+                              options.max_streams);
   builder->SetMaxReceiveMessageSize(
       static_cast<int>(options.max_message_bytes));
   builder->SetMaxSendMessageSize(-1);

@@ -22,6 +22,11 @@ class Listener {
  public:
   struct Options {
     Acceptor::Options acceptor;
+    // Limit on what gRPC holds of requests, those that still arrive included.
+    // Beyond it gRPC resets calls (RESOURCE_EXHAUSTED).
+    int64_t max_request_memory_bytes = 0;
+    // Limit on the calls of one connection; its client queues further ones.
+    int max_streams = 0;
     // Limit on a request; responses are checked before they are made.
     int64_t max_message_bytes = 0;
     // True to serve grpc.reflection.v1alpha.

@@ -7,6 +7,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/time/clock.h"
+#include "kernels/base/status_macros.h"
 #include "server/message/response.h"
 #include "server/observe/log.h"
 #include "server/rpc/byte_buffer.h"
@@ -18,6 +19,14 @@ namespace {
 
 bool HasSums(const Program& program) {
   return std::ranges::any_of(program.lowered().graph.outputs, &Output::summed);
+}
+
+// What a call with such a message takes while it runs.
+int64_t CostOf(size_t message_bytes, size_t num_slices) {
+  // gRPC's call and ours; the largest part is gRPC's arena.
+  constexpr size_t kCallBytes = 16 << 10;
+  return static_cast<int64_t>(kCallBytes + message_bytes +
+                              num_slices * kFragmentBytes);
 }
 
 }  // namespace
@@ -48,12 +57,17 @@ void TensorCall::Start() {
 uint64_t TensorCall::caller() const { return ConnectionOf(context_); }
 
 absl::Status TensorCall::Split() {
-  if (!request_bytes_.Dump(&slices_).ok()) {
+  std::vector<grpc::Slice>& slices = message_.slices;
+  if (!request_bytes_.Dump(&slices).ok()) {
     return absl::InternalError("cannot read the request");
   }
+  ACTSERVE_ASSIGN_OR_RETURN(
+      message_.charge,
+      parts().memory.Take(MemoryBudget::Half::kRequests, caller(),
+                          CostOf(request_bytes_.Length(), slices.size())));
   std::vector<Fragment> bytes;
-  bytes.reserve(slices_.size());
-  for (const grpc::Slice& slice : slices_) {
+  bytes.reserve(slices.size());
+  for (const grpc::Slice& slice : slices) {
     bytes.push_back(
         {reinterpret_cast<const std::byte*>(slice.begin()), slice.size()});
   }
@@ -76,7 +90,7 @@ void TensorCall::OnPlan(const std::shared_ptr<CallPlan>& plan) {
 }
 
 std::shared_ptr<const void> TensorCall::ReleaseInputs() {
-  return std::make_shared<const std::vector<grpc::Slice>>(std::move(slices_));
+  return std::make_shared<const Message>(std::move(message_));
 }
 
 void TensorCall::Succeed(TensorResult result) {

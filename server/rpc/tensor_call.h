@@ -61,8 +61,13 @@ class TensorCall final : private Evaluation {
   const grpc::ByteBuffer& request_bytes_;
   grpc::ByteBuffer& response_bytes_;
 
-  // The memory of the inputs, unless a residual owns it.
-  std::vector<grpc::Slice> slices_;
+  // The memory of the inputs, and the charge for it.
+  struct Message {
+    std::vector<grpc::Slice> slices;
+    MemoryBudget::Charge charge;
+  };
+  // Empty if a residual owns it.
+  Message message_;
   SplitRequest split_;
 };
 

@@ -9,15 +9,6 @@
 namespace actserve {
 namespace {
 
-// The smallest class that holds `size_bytes`: m * 2^k with m in 4..7, and
-// below what is pooled just whole cache lines.
-size_t ClassBytes(size_t size_bytes) {
-  const size_t step = size_bytes < BufferPool::kMinPooledBytes
-                          ? 64
-                          : std::bit_floor(size_bytes) / 4;
-  return (size_bytes + step - 1) / step * step;
-}
-
 size_t AlignmentOf(size_t capacity_bytes) {
   return capacity_bytes >= BufferPool::kHugeBytes ? BufferPool::kHugeBytes : 64;
 }
@@ -38,6 +29,14 @@ void Free(std::byte* data, size_t capacity_bytes) {
 
 }  // namespace
 
+// The smallest class that holds `size_bytes`: m * 2^k with m in 4..7, and
+// below what is pooled just whole cache lines.
+size_t BufferPool::CapacityBytes(size_t size_bytes) {
+  const size_t step =
+      size_bytes < kMinPooledBytes ? 64 : std::bit_floor(size_bytes) / 4;
+  return (size_bytes + step - 1) / step * step;
+}
+
 Buffer& Buffer::operator=(Buffer&& other) noexcept {
   if (this == &other) return *this;
   if (data_ != nullptr) pool_->Put(data_, capacity_bytes_);
@@ -45,6 +44,7 @@ Buffer& Buffer::operator=(Buffer&& other) noexcept {
   data_ = std::exchange(other.data_, nullptr);
   size_bytes_ = std::exchange(other.size_bytes_, 0);
   capacity_bytes_ = std::exchange(other.capacity_bytes_, 0);
+  charge_ = std::exchange(other.charge_, {});
   return *this;
 }
 
@@ -67,7 +67,7 @@ Buffer BufferPool::Get(size_t size_bytes) {
   if (size_bytes == 0) return buffer;
   buffer.pool_ = shared_from_this();
   buffer.size_bytes_ = size_bytes;
-  buffer.capacity_bytes_ = ClassBytes(size_bytes);
+  buffer.capacity_bytes_ = CapacityBytes(size_bytes);
   if (buffer.capacity_bytes_ >= kMinPooledBytes) {
     absl::MutexLock lock(&mu_);
     auto it = idle_.find(buffer.capacity_bytes_);
@@ -80,6 +80,26 @@ Buffer BufferPool::Get(size_t size_bytes) {
   }
   buffer.data_ = Allocate(buffer.capacity_bytes_);
   return buffer;
+}
+
+void BufferPool::DropIdle(size_t max_bytes) {
+  std::vector<std::pair<std::byte*, size_t>> dropped;
+  {
+    absl::MutexLock lock(&mu_);
+    while (idle_bytes_ > max_bytes) {
+      auto largest = idle_.end();
+      for (auto it = idle_.begin(); it != idle_.end(); ++it) {
+        if (!it->second.empty() &&
+            (largest == idle_.end() || it->first > largest->first)) {
+          largest = it;
+        }
+      }
+      dropped.emplace_back(largest->second.back(), largest->first);
+      largest->second.pop_back();
+      idle_bytes_ -= largest->first;
+    }
+  }
+  for (const auto& [data, capacity_bytes] : dropped) Free(data, capacity_bytes);
 }
 
 size_t BufferPool::idle_bytes() const {

@@ -3,11 +3,13 @@
 
 #include <cstddef>
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/container/flat_hash_map.h"
 #include "absl/synchronization/mutex.h"
+#include "server/state/memory_budget.h"
 
 namespace actserve {
 
@@ -26,12 +28,17 @@ class Buffer {
   std::byte* data() const { return data_; }
   size_t size_bytes() const { return size_bytes_; }
 
+  // Keeps the charge for its memory until the buffer goes, or gives it up.
+  void Hold(MemoryBudget::Charge charge) { charge_ = std::move(charge); }
+  MemoryBudget::Charge ReleaseCharge() { return std::move(charge_); }
+
  private:
   friend class BufferPool;
   std::shared_ptr<BufferPool> pool_;
   std::byte* data_ = nullptr;
   size_t size_bytes_ = 0;
   size_t capacity_bytes_ = 0;
+  MemoryBudget::Charge charge_;
 };
 
 // Keeps buffers for reuse. A new buffer of 64 MiB costs 16,384 page faults
@@ -53,8 +60,15 @@ class BufferPool : public std::enable_shared_from_this<BufferPool> {
   static std::shared_ptr<BufferPool> Create(size_t max_idle_bytes);
   ~BufferPool();
 
+  // What a buffer of `size_bytes` really takes.
+  static size_t CapacityBytes(size_t size_bytes);
+
   // Dies if the machine has no memory, as operator new does.
   Buffer Get(size_t size_bytes);
+
+  // Gives idle buffers back to the system until at most `max_bytes` are left,
+  // the largest ones first.
+  void DropIdle(size_t max_bytes);
 
   size_t idle_bytes() const;
 

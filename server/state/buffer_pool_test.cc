@@ -77,5 +77,21 @@ TEST(BufferPool, ServesManyThreads) {
   EXPECT_LE(pool->idle_bytes(), 8 * kMiB);
 }
 
+TEST(BufferPool, DropsItsLargestIdleBuffers) {
+  auto pool = BufferPool::Create(64 * kMiB);
+  {
+    const Buffer large = pool->Get(4 * kMiB);
+    const Buffer other = pool->Get(4 * kMiB);
+    const Buffer small = pool->Get(kMiB);
+  }
+  ASSERT_EQ(pool->idle_bytes(), 9 * kMiB);
+
+  pool->DropIdle(5 * kMiB);
+  EXPECT_EQ(pool->idle_bytes(), 5 * kMiB);
+
+  pool->DropIdle(4 * kMiB);
+  EXPECT_EQ(pool->idle_bytes(), kMiB);
+}
+
 }  // namespace
 }  // namespace actserve

@@ -120,32 +120,46 @@ void Residuals::Drop(Entries::iterator it) {
   entries_.erase(it);
 }
 
+size_t SizeBytes(const TensorInputs& inputs) {
+  size_t size_bytes = 0;
+  for (const auto& input : inputs) {
+    for (const Fragment& fragment : input) size_bytes += fragment.size_bytes;
+  }
+  return size_bytes;
+}
+
+bool MayStay(const TensorInputs& inputs) {
+  size_t num_fragments = 0;
+  for (const auto& input : inputs) num_fragments += input.size();
+  const size_t size_bytes = SizeBytes(inputs);
+  return size_bytes >= kMinSharedBytes &&
+         size_bytes >= num_fragments * kMinFragmentBytes;
+}
+
 void HoldInputs(TensorInputs inputs, std::shared_ptr<const void> owner,
                 Residual* residual) {
-  residual->size_bytes = 0;
-  for (const auto& input : inputs) {
-    for (const Fragment& fragment : input) {
-      residual->size_bytes += fragment.size_bytes;
-    }
-  }
+  residual->size_bytes = SizeBytes(inputs);
   residual->inputs = std::move(inputs);
-  if (residual->size_bytes >= kMinSharedBytes) {
-    residual->owner = std::move(owner);
-    return;
+  residual->owner = std::move(owner);
+  if (residual->owner == nullptr) {
+    const std::shared_ptr<std::byte[]> copy(
+        new std::byte[residual->size_bytes]);
+    residual->owner = copy;
+    std::byte* to = copy.get();
+    for (auto& input : residual->inputs) {
+      std::byte* const start = to;
+      for (const Fragment& fragment : input) {
+        std::memcpy(to, fragment.data, fragment.size_bytes);
+        to += fragment.size_bytes;
+      }
+      input.clear();
+      if (to != start) {
+        input.push_back({start, static_cast<size_t>(to - start)});
+      }
+    }
   }
-  const std::shared_ptr<std::byte[]> copy(new std::byte[residual->size_bytes]);
-  residual->owner = copy;
-  std::byte* to = copy.get();
-  for (auto& input : residual->inputs) {
-    std::byte* const start = to;
-    for (const Fragment& fragment : input) {
-      std::memcpy(to, fragment.data, fragment.size_bytes);
-      to += fragment.size_bytes;
-    }
-    input.clear();
-    if (to != start) {
-      input.push_back({start, static_cast<size_t>(to - start)});
-    }
+  for (const auto& input : residual->inputs) {
+    residual->size_bytes += input.size() * kFragmentBytes;
   }
 }
 

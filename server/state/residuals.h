@@ -15,6 +15,7 @@
 #include "absl/time/time.h"
 #include "kernels/device/device.h"
 #include "server/scheduling/clock.h"
+#include "server/state/memory_budget.h"
 #include "server/state/tensor_type.h"
 
 namespace actserve {
@@ -35,6 +36,9 @@ struct Residual {
   // message as it was received, or a copy of the inputs.
   TensorInputs inputs;
   std::shared_ptr<const void> owner;
+  // Of a copy; the owner of a message has its own.
+  MemoryBudget::Charge charge;
+  // What the inputs take, with the bookkeeping for their fragments.
   size_t size_bytes = 0;
   // One per parameter of the activation.
   std::vector<double> parameters;
@@ -110,13 +114,24 @@ class Residuals {
   std::vector<std::shared_ptr<const Residual>> dropped_ ABSL_GUARDED_BY(mu_);
 };
 
-// Moves the inputs of a request into a residual. `owner` keeps the memory of
-// `inputs` alive. Tensors of at least `kMinSharedBytes` in all stay where they
-// are; smaller ones are copied, since a fragment of a few bytes can pin the 8
-// to 64 KiB block that it was received in.
+// What a fragment costs beside its bytes: a slice of gRPC's, and ours.
+inline constexpr size_t kFragmentBytes = 128;
+
+// Returns whether a residual may keep tensors where they are: if they are large
+// (kMinSharedBytes in all) and their fragments too (kMinFragmentBytes each, on
+// average). A fragment of a few bytes can pin the 8 to 64 KiB block that it was
+// received in.
 inline constexpr size_t kMinSharedBytes = size_t{64} << 10;
+inline constexpr size_t kMinFragmentBytes = size_t{4} << 10;
+bool MayStay(const TensorInputs& inputs);
+
+// Moves the inputs of a request into a residual: in the memory that `owner`
+// keeps alive or, if that is null, as a copy, which is one fragment an input.
 void HoldInputs(TensorInputs inputs, std::shared_ptr<const void> owner,
                 Residual* residual);
+
+// The bytes of the tensors.
+size_t SizeBytes(const TensorInputs& inputs);
 
 }  // namespace actserve
 

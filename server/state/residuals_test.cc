@@ -191,24 +191,39 @@ TensorInputs TwoFragmentsOf(const std::string& bytes) {
   return {{{data, 10}, {data + 10, bytes.size() - 10}}};
 }
 
-TEST(HoldInputs, CopiesSmallTensors) {
-  auto message = std::make_shared<const std::string>(100, 'x');
-  const std::weak_ptr<const std::string> watch = message;
+TEST(HoldInputs, Copies) {
+  const std::string message(100, 'x');
 
-  TensorInputs inputs = TwoFragmentsOf(*message);
+  TensorInputs inputs = TwoFragmentsOf(message);
 
   Residual residual;
-  HoldInputs(std::move(inputs), std::move(message), &residual);
+  HoldInputs(std::move(inputs), /*owner=*/nullptr, &residual);
 
-  EXPECT_TRUE(watch.expired());
-  EXPECT_EQ(residual.size_bytes, 100);
+  EXPECT_EQ(residual.size_bytes, 100 + kFragmentBytes);
   ASSERT_EQ(residual.inputs[0].size(), 1);
   EXPECT_EQ(std::string(
                 reinterpret_cast<const char*>(residual.inputs[0][0].data), 100),
             std::string(100, 'x'));
 }
 
-TEST(HoldInputs, KeepsLargeTensorsWhereTheyAre) {
+TEST(MayStay, OnlyLargeTensorsInLargeFragments) {
+  const std::string bytes(kMinSharedBytes, 'x');
+  const auto* data = reinterpret_cast<const std::byte*>(bytes.data());
+  const auto cut = [&](size_t fragment_bytes) {
+    TensorInputs inputs(1);
+    for (size_t at = 0; at < bytes.size(); at += fragment_bytes) {
+      inputs[0].push_back({data + at, fragment_bytes});
+    }
+    return inputs;
+  };
+
+  EXPECT_TRUE(MayStay(cut(bytes.size())));
+  EXPECT_TRUE(MayStay(cut(kMinFragmentBytes)));
+  EXPECT_FALSE(MayStay(cut(kMinFragmentBytes / 2)));
+  EXPECT_FALSE(MayStay({{{data, kMinSharedBytes - 1}}}));
+}
+
+TEST(HoldInputs, KeepsTensorsWhereTheyAre) {
   auto message = std::make_shared<const std::string>(kMinSharedBytes, 'x');
   const char* const data = message->data();
   const std::weak_ptr<const std::string> watch = message;
@@ -220,6 +235,7 @@ TEST(HoldInputs, KeepsLargeTensorsWhereTheyAre) {
 
   EXPECT_EQ(reinterpret_cast<const char*>(residual.inputs[0][0].data), data);
   EXPECT_EQ(residual.inputs[0].size(), 2);
+  EXPECT_EQ(residual.size_bytes, kMinSharedBytes + 2 * kFragmentBytes);
   EXPECT_FALSE(watch.expired());
 }
 

@@ -1,0 +1,59 @@
+#include "server/state/memory_budget.h"
+
+#include <algorithm>
+
+#include "absl/hash/hash.h"
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+
+namespace actserve {
+
+MemoryBudget::Charge::~Charge() {
+  if (bytes_ == 0) return;
+  state_->used[half_].fetch_sub(bytes_, std::memory_order_relaxed);
+  state_->used_by[half_][slot_].fetch_sub(bytes_, std::memory_order_relaxed);
+}
+
+MemoryBudget::MemoryBudget(int64_t max_bytes)
+    : state_(std::make_shared<State>(std::array<int64_t, 2>{
+          MaxMessageBytes(max_bytes) / 4 * 3, max_bytes / 2})) {}
+
+absl::StatusOr<MemoryBudget::Charge> MemoryBudget::Take(Half half,
+                                                        uint64_t caller,
+                                                        int64_t bytes) {
+  Charge charge;
+  charge.half_ = static_cast<size_t>(half);
+  charge.slot_ = absl::HashOf(caller) % kSlots;
+  charge.bytes_ = bytes;
+  charge.state_ = state_;
+  // Counted first: of two that come together and do not both fit, both may be
+  // refused, but never both taken.
+  const int64_t used =
+      state_->used[charge.half_].fetch_add(bytes, std::memory_order_relaxed);
+  const int64_t own = state_->used_by[charge.half_][charge.slot_].fetch_add(
+      bytes, std::memory_order_relaxed);
+  const int64_t limit = state_->limits[charge.half_];
+  const int64_t free = limit - used;
+  if (bytes <= free && (own + bytes) / kShare <= free) {
+    std::atomic<int64_t>& peak = state_->peak[charge.half_];
+    int64_t highest = peak.load(std::memory_order_relaxed);
+    while (used + bytes > highest &&
+           !peak.compare_exchange_weak(highest, used + bytes,
+                                       std::memory_order_relaxed)) {
+    }
+    return charge;
+  }
+  state_->num_refused.fetch_add(1, std::memory_order_relaxed);
+  return absl::ResourceExhaustedError(absl::StrCat(
+      half == Half::kRequests ? "memory for requests" : "memory for results",
+      ": ", bytes, " bytes on top of ", own, " of this caller and ", used,
+      " of all: the limit is ", limit, ", see --max_memory_bytes"));
+}
+
+int64_t MemoryBudget::TakePeak(Half half) {
+  const auto index = static_cast<size_t>(half);
+  const int64_t used = state_->used[index].load();
+  return std::max(used, state_->peak[index].exchange(used));
+}
+
+}  // namespace actserve

@@ -1,0 +1,92 @@
+#ifndef ACTSERVE_SERVER_STATE_MEMORY_BUDGET_H_
+#define ACTSERVE_SERVER_STATE_MEMORY_BUDGET_H_
+
+#include <array>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <utility>
+
+#include "absl/status/statusor.h"
+
+namespace actserve {
+
+// Counts the memory that the calls of all callers hold, from the arrival of
+// their bytes until their answers are sent, and refuses what does not fit. One
+// half is for requests and the residuals that keep them, the other for results
+// and copies.
+//
+// A caller may hold at most kShare times what is free, so nobody takes all: one
+// caller gets up to 4/5 of a half, two get 4/9 each, and whoever holds nothing
+// always finds some (the dynamic thresholds of Choudhury and Hahne, 1998).
+// Callers are counted in kSlots slots; those of one slot share their limit.
+//
+// Thread-safe, without locks. Charges may outlive the budget.
+class MemoryBudget {
+ public:
+  enum class Half { kRequests, kResults };
+  static constexpr int64_t kShare = 4;
+  static constexpr size_t kSlots = 1024;
+
+ private:
+  struct State {
+    explicit State(const std::array<int64_t, 2>& limits) : limits(limits) {}
+    const std::array<int64_t, 2> limits;
+    std::array<std::atomic<int64_t>, 2> used = {};
+    std::array<std::atomic<int64_t>, 2> peak = {};
+    std::array<std::array<std::atomic<int64_t>, kSlots>, 2> used_by = {};
+    std::atomic<int64_t> num_refused = 0;
+  };
+
+ public:
+  // Bytes that a caller holds until the charge is destroyed. Move-only.
+  class Charge {
+   public:
+    Charge() = default;
+    Charge(Charge&& other) noexcept { *this = std::move(other); }
+    Charge& operator=(Charge&& other) noexcept {
+      std::swap(state_, other.state_);
+      std::swap(half_, other.half_);
+      std::swap(slot_, other.slot_);
+      std::swap(bytes_, other.bytes_);
+      return *this;
+    }
+    ~Charge();
+
+    int64_t bytes() const { return bytes_; }
+
+   private:
+    friend class MemoryBudget;
+    std::shared_ptr<State> state_;
+    size_t half_ = 0;
+    size_t slot_ = 0;
+    int64_t bytes_ = 0;
+  };
+
+  explicit MemoryBudget(int64_t max_bytes);
+
+  // Charges `bytes` to `caller`.
+  //   ResourceExhausted  they do not fit, or are more than the caller's share:
+  //                      back off
+  absl::StatusOr<Charge> Take(Half half, uint64_t caller, int64_t bytes);
+
+  // What may arrive and lie in messages, kept residuals included: the bound for
+  // the transport. A quarter of it is left to what still arrives.
+  static int64_t MaxMessageBytes(int64_t max_bytes) { return max_bytes / 2; }
+
+  int64_t used_bytes(Half half) const {
+    return state_->used[static_cast<size_t>(half)].load();
+  }
+  // The most that was used since the last call.
+  int64_t TakePeak(Half half);
+  // Charges that were refused so far.
+  int64_t num_refused() const { return state_->num_refused.load(); }
+
+ private:
+  const std::shared_ptr<State> state_;
+};
+
+}  // namespace actserve
+
+#endif  // ACTSERVE_SERVER_STATE_MEMORY_BUDGET_H_

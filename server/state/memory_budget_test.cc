@@ -1,0 +1,128 @@
+#include "server/state/memory_budget.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+namespace actserve {
+namespace {
+
+using ::testing::HasSubstr;
+using enum MemoryBudget::Half;
+
+constexpr int64_t kMax = 1 << 20;
+constexpr int64_t kResultsMax = kMax / 2;
+constexpr int64_t kRequestsMax = kMax / 2 / 4 * 3;
+
+TEST(MemoryBudget, CountsUntilAChargeGoes) {
+  MemoryBudget budget(kMax);
+  {
+    auto charge = budget.Take(kResults, 1, 1000);
+    ASSERT_TRUE(charge.ok()) << charge.status();
+    EXPECT_EQ(budget.used_bytes(kResults), 1000);
+    EXPECT_EQ(budget.used_bytes(kRequests), 0);
+    const MemoryBudget::Charge moved = *std::move(charge);
+    EXPECT_EQ(moved.bytes(), 1000);
+    EXPECT_EQ(budget.used_bytes(kResults), 1000);
+  }
+  EXPECT_EQ(budget.used_bytes(kResults), 0);
+}
+
+TEST(MemoryBudget, TellsThePeakSinceItWasAsked) {
+  MemoryBudget budget(kMax);
+  const MemoryBudget::Charge kept = *budget.Take(kResults, 1, 10);
+  budget.Take(kResults, 1, 1000).IgnoreError();
+
+  EXPECT_EQ(budget.TakePeak(kResults), 1010);
+  EXPECT_EQ(budget.TakePeak(kResults), 10);
+}
+
+TEST(MemoryBudget, ReplacingAChargeGivesItBack) {
+  MemoryBudget budget(kMax);
+  MemoryBudget::Charge charge = *budget.Take(kResults, 1, 1000);
+
+  charge = *budget.Take(kResults, 1, 10);
+
+  EXPECT_EQ(budget.used_bytes(kResults), 10);
+}
+
+TEST(MemoryBudget, RefusesWhatDoesNotFit) {
+  MemoryBudget budget(kMax);
+
+  const auto charge = budget.Take(kRequests, 1, kRequestsMax + 1);
+
+  EXPECT_EQ(charge.status().code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_THAT(std::string(charge.status().message()),
+              HasSubstr("393217 bytes on top of 0 of this caller and 0 of all: "
+                        "the limit is 393216"));
+  EXPECT_EQ(budget.num_refused(), 1);
+  EXPECT_EQ(budget.used_bytes(kRequests), 0);
+}
+
+// What callers get who take as much as they can, one byte in a thousand at a
+// time and in turns.
+std::vector<int64_t> Greedy(MemoryBudget& budget, int num_callers,
+                            std::vector<MemoryBudget::Charge>& charges) {
+  std::vector<int64_t> got(num_callers, 0);
+  for (bool any = true; any;) {
+    any = false;
+    for (int caller = 0; caller < num_callers; ++caller) {
+      auto charge = budget.Take(kResults, caller, kResultsMax / 1000);
+      if (!charge.ok()) continue;
+      any = true;
+      got[caller] += charge->bytes();
+      charges.push_back(*std::move(charge));
+    }
+  }
+  return got;
+}
+
+TEST(MemoryBudget, LeavesRoomForOthers) {
+  for (int num_callers : {1, 2, 10}) {
+    MemoryBudget budget(kMax);
+    std::vector<MemoryBudget::Charge> charges;
+
+    const std::vector<int64_t> got = Greedy(budget, num_callers, charges);
+
+    // kShare / (1 + kShare * n) each.
+    for (int64_t each : got) {
+      EXPECT_NEAR(1.0 * each / kResultsMax, 4.0 / (1 + 4 * num_callers), 0.01);
+    }
+    const int64_t left = kResultsMax - budget.used_bytes(kResults);
+    EXPECT_TRUE(budget.Take(kResults, 1000, left).ok());
+    EXPECT_FALSE(budget.Take(kResults, 0, left).ok());
+  }
+}
+
+TEST(MemoryBudget, ChargesOutliveIt) {
+  MemoryBudget::Charge charge;
+  {
+    MemoryBudget budget(kMax);
+    charge = *budget.Take(kResults, 1, 10);
+  }
+  charge = {};
+}
+
+TEST(MemoryBudget, CountsWhatManyThreadsTake) {
+  MemoryBudget budget(kMax);
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 8; ++i) {
+    threads.emplace_back([&budget, i] {
+      for (int n = 0; n < 20'000; ++n) {
+        const auto charge = budget.Take(kResults, i, 1 << 17);
+        EXPECT_LE(budget.used_bytes(kResults), 2 * 8 * kResultsMax);
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+
+  EXPECT_EQ(budget.used_bytes(kResults), 0);
+  EXPECT_TRUE(budget.Take(kResults, 1, kResultsMax / 2).ok());
+}
+
+}  // namespace
+}  // namespace actserve

@@ -1,0 +1,47 @@
+#include "server/state/memory_trimmer.h"
+
+#include <malloc.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <fstream>
+
+namespace actserve {
+namespace {
+
+// The memory of this process that is in RAM.
+int64_t ResidentBytes() {
+  std::ifstream file("/proc/self/statm");
+  int64_t size_pages = 0;
+  int64_t resident_pages = 0;
+  file >> size_pages >> resident_pages;
+  return resident_pages * sysconf(_SC_PAGESIZE);
+}
+
+// What the process has allocated and not freed.
+int64_t AllocatedBytes() {
+  const struct mallinfo2 info = mallinfo2();
+  return static_cast<int64_t>(info.uordblks + info.hblkhd);
+}
+
+}  // namespace
+
+void MemoryTrimmer::Tick() {
+  using enum MemoryBudget::Half;
+  const size_t slot = tick_++ % kTicks;
+  int64_t kept_bytes = 0;
+  int64_t result_bytes = 0;
+  for (const MemoryBudget::Half half : {kRequests, kResults}) {
+    auto& peaks = peaks_[static_cast<size_t>(half)];
+    peaks[slot] = budget_.TakePeak(half);
+    const int64_t peak = *std::ranges::max_element(peaks);
+    kept_bytes += peak;
+    if (half == kResults) result_bytes = peak;
+  }
+  buffers_.DropIdle(result_bytes + kSlackBytes);
+  if (ResidentBytes() - AllocatedBytes() > kept_bytes + kSlackBytes) {
+    malloc_trim(kSlackBytes);
+  }
+}
+
+}  // namespace actserve
