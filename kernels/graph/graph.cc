@@ -92,6 +92,26 @@ std::vector<bool> Graph::LiveNodes() const {
   return live;
 }
 
+int64_t Graph::size_bytes() const {
+  // An element of the map is a block of its own, with a pointer, a hash and
+  // what malloc adds.
+  constexpr size_t kElement =
+      sizeof(decltype(interned_)::value_type) + 2 * sizeof(void*) + 8;
+  size_t bytes = nodes_.capacity() * sizeof(Node) +
+                 interned_.size() * kElement +
+                 interned_.bucket_count() * sizeof(void*);
+  for (const std::string& input : inputs) {
+    bytes += sizeof(input) + input.capacity();
+  }
+  for (const Parameter& parameter : parameters) {
+    bytes += sizeof(parameter) + parameter.name.capacity();
+  }
+  for (const Output& output : outputs) {
+    bytes += sizeof(output) + output.name.capacity();
+  }
+  return static_cast<int64_t>(bytes);
+}
+
 NodeId Graph::Intern(const Node& node) {
   Key key{node.op, node.operands, std::bit_cast<uint64_t>(node.constant),
           node.index};

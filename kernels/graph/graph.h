@@ -70,6 +70,8 @@ class Graph {
   int64_t Weight() const;
   // Entry i is true if an output depends on node i.
   std::vector<bool> LiveNodes() const;
+  // About the memory that the graph keeps.
+  int64_t size_bytes() const;
 
  private:
   NodeId Intern(const Node& node);

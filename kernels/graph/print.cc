@@ -93,6 +93,46 @@ std::string TemporaryPrefix(const Graph& graph) {
   return prefix;
 }
 
+// "def f(x, a=1.0):".
+std::string Header(const Graph& graph, std::string_view name) {
+  std::vector<std::string> arguments = graph.inputs;
+  for (const Parameter& parameter : graph.parameters) {
+    arguments.push_back(absl::StrCat(parameter.name, "=",
+                                     PrintNumber(parameter.default_value)));
+  }
+  const bool is_taken = FindOp(name).has_value();
+  return absl::StrCat("def ", std::string(name), is_taken ? "_" : "", "(",
+                      absl::StrJoin(arguments, ", "), "):\n");
+}
+
+bool IsLeaf(Op op) {
+  return op == Op::kInput || op == Op::kParameter || op == Op::kConstant ||
+         op == Op::kBool;
+}
+
+// What stands for a leaf wherever it is used.
+std::string Leaf(const Graph& graph, const Node& node) {
+  switch (node.op) {
+    case Op::kInput:
+      return graph.inputs[node.index];
+    case Op::kParameter:
+      return graph.parameters[node.index].name;
+    case Op::kConstant:
+      return PrintNumber(node.constant);
+    default:
+      return node.constant != 0 ? "True" : "False";
+  }
+}
+
+// The whole lines that fit into `max_bytes`, and a note.
+std::string Cut(const std::string& text, size_t max_bytes) {
+  const size_t end = text.rfind('\n', max_bytes == 0 ? 0 : max_bytes - 1);
+  const size_t size = end == std::string::npos ? 0 : end + 1;
+  return absl::StrCat(
+      text.substr(0, size),
+      CutLine(absl::StrCat("the rest is beyond ", max_bytes, " bytes")));
+}
+
 }  // namespace
 
 std::string PrintNumber(double value) {
@@ -105,46 +145,31 @@ std::string PrintNumber(double value) {
   return text;
 }
 
-std::string PrintGraph(const Graph& graph, std::string_view name) {
-  std::vector<std::string> arguments = graph.inputs;
-  for (const Parameter& parameter : graph.parameters) {
-    arguments.push_back(absl::StrCat(parameter.name, "=",
-                                     PrintNumber(parameter.default_value)));
-  }
-  const bool is_taken = FindOp(name).has_value();
-  std::string text =
-      absl::StrCat("def ", std::string(name), is_taken ? "_" : "", "(",
-                   absl::StrJoin(arguments, ", "), "):\n");
+std::string CutLine(std::string_view why) {
+  return absl::StrCat("# cut: ", std::string(why), "\n");
+}
+
+std::string PrintGraph(const Graph& graph, std::string_view name,
+                       size_t max_bytes) {
+  std::string text = Header(graph, name);
   const std::string prefix = TemporaryPrefix(graph);
   const std::vector<bool> live = graph.LiveNodes();
   std::vector<std::string> values(graph.nodes().size());
   int count = 0;
-  for (size_t i = 0; i < values.size(); ++i) {
+  for (size_t i = 0; i < values.size() && text.size() <= max_bytes; ++i) {
     if (!live[i]) continue;
     const Node& node = graph.nodes()[i];
+    if (IsLeaf(node.op)) {
+      values[i] = Leaf(graph, node);
+      continue;
+    }
     const auto operand = [&](int index) {
       const NodeId id = node.operands[index];
       return id == kNoNode ? std::string() : values[id];
     };
-    switch (node.op) {
-      case Op::kInput:
-        values[i] = graph.inputs[node.index];
-        break;
-      case Op::kParameter:
-        values[i] = graph.parameters[node.index].name;
-        break;
-      case Op::kConstant:
-        values[i] = PrintNumber(node.constant);
-        break;
-      case Op::kBool:
-        values[i] = node.constant != 0 ? "True" : "False";
-        break;
-      default:
-        values[i] = absl::StrCat(prefix, count++);
-        absl::StrAppend(&text, "    ", values[i], " = ",
-                        Operation(node, operand(0), operand(1), operand(2)),
-                        "\n");
-    }
+    values[i] = absl::StrCat(prefix, count++);
+    absl::StrAppend(&text, "    ", values[i], " = ",
+                    Operation(node, operand(0), operand(1), operand(2)), "\n");
   }
   std::vector<std::string> results;
   results.reserve(graph.outputs.size());
@@ -152,7 +177,7 @@ std::string PrintGraph(const Graph& graph, std::string_view name) {
     results.push_back(values[output.node]);
   }
   absl::StrAppend(&text, "    return ", absl::StrJoin(results, ", "), "\n");
-  return text;
+  return text.size() <= max_bytes ? text : Cut(text, max_bytes);
 }
 
 }  // namespace actserve

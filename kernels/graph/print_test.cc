@@ -83,5 +83,19 @@ TEST(Print, NumbersReadBackExactly) {
   }
 }
 
+TEST(Print, CutsATextAtTheEndOfALine) {
+  const Graph graph = GraphOf("def f(x):\n    return tanh(exp(x)) * x\n");
+  const std::string whole = PrintGraph(graph, "f");
+
+  EXPECT_EQ(PrintGraph(graph, "f", whole.size()), whole);
+  EXPECT_EQ(PrintGraph(graph, "f", whole.size() - 1),
+            "def f(x):\n"
+            "    t0 = exp(x)\n"
+            "    t1 = tanh(t0)\n"
+            "    t2 = t1 * x\n"
+            "# cut: the rest is beyond 73 bytes\n");
+  EXPECT_EQ(PrintGraph(graph, "f", 5), "# cut: the rest is beyond 5 bytes\n");
+}
+
 }  // namespace
 }  // namespace actserve
