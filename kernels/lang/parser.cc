@@ -1,14 +1,17 @@
 #include "kernels/lang/parser.h"
 
+#include <algorithm>
 #include <map>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "absl/strings/ascii.h"
 #include "kernels/base/text.h"
 #include "kernels/lang/check.h"
 #include "kernels/lang/desugar/desugar.h"
+#include "kernels/lang/syntax/lexer.h"
 #include "kernels/lang/syntax/syntax_tree.h"
 
 namespace actserve {
@@ -31,6 +34,14 @@ std::optional<Module> Parse(std::string_view text,
   CheckCalls(limits, module, diagnostics);
   if (diagnostics.has_errors()) return std::nullopt;
   return module;
+}
+
+bool IsName(std::string_view word) {
+  return !word.empty() && !absl::ascii_isdigit(word[0]) &&
+         std::all_of(
+             word.begin(), word.end(),
+             [](char c) { return absl::ascii_isalnum(c) || c == '_'; }) &&
+         !IsKeyword(word);
 }
 
 }  // namespace actserve

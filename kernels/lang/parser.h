@@ -21,6 +21,10 @@ std::optional<Module> Parse(std::string_view text,
                             const LanguageLimits& limits,
                             Diagnostics& diagnostics);
 
+// True for a word that a text can use as a name of its own: letters, digits and
+// underscores of ASCII, no digit first, and no keyword of Python.
+bool IsName(std::string_view word);
+
 }  // namespace actserve
 
 #endif  // ACTSERVE_KERNELS_LANG_PARSER_H_

@@ -401,5 +401,15 @@ TEST(Parse, AcceptsEveryCatalogText) {
   }
 }
 
+TEST(IsName, TakesWhatATextCanCallItsOwn) {
+  for (const char* name : {"x", "_", "a1", "Scale_2", "none", "match"}) {
+    EXPECT_TRUE(IsName(name)) << name;
+  }
+  for (const char* name : {"", "1a", "a b", "a.b", "a\n", "\u00e9", "lambda",
+                           "None", "x;", "\x1b[31m"}) {
+    EXPECT_FALSE(IsName(name)) << name;
+  }
+}
+
 }  // namespace
 }  // namespace actserve
