@@ -36,7 +36,8 @@ struct Activation::State {
   std::string name;
   std::string doc;
   std::string text;
-  Options options;
+  bool exact = false;
+  LanguageLimits limits;
   std::vector<std::string> rewrites;
   // The graph after building and stabilizing; may hold kDeclared, which
   // differentiation reads.
@@ -161,7 +162,7 @@ const std::string& Activation::id() const { return state_->id; }
 const std::string& Activation::name() const { return state_->name; }
 const std::string& Activation::doc() const { return state_->doc; }
 const std::string& Activation::text() const { return state_->text; }
-bool Activation::exact() const { return state_->options.exact; }
+bool Activation::exact() const { return state_->exact; }
 const std::vector<std::string>& Activation::inputs() const {
   return state_->source.inputs;
 }
@@ -178,8 +179,21 @@ bool Activation::HasGradient(std::string_view name) const {
 const std::vector<std::string>& Activation::rewrites() const {
   return state_->rewrites;
 }
-std::string Activation::CanonicalText() const {
-  return PrintGraph(state_->forward, state_->name);
+std::string Activation::CanonicalText(size_t max_bytes) const {
+  return PrintGraph(state_->forward, state_->name, max_bytes);
+}
+
+int64_t Activation::size_bytes() const {
+  const State& s = *state_;
+  int64_t bytes = sizeof(State) + s.id.capacity() + s.name.capacity() +
+                  s.doc.capacity() + s.text.capacity();
+  for (const std::string& rewrite : s.rewrites) {
+    bytes += sizeof(rewrite) + rewrite.capacity();
+  }
+  bytes += s.source.size_bytes() + s.forward.size_bytes();
+  if (s.gradient) bytes += s.gradient->size_bytes();
+  if (s.unit_gradient) bytes += s.unit_gradient->size_bytes();
+  return bytes;
 }
 
 absl::StatusOr<LoweredProgram> Activation::LowerForward(
@@ -200,7 +214,7 @@ absl::StatusOr<LoweredProgram> Activation::LowerForward(
                                          : LoweredProgram::Rule::kDirect;
   return Lower(graph, dtype, rule,
                absl::StrCat(id(), "\nforward ", absl::StrJoin(partials, " ")),
-               state_->options.limits);
+               state_->limits);
 }
 
 absl::StatusOr<LoweredProgram> Activation::LowerBackward(
@@ -220,7 +234,7 @@ absl::StatusOr<LoweredProgram> Activation::LowerBackward(
   if (Is16Bit(dtype) && inputs().size() == 1 && wrt == inputs() && has_unit) {
     graph.outputs.push_back({wrt[0], state_->Derivative(graph, wrt[0])});
     return Lower(graph, dtype, LoweredProgram::Rule::kDerivative16, identity,
-                 state_->options.limits);
+                 state_->limits);
   }
   const int32_t upstream = static_cast<int32_t>(inputs().size());
   graph.inputs.push_back(kUpstreamName);
@@ -235,11 +249,11 @@ absl::StatusOr<LoweredProgram> Activation::LowerBackward(
     graph.outputs.push_back({name, node, !state_->IsInput(name)});
   }
   return Lower(graph, dtype, LoweredProgram::Rule::kDirect, identity,
-               state_->options.limits);
+               state_->limits);
 }
 
-absl::StatusOr<std::string> Activation::GradientText(
-    std::string_view wrt) const {
+absl::StatusOr<std::string> Activation::GradientText(std::string_view wrt,
+                                                     size_t max_bytes) const {
   const std::string name(wrt);
   ACTSERVE_RETURN_IF_ERROR(
       state_->CheckNames({name}, "wrt", /*parameters=*/true));
@@ -254,7 +268,7 @@ absl::StatusOr<std::string> Activation::GradientText(
   }
   graph.outputs.push_back({name, node});
   return PrintGraph(Simplify(WithoutDeclared(graph)),
-                    absl::StrCat("d_", this->name(), "_d_", name));
+                    absl::StrCat("d_", this->name(), "_d_", name), max_bytes);
 }
 
 namespace {
@@ -362,10 +376,10 @@ std::string Identify(const Texts& texts, bool exact) {
 }  // namespace
 
 void Activation::State::SetGraphs(const BuiltActivation& built) {
-  source = Prepare(built.forward, options.exact, &rewrites);
+  source = Prepare(built.forward, exact, &rewrites);
   forward = Simplify(WithoutDeclared(source));
   if (!built.gradient) return;
-  gradient = Prepare(WithoutDeclared(*built.gradient), options.exact, nullptr);
+  gradient = Prepare(WithoutDeclared(*built.gradient), exact, nullptr);
   if (IsLinearInUpstream(*gradient)) {
     unit_gradient = WithUnitUpstream(*gradient);
   }
@@ -380,7 +394,8 @@ std::shared_ptr<const Activation> Activation::State::Create(
   state->name = texts->main().name;
   state->doc = texts->main().docstring;
   state->text = std::string(text);
-  state->options = options;
+  state->exact = options.exact;
+  state->limits = options.limits;
   const auto built = BuildGraphs(*texts, options.limits, diagnostics);
   if (!built) return nullptr;
   state->SetGraphs(*built);

@@ -1,6 +1,8 @@
 #ifndef ACTSERVE_KERNELS_ACTIVATION_ACTIVATION_H_
 #define ACTSERVE_KERNELS_ACTIVATION_ACTIVATION_H_
 
+#include <cstddef>
+#include <cstdint>
 #include <map>
 #include <memory>
 #include <optional>
@@ -75,10 +77,16 @@ class Activation {
       DType dtype, const std::vector<std::string>& wrt) const;
 
   // The graph of LowerBackward(float64) for one name with the upstream
-  // gradient 1, as text that Parse() accepts.
-  absl::StatusOr<std::string> GradientText(std::string_view wrt) const;
-  // The forward graph as straight-line text, one operation a line.
-  std::string CanonicalText() const;
+  // gradient 1, as text that Parse() accepts. Longer than `max_bytes` it is
+  // cut, as PrintGraph() does.
+  absl::StatusOr<std::string> GradientText(
+      std::string_view wrt, size_t max_bytes = std::string::npos) const;
+  // The forward graph as straight-line text, one operation a line; cut
+  // likewise.
+  std::string CanonicalText(size_t max_bytes = std::string::npos) const;
+
+  // About the memory that the activation keeps.
+  int64_t size_bytes() const;
 
  private:
   struct State;

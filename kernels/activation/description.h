@@ -1,6 +1,7 @@
 #ifndef ACTSERVE_KERNELS_ACTIVATION_DESCRIPTION_H_
 #define ACTSERVE_KERNELS_ACTIVATION_DESCRIPTION_H_
 
+#include <cstddef>
 #include <string>
 #include <vector>
 
@@ -37,6 +38,19 @@ struct ActivationDescription {
 
 // Describes `activation`. Takes microseconds to milliseconds, by its weight.
 ActivationDescription Describe(const Activation& activation);
+
+// Limits on the texts of gradients, in bytes.
+struct GradientTextLimits {
+  size_t each = std::string::npos;
+  size_t together = std::string::npos;
+};
+
+// Returns the gradients of `activation` by each input and then each parameter,
+// as Describe() does. A text over a limit is cut and ends in a line "# cut: ";
+// where nothing is left of `together`, it is that line alone, and costs no
+// work.
+std::vector<ActivationDescription::Gradient> DescribeGradients(
+    const Activation& activation, const GradientTextLimits& limits);
 
 // Describes `activation` without gradients, program and gradient check: copies
 // only.

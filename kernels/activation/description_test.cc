@@ -3,6 +3,9 @@
 #include <gtest/gtest.h>
 
 #include <memory>
+#include <string>
+
+#include "absl/strings/str_cat.h"
 
 namespace actserve {
 namespace {
@@ -56,6 +59,22 @@ TEST(Description, ASummaryLeavesTheLongPartsOut) {
   EXPECT_TRUE(got.gradients.empty());
   EXPECT_EQ(got.program, "");
   EXPECT_EQ(got.gradient_check.num_points, 0);
+}
+
+TEST(Description, CutsLongGradients) {
+  const auto activation = LeakyRelu();
+  const std::string of_x = *activation->GradientText("x");
+
+  const auto each = DescribeGradients(*activation, {.each = of_x.size() - 1});
+  const auto together =
+      DescribeGradients(*activation, {.together = of_x.size()});
+
+  EXPECT_TRUE(each[0].text->ends_with(absl::StrCat(
+      "\n# cut: the rest is beyond ", of_x.size() - 1, " bytes\n")));
+  EXPECT_EQ(*together[0].text, of_x);
+  EXPECT_EQ(*together[1].text,
+            absl::StrCat("# cut: the gradients before it have ", of_x.size(),
+                         " bytes\n"));
 }
 
 }  // namespace

@@ -51,6 +51,8 @@ class LruCache {
 
   // The most recently used first.
   const Entries& entries() const { return entries_; }
+  // The sum of the charges.
+  int64_t charge() const { return charge_; }
 
  private:
   struct Slot {
