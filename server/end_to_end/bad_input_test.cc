@@ -109,7 +109,12 @@ TEST_F(BadInput, ForwardIsRefused) {
       {"product wraps to 2", shape({int64_t{1} << 62, 4, 2}),
        StatusCode::INVALID_ARGUMENT, "too many elements, limit 1073741824"},
       {"overflow hidden by a zero", shape({0, kMax, kMax}),
-       StatusCode::INVALID_ARGUMENT, "too many elements, limit 1073741824"},
+       StatusCode::INVALID_ARGUMENT,
+       "beside 0 multiply to too much, limit 1073741824"},
+      {"no element, but a large dimension", shape({0, int64_t{1} << 40}),
+       StatusCode::INVALID_ARGUMENT,
+       "inputs[0]: shape [0, 1099511627776]: the dimensions beside 0 multiply "
+       "to too much, limit 1073741824"},
       {"rank", shape(std::vector<int64_t>(9, 1)), StatusCode::INVALID_ARGUMENT,
        "inputs[0]: rank 9, limit 8"},
       {"rank of thousands", shape(std::vector<int64_t>(5000, 1)),

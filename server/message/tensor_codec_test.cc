@@ -65,9 +65,11 @@ TEST(TensorCodec, RefusesWhatIsNoTensor) {
        "x: shape [4294967296, 4294967296]: too many elements, limit "
        "1073741824"},
       {Tensor(v1::DTYPE_FLOAT32, {0, kMax, kMax}),
-       "x: shape [0, 9223372036854775807, 9223372036854775807]: too many "
-       "elements, limit "
-       "1073741824"},
+       "x: shape [0, 9223372036854775807, 9223372036854775807]: the "
+       "dimensions beside 0 multiply to too much, limit 1073741824"},
+      {Tensor(v1::DTYPE_FLOAT32, {int64_t{1} << 40, 0}),
+       "x: shape [1099511627776, 0]: the dimensions beside 0 multiply to too "
+       "much, limit 1073741824"},
   };
   for (const Case& c : cases) {
     SCOPED_TRACE(c.message);

@@ -31,9 +31,12 @@ absl::StatusOr<TensorType> MakeTensorType(absl::string_view what, DType dtype,
     }
     const int64_t factor = std::max<int64_t>(shape[i], 1);
     if (factor > limits.elements / product) {
-      return absl::InvalidArgumentError(
-          absl::StrCat(what, ": shape ", ShapeToString(shape),
-                       ": too many elements, limit ", limits.elements));
+      const bool is_empty = std::ranges::find(shape, 0) != shape.end();
+      return absl::InvalidArgumentError(absl::StrCat(
+          what, ": shape ", ShapeToString(shape),
+          is_empty ? ": the dimensions beside 0 multiply to too much, limit "
+                   : ": too many elements, limit ",
+          limits.elements));
     }
     product *= factor;
     type.num_elements *= shape[i];
