@@ -27,6 +27,9 @@ namespace {
 constexpr char kService[] = "/actserve.v1.ActivationService/";
 // gRPC prefixes a message with its length in 32 bits, and protobuf's own
 // classes stop at 2 GiB.
+// The most that a server takes (ServerLimits in the contract).
+constexpr int kListPageSize = 1000;
+constexpr size_t kMaxHandlesInCall = 1024;
 constexpr size_t kMaxMessageBytes = std::numeric_limits<int32_t>::max();
 
 int64_t ItemSizeBytes(v1::DType dtype) {
@@ -564,29 +567,51 @@ absl::StatusOr<v1::Activation> Client::GetActivation(
     std::string_view activation) {
   v1::GetActivationRequest request;
   request.set_activation(std::string(activation));
+  request.set_with_gradients(true);
   return impl_->Ask<v1::Activation>(absl::StrCat(kService, "GetActivation"),
                                     request, impl_->DefaultBounds());
 }
 
+absl::StatusOr<std::vector<v1::Activation>> Client::ListActivations(
+    const ListOptions& options) {
+  const Bounds bounds = impl_->DefaultBounds();
+  v1::ListActivationsRequest request;
+  request.set_page_size(kListPageSize);
+  request.set_with_texts(options.with_texts);
+  std::vector<v1::Activation> activations;
+  do {
+    ACTSERVE_ASSIGN_OR_RETURN(
+        auto page,
+        impl_->Ask<v1::ListActivationsResponse>(
+            absl::StrCat(kService, "ListActivations"), request, bounds));
+    for (v1::Activation& activation : *page.mutable_activations()) {
+      activations.push_back(std::move(activation));
+    }
+    request.set_page_token(page.next_page_token());
+  } while (!request.page_token().empty());
+  return activations;
+}
+
 absl::StatusOr<std::vector<v1::Activation>> Client::ListActivations() {
-  ACTSERVE_ASSIGN_OR_RETURN(
-      const auto response,
-      impl_->Ask<v1::ListActivationsResponse>(
-          absl::StrCat(kService, "ListActivations"),
-          v1::ListActivationsRequest(), impl_->DefaultBounds()));
-  return std::vector<v1::Activation>(response.activations().begin(),
-                                     response.activations().end());
+  return ListActivations(ListOptions());
 }
 
 absl::StatusOr<int> Client::ReleaseResiduals(
     absl::Span<const std::string> handles) {
-  v1::ReleaseResidualsRequest request;
-  for (const std::string& handle : handles) request.add_handles(handle);
-  ACTSERVE_ASSIGN_OR_RETURN(const auto response,
-                            impl_->Ask<v1::ReleaseResidualsResponse>(
-                                absl::StrCat(kService, "ReleaseResiduals"),
-                                request, impl_->DefaultBounds()));
-  return response.num_released();
+  const Bounds bounds = impl_->DefaultBounds();
+  int num_released = 0;
+  do {
+    const auto some = handles.subspan(0, kMaxHandlesInCall);
+    v1::ReleaseResidualsRequest request;
+    for (const std::string& handle : some) request.add_handles(handle);
+    ACTSERVE_ASSIGN_OR_RETURN(
+        const auto response,
+        impl_->Ask<v1::ReleaseResidualsResponse>(
+            absl::StrCat(kService, "ReleaseResiduals"), request, bounds));
+    num_released += response.num_released();
+    handles.remove_prefix(some.size());
+  } while (!handles.empty());
+  return num_released;
 }
 
 absl::StatusOr<v1::ServerInfo> Client::GetServerInfo() {

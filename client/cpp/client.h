@@ -185,12 +185,20 @@ class Client {
   absl::StatusOr<v1::RegisterActivationResponse> RegisterActivation(
       const v1::RegisterActivationRequest& request);
 
+  // Everything that the server knows of an activation, gradients included.
   //   NotFound  no such activation
   absl::StatusOr<v1::Activation> GetActivation(std::string_view activation);
-  // The built-ins, then what was registered with this server; without
-  // gradients, program and gradient check.
+  // The built-ins, then what was registered with this server, page by page:
+  // without gradients, program and gradient check, and without text unless
+  // `with_texts`.
+  struct ListOptions {
+    bool with_texts = false;
+  };
+  absl::StatusOr<std::vector<v1::Activation>> ListActivations(
+      const ListOptions& options);
   absl::StatusOr<std::vector<v1::Activation>> ListActivations();
-  // Returns how many of `handles` the server still held.
+  // Returns how many of `handles` the server still held. Sends as many calls as
+  // they need.
   absl::StatusOr<int> ReleaseResiduals(absl::Span<const std::string> handles);
   absl::StatusOr<v1::ServerInfo> GetServerInfo();
   // OK if the server takes requests. Asks only once.

@@ -138,6 +138,30 @@ TEST(Client, SmallCallsReachTheServer) {
   EXPECT_TRUE(client->Health().ok());
 }
 
+TEST(Client, ListsPageByPage) {
+  FakeServer server;
+  auto client = ConnectTo(server.address());
+
+  const auto bare = client->ListActivations();
+  const auto full = client->ListActivations({.with_texts = true});
+
+  ASSERT_TRUE(bare.ok() && full.ok());
+  ASSERT_EQ(bare->size(), 2u);
+  EXPECT_EQ((*bare)[0].name(), "gelu");
+  EXPECT_EQ((*bare)[1].name(), "relu");
+  EXPECT_EQ((*bare)[1].text(), "");
+  EXPECT_EQ((*full)[1].text(), "def ...");
+}
+
+TEST(Client, ReleasesManyResidualsInSeveralCalls) {
+  FakeServer server;
+  auto client = ConnectTo(server.address());
+  const std::vector<std::string> handles(2500, std::string(16, 'h'));
+
+  EXPECT_EQ(*client->ReleaseResiduals(handles), 2500);
+  EXPECT_EQ(*client->ReleaseResiduals({}), 0);
+}
+
 TEST(Client, UnixSocketIsAnAddress) {
   const std::string path = ::testing::TempDir() + "/client_test.sock";
   FakeServer server(path);

@@ -132,16 +132,23 @@ grpc::Status FakeServer::GetActivation(grpc::ServerContext*,
 }
 
 grpc::Status FakeServer::ListActivations(
-    grpc::ServerContext*, const v1::ListActivationsRequest*,
+    grpc::ServerContext*, const v1::ListActivationsRequest* request,
     v1::ListActivationsResponse* response) {
-  response->add_activations()->set_name("gelu");
-  response->add_activations()->set_name("relu");
+  const bool is_first = request->page_token().empty();
+  v1::Activation& activation = *response->add_activations();
+  activation.set_name(is_first ? "gelu" : "relu");
+  if (request->with_texts()) activation.set_text("def ...");
+  if (is_first) response->set_next_page_token("1");
   return grpc::Status::OK;
 }
 
 grpc::Status FakeServer::ReleaseResiduals(
     grpc::ServerContext*, const v1::ReleaseResidualsRequest* request,
     v1::ReleaseResidualsResponse* response) {
+  constexpr int kMaxHandles = 1024;
+  if (request->handles_size() > kMaxHandles) {
+    return grpc::Status(grpc::StatusCode::INVALID_ARGUMENT, "handles");
+  }
   response->set_num_released(request->handles_size());
   return grpc::Status::OK;
 }

@@ -105,6 +105,19 @@ class FakeService(service_pb2_grpc.ActivationServiceServicer):
         self._begin(request, context)
         return activation_pb2.Activation(name=request.activation, inputs=["x"])
 
+    def ListActivations(self, request, context):  # noqa: N802
+        self._begin(request, context)
+        first = not request.page_token
+        return service_pb2.ListActivationsResponse(
+            activations=[
+                activation_pb2.Activation(
+                    name="gelu" if first else "relu",
+                    text="def ..." if request.with_texts else "",
+                )
+            ],
+            next_page_token="1" if first else "",
+        )
+
     def ReleaseResiduals(self, request, context):  # noqa: N802
         self._begin(request, context)
         return service_pb2.ReleaseResidualsResponse(

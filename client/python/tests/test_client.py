@@ -300,6 +300,34 @@ def test_residual_that_is_not_held_sends_the_inputs(fake, service, handle):
     assert list(service.calls[-1].payload) == [X.tobytes()]
 
 
+def test_lists_page_by_page(fake, service):
+    bare = fake.list_activations()
+    full = fake.list_activations(with_texts=True)
+
+    assert [info.name for info in bare] == ["gelu", "relu"]
+    assert [info.text for info in bare] == ["", ""]
+    assert [info.text for info in full] == ["def ...", "def ..."]
+    assert [call.page_token for call in service.calls] == ["", "1"] * 2
+
+
+def test_only_get_activation_asks_for_gradients(fake, service):
+    fake.forward_with("gelu", X, partials=True)
+    fake.get_activation("gelu")
+
+    asked = [c.with_gradients for c in service.calls if "Get" in repr(type(c))]
+    assert asked == [False, True]
+
+
+def test_releases_many_residuals_in_several_calls(fake, service):
+    residuals = [
+        fake.forward_with("gelu", X, keep_residual=True)[2] for _ in range(3)
+    ]
+    service.calls.clear()
+
+    assert fake.release_residuals(*(residuals * 500)) == 1500
+    assert [len(call.handles) for call in service.calls] == [1024, 476]
+
+
 def test_released_residual_sends_the_inputs(fake, service):
     _, _, residual = fake.forward_with("f", X, keep_residual=True)
 

@@ -31,6 +31,9 @@ _HEALTH_CHECK = "/grpc.health.v1.Health/Check"
 _SERVING = 1
 # gRPC counts nanoseconds since 1970 in 64 bits: about 230 years from now.
 _LONGEST_TIMEOUT = 1e9
+# The most that a server takes (ServerLimits in the contract).
+_LIST_PAGE_SIZE = 1000
+_MAX_HANDLES_IN_CALL = 1024
 
 Array = NDArray[Any]
 
@@ -307,20 +310,29 @@ class Client:
         deadline = self._deadline(timeout)
         if isinstance(activation, Activation):
             activation = self._register(activation, deadline).id
-        return self._get(activation, deadline)
+        return self._get(activation, deadline, with_gradients=True)
 
     def list_activations(
-        self, *, timeout: float | None = None
+        self, *, with_texts: bool = False, timeout: float | None = None
     ) -> tuple[ActivationInfo, ...]:
-        """Returns the built-ins, then what was registered with this server."""
-        response = service_pb2.ListActivationsResponse()
-        self._control(
-            "ListActivations",
-            service_pb2.ListActivationsRequest(),
-            response,
-            self._deadline(timeout),
+        """Returns the built-ins, then what was registered with this server.
+
+        Args:
+          with_texts: Fill `text`.
+          timeout: Seconds for all pages of the list; None: the client's.
+        """
+        deadline = self._deadline(timeout)
+        request = service_pb2.ListActivationsRequest(
+            page_size=_LIST_PAGE_SIZE, with_texts=with_texts
         )
-        return tuple(map(activation_info, response.activations))
+        infos: list[ActivationInfo] = []
+        while True:
+            page = service_pb2.ListActivationsResponse()
+            self._control("ListActivations", request, page, deadline)
+            infos.extend(map(activation_info, page.activations))
+            request.page_token = page.next_page_token
+            if not request.page_token:
+                return tuple(infos)
 
     def release_residuals(
         self, *residuals: Residual, timeout: float | None = None
@@ -339,16 +351,18 @@ class Client:
                     f"{residual!r} is no Residual; give each one as an argument"
                 )
         handles = [r._handle for r in residuals if r._handle is not None]
-        response = service_pb2.ReleaseResidualsResponse()
-        self._control(
-            "ReleaseResiduals",
-            service_pb2.ReleaseResidualsRequest(handles=handles),
-            response,
-            self._deadline(timeout),
-        )
+        deadline = self._deadline(timeout)
+        num_released = 0
+        for i in range(0, len(handles), _MAX_HANDLES_IN_CALL):
+            request = service_pb2.ReleaseResidualsRequest(
+                handles=handles[i : i + _MAX_HANDLES_IN_CALL]
+            )
+            response = service_pb2.ReleaseResidualsResponse()
+            self._control("ReleaseResiduals", request, response, deadline)
+            num_released += response.num_released
         for residual in residuals:
             residual._handle = None
-        return response.num_released
+        return num_released
 
     def get_server_info(self, *, timeout: float | None = None) -> ServerInfo:
         """Returns the server's version, devices, dtypes, limits, addresses."""
@@ -503,8 +517,12 @@ class Client:
             self._ids[info.id] = activation
         return info
 
-    def _get(self, activation: str, deadline: float) -> ActivationInfo:
-        request = service_pb2.GetActivationRequest(activation=activation)
+    def _get(
+        self, activation: str, deadline: float, with_gradients: bool = False
+    ) -> ActivationInfo:
+        request = service_pb2.GetActivationRequest(
+            activation=activation, with_gradients=with_gradients
+        )
         response = activation_pb2.Activation()
         self._control("GetActivation", request, response, deadline)
         return activation_info(response)

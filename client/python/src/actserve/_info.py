@@ -35,10 +35,10 @@ class ActivationInfo:
       builtin: True if the server ships it; then requests may use the name.
       inputs: Names of the tensor inputs, in order.
       parameters: Default by name, in order.
-      text: The text as registered.
+      text: The text as registered; "" in Client.list_activations unless asked.
       doc: Its docstring.
-      gradients: d(output)/d(input or parameter) as text, in order; empty in
-        the answer of Client.list_activations.
+      gradients: d(output)/d(input or parameter) as text, in order; filled by
+        Client.get_activation. A text of more than 64 KiB is cut.
       declared_gradient: True if its author wrote the gradient.
       rewrites: The rewrites for numerical safety, one line each.
       program: The function as straight-line text; "" in
