@@ -105,6 +105,10 @@ ABSL_FLAG(int64_t, max_interleaved_weight,
 ABSL_FLAG(int, max_registered, Defaults().registry.max_registered,
           "limit on the registered activations; beyond it the least recently "
           "used one is forgotten, and its client registers it again");
+ABSL_FLAG(int64_t, max_registered_bytes,
+          Defaults().registry.max_registered_bytes,
+          "limit on the memory of the registered activations: their texts and "
+          "graphs; beyond it they are forgotten likewise");
 
 ABSL_FLAG(int, max_plans, Defaults().plans.max_plans,
           "limit on the decoded metadata kept of Forward requests, and "
@@ -248,6 +252,7 @@ Options OptionsFromFlags() {
   language.weight = absl::GetFlag(FLAGS_max_program_weight);
   language.interleaved_weight = absl::GetFlag(FLAGS_max_interleaved_weight);
   o.registry.max_registered = absl::GetFlag(FLAGS_max_registered);
+  o.registry.max_registered_bytes = absl::GetFlag(FLAGS_max_registered_bytes);
   o.plans.max_plans = absl::GetFlag(FLAGS_max_plans);
   o.programs.max_programs = absl::GetFlag(FLAGS_max_programs);
   o.programs.max_waiting = absl::GetFlag(FLAGS_max_waiting_for_programs);

@@ -49,6 +49,7 @@ absl::Status CheckNumbers(const Options& o) {
       {"max_program_weight", language.weight, 1, 1 << 20},
       {"max_interleaved_weight", language.interleaved_weight, 0, 1 << 20},
       {"max_registered", o.registry.max_registered, 0, 1 << 20},
+      {"max_registered_bytes", o.registry.max_registered_bytes, 0, kAny},
       {"max_plans", o.plans.max_plans, 0, 1 << 20},
       {"max_programs", o.programs.max_programs, 1, 1 << 20},
       {"max_waiting_for_programs", o.programs.max_waiting, 1, 1 << 20},

@@ -7,6 +7,7 @@
 #include "kernels/base/status_macros.h"
 #include "proto/duration.h"
 #include "server/device_makers.h"
+#include "server/message/control_request.h"
 #include "server/observe/log.h"
 #include "server/scheduling/clock.h"
 #include "server/state/memory_trimmer.h"
@@ -64,6 +65,13 @@ v1::ServerInfo InfoOf(const Options& options, const ChosenDevice& device) {
   limits.set_max_residual_bytes(options.residuals.max_bytes);
   *limits.mutable_max_residual_lease() = ToProto(options.max_residual_lease);
   limits.set_max_registered(options.registry.max_registered);
+  limits.set_max_registered_bytes(options.registry.max_registered_bytes);
+  limits.set_max_registration_bytes(MaxRegistrationBytes(language));
+  limits.set_max_control_message_bytes(kMaxControlMessageBytes);
+  limits.set_max_constants(kMaxConstants);
+  limits.set_max_released_handles(kMaxReleasedHandles);
+  limits.set_default_page_size(kDefaultPageSize);
+  limits.set_max_page_size(kMaxPageSize);
   limits.set_max_memory_bytes(options.max_memory_bytes);
   limits.set_max_connections(options.max_connections);
   limits.set_max_streams(options.max_streams);

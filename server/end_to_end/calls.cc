@@ -7,6 +7,7 @@
 #include "grpcpp/create_channel.h"
 #include "grpcpp/generic/generic_stub.h"
 #include "grpcpp/security/credentials.h"
+#include "grpcpp/support/client_callback.h"
 
 namespace actserve::testing {
 namespace {
@@ -143,6 +144,35 @@ grpc::Status CallRaw(const std::shared_ptr<grpc::Channel>& channel,
     }
   }
   return status;
+}
+
+grpc::Status CallWithoutMessage(const std::shared_ptr<grpc::Channel>& channel,
+                                const std::string& method) {
+  class Reactor final
+      : public grpc::ClientBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer> {
+   public:
+    void OnDone(const grpc::Status& status) override {
+      status_ = status;
+      done_.Notify();
+    }
+    grpc::Status Await() {
+      done_.WaitForNotification();
+      return status_;
+    }
+
+   private:
+    absl::Notification done_;
+    grpc::Status status_;
+  };
+  grpc::GenericStub stub(channel);
+  grpc::ClientContext context;
+  SetDeadline(&context);
+  Reactor reactor;
+  stub.PrepareBidiStreamingCall(&context, method, grpc::StubOptions(),
+                                &reactor);
+  reactor.StartWritesDone();
+  reactor.StartCall();
+  return reactor.Await();
 }
 
 std::string ReasonOf(const grpc::Status& status) {

@@ -66,6 +66,10 @@ grpc::Status CallRaw(const std::shared_ptr<grpc::Channel>& channel,
                      const std::string& method, const std::string& bytes,
                      std::string* response = nullptr);
 
+// Calls `method` and sends no message.
+grpc::Status CallWithoutMessage(const std::shared_ptr<grpc::Channel>& channel,
+                                const std::string& method);
+
 // The reason of a google.rpc.ErrorInfo in the details; "" without one.
 std::string ReasonOf(const grpc::Status& status);
 // The v1::Diagnostics in the details; empty without them.

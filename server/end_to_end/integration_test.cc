@@ -228,7 +228,7 @@ TEST_F(Integration, AReleasedResidualIsGone) {
   ASSERT_TRUE(Forward(*stub_, forward, &y).ok());
   v1::ReleaseResidualsRequest release;
   release.add_handles(y.residual().handle());
-  release.add_handles("no such handle");
+  release.add_handles("no such handle..");
   v1::ReleaseResidualsResponse released;
   grpc::ClientContext context;
 
@@ -261,8 +261,7 @@ TEST_F(Integration, RegisterIsIdempotentAndTellsAll) {
   ASSERT_EQ(info.parameters_size(), 1);
   EXPECT_EQ(info.parameters(0).name(), "a");
   EXPECT_EQ(info.parameters(0).default_value(), 2);
-  EXPECT_EQ(info.gradients_size(), 2);
-  EXPECT_NE(info.gradients(0), "");
+  EXPECT_EQ(info.gradients_size(), 0);
   EXPECT_NE(info.program(), "");
 }
 
@@ -298,7 +297,7 @@ TEST_F(Integration, GetFindsByNameAndById) {
 
   EXPECT_EQ(by_name.SerializeAsString(), by_id.SerializeAsString());
   EXPECT_TRUE(by_name.builtin());
-  EXPECT_NE(by_name.gradients(0), "");
+  EXPECT_EQ(by_name.gradients_size(), 0);
 }
 
 TEST_F(Integration, ListShowsBuiltinsAndWhatWasRegistered) {

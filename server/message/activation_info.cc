@@ -2,37 +2,49 @@
 
 #include <string>
 
+#include "kernels/activation/activation.h"
+
 namespace actserve {
 
-v1::Activation ToProto(const ActivationDescription& description, bool builtin) {
+v1::Activation Summary(const RegisteredActivation& registered, bool with_text) {
+  const Activation& activation = registered.activation();
   v1::Activation message;
-  message.set_id(description.id);
-  message.set_name(description.name);
-  message.set_builtin(builtin);
-  for (const std::string& input : description.inputs) message.add_inputs(input);
-  for (const Parameter& parameter : description.parameters) {
+  message.set_id(activation.id());
+  message.set_name(activation.name());
+  message.set_builtin(registered.builtin());
+  for (const std::string& input : activation.inputs()) {
+    message.add_inputs(input);
+  }
+  for (const Parameter& parameter : activation.parameters()) {
     v1::ParameterSpec& spec = *message.add_parameters();
     spec.set_name(parameter.name);
     spec.set_default_value(parameter.default_value);
   }
-  message.set_text(description.text);
-  message.set_doc(description.doc);
-  for (const ActivationDescription::Gradient& gradient :
-       description.gradients) {
-    message.add_gradients(gradient.text.value_or(""));
-  }
-  message.set_declared_gradient(description.declared_gradient);
-  for (const std::string& rewrite : description.rewrites) {
+  if (with_text) message.set_text(activation.text());
+  message.set_doc(activation.doc());
+  message.set_declared_gradient(activation.has_declared_gradient());
+  for (const std::string& rewrite : activation.rewrites()) {
     message.add_rewrites(rewrite);
   }
-  if (description.program.empty()) return message;
-  message.set_program(description.program);
-  const GradientCheck& check = description.gradient_check;
+  return message;
+}
+
+v1::Activation Details(const RegisteredActivation& registered,
+                       bool with_gradients) {
+  const Activation& activation = registered.activation();
+  v1::Activation message = Summary(registered, /*with_text=*/true);
+  message.set_program(activation.CanonicalText(kMaxProgramBytes));
+  const GradientCheck& check = registered.gradient_check();
   v1::GradientCheck& check_message = *message.mutable_gradient_check();
   check_message.set_num_points(check.num_points);
   check_message.set_max_error(check.max_error);
   check_message.set_worst_input(check.worst_input);
   check_message.set_num_nan(check.num_nan);
+  if (!with_gradients) return message;
+  for (const auto& gradient :
+       DescribeGradients(activation, kGradientTextLimits)) {
+    message.add_gradients(gradient.text.value_or(""));
+  }
   return message;
 }
 

@@ -1,6 +1,7 @@
 #include "server/message/errors.h"
 
 #include <string>
+#include <utility>
 
 #include "absl/strings/cord.h"
 #include "absl/strings/str_cat.h"
@@ -58,23 +59,32 @@ v1::Diagnostic ToProto(const Diagnostic& diagnostic) {
   return message;
 }
 
+void AddDiagnostics(
+    absl::Span<const Diagnostic> diagnostics, size_t max_bytes,
+    google::protobuf::RepeatedPtrField<v1::Diagnostic>* messages) {
+  constexpr size_t kRoomForNote = 80;
+  constexpr size_t kRoomForLength = 6;  // and the tag
+  size_t size_bytes = 0;
+  for (size_t i = 0; i < diagnostics.size(); ++i) {
+    v1::Diagnostic message = ToProto(diagnostics[i]);
+    size_bytes += message.ByteSizeLong() + kRoomForLength;
+    if (size_bytes + kRoomForNote <= max_bytes) {
+      *messages->Add() = std::move(message);
+      continue;
+    }
+    message.set_severity(v1::Diagnostic::NOTE);
+    message.set_message(
+        absl::StrCat(diagnostics.size() - i, " more, not shown"));
+    *messages->Add() = std::move(message);
+    return;
+  }
+}
+
 absl::Status WithDiagnostics(absl::Status status,
                              absl::Span<const Diagnostic> diagnostics) {
-  constexpr size_t kRoomForNote = 80;
   v1::Diagnostics message;
-  for (size_t i = 0; i < diagnostics.size(); ++i) {
-    *message.add_diagnostics() = ToProto(diagnostics[i]);
-    if (message.ByteSizeLong() + kRoomForNote > kMaxDiagnosticsBytes) {
-      message.mutable_diagnostics()->RemoveLast();
-      v1::Diagnostic& note = *message.add_diagnostics();
-      note.set_severity(v1::Diagnostic::NOTE);
-      note.set_line(diagnostics[i].position.line);
-      note.set_column(diagnostics[i].position.column);
-      note.set_message(
-          absl::StrCat(diagnostics.size() - i, " more, not shown"));
-      break;
-    }
-  }
+  AddDiagnostics(diagnostics, kMaxDiagnosticsBytes,
+                 message.mutable_diagnostics());
   status.SetPayload(kDiagnosticsType, absl::Cord(message.SerializeAsString()));
   return status;
 }

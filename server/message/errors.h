@@ -3,11 +3,13 @@
 #ifndef ACTSERVE_SERVER_MESSAGE_ERRORS_H_
 #define ACTSERVE_SERVER_MESSAGE_ERRORS_H_
 
+#include <cstddef>
 #include <string_view>
 
 #include "absl/status/status.h"
 #include "absl/types/span.h"
 #include "actserve/v1/activation.pb.h"
+#include "google/protobuf/repeated_field.h"
 #include "kernels/lang/diagnostic.h"
 
 namespace actserve {
@@ -26,9 +28,14 @@ absl::Status ResidualGoneError();
 
 v1::Diagnostic ToProto(const Diagnostic& diagnostic);
 
-// Returns `status` with the diagnostics attached as a v1::Diagnostics. If they
-// do not fit into kMaxDiagnosticsBytes, the last ones are dropped and a note
-// says so.
+// Appends `diagnostics` to `messages`. If they do not fit into `max_bytes`, the
+// last ones are dropped and a note says so.
+void AddDiagnostics(
+    absl::Span<const Diagnostic> diagnostics, size_t max_bytes,
+    google::protobuf::RepeatedPtrField<v1::Diagnostic>* messages);
+
+// Returns `status` with the diagnostics attached as a v1::Diagnostics, as many
+// as fit into kMaxDiagnosticsBytes.
 absl::Status WithDiagnostics(absl::Status status,
                              absl::Span<const Diagnostic> diagnostics);
 

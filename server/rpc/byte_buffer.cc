@@ -5,7 +5,10 @@
 #include <vector>
 
 #include "absl/container/inlined_vector.h"
+#include "google/protobuf/io/zero_copy_stream.h"
+#include "grpcpp/support/proto_buffer_reader.h"
 #include "grpcpp/support/slice.h"
+#include "kernels/base/status_macros.h"
 
 namespace actserve {
 namespace {
@@ -46,6 +49,37 @@ grpc::ByteBuffer ToByteBuffer(EncodedResponse response) {
     }
   }
   return grpc::ByteBuffer(slices.data(), slices.size());
+}
+
+absl::Status NoMessageError() {
+  return absl::InvalidArgumentError(
+      "request has no message, or one that was cut off");
+}
+
+absl::Status ReadMessage(const grpc::ByteBuffer& bytes, const SizeLimit& limit,
+                         google::protobuf::Message* message) {
+  if (!bytes.Valid()) return NoMessageError();
+  const auto size_bytes = static_cast<int64_t>(bytes.Length());
+  if (size_bytes > limit.bytes) {
+    return InvalidArgument("request of ", size_bytes, " bytes, limit ",
+                           limit.bytes, limit.flag.empty() ? "" : ", by ",
+                           limit.flag);
+  }
+  grpc::ByteBuffer shared = bytes;  // the reader wants to write to it
+  grpc::ProtoBufferReader reader(&shared);
+  if (!reader.status().ok()) return NoMessageError();
+  if (!message->ParseFromZeroCopyStream(&reader)) {
+    return InvalidArgument("request is not a valid ",
+                           message->GetDescriptor()->name(),
+                           ": bad protobuf, or a string that is not UTF-8");
+  }
+  message->DiscardUnknownFields();
+  return absl::OkStatus();
+}
+
+grpc::ByteBuffer WriteMessage(const google::protobuf::Message& message) {
+  const grpc::Slice slice(message.SerializeAsString());
+  return grpc::ByteBuffer(&slice, 1);
 }
 
 }  // namespace actserve

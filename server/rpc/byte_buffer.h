@@ -1,6 +1,11 @@
 #ifndef ACTSERVE_SERVER_RPC_BYTE_BUFFER_H_
 #define ACTSERVE_SERVER_RPC_BYTE_BUFFER_H_
 
+#include <cstdint>
+
+#include "absl/status/status.h"
+#include "absl/strings/string_view.h"
+#include "google/protobuf/message.h"
 #include "grpcpp/support/byte_buffer.h"
 #include "server/message/response.h"
 
@@ -9,6 +14,24 @@ namespace actserve {
 // Returns the response as slices. Does not copy the buffers: each goes back to
 // its pool when gRPC drops the last reference to its slice.
 grpc::ByteBuffer ToByteBuffer(EncodedResponse response);
+
+// The error for a call whose message is missing or was cut off on its way.
+absl::Status NoMessageError();
+
+// Limit on the bytes of a request.
+struct SizeLimit {
+  int64_t bytes = 0;
+  // The flag that sets it, for the error; empty: none.
+  absl::string_view flag = {};
+};
+
+// Parses `bytes` into `message`. Measures them first, and keeps no field that
+// the message does not know.
+//   InvalidArgument  missing, longer than `limit`, or no such message
+absl::Status ReadMessage(const grpc::ByteBuffer& bytes, const SizeLimit& limit,
+                         google::protobuf::Message* message);
+
+grpc::ByteBuffer WriteMessage(const google::protobuf::Message& message);
 
 }  // namespace actserve
 

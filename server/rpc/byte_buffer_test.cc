@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "actserve/v1/service.pb.h"
 #include "grpcpp/support/slice.h"
 #include "server/state/buffer_pool.h"
 
@@ -47,6 +48,57 @@ TEST(ToByteBuffer, GivesABufferBackWithItsLastReference) {
     EXPECT_EQ(pool->idle_bytes(), 0);
   }
   EXPECT_EQ(pool->idle_bytes(), kMiB);
+}
+
+grpc::ByteBuffer BufferOf(const std::vector<std::string>& parts) {
+  std::vector<grpc::Slice> slices;
+  for (const std::string& part : parts) slices.emplace_back(part);
+  return grpc::ByteBuffer(slices.data(), slices.size());
+}
+
+TEST(ReadMessage, ReadsAcrossSlicesAndDropsUnknownFields) {
+  v1::GetActivationRequest message;
+
+  const absl::Status status = ReadMessage(
+      BufferOf({"\x0a\x04ge", "lu\x7b", "\x7c\xa2\x06\x01z"}), {15}, &message);
+
+  ASSERT_TRUE(status.ok()) << status;
+  EXPECT_EQ(message.activation(), "gelu");
+  EXPECT_EQ(message.ByteSizeLong(), 6);
+}
+
+TEST(ReadMessage, RefusesWhatIsNoMessage) {
+  v1::GetActivationRequest message;
+  struct Case {
+    grpc::ByteBuffer bytes;
+    std::string message;
+  };
+  const std::string malformed =
+      "request is not a valid GetActivationRequest: bad protobuf, or a string "
+      "that is not UTF-8";
+  const Case cases[] = {
+      {grpc::ByteBuffer(), "request has no message, or one that was cut off"},
+      {BufferOf({"\x0a\x04", "gel"}), malformed},
+      {BufferOf({"\x0a\x02\xff\xff"}), malformed},
+      {BufferOf({std::string(10, '\x0b')}), malformed},
+      {BufferOf({std::string(9, 'x'), std::string(8, 'x')}),
+       "request of 17 bytes, limit 16, by --flag"},
+  };
+  for (const Case& c : cases) {
+    EXPECT_EQ(ReadMessage(c.bytes, {16, "--flag"}, &message),
+              absl::InvalidArgumentError(c.message));
+  }
+}
+
+TEST(ReadMessage, ReadsWhatWriteMessageWrote) {
+  v1::GetActivationRequest message, empty;
+  message.set_activation("gelu");
+
+  v1::GetActivationRequest read;
+  ASSERT_TRUE(ReadMessage(WriteMessage(message), {100}, &read).ok());
+
+  EXPECT_EQ(read.activation(), "gelu");
+  EXPECT_TRUE(ReadMessage(WriteMessage(empty), {100}, &read).ok());
 }
 
 }  // namespace

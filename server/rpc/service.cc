@@ -1,13 +1,10 @@
 #include "server/rpc/service.h"
 
-#include <cmath>
 #include <memory>
 #include <utility>
 
-#include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "kernels/base/status_macros.h"
-#include "kernels/base/text.h"
 #include "proto/duration.h"
 #include "server/message/activation_info.h"
 #include "server/message/errors.h"
@@ -19,6 +16,9 @@ namespace {
 
 using Reactor = grpc::ServerUnaryReactor;
 
+// Limit on the warnings and notes in the answer to a registration.
+constexpr size_t kMaxWarningBytes = size_t{64} << 10;
+
 void LogCall(absl::string_view method, const std::string& peer,
              const absl::Status& status, absl::Time received) {
   if (!IsLogged(LogLevel::kDebug)) return;
@@ -28,24 +28,6 @@ void LogCall(absl::string_view method, const std::string& peer,
             {"code", absl::StatusCodeToString(status.code())},
             {"error", std::string(status.message())},
             {"micros", absl::ToInt64Microseconds(absl::Now() - received)}});
-}
-
-absl::Status DecodeText(const v1::RegisterActivationRequest& request,
-                        Registry::Text* text) {
-  if (request.text().empty()) {
-    return absl::InvalidArgumentError("text: not set");
-  }
-  text->text = request.text();
-  text->derivative = request.derivative();
-  text->exact = request.exact();
-  for (const auto& [name, value] : request.constants()) {
-    if (!std::isfinite(value)) {
-      return absl::InvalidArgumentError(absl::StrCat(
-          "constants: ", Quoted(name), " is ", value, ", not a finite number"));
-    }
-    text->constants[name] = value;
-  }
-  return absl::OkStatus();
 }
 
 void SetCounters(const SchedulerCounters& counters, int64_t num_launches,
@@ -71,7 +53,12 @@ void SetCounters(const SchedulerCounters& counters, int64_t num_launches,
 
 Service::Service(const v1::ServerInfo& info, const ServingParts& parts,
                  CallCounter* calls, WorkerPool* slow_pool)
-    : parts_(parts), calls_(*calls), slow_pool_(*slow_pool), info_(info) {}
+    : parts_(parts),
+      calls_(*calls),
+      slow_pool_(*slow_pool),
+      registration_limit_{info.limits().max_registration_bytes(),
+                          "--max_source_bytes"},
+      info_(info) {}
 
 void Service::set_addresses(const std::vector<std::string>& addresses) {
   absl::MutexLock lock(&mu_);
@@ -92,24 +79,28 @@ Reactor* Service::Backward(grpc::CallbackServerContext* context,
                          response);
 }
 
-Reactor* Service::RegisterActivation(
-    grpc::CallbackServerContext* context,
-    const v1::RegisterActivationRequest* request,
-    v1::RegisterActivationResponse* response) {
-  return AnswerLater(context, "RegisterActivation", [this, request, response] {
-    Registry::Text text;
-    ACTSERVE_RETURN_IF_ERROR(DecodeText(*request, &text));
+Reactor* Service::RegisterActivation(grpc::CallbackServerContext* context,
+                                     const grpc::ByteBuffer* request,
+                                     grpc::ByteBuffer* response) {
+  const ControlCall call = {.context = context,
+                            .method = "RegisterActivation",
+                            .request = request,
+                            .response = response,
+                            .limit = registration_limit_,
+                            .is_slow = true};
+  using Request = v1::RegisterActivationRequest;
+  using Response = v1::RegisterActivationResponse;
+  return Serve<Request, Response>(call, [this](const Request& request,
+                                               Response* response) {
     std::vector<Diagnostic> diagnostics;
-    auto registration = parts_.registry.Register(text, &diagnostics);
+    auto registration = parts_.registry.Register(TextOf(request), &diagnostics);
     if (!registration.ok()) {
       return WithDiagnostics(registration.status(), diagnostics);
     }
     *response->mutable_activation() =
-        ToProto(registration->activation->description(),
-                registration->activation->builtin());
-    for (const Diagnostic& diagnostic : diagnostics) {
-      *response->add_diagnostics() = ToProto(diagnostic);
-    }
+        Details(*registration->activation, /*with_gradients=*/false);
+    AddDiagnostics(diagnostics, kMaxWarningBytes,
+                   response->mutable_diagnostics());
     response->set_created(registration->created);
     if (registration->created) {
       LogEvent(LogLevel::kInfo, "registered",
@@ -121,56 +112,95 @@ Reactor* Service::RegisterActivation(
 }
 
 Reactor* Service::GetActivation(grpc::CallbackServerContext* context,
-                                const v1::GetActivationRequest* request,
-                                v1::Activation* response) {
-  return AnswerLater(context, "GetActivation", [this, request, response] {
-    if (request->activation().empty()) {
-      return absl::InvalidArgumentError("activation: not set");
-    }
-    auto found = parts_.registry.Find(request->activation());
-    if (found == nullptr) return ActivationUnknownError(request->activation());
-    *response = ToProto(found->description(), found->builtin());
-    return absl::OkStatus();
-  });
+                                const grpc::ByteBuffer* request,
+                                grpc::ByteBuffer* response) {
+  const ControlCall call = {.context = context,
+                            .method = "GetActivation",
+                            .request = request,
+                            .response = response,
+                            .is_slow = true};
+  using Request = v1::GetActivationRequest;
+  return Serve<Request, v1::Activation>(
+      call, [this](const Request& request, v1::Activation* response) {
+        auto found = parts_.registry.Find(request.activation());
+        if (found == nullptr) {
+          return ActivationUnknownError(request.activation());
+        }
+        *response = Details(*found, request.with_gradients());
+        return absl::OkStatus();
+      });
 }
 
 Reactor* Service::ListActivations(grpc::CallbackServerContext* context,
-                                  const v1::ListActivationsRequest*,
-                                  v1::ListActivationsResponse* response) {
-  return AnswerLater(context, "ListActivations", [this, response] {
-    for (const auto& found : parts_.registry.List()) {
-      *response->add_activations() =
-          ToProto(Summarize(found->activation()), found->builtin());
-    }
-    return absl::OkStatus();
-  });
+                                  const grpc::ByteBuffer* request,
+                                  grpc::ByteBuffer* response) {
+  const ControlCall call = {.context = context,
+                            .method = "ListActivations",
+                            .request = request,
+                            .response = response,
+                            .is_slow = true};
+  using Request = v1::ListActivationsRequest;
+  using Response = v1::ListActivationsResponse;
+  return Serve<Request, Response>(
+      call, [this](const Request& request, Response* response) {
+        *response = ListPage(request, parts_.registry);
+        return absl::OkStatus();
+      });
 }
 
 Reactor* Service::ReleaseResiduals(grpc::CallbackServerContext* context,
-                                   const v1::ReleaseResidualsRequest* request,
-                                   v1::ReleaseResidualsResponse* response) {
-  return Answer(context, "ReleaseResiduals", [&] {
-    int num_released = 0;
-    for (const std::string& handle : request->handles()) {
-      if (parts_.residuals.Release(handle)) ++num_released;
-    }
-    response->set_num_released(num_released);
-    return absl::OkStatus();
-  });
+                                   const grpc::ByteBuffer* request,
+                                   grpc::ByteBuffer* response) {
+  using Request = v1::ReleaseResidualsRequest;
+  using Response = v1::ReleaseResidualsResponse;
+  return Serve<Request, Response>(
+      {context, "ReleaseResiduals", request, response},
+      [this](const Request& request, Response* response) {
+        int num_released = 0;
+        for (const std::string& handle : request.handles()) {
+          if (parts_.residuals.Release(handle)) ++num_released;
+        }
+        response->set_num_released(num_released);
+        return absl::OkStatus();
+      });
 }
 
 Reactor* Service::GetServerInfo(grpc::CallbackServerContext* context,
-                                const v1::GetServerInfoRequest*,
-                                v1::ServerInfo* response) {
-  return Answer(context, "GetServerInfo", [&] {
-    {
-      absl::MutexLock lock(&mu_);
-      *response = info_;
-    }
-    SetCounters(parts_.scheduler.counters(), parts_.device.num_launches(),
-                response->mutable_devices(0)->mutable_counters());
+                                const grpc::ByteBuffer* request,
+                                grpc::ByteBuffer* response) {
+  using Request = v1::GetServerInfoRequest;
+  return Serve<Request, v1::ServerInfo>(
+      {context, "GetServerInfo", request, response},
+      [this](const Request&, v1::ServerInfo* response) {
+        {
+          absl::MutexLock lock(&mu_);
+          *response = info_;
+        }
+        SetCounters(parts_.scheduler.counters(), parts_.device.num_launches(),
+                    response->mutable_devices(0)->mutable_counters());
+        return absl::OkStatus();
+      });
+}
+
+template <typename Request, typename Response, typename Work>
+Reactor* Service::Serve(const ControlCall& call, Work work) {
+  auto request = std::make_shared<Request>();
+  absl::Status status = ReadMessage(*call.request, call.limit, request.get());
+  if (status.ok()) status = Check(*request);
+  if (!status.ok()) {
+    return Answer(call.context, call.method, [&] { return status; });
+  }
+  // gRPC keeps the response's place until the call is finished.
+  auto answer = [request = std::move(request), work = std::move(work),
+                 bytes = call.response] {
+    Response response;
+    ACTSERVE_RETURN_IF_ERROR(work(*request, &response));
+    *bytes = WriteMessage(response);
     return absl::OkStatus();
-  });
+  };
+  return call.is_slow
+             ? AnswerLater(call.context, call.method, std::move(answer))
+             : Answer(call.context, call.method, answer);
 }
 
 Reactor* Service::Refuse(grpc::CallbackServerContext* context) {

@@ -1,6 +1,7 @@
 #ifndef ACTSERVE_SERVER_RPC_SERVICE_H_
 #define ACTSERVE_SERVER_RPC_SERVICE_H_
 
+#include <cstdint>
 #include <functional>
 #include <string>
 #include <vector>
@@ -11,6 +12,8 @@
 #include "actserve/v1/service.grpc.pb.h"
 #include "grpcpp/server_context.h"
 #include "grpcpp/support/server_callback.h"
+#include "server/message/control_request.h"
+#include "server/rpc/byte_buffer.h"
 #include "server/rpc/call_counter.h"
 #include "server/rpc/tensor_call.h"
 #include "server/scheduling/worker_pool.h"
@@ -19,14 +22,16 @@ namespace actserve {
 
 namespace internal {
 
-// Forward and Backward are raw methods; the others use generated messages.
+// All methods are raw: a request is measured before it is parsed.
 using S = v1::ActivationService;
-using ServiceMethods = S::WithRawCallbackMethod_Forward<
-    S::WithRawCallbackMethod_Backward<S::WithCallbackMethod_RegisterActivation<
-        S::WithCallbackMethod_GetActivation<
-            S::WithCallbackMethod_ListActivations<
-                S::WithCallbackMethod_ReleaseResiduals<
-                    S::WithCallbackMethod_GetServerInfo<S::Service>>>>>>>;
+using ServiceMethods =
+    S::WithRawCallbackMethod_Forward<S::WithRawCallbackMethod_Backward<
+        S::WithRawCallbackMethod_RegisterActivation<
+            S::WithRawCallbackMethod_GetActivation<
+                S::WithRawCallbackMethod_ListActivations<
+                    S::WithRawCallbackMethod_ReleaseResiduals<
+                        S::WithRawCallbackMethod_GetServerInfo<
+                            S::Service>>>>>>>;
 
 }  // namespace internal
 
@@ -52,31 +57,40 @@ class Service final : public internal::ServiceMethods {
                                      const grpc::ByteBuffer* request,
                                      grpc::ByteBuffer* response) override;
   grpc::ServerUnaryReactor* RegisterActivation(
-      grpc::CallbackServerContext* context,
-      const v1::RegisterActivationRequest* request,
-      v1::RegisterActivationResponse* response) override;
-  grpc::ServerUnaryReactor* GetActivation(
-      grpc::CallbackServerContext* context,
-      const v1::GetActivationRequest* request,
-      v1::Activation* response) override;
+      grpc::CallbackServerContext* context, const grpc::ByteBuffer* request,
+      grpc::ByteBuffer* response) override;
+  grpc::ServerUnaryReactor* GetActivation(grpc::CallbackServerContext* context,
+                                          const grpc::ByteBuffer* request,
+                                          grpc::ByteBuffer* response) override;
   grpc::ServerUnaryReactor* ListActivations(
-      grpc::CallbackServerContext* context,
-      const v1::ListActivationsRequest* request,
-      v1::ListActivationsResponse* response) override;
+      grpc::CallbackServerContext* context, const grpc::ByteBuffer* request,
+      grpc::ByteBuffer* response) override;
   grpc::ServerUnaryReactor* ReleaseResiduals(
-      grpc::CallbackServerContext* context,
-      const v1::ReleaseResidualsRequest* request,
-      v1::ReleaseResidualsResponse* response) override;
-  grpc::ServerUnaryReactor* GetServerInfo(
-      grpc::CallbackServerContext* context,
-      const v1::GetServerInfoRequest* request,
-      v1::ServerInfo* response) override;
+      grpc::CallbackServerContext* context, const grpc::ByteBuffer* request,
+      grpc::ByteBuffer* response) override;
+  grpc::ServerUnaryReactor* GetServerInfo(grpc::CallbackServerContext* context,
+                                          const grpc::ByteBuffer* request,
+                                          grpc::ByteBuffer* response) override;
 
  private:
   grpc::ServerUnaryReactor* Refuse(grpc::CallbackServerContext* context);
   grpc::ServerUnaryReactor* StartTensorCall(
       TensorCall::Direction direction, grpc::CallbackServerContext* context,
       const grpc::ByteBuffer* request, grpc::ByteBuffer* response);
+  // How a call without tensors is served.
+  struct ControlCall {
+    grpc::CallbackServerContext* context;
+    absl::string_view method;
+    const grpc::ByteBuffer* request;
+    grpc::ByteBuffer* response;
+    SizeLimit limit = {kMaxControlMessageBytes};
+    // Answer on the slow pool. A request that is refused is answered at once.
+    bool is_slow = false;
+  };
+  // Reads and checks the request and answers with what `work` makes of it, an
+  // absl::Status(const Request&, Response*).
+  template <typename Request, typename Response, typename Work>
+  grpc::ServerUnaryReactor* Serve(const ControlCall& call, Work work);
   // Answers at once with the result of `work`.
   grpc::ServerUnaryReactor* Answer(grpc::CallbackServerContext* context,
                                    absl::string_view method,
@@ -89,6 +103,7 @@ class Service final : public internal::ServiceMethods {
   const ServingParts& parts_;
   CallCounter& calls_;
   WorkerPool& slow_pool_;
+  const SizeLimit registration_limit_;
   absl::Mutex mu_;
   v1::ServerInfo info_ ABSL_GUARDED_BY(mu_);
 };

@@ -59,7 +59,7 @@ uint64_t TensorCall::caller() const { return ConnectionOf(context_); }
 absl::Status TensorCall::Split() {
   std::vector<grpc::Slice>& slices = message_.slices;
   if (!request_bytes_.Dump(&slices).ok()) {
-    return absl::InternalError("cannot read the request");
+    return NoMessageError();
   }
   ACTSERVE_ASSIGN_OR_RETURN(
       message_.charge,

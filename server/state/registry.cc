@@ -1,5 +1,6 @@
 #include "server/state/registry.h"
 
+#include <bit>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -8,10 +9,27 @@
 
 namespace actserve {
 
-const ActivationDescription& RegisteredActivation::description() const {
-  absl::call_once(description_once_,
-                  [this] { description_ = Describe(*activation_); });
-  return description_;
+namespace {
+
+// Of everything that makes a registration what it is. Each part begins with its
+// length, so that no two registrations have the same bytes.
+Sha256Digest DigestOf(const Registry::Text& text) {
+  std::string bytes =
+      absl::StrCat(text.exact, " ", text.text.size(), " ", text.text,
+                   text.derivative.size(), " ", text.derivative);
+  for (const auto& [name, value] : text.constants) {
+    absl::StrAppend(&bytes, name.size(), " ", name,
+                    std::bit_cast<uint64_t>(value), " ");
+  }
+  return Sha256(bytes);
+}
+
+}  // namespace
+
+const GradientCheck& RegisteredActivation::gradient_check() const {
+  absl::call_once(check_once_,
+                  [this] { check_ = CheckGradient(*activation_); });
+  return check_;
 }
 
 absl::StatusOr<std::unique_ptr<Registry>> Registry::Create(
@@ -30,6 +48,8 @@ absl::StatusOr<std::unique_ptr<Registry>> Registry::Create(
     registry->builtins_by_id_.emplace(registered->id(), registered);
     registry->builtins_.emplace(entry.name, std::move(registered));
   }
+  absl::MutexLock lock(&registry->mu_);
+  registry->next_position_ = static_cast<int64_t>(registry->builtins_.size());
   return registry;
 }
 
@@ -43,14 +63,14 @@ std::shared_ptr<const RegisteredActivation> Registry::Find(
   }
   absl::MutexLock lock(&mu_);
   auto* found = registered_.Find(name);
-  return found != nullptr ? *found : nullptr;
+  return found != nullptr ? found->activation : nullptr;
 }
 
 absl::StatusOr<Registry::Registration> Registry::Register(
     const Text& text, std::vector<Diagnostic>* diagnostics) {
   bool joined = false;
   Outcome outcome = registrations_.Do(
-      text,
+      DigestOf(text),
       [&] {
         Outcome result;
         result.registration = DoRegister(text, &result.diagnostics);
@@ -79,23 +99,50 @@ absl::StatusOr<Registry::Registration> Registry::DoRegister(
     registration.activation =
         std::make_shared<RegisteredActivation>(std::move(created), false);
     registration.created = true;
-    absl::MutexLock lock(&mu_);
-    registered_.Put(registration.activation->id(), registration.activation);
+    Put(registration.activation);
   }
-  registration.activation->description();
+  registration.activation->gradient_check();
   return registration;
 }
 
-std::vector<std::shared_ptr<const RegisteredActivation>> Registry::List()
-    const {
-  std::vector<std::shared_ptr<const RegisteredActivation>> list;
+void Registry::Put(std::shared_ptr<const RegisteredActivation> activation) {
+  if (options_.max_registered == 0) return;
+  const int64_t charge = activation->size_bytes();
+  // Destroyed after the lock is released.
+  LruCache<std::string, Listed>::Entries dropped;
   absl::MutexLock lock(&mu_);
-  list.reserve(builtins_.size() + registered_.entries().size());
-  for (const auto& [name, builtin] : builtins_) list.push_back(builtin);
-  for (const auto& [id, registered] : registered_.entries()) {
-    list.push_back(registered);
+  const int64_t position = next_position_++;
+  by_position_.emplace(position, activation);
+  const std::string& id = activation->id();
+  dropped = registered_.Put(id, {position, std::move(activation)}, charge);
+  for (const auto& [key, listed] : dropped) {
+    by_position_.erase(listed.position);
+  }
+}
+
+std::vector<Registry::Listed> Registry::List(int64_t position,
+                                             int max_count) const {
+  std::vector<Listed> list;
+  const auto is_full = [&] {
+    return list.size() >= static_cast<size_t>(max_count);
+  };
+  int64_t at = 0;
+  for (const auto& [name, builtin] : builtins_) {
+    if (is_full()) return list;
+    if (at >= position) list.push_back({at, builtin});
+    ++at;
+  }
+  absl::MutexLock lock(&mu_);
+  for (auto it = by_position_.lower_bound(position);
+       it != by_position_.end() && !is_full(); ++it) {
+    list.push_back({it->first, it->second});
   }
   return list;
+}
+
+int64_t Registry::registered_bytes() const {
+  absl::MutexLock lock(&mu_);
+  return registered_.charge();
 }
 
 }  // namespace actserve

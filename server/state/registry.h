@@ -1,6 +1,7 @@
 #ifndef ACTSERVE_SERVER_STATE_REGISTRY_H_
 #define ACTSERVE_SERVER_STATE_REGISTRY_H_
 
+#include <cstdint>
 #include <functional>
 #include <map>
 #include <memory>
@@ -10,23 +11,29 @@
 
 #include "absl/base/call_once.h"
 #include "absl/base/thread_annotations.h"
+#include "absl/container/btree_map.h"
 #include "absl/container/flat_hash_map.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/synchronization/mutex.h"
 #include "kernels/activation/activation.h"
-#include "kernels/activation/description.h"
+#include "kernels/activation/gradient_check.h"
 #include "kernels/base/lru_cache.h"
+#include "kernels/base/sha256.h"
 #include "kernels/base/single_flight.h"
 
 namespace actserve {
 
-// An activation that this server can serve. Thread-safe.
+// An activation that this server can serve. Its description is made on request
+// and not kept: it can be a hundred times as long as the text. Thread-safe.
 class RegisteredActivation {
  public:
   RegisteredActivation(std::shared_ptr<const Activation> activation,
                        bool builtin)
-      : activation_(std::move(activation)), builtin_(builtin) {}
+      : activation_(std::move(activation)),
+        builtin_(builtin),
+        size_bytes_(static_cast<int64_t>(sizeof(*this)) +
+                    activation_->size_bytes()) {}
 
   const Activation& activation() const { return *activation_; }
   const std::string& id() const { return activation_->id(); }
@@ -35,22 +42,25 @@ class RegisteredActivation {
   bool IsCalled(absl::string_view name) const {
     return name == id() || (builtin_ && name == activation_->name());
   }
-  // The first call makes the description and takes milliseconds; do not call it
-  // on a gRPC thread.
-  const ActivationDescription& description() const;
+  // About the memory that it keeps.
+  int64_t size_bytes() const { return size_bytes_; }
+  // The first call checks and takes milliseconds; do not call it on a gRPC
+  // thread.
+  const GradientCheck& gradient_check() const;
 
  private:
   const std::shared_ptr<const Activation> activation_;
   const bool builtin_;
-  mutable absl::once_flag description_once_;
-  mutable ActivationDescription description_;
+  const int64_t size_bytes_;
+  mutable absl::once_flag check_once_;
+  mutable GradientCheck check_;
 };
 
 // The activations that this server knows: the built-ins, always, and the
-// `max_registered` most recently used texts of clients. A client whose
-// activation was forgotten gets ACTIVATION_UNKNOWN and registers it again. So
-// dropping an old text costs a round trip, while refusing a new one would cost
-// a training run.
+// most recently used texts of clients, within `max_registered` and
+// `max_registered_bytes`. A client whose activation was forgotten gets
+// ACTIVATION_UNKNOWN and registers it again. So dropping an old text costs a
+// round trip, while refusing a new one would cost a training run.
 //
 // Thread-safe.
 class Registry {
@@ -58,6 +68,8 @@ class Registry {
   struct Options {
     LanguageLimits language;
     int max_registered = 1024;
+    // The newest activation is kept even if it alone has more.
+    int64_t max_registered_bytes = int64_t{256} << 20;
   };
   struct Registration {
     std::shared_ptr<const RegisteredActivation> activation;
@@ -68,12 +80,11 @@ class Registry {
     std::string derivative;
     std::map<std::string, double> constants;
     bool exact = false;
-    bool operator==(const Text&) const = default;
-    template <typename H>
-    friend H AbslHashValue(H h, const Text& text) {
-      return H::combine(std::move(h), text.text, text.derivative, text.exact,
-                        text.constants.size());
-    }
+  };
+  // An activation and its place in the list of all.
+  struct Listed {
+    int64_t position = 0;
+    std::shared_ptr<const RegisteredActivation> activation;
   };
 
   // Parses the catalog.
@@ -92,9 +103,14 @@ class Registry {
   absl::StatusOr<Registration> Register(const Text& text,
                                         std::vector<Diagnostic>* diagnostics);
 
-  // Returns the built-ins by name, then the registered ones, the most recently
-  // used first.
-  std::vector<std::shared_ptr<const RegisteredActivation>> List() const;
+  // Returns up to `max_count` activations, those from `position` on: the
+  // built-ins by name, then the registered ones, the oldest registration first.
+  // The list begins at 0. An activation stays where it is until it is
+  // forgotten; new ones come at the end.
+  std::vector<Listed> List(int64_t position, int max_count) const;
+
+  // The memory of the registered activations.
+  int64_t registered_bytes() const;
 
  private:
   // The result of one Register(), for all callers that join it.
@@ -104,7 +120,9 @@ class Registry {
   };
 
   explicit Registry(const Options& options)
-      : options_(options), registered_(options.max_registered) {}
+      : options_(options),
+        registered_(options.max_registered, options.max_registered_bytes) {}
+  void Put(std::shared_ptr<const RegisteredActivation> activation);
   absl::StatusOr<Registration> DoRegister(const Text& text,
                                           std::vector<Diagnostic>* diagnostics);
 
@@ -116,9 +134,13 @@ class Registry {
   absl::flat_hash_map<std::string, std::shared_ptr<const RegisteredActivation>>
       builtins_by_id_;
   mutable absl::Mutex mu_;
-  LruCache<std::string, std::shared_ptr<const RegisteredActivation>> registered_
-      ABSL_GUARDED_BY(mu_);
-  SingleFlight<Text, Outcome> registrations_;
+  LruCache<std::string, Listed> registered_ ABSL_GUARDED_BY(mu_);
+  // The same activations by their position.
+  absl::btree_map<int64_t, std::shared_ptr<const RegisteredActivation>>
+      by_position_ ABSL_GUARDED_BY(mu_);
+  int64_t next_position_ ABSL_GUARDED_BY(mu_) = 0;
+  // By a digest of the text, since keys are copied and compared under a lock.
+  SingleFlight<Sha256Digest, Outcome> registrations_;
 };
 
 }  // namespace actserve

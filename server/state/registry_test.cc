@@ -1,7 +1,9 @@
 #include "server/state/registry.h"
 
 #include <gtest/gtest.h>
+#include <malloc.h>
 
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <thread>
@@ -95,11 +97,12 @@ TEST(Registry, ListsTheCatalogFirst) {
   auto registry = RegistryOf(10);
   const std::string id = Register(*registry, 1);
 
-  const auto list = registry->List();
+  const auto list = registry->List(0, 1000);
 
   ASSERT_EQ(list.size(), Catalog().size() + 1);
-  EXPECT_EQ(list.front()->activation().name(), Catalog().front().name);
-  EXPECT_EQ(list.back()->id(), id);
+  EXPECT_EQ(list.front().activation->activation().name(),
+            Catalog().front().name);
+  EXPECT_EQ(list.back().activation->id(), id);
 }
 
 TEST(Registry, ReportsWhatIsWrongWithAText) {
@@ -126,6 +129,78 @@ TEST(Registry, ManyThreadsGetOneActivation) {
   }
   for (std::thread& thread : threads) thread.join();
   for (const auto& activation : got) EXPECT_EQ(activation, got[0]);
+}
+
+TEST(Registry, RegistersWhatDiffersInConstantsApart) {
+  auto registry = RegistryOf(10);
+  Registry::Text text;
+  text.text = "def f(x):\n    return c * x\n";
+  text.constants = {{"c", 2}};
+  const std::string two = registry->Register(text, nullptr)->activation->id();
+  text.constants = {{"c", 3}};
+
+  EXPECT_NE(registry->Register(text, nullptr)->activation->id(), two);
+}
+
+TEST(Registry, ForgetsWhatIsBeyondItsBytes) {
+  Registry::Options options;
+  options.max_registered_bytes = 1;
+  auto registry = *Registry::Create(options);
+  const std::string first = Register(*registry, 1);
+  EXPECT_NE(registry->Find(first), nullptr);
+  EXPECT_GT(registry->registered_bytes(), 100);
+
+  const std::string second = Register(*registry, 2);
+
+  EXPECT_EQ(registry->Find(first), nullptr);
+  EXPECT_NE(registry->Find(second), nullptr);
+  const auto listed = registry->List(Catalog().size(), 10);
+  ASSERT_EQ(listed.size(), 1);
+  EXPECT_EQ(listed[0].activation->id(), second);
+}
+
+TEST(Registry, APlaceInTheListIsKept) {
+  auto registry = RegistryOf(2);
+  const std::string first = Register(*registry, 1);
+  const std::string second = Register(*registry, 2);
+  const int64_t place = registry->List(Catalog().size() + 1, 1)[0].position;
+
+  EXPECT_NE(registry->Find(second), nullptr);
+  const std::string third = Register(*registry, 3);
+
+  EXPECT_EQ(registry->Find(first), nullptr);
+  const auto rest = registry->List(Catalog().size(), 10);
+  ASSERT_EQ(rest.size(), 2);
+  EXPECT_EQ(rest[0].position, place);
+  EXPECT_EQ(rest[0].activation->id(), second);
+  EXPECT_EQ(rest[1].activation->id(), third);
+}
+
+// The heap that registrations of a heavy text take.
+TEST(Registry, ChargesWhatActivationsKeep) {
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+  GTEST_SKIP() << "malloc's statistics are those of the sanitizer";
+#endif
+  constexpr int kNumTexts = 20;
+  auto registry = RegistryOf(100);
+  const auto register_one = [&](int number) {
+    Registry::Text text;
+    text.text = absl::StrCat(
+        "def f(x, a=1.0, b=2.0):\n    y = x * a + b + ", number,
+        ".5\n    for i in range(880):\n        y = sqrt(y)\n    return y\n");
+    ASSERT_TRUE(registry->Register(text, nullptr).ok());
+  };
+  register_one(0);
+  const int64_t charged_before = registry->registered_bytes();
+  const size_t heap_before = mallinfo2().uordblks + mallinfo2().hblkhd;
+
+  for (int i = 1; i <= kNumTexts; ++i) register_one(i);
+
+  const auto heap = static_cast<int64_t>(mallinfo2().uordblks +
+                                         mallinfo2().hblkhd - heap_before);
+  const int64_t charged = registry->registered_bytes() - charged_before;
+  EXPECT_GT(charged, heap * 3 / 4) << heap;
+  EXPECT_LT(charged, heap * 4 / 3) << heap;
 }
 
 }  // namespace

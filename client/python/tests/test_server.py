@@ -373,6 +373,18 @@ def test_the_server_tells_about_itself(client):
     assert gelu.gradient_check.max_error < 1e-3
 
 
+def test_lists_more_than_a_page(server):
+    texts = [f"def f(x): return x + {i}.75" for i in range(1030)]
+    with actserve.connect(server.address) as client:
+        for text in texts:
+            client.register_activation(actserve.activation(text))
+        limit = client.get_server_info().limits["max_registered"]
+        infos = client.list_activations(with_texts=True)
+
+    listed = [info.text for info in infos if not info.builtin]
+    assert listed == texts[-int(limit) :]
+
+
 def test_unix_socket(shared_server):
     with actserve.connect(shared_server.unix_address) as client:
         np.testing.assert_array_equal(client.forward("relu", X), X)
