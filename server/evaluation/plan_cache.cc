@@ -21,7 +21,8 @@ bool PayloadsAreInputs(const SplitRequest& split, const CallPlan& plan) {
 PlanCache::PlanCache(const Options& options, Registry* registry)
     : options_(options),
       registry_(*registry),
-      plans_{Plans(options.max_plans), Plans(options.max_plans)} {}
+      plans_{Plans(options.max_plans, options.max_activation_bytes),
+             Plans(options.max_plans, options.max_activation_bytes)} {}
 
 std::shared_ptr<const CallPlan> PlanCache::Find(Direction direction,
                                                 const SplitRequest& split) {
@@ -47,8 +48,12 @@ void PlanCache::Put(Direction direction, const SplitRequest& split,
       plan->response_head.empty() || !PayloadsAreInputs(split, *plan)) {
     return;
   }
+  const RegisteredActivation& activation = *request.activation;
+  const int64_t charge = activation.builtin() ? 0 : activation.size_bytes();
+  Plans::Entries dropped;  // destroyed after the lock is released
   absl::MutexLock lock(&mu_);
-  plans_[static_cast<int>(direction)].Put(split.metadata, std::move(plan));
+  dropped = plans_[static_cast<int>(direction)].Put(split.metadata,
+                                                    std::move(plan), charge);
 }
 
 }  // namespace actserve

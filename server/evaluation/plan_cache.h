@@ -2,6 +2,7 @@
 #define ACTSERVE_SERVER_EVALUATION_PLAN_CACHE_H_
 
 #include <array>
+#include <cstdint>
 #include <memory>
 #include <string>
 
@@ -38,6 +39,9 @@ class PlanCache {
   using Direction = ProgramKey::Direction;
   struct Options {
     int max_plans = 1024;
+    // Limit on the memory of the plans' activations, which a plan keeps even if
+    // the registry has forgotten them; each counts for every plan of it.
+    int64_t max_activation_bytes = int64_t{256} << 20;
     // Limit on the metadata; requests with more are not remembered.
     size_t max_metadata_bytes = 1024;
   };

@@ -106,6 +106,19 @@ TEST_F(PlanCacheTest, DoesNotRememberWhatDependsOnMoreThanMetadata) {
   }
 }
 
+TEST_F(PlanCacheTest, LimitsTheMemoryOfActivations) {
+  PlanCache plans({.max_plans = 10, .max_activation_bytes = 1},
+                  registry_.get());
+  const auto plan = PlanOf(Register("def f(x): return x * 3"));
+  plans.Put(Direction::kForward, Message("builtin"), PlanOf("relu"));
+  plans.Put(Direction::kForward, Message("first"), plan);
+
+  plans.Put(Direction::kForward, Message("second"), plan);
+
+  EXPECT_EQ(plans.Find(Direction::kForward, Message("first")), nullptr);
+  EXPECT_EQ(plans.Find(Direction::kForward, Message("second")), plan);
+}
+
 TEST_F(PlanCacheTest, ForgetsWhatTheRegistryForgot) {
   const std::string id = Register("def f(x): return x * 3");
   plans_->Put(Direction::kForward, Message("f"), PlanOf(id));
