@@ -162,6 +162,17 @@ TEST_P(DeviceConformance, CompilesDifferentProgramsAtOnce) {
 
 // A program that the device still has is the same object when it is compiled
 // again.
+TEST_P(DeviceConformance, StopsACompilationThatNobodyWants) {
+  const auto device = MakeDevice();
+  const absl::Status why = absl::CancelledError("nobody waits");
+
+  const auto stopped =
+      device->Compile(SpikyProgram(), StopToken([&] { return why; }));
+
+  EXPECT_EQ(stopped.status(), why);
+  EXPECT_TRUE(device->Compile(SpikyProgram()).ok());
+}
+
 TEST_P(DeviceConformance, ForgetsTheProgramsUsedLongestAgo) {
   const auto device = MakeDevice({.max_programs = 2});
   const auto one = device->Compile(AddProgram(1));

@@ -15,6 +15,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "absl/types/span.h"
+#include "kernels/base/stop_token.h"
 #include "kernels/graph/lowered_program.h"
 
 namespace actserve {
@@ -117,14 +118,19 @@ class Device {
   virtual std::string description() const = 0;
 
   // Compiles, or finds compiled, `program`. Concurrent calls for the same
-  // program wait for one compilation. Blocks for up to seconds; do not call it
-  // on a gRPC thread.
+  // program wait for one compilation, and for its first caller's `stop`. Blocks
+  // for up to seconds; do not call it on a gRPC thread.
   //   Internal            the compiler failed (our bug)
   //   FailedPrecondition  there is no compiler here, and the program is not
   //                       in a cache
   //   Unavailable         the device is lost
+  // and what `stop` returns, if that is not OK between two steps.
   virtual absl::StatusOr<std::shared_ptr<const Program>> Compile(
-      const LoweredProgram& program) = 0;
+      const LoweredProgram& program, const StopToken& stop) = 0;
+  absl::StatusOr<std::shared_ptr<const Program>> Compile(
+      const LoweredProgram& program) {
+    return Compile(program, StopToken());
+  }
 
   // Runs every item, then returns. The result of an item does not depend on the
   // other items. `program` must come from this device.

@@ -52,7 +52,7 @@ class LosableDevice final : public Device {
   std::string name() const override { return "fake:0"; }
   std::string description() const override { return "for tests"; }
   absl::StatusOr<std::shared_ptr<const Program>> Compile(
-      const LoweredProgram& program) override {
+      const LoweredProgram& program, const StopToken&) override {
     if (absl::Status status = health(); !status.ok()) return status;
     return std::make_shared<FakeProgram>(program);
   }

@@ -33,7 +33,7 @@ class InterpreterDevice final : public Device {
   std::string name() const override { return "interpreter"; }
   std::string description() const override { return "a device of a test"; }
   absl::StatusOr<std::shared_ptr<const Program>> Compile(
-      const LoweredProgram& program) override {
+      const LoweredProgram& program, const StopToken&) override {
     ++num_compiled;
     if (!compile_error.ok()) return compile_error;
     return std::make_shared<InterpretedProgram>(program);

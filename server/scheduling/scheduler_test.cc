@@ -36,7 +36,7 @@ class FakeDevice final : public Device {
   std::string name() const override { return "fake"; }
   std::string description() const override { return "for tests"; }
   absl::StatusOr<std::shared_ptr<const Program>> Compile(
-      const LoweredProgram&) override {
+      const LoweredProgram&, const StopToken&) override {
     return absl::UnimplementedError("");
   }
   absl::Status Run(const Program&, absl::Span<WorkItem> items) override {

@@ -24,7 +24,7 @@ class FakeDevice final : public Device {
   std::string name() const override { return "fake"; }
   std::string description() const override { return "for tests"; }
   absl::StatusOr<std::shared_ptr<const Program>> Compile(
-      const LoweredProgram& lowered) override {
+      const LoweredProgram& lowered, const StopToken&) override {
     ++num_compilations;
     if (before) before();
     if (!status.ok()) return status;

@@ -1,6 +1,6 @@
 // How long the heaviest programs take that the language's limits let through.
-// A compilation inside the process cannot be stopped, so the weights of the op
-// table are what bounds it: about 5 s of one core.
+// Generating code inside the process cannot be stopped, so the weights of the
+// op table are what bounds it: about 5 s of one core.
 
 #include <time.h>
 

@@ -6,6 +6,8 @@
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
 #include "kernels/base/sha256.h"
 #include "kernels/base/status_macros.h"
 #include "kernels/codegen/llvm/emit.h"
@@ -21,6 +23,7 @@
 #include "llvm/IR/LLVMContext.h"
 #include "llvm/IR/LegacyPassManager.h"
 #include "llvm/IR/Module.h"
+#include "llvm/IR/PassInstrumentation.h"
 #include "llvm/IR/Verifier.h"
 #include "llvm/Linker/Linker.h"
 #include "llvm/MC/MCSubtargetInfo.h"
@@ -104,7 +107,35 @@ void KeepError(const llvm::DiagnosticInfo* info, void* error) {
   info->print(printer);
 }
 
-void Optimize(llvm::Module& module, llvm::TargetMachine& target) {
+// Passes a StopToken on to LLVM, which asks before each of its passes: a few
+// thousand times for a large program, most of them a microsecond apart.
+class StopGate {
+ public:
+  explicit StopGate(const StopToken& stop) : stop_(stop) {}
+
+  // False once the work is not wanted.
+  bool MayGoOn() {
+    if (!status_.ok()) return false;
+    const absl::Time now = absl::Now();
+    if (now < next_check_) return true;
+    next_check_ = now + kInterval;
+    status_ = stop_.Check();
+    return status_.ok();
+  }
+  const absl::Status& status() const { return status_; }
+
+ private:
+  static constexpr absl::Duration kInterval = absl::Milliseconds(2);
+
+  const StopToken& stop_;
+  absl::Time next_check_ = absl::InfinitePast();
+  absl::Status status_;
+};
+
+// Once the gate closes, skips the passes that are left, and the module is good
+// for nothing.
+void Optimize(llvm::Module& module, llvm::TargetMachine& target,
+              StopGate& gate) {
   llvm::PipelineTuningOptions tuning;
   tuning.LoopVectorization = true;
   tuning.LoopInterleaving = true;
@@ -112,8 +143,11 @@ void Optimize(llvm::Module& module, llvm::TargetMachine& target) {
   llvm::FunctionAnalysisManager functions;
   llvm::CGSCCAnalysisManager call_graph;
   llvm::ModuleAnalysisManager modules;
+  llvm::PassInstrumentationCallbacks callbacks;
+  callbacks.registerShouldRunOptionalPassCallback(
+      [&gate](llvm::StringRef, llvm::Any) { return gate.MayGoOn(); });
   // Without the target machine there is no cost model and no vector.
-  llvm::PassBuilder passes(&target, tuning);
+  llvm::PassBuilder passes(&target, tuning, std::nullopt, &callbacks);
   passes.registerModuleAnalyses(modules);
   passes.registerCGSCCAnalyses(call_graph);
   passes.registerFunctionAnalyses(functions);
@@ -203,7 +237,9 @@ struct KernelCompiler::State {
   }
 
   absl::StatusOr<Work> Build(const LoweredProgram& program,
-                             KernelVariant variant) const {
+                             KernelVariant variant,
+                             const StopToken& stop) const {
+    ACTSERVE_RETURN_IF_ERROR(stop.Check());
     Work work;
     ACTSERVE_ASSIGN_OR_RETURN(work.target, CreateTarget());
     work.context = std::make_unique<llvm::LLVMContext>();
@@ -220,7 +256,9 @@ struct KernelCompiler::State {
     if (llvm::verifyModule(*work.module, &stream)) {
       return absl::InternalError(absl::StrCat("generated IR: ", problem));
     }
-    Optimize(*work.module, *work.target);
+    StopGate gate(stop);
+    Optimize(*work.module, *work.target, gate);
+    ACTSERVE_RETURN_IF_ERROR(gate.status());
     if (variant == KernelVariant::kPlain && slowed_by_512_bits) {
       NarrowArithmetic(*work.module->getFunction("body"));
     }
@@ -276,8 +314,11 @@ absl::StatusOr<std::unique_ptr<KernelCompiler>> KernelCompiler::Create(
 }
 
 absl::StatusOr<std::string> KernelCompiler::Compile(
-    const LoweredProgram& program, KernelVariant variant) const {
-  ACTSERVE_ASSIGN_OR_RETURN(State::Work work, state_->Build(program, variant));
+    const LoweredProgram& program, KernelVariant variant,
+    const StopToken& stop) const {
+  ACTSERVE_ASSIGN_OR_RETURN(State::Work work,
+                            state_->Build(program, variant, stop));
+  ACTSERVE_RETURN_IF_ERROR(stop.Check());
 
   llvm::SmallVector<char, 0> object;
   llvm::raw_svector_ostream stream(object);
@@ -295,7 +336,8 @@ absl::StatusOr<std::string> KernelCompiler::Compile(
 
 absl::StatusOr<std::string> KernelCompiler::Print(const LoweredProgram& program,
                                                   KernelVariant variant) const {
-  ACTSERVE_ASSIGN_OR_RETURN(State::Work work, state_->Build(program, variant));
+  ACTSERVE_ASSIGN_OR_RETURN(State::Work work,
+                            state_->Build(program, variant, StopToken()));
 
   std::string text;
   llvm::raw_string_ostream stream(text);

@@ -9,6 +9,7 @@
 #include <string>
 
 #include "absl/status/statusor.h"
+#include "kernels/base/stop_token.h"
 #include "kernels/graph/lowered_program.h"
 
 namespace actserve {
@@ -52,10 +53,14 @@ class KernelCompiler {
   ~KernelCompiler();
 
   // Returns a relocatable ELF object that defines kKernelSymbol. Takes
-  // milliseconds to seconds, in proportion to the program's weight.
+  // milliseconds to seconds, in proportion to the program's weight. Asks `stop`
+  // between the passes that optimize and before the code is generated; the
+  // latter is one step, and takes about four fifths of the time.
   //   Internal  LLVM refused what we generated (our bug)
+  // and what `stop` returns.
   absl::StatusOr<std::string> Compile(const LoweredProgram& program,
-                                      KernelVariant variant) const;
+                                      KernelVariant variant,
+                                      const StopToken& stop = {}) const;
 
   // Returns the optimized IR that Compile() would turn into code, for people.
   absl::StatusOr<std::string> Print(const LoweredProgram& program,

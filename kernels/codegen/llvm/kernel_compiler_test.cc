@@ -40,6 +40,21 @@ std::string Print(const KernelCompiler& compiler, const LoweredProgram& program,
   return text.value_or("");
 }
 
+TEST(KernelCompiler, StopsBetweenPasses) {
+  const auto compiler = MakeCompiler();
+  const absl::Status why = absl::CancelledError("nobody waits");
+  int num_questions = 0;
+  // The first question comes before the module is made.
+  const StopToken stop(
+      [&] { return ++num_questions == 1 ? absl::OkStatus() : why; });
+
+  const auto object =
+      compiler->Compile(UnaryProgram(Op::kExp), KernelVariant::kPlain, stop);
+
+  EXPECT_EQ(object.status(), why);
+  EXPECT_EQ(num_questions, 2);
+}
+
 TEST(KernelCompiler, TakesTheWidestVectors) {
   struct Case {
     const char* cpu;

@@ -222,11 +222,11 @@ absl::StatusOr<std::unique_ptr<CpuDevice>> CpuDevice::Create(
 }
 
 absl::StatusOr<std::shared_ptr<const Program>> CpuDevice::Compile(
-    const LoweredProgram& program) {
+    const LoweredProgram& program, const StopToken& stop) {
   return programs_.FindOrCompile(
       program.program_id, [&]() -> absl::StatusOr<ProgramCache::Compiled> {
         ACTSERVE_ASSIGN_OR_RETURN(std::shared_ptr<CpuProgram> compiled,
-                                  CpuProgram::Create(program, builder_));
+                                  CpuProgram::Create(program, builder_, stop));
         const int64_t size_bytes = compiled->object_size_bytes();
         return ProgramCache::Compiled{std::move(compiled), size_bytes};
       });

@@ -56,8 +56,9 @@ class CpuDevice final : public Device {
 
   std::string name() const override { return "cpu"; }
   std::string description() const override { return description_; }
+  using Device::Compile;
   absl::StatusOr<std::shared_ptr<const Program>> Compile(
-      const LoweredProgram& program) override;
+      const LoweredProgram& program, const StopToken& stop) override;
   absl::Status Run(const Program& program, absl::Span<WorkItem> items) override;
 
  private:

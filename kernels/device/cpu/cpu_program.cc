@@ -38,9 +38,11 @@ void TableCache::Insert(const std::string& key,
 }
 
 absl::StatusOr<std::shared_ptr<CpuProgram>> CpuProgram::Create(
-    const LoweredProgram& lowered, std::shared_ptr<KernelBuilder> builder) {
-  ACTSERVE_ASSIGN_OR_RETURN(KernelBuilder::Built plain,
-                            builder->Build(lowered, KernelVariant::kPlain));
+    const LoweredProgram& lowered, std::shared_ptr<KernelBuilder> builder,
+    const StopToken& stop) {
+  ACTSERVE_ASSIGN_OR_RETURN(
+      KernelBuilder::Built plain,
+      builder->Build(lowered, KernelVariant::kPlain, stop));
   return std::shared_ptr<CpuProgram>(
       new CpuProgram(lowered, std::move(builder), std::move(plain)));
 }
@@ -52,7 +54,7 @@ KernelFunction CpuProgram::non_temporal() const {
       return;
     }
     absl::StatusOr<KernelBuilder::Built> built =
-        builder_->Build(lowered(), KernelVariant::kNonTemporal);
+        builder_->Build(lowered(), KernelVariant::kNonTemporal, StopToken());
     if (built.ok()) non_temporal_ = std::move(built->kernel);
   });
   return non_temporal_ == nullptr ? nullptr : non_temporal_->function();

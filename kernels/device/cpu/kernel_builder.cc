@@ -64,7 +64,8 @@ std::string KernelBuilder::Key(const LoweredProgram& program,
 }
 
 absl::StatusOr<KernelBuilder::Built> KernelBuilder::Build(
-    const LoweredProgram& program, KernelVariant variant) {
+    const LoweredProgram& program, KernelVariant variant,
+    const StopToken& stop) {
   std::string key;
   Built built;
   if (cache_ != nullptr) {
@@ -81,7 +82,7 @@ absl::StatusOr<KernelBuilder::Built> KernelBuilder::Build(
     }
   }
   ACTSERVE_ASSIGN_OR_RETURN(std::string object,
-                            compiler_->Compile(program, variant));
+                            compiler_->Compile(program, variant, stop));
   ACTSERVE_ASSIGN_OR_RETURN(built.kernel, loader_->Load(object));
   if (cache_ != nullptr) cache_->Store(key, object);
   built.object_size_bytes = object.size();

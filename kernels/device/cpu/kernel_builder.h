@@ -5,6 +5,7 @@
 #include <string>
 
 #include "absl/status/statusor.h"
+#include "kernels/base/stop_token.h"
 #include "kernels/codegen/llvm/kernel_compiler.h"
 #include "kernels/device/cpu/object_loader.h"
 #include "kernels/device/object_cache.h"
@@ -33,8 +34,9 @@ class KernelBuilder {
   };
 
   //   Internal  LLVM refused what we generated (our bug)
+  // and what `stop` returns.
   absl::StatusOr<Built> Build(const LoweredProgram& program,
-                              KernelVariant variant);
+                              KernelVariant variant, const StopToken& stop);
 
   // The name of the object on disk: a digest (64 hex digits) of the program's
   // graph and types, the variant and the compiler's fingerprint.

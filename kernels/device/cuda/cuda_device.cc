@@ -100,7 +100,7 @@ std::string CudaDevice::description() const {
 }
 
 absl::StatusOr<std::shared_ptr<const Program>> CudaDevice::Compile(
-    const LoweredProgram& program) {
+    const LoweredProgram& program, const StopToken& stop) {
   return programs_.FindOrCompile(
       program.program_id, [&]() -> absl::StatusOr<ProgramCache::Compiled> {
         // A chunk's outputs, of which there is one at least, fit a region.
@@ -108,8 +108,10 @@ absl::StatusOr<std::shared_ptr<const Program>> CudaDevice::Compile(
             max_chunk_bytes_ / ItemSizeBytes(program.storage);
         ACTSERVE_ASSIGN_OR_RETURN(
             std::shared_ptr<CudaProgram> loaded,
-            loader_->Load(program, max_launch_elements >=
-                                       resources_.shared_table_min_elements));
+            loader_->Load(
+                program,
+                max_launch_elements >= resources_.shared_table_min_elements,
+                stop));
         const int64_t size_bytes = loaded->size_bytes();
         return ProgramCache::Compiled{std::move(loaded), size_bytes};
       });

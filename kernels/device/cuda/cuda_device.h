@@ -86,8 +86,9 @@ class CudaDevice final : public Device {
   std::string name() const override { return context_->name(); }
   // Describes the device and what it can compile.
   std::string description() const override;
+  using Device::Compile;
   absl::StatusOr<std::shared_ptr<const Program>> Compile(
-      const LoweredProgram& program) override;
+      const LoweredProgram& program, const StopToken& stop) override;
   absl::Status Run(const Program& program, absl::Span<WorkItem> items) override;
 
   absl::Status health() const override { return context_->health(); }

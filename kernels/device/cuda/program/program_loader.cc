@@ -11,12 +11,14 @@
 namespace actserve {
 
 absl::StatusOr<std::shared_ptr<CudaProgram>> ProgramLoader::Load(
-    const LoweredProgram& program, bool with_shared_look_up) {
+    const LoweredProgram& program, bool with_shared_look_up,
+    const StopToken& stop) {
   ACTSERVE_RETURN_IF_ERROR(context_->Enter());
   const LaunchLayout layout(program);
   std::vector<Module> parts;
   for (const CudaPart part : layout.parts()) {
     if (part == CudaPart::kSharedLookUp && !with_shared_look_up) continue;
+    ACTSERVE_RETURN_IF_ERROR(stop.Check());
     const std::string text = EmitCuda(program, part);
     ACTSERVE_ASSIGN_OR_RETURN(Module loaded,
                               part == CudaPart::kProgram

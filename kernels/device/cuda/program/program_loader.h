@@ -8,6 +8,7 @@
 #include "absl/container/flat_hash_map.h"
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
+#include "kernels/base/stop_token.h"
 #include "kernels/device/cuda/driver/cuda_context.h"
 #include "kernels/device/cuda/program/cuda_module.h"
 #include "kernels/device/cuda/program/cuda_program.h"
@@ -31,9 +32,11 @@ class ProgramLoader {
 
   // CudaPart::kSharedLookUp only if `with_shared_look_up`.
   //   FailedPrecondition, Internal, ResourceExhausted, Unavailable
-  // as SassBuilder::Build() and CudaModule::Load().
+  // as SassBuilder::Build() and CudaModule::Load(), and what `stop`, which is
+  // asked before each part, returns.
   absl::StatusOr<std::shared_ptr<CudaProgram>> Load(
-      const LoweredProgram& program, bool with_shared_look_up);
+      const LoweredProgram& program, bool with_shared_look_up,
+      const StopToken& stop = {});
 
  private:
   using Module = std::shared_ptr<const CudaModule>;
