@@ -1,0 +1,43 @@
+#include "server/scheduling/time_budget.h"
+
+#include <algorithm>
+
+namespace actserve {
+namespace {
+
+// Debts that are paid are looked for beyond this number.
+constexpr size_t kMaxDebtors = 1024;
+
+}  // namespace
+
+absl::Duration TimeBudget::Wait(uint64_t peer, absl::Time now) const {
+  const auto found = debts_.find(peer);
+  if (found == debts_.end()) return absl::ZeroDuration();
+  const absl::Duration over =
+      AmountAt(found->second, now) - kBurstMinutes * per_minute_;
+  if (over < absl::ZeroDuration()) return absl::ZeroDuration();
+  // A moment more, because the limit itself is too much.
+  return over * absl::FDivDuration(absl::Minutes(1), per_minute_) +
+         absl::Milliseconds(1);
+}
+
+void TimeBudget::Charge(uint64_t peer, absl::Duration used, absl::Time now) {
+  if (used <= absl::ZeroDuration()) return;
+  if (debts_.size() >= kMaxDebtors) Forget(now);
+  Debt& debt = debts_[peer];
+  debt = {AmountAt(debt, now) + used, now};
+}
+
+absl::Duration TimeBudget::AmountAt(const Debt& debt, absl::Time now) const {
+  const absl::Duration paid =
+      per_minute_ * absl::FDivDuration(now - debt.at, absl::Minutes(1));
+  return std::max(absl::ZeroDuration(), debt.amount - paid);
+}
+
+void TimeBudget::Forget(absl::Time now) {
+  absl::erase_if(debts_, [&](const auto& debt) {
+    return AmountAt(debt.second, now) == absl::ZeroDuration();
+  });
+}
+
+}  // namespace actserve

@@ -1,0 +1,49 @@
+#ifndef ACTSERVE_SERVER_SCHEDULING_TIME_BUDGET_H_
+#define ACTSERVE_SERVER_SCHEDULING_TIME_BUDGET_H_
+
+#include <cstdint>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/time/time.h"
+
+namespace actserve {
+
+// How much time of a shared thread each peer may use. A peer's debt grows by
+// what it used and shrinks by `per_minute` every minute; from
+// kBurstMinutes * per_minute on it must wait. So one that comes after a pause
+// may use the time of several minutes at once.
+//
+// Work is charged when it is done, for nobody knows before how long it takes:
+// what was allowed may add one piece of work for each thread to that.
+//
+// Not thread-safe.
+class TimeBudget {
+ public:
+  static constexpr int kBurstMinutes = 5;
+
+  explicit TimeBudget(absl::Duration per_minute) : per_minute_(per_minute) {}
+
+  // How long `peer` must wait before it may use more time; zero: not at all.
+  absl::Duration Wait(uint64_t peer, absl::Time now) const;
+
+  void Charge(uint64_t peer, absl::Duration used, absl::Time now);
+
+  // The peers that owe time, for tests.
+  size_t num_debtors() const { return debts_.size(); }
+
+ private:
+  struct Debt {
+    absl::Duration amount;
+    absl::Time at;
+  };
+
+  absl::Duration AmountAt(const Debt& debt, absl::Time now) const;
+  void Forget(absl::Time now);
+
+  const absl::Duration per_minute_;
+  absl::flat_hash_map<uint64_t, Debt> debts_;
+};
+
+}  // namespace actserve
+
+#endif  // ACTSERVE_SERVER_SCHEDULING_TIME_BUDGET_H_
