@@ -139,7 +139,7 @@ class MemoryDoor final : private Evaluation {
   bool is_cancelled = false;
 
  private:
-  uint64_t caller() const override { return 1; }
+  CallerId caller() const override { return {.peer = 1}; }
   bool IsCancelled() const override { return is_cancelled; }
   void OnPlan(const std::shared_ptr<CallPlan>& plan) override {
     planned = plan;

@@ -11,7 +11,7 @@
 #include "server/message/response.h"
 #include "server/observe/log.h"
 #include "server/rpc/byte_buffer.h"
-#include "server/rpc/connection.h"
+#include "server/rpc/caller.h"
 #include "server/rpc/status.h"
 
 namespace actserve {
@@ -54,7 +54,7 @@ void TensorCall::Start() {
   Evaluate(*std::move(decoded));
 }
 
-uint64_t TensorCall::caller() const { return ConnectionOf(context_); }
+CallerId TensorCall::caller() const { return CallerOf(context_); }
 
 absl::Status TensorCall::Split() {
   std::vector<grpc::Slice>& slices = message_.slices;

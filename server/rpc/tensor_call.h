@@ -43,7 +43,7 @@ class TensorCall final : private Evaluation {
   void Start();
 
  private:
-  uint64_t caller() const override;
+  CallerId caller() const override;
   bool IsCancelled() const override { return context_.IsCancelled(); }
   absl::Status Split();
   absl::StatusOr<DecodedRequest> Decode();

@@ -11,6 +11,14 @@ namespace {
 // up to about this number.
 constexpr size_t kMaxIdleLanes = 1024;
 
+// For lanes, callers and peers.
+constexpr auto HasFewerJobs = [](const auto* a, const auto* b) {
+  return a->load.num_jobs < b->load.num_jobs;
+};
+constexpr auto HasFewerBytes = [](const auto* a, const auto* b) {
+  return a->load.size_bytes < b->load.size_bytes;
+};
+
 }  // namespace
 
 void BatchQueue::Load::Add(const QueuedJob& job) {
@@ -46,7 +54,9 @@ std::vector<BatchQueue::QueuedJob*> BatchQueue::Pop(absl::Time now) {
   Lane* first = NextLane(now);
   if (first == nullptr) return batch;
   Group& group = *first->group;
-  callers_.MoveToBack(first->caller);
+  Peer* const peer = first->caller->peer;
+  peers_.MoveToBack(peer);
+  peer->callers.MoveToBack(first->caller);
   first->caller->lanes.MoveToBack(first);
   batch.reserve(std::min(group.load.num_jobs, limits_.max_batch_jobs));
   Load load;
@@ -75,7 +85,12 @@ BatchQueue::Lane& BatchQueue::LaneOf(const QueuedJob& job) {
   if (lane != nullptr) return *lane;
   lane = std::make_unique<Lane>();
   std::unique_ptr<Caller>& caller = callers_by_id_[job.caller];
-  if (caller == nullptr) caller = std::make_unique<Caller>();
+  if (caller == nullptr) {
+    caller = std::make_unique<Caller>();
+    std::unique_ptr<Peer>& peer = peers_by_id_[job.caller.peer];
+    if (peer == nullptr) peer = std::make_unique<Peer>();
+    caller->peer = peer.get();
+  }
   std::unique_ptr<Group>& group = groups_by_key_[job.program];
   if (group == nullptr) group = std::make_unique<Group>();
   lane->caller = caller.get();
@@ -85,8 +100,10 @@ BatchQueue::Lane& BatchQueue::LaneOf(const QueuedJob& job) {
 
 void BatchQueue::Append(Lane& lane, QueuedJob* job) {
   Caller& caller = *lane.caller;
+  Peer& peer = *caller.peer;
   Group& group = *lane.group;
-  if (caller.load.num_jobs == 0) callers_.PushBack(&caller);
+  if (peer.load.num_jobs == 0) peers_.PushBack(&peer);
+  if (caller.load.num_jobs == 0) peer.callers.PushBack(&caller);
   if (group.load.num_jobs == 0) {
     group.first_submitted = job->submitted;
     groups_.PushBack(&group);
@@ -97,7 +114,9 @@ void BatchQueue::Append(Lane& lane, QueuedJob* job) {
   }
   num_full_groups_ -= IsFull(group);
   lane.jobs.PushBack(job);
-  for (Load* load : {&lane.load, &caller.load, &group.load}) load->Add(*job);
+  for (Load* load : {&lane.load, &caller.load, &peer.load, &group.load}) {
+    load->Add(*job);
+  }
   num_full_groups_ += IsFull(group);
   ++num_queued_;
   queued_bytes_ += job->size_bytes;
@@ -105,10 +124,11 @@ void BatchQueue::Append(Lane& lane, QueuedJob* job) {
 
 void BatchQueue::Remove(Lane& lane, QueuedJob* job) {
   Caller& caller = *lane.caller;
+  Peer& peer = *caller.peer;
   Group& group = *lane.group;
   num_full_groups_ -= IsFull(group);
   lane.jobs.Remove(job);
-  for (Load* load : {&lane.load, &caller.load, &group.load}) {
+  for (Load* load : {&lane.load, &caller.load, &peer.load, &group.load}) {
     load->Subtract(*job);
   }
   num_full_groups_ += IsFull(group);
@@ -119,7 +139,8 @@ void BatchQueue::Remove(Lane& lane, QueuedJob* job) {
     group.lanes.Remove(&lane);
   }
   if (group.load.num_jobs == 0) groups_.Remove(&group);
-  if (caller.load.num_jobs == 0) callers_.Remove(&caller);
+  if (caller.load.num_jobs == 0) peer.callers.Remove(&caller);
+  if (peer.load.num_jobs == 0) peers_.Remove(&peer);
 }
 
 bool BatchQueue::Fits(const Load& batch, const QueuedJob& job) const {
@@ -140,11 +161,14 @@ bool BatchQueue::IsDue(const Group& group, absl::Time now) const {
 }
 
 BatchQueue::Lane* BatchQueue::NextLane(absl::Time now) {
-  for (Caller* caller = callers_.front(); caller != nullptr;
-       caller = callers_.After(caller)) {
-    for (Lane* lane = caller->lanes.front(); lane != nullptr;
-         lane = caller->lanes.After(lane)) {
-      if (IsDue(*lane->group, now)) return lane;
+  for (Peer* peer = peers_.front(); peer != nullptr;
+       peer = peers_.After(peer)) {
+    for (Caller* caller = peer->callers.front(); caller != nullptr;
+         caller = peer->callers.After(caller)) {
+      for (Lane* lane = caller->lanes.front(); lane != nullptr;
+           lane = caller->lanes.After(lane)) {
+        if (IsDue(*lane->group, now)) return lane;
+      }
     }
   }
   return nullptr;
@@ -158,28 +182,41 @@ BatchQueue::Refusal BatchQueue::MakeRoomInBytes(const Caller& caller,
   const absl::Status reason = absl::ResourceExhaustedError(absl::StrCat(
       "queue full: ", queued_bytes_, " bytes are waiting and ", job->size_bytes,
       " arrived, limit ", limits_.max_queued_bytes, " (--max_queued_bytes)"));
-  if (callers_.empty()) return {{job}, reason};
+  if (peers_.empty()) return {{job}, reason};
 
-  const auto fewer_bytes = [](const auto* a, const auto* b) {
-    return a->load.size_bytes < b->load.size_bytes;
-  };
-  Caller* largest = callers_.Largest(fewer_bytes);
-  Lane* lane = largest->lanes.Largest(fewer_bytes);
-  const int64_t spare =
-      largest->load.size_bytes - caller.load.size_bytes - job->size_bytes;
-  std::vector<QueuedJob*> victims;
+  Peer& own = *caller.peer;
+  Peer& other = *peers_.Largest(HasFewerBytes);
+  Refusal refusal{{}, reason};
+  if (&other != &own) {
+    const int64_t spare =
+        other.load.size_bytes - own.load.size_bytes - job->size_bytes;
+    refusal.jobs =
+        RemoveLast(*other.callers.Largest(HasFewerBytes), missing, spare);
+  }
+  if (refusal.jobs.empty() && !own.callers.empty()) {
+    const Caller& largest = *own.callers.Largest(HasFewerBytes);
+    const int64_t spare =
+        largest.load.size_bytes - caller.load.size_bytes - job->size_bytes;
+    refusal.jobs = RemoveLast(largest, missing, spare);
+  }
+  if (refusal.jobs.empty()) refusal.jobs = {job};
+  return refusal;
+}
+
+std::vector<BatchQueue::QueuedJob*> BatchQueue::RemoveLast(
+    const Caller& largest, int64_t missing, int64_t spare) {
+  std::vector<QueuedJob*> jobs;
+  if (missing > spare) return jobs;
+  Lane& lane = *largest.lanes.Largest(HasFewerBytes);
   int64_t freed = 0;
-  for (QueuedJob* victim = lane->jobs.back();
-       victim != nullptr && freed < missing;
-       victim = lane->jobs.Before(victim)) {
-    victims.push_back(victim);
-    freed += victim->size_bytes;
+  for (QueuedJob* job = lane.jobs.back(); job != nullptr && freed < missing;
+       job = lane.jobs.Before(job)) {
+    jobs.push_back(job);
+    freed += job->size_bytes;
   }
-  if (largest == &caller || freed < missing || freed > spare) {
-    return {{job}, reason};
-  }
-  for (QueuedJob* victim : victims) Remove(*lane, victim);
-  return {std::move(victims), reason};
+  if (freed < missing || freed > spare) return {};
+  for (QueuedJob* job : jobs) Remove(lane, job);
+  return jobs;
 }
 
 BatchQueue::Refusal BatchQueue::MakeRoomInCount(const Caller& caller,
@@ -188,14 +225,19 @@ BatchQueue::Refusal BatchQueue::MakeRoomInCount(const Caller& caller,
   const absl::Status reason = absl::ResourceExhaustedError(
       absl::StrCat("queue full: ", num_queued_, " requests are waiting, limit ",
                    limits_.max_queued, " (--max_queued)"));
-  const auto fewer_jobs = [](const auto* a, const auto* b) {
-    return a->load.num_jobs < b->load.num_jobs;
-  };
-  Caller* largest = callers_.Largest(fewer_jobs);
-  if (largest->load.num_jobs < caller.load.num_jobs + 2) {
-    return {{job}, reason};
+  Peer& own = *caller.peer;
+  const Peer& other = *peers_.Largest(HasFewerJobs);
+  Caller* largest = nullptr;
+  if (other.load.num_jobs >= own.load.num_jobs + 2) {
+    largest = other.callers.Largest(HasFewerJobs);
+  } else {
+    largest = own.callers.Largest(HasFewerJobs);
+    if (largest == nullptr ||
+        largest->load.num_jobs < caller.load.num_jobs + 2) {
+      return {{job}, reason};
+    }
   }
-  Lane* lane = largest->lanes.Largest(fewer_jobs);
+  Lane* lane = largest->lanes.Largest(HasFewerJobs);
   QueuedJob* victim = lane->jobs.back();
   Remove(*lane, victim);
   return {{victim}, reason};
@@ -207,6 +249,7 @@ void BatchQueue::ForgetIdle() {
   };
   absl::erase_if(lanes_by_key_, is_idle);
   absl::erase_if(callers_by_id_, is_idle);
+  absl::erase_if(peers_by_id_, is_idle);
   absl::erase_if(groups_by_key_, is_idle);
 }
 

@@ -13,6 +13,7 @@
 #include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "kernels/device/device.h"
+#include "server/scheduling/caller_id.h"
 #include "server/scheduling/linked_list.h"
 
 namespace actserve {
@@ -20,13 +21,15 @@ namespace actserve {
 // A bounded queue of jobs that leave it in batches. All jobs of a batch share
 // one program. The order is fair to callers:
 //
-//   * callers take turns at having the first job of a batch, each turn with the
-//     next of the programs that this caller waits for;
+//   * peers take turns at having the first job of a batch; in the turn of a
+//   peer
+//     its connections take turns, each with the next of the programs that it
+//     waits for;
 //   * the first job is joined by waiting jobs of the same program, one from
-//     each caller in turn, up to the limits of a batch;
-//   * jobs of one caller and program leave in the order they came;
-//   * a full queue refuses a job of the caller that holds most of the queue,
-//     not the job that came last.
+//     each connection in turn, up to the limits of a batch;
+//   * jobs of one connection and program leave in the order they came;
+//   * a full queue refuses a job of the peer, and there of the connection, that
+//     holds most of the queue, not the job that came last.
 //
 // Not thread-safe.
 class BatchQueue {
@@ -51,8 +54,8 @@ class BatchQueue {
    public:
     // Only the pointer is compared; the program is not used.
     const Program* program = nullptr;
-    // The caller to be fair to; equal for all jobs of one caller.
-    uint64_t caller = 0;
+    // The caller to be fair to.
+    CallerId caller;
     int64_t num_elements = 0;
     int64_t size_bytes = 0;
     absl::Time submitted;
@@ -98,6 +101,7 @@ class BatchQueue {
     void Add(const QueuedJob& job);
     void Subtract(const QueuedJob& job);
   };
+  struct Peer;
   struct Caller;
   struct Group;
   // The waiting jobs of one caller and one program. In the lists of its caller
@@ -110,10 +114,17 @@ class BatchQueue {
     Link<Lane> caller_link;
     Link<Lane> group_link;
   };
+  // A connection.
   struct Caller {
+    Peer* peer = nullptr;
     Load load;
     LinkedList<Lane, &Lane::caller_link> lanes;
     Link<Caller> link;
+  };
+  struct Peer {
+    Load load;
+    LinkedList<Caller, &Caller::link> callers;
+    Link<Peer> link;
   };
   // The waiting jobs of one program.
   struct Group {
@@ -130,6 +141,10 @@ class BatchQueue {
   bool IsDue(const Group& group, absl::Time now) const;
   bool IsFull(const Group& group) const;
   Lane* NextLane(absl::Time now);
+  // Takes jobs that free `missing` bytes off the end of the largest lane of
+  // `largest`; none if they are more than `spare` bytes.
+  std::vector<QueuedJob*> RemoveLast(const Caller& largest, int64_t missing,
+                                     int64_t spare);
   Refusal MakeRoomInBytes(const Caller& caller, QueuedJob* job);
   Refusal MakeRoomInCount(const Caller& caller, QueuedJob* job);
   void ForgetIdle();
@@ -137,16 +152,18 @@ class BatchQueue {
   Limits limits_;
   int num_queued_ = 0;
   int64_t queued_bytes_ = 0;
-  // Callers with jobs, in the order of their turns, and groups with jobs, in
-  // the order of their first jobs.
-  LinkedList<Caller, &Caller::link> callers_;
+  // Peers with jobs, in the order of their turns, and groups with jobs, in the
+  // order of their first jobs.
+  LinkedList<Peer, &Peer::link> peers_;
   LinkedList<Group, &Group::link> groups_;
   int num_full_groups_ = 0;
 
-  // All lanes, callers and groups, until ForgetIdle() drops the idle ones.
-  using LaneKey = std::pair<uint64_t, const Program*>;
+  // All lanes, callers, peers and groups, until ForgetIdle() drops the idle
+  // ones.
+  using LaneKey = std::pair<CallerId, const Program*>;
   absl::flat_hash_map<LaneKey, std::unique_ptr<Lane>> lanes_by_key_;
-  absl::flat_hash_map<uint64_t, std::unique_ptr<Caller>> callers_by_id_;
+  absl::flat_hash_map<CallerId, std::unique_ptr<Caller>> callers_by_id_;
+  absl::flat_hash_map<uint64_t, std::unique_ptr<Peer>> peers_by_id_;
   absl::flat_hash_map<const Program*, std::unique_ptr<Group>> groups_by_key_;
 };
 

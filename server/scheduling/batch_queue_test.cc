@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cctype>
 #include <deque>
 #include <limits>
 #include <map>
@@ -29,7 +30,7 @@ struct NamedJob : BatchQueue::QueuedJob {
 };
 
 // Jobs are named by their caller, program and number: "Ap0" is the first
-// that caller A sends for program p.
+// that caller A sends for program p. "a" is another connection of A's peer.
 class BatchQueueTest : public ::testing::Test {
  protected:
   static BatchQueue::Limits Unlimited() {
@@ -50,7 +51,9 @@ class BatchQueueTest : public ::testing::Test {
     const std::string kind = {caller, program};
     job.name = kind + std::to_string(num_sent_[kind]++);
     job.program = &programs_[program];
-    job.caller = caller;
+    // A peer's first connection has a capital letter, its second a small one.
+    job.caller.peer = std::toupper(caller);
+    job.caller.connection = caller;
     job.num_elements = num_elements;
     job.size_bytes = 10 * num_elements;
     job.submitted = now;
@@ -132,6 +135,21 @@ TEST_F(BatchQueueTest, CallersTakeTurnsAtBeingFirst) {
   EXPECT_THAT(order, ElementsAre("Ap0", "Bq0", "Cp0", "Ap1", "Ap2"));
 }
 
+TEST_F(BatchQueueTest, ConnectionsShareTheTurnOfTheirPeer) {
+  BatchQueue::Limits limits = Unlimited();
+  limits.max_batch_jobs = 1;
+  BatchQueue queue(limits);
+  for (int i = 0; i < 3; ++i) Push(queue, 'A', 'p');
+  for (int i = 0; i < 2; ++i) Push(queue, 'a', 'q');
+  for (int i = 0; i < 3; ++i) Push(queue, 'B', 'p');
+
+  std::vector<std::string> order;
+  while (!queue.empty()) order.push_back(Pop(queue)[0]);
+
+  EXPECT_THAT(order, ElementsAre("Ap0", "Bp0", "aq0", "Bp1", "Ap1", "Bp2",
+                                 "aq1", "Ap2"));
+}
+
 TEST_F(BatchQueueTest, ABatchTakesFromEveryCallerInTurn) {
   BatchQueue::Limits limits = Unlimited();
   limits.max_batch_jobs = 4;
@@ -208,6 +226,18 @@ TEST_F(BatchQueueTest, AFullQueueRefusesWhoeverHoldsMostOfIt) {
   EXPECT_THAT(Pop(queue), ElementsAre("Ap0", "Bp0", "Ap1", "Bp1"));
 }
 
+TEST_F(BatchQueueTest, MoreConnectionsAreNotAReasonToGiveWay) {
+  BatchQueue::Limits limits = Unlimited();
+  limits.max_queued = 4;
+  BatchQueue queue(limits);
+  for (int i = 0; i < 3; ++i) Push(queue, 'A', 'p');
+  Push(queue, 'B', 'p');
+
+  EXPECT_THAT(Push(queue, 'a', 'p'), ElementsAre("Ap2"));
+  EXPECT_THAT(Push(queue, 'a', 'p'), ElementsAre("ap1")) << "as many as A";
+  EXPECT_THAT(Push(queue, 'B', 'p'), ElementsAre("Ap1"));
+}
+
 TEST_F(BatchQueueTest, TheSameForBytes) {
   BatchQueue::Limits limits = Unlimited();
   limits.max_queued_bytes = 1000;
@@ -217,7 +247,8 @@ TEST_F(BatchQueueTest, TheSameForBytes) {
   EXPECT_THAT(Push(queue, 'B', 'p', 15), ElementsAre("Ap9", "Ap8"));
   EXPECT_THAT(Push(queue, 'B', 'p', 60), ElementsAre("Bp1"))
       << "would leave A with less than B";
-  EXPECT_EQ(queue.queued_bytes(), 800 + 150);
+  EXPECT_THAT(Push(queue, 'a', 'p', 20), ElementsAre("Ap7", "Ap6"));
+  EXPECT_EQ(queue.queued_bytes(), 600 + 150 + 200);
 }
 
 TEST_F(BatchQueueTest, WithADelayWaitsForCompany) {
@@ -279,7 +310,8 @@ TEST_F(BatchQueueTest, EverythingPushedIsPoppedOnceOrRefused) {
     if (random() % 8 != 0) {
       BatchQueue::QueuedJob& job = jobs.emplace_back();
       job.program = &programs[random() % (step % 3 == 0 ? 5000 : 3)];
-      job.caller = random() % (step % 2 == 0 ? 4 : 4000);
+      job.caller.peer = random() % (step % 2 == 0 ? 4 : 4000);
+      job.caller.connection = job.caller.peer * 3 + random() % 3;
       job.num_elements = random() % 12;
       job.size_bytes = 10 * job.num_elements;
       num_queued += 1;

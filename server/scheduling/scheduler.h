@@ -16,6 +16,7 @@
 #include "absl/types/span.h"
 #include "kernels/device/device.h"
 #include "server/scheduling/batch_queue.h"
+#include "server/scheduling/caller_id.h"
 #include "server/scheduling/clock.h"
 #include "server/scheduling/striped_counter.h"
 
@@ -93,9 +94,8 @@ class Scheduler {
     // The job does not start after this time.
     absl::Time deadline = absl::InfiniteFuture();
 
-    // The caller to be fair to; equal for all jobs of one caller. Submit()
-    // calls it if the job must wait.
-    virtual uint64_t caller() const = 0;
+    // The caller to be fair to. Submit() calls it if the job must wait.
+    virtual CallerId caller() const = 0;
 
     // Returns true if nobody wants the result any more; then the job does not
     // start. Called from any thread, and never after Done().

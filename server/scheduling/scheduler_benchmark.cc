@@ -84,7 +84,7 @@ class Caller final : public Scheduler::Job {
     item.num_elements = num_elements;
     size_bytes = 2 * static_cast<int64_t>(fragment_.size_bytes);
   }
-  uint64_t caller() const override { return id_; }
+  CallerId caller() const override { return {.peer = id_}; }
   bool IsCancelled() const override { return false; }
   void Done(const Scheduler::Outcome& outcome) override {
     if (!outcome.status.ok()) {

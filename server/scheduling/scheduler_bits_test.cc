@@ -57,7 +57,7 @@ class BitsJob final : public Scheduler::Job {
     size_bytes = static_cast<int64_t>(tensors_.size()) * num_elements;
   }
 
-  uint64_t caller() const override { return caller_; }
+  CallerId caller() const override { return {.peer = caller_}; }
   bool IsCancelled() const override { return false; }
   void Done(const Scheduler::Outcome& outcome) override {
     EXPECT_TRUE(outcome.status.ok()) << outcome.status;

@@ -73,7 +73,7 @@ class TestJob final : public Scheduler::Job {
     program = std::move(of);
     size_bytes = bytes;
   }
-  uint64_t caller() const override { return from_caller_; }
+  CallerId caller() const override { return {.peer = from_caller_}; }
   void Done(const Scheduler::Outcome& result) override {
     outcome = result;
     thread = std::this_thread::get_id();

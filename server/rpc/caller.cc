@@ -1,0 +1,49 @@
+#include "server/rpc/caller.h"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+
+#include <algorithm>
+#include <string>
+
+#include "absl/hash/hash.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_replace.h"
+#include "absl/strings/strip.h"
+#include "grpc/grpc_security.h"
+
+namespace actserve {
+namespace {
+
+uint64_t ConnectionOf(grpc::CallbackServerContext& context) {
+  // gRPC makes one for each connection, encrypted or not.
+  grpc_auth_context* connection = grpc_call_auth_context(context.c_call());
+  const auto number = reinterpret_cast<uintptr_t>(connection);
+  grpc_auth_context_release(connection);
+  return number;
+}
+
+}  // namespace
+
+CallerId CallerOf(grpc::CallbackServerContext& context) {
+  return {.peer = PeerOf(context.peer()), .connection = ConnectionOf(context)};
+}
+
+uint64_t PeerOf(absl::string_view address) {
+  if (absl::StartsWith(address, "unix"))
+    return absl::HashOf(address.substr(0, 4));
+  const absl::string_view host = address.substr(0, address.rfind(':'));
+  if (absl::string_view v6 = host; absl::ConsumePrefix(&v6, "ipv6:")) {
+    std::string text = absl::StrReplaceAll(
+        v6, {{"%5B", ""}, {"%5D", ""}, {"[", ""}, {"]", ""}});
+    text.resize(std::min(text.size(), text.find('%')));  // the interface
+    in6_addr bytes;
+    if (inet_pton(AF_INET6, text.c_str(), &bytes) == 1) {
+      return absl::HashOf(
+          absl::string_view(reinterpret_cast<const char*>(&bytes), 8));
+    }
+  }
+  return absl::HashOf(host);
+}
+
+}  // namespace actserve
