@@ -117,7 +117,8 @@ ABSL_FLAG(int, max_programs, Defaults().programs.max_programs,
           "limit on the compiled programs kept in memory");
 ABSL_FLAG(int, max_waiting_for_programs, Defaults().programs.max_waiting,
           "limit on the requests that wait for a compilation; beyond it the "
-          "server answers RESOURCE_EXHAUSTED");
+          "server answers RESOURCE_EXHAUSTED to the caller with the most of "
+          "them");
 ABSL_FLAG(std::string, device, Defaults().device,
           "device that computes: cpu; cuda:N, the GPU of that number; or auto, "
           "the first GPU if it is usable and the CPU otherwise. The log and "
@@ -159,10 +160,22 @@ ABSL_FLAG(absl::Duration, batch_delay, Defaults().scheduler.queue.delay,
           "the device is idle. 0: a batch holds the requests that arrived "
           "while the device was busy");
 ABSL_FLAG(int, compile_threads, Defaults().compile_threads,
-          "threads that compile texts and programs");
+          "threads that compile programs");
 ABSL_FLAG(int, max_queued_compilations, Defaults().max_queued_compilations,
-          "limit on the texts and programs that wait for a compile thread; "
-          "beyond it the server answers RESOURCE_EXHAUSTED");
+          "limit on the programs that wait for a compile thread; beyond it the "
+          "server answers RESOURCE_EXHAUSTED to the caller with the most of "
+          "them");
+ABSL_FLAG(int, max_compile_seconds_per_minute,
+          static_cast<int>(absl::ToInt64Seconds(
+              Defaults().programs.compile_time_per_minute)),
+          "seconds of a compile thread that one caller may use in a minute, on "
+          "average over five minutes; beyond it the server answers "
+          "RESOURCE_EXHAUSTED for programs that are not compiled yet. Behind a "
+          "proxy all clients are one caller");
+ABSL_FLAG(int, max_queued_control_calls, Defaults().max_queued_control_calls,
+          "limit on the calls of RegisterActivation that wait, and likewise on "
+          "those of GetActivation and ListActivations; beyond it the server "
+          "answers RESOURCE_EXHAUSTED to the caller with the most of them");
 ABSL_FLAG(std::string, cache_directory, "",
           "directory that keeps compiled programs across restarts, made with "
           "mode 0700. none: no cache. Empty: $XDG_CACHE_HOME/actserve/programs "
@@ -272,6 +285,9 @@ Options OptionsFromFlags() {
   o.device_watchdog = absl::GetFlag(FLAGS_device_watchdog);
   o.compile_threads = absl::GetFlag(FLAGS_compile_threads);
   o.max_queued_compilations = absl::GetFlag(FLAGS_max_queued_compilations);
+  o.programs.compile_time_per_minute =
+      absl::Seconds(absl::GetFlag(FLAGS_max_compile_seconds_per_minute));
+  o.max_queued_control_calls = absl::GetFlag(FLAGS_max_queued_control_calls);
   o.cache_directory = absl::GetFlag(FLAGS_cache_directory);
   o.cache_directory_required = !o.cache_directory.empty();
   if (o.cache_directory.empty()) {

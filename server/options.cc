@@ -68,6 +68,9 @@ absl::Status CheckNumbers(const Options& o) {
       {"device_memory_bytes", o.device_memory_bytes, 0, kAny},
       {"compile_threads", o.compile_threads, 1, 64},
       {"max_queued_compilations", o.max_queued_compilations, 1, 1 << 20},
+      {"max_queued_control_calls", o.max_queued_control_calls, 1, 1 << 20},
+      {"max_compile_seconds_per_minute",
+       absl::ToInt64Seconds(o.programs.compile_time_per_minute), 1, 64 * 60},
   };
   for (const Range& range : ranges) {
     if (range.value < range.min || range.value > range.max) {

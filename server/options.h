@@ -67,8 +67,11 @@ struct Options {
   // File of precompiled GPU programs; empty: none.
   std::string pack;
   int compile_threads = 1;
-  // Limit on the texts and programs that wait for a compile thread.
+  // Limit on the programs that wait for a compile thread.
   int max_queued_compilations = 256;
+  // Limit on the registrations that wait, and likewise on the calls of
+  // GetActivation and ListActivations.
+  int max_queued_control_calls = 256;
   // Directory of compiled programs; empty: none.
   std::string cache_directory;
   // True if the server must not start without it.

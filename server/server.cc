@@ -108,13 +108,24 @@ Server::Server(const Options& options, ChosenDevice device,
       buffers_(BufferPool::Create(options.max_idle_buffer_bytes)),
       residuals_(options.residuals, Clock::Real()),
       plans_(options.plans, registry_.get()),
-      programs_(options.programs, device_.get(), &compile_pool_),
+      programs_(options.programs, device_.get(), Clock::Real(), &compile_pool_),
       memory_(options.max_memory_bytes),
       serving_{LimitsOf(options), *device_,   *registry_, plans_, programs_,
                scheduler_,        residuals_, *buffers_,  memory_},
       scheduler_(SchedulerOptions(options, device), device_.get(),
                  Clock::Real()),
-      compile_pool_(options.compile_threads, options.max_queued_compilations) {
+      compile_pool_({.num_threads = options.compile_threads,
+                     .max_queued = options.max_queued_compilations,
+                     .name = "compile queue",
+                     .flag = "--max_queued_compilations",
+                     .retry_after = absl::Seconds(1)}),
+      registration_pool_({.max_queued = options.max_queued_control_calls,
+                          .name = "registration queue",
+                          .flag = "--max_queued_control_calls",
+                          .retry_after = absl::Seconds(1)}),
+      lookup_pool_({.max_queued = options.max_queued_control_calls,
+                    .name = "lookup queue",
+                    .flag = "--max_queued_control_calls"}) {
   device_->OnLost([this](const absl::Status&) {
     absl::MutexLock lock(&mu_);
     device_is_lost_ = true;
@@ -152,8 +163,8 @@ void Server::AwaitLoss() {
   if (on_device_lost_) on_device_lost_();
 }
 
-// Drops expired residuals, which the device may hold, and memory that a burst
-// has left.
+// Drops expired residuals, which the device may hold, requests that gave up,
+// and memory that a burst has left.
 void Server::Sweep() {
   MemoryTrimmer trimmer(&memory_, buffers_.get());
   while (true) {
@@ -163,6 +174,7 @@ void Server::Sweep() {
       if (stopping_) return;
     }
     residuals_.Sweep();
+    programs_.Sweep();
     trimmer.Tick();
   }
 }
@@ -179,7 +191,7 @@ absl::Status Server::Listen(const Options& options,
                             const v1::ServerInfo& info) {
   ACTSERVE_ASSIGN_OR_RETURN(
       listener_, Listener::Start(ListenerOptions(options), info, serving_,
-                                 &compile_pool_));
+                                 {registration_pool_, lookup_pool_}));
   loss_ = std::thread([this] { AwaitLoss(); });
   sweeper_ = std::thread([this] { Sweep(); });
   return absl::OkStatus();

@@ -87,9 +87,12 @@ class Server {
   MemoryBudget memory_;
   const ServingParts serving_;
   // Above the threads that end calls: they count themselves out of it last.
+  // The pools are below it, because their tasks end calls as well.
   std::unique_ptr<Listener> listener_;
   Scheduler scheduler_;
   WorkerPool compile_pool_;
+  WorkerPool registration_pool_;
+  WorkerPool lookup_pool_;
   std::thread loss_;
   std::thread sweeper_;
 };

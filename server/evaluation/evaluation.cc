@@ -20,12 +20,21 @@ void Evaluation::Evaluate(DecodedRequest decoded) {
     Plan(std::move(found));
     return Execute(/*may_run_inline=*/true);
   }
-  parts_.programs.Get(request.activation, request.program,
-                      [this](const Programs::Result& result) {
-                        if (!result.ok()) return Fail(result.status());
-                        Plan(*result);
-                        Execute(/*may_run_inline=*/false);
-                      });
+  Programs::Waiter waiter;
+  waiter.caller = caller();
+  waiter.deadline = deadline;
+  for (const auto& input : decoded_.inputs) {
+    for (const Fragment& fragment : input) {
+      waiter.size_bytes += static_cast<int64_t>(fragment.size_bytes);
+    }
+  }
+  waiter.is_cancelled = [this] { return IsCancelled(); };
+  waiter.done = [this](const Programs::Result& result) {
+    if (!result.ok()) return Fail(result.status());
+    Plan(*result);
+    Execute(/*may_run_inline=*/false);
+  };
+  parts_.programs.Get(request.activation, request.program, std::move(waiter));
 }
 
 void Evaluation::Evaluate(std::shared_ptr<const CallPlan> plan,

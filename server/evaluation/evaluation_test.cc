@@ -170,9 +170,9 @@ class EvaluationTest : public testing::Test {
         buffers_(BufferPool::Create(0)),
         residuals_({}, Clock::Real()),
         plans_({}, registry_.get()),
-        programs_({}, &device_, &pool_),
+        programs_({}, &device_, Clock::Real(), &pool_),
         scheduler_({}, &device_, Clock::Real()),
-        pool_(1, 16),
+        pool_({.max_queued = 16}),
         parts_{{},         device_,    *registry_, plans_, programs_,
                scheduler_, residuals_, *buffers_,  memory_} {}
 

@@ -67,8 +67,8 @@ void SetTransport(const Listener::Options& options,
 class Listener::Parts {
  public:
   Parts(const v1::ServerInfo& info, const ServingParts& parts,
-        WorkerPool* slow_pool)
-      : service_(info, parts, &calls_, slow_pool) {}
+        const ControlPools& pools)
+      : service_(info, parts, &calls_, pools) {}
 
   absl::Status Listen(const Options& options);
   const std::vector<std::string>& addresses() const {
@@ -134,12 +134,12 @@ void Listener::Parts::Shutdown() {
 
 absl::StatusOr<std::unique_ptr<Listener>> Listener::Start(
     const Options& options, const v1::ServerInfo& info,
-    const ServingParts& parts, WorkerPool* slow_pool) {
+    const ServingParts& parts, const ControlPools& pools) {
   grpc::EnableDefaultHealthCheckService(true);
   if (options.reflection) {
     grpc::reflection::InitProtoReflectionServerBuilderPlugin();
   }
-  auto made = std::make_unique<Parts>(info, parts, slow_pool);
+  auto made = std::make_unique<Parts>(info, parts, pools);
   ACTSERVE_RETURN_IF_ERROR(made->Listen(options));
   return std::unique_ptr<Listener>(new Listener(std::move(made)));
 }

@@ -11,7 +11,7 @@
 #include "actserve/v1/service.pb.h"
 #include "server/evaluation/serving_parts.h"
 #include "server/rpc/acceptor.h"
-#include "server/scheduling/worker_pool.h"
+#include "server/rpc/control_pools.h"
 
 namespace actserve {
 
@@ -35,12 +35,12 @@ class Listener {
 
   // Listens when it returns, and is healthy. `info` is the part of ServerInfo
   // that does not change while the server runs; the listener adds the
-  // addresses. Slow methods, such as registrations, run on `slow_pool`. `parts`
-  // and `slow_pool` must outlive the listener.
+  // addresses. Slow methods, such as registrations, run on `pools`. `parts` and
+  // the pools must outlive the listener.
   //   InvalidArgument, FailedPrecondition, Unavailable  as Acceptor::Listen()
   static absl::StatusOr<std::unique_ptr<Listener>> Start(
       const Options& options, const v1::ServerInfo& info,
-      const ServingParts& parts, WorkerPool* slow_pool);
+      const ServingParts& parts, const ControlPools& pools);
 
   // Cancels calls that still run.
   ~Listener();

@@ -9,6 +9,7 @@
 #include "server/message/activation_info.h"
 #include "server/message/errors.h"
 #include "server/observe/log.h"
+#include "server/rpc/caller.h"
 #include "server/rpc/status.h"
 
 namespace actserve {
@@ -52,10 +53,10 @@ void SetCounters(const SchedulerCounters& counters, int64_t num_launches,
 }  // namespace
 
 Service::Service(const v1::ServerInfo& info, const ServingParts& parts,
-                 CallCounter* calls, WorkerPool* slow_pool)
+                 CallCounter* calls, const ControlPools& pools)
     : parts_(parts),
       calls_(*calls),
-      slow_pool_(*slow_pool),
+      pools_(pools),
       registration_limit_{info.limits().max_registration_bytes(),
                           "--max_source_bytes"},
       info_(info) {}
@@ -84,10 +85,10 @@ Reactor* Service::RegisterActivation(grpc::CallbackServerContext* context,
                                      grpc::ByteBuffer* response) {
   const ControlCall call = {.context = context,
                             .method = "RegisterActivation",
+                            .pool = &pools_.registrations,
                             .request = request,
                             .response = response,
-                            .limit = registration_limit_,
-                            .is_slow = true};
+                            .limit = registration_limit_};
   using Request = v1::RegisterActivationRequest;
   using Response = v1::RegisterActivationResponse;
   return Serve<Request, Response>(call, [this](const Request& request,
@@ -116,9 +117,9 @@ Reactor* Service::GetActivation(grpc::CallbackServerContext* context,
                                 grpc::ByteBuffer* response) {
   const ControlCall call = {.context = context,
                             .method = "GetActivation",
+                            .pool = &pools_.lookups,
                             .request = request,
-                            .response = response,
-                            .is_slow = true};
+                            .response = response};
   using Request = v1::GetActivationRequest;
   return Serve<Request, v1::Activation>(
       call, [this](const Request& request, v1::Activation* response) {
@@ -136,9 +137,9 @@ Reactor* Service::ListActivations(grpc::CallbackServerContext* context,
                                   grpc::ByteBuffer* response) {
   const ControlCall call = {.context = context,
                             .method = "ListActivations",
+                            .pool = &pools_.lookups,
                             .request = request,
-                            .response = response,
-                            .is_slow = true};
+                            .response = response};
   using Request = v1::ListActivationsRequest;
   using Response = v1::ListActivationsResponse;
   return Serve<Request, Response>(
@@ -198,9 +199,9 @@ Reactor* Service::Serve(const ControlCall& call, Work work) {
     *bytes = WriteMessage(response);
     return absl::OkStatus();
   };
-  return call.is_slow
-             ? AnswerLater(call.context, call.method, std::move(answer))
-             : Answer(call.context, call.method, answer);
+  return call.pool != nullptr ? AnswerOn(*call.pool, call.context, call.method,
+                                         std::move(answer))
+                              : Answer(call.context, call.method, answer);
 }
 
 Reactor* Service::Refuse(grpc::CallbackServerContext* context) {
@@ -235,9 +236,10 @@ Reactor* Service::Answer(grpc::CallbackServerContext* context,
   return reactor;
 }
 
-Reactor* Service::AnswerLater(grpc::CallbackServerContext* context,
-                              absl::string_view method,
-                              std::function<absl::Status()> work) {
+Reactor* Service::AnswerOn(WorkerPool& pool,
+                           grpc::CallbackServerContext* context,
+                           absl::string_view method,
+                           std::function<absl::Status()> work) {
   if (!calls_.Enter()) return Refuse(context);
   const absl::Time received = absl::Now();
   Reactor* reactor = context->DefaultReactor();
@@ -247,13 +249,13 @@ Reactor* Service::AnswerLater(grpc::CallbackServerContext* context,
     Finish(status, context, reactor);
     calls_.Leave();
   };
-  const absl::Status accepted =
-      slow_pool_.Submit([context, finish, work = std::move(work)] {
-        finish(context->IsCancelled()
-                   ? absl::CancelledError("cancelled before it was done")
-                   : work());
-      });
-  if (!accepted.ok()) finish(accepted);
+  pool.Submit(CallerOf(*context), [context, finish, work = std::move(work)](
+                                      const absl::Status& turn) {
+    if (!turn.ok()) return finish(turn);
+    finish(context->IsCancelled()
+               ? absl::CancelledError("cancelled before it was done")
+               : work());
+  });
   return reactor;
 }
 

@@ -15,6 +15,7 @@
 #include "server/message/control_request.h"
 #include "server/rpc/byte_buffer.h"
 #include "server/rpc/call_counter.h"
+#include "server/rpc/control_pools.h"
 #include "server/rpc/tensor_call.h"
 #include "server/scheduling/worker_pool.h"
 
@@ -36,7 +37,7 @@ using ServiceMethods =
 }  // namespace internal
 
 // The methods of proto/actserve/v1/service.proto. A tensor call is a
-// TensorCall, and work that takes longer than a lookup goes to `slow_pool`.
+// TensorCall, and work that takes longer than a lookup goes to `pools`.
 // Every call is counted in `calls`; once that is closed, calls are answered
 // UNAVAILABLE.
 class Service final : public internal::ServiceMethods {
@@ -44,7 +45,7 @@ class Service final : public internal::ServiceMethods {
   // `info` is the part of ServerInfo that does not change. The others must
   // outlive the service.
   Service(const v1::ServerInfo& info, const ServingParts& parts,
-          CallCounter* calls, WorkerPool* slow_pool);
+          CallCounter* calls, const ControlPools& pools);
 
   // Sets the addresses for GetServerInfo, which are known only once the server
   // listens.
@@ -84,8 +85,9 @@ class Service final : public internal::ServiceMethods {
     const grpc::ByteBuffer* request;
     grpc::ByteBuffer* response;
     SizeLimit limit = {kMaxControlMessageBytes};
-    // Answer on the slow pool. A request that is refused is answered at once.
-    bool is_slow = false;
+    // Where to answer; null: at once, on this thread, as a request is that is
+    // refused.
+    WorkerPool* pool = nullptr;
   };
   // Reads and checks the request and answers with what `work` makes of it, an
   // absl::Status(const Request&, Response*).
@@ -95,14 +97,16 @@ class Service final : public internal::ServiceMethods {
   grpc::ServerUnaryReactor* Answer(grpc::CallbackServerContext* context,
                                    absl::string_view method,
                                    const std::function<absl::Status()>& work);
-  // The same on the slow pool. RESOURCE_EXHAUSTED if that is full.
-  grpc::ServerUnaryReactor* AnswerLater(grpc::CallbackServerContext* context,
-                                        absl::string_view method,
-                                        std::function<absl::Status()> work);
+  // The same on a thread of `pool`. RESOURCE_EXHAUSTED if the caller fills its
+  // queue.
+  grpc::ServerUnaryReactor* AnswerOn(WorkerPool& pool,
+                                     grpc::CallbackServerContext* context,
+                                     absl::string_view method,
+                                     std::function<absl::Status()> work);
 
   const ServingParts& parts_;
   CallCounter& calls_;
-  WorkerPool& slow_pool_;
+  const ControlPools pools_;
   const SizeLimit registration_limit_;
   absl::Mutex mu_;
   v1::ServerInfo info_ ABSL_GUARDED_BY(mu_);

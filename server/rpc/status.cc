@@ -5,7 +5,9 @@
 #include "absl/strings/cord.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
+#include "absl/time/time.h"
 #include "actserve/v1/status.pb.h"
+#include "server/scheduling/retry_after.h"
 
 namespace actserve {
 namespace {
@@ -61,6 +63,7 @@ grpc::Status ToGrpcStatus(const absl::Status& status) {
   const std::string message = Cut(status.message());
   v1::Status details;
   status.ForEachPayload([&](absl::string_view type, const absl::Cord& payload) {
+    if (type == kRetryAfterType) return;  // a trailer: see Finish()
     google::protobuf::Any& any = *details.add_details();
     any.set_type_url(std::string(type));
     any.set_value(std::string(payload));
@@ -74,9 +77,13 @@ grpc::Status ToGrpcStatus(const absl::Status& status) {
 
 void Finish(const absl::Status& status, grpc::CallbackServerContext* context,
             grpc::ServerUnaryReactor* reactor) {
-  // About what a queue of large tensors takes to move on.
   if (absl::IsResourceExhausted(status)) {
-    context->AddTrailingMetadata("grpc-retry-pushback-ms", "100");
+    // By default about what a queue of large tensors takes to move on.
+    const absl::Duration pause =
+        RetryAfter(status).value_or(absl::Milliseconds(100));
+    context->AddTrailingMetadata(
+        "grpc-retry-pushback-ms",
+        absl::StrCat(absl::ToInt64Milliseconds(pause)));
   }
   reactor->Finish(ToGrpcStatus(status));
 }

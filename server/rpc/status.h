@@ -20,8 +20,8 @@ inline constexpr int kMaxEncodedMessageBytes = 2304;
 grpc::Status ToGrpcStatus(const absl::Status& status);
 
 // Finishes a call with `status`. For RESOURCE_EXHAUSTED the trailer
-// `grpc-retry-pushback-ms` says when to retry; a client that does not know the
-// trailer just sees the error.
+// `grpc-retry-pushback-ms` says when to retry: after RetryAfter(), or 100; a
+// client that does not know the trailer just sees the error.
 void Finish(const absl::Status& status, grpc::CallbackServerContext* context,
             grpc::ServerUnaryReactor* reactor);
 

@@ -8,6 +8,7 @@
 #include "actserve/v1/activation.pb.h"
 #include "actserve/v1/status.pb.h"
 #include "server/message/errors.h"
+#include "server/scheduling/retry_after.h"
 
 namespace actserve {
 namespace {
@@ -121,6 +122,14 @@ TEST(Status, SaysHowManyDiagnosticsAreMissing) {
   EXPECT_EQ(last.severity(), v1::Diagnostic::NOTE);
   EXPECT_EQ(last.message(),
             std::to_string(501 - got.diagnostics_size()) + " more, not shown");
+}
+
+TEST(Status, WhenToRetryIsNoDetail) {
+  const grpc::Status status = ToGrpcStatus(
+      WithRetryAfter(absl::ResourceExhaustedError("full"), absl::Seconds(1)));
+
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
+  EXPECT_EQ(status.error_details(), "");
 }
 
 }  // namespace

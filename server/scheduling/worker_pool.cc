@@ -1,20 +1,23 @@
 #include "server/scheduling/worker_pool.h"
 
+#include <optional>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "server/scheduling/retry_after.h"
 
 namespace actserve {
 
-WorkerPool::WorkerPool(int num_threads, int max_queued)
-    : max_queued_(max_queued) {
-  threads_.reserve(num_threads);
-  for (int i = 0; i < num_threads; ++i) {
+WorkerPool::WorkerPool(Options options)
+    : options_(std::move(options)), queue_(options_.max_queued) {
+  threads_.reserve(options_.num_threads);
+  for (int i = 0; i < options_.num_threads; ++i) {
     threads_.emplace_back([this] { Work(); });
   }
 }
 
 WorkerPool::~WorkerPool() {
+  Discard(absl::UnavailableError("the server is shutting down"));
   {
     absl::MutexLock lock(&mu_);
     stopping_ = true;
@@ -22,15 +25,40 @@ WorkerPool::~WorkerPool() {
   for (std::thread& thread : threads_) thread.join();
 }
 
-absl::Status WorkerPool::Submit(std::function<void()> task) {
-  absl::MutexLock lock(&mu_);
-  if (queue_.size() >= max_queued_) {
-    return absl::ResourceExhaustedError(
-        absl::StrCat("compile queue full: ", queue_.size(), " waiting, limit ",
-                     max_queued_, " (--max_queued_compilations)"));
+void WorkerPool::Submit(const CallerId& caller, Task task) {
+  std::optional<Task> refused;
+  absl::Status why;
+  {
+    absl::MutexLock lock(&mu_);
+    why = discarded_;
+    if (!why.ok()) {
+      refused = std::move(task);
+    } else {
+      refused = queue_.Push(caller, std::move(task));
+    }
   }
-  queue_.push_back(std::move(task));
-  return absl::OkStatus();
+  if (!refused.has_value()) return;
+  (*refused)(why.ok() ? Full() : why);
+}
+
+void WorkerPool::Discard(const absl::Status& why) {
+  std::vector<Task> tasks;
+  {
+    absl::MutexLock lock(&mu_);
+    discarded_ = why;
+    while (std::optional<Task> task = queue_.Pop()) {
+      tasks.push_back(*std::move(task));
+    }
+  }
+  for (const Task& task : tasks) task(why);
+}
+
+absl::Status WorkerPool::Full() const {
+  return WithRetryAfter(absl::ResourceExhaustedError(absl::StrCat(
+                            options_.name, " full: ", options_.max_queued,
+                            " waiting, most of them of this caller, limit ",
+                            options_.max_queued, " (", options_.flag, ")")),
+                        options_.retry_after);
 }
 
 void WorkerPool::Work() {
@@ -38,14 +66,13 @@ void WorkerPool::Work() {
     return stopping_ || !queue_.empty();
   };
   while (true) {
-    std::function<void()> task;
+    std::optional<Task> task;
     {
       absl::MutexLock lock(&mu_, absl::Condition(&ready));
-      if (queue_.empty()) return;
-      task = std::move(queue_.front());
-      queue_.pop_front();
+      task = queue_.Pop();
     }
-    task();
+    if (!task.has_value()) return;
+    (*task)(absl::OkStatus());
   }
 }
 

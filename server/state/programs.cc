@@ -1,18 +1,53 @@
 #include "server/state/programs.h"
 
+#include <algorithm>
+#include <optional>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "kernels/base/status_macros.h"
 #include "server/observe/log.h"
+#include "server/scheduling/retry_after.h"
 
 namespace actserve {
+namespace {
 
-Programs::Programs(const Options& options, Device* device, WorkerPool* pool)
+// About what a few compilations take.
+constexpr absl::Duration kPauseWhenFull = absl::Seconds(1);
+
+// Why `waiter` does not wait any more; OK if it does.
+absl::Status WhyUnwanted(const Programs::Waiter& waiter, absl::Time now) {
+  if (waiter.is_cancelled != nullptr && waiter.is_cancelled()) {
+    return absl::CancelledError("cancelled before its program was compiled");
+  }
+  if (now >= waiter.deadline) {
+    return absl::DeadlineExceededError(
+        "deadline passed before its program was compiled");
+  }
+  return absl::OkStatus();
+}
+
+bool Waits(const std::vector<Programs::Waiter>& waiters,
+           const CallerId& caller) {
+  return std::ranges::any_of(waiters, [&](const Programs::Waiter& waiter) {
+    return waiter.caller == caller;
+  });
+}
+
+}  // namespace
+
+Programs::Answers::~Answers() {
+  for (const auto& [done, result] : answers_) done(result);
+}
+
+Programs::Programs(const Options& options, Device* device, const Clock* clock,
+                   WorkerPool* pool)
     : options_(options),
       device_(device),
+      clock_(clock),
       pool_(pool),
-      ready_(options.max_programs) {}
+      ready_(options.max_programs),
+      budget_(options.compile_time_per_minute) {}
 
 std::shared_ptr<const Program> Programs::Find(const ProgramKey& key) {
   absl::MutexLock lock(&mu_);
@@ -20,37 +55,108 @@ std::shared_ptr<const Program> Programs::Find(const ProgramKey& key) {
   return found != nullptr ? *found : nullptr;
 }
 
-void Programs::Get(
-    const std::shared_ptr<const RegisteredActivation>& activation,
-    const ProgramKey& key, Done done) {
-  Result now = nullptr;  // what can be said without a compilation
-  bool first = false;
+void Programs::Get(std::shared_ptr<const RegisteredActivation> activation,
+                   ProgramKey key, Waiter waiter) {
+  const CallerId caller = waiter.caller;
   {
+    Answers answers;  // Given after the lock is released.
     absl::MutexLock lock(&mu_);
     if (auto* ready = ready_.Find(key)) {
-      now = *ready;
-    } else if (num_waiting_ >= options_.max_waiting) {
-      now = absl::ResourceExhaustedError(
-          absl::StrCat("queue full: ", num_waiting_,
-                       " requests are waiting for a compilation, limit ",
-                       options_.max_waiting, " (--max_waiting_for_programs)"));
-    } else {
-      std::vector<Done>& waiters = waiting_[key];
-      first = waiters.empty();
-      waiters.push_back(std::exchange(done, nullptr));
-      ++num_waiting_;
+      return answers.Add(std::move(waiter.done), *ready);
     }
+    if (absl::Status status = Admit(key, caller, answers); !status.ok()) {
+      return answers.Add(std::move(waiter.done), std::move(status));
+    }
+    Flight& flight = flights_[key];
+    flight.activation = std::move(activation);
+    const bool is_queued = flight.running || Waits(flight.waiters, caller);
+    Join(flight, std::move(waiter));
+    if (is_queued) return;
   }
-  if (done) return done(now);
-  if (!first) return;
-  const absl::Status accepted = pool_->Submit([this, activation, key] {
-    Land(key, Compile(activation->activation(), key));
+  Enqueue(key, caller);
+}
+
+void Programs::Sweep() {
+  Answers answers;
+  absl::MutexLock lock(&mu_);
+  DropAllUnwanted(answers);
+}
+
+void Programs::Stop(const absl::Status& why) {
+  Answers answers;
+  absl::MutexLock lock(&mu_);
+  stopped_ = why;
+  const auto tell = [&](const Waiter&) { return why; };
+  for (auto& [key, flight] : flights_) Answer(flight, tell, answers);
+  ForgetEmpty();
+}
+
+Programs::Load Programs::load() const {
+  absl::MutexLock lock(&mu_);
+  return load_;
+}
+
+void Programs::Enqueue(const ProgramKey& key, const CallerId& caller) {
+  pool_->Submit(caller, [this, key, caller](const absl::Status& turn) {
+    OnTurn(key, caller, turn);
   });
-  if (!accepted.ok()) Land(key, accepted);
+}
+
+void Programs::OnTurn(const ProgramKey& key, const CallerId& caller,
+                      const absl::Status& turn) {
+  const auto activation = Begin(key, caller, turn);
+  if (activation == nullptr) return;
+  bool stopped = false;
+  const StopToken stop([&] {
+    absl::Status status = CheckWanted(key);
+    stopped |= !status.ok();
+    return status;
+  });
+  const absl::Time start = clock_->Now();
+  const Result result = Compile(activation->activation(), key, stop);
+  {
+    absl::MutexLock lock(&mu_);
+    const absl::Time now = clock_->Now();
+    budget_.Charge(caller.peer, now - start, now);
+  }
+  stopped &= !result.ok();
+  if (stopped) {
+    LogEvent(LogLevel::kDebug, "compilation_stopped",
+             {{"activation", key.activation_id}});
+  }
+  Land(key, result, stopped);
+}
+
+std::shared_ptr<const RegisteredActivation> Programs::Begin(
+    const ProgramKey& key, const CallerId& caller, const absl::Status& turn) {
+  Answers answers;
+  absl::MutexLock lock(&mu_);
+  const auto it = flights_.find(key);
+  // Another turn was first.
+  if (it == flights_.end() || it->second.running) return nullptr;
+  Flight& flight = it->second;
+  DropUnwanted(flight, answers);
+  const absl::Status may_begin = turn.ok() ? CheckBudget(caller) : turn;
+  if (!may_begin.ok()) {
+    const auto refuse = [&](const Waiter& waiter) -> std::optional<Result> {
+      if (!(waiter.caller == caller)) return std::nullopt;
+      return may_begin;
+    };
+    Answer(flight, refuse, answers);
+  }
+  if (flight.waiters.empty()) {
+    flights_.erase(it);
+    return nullptr;
+  }
+  // Those of other callers wait for their own turns.
+  if (!Waits(flight.waiters, caller)) return nullptr;
+  flight.running = true;
+  return flight.activation;
 }
 
 Programs::Result Programs::Compile(const Activation& activation,
-                                   const ProgramKey& key) {
+                                   const ProgramKey& key,
+                                   const StopToken& stop) {
   std::vector<std::string> names;
   const auto& inputs = activation.inputs();
   const auto& parameters = activation.parameters();
@@ -64,20 +170,143 @@ Programs::Result Programs::Compile(const Activation& activation,
                             key.direction == ProgramKey::Direction::kForward
                                 ? activation.LowerForward(key.dtype, names)
                                 : activation.LowerBackward(key.dtype, names));
-  return device_->Compile(lowered);
+  ACTSERVE_RETURN_IF_ERROR(stop.Check());
+  return device_->Compile(lowered, stop);
 }
 
-void Programs::Land(const ProgramKey& key, const Result& result) {
-  std::vector<Done> waiters;
+absl::Status Programs::CheckWanted(const ProgramKey& key) {
+  Answers answers;
+  absl::MutexLock lock(&mu_);
+  if (!stopped_.ok()) return stopped_;
+  Flight& flight = flights_.find(key)->second;
+  DropUnwanted(flight, answers);
+  if (flight.waiters.empty()) return absl::CancelledError("nobody waits");
+  return absl::OkStatus();
+}
+
+void Programs::Land(const ProgramKey& key, const Result& result, bool stopped) {
+  decltype(ready_)::Entries dropped;  // Destroyed after the lock is released.
+  std::vector<CallerId> callers;
   {
+    Answers answers;
     absl::MutexLock lock(&mu_);
-    if (result.ok()) ready_.Put(key, *result);
-    auto it = waiting_.find(key);
-    waiters = std::move(it->second);
-    waiting_.erase(it);
-    num_waiting_ -= static_cast<int>(waiters.size());
+    if (result.ok()) dropped = ready_.Put(key, *result);
+    const auto it = flights_.find(key);
+    Flight& flight = it->second;
+    DropUnwanted(flight, answers);
+    if (stopped && !flight.waiters.empty()) {
+      // They came after the compilation was told to stop.
+      flight.running = false;
+      for (const Waiter& waiter : flight.waiters) {
+        if (!std::ranges::count(callers, waiter.caller)) {
+          callers.push_back(waiter.caller);
+        }
+      }
+    } else {
+      Answer(flight, [&](const Waiter&) { return result; }, answers);
+      flights_.erase(it);
+    }
   }
-  for (const Done& done : waiters) done(result);
+  for (const CallerId& caller : callers) Enqueue(key, caller);
+}
+
+absl::Status Programs::Admit(const ProgramKey& key, const CallerId& caller,
+                             Answers& answers) {
+  if (!stopped_.ok()) return stopped_;
+  const auto flight = flights_.find(key);
+  if (flight == flights_.end() || !flight->second.running) {
+    ACTSERVE_RETURN_IF_ERROR(CheckBudget(caller));
+  }
+  return MakeRoom(caller, answers);
+}
+
+absl::Status Programs::MakeRoom(const CallerId& caller, Answers& answers) {
+  if (load_.num_waiting < options_.max_waiting) return absl::OkStatus();
+  DropAllUnwanted(answers);
+  if (load_.num_waiting < options_.max_waiting) return absl::OkStatus();
+  const absl::Status full = WithRetryAfter(
+      absl::ResourceExhaustedError(
+          absl::StrCat("queue full: ", load_.num_waiting,
+                       " requests are waiting for a compilation, limit ",
+                       options_.max_waiting, " (--max_waiting_for_programs)")),
+      kPauseWhenFull);
+  const auto largest = std::ranges::max_element(
+      waiting_by_peer_, {}, [](const auto& peer) { return peer.second; });
+  const auto own = waiting_by_peer_.find(caller.peer);
+  const int own_count = own == waiting_by_peer_.end() ? 0 : own->second;
+  if (largest->second < own_count + 2) return full;
+  bool found = false;
+  const auto refuse = [&, victim = largest->first](
+                          const Waiter& waiter) -> std::optional<Result> {
+    if (found || waiter.caller.peer != victim) return std::nullopt;
+    found = true;
+    return full;
+  };
+  for (auto& [key, flight] : flights_) {
+    Answer(flight, refuse, answers);
+    if (found) break;
+  }
+  ForgetEmpty();
+  return absl::OkStatus();
+}
+
+absl::Status Programs::CheckBudget(const CallerId& caller) const {
+  const absl::Duration wait = budget_.Wait(caller.peer, clock_->Now());
+  if (wait == absl::ZeroDuration()) return absl::OkStatus();
+  return WithRetryAfter(
+      absl::ResourceExhaustedError(absl::StrCat(
+          "this caller's programs took too long to compile, limit ",
+          absl::FormatDuration(options_.compile_time_per_minute),
+          " a minute (--max_compile_seconds_per_minute)")),
+      wait);
+}
+
+void Programs::Join(Flight& flight, Waiter waiter) {
+  ++load_.num_waiting;
+  load_.waiting_bytes += waiter.size_bytes;
+  ++waiting_by_peer_[waiter.caller.peer];
+  flight.waiters.push_back(std::move(waiter));
+}
+
+void Programs::Answer(
+    Flight& flight,
+    absl::FunctionRef<std::optional<Result>(const Waiter&)> answer,
+    Answers& answers) {
+  std::vector<Waiter> left;
+  for (Waiter& waiter : flight.waiters) {
+    std::optional<Result> result = answer(waiter);
+    if (!result.has_value()) {
+      left.push_back(std::move(waiter));
+      continue;
+    }
+    --load_.num_waiting;
+    load_.waiting_bytes -= waiter.size_bytes;
+    const auto peer = waiting_by_peer_.find(waiter.caller.peer);
+    if (--peer->second == 0) waiting_by_peer_.erase(peer);
+    answers.Add(std::move(waiter.done), *std::move(result));
+  }
+  flight.waiters = std::move(left);
+}
+
+void Programs::DropUnwanted(Flight& flight, Answers& answers) {
+  const auto tell_why =
+      [now = clock_->Now()](const Waiter& waiter) -> std::optional<Result> {
+    absl::Status why = WhyUnwanted(waiter, now);
+    if (why.ok()) return std::nullopt;
+    return why;
+  };
+  Answer(flight, tell_why, answers);
+}
+
+void Programs::DropAllUnwanted(Answers& answers) {
+  for (auto& [key, flight] : flights_) DropUnwanted(flight, answers);
+  ForgetEmpty();
+}
+
+void Programs::ForgetEmpty() {
+  absl::erase_if(flights_, [](const auto& flight) {
+    return flight.second.waiters.empty() && !flight.second.running;
+  });
 }
 
 }  // namespace actserve

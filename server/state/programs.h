@@ -4,15 +4,23 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/container/flat_hash_map.h"
+#include "absl/functional/function_ref.h"
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
 #include "kernels/base/lru_cache.h"
+#include "kernels/base/stop_token.h"
 #include "kernels/device/device.h"
+#include "server/scheduling/caller_id.h"
+#include "server/scheduling/clock.h"
+#include "server/scheduling/time_budget.h"
 #include "server/scheduling/worker_pool.h"
 #include "server/state/registry.h"
 
@@ -40,6 +48,13 @@ struct ProgramKey {
 // The compiled programs in memory. Compiles on the threads of a pool, each
 // program once, however many requests wait for it.
 //
+// Compilations are shared fairly. Peers take turns, and a program that several
+// callers want is compiled at the first of their turns. A peer may hold back
+// neither the others' requests (see Options::max_waiting) nor, for long, the
+// threads (see Options::compile_time_per_minute). A program that nobody waits
+// for any more is not compiled, and its compilation is stopped at its next
+// step.
+//
 // Thread-safe.
 class Programs {
  public:
@@ -49,40 +64,137 @@ class Programs {
     // Limit on the programs kept. A dropped one is compiled again, or found in
     // the device's own cache.
     int max_programs = 4096;
-    // Limit on the requests that wait for a compilation.
+    // Limit on the requests that wait for a compilation. Beyond it one of the
+    // peer with most of them is refused.
     int max_waiting = 1024;
+    // What one peer may use of the compile threads (see TimeBudget). A program
+    // is charged to the peer at whose turn it was compiled.
+    absl::Duration compile_time_per_minute = absl::Seconds(30);
   };
 
-  // `device` must outlive this object; `pool` must exist from the first Get()
-  // on and end before this object does, for its tasks refer to it. The pool
-  // may be shared.
-  Programs(const Options& options, Device* device, WorkerPool* pool);
+  // A request that waits for a program.
+  struct Waiter {
+    CallerId caller;
+    absl::Time deadline = absl::InfiniteFuture();
+    // The memory that the request holds meanwhile.
+    int64_t size_bytes = 0;
+    // Returns true once nobody wants the answer any more. Null: never. Called
+    // from any thread, and never after `done`; must be quick.
+    std::function<bool()> is_cancelled;
+    Done done;
+  };
+  struct Load {
+    int num_waiting = 0;
+    int64_t waiting_bytes = 0;
+  };
+
+  // `device` and `clock` must outlive this object; `pool` must exist from the
+  // first Get() on and end before this object does, for its tasks refer to it.
+  // The pool may be shared.
+  Programs(const Options& options, Device* device, const Clock* clock,
+           WorkerPool* pool);
 
   // Returns the program if it is ready, otherwise nullptr. Does not block.
   // Marks the program as recently used.
   std::shared_ptr<const Program> Find(const ProgramKey& key);
 
-  // Calls `done` once, from a thread of the pool or before it returns.
+  // Calls `waiter.done` once, from any thread and perhaps before it returns.
   // Outputs are in the order of the activation's inputs and parameters.
   //   InvalidArgument    the program would be over the weight limit
-  //   ResourceExhausted  a queue is full
+  //   ResourceExhausted  a queue is full, or the peer has used up its time; the
+  //                      status has a RetryAfter()
+  //   Cancelled, DeadlineExceeded
+  //                      the waiter gave up. Told when it is noticed: before
+  //                      each step of the compilation, at its end, and by
+  //                      Sweep()
+  //   Unavailable        the server is shutting down, or the device is lost
   //   Internal           the compiler failed
-  void Get(const std::shared_ptr<const RegisteredActivation>& activation,
-           const ProgramKey& key, Done done);
+  void Get(std::shared_ptr<const RegisteredActivation> activation,
+           ProgramKey key, Waiter waiter);
+
+  // Answers the waiters that gave up. Call it now and then.
+  void Sweep();
+
+  // Answers every waiter, and every one to come, with `why`, which is not OK.
+  // Compilations that run stop at their next step.
+  void Stop(const absl::Status& why);
+
+  Load load() const;
 
  private:
-  Result Compile(const Activation& activation, const ProgramKey& key);
-  void Land(const ProgramKey& key, const Result& result);
+  // A program that is not ready, while somebody waits for it or a thread
+  // compiles it.
+  struct Flight {
+    std::shared_ptr<const RegisteredActivation> activation;
+    // Until it runs, each caller among them has a task in the pool.
+    std::vector<Waiter> waiters;
+    bool running = false;
+  };
+  using Flights = absl::flat_hash_map<ProgramKey, Flight>;
+  // What to tell whom, once mu_ is released: a waiter may end there, and others
+  // may call this object.
+  class Answers {
+   public:
+    ~Answers();
+    void Add(Done done, Result result) {
+      answers_.emplace_back(std::move(done), std::move(result));
+    }
+
+   private:
+    std::vector<std::pair<Done, Result>> answers_;
+  };
+
+  // Puts the program into the queue, in the lane of `caller`.
+  void Enqueue(const ProgramKey& key, const CallerId& caller);
+  // The task: `turn` is that of WorkerPool::Task.
+  void OnTurn(const ProgramKey& key, const CallerId& caller,
+              const absl::Status& turn);
+  // Returns the activation if this thread should compile the program now,
+  // otherwise nullptr.
+  std::shared_ptr<const RegisteredActivation> Begin(const ProgramKey& key,
+                                                    const CallerId& caller,
+                                                    const absl::Status& turn);
+  Result Compile(const Activation& activation, const ProgramKey& key,
+                 const StopToken& stop);
+  // OK while somebody waits for a program that is compiled.
+  absl::Status CheckWanted(const ProgramKey& key);
+  // `stopped`: the result says only that nobody waited for it.
+  void Land(const ProgramKey& key, const Result& result, bool stopped);
+
+  // OK if a request of `caller` may wait for the program.
+  absl::Status Admit(const ProgramKey& key, const CallerId& caller,
+                     Answers& answers) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Refuses a waiter of the largest peer if there is no room for another.
+  // Returns ResourceExhausted if it is one of `caller` that should go.
+  absl::Status MakeRoom(const CallerId& caller, Answers& answers)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  absl::Status CheckBudget(const CallerId& caller) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void Join(Flight& flight, Waiter waiter) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Removes the waiters for which `answer` returns one, and gives it to them.
+  void Answer(Flight& flight,
+              absl::FunctionRef<std::optional<Result>(const Waiter&)> answer,
+              Answers& answers) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // The waiters that gave up.
+  void DropUnwanted(Flight& flight, Answers& answers)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void DropAllUnwanted(Answers& answers) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Flights for which nobody waits and which do not run.
+  void ForgetEmpty() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
   const Options options_;
   Device* const device_;
+  const Clock* const clock_;
   WorkerPool* const pool_;
-  absl::Mutex mu_;
+  mutable absl::Mutex mu_;
   LruCache<ProgramKey, std::shared_ptr<const Program>> ready_
       ABSL_GUARDED_BY(mu_);
-  absl::flat_hash_map<ProgramKey, std::vector<Done>> waiting_
-      ABSL_GUARDED_BY(mu_);
-  int num_waiting_ ABSL_GUARDED_BY(mu_) = 0;
+  Flights flights_ ABSL_GUARDED_BY(mu_);
+  Load load_ ABSL_GUARDED_BY(mu_);
+  absl::flat_hash_map<uint64_t, int> waiting_by_peer_ ABSL_GUARDED_BY(mu_);
+  TimeBudget budget_ ABSL_GUARDED_BY(mu_);
+  // Not OK after Stop().
+  absl::Status stopped_ ABSL_GUARDED_BY(mu_);
 };
 
 }  // namespace actserve

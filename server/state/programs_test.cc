@@ -2,13 +2,19 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <atomic>
+#include <deque>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/synchronization/notification.h"
+#include "server/scheduling/retry_after.h"
+#include "server/testing/fake_clock.h"
 
 namespace actserve {
 namespace {
@@ -24,23 +30,50 @@ class FakeDevice final : public Device {
   std::string name() const override { return "fake"; }
   std::string description() const override { return "for tests"; }
   absl::StatusOr<std::shared_ptr<const Program>> Compile(
-      const LoweredProgram& lowered, const StopToken&) override {
+      const LoweredProgram& lowered, const StopToken& stop) override {
     ++num_compilations;
     if (before) before();
+    if (during) during();
+    if (absl::Status wanted = stop.Check(); !wanted.ok()) {
+      if (on_stop) on_stop();
+      return wanted;
+    }
     if (!status.ok()) return status;
+    ++num_compiled;
     return std::make_shared<FakeProgram>(lowered);
   }
   absl::Status Run(const Program&, absl::Span<WorkItem>) override {
     return absl::UnimplementedError("");
   }
 
+  // Begun, and brought to their end.
   std::atomic<int> num_compilations = 0;
+  std::atomic<int> num_compiled = 0;
   std::function<void()> before;
+  // After `before`, so that a test may set it while that waits.
+  std::function<void()> during;
+  // After the question whether to stop, before the answer is returned.
+  std::function<void()> on_stop;
   absl::Status status;
 };
 
+constexpr CallerId kA = {.peer = 1, .connection = 11};
+constexpr CallerId kB = {.peer = 2, .connection = 21};
+
 class ProgramsTest : public testing::Test {
  protected:
+  // What a request was told, and whether its client is still there.
+  struct Asked {
+    Programs::Result result = absl::UnknownError("");
+    absl::Notification done;
+    std::atomic<bool> is_cancelled = false;
+
+    absl::StatusCode code() {
+      done.WaitForNotification();
+      return result.status().code();
+    }
+  };
+
   ProgramsTest() {
     Registry::Options options;
     registry_ = *Registry::Create(options);
@@ -56,22 +89,63 @@ class ProgramsTest : public testing::Test {
     key.variables = variables;
     return key;
   }
-  Programs::Result Get(const ProgramKey& key) {
-    Programs::Result result = absl::UnknownError("");
-    absl::Notification done;
-    programs_.Get(activation_, key, [&](const Programs::Result& got) {
-      result = got;
-      done.Notify();
-    });
-    done.WaitForNotification();
-    return result;
+  // Different for every number.
+  ProgramKey KeyOf(int number) const {
+    ProgramKey key = KeyOf(ProgramKey::Direction::kBackward, 1 + number % 7);
+    key.dtype = static_cast<DType>(number / 7);
+    return key;
+  }
+  Asked& Ask(const ProgramKey& key, const CallerId& caller = kA,
+             absl::Time deadline = absl::InfiniteFuture()) {
+    Asked& asked = asked_.emplace_back();
+    Programs::Waiter waiter;
+    waiter.caller = caller;
+    waiter.deadline = deadline;
+    waiter.size_bytes = 100;
+    waiter.is_cancelled = [&asked] { return asked.is_cancelled.load(); };
+    waiter.done = [&asked](const Programs::Result& result) {
+      asked.result = result;
+      asked.done.Notify();
+    };
+    programs_.Get(activation_, key, std::move(waiter));
+    return asked;
+  }
+  Programs::Result Get(const ProgramKey& key, const CallerId& caller = kA) {
+    Asked& asked = Ask(key, caller);
+    asked.done.WaitForNotification();
+    return asked.result;
+  }
+  // Holds up the one compile thread, in a compilation of its own.
+  void HoldUp() {
+    device_.before = [this] {
+      if (!held_.HasBeenNotified()) {
+        held_.Notify();
+        go_.WaitForNotification();
+      }
+    };
+    holder_ = &Ask(KeyOf(27), kHolder);
+    held_.WaitForNotification();
+  }
+  void Go() {
+    go_.Notify();
+    EXPECT_EQ(holder_->code(), absl::StatusCode::kOk);
   }
 
+  static constexpr CallerId kHolder = {.peer = 9, .connection = 91};
   std::unique_ptr<Registry> registry_;
   std::shared_ptr<const RegisteredActivation> activation_;
   FakeDevice device_;
-  Programs programs_{{.max_programs = 2, .max_waiting = 4}, &device_, &pool_};
-  WorkerPool pool_{1, 10};
+  FakeClock clock_;
+  absl::Notification held_, go_;
+  Asked* holder_ = nullptr;
+  std::deque<Asked> asked_;
+  Programs programs_{{.max_programs = 2,
+                      .max_waiting = 5,
+                      .compile_time_per_minute = absl::Seconds(30)},
+                     &device_,
+                     &clock_,
+                     &pool_};
+  WorkerPool pool_{{.max_queued = 10}};
 };
 
 constexpr auto kForward = ProgramKey::Direction::kForward;
@@ -99,37 +173,189 @@ TEST_F(ProgramsTest, FindsWhatWasCompiled) {
 }
 
 TEST_F(ProgramsTest, CompilesOnceForAllWhoWait) {
-  absl::Notification go;
-  device_.before = [&] { go.WaitForNotification(); };
-  std::atomic<int> num_done = 0;
-  for (int i = 0; i < 3; ++i) {
-    programs_.Get(activation_, KeyOf(kForward, 0),
-                  [&](const Programs::Result& result) {
-                    EXPECT_TRUE(result.ok());
-                    ++num_done;
-                  });
+  HoldUp();
+  Asked& first = Ask(KeyOf(1), kA);
+  Asked& again = Ask(KeyOf(1), kA);
+  Asked& other = Ask(KeyOf(1), kB);
+  EXPECT_FALSE(first.done.HasBeenNotified());
+  EXPECT_EQ(programs_.load().num_waiting, 4);
+  EXPECT_EQ(programs_.load().waiting_bytes, 400);
+
+  Go();
+
+  for (Asked* asked : {&first, &again, &other}) {
+    EXPECT_EQ(asked->code(), absl::StatusCode::kOk);
   }
-  EXPECT_EQ(num_done, 0);
+  EXPECT_EQ(device_.num_compilations, 2);
+  EXPECT_EQ(programs_.load().num_waiting, 0);
+  EXPECT_EQ(programs_.load().waiting_bytes, 0);
+}
 
-  go.Notify();
-  EXPECT_TRUE(Get(KeyOf(kForward, 1)).ok());
+TEST_F(ProgramsTest, RefusesWaitersOfThePeerWithMost) {
+  HoldUp();
+  std::vector<Asked*> of_a;
+  for (int i = 0; i < 4; ++i) of_a.push_back(&Ask(KeyOf(i), kA));
 
-  EXPECT_EQ(num_done, 3);
+  Asked& of_b = Ask(KeyOf(5), kB);
+  EXPECT_EQ(std::ranges::count_if(
+                of_a, [](Asked* a) { return a->done.HasBeenNotified(); }),
+            1);
+  EXPECT_EQ(Ask(KeyOf(6), kA).code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_NE(RetryAfter(asked_.back().result.status()), std::nullopt);
+
+  Go();
+  EXPECT_EQ(of_b.code(), absl::StatusCode::kOk);
+}
+
+TEST_F(ProgramsTest, WhatNobodyWaitsForIsNotCompiled) {
+  HoldUp();
+  Asked& cancelled = Ask(KeyOf(1));
+  Asked& late = Ask(KeyOf(2), kA, clock_.Now() + absl::Seconds(1));
+  Asked& wanted = Ask(KeyOf(3));
+  cancelled.is_cancelled = true;
+  clock_.Advance(absl::Seconds(2));
+
+  Go();
+
+  EXPECT_EQ(cancelled.code(), absl::StatusCode::kCancelled);
+  EXPECT_EQ(late.code(), absl::StatusCode::kDeadlineExceeded);
+  EXPECT_EQ(wanted.code(), absl::StatusCode::kOk);
   EXPECT_EQ(device_.num_compilations, 2);
 }
 
-TEST_F(ProgramsTest, RefusesMoreWaitersThanItsLimit) {
-  absl::Notification go;
-  device_.before = [&] { go.WaitForNotification(); };
-  for (int i = 0; i < 4; ++i) {
-    programs_.Get(activation_, KeyOf(kForward, 0),
-                  [](const Programs::Result&) {});
-  }
+TEST_F(ProgramsTest, WhoGaveUpIsToldBeforeTheOthers) {
+  HoldUp();
+  Asked& late = Ask(KeyOf(1), kA, clock_.Now() + absl::Seconds(1));
+  Asked& wanted = Ask(KeyOf(1), kB);
+  clock_.Advance(absl::Seconds(2));
 
-  EXPECT_EQ(Get(KeyOf(kForward, 0)).status().code(),
+  programs_.Sweep();
+
+  EXPECT_EQ(late.code(), absl::StatusCode::kDeadlineExceeded);
+  EXPECT_FALSE(wanted.done.HasBeenNotified());
+  Go();
+  EXPECT_EQ(wanted.code(), absl::StatusCode::kOk);
+}
+
+TEST_F(ProgramsTest, StopsWhatNobodyWaitsForAnyMore) {
+  HoldUp();
+  holder_->is_cancelled = true;
+
+  go_.Notify();
+
+  EXPECT_EQ(holder_->code(), absl::StatusCode::kCancelled);
+  EXPECT_TRUE(Get(KeyOf(2)).ok());
+  EXPECT_EQ(device_.num_compilations, 2);
+  EXPECT_EQ(device_.num_compiled, 1);
+}
+
+// The first client goes and the compilation is told to stop; a second client
+// comes before it has stopped, and must not be told that it gave up.
+TEST_F(ProgramsTest, CompilesAgainForWhoComesWhileItStops) {
+  HoldUp();
+  Asked& first = Ask(KeyOf(1), kA);
+  Asked* second = nullptr;
+  absl::Notification came;
+  device_.during = [&] {
+    if (device_.num_compilations == 2) first.is_cancelled = true;
+  };
+  device_.on_stop = [&] {
+    second = &Ask(KeyOf(1), kB);
+    came.Notify();
+  };
+
+  Go();
+
+  EXPECT_EQ(first.code(), absl::StatusCode::kCancelled);
+  came.WaitForNotification();
+  EXPECT_EQ(second->code(), absl::StatusCode::kOk);
+  EXPECT_EQ(device_.num_compilations, 3);
+}
+
+TEST_F(ProgramsTest, CompilesAtTheFirstTurnOfThoseWhoWait) {
+  HoldUp();
+  Asked& first = Ask(KeyOf(1), kA);
+  Asked& second = Ask(KeyOf(2), kA);
+  Asked& third = Ask(KeyOf(3), kA);
+  // In A's lane it is the last, in B's the first.
+  Asked& of_b = Ask(KeyOf(3), kB);
+  std::string order;
+  device_.during = [&] {
+    order += first.done.HasBeenNotified() ? '1' : '-';
+    order += second.done.HasBeenNotified() ? '2' : '-';
+    order += third.done.HasBeenNotified() ? '3' : '-';
+    order += ' ';
+  };
+
+  Go();
+
+  EXPECT_EQ(second.code(), absl::StatusCode::kOk);
+  EXPECT_EQ(of_b.code(), absl::StatusCode::kOk);
+  EXPECT_EQ(order, "--- --- 1-- 1-3 ");
+}
+
+TEST_F(ProgramsTest, BoundsTheTimeOfOnePeer) {
+  ASSERT_TRUE(Get(KeyOf(1), kA).ok());
+  // Two seconds more than five minutes allow.
+  device_.during = [&] { clock_.Advance(absl::Seconds(152)); };
+  EXPECT_TRUE(Get(KeyOf(2), kA).ok());
+  device_.during = nullptr;
+
+  const Programs::Result refused = Get(KeyOf(3), kA);
+  EXPECT_EQ(refused.status().code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_EQ(RetryAfter(refused.status()), absl::Milliseconds(4001));
+  EXPECT_TRUE(Get(KeyOf(1), kA).ok()) << "it is compiled";
+  EXPECT_TRUE(Get(KeyOf(3), kB).ok()) << "others have their own time";
+
+  clock_.Advance(absl::Milliseconds(4001));
+  EXPECT_TRUE(Get(KeyOf(4), kA).ok());
+}
+
+TEST_F(ProgramsTest, TheTimeIsCheckedAgainAtTheTurn) {
+  HoldUp();
+  Asked& first = Ask(KeyOf(1), kA);
+  Asked& second = Ask(KeyOf(2), kA);
+  Asked& of_b = Ask(KeyOf(2), kB);
+  device_.during = [&] {
+    if (device_.num_compilations == 2) clock_.Advance(absl::Minutes(5));
+  };
+
+  Go();
+
+  EXPECT_EQ(first.code(), absl::StatusCode::kOk);
+  EXPECT_EQ(of_b.code(), absl::StatusCode::kOk);
+  EXPECT_EQ(second.code(), absl::StatusCode::kOk) << "B's turn served it";
+  EXPECT_EQ(Get(KeyOf(3), kA).status().code(),
             absl::StatusCode::kResourceExhausted);
+}
 
-  go.Notify();
+TEST_F(ProgramsTest, DiscardingThePoolTellsWhoWaits) {
+  HoldUp();
+  Asked& queued = Ask(KeyOf(1), kA);
+  Asked& other = Ask(KeyOf(1), kB);
+
+  pool_.Discard(absl::UnavailableError("going"));
+
+  EXPECT_EQ(queued.code(), absl::StatusCode::kUnavailable);
+  EXPECT_EQ(other.code(), absl::StatusCode::kUnavailable);
+  Go();
+  EXPECT_EQ(device_.num_compilations, 1);
+}
+
+TEST_F(ProgramsTest, StopTellsEverybodyAndStopsWhatRuns) {
+  HoldUp();
+  Asked& queued = Ask(KeyOf(1), kA);
+  absl::Notification stopped;
+  device_.on_stop = [&] { stopped.Notify(); };
+
+  programs_.Stop(absl::UnavailableError("going"));
+
+  EXPECT_EQ(queued.code(), absl::StatusCode::kUnavailable);
+  EXPECT_EQ(holder_->code(), absl::StatusCode::kUnavailable);
+  EXPECT_EQ(Ask(KeyOf(2)).code(), absl::StatusCode::kUnavailable);
+  go_.Notify();
+  stopped.WaitForNotification();
+  EXPECT_EQ(device_.num_compiled, 0);
 }
 
 TEST_F(ProgramsTest, TriesAgainAfterAFailure) {
