@@ -103,10 +103,12 @@ absl::Status Serve(const Options& options, const sigset_t& signals) {
                                                   : options.drain_timeout);
   LogEvent(LogLevel::kInfo, "stopped",
            {{"calls_cut_off", int64_t{complete ? 0 : 1}}});
-  if (!server->device_health().ok()) {
-    // Skips destructors, because a lost device may not give back what it holds.
+  const bool lost = !server->device_health().ok();
+  if (lost || !complete) {
+    // Skips destructors, because a lost device may not give back what it holds,
+    // and a compilation that runs may take seconds.
     std::cerr.flush();
-    _exit(kDeviceLostExitCode);
+    _exit(lost ? kDeviceLostExitCode : 0);
   }
   return absl::OkStatus();
 }

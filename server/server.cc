@@ -16,6 +16,10 @@
 namespace actserve {
 namespace {
 
+// What a call may take that runs when the time to drain is over, before gRPC
+// cancels it: an answer that is being made is still sent.
+constexpr absl::Duration kLastAnswersTimeout = absl::Milliseconds(200);
+
 RequestLimits LimitsOf(const Options& options) {
   RequestLimits limits;
   limits.split.metadata_bytes = options.max_metadata_bytes;
@@ -200,6 +204,10 @@ absl::Status Server::Listen(const Options& options,
 bool Server::Drain(absl::Duration timeout) {
   if (listener_ == nullptr || drained_) return true;
   const bool complete = listener_->Refuse(timeout);
+  if (!complete) {
+    DiscardWaiting();
+    listener_->Refuse(kLastAnswersTimeout);
+  }
   StopWaiting();
   // gRPC would wait for calls that the lost device does not give back.
   if (!complete && !device_->health().ok()) return false;
@@ -207,6 +215,15 @@ bool Server::Drain(absl::Duration timeout) {
   drained_ = true;
   LogCounters();
   return complete;
+}
+
+void Server::DiscardWaiting() {
+  const absl::Status why =
+      absl::UnavailableError("the server is shutting down");
+  registration_pool_.Discard(why);
+  lookup_pool_.Discard(why);
+  compile_pool_.Discard(why);
+  programs_.Stop(why);
 }
 
 void Server::LogCounters() const {

@@ -55,10 +55,12 @@ class Server {
   // OK, or Unavailable and why the device is lost.
   absl::Status device_health() const;
 
-  // Refuses new calls with UNAVAILABLE, gives running ones `timeout`, and then
-  // cancels them. Returns when none is left: true if none was cancelled. If a
-  // lost device still holds calls, returns false without waiting for them; the
-  // process must then exit.
+  // Refuses new calls with UNAVAILABLE and gives running ones `timeout`. Then
+  // those that wait for a compilation or a control thread get UNAVAILABLE too,
+  // and the others are cancelled. Returns when none is left: true if all were
+  // done. After false a compilation may still run for seconds, and a lost
+  // device may still hold calls; the process should then exit without waiting
+  // for this object's end.
   bool Drain(absl::Duration timeout);
 
  private:
@@ -69,6 +71,7 @@ class Server {
   void Sweep();
   // Ends AwaitLoss(), and soon Sweep().
   void StopWaiting();
+  void DiscardWaiting();
   void LogCounters() const;
 
   // In the order of construction: each member uses those above it. programs_
