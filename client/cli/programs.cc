@@ -1,33 +1,16 @@
 #include "client/cli/programs.h"
 
+#include <cstdint>
 #include <iostream>
 #include <set>
 #include <utility>
 
 #include "absl/status/status.h"
 #include "client/cli/text_file.h"
+#include "kernels/activation/gradient_sets.h"
 #include "kernels/lang/diagnostic.h"
 
 namespace actserve {
-namespace {
-
-// Every choice of `names` that a request may name, each in their order, as
-// servers take them: all but none, or only all of very many.
-std::vector<std::vector<std::string>> Choices(
-    const std::vector<std::string>& names) {
-  constexpr size_t kFew = 4;
-  if (names.size() > kFew) return {names};
-  std::vector<std::vector<std::string>> choices;
-  for (unsigned chosen = 1; chosen < 1u << names.size(); ++chosen) {
-    std::vector<std::string>& choice = choices.emplace_back();
-    for (size_t i = 0; i < names.size(); ++i) {
-      if ((chosen >> i & 1) != 0) choice.push_back(names[i]);
-    }
-  }
-  return choices;
-}
-
-}  // namespace
 
 absl::StatusOr<ActivationPtr> CreateActivation(
     const std::string& text, const Activation::Options& options) {
@@ -92,15 +75,13 @@ absl::StatusOr<std::vector<LoweredProgram>> LowerForTrainers(
       programs->push_back(*std::move(lowered));
     }
   };
-  std::vector<std::string> names = activation.inputs();
-  for (const auto& partials : Choices(names)) {
-    add_if_it_fits(activation.LowerForward(dtype, partials));
+  const GradientSets sets(activation);
+  for (const uint64_t partials : sets.forward()) {
+    add_if_it_fits(
+        activation.LowerForward(dtype, NamesOf(activation, partials)));
   }
-  for (const Parameter& parameter : activation.parameters()) {
-    names.push_back(parameter.name);
-  }
-  for (const auto& wrt : Choices(names)) {
-    add_if_it_fits(activation.LowerBackward(dtype, wrt));
+  for (const uint64_t wrt : sets.backward()) {
+    add_if_it_fits(activation.LowerBackward(dtype, NamesOf(activation, wrt)));
   }
   return programs;
 }

@@ -29,10 +29,8 @@ absl::StatusOr<ActivationPtr> CreateActivation(const TextFlags& flags);
 absl::StatusOr<std::vector<LoweredProgram>> LowerAll(
     const Activation& activation, DType dtype);
 
-// The same, and every other program that a request can ask for: y with any
-// partials, and the gradient by any inputs and parameters, within the weight
-// limit. If an activation has more than four inputs and parameters, only the
-// programs with all of them.
+// The same, and every other program that a server computes requests with (see
+// GradientSets), within the weight limit.
 absl::StatusOr<std::vector<LoweredProgram>> LowerForTrainers(
     const Activation& activation, DType dtype);
 

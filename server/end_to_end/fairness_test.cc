@@ -60,12 +60,12 @@ class HeavyCaller {
     const std::vector<std::vector<std::string>> kWrt = {
         {"x"}, {"y"}, {"x", "y"}, {"x", "y", "a"}};
     const int per_text = static_cast<int>(4 * kWrt.size());
-    std::string id;
+    std::vector<std::string> ids;
+    for (int i = 0; i < count; i += per_text) ids.push_back(RegisterHeavy(i));
     for (int i = 0; i < count; ++i) {
-      if (i % per_text == 0) id = RegisterHeavy(i / per_text);
       const int d = i % 4;
       Call& call = calls_.emplace_back();
-      call.request.set_activation(id);
+      call.request.set_activation(ids[i / per_text]);
       for (int k = 0; k < 2; ++k) {
         *call.request.add_inputs() = TensorOf(kDTypes[d], {1});
         call.request.add_payload(std::string(kBytes[d], '\0'));

@@ -279,7 +279,14 @@ absl::Status DecodeGradOutput(const v1::BackwardRequest& message,
   return absl::OkStatus();
 }
 
+// `variables` of the key are those that the request names.
 void SetKey(Direction direction, TensorRequest* request) {
+  uint64_t& variables = request->program.variables;
+  if (std::popcount(variables) > 1) {
+    const GradientSets& sets = request->activation->gradient_sets();
+    variables = direction == Direction::kForward ? sets.ForForward(variables)
+                                                 : sets.ForBackward(variables);
+  }
   request->program.activation_id = request->activation->id();
   request->program.direction = direction;
   request->program.dtype = request->type.dtype;

@@ -28,7 +28,8 @@ struct TensorRequest {
   ProgramKey program;
   // The variables of `partials` or `wrt` in the order of the request, as
   // indices into the activation's inputs and then parameters. The program's
-  // outputs for them are in rising order instead.
+  // outputs are in rising order instead, and may be for more variables:
+  // program.variables.
   std::vector<int> variables;
   // One per parameter of the activation.
   std::vector<double> parameters;

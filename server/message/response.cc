@@ -1,6 +1,6 @@
 #include "server/message/response.h"
 
-#include <algorithm>
+#include <bit>
 #include <cstring>
 #include <utility>
 
@@ -99,10 +99,10 @@ EncodedResponse Assemble(std::string head, std::vector<Buffer> payloads) {
 }
 
 // The index of the output for `variable` among the outputs of the program,
-// which are in rising order.
+// which are in rising order and may be for more variables than the request's.
 size_t RankOf(int variable, const TensorRequest& request) {
-  return std::count_if(request.variables.begin(), request.variables.end(),
-                       [variable](int other) { return other < variable; });
+  return std::popcount(request.program.variables &
+                       ((uint64_t{1} << variable) - 1));
 }
 
 template <typename Response>
@@ -127,7 +127,7 @@ v1::ForwardResponse DescribeOutputs(const TensorRequest& request) {
 v1::BackwardResponse DescribeGradients(const TensorRequest& request,
                                        absl::Span<const double> sums) {
   const Activation& activation = request.activation->activation();
-  const size_t num_tensors = request.variables.size() - sums.size();
+  const size_t num_tensors = RankOf(request.num_inputs(), request);
   v1::BackwardResponse response;
   for (int variable : request.variables) {
     v1::Gradient& gradient = *response.add_gradients();

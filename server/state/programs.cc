@@ -157,14 +157,7 @@ std::shared_ptr<const RegisteredActivation> Programs::Begin(
 Programs::Result Programs::Compile(const Activation& activation,
                                    const ProgramKey& key,
                                    const StopToken& stop) {
-  std::vector<std::string> names;
-  const auto& inputs = activation.inputs();
-  const auto& parameters = activation.parameters();
-  for (size_t i = 0; i < inputs.size() + parameters.size(); ++i) {
-    if ((key.variables >> i & 1) == 0) continue;
-    names.push_back(i < inputs.size() ? inputs[i]
-                                      : parameters[i - inputs.size()].name);
-  }
+  const std::vector<std::string> names = NamesOf(activation, key.variables);
   LogEvent(LogLevel::kDebug, "compiling", {{"activation", key.activation_id}});
   ACTSERVE_ASSIGN_OR_RETURN(const LoweredProgram lowered,
                             key.direction == ProgramKey::Direction::kForward

@@ -34,7 +34,8 @@ struct ProgramKey {
   DType dtype = DType::kFloat32;
   // Bit i stands for the i-th of the activation's inputs and parameters, in
   // that order: partials of a forward, wrt of a backward. A set, so that the
-  // order of a request does not multiply the programs.
+  // order of a request does not multiply the programs; one of GradientSets, so
+  // that its choice does not either.
   uint64_t variables = 0;
 
   bool operator==(const ProgramKey&) const = default;

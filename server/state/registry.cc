@@ -32,6 +32,12 @@ const GradientCheck& RegisteredActivation::gradient_check() const {
   return check_;
 }
 
+const GradientSets& RegisteredActivation::gradient_sets() const {
+  absl::call_once(gradient_sets_once_,
+                  [this] { gradient_sets_.emplace(*activation_); });
+  return *gradient_sets_;
+}
+
 absl::StatusOr<std::unique_ptr<Registry>> Registry::Create(
     const Options& options) {
   auto registry = std::unique_ptr<Registry>(new Registry(options));

@@ -5,6 +5,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -18,6 +19,7 @@
 #include "absl/synchronization/mutex.h"
 #include "kernels/activation/activation.h"
 #include "kernels/activation/gradient_check.h"
+#include "kernels/activation/gradient_sets.h"
 #include "kernels/base/lru_cache.h"
 #include "kernels/base/sha256.h"
 #include "kernels/base/single_flight.h"
@@ -47,6 +49,8 @@ class RegisteredActivation {
   // The first call checks and takes milliseconds; do not call it on a gRPC
   // thread.
   const GradientCheck& gradient_check() const;
+  // The first call takes about a millisecond.
+  const GradientSets& gradient_sets() const;
 
  private:
   const std::shared_ptr<const Activation> activation_;
@@ -54,6 +58,8 @@ class RegisteredActivation {
   const int64_t size_bytes_;
   mutable absl::once_flag check_once_;
   mutable GradientCheck check_;
+  mutable absl::once_flag gradient_sets_once_;
+  mutable std::optional<GradientSets> gradient_sets_;
 };
 
 // The activations that this server knows: the built-ins, always, and the
