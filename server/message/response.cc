@@ -89,7 +89,7 @@ EncodedResponse Assemble(std::string head, std::vector<Buffer> payloads) {
       charges.push_back(payload.ReleaseCharge());
     } else if (payload.size_bytes() > 0) {
       response.pieces.push_back(
-          {std::exchange(head, std::string()), std::move(payload), {}});
+          {std::exchange(head, std::string()), std::move(payload)});
     }
   }
   if (!head.empty()) {

@@ -26,7 +26,7 @@ struct EncodedResponse {
     std::string bytes;
     Buffer buffer;
     // For `bytes`, where they are payloads that were copied.
-    std::vector<MemoryBudget::Charge> charges;
+    std::vector<MemoryBudget::Charge> charges = {};
   };
   std::vector<Piece> pieces;
 };

@@ -77,8 +77,12 @@ absl::Status ReadMessage(const grpc::ByteBuffer& bytes, const SizeLimit& limit,
   return absl::OkStatus();
 }
 
-grpc::ByteBuffer WriteMessage(const google::protobuf::Message& message) {
-  const grpc::Slice slice(message.SerializeAsString());
+grpc::ByteBuffer WriteMessage(const google::protobuf::Message& message,
+                              MemoryBudget::Charge charge) {
+  std::vector<MemoryBudget::Charge> charges;
+  charges.push_back(std::move(charge));
+  const grpc::Slice slice =
+      SliceOf(message.SerializeAsString(), std::move(charges));
   return grpc::ByteBuffer(&slice, 1);
 }
 

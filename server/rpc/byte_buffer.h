@@ -31,7 +31,9 @@ struct SizeLimit {
 absl::Status ReadMessage(const grpc::ByteBuffer& bytes, const SizeLimit& limit,
                          google::protobuf::Message* message);
 
-grpc::ByteBuffer WriteMessage(const google::protobuf::Message& message);
+// Encodes `message`; gRPC holds `charge` with it.
+grpc::ByteBuffer WriteMessage(const google::protobuf::Message& message,
+                              MemoryBudget::Charge charge);
 
 }  // namespace actserve
 

@@ -95,10 +95,10 @@ TEST(ReadMessage, ReadsWhatWriteMessageWrote) {
   message.set_activation("gelu");
 
   v1::GetActivationRequest read;
-  ASSERT_TRUE(ReadMessage(WriteMessage(message), {100}, &read).ok());
+  ASSERT_TRUE(ReadMessage(WriteMessage(message, {}), {100}, &read).ok());
 
   EXPECT_EQ(read.activation(), "gelu");
-  EXPECT_TRUE(ReadMessage(WriteMessage(empty), {100}, &read).ok());
+  EXPECT_TRUE(ReadMessage(WriteMessage(empty, {}), {100}, &read).ok());
 }
 
 }  // namespace

@@ -14,7 +14,7 @@ namespace actserve {
 // socket are one peer, because its folder lets only one user in. Behind a proxy
 // all callers are that proxy.
 //
-// Allocates; call it only for a call that must wait.
+// Allocates.
 CallerId CallerOf(grpc::CallbackServerContext& context);
 
 // The peer of an address as gRPC writes it: "ipv4:127.0.0.1:4711",

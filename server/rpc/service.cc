@@ -85,9 +85,9 @@ Reactor* Service::RegisterActivation(grpc::CallbackServerContext* context,
                                      grpc::ByteBuffer* response) {
   const ControlCall call = {.context = context,
                             .method = "RegisterActivation",
-                            .pool = &pools_.registrations,
                             .request = request,
                             .response = response,
+                            .pool = &pools_.registrations,
                             .limit = registration_limit_};
   using Request = v1::RegisterActivationRequest;
   using Response = v1::RegisterActivationResponse;
@@ -117,9 +117,9 @@ Reactor* Service::GetActivation(grpc::CallbackServerContext* context,
                                 grpc::ByteBuffer* response) {
   const ControlCall call = {.context = context,
                             .method = "GetActivation",
-                            .pool = &pools_.lookups,
                             .request = request,
-                            .response = response};
+                            .response = response,
+                            .pool = &pools_.lookups};
   using Request = v1::GetActivationRequest;
   return Serve<Request, v1::Activation>(
       call, [this](const Request& request, v1::Activation* response) {
@@ -137,9 +137,9 @@ Reactor* Service::ListActivations(grpc::CallbackServerContext* context,
                                   grpc::ByteBuffer* response) {
   const ControlCall call = {.context = context,
                             .method = "ListActivations",
-                            .pool = &pools_.lookups,
                             .request = request,
-                            .response = response};
+                            .response = response,
+                            .pool = &pools_.lookups};
   using Request = v1::ListActivationsRequest;
   using Response = v1::ListActivationsResponse;
   return Serve<Request, Response>(
@@ -192,11 +192,15 @@ Reactor* Service::Serve(const ControlCall& call, Work work) {
     return Answer(call.context, call.method, [&] { return status; });
   }
   // gRPC keeps the response's place until the call is finished.
-  auto answer = [request = std::move(request), work = std::move(work),
-                 bytes = call.response] {
+  auto answer = [this, request = std::move(request), work = std::move(work),
+                 bytes = call.response, caller = CallerOf(*call.context)] {
     Response response;
     ACTSERVE_RETURN_IF_ERROR(work(*request, &response));
-    *bytes = WriteMessage(response);
+    ACTSERVE_ASSIGN_OR_RETURN(
+        MemoryBudget::Charge charge,
+        parts_.memory.Take(MemoryBudget::Half::kResults, caller,
+                           static_cast<int64_t>(response.ByteSizeLong())));
+    *bytes = WriteMessage(response, std::move(charge));
     return absl::OkStatus();
   };
   return call.pool != nullptr ? AnswerOn(*call.pool, call.context, call.method,

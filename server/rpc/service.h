@@ -82,11 +82,11 @@ class Service final : public internal::ServiceMethods {
   struct ControlCall {
     grpc::CallbackServerContext* context;
     absl::string_view method;
+    const grpc::ByteBuffer* request;
+    grpc::ByteBuffer* response;
     // Where to answer; null: at once, on this thread, as a request is that is
     // refused.
     WorkerPool* pool = nullptr;
-    const grpc::ByteBuffer* request;
-    grpc::ByteBuffer* response;
     SizeLimit limit = {kMaxControlMessageBytes};
   };
   // Reads and checks the request and answers with what `work` makes of it, an

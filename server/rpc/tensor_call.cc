@@ -38,6 +38,7 @@ TensorCall::TensorCall(Direction direction, const ServingParts& parts,
                        grpc::ByteBuffer* response)
     : Evaluation(parts, absl::Now(), absl::FromChrono(context->deadline())),
       direction_(direction),
+      caller_(CallerOf(*context)),
       calls_(*calls),
       context_(*context),
       reactor_(*reactor),
@@ -53,8 +54,6 @@ void TensorCall::Start() {
   if (!decoded.ok()) return Finish(decoded.status());
   Evaluate(*std::move(decoded));
 }
-
-CallerId TensorCall::caller() const { return CallerOf(context_); }
 
 absl::Status TensorCall::Split() {
   std::vector<grpc::Slice>& slices = message_.slices;

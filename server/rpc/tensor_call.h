@@ -43,7 +43,7 @@ class TensorCall final : private Evaluation {
   void Start();
 
  private:
-  CallerId caller() const override;
+  CallerId caller() const override { return caller_; }
   bool IsCancelled() const override { return context_.IsCancelled(); }
   absl::Status Split();
   absl::StatusOr<DecodedRequest> Decode();
@@ -55,6 +55,7 @@ class TensorCall final : private Evaluation {
   void Log(const absl::Status& status) const;
 
   const Direction direction_;
+  const CallerId caller_;
   CallCounter& calls_;
   grpc::CallbackServerContext& context_;
   grpc::ServerUnaryReactor& reactor_;

@@ -11,7 +11,10 @@ namespace actserve {
 MemoryBudget::Charge::~Charge() {
   if (bytes_ == 0) return;
   state_->used[half_].fetch_sub(bytes_, std::memory_order_relaxed);
-  state_->used_by[half_][slot_].fetch_sub(bytes_, std::memory_order_relaxed);
+  state_->used_by_peer[half_][peer_slot_].fetch_sub(bytes_,
+                                                    std::memory_order_relaxed);
+  state_->used_by_connection[half_][connection_slot_].fetch_sub(
+      bytes_, std::memory_order_relaxed);
 }
 
 MemoryBudget::MemoryBudget(int64_t max_bytes)
@@ -19,22 +22,29 @@ MemoryBudget::MemoryBudget(int64_t max_bytes)
           MaxMessageBytes(max_bytes) / 4 * 3, max_bytes / 2})) {}
 
 absl::StatusOr<MemoryBudget::Charge> MemoryBudget::Take(Half half,
-                                                        uint64_t caller,
+                                                        const CallerId& caller,
                                                         int64_t bytes) {
   Charge charge;
   charge.half_ = static_cast<size_t>(half);
-  charge.slot_ = absl::HashOf(caller) % kSlots;
+  charge.peer_slot_ = absl::HashOf(caller.peer) % kSlots;
+  charge.connection_slot_ = absl::HashOf(caller) % kSlots;
   charge.bytes_ = bytes;
   charge.state_ = state_;
   // Counted first: of two that come together and do not both fit, both may be
   // refused, but never both taken.
   const int64_t used =
       state_->used[charge.half_].fetch_add(bytes, std::memory_order_relaxed);
-  const int64_t own = state_->used_by[charge.half_][charge.slot_].fetch_add(
-      bytes, std::memory_order_relaxed);
+  const int64_t of_peer =
+      state_->used_by_peer[charge.half_][charge.peer_slot_].fetch_add(
+          bytes, std::memory_order_relaxed);
+  const int64_t of_connection =
+      state_->used_by_connection[charge.half_][charge.connection_slot_]
+          .fetch_add(bytes, std::memory_order_relaxed);
   const int64_t limit = state_->limits[charge.half_];
   const int64_t free = limit - used;
-  if (bytes <= free && (own + bytes) / kShare <= free) {
+  const int64_t free_to_peer = kShare * free - of_peer;
+  if (bytes <= free && bytes <= free_to_peer &&
+      (of_connection + bytes) / kShare <= free_to_peer) {
     std::atomic<int64_t>& peak = state_->peak[charge.half_];
     int64_t highest = peak.load(std::memory_order_relaxed);
     while (used + bytes > highest &&
@@ -46,8 +56,9 @@ absl::StatusOr<MemoryBudget::Charge> MemoryBudget::Take(Half half,
   state_->num_refused.fetch_add(1, std::memory_order_relaxed);
   return absl::ResourceExhaustedError(absl::StrCat(
       half == Half::kRequests ? "memory for requests" : "memory for results",
-      ": ", bytes, " bytes on top of ", own, " of this caller and ", used,
-      " of all: the limit is ", limit, ", see --max_memory_bytes"));
+      ": ", bytes, " bytes on top of ", of_connection, " of this connection, ",
+      of_peer, " of its peer and ", used, " of all: the limit is ", limit,
+      ", see --max_memory_bytes"));
 }
 
 int64_t MemoryBudget::TakePeak(Half half) {

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "absl/status/statusor.h"
+#include "server/scheduling/caller_id.h"
 
 namespace actserve {
 
@@ -17,10 +18,12 @@ namespace actserve {
 // half is for requests and the residuals that keep them, the other for results
 // and copies.
 //
-// A caller may hold at most kShare times what is free, so nobody takes all: one
-// caller gets up to 4/5 of a half, two get 4/9 each, and whoever holds nothing
-// always finds some (the dynamic thresholds of Choudhury and Hahne, 1998).
-// Callers are counted in kSlots slots; those of one slot share their limit.
+// A peer may hold at most kShare times what is free, so nobody takes all: one
+// peer gets up to 4/5 of a half, two get 4/9 each, and whoever holds nothing
+// always finds some (the dynamic thresholds of Choudhury and Hahne, 1998). The
+// connections of a peer share what it may hold in the same way. Peers and
+// connections are counted in kSlots slots each; those of one slot share a
+// limit.
 //
 // Thread-safe, without locks. Charges may outlive the budget.
 class MemoryBudget {
@@ -35,7 +38,9 @@ class MemoryBudget {
     const std::array<int64_t, 2> limits;
     std::array<std::atomic<int64_t>, 2> used = {};
     std::array<std::atomic<int64_t>, 2> peak = {};
-    std::array<std::array<std::atomic<int64_t>, kSlots>, 2> used_by = {};
+    using Slots = std::array<std::atomic<int64_t>, kSlots>;
+    std::array<Slots, 2> used_by_peer = {};
+    std::array<Slots, 2> used_by_connection = {};
     std::atomic<int64_t> num_refused = 0;
   };
 
@@ -48,7 +53,8 @@ class MemoryBudget {
     Charge& operator=(Charge&& other) noexcept {
       std::swap(state_, other.state_);
       std::swap(half_, other.half_);
-      std::swap(slot_, other.slot_);
+      std::swap(peer_slot_, other.peer_slot_);
+      std::swap(connection_slot_, other.connection_slot_);
       std::swap(bytes_, other.bytes_);
       return *this;
     }
@@ -60,7 +66,8 @@ class MemoryBudget {
     friend class MemoryBudget;
     std::shared_ptr<State> state_;
     size_t half_ = 0;
-    size_t slot_ = 0;
+    size_t peer_slot_ = 0;
+    size_t connection_slot_ = 0;
     int64_t bytes_ = 0;
   };
 
@@ -69,7 +76,7 @@ class MemoryBudget {
   // Charges `bytes` to `caller`.
   //   ResourceExhausted  they do not fit, or are more than the caller's share:
   //                      back off
-  absl::StatusOr<Charge> Take(Half half, uint64_t caller, int64_t bytes);
+  absl::StatusOr<Charge> Take(Half half, const CallerId& caller, int64_t bytes);
 
   // What may arrive and lie in messages, kept residuals included: the bound for
   // the transport. A quarter of it is left to what still arrives.

@@ -14,6 +14,9 @@ namespace {
 using ::testing::HasSubstr;
 using enum MemoryBudget::Half;
 
+// One connection of a peer.
+CallerId Peer(uint64_t number) { return {.peer = number, .connection = 1}; }
+
 constexpr int64_t kMax = 1 << 20;
 constexpr int64_t kResultsMax = kMax / 2;
 constexpr int64_t kRequestsMax = kMax / 2 / 4 * 3;
@@ -21,7 +24,7 @@ constexpr int64_t kRequestsMax = kMax / 2 / 4 * 3;
 TEST(MemoryBudget, CountsUntilAChargeGoes) {
   MemoryBudget budget(kMax);
   {
-    auto charge = budget.Take(kResults, 1, 1000);
+    auto charge = budget.Take(kResults, Peer(1), 1000);
     ASSERT_TRUE(charge.ok()) << charge.status();
     EXPECT_EQ(budget.used_bytes(kResults), 1000);
     EXPECT_EQ(budget.used_bytes(kRequests), 0);
@@ -34,8 +37,8 @@ TEST(MemoryBudget, CountsUntilAChargeGoes) {
 
 TEST(MemoryBudget, TellsThePeakSinceItWasAsked) {
   MemoryBudget budget(kMax);
-  const MemoryBudget::Charge kept = *budget.Take(kResults, 1, 10);
-  budget.Take(kResults, 1, 1000).IgnoreError();
+  const MemoryBudget::Charge kept = *budget.Take(kResults, Peer(1), 10);
+  budget.Take(kResults, Peer(1), 1000).IgnoreError();
 
   EXPECT_EQ(budget.TakePeak(kResults), 1010);
   EXPECT_EQ(budget.TakePeak(kResults), 10);
@@ -43,9 +46,9 @@ TEST(MemoryBudget, TellsThePeakSinceItWasAsked) {
 
 TEST(MemoryBudget, ReplacingAChargeGivesItBack) {
   MemoryBudget budget(kMax);
-  MemoryBudget::Charge charge = *budget.Take(kResults, 1, 1000);
+  MemoryBudget::Charge charge = *budget.Take(kResults, Peer(1), 1000);
 
-  charge = *budget.Take(kResults, 1, 10);
+  charge = *budget.Take(kResults, Peer(1), 10);
 
   EXPECT_EQ(budget.used_bytes(kResults), 10);
 }
@@ -53,56 +56,77 @@ TEST(MemoryBudget, ReplacingAChargeGivesItBack) {
 TEST(MemoryBudget, RefusesWhatDoesNotFit) {
   MemoryBudget budget(kMax);
 
-  const auto charge = budget.Take(kRequests, 1, kRequestsMax + 1);
+  const auto charge = budget.Take(kRequests, Peer(1), kRequestsMax + 1);
 
   EXPECT_EQ(charge.status().code(), absl::StatusCode::kResourceExhausted);
   EXPECT_THAT(std::string(charge.status().message()),
-              HasSubstr("393217 bytes on top of 0 of this caller and 0 of all: "
-                        "the limit is 393216"));
+              HasSubstr("393217 bytes on top of 0 of this connection, 0 of its "
+                        "peer and 0 of all: the limit is 393216"));
   EXPECT_EQ(budget.num_refused(), 1);
   EXPECT_EQ(budget.used_bytes(kRequests), 0);
 }
 
-// What callers get who take as much as they can, one byte in a thousand at a
-// time and in turns.
-std::vector<int64_t> Greedy(MemoryBudget& budget, int num_callers,
+// What callers get who take as much as they can, a thousandth at a time and in
+// turns.
+std::vector<int64_t> Greedy(MemoryBudget& budget,
+                            const std::vector<CallerId>& callers,
                             std::vector<MemoryBudget::Charge>& charges) {
-  std::vector<int64_t> got(num_callers, 0);
+  std::vector<int64_t> got(callers.size(), 0);
   for (bool any = true; any;) {
     any = false;
-    for (int caller = 0; caller < num_callers; ++caller) {
-      auto charge = budget.Take(kResults, caller, kResultsMax / 1000);
+    for (size_t i = 0; i < callers.size(); ++i) {
+      auto charge = budget.Take(kResults, callers[i], kResultsMax / 1000);
       if (!charge.ok()) continue;
       any = true;
-      got[caller] += charge->bytes();
+      got[i] += charge->bytes();
       charges.push_back(*std::move(charge));
     }
   }
   return got;
 }
 
-TEST(MemoryBudget, LeavesRoomForOthers) {
-  for (int num_callers : {1, 2, 10}) {
+TEST(MemoryBudget, LeavesRoomForOtherPeers) {
+  for (int num_peers : {1, 2, 10}) {
     MemoryBudget budget(kMax);
+    std::vector<CallerId> callers;
+    for (int peer = 0; peer < num_peers; ++peer) {
+      // So many that the bound on one connection does not show.
+      for (uint64_t number = 0; number < 20; ++number) {
+        callers.push_back({.peer = peer + 7u, .connection = number});
+      }
+    }
     std::vector<MemoryBudget::Charge> charges;
 
-    const std::vector<int64_t> got = Greedy(budget, num_callers, charges);
+    Greedy(budget, callers, charges);
 
     // kShare / (1 + kShare * n) each.
-    for (int64_t each : got) {
-      EXPECT_NEAR(1.0 * each / kResultsMax, 4.0 / (1 + 4 * num_callers), 0.01);
-    }
+    EXPECT_NEAR(1.0 * budget.used_bytes(kResults) / kResultsMax,
+                4.0 * num_peers / (1 + 4 * num_peers), 0.02);
     const int64_t left = kResultsMax - budget.used_bytes(kResults);
-    EXPECT_TRUE(budget.Take(kResults, 1000, left).ok());
-    EXPECT_FALSE(budget.Take(kResults, 0, left).ok());
+    EXPECT_TRUE(budget.Take(kResults, Peer(1000), left).ok());
+    EXPECT_FALSE(budget.Take(kResults, callers[0], left).ok());
   }
+}
+
+TEST(MemoryBudget, LeavesRoomForOtherConnections) {
+  MemoryBudget budget(kMax);
+  std::vector<MemoryBudget::Charge> charges;
+
+  const int64_t got =
+      Greedy(budget, {{.peer = 1, .connection = 1}}, charges)[0];
+
+  // c <= 4 * (4 * (1 - c) - c)
+  EXPECT_NEAR(1.0 * got / kResultsMax, 16.0 / 21, 0.01);
+  EXPECT_TRUE(
+      budget.Take(kResults, {.peer = 1, .connection = 2}, kResultsMax / 10)
+          .ok());
 }
 
 TEST(MemoryBudget, ChargesOutliveIt) {
   MemoryBudget::Charge charge;
   {
     MemoryBudget budget(kMax);
-    charge = *budget.Take(kResults, 1, 10);
+    charge = *budget.Take(kResults, Peer(1), 10);
   }
   charge = {};
 }
@@ -113,7 +137,7 @@ TEST(MemoryBudget, CountsWhatManyThreadsTake) {
   for (int i = 0; i < 8; ++i) {
     threads.emplace_back([&budget, i] {
       for (int n = 0; n < 20'000; ++n) {
-        const auto charge = budget.Take(kResults, i, 1 << 17);
+        const auto charge = budget.Take(kResults, Peer(i), 1 << 17);
         EXPECT_LE(budget.used_bytes(kResults), 2 * 8 * kResultsMax);
       }
     });
@@ -121,7 +145,7 @@ TEST(MemoryBudget, CountsWhatManyThreadsTake) {
   for (std::thread& thread : threads) thread.join();
 
   EXPECT_EQ(budget.used_bytes(kResults), 0);
-  EXPECT_TRUE(budget.Take(kResults, 1, kResultsMax / 2).ok());
+  EXPECT_TRUE(budget.Take(kResults, Peer(1), kResultsMax / 2).ok());
 }
 
 }  // namespace
