@@ -10,7 +10,7 @@
 #include "absl/time/time.h"
 #include "actserve/v1/service.pb.h"
 #include "server/evaluation/serving_parts.h"
-#include "server/rpc/acceptor.h"
+#include "server/listen/acceptor.h"
 #include "server/rpc/control_pools.h"
 
 namespace actserve {

@@ -1,4 +1,4 @@
-#include "server/rpc/acceptor.h"
+#include "server/listen/acceptor.h"
 
 #include <dirent.h>
 #include <poll.h>
@@ -18,7 +18,7 @@
 #include "absl/time/time.h"
 #include "kernels/base/status_macros.h"
 #include "server/observe/log.h"
-#include "server/rpc/unix_socket.h"
+#include "server/listen/unix_socket.h"
 
 namespace actserve {
 namespace {

@@ -1,5 +1,5 @@
-#ifndef ACTSERVE_SERVER_RPC_ACCEPTOR_H_
-#define ACTSERVE_SERVER_RPC_ACCEPTOR_H_
+#ifndef ACTSERVE_SERVER_LISTEN_ACCEPTOR_H_
+#define ACTSERVE_SERVER_LISTEN_ACCEPTOR_H_
 
 #include <functional>
 #include <memory>
@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
-#include "server/rpc/listening_socket.h"
+#include "server/listen/listening_socket.h"
 
 namespace actserve {
 
@@ -81,4 +81,4 @@ class Acceptor {
 
 }  // namespace actserve
 
-#endif  // ACTSERVE_SERVER_RPC_ACCEPTOR_H_
+#endif  // ACTSERVE_SERVER_LISTEN_ACCEPTOR_H_

@@ -1,4 +1,4 @@
-#include "server/rpc/acceptor.h"
+#include "server/listen/acceptor.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

@@ -1,4 +1,4 @@
-#include "server/rpc/unix_socket.h"
+#include "server/listen/unix_socket.h"
 
 #include <fcntl.h>
 #include <sys/socket.h>

@@ -1,5 +1,5 @@
-#ifndef ACTSERVE_SERVER_RPC_UNIX_SOCKET_H_
-#define ACTSERVE_SERVER_RPC_UNIX_SOCKET_H_
+#ifndef ACTSERVE_SERVER_LISTEN_UNIX_SOCKET_H_
+#define ACTSERVE_SERVER_LISTEN_UNIX_SOCKET_H_
 
 #include <string>
 
@@ -19,4 +19,4 @@ absl::Status PrepareUnixSocket(const std::string& path);
 
 }  // namespace actserve
 
-#endif  // ACTSERVE_SERVER_RPC_UNIX_SOCKET_H_
+#endif  // ACTSERVE_SERVER_LISTEN_UNIX_SOCKET_H_

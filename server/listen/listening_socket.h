@@ -1,5 +1,5 @@
-#ifndef ACTSERVE_SERVER_RPC_LISTENING_SOCKET_H_
-#define ACTSERVE_SERVER_RPC_LISTENING_SOCKET_H_
+#ifndef ACTSERVE_SERVER_LISTEN_LISTENING_SOCKET_H_
+#define ACTSERVE_SERVER_LISTEN_LISTENING_SOCKET_H_
 
 #include <cstdint>
 #include <string>
@@ -64,4 +64,4 @@ class ListeningSocket {
 
 }  // namespace actserve
 
-#endif  // ACTSERVE_SERVER_RPC_LISTENING_SOCKET_H_
+#endif  // ACTSERVE_SERVER_LISTEN_LISTENING_SOCKET_H_

@@ -1,4 +1,4 @@
-#include "server/rpc/listening_socket.h"
+#include "server/listen/listening_socket.h"
 
 #include <netdb.h>
 #include <netinet/in.h>
