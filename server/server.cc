@@ -16,8 +16,8 @@
 namespace actserve {
 namespace {
 
-// What a call may take that runs when the time to drain is over, before gRPC
-// cancels it: an answer that is being made is still sent.
+// What calls may take to end that run when the time to drain is over, and again
+// when the connections are closed.
 constexpr absl::Duration kLastAnswersTimeout = absl::Milliseconds(200);
 
 RequestLimits LimitsOf(const Options& options) {
@@ -203,16 +203,20 @@ absl::Status Server::Listen(const Options& options,
 
 bool Server::Drain(absl::Duration timeout) {
   if (listener_ == nullptr || drained_) return true;
-  const bool complete = listener_->Refuse(timeout);
+  drained_ = true;
+  listener_->Refuse();
+  const bool complete = listener_->AwaitCalls(timeout);
+  bool all_ended = complete;
   if (!complete) {
     DiscardWaiting();
-    listener_->Refuse(kLastAnswersTimeout);
+    all_ended = listener_->AwaitCalls(kLastAnswersTimeout);
   }
   StopWaiting();
-  // gRPC would wait for calls that the lost device does not give back.
-  if (!complete && !device_->health().ok()) return false;
+  listener_->CloseConnections();
+  // An answer that nobody reads goes with its connection; work that the device
+  // does not give back stays, and gRPC would wait for it.
+  if (!all_ended && !listener_->AwaitCalls(kLastAnswersTimeout)) return false;
   listener_->Shutdown();
-  drained_ = true;
   LogCounters();
   return complete;
 }

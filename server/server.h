@@ -55,12 +55,12 @@ class Server {
   // OK, or Unavailable and why the device is lost.
   absl::Status device_health() const;
 
-  // Refuses new calls with UNAVAILABLE and gives running ones `timeout`. Then
-  // those that wait for a compilation or a control thread get UNAVAILABLE too,
-  // and the others are cancelled. Returns when none is left: true if all were
-  // done. After false a compilation may still run for seconds, and a lost
-  // device may still hold calls; the process should then exit without waiting
-  // for this object's end.
+  // Refuses new calls with UNAVAILABLE and gives running ones `timeout`, until
+  // their answers are sent. Then those that wait for a compilation or a control
+  // thread get UNAVAILABLE too, and all connections are closed. Returns within
+  // `timeout` and half a second: true if all calls were done. After false a
+  // compilation or the device may still hold calls; the process should then
+  // exit without waiting for this object's end.
   bool Drain(absl::Duration timeout);
 
  private:

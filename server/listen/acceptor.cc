@@ -17,8 +17,8 @@
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "kernels/base/status_macros.h"
-#include "server/observe/log.h"
 #include "server/listen/unix_socket.h"
+#include "server/observe/log.h"
 
 namespace actserve {
 namespace {

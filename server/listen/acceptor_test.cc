@@ -162,8 +162,7 @@ TEST_F(AcceptorTest, RefusesWhatIsNoAddress) {
       {"no.such.host.invalid:1", "no.such.host.invalid:1: "},
   };
   for (const auto& [address, message] : cases) {
-    const absl::Status status =
-        Acceptor::Listen({.listen = {address}}).status();
+    const absl::Status status = Acceptor::Listen({{address}, "", 1}).status();
 
     EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << status;
     EXPECT_THAT(std::string(status.message()), HasSubstr(message));
@@ -173,7 +172,7 @@ TEST_F(AcceptorTest, RefusesWhatIsNoAddress) {
 TEST_F(AcceptorTest, RefusesAnAddressThatIsTaken) {
   Start();
 
-  const absl::Status status = Acceptor::Listen({.listen = {tcp()}}).status();
+  const absl::Status status = Acceptor::Listen({{tcp()}, "", 1}).status();
 
   EXPECT_EQ(status.code(), absl::StatusCode::kUnavailable);
   EXPECT_THAT(std::string(status.message()), HasSubstr("in use"));

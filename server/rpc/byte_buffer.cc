@@ -1,5 +1,6 @@
 #include "server/rpc/byte_buffer.h"
 
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
@@ -13,11 +14,21 @@
 namespace actserve {
 namespace {
 
-grpc::Slice SliceOf(Buffer buffer) {
-  auto* owner = new Buffer(std::move(buffer));
+grpc::Slice SliceOf(Buffer buffer, CallCounter* calls) {
+  struct Owner {
+    Buffer buffer;
+    CallCounter* calls;
+  };
+  calls->EnterAnswer();
+  auto* owner = new Owner{std::move(buffer), calls};
   return grpc::Slice(
-      owner->data(), owner->size_bytes(),
-      [](void* buffer) { delete static_cast<Buffer*>(buffer); }, owner);
+      owner->buffer.data(), owner->buffer.size_bytes(),
+      [](void* sent) {
+        const std::unique_ptr<Owner> owner(static_cast<Owner*>(sent));
+        owner->buffer = Buffer();
+        owner->calls->Leave();
+      },
+      owner);
 }
 
 // A slice of bytes that are charged for until gRPC lets go of them.
@@ -35,7 +46,7 @@ grpc::Slice SliceOf(std::string bytes,
 
 }  // namespace
 
-grpc::ByteBuffer ToByteBuffer(EncodedResponse response) {
+grpc::ByteBuffer ToByteBuffer(EncodedResponse response, CallCounter* calls) {
   absl::InlinedVector<grpc::Slice, 4> slices;
   for (EncodedResponse::Piece& piece : response.pieces) {
     if (!piece.charges.empty()) {
@@ -45,7 +56,7 @@ grpc::ByteBuffer ToByteBuffer(EncodedResponse response) {
       slices.emplace_back(piece.bytes);
     }
     if (piece.buffer.size_bytes() > 0) {
-      slices.push_back(SliceOf(std::move(piece.buffer)));
+      slices.push_back(SliceOf(std::move(piece.buffer), calls));
     }
   }
   return grpc::ByteBuffer(slices.data(), slices.size());

@@ -8,12 +8,14 @@
 #include "google/protobuf/message.h"
 #include "grpcpp/support/byte_buffer.h"
 #include "server/message/response.h"
+#include "server/rpc/call_counter.h"
 
 namespace actserve {
 
 // Returns the response as slices. Does not copy the buffers: each goes back to
-// its pool when gRPC drops the last reference to its slice.
-grpc::ByteBuffer ToByteBuffer(EncodedResponse response);
+// its pool when gRPC drops the last reference to its slice, and leaves `calls`
+// then.
+grpc::ByteBuffer ToByteBuffer(EncodedResponse response, CallCounter* calls);
 
 // The error for a call whose message is missing or was cut off on its way.
 absl::Status NoMessageError();

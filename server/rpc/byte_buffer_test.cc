@@ -19,6 +19,7 @@ constexpr size_t kMiB = size_t{1} << 20;
 
 TEST(ToByteBuffer, JoinsPiecesInOrder) {
   auto pool = BufferPool::Create(kMiB);
+  CallCounter calls;
   EncodedResponse response;
   Buffer buffer = pool->Get(3);
   std::memcpy(buffer.data(), "cde", 3);
@@ -26,7 +27,7 @@ TEST(ToByteBuffer, JoinsPiecesInOrder) {
   response.pieces.push_back({"", Buffer()});
   response.pieces.push_back({"fg", Buffer()});
 
-  const grpc::ByteBuffer bytes = ToByteBuffer(std::move(response));
+  const grpc::ByteBuffer bytes = ToByteBuffer(std::move(response), &calls);
 
   std::vector<grpc::Slice> slices;
   ASSERT_TRUE(bytes.Dump(&slices).ok());
@@ -39,15 +40,18 @@ TEST(ToByteBuffer, JoinsPiecesInOrder) {
 
 TEST(ToByteBuffer, GivesABufferBackWithItsLastReference) {
   auto pool = BufferPool::Create(64 * kMiB);
+  CallCounter calls;
   {
     EncodedResponse response;
     response.pieces.push_back({"head", pool->Get(kMiB)});
-    const grpc::ByteBuffer bytes = ToByteBuffer(std::move(response));
+    const grpc::ByteBuffer bytes = ToByteBuffer(std::move(response), &calls);
     const grpc::ByteBuffer other = bytes;
     EXPECT_EQ(bytes.Length(), kMiB + 4);
     EXPECT_EQ(pool->idle_bytes(), 0);
+    EXPECT_FALSE(calls.AwaitNone(absl::InfinitePast()));
   }
   EXPECT_EQ(pool->idle_bytes(), kMiB);
+  EXPECT_TRUE(calls.AwaitNone(absl::InfinitePast()));
 }
 
 grpc::ByteBuffer BufferOf(const std::vector<std::string>& parts) {

@@ -7,8 +7,8 @@
 
 namespace actserve {
 
-// Counts the running calls, and refuses new ones once it is closed.
-// Thread-safe.
+// Counts the running calls and the large answers that are not sent yet, and
+// refuses new calls once it is closed. Thread-safe.
 class CallCounter {
  public:
   // Counts one more call. After Close() returns false and counts nothing.
@@ -19,7 +19,13 @@ class CallCounter {
     return true;
   }
 
-  // Call once for each Enter() that returned true.
+  // Counts an answer of a call that is counted. It leaves when it is sent.
+  void EnterAnswer() {
+    absl::MutexLock lock(&mu_);
+    ++count_;
+  }
+
+  // Call once for each Enter() that returned true, and each EnterAnswer().
   void Leave() {
     absl::MutexLock lock(&mu_);
     --count_;

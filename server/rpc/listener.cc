@@ -77,7 +77,14 @@ class Listener::Parts {
   void StopBeingHealthy() {
     grpc_->GetHealthCheckService()->SetServingStatus(false);
   }
-  bool Refuse(absl::Duration timeout);
+  void Refuse();
+  bool AwaitCalls(absl::Duration timeout) {
+    return calls_.AwaitNone(absl::Now() + timeout);
+  }
+  // gRPC's own shutdown answers a call that crosses its farewell with
+  // CANCELLED, which no client repeats. A connection that is closed gives
+  // UNAVAILABLE, which every client repeats.
+  void CloseConnections() { acceptor_->CloseConnections(); }
   void Shutdown();
   ~Parts() {
     if (acceptor_ != nullptr) acceptor_->Stop();
@@ -116,18 +123,13 @@ absl::Status Listener::Parts::Listen(const Options& options) {
   return absl::OkStatus();
 }
 
-bool Listener::Parts::Refuse(absl::Duration timeout) {
+void Listener::Parts::Refuse() {
   acceptor_->Stop();
   calls_.Close();
   LogEvent(LogLevel::kInfo, "refusing");
-  return calls_.AwaitNone(absl::Now() + timeout);
 }
 
 void Listener::Parts::Shutdown() {
-  // gRPC's own shutdown answers a call that crosses its farewell with
-  // CANCELLED, which no client repeats. A connection that is closed gives
-  // UNAVAILABLE, which every client repeats; so all are closed before.
-  acceptor_->CloseConnections();
   grpc_->Shutdown(absl::ToChronoTime(absl::Now()));
   grpc_->Wait();
 }
@@ -154,9 +156,13 @@ const std::vector<std::string>& Listener::addresses() const {
 
 void Listener::StopBeingHealthy() { parts_->StopBeingHealthy(); }
 
-bool Listener::Refuse(absl::Duration timeout) {
-  return parts_->Refuse(timeout);
+void Listener::Refuse() { parts_->Refuse(); }
+
+bool Listener::AwaitCalls(absl::Duration timeout) {
+  return parts_->AwaitCalls(timeout);
 }
+
+void Listener::CloseConnections() { parts_->CloseConnections(); }
 
 void Listener::Shutdown() { parts_->Shutdown(); }
 

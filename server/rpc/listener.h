@@ -52,13 +52,18 @@ class Listener {
   // Turns health to NOT_SERVING for good. Calls are still accepted.
   void StopBeingHealthy();
 
-  // Refuses new connections, and new calls with UNAVAILABLE, and waits up to
-  // `timeout` for the calls that run. Returns true if none is left.
-  bool Refuse(absl::Duration timeout);
+  // Refuses new connections, and new calls with UNAVAILABLE.
+  void Refuse();
 
-  // Closes the connections, which ends the calls that Refuse() left. Their
-  // clients see UNAVAILABLE, as do those whose calls arrive just now. Call
-  // Refuse() first.
+  // Waits up to `timeout` for the calls that run, and until their answers are
+  // sent. Returns true if none is left.
+  bool AwaitCalls(absl::Duration timeout);
+
+  // Closes the connections. Clients whose calls were not answered see
+  // UNAVAILABLE, as do those whose calls arrive just now. Call Refuse() first.
+  void CloseConnections();
+
+  // Waits for the calls that are left; call CloseConnections() first.
   void Shutdown();
 
  private:

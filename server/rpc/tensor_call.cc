@@ -98,7 +98,7 @@ void TensorCall::Succeed(TensorResult result) {
                          : ResponseHead(request(), *plan()->program,
                                         parts().device.name(), result.sums);
   response_bytes_ = ToByteBuffer(
-      EncodeResponse(request(), std::move(head), std::move(result)));
+      EncodeResponse(request(), std::move(head), std::move(result)), &calls_);
   Finish(absl::OkStatus());
 }
 
