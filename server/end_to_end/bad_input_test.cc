@@ -467,6 +467,37 @@ TEST_F(BadInput, GetActivationKnowsWhatItDoesNotKnow) {
   EXPECT_EQ(ReasonOf(status), "ACTIVATION_UNKNOWN");
 }
 
+// By this trailer clients tell it from an error of gRPC or of a proxy.
+TEST_F(BadInput, EveryErrorSaysThatTheServerAnswered) {
+  struct Case {
+    const char* name;
+    std::function<grpc::Status(grpc::ClientContext*)> call;
+  };
+  v1::ForwardResponse forward;
+  v1::BackwardResponse backward;
+  v1::RegisterActivationResponse registration;
+  v1::Activation activation;
+  const Case cases[] = {
+      {"Forward", [&](auto* c) { return stub_->Forward(c, {}, &forward); }},
+      {"Backward", [&](auto* c) { return stub_->Backward(c, {}, &backward); }},
+      {"RegisterActivation",
+       [&](auto* c) {
+         return stub_->RegisterActivation(c, {}, &registration);
+       }},
+      {"GetActivation",
+       [&](auto* c) { return stub_->GetActivation(c, {}, &activation); }},
+  };
+  for (const Case& c : cases) {
+    SCOPED_TRACE(c.name);
+    grpc::ClientContext context;
+
+    EXPECT_EQ(c.call(&context).error_code(), StatusCode::INVALID_ARGUMENT);
+
+    EXPECT_EQ(context.GetServerTrailingMetadata().count("actserve-answered"),
+              1u);
+  }
+}
+
 TEST_F(BadInput, ACompressedRequestIsRefused) {
   grpc::ClientContext context;
   context.set_compression_algorithm(GRPC_COMPRESS_GZIP);

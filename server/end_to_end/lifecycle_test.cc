@@ -88,6 +88,11 @@ TEST_F(Lifecycle, FinishesWhatRunsAndRefusesWhatIsNew) {
   v1::ForwardResponse response;
   EXPECT_EQ(Forward(*stub_, ForwardOf("relu", {1}), &response).error_code(),
             grpc::StatusCode::UNAVAILABLE);
+  grpc::ClientContext context;
+  v1::ServerInfo info;
+  EXPECT_EQ(stub_->GetServerInfo(&context, {}, &info).error_code(),
+            grpc::StatusCode::UNAVAILABLE);
+  EXPECT_EQ(context.GetServerTrailingMetadata().count("actserve-answered"), 1u);
   const grpc::Status status = slow.get();
   EXPECT_TRUE(status.ok()) << status.error_message();
   EXPECT_EQ(server_->Wait(), 0);
@@ -107,7 +112,7 @@ TEST_F(Lifecycle, CutsOffWhatDoesNotFinishInTime) {
 }
 
 // UNAVAILABLE is repeated by every client; CANCELLED, gRPC's answer to a call
-// that crosses its farewell, by none.
+// that crosses its farewell, only by those that look for `actserve-answered`.
 TEST_F(Lifecycle, GivesNoOtherErrorThanUnavailableUnderLoad) {
   for (int round = 0; round < 10; ++round) {
     Start();

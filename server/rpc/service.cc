@@ -210,8 +210,8 @@ Reactor* Service::Serve(const ControlCall& call, Work work) {
 
 Reactor* Service::Refuse(grpc::CallbackServerContext* context) {
   Reactor* reactor = context->DefaultReactor();
-  reactor->Finish(
-      ToGrpcStatus(absl::UnavailableError("the server is shutting down")));
+  Finish(absl::UnavailableError("the server is shutting down"), context,
+         reactor);
   return reactor;
 }
 
@@ -235,7 +235,7 @@ Reactor* Service::Answer(grpc::CallbackServerContext* context,
   Reactor* reactor = context->DefaultReactor();
   const absl::Status status = work();
   LogCall(method, context->peer(), status, received);
-  reactor->Finish(ToGrpcStatus(status));
+  Finish(status, context, reactor);
   calls_.Leave();
   return reactor;
 }

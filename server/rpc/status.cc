@@ -7,6 +7,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "actserve/v1/status.pb.h"
+#include "proto/error_trailers.h"
 #include "server/scheduling/retry_after.h"
 
 namespace actserve {
@@ -77,13 +78,13 @@ grpc::Status ToGrpcStatus(const absl::Status& status) {
 
 void Finish(const absl::Status& status, grpc::CallbackServerContext* context,
             grpc::ServerUnaryReactor* reactor) {
+  if (!status.ok()) context->AddTrailingMetadata(kAnsweredTrailer, "1");
   if (absl::IsResourceExhausted(status)) {
     // By default about what a queue of large tensors takes to move on.
     const absl::Duration pause =
         RetryAfter(status).value_or(absl::Milliseconds(100));
     context->AddTrailingMetadata(
-        "grpc-retry-pushback-ms",
-        absl::StrCat(absl::ToInt64Milliseconds(pause)));
+        kPushbackTrailer, absl::StrCat(absl::ToInt64Milliseconds(pause)));
   }
   reactor->Finish(ToGrpcStatus(status));
 }
