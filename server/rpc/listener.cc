@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "absl/time/clock.h"
+#include "grpc/grpc.h"
 #include "grpcpp/ext/proto_server_reflection_plugin.h"
 #include "grpcpp/health_check_service_interface.h"
 #include "grpcpp/impl/server_builder_option.h"
@@ -137,6 +138,10 @@ void Listener::Parts::Shutdown() {
 absl::StatusOr<std::unique_ptr<Listener>> Listener::Start(
     const Options& options, const v1::ServerInfo& info,
     const ServingParts& parts, const ControlPools& pools) {
+  // A reference to gRPC that is never given back. The thread that drops the
+  // last one waits for gRPC's own poller, for up to 10 s if a large write was
+  // cut off; so long a restart would lose calls.
+  [[maybe_unused]] static const bool initialized = (grpc_init(), true);
   grpc::EnableDefaultHealthCheckService(true);
   if (options.reflection) {
     grpc::reflection::InitProtoReflectionServerBuilderPlugin();
