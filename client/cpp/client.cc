@@ -305,10 +305,14 @@ class Client::Impl {
       RawStub::Reply reply =
           stub_.Call(method, parts, bounds.deadline, bounds.cancellation);
       if (reply.status.ok()) return reply;
-      const std::optional<absl::Duration> pause =
-          PauseBeforeRetry(reply.status.error_code(), reply.retry_pushback,
-                           attempt, DrawChance());
-      if (!pause || attempt >= bounds.max_attempts ||
+      const std::optional<absl::Duration> pause = PauseBeforeRetry(
+          {reply.status.error_code(), reply.status.error_message(),
+           reply.answered, reply.retry_pushback},
+          attempt, DrawChance());
+      const bool cancelled_by_caller =
+          reply.status.error_code() == grpc::StatusCode::CANCELLED &&
+          bounds.cancellation != nullptr && bounds.cancellation->cancelled();
+      if (cancelled_by_caller || !pause || attempt >= bounds.max_attempts ||
           absl::Now() + *pause >= bounds.deadline) {
         return FromGrpcStatus(reply.status);
       }

@@ -16,7 +16,8 @@
 //   Cancelled          by CallOptions::cancellation
 //   ResourceExhausted  the server is full, retries included; or the request is
 //                      beyond 2 GiB, and nothing was sent
-//   Unavailable        no server answered, retries included
+//   Unavailable        no server answered, retries included; where gRPC or a
+//                      proxy lost the call, also Internal, Unknown or Cancelled
 //   Internal           the reply makes no sense: a defect of the server
 
 #ifndef ACTSERVE_CLIENT_CPP_CLIENT_H_

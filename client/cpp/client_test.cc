@@ -268,6 +268,42 @@ TEST(Client, AFullQueueThatNamesNoPauseIsNotRepeated) {
   EXPECT_EQ(server.num_forward, 1);
 }
 
+TEST(Client, RepeatsWhatNobodyAnswered) {
+  for (const grpc::StatusCode code :
+       {grpc::CANCELLED, grpc::INTERNAL, grpc::UNKNOWN,
+        grpc::RESOURCE_EXHAUSTED}) {
+    SCOPED_TRACE(code);
+    FakeServer server;
+    server.marks_errors = false;
+    server.forward =
+        FailFirst(1, grpc::Status(code, "Stream removed"), server.forward);
+    auto client = ConnectTo(server.address());
+    const std::vector<float> x = {1};
+    std::vector<float> y(1);
+
+    EXPECT_TRUE(client->Forward("relu", {View(x)}, MutableBytes(y)).ok());
+
+    EXPECT_EQ(server.num_forward, 2);
+  }
+}
+
+// gRPC of the server refuses it and sets no trailer.
+TEST(Client, AMessageOverTheLimitIsNotRepeated) {
+  FakeServer server;
+  server.marks_errors = false;
+  const std::string message = "Received message larger than max (9 vs. 8)";
+  server.forward = FailFirst(1, grpc::Status(grpc::RESOURCE_EXHAUSTED, message),
+                             server.forward);
+  auto client = ConnectTo(server.address());
+  const std::vector<float> x = {1};
+  std::vector<float> y(1);
+
+  EXPECT_EQ(client->Forward("relu", {View(x)}, MutableBytes(y)),
+            absl::ResourceExhaustedError(message));
+
+  EXPECT_EQ(server.num_forward, 1);
+}
+
 TEST(Client, GivesUpAfterItsAttempts) {
   for (const grpc::StatusCode code :
        {grpc::UNAVAILABLE, grpc::RESOURCE_EXHAUSTED}) {
@@ -310,18 +346,23 @@ TEST(Client, APauseBeyondTheTimeoutIsNotBegun) {
   EXPECT_LT(absl::Now() - start, absl::Seconds(10));
 }
 
-TEST(Client, DoesNotRepeatOtherErrors) {
-  FakeServer server;
-  server.forward =
-      FailFirst(1, grpc::Status(grpc::INTERNAL, "a defect"), server.forward);
-  auto client = ConnectTo(server.address());
-  const std::vector<float> x = {1};
-  std::vector<float> y(1);
+TEST(Client, DoesNotRepeatTheServersOwnErrors) {
+  for (const grpc::StatusCode code :
+       {grpc::CANCELLED, grpc::INTERNAL, grpc::UNKNOWN, grpc::DEADLINE_EXCEEDED,
+        grpc::INVALID_ARGUMENT}) {
+    SCOPED_TRACE(code);
+    FakeServer server;
+    server.forward =
+        FailFirst(1, grpc::Status(code, "a defect"), server.forward);
+    auto client = ConnectTo(server.address());
+    const std::vector<float> x = {1};
+    std::vector<float> y(1);
 
-  EXPECT_EQ(client->Forward("relu", {View(x)}, MutableBytes(y)),
-            absl::InternalError("a defect"));
+    EXPECT_EQ(client->Forward("relu", {View(x)}, MutableBytes(y)),
+              absl::Status(static_cast<absl::StatusCode>(code), "a defect"));
 
-  EXPECT_EQ(server.num_forward, 1);
+    EXPECT_EQ(server.num_forward, 1);
+  }
 }
 
 TEST(Client, HealthIsAskedOnce) {

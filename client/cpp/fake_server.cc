@@ -8,6 +8,7 @@
 #include "grpcpp/ext/health_check_service_server_builder_option.h"
 #include "grpcpp/health_check_service_interface.h"
 #include "grpcpp/server_builder.h"
+#include "proto/error_trailers.h"
 
 namespace actserve::testing {
 namespace {
@@ -103,25 +104,33 @@ FakeServer::~FakeServer() {
   server_->Wait();
 }
 
+grpc::Status FakeServer::Answer(grpc::ServerContext* context,
+                                grpc::Status status) {
+  if (!status.ok() && marks_errors) {
+    context->AddTrailingMetadata(kAnsweredTrailer, "1");
+  }
+  return status;
+}
+
 grpc::Status FakeServer::Forward(grpc::ServerContext* context,
                                  const v1::ForwardRequest* request,
                                  v1::ForwardResponse* response) {
   ++num_forward;
-  return forward(context, *request, *response);
+  return Answer(context, forward(context, *request, *response));
 }
 
 grpc::Status FakeServer::Backward(grpc::ServerContext* context,
                                   const v1::BackwardRequest* request,
                                   v1::BackwardResponse* response) {
   ++num_backward;
-  return backward(context, *request, *response);
+  return Answer(context, backward(context, *request, *response));
 }
 
 grpc::Status FakeServer::RegisterActivation(
     grpc::ServerContext* context, const v1::RegisterActivationRequest* request,
     v1::RegisterActivationResponse* response) {
   ++num_register_activation;
-  return register_activation(context, *request, *response);
+  return Answer(context, register_activation(context, *request, *response));
 }
 
 grpc::Status FakeServer::GetActivation(grpc::ServerContext*,

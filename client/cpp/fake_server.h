@@ -40,6 +40,9 @@ class FakeServer final : public v1::ActivationService::Service {
   Hook<v1::RegisterActivationRequest, v1::RegisterActivationResponse>
       register_activation;
 
+  // False: errors lack the trailer that tells them from errors of gRPC or a
+  // proxy.
+  std::atomic<bool> marks_errors = true;
   // ListActivations tells of "gelu" and "relu" on a page each;
   // ReleaseResiduals takes 1,024 handles.
 
@@ -70,6 +73,9 @@ class FakeServer final : public v1::ActivationService::Service {
   grpc::Status GetServerInfo(grpc::ServerContext* context,
                              const v1::GetServerInfoRequest* request,
                              v1::ServerInfo* response) override;
+
+  // Adds the trailer to an error.
+  grpc::Status Answer(grpc::ServerContext* context, grpc::Status status);
 
   std::string address_;
   std::unique_ptr<grpc::Server> server_;

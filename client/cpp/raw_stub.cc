@@ -11,6 +11,7 @@
 #include "grpc/slice.h"
 #include "grpcpp/create_channel.h"
 #include "grpcpp/support/byte_buffer.h"
+#include "proto/error_trailers.h"
 
 namespace actserve {
 namespace {
@@ -80,7 +81,7 @@ std::vector<grpc::Slice> ToSlices(absl::Span<const ByteSpan> parts,
 std::optional<absl::Duration> RetryPushback(
     const grpc::ClientContext& context) {
   const auto& trailers = context.GetServerTrailingMetadata();
-  const auto found = trailers.find("grpc-retry-pushback-ms");
+  const auto found = trailers.find(kPushbackTrailer);
   if (found == trailers.end()) return std::nullopt;
   int64_t millis = 0;
   if (!absl::SimpleAtoi(
@@ -143,6 +144,8 @@ RawStub::Reply RawStub::Call(const std::string& method,
     assert(ok);
     if (cancellation != nullptr) cancellation->Remove(context);
     if (!reply.status.ok()) {
+      reply.answered =
+          context.GetServerTrailingMetadata().contains(kAnsweredTrailer);
       reply.retry_pushback = RetryPushback(context);
     } else if (response.Valid()) {
       reply.status = response.Dump(&reply.slices);

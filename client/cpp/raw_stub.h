@@ -36,6 +36,9 @@ class RawStub {
     grpc::Status status;
     // The reply's bytes, in order.
     std::vector<grpc::Slice> slices;
+    // True if an error is the server's own: it has the trailer
+    // kAnsweredTrailer.
+    bool answered = false;
     // How long the server asked the client to wait before a retry.
     std::optional<absl::Duration> retry_pushback;
 

@@ -85,6 +85,26 @@ TEST(RawStub, LetsGoOfTheRequestOfACancelledCall) {
   }
 }
 
+TEST(RawStub, TellsTheServersErrorsFromOthers) {
+  FakeServer server;
+  server.forward = [](grpc::ServerContext* context, const v1::ForwardRequest&,
+                      v1::ForwardResponse&) {
+    context->AddTrailingMetadata("grpc-retry-pushback-ms", "25");
+    return grpc::Status(grpc::INTERNAL, "failed");
+  };
+  RawStub stub(MakeChannel(server.address()));
+  for (const bool marked : {true, false}) {
+    server.marks_errors = marked;
+
+    const auto reply = stub.Call("/actserve.v1.ActivationService/Forward", {},
+                                 absl::Now() + absl::Seconds(20));
+
+    EXPECT_EQ(reply.status.error_code(), grpc::INTERNAL);
+    EXPECT_EQ(reply.answered, marked);
+    EXPECT_EQ(reply.retry_pushback, absl::Milliseconds(25));
+  }
+}
+
 TEST(RawStub, ADeadlineInThePastSendsNothing) {
   FakeServer server;
   RawStub stub(MakeChannel(server.address()));

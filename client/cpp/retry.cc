@@ -2,15 +2,41 @@
 
 #include <algorithm>
 
-namespace actserve {
+#include "absl/strings/match.h"
 
-std::optional<absl::Duration> PauseBeforeRetry(
-    grpc::StatusCode code, std::optional<absl::Duration> pushback, int attempt,
-    double chance) {
-  // A full queue comes with a pushback; a limit, which no pause cures, without.
-  if (code == grpc::StatusCode::RESOURCE_EXHAUSTED) return pushback;
-  if (code != grpc::StatusCode::UNAVAILABLE) return std::nullopt;
-  if (pushback) return pushback;
+namespace actserve {
+namespace {
+
+// gRPC's own limits on sizes, here or at the server. It sets no trailer, and no
+// pause cures them; only its text tells.
+bool IsTooLarge(absl::string_view message) {
+  return absl::StrContains(message, "message larger than max") ||
+         absl::StrContains(message, "metadata size exceeds");
+}
+
+bool MayHelp(const FailedAttempt& failed) {
+  switch (failed.code) {
+    case grpc::StatusCode::UNAVAILABLE:
+      return true;
+    case grpc::StatusCode::CANCELLED:
+    case grpc::StatusCode::UNKNOWN:
+    case grpc::StatusCode::INTERNAL:
+      return !failed.answered;
+    case grpc::StatusCode::RESOURCE_EXHAUSTED:
+      // A full queue comes with a pushback; a limit without.
+      return failed.pushback ||
+             (!failed.answered && !IsTooLarge(failed.message));
+    default:
+      return false;
+  }
+}
+
+}  // namespace
+
+std::optional<absl::Duration> PauseBeforeRetry(const FailedAttempt& failed,
+                                               int attempt, double chance) {
+  if (!MayHelp(failed)) return std::nullopt;
+  if (failed.pushback) return failed.pushback;
   absl::Duration backoff = kFirstBackoff;
   for (int i = 1; i < attempt && backoff < kMaxBackoff; ++i) backoff *= 2;
   return std::min(backoff, kMaxBackoff) * (1 + kBackoffJitter * chance);

@@ -6,6 +6,7 @@
 
 #include <optional>
 
+#include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "grpcpp/support/status_code_enum.h"
 
@@ -21,12 +22,22 @@ inline constexpr absl::Duration kMaxBackoff = absl::Milliseconds(2000);
 // that failed together do not come back together.
 inline constexpr double kBackoffJitter = 0.25;
 
+// What the client knows of an attempt that failed.
+struct FailedAttempt {
+  grpc::StatusCode code = grpc::StatusCode::UNKNOWN;
+  absl::string_view message = "";
+  // True if the error is the server's own: it has the trailer
+  // kAnsweredTrailer. Otherwise gRPC or a proxy reports it.
+  bool answered = false;
+  // The pause that the trailer kPushbackTrailer asks for.
+  std::optional<absl::Duration> pushback = std::nullopt;
+};
+
 // The pause before the call is sent again, after attempt `attempt` (from 1)
-// failed with `code`; nothing if it must not be sent again. `pushback` is what
-// the server asked for, `chance` is drawn from [-1, 1].
-std::optional<absl::Duration> PauseBeforeRetry(
-    grpc::StatusCode code, std::optional<absl::Duration> pushback, int attempt,
-    double chance);
+// failed; nothing if it must not be sent again. `chance` is drawn from [-1, 1].
+// The caller tells a CANCELLED of its own from others.
+std::optional<absl::Duration> PauseBeforeRetry(const FailedAttempt& failed,
+                                               int attempt, double chance);
 
 }  // namespace actserve
 

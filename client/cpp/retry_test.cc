@@ -2,44 +2,58 @@
 
 #include <gtest/gtest.h>
 
+#include <fstream>
+#include <string>
+
+#include "absl/status/status.h"
 #include "grpcpp/support/status.h"
+#include "nlohmann/json.hpp"
 
 namespace actserve {
 namespace {
 
 constexpr absl::Duration kPushback = absl::Milliseconds(3);
+constexpr FailedAttempt kUnavailable = {grpc::UNAVAILABLE};
 
+grpc::StatusCode CodeNamed(const std::string& name) {
+  for (int code = 0; code <= 16; ++code) {
+    const auto known = static_cast<absl::StatusCode>(code);
+    if (absl::StatusCodeToString(known) == name) {
+      return static_cast<grpc::StatusCode>(code);
+    }
+  }
+  ADD_FAILURE() << "no code " << name;
+  return grpc::OK;
+}
+
+// The table is that of the Python client too.
 TEST(Retry, OnlyWhatCanHelpIsRepeated) {
-  struct Case {
-    grpc::StatusCode code;
-    bool without_pushback;
-    bool with_pushback;
-  };
-  const Case cases[] = {
-      {grpc::UNAVAILABLE, true, true},
-      {grpc::RESOURCE_EXHAUSTED, false, true},
-      {grpc::INVALID_ARGUMENT, false, false},
-      {grpc::NOT_FOUND, false, false},
-      {grpc::FAILED_PRECONDITION, false, false},
-      {grpc::DEADLINE_EXCEEDED, false, false},
-      {grpc::CANCELLED, false, false},
-      {grpc::INTERNAL, false, false},
-      {grpc::UNKNOWN, false, false},
-  };
-  for (const Case& c : cases) {
-    SCOPED_TRACE(c.code);
+  std::ifstream file(ACTSERVE_RETRIES);
+  const nlohmann::json table = nlohmann::json::parse(file);
+  ASSERT_GT(table.size(), 20);
+  for (const auto& row : table) {
+    SCOPED_TRACE(row.dump());
+    const auto message = row.value("message", "");
+    FailedAttempt failed = {CodeNamed(row["code"].get<std::string>())};
+    failed.message = message;
+    failed.answered = row.value("answered", false);
+    if (row.contains("pushback_ms")) {
+      failed.pushback = absl::Milliseconds(row["pushback_ms"].get<int>());
+    }
 
-    EXPECT_EQ(PauseBeforeRetry(c.code, std::nullopt, 1, 0).has_value(),
-              c.without_pushback);
-    EXPECT_EQ(PauseBeforeRetry(c.code, kPushback, 1, 0).has_value(),
-              c.with_pushback);
+    EXPECT_EQ(PauseBeforeRetry(failed, 1, 0).has_value(),
+              row["repeated"].get<bool>());
   }
 }
 
 TEST(Retry, ThePauseIsTheServersIfItNamesOne) {
-  EXPECT_EQ(PauseBeforeRetry(grpc::UNAVAILABLE, kPushback, 6, 1), kPushback);
-  EXPECT_EQ(PauseBeforeRetry(grpc::RESOURCE_EXHAUSTED, kPushback, 6, 1),
-            kPushback);
+  for (const grpc::StatusCode code :
+       {grpc::UNAVAILABLE, grpc::RESOURCE_EXHAUSTED}) {
+    FailedAttempt failed = {code};
+    failed.pushback = kPushback;
+
+    EXPECT_EQ(PauseBeforeRetry(failed, 6, 1), kPushback);
+  }
 }
 
 TEST(Retry, ThePauseDoublesUpToAMaximum) {
@@ -47,18 +61,16 @@ TEST(Retry, ThePauseDoublesUpToAMaximum) {
   for (int attempt = 1; attempt <= 7; ++attempt) {
     SCOPED_TRACE(attempt);
 
-    EXPECT_EQ(PauseBeforeRetry(grpc::UNAVAILABLE, std::nullopt, attempt, 0),
+    EXPECT_EQ(PauseBeforeRetry(kUnavailable, attempt, 0),
               absl::Milliseconds(want_milliseconds[attempt - 1]));
   }
-  EXPECT_EQ(PauseBeforeRetry(grpc::UNAVAILABLE, std::nullopt, 1000000, 0),
+  EXPECT_EQ(PauseBeforeRetry(kUnavailable, 1000000, 0),
             absl::Milliseconds(2000));
 }
 
 TEST(Retry, ChanceMovesThePauseByAQuarter) {
-  EXPECT_EQ(PauseBeforeRetry(grpc::UNAVAILABLE, std::nullopt, 2, -1),
-            absl::Milliseconds(150));
-  EXPECT_EQ(PauseBeforeRetry(grpc::UNAVAILABLE, std::nullopt, 2, 1),
-            absl::Milliseconds(250));
+  EXPECT_EQ(PauseBeforeRetry(kUnavailable, 2, -1), absl::Milliseconds(150));
+  EXPECT_EQ(PauseBeforeRetry(kUnavailable, 2, 1), absl::Milliseconds(250));
 }
 
 }  // namespace

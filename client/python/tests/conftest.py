@@ -25,13 +25,15 @@ class FakeService(service_pb2_grpc.ActivationServiceServicer):
     """Doubles its first input, whatever the activation; remembers requests.
 
     `failures` holds (code, reason) to answer the next calls with; `None` lets
-    one pass. `pushback` is what they ask a client to wait, in milliseconds.
+    one pass. `pushback` is what they ask a client to wait, in milliseconds;
+    `marks_errors` is whether they say, as actserved does, that it answers.
     """
 
     def __init__(self):
         self.calls = []
         self.failures = []
         self.pushback = None
+        self.marks_errors = True
         self.residual = b"0123456789abcdef"
 
     def names(self):
@@ -56,6 +58,8 @@ class FakeService(service_pb2_grpc.ActivationServiceServicer):
         if diagnostics:
             status.details.add().Pack(diagnostics)
         trailers = [("grpc-status-details-bin", status.SerializeToString())]
+        if self.marks_errors:
+            trailers.append(("actserve-answered", "1"))
         if self.pushback is not None:
             trailers.append(("grpc-retry-pushback-ms", self.pushback))
         context.set_trailing_metadata(trailers)

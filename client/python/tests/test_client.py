@@ -19,6 +19,12 @@ UNAVAILABLE = (grpc.StatusCode.UNAVAILABLE, None)
 UNKNOWN = (grpc.StatusCode.NOT_FOUND, "ACTIVATION_UNKNOWN")
 GONE = (grpc.StatusCode.NOT_FOUND, "RESIDUAL_GONE")
 FULL = (grpc.StatusCode.RESOURCE_EXHAUSTED, None)
+NOBODY_ANSWERED = [
+    grpc.StatusCode.CANCELLED,
+    grpc.StatusCode.INTERNAL,
+    grpc.StatusCode.UNKNOWN,
+    grpc.StatusCode.RESOURCE_EXHAUSTED,
+]
 
 
 def test_registers_once_at_first_use(fake, service):
@@ -146,6 +152,29 @@ def test_a_full_queue_that_names_no_pause_is_not_repeated(
     assert len(service.calls) == 1
 
 
+@pytest.mark.parametrize("code", NOBODY_ANSWERED)
+def test_repeats_what_nobody_answered(fake, service, code):
+    service.failures = [(code, None)] * 2
+    service.marks_errors = False
+
+    np.testing.assert_array_equal(fake.forward("f", X), 2 * X)
+
+    assert len(service.calls) == 3
+    assert 0.075 <= fake.pauses[0] <= 0.125
+
+
+@pytest.mark.parametrize("code", NOBODY_ANSWERED)
+def test_attempts_without_an_answer_are_bounded(fake, service, code):
+    service.failures = [(code, None)] * 20
+    service.marks_errors = False
+
+    with pytest.raises(actserve.ActivationError) as caught:
+        fake.forward("f", X)
+
+    assert caught.value.code is code
+    assert len(service.calls) == 7
+
+
 def test_a_pause_beyond_the_timeout_is_not_begun(fake, service):
     service.failures = [FULL]
     service.pushback = "60000"
@@ -178,13 +207,12 @@ def test_registers_an_id_of_its_own_again(fake, service):
 @pytest.mark.parametrize(
     "code",
     [
+        *NOBODY_ANSWERED,
         grpc.StatusCode.INVALID_ARGUMENT,
-        grpc.StatusCode.RESOURCE_EXHAUSTED,
         grpc.StatusCode.DEADLINE_EXCEEDED,
-        grpc.StatusCode.INTERNAL,
     ],
 )
-def test_does_not_retry_other_codes(fake, service, code):
+def test_does_not_retry_the_servers_own_errors(fake, service, code):
     service.failures = [(code, None)]
 
     with pytest.raises(actserve.ActivationError) as caught:

@@ -5,7 +5,7 @@ import re
 
 from conftest import ROOT
 
-from actserve import _retry, _source, _wire
+from actserve import _errors, _retry, _source, _wire
 from actserve.v1 import service_pb2
 
 
@@ -27,6 +27,15 @@ def test_retries_follow_the_same_numbers():
         "kFirstBackoff": milliseconds(_retry.FIRST_BACKOFF_SECONDS),
         "kMaxBackoff": milliseconds(_retry.MAX_BACKOFF_SECONDS),
         "kBackoffJitter": str(_retry.BACKOFF_JITTER),
+    }
+
+
+def test_trailers_have_the_same_names():
+    text = (ROOT / "proto/error_trailers.h").read_text()
+
+    assert dict(re.findall(r'(k\w+)\[\] = "([^"]+)";', text)) == {
+        "kAnsweredTrailer": _errors._ANSWERED_KEY,
+        "kPushbackTrailer": _errors._PUSHBACK_KEY,
     }
 
 

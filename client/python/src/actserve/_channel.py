@@ -13,7 +13,12 @@ from typing import Any
 import grpc
 
 from actserve import _address, _retry
-from actserve._errors import ActivationError, error_from_rpc, pushback_of
+from actserve._errors import (
+    ActivationError,
+    answered_by_server,
+    error_from_rpc,
+    pushback_of,
+)
 
 # Protobuf's and gRPC's own bound on one message.
 _MAX_MESSAGE_BYTES = 2**31 - 1
@@ -87,12 +92,18 @@ class Channel:
                 return response
             except grpc.RpcError as error:
                 failure = error_from_rpc(error)
-                pushback = pushback_of(error)
+                attempted = _retry.FailedAttempt(
+                    failure.code,
+                    failure.message,
+                    answered_by_server(error),
+                    pushback_of(error),
+                )
             pause = _retry.pause_before_retry(
-                failure.code, pushback, attempt, random.uniform(-1, 1)
+                attempted, attempt, random.uniform(-1, 1)
             )
             if (
                 pause is None
+                or self._closed  # CANCELLED by close()
                 or attempt >= max_attempts
                 or time.monotonic() + pause >= deadline
             ):

@@ -11,6 +11,7 @@ import grpc
 from actserve.v1 import activation_pb2, status_pb2
 
 _DETAILS_KEY = "grpc-status-details-bin"
+_ANSWERED_KEY = "actserve-answered"
 _PUSHBACK_KEY = "grpc-retry-pushback-ms"
 _DOMAIN = "actserve"
 
@@ -42,7 +43,9 @@ class ActivationError(Exception):
       code: Says what to do, as in proto/actserve/v1/service.proto:
         INVALID_ARGUMENT: fix the request. NOT_FOUND: no such activation.
         RESOURCE_EXHAUSTED: back off, or send less. UNAVAILABLE: no server
-        answered, retries included. DEADLINE_EXCEEDED: `timeout` passed.
+        answered, retries included; INTERNAL, UNKNOWN and CANCELLED may say so
+        too, where gRPC or a proxy lost the call. DEADLINE_EXCEEDED: `timeout`
+        passed.
         FAILED_PRECONDITION: the client is closed or was made before a fork, or
         the server cannot compile this program for its GPU.
       message: Names what was wrong, the value and the limit.
@@ -95,6 +98,13 @@ def error_from_rpc(error: Any) -> ActivationError:
                     )
     return ActivationError(
         error.code(), error.details() or "", diagnostics, reason
+    )
+
+
+def answered_by_server(error: Any) -> bool:
+    """Returns whether `error` is the server's own, not gRPC's or a proxy's."""
+    return any(
+        key == _ANSWERED_KEY for key, _ in error.trailing_metadata() or ()
     )
 
 

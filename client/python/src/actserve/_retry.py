@@ -5,6 +5,8 @@ The numbers are those of client/cpp/retry.h; a test compares them.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import grpc
 
 MAX_ATTEMPTS = 7
@@ -12,28 +14,65 @@ FIRST_BACKOFF_SECONDS = 0.1
 MAX_BACKOFF_SECONDS = 2.0
 BACKOFF_JITTER = 0.25
 
+# What gRPC or a proxy reports where the server answered nothing.
+_NOBODY_ANSWERED = (
+    grpc.StatusCode.CANCELLED,
+    grpc.StatusCode.UNKNOWN,
+    grpc.StatusCode.INTERNAL,
+)
+
+# gRPC's own limits on sizes, here or at the server. It sets no trailer, and no
+# pause cures them; only its text tells.
+_TOO_LARGE = ("message larger than max", "metadata size exceeds")
+
+
+@dataclass(frozen=True)
+class FailedAttempt:
+    """What the client knows of an attempt that failed.
+
+    Attributes:
+      code: Its code.
+      message: Its message.
+      answered: Whether the error is the server's own: it has the trailer
+        `actserve-answered`. Otherwise gRPC or a proxy reports it.
+      pushback: The seconds that the server asked for, if it did.
+    """
+
+    code: grpc.StatusCode
+    message: str = ""
+    answered: bool = False
+    pushback: float | None = None
+
 
 def pause_before_retry(
-    code: grpc.StatusCode,
-    pushback: float | None,
-    attempt: int,
-    chance: float,
+    failed: FailedAttempt, attempt: int, chance: float
 ) -> float | None:
     """Returns the seconds before the call is sent again, or None: do not send.
 
+    The caller tells a CANCELLED of its own from others.
+
     Args:
-      code: The error of the attempt.
-      pushback: The seconds that the server asked for, if it did.
-      attempt: The number of the failed attempt, from 1.
+      failed: The attempt.
+      attempt: Its number, from 1.
       chance: A random number from [-1, 1].
     """
-    if code is grpc.StatusCode.RESOURCE_EXHAUSTED:
-        # A full queue names a pause. A limit does not: no pause would help.
-        return pushback
-    if code is not grpc.StatusCode.UNAVAILABLE:
+    if not _may_help(failed):
         return None
-    if pushback is not None:
-        return pushback
+    if failed.pushback is not None:
+        return failed.pushback
     doublings = min(attempt - 1, 30)
     backoff = min(FIRST_BACKOFF_SECONDS * 2.0**doublings, MAX_BACKOFF_SECONDS)
     return backoff * (1 + BACKOFF_JITTER * chance)
+
+
+def _may_help(failed: FailedAttempt) -> bool:
+    """Returns whether the call may succeed if it is sent again."""
+    code = failed.code
+    if code is grpc.StatusCode.RESOURCE_EXHAUSTED:
+        # A full queue comes with a pushback; a limit without.
+        return failed.pushback is not None or not (
+            failed.answered or any(t in failed.message for t in _TOO_LARGE)
+        )
+    if code in _NOBODY_ANSWERED:
+        return not failed.answered
+    return code is grpc.StatusCode.UNAVAILABLE
