@@ -26,6 +26,9 @@ std::string Negated(const std::string& floats) {
 
 grpc::Status Negate(grpc::ServerContext*, const v1::ForwardRequest& request,
                     v1::ForwardResponse& response) {
+  if (request.inputs().empty() || request.payload().empty()) {
+    return grpc::Status(grpc::StatusCode::INVALID_ARGUMENT, "no inputs");
+  }
   *response.mutable_output() = request.inputs(0);
   response.add_payload(Negated(request.payload(0)));
   for (int i = 0; i < request.partials_size(); ++i) {
