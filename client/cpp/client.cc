@@ -316,9 +316,7 @@ class Client::Impl {
           absl::Now() + *pause >= bounds.deadline) {
         return FromGrpcStatus(reply.status);
       }
-      if (bounds.cancellation == nullptr) {
-        absl::SleepFor(*pause);
-      } else if (bounds.cancellation->AwaitFor(*pause)) {
+      if (stub_.Pause(*pause, bounds.cancellation)) {
         return absl::CancelledError("cancelled before another try");
       }
     }

@@ -1,10 +1,12 @@
 #include "client/cpp/raw_stub.h"
 
+#include <algorithm>
 #include <cassert>
 #include <cstring>
 
 #include "absl/strings/numbers.h"
 #include "absl/synchronization/blocking_counter.h"
+#include "absl/time/clock.h"
 #include "client/cpp/address.h"
 #include "client/cpp/retry.h"
 #include "grpc/grpc.h"
@@ -18,6 +20,8 @@ namespace {
 
 // Up to here a copy costs less than a reference with its own bookkeeping.
 constexpr size_t kCopiedBytes = 16 << 10;
+// How long a pause may go on after it was cancelled.
+constexpr absl::Duration kCancellationDelay = absl::Milliseconds(20);
 
 // Counts the slices of one request that gRPC still holds.
 class Loan {
@@ -106,7 +110,7 @@ absl::InlinedVector<ByteSpan, 8> RawStub::Reply::Spans() const {
 }
 
 RawStub::RawStub(std::shared_ptr<grpc::Channel> channel)
-    : stub_(std::move(channel)) {}
+    : channel_(std::move(channel)), stub_(channel_) {}
 
 RawStub::~RawStub() {
   absl::MutexLock lock(&mutex_);
@@ -155,6 +159,19 @@ RawStub::Reply RawStub::Call(const std::string& method,
   if (loan) loan->AwaitReturn();
   ReturnQueue(std::move(queue));
   return reply;
+}
+
+bool RawStub::Pause(absl::Duration pause, const Cancellation* cancellation) {
+  const absl::Time end = absl::Now() + pause;
+  for (;;) {
+    if (cancellation != nullptr && cancellation->cancelled()) return true;
+    const absl::Time now = absl::Now();
+    if (now >= end) return false;
+    const absl::Time until =
+        cancellation == nullptr ? end : std::min(end, now + kCancellationDelay);
+    channel_->WaitForStateChange(channel_->GetState(/*try_to_connect=*/true),
+                                 absl::ToChronoTime(until));
+  }
 }
 
 std::unique_ptr<grpc::CompletionQueue> RawStub::BorrowQueue() {

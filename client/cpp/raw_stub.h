@@ -54,6 +54,12 @@ class RawStub {
   Reply Call(const std::string& method, absl::Span<const ByteSpan> parts,
              absl::Time deadline, Cancellation* cancellation = nullptr);
 
+  // Waits for `pause`, or until `cancellation`, which may be null, is
+  // cancelled; returns true if it is. gRPC reconnects meanwhile: without a
+  // thread that waits for the channel it reads what a new connection brings
+  // only every 5 s.
+  bool Pause(absl::Duration pause, const Cancellation* cancellation);
+
   // The number of request parts that gRPC holds now. A call that has returned
   // has none.
   int num_parts_on_loan() const { return num_on_loan_; }
@@ -64,6 +70,7 @@ class RawStub {
   std::unique_ptr<grpc::CompletionQueue> BorrowQueue();
   void ReturnQueue(std::unique_ptr<grpc::CompletionQueue> queue);
 
+  const std::shared_ptr<grpc::Channel> channel_;
   grpc::GenericStub stub_;
   std::atomic<int> num_on_loan_ = 0;
   absl::Mutex mutex_;

@@ -2,10 +2,12 @@
 
 import contextlib
 import socket
+import subprocess
 import threading
 
 import numpy as np
 import pytest
+from conftest import server_binary
 
 import actserve
 
@@ -150,4 +152,29 @@ def test_a_call_that_nobody_answered_is_repeated(service, fault, x):
         np.testing.assert_array_equal(client.forward("f", x), 2 * x)
         np.testing.assert_array_equal(client.forward("f", LARGE), 2 * LARGE)
 
+    assert proxy.faults == []
+
+
+# Its call here is small.
+EARLY_FAULTS = FAULTS | {
+    "request cut": cut_request(100),
+    "reply cut": cut_reply(20),
+}
+
+
+@pytest.mark.server
+@pytest.mark.parametrize("fault", EARLY_FAULTS.values(), ids=EARLY_FAULTS)
+def test_the_client_of_cpp_repeats_it_too(service, fault):
+    """With another version of gRPC below it."""
+    actctl = server_binary().parent / "actctl"
+    proxy = Proxy(service.address, [fault] * 2)
+    with contextlib.closing(proxy):
+        shown = subprocess.run(
+            [actctl, "show", "f", f"--address={proxy.address}"],
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+
+    assert (shown.returncode, shown.stderr) == (0, "")
     assert proxy.faults == []
