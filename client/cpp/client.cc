@@ -270,7 +270,8 @@ absl::StatusOr<BackwardResult> TakeGradients(
 struct Bounds {
   absl::Time deadline;
   Cancellation* cancellation = nullptr;
-  // Limit on the attempts of each RPC that the call needs.
+  // Limit on the attempts of each RPC that the call needs, and on its
+  // registrations.
   int max_attempts;
 };
 
@@ -335,8 +336,9 @@ class Client::Impl {
     return std::move(answer.metadata);
   }
 
-  // A call about the activation that `request` names. If the server does not
-  // know it and this client registered it, registers it again, once.
+  // A call about the activation that `request` names. While the server does
+  // not know it and this client registered it, registers it again: a server may
+  // restart more than once within a call. `max_attempts` bounds that too.
   template <typename Response, typename Request>
   absl::StatusOr<Answer<Response>> Evaluate(const std::string& method,
                                             Request request,
@@ -344,7 +346,7 @@ class Client::Impl {
                                             const Bounds& bounds) {
     const std::string asked = request.activation();
     Translate(*request.mutable_activation());
-    for (bool registered_again = false;; registered_again = true) {
+    for (int num_registered = 0;; ++num_registered) {
       const Envelope envelope(request, payloads);
       if (envelope.size_bytes() > kMaxMessageBytes) {
         return absl::ResourceExhaustedError(
@@ -353,7 +355,7 @@ class Client::Impl {
       }
       auto reply = Call(method, envelope.parts(), bounds);
       if (reply.ok()) return Open<Response>(*std::move(reply));
-      if (registered_again ||
+      if (num_registered >= bounds.max_attempts ||
           ErrorReason(reply.status()) != kActivationUnknown) {
         return reply.status();
       }
@@ -570,8 +572,12 @@ absl::StatusOr<v1::Activation> Client::GetActivation(
   v1::GetActivationRequest request;
   request.set_activation(std::string(activation));
   request.set_with_gradients(true);
-  return impl_->Ask<v1::Activation>(absl::StrCat(kService, "GetActivation"),
-                                    request, impl_->DefaultBounds());
+  ACTSERVE_ASSIGN_OR_RETURN(
+      Answer<v1::Activation> answer,
+      impl_->Evaluate<v1::Activation>(absl::StrCat(kService, "GetActivation"),
+                                      std::move(request), {},
+                                      impl_->DefaultBounds()));
+  return std::move(answer.metadata);
 }
 
 absl::StatusOr<std::vector<v1::Activation>> Client::ListActivations(

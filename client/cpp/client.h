@@ -148,7 +148,8 @@ class Client {
   struct Options {
     // Time limit of a call that sets none.
     absl::Duration timeout = absl::Seconds(60);
-    // How often a call is sent at most, the first time included.
+    // How often a call is sent at most, the first time included, and how often
+    // an activation is registered again for it.
     int max_attempts = kMaxAttempts;
   };
 

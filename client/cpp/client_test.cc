@@ -400,25 +400,46 @@ TEST(Client, RegistersAgainWhereTheServerForgot) {
   EXPECT_EQ(server.num_forward, 2);
 }
 
-TEST(Client, RegistersAgainOnlyOnce) {
+// A server that restarted twice within one call failed it.
+TEST(Client, RegistersAgainAsOftenAsTheServerForgets) {
   FakeServer server;
-  server.forward =
-      FailFirst(1000,
-                StatusWithReason(grpc::NOT_FOUND, "no such activation",
-                                 "ACTIVATION_UNKNOWN"),
-                server.forward);
+  const auto unknown = StatusWithReason(grpc::NOT_FOUND, "no such activation",
+                                        "ACTIVATION_UNKNOWN");
+  server.forward = FailFirst(3, unknown, server.forward);
   auto client = ConnectTo(server.address());
   ASSERT_TRUE(client->RegisterActivation("def f(x):\n  return x\n").ok());
   const std::vector<float> x = {1};
   std::vector<float> y(1);
 
-  const absl::Status status =
-      client->Forward("sha256:1", {View(x)}, MutableBytes(y));
+  EXPECT_TRUE(client->Forward("sha256:1", {View(x)}, MutableBytes(y)).ok());
 
-  EXPECT_EQ(status.code(), absl::StatusCode::kNotFound);
-  EXPECT_EQ(ErrorReason(status), kActivationUnknown);
-  EXPECT_EQ(server.num_register_activation, 2);
-  EXPECT_EQ(server.num_forward, 2);
+  EXPECT_EQ(server.num_register_activation, 4);
+  EXPECT_EQ(server.num_forward, 4);
+}
+
+TEST(Client, RegistersAgainAtMostAsOftenAsItTries) {
+  for (const int max_attempts : {1, 3}) {
+    SCOPED_TRACE(max_attempts);
+    FakeServer server;
+    server.forward =
+        FailFirst(1000,
+                  StatusWithReason(grpc::NOT_FOUND, "no such activation",
+                                   "ACTIVATION_UNKNOWN"),
+                  server.forward);
+    Client::Options options;
+    options.max_attempts = max_attempts;
+    auto client = *Client::Connect(server.address(), options);
+    ASSERT_TRUE(client->RegisterActivation("def f(x):\n  return x\n").ok());
+    const std::vector<float> x = {1};
+    std::vector<float> y(1);
+
+    const absl::Status status =
+        client->Forward("sha256:1", {View(x)}, MutableBytes(y));
+
+    EXPECT_EQ(ErrorReason(status), kActivationUnknown);
+    EXPECT_EQ(server.num_register_activation, 1 + max_attempts);
+    EXPECT_EQ(server.num_forward, 1 + max_attempts);
+  }
 }
 
 TEST(Client, AdoptsTheIdThatAServerReturns) {
@@ -488,6 +509,42 @@ TEST(Client, SendsTheInputsWhereAResidualIsGone) {
   EXPECT_EQ(seen[1].inputs_size(), 1);
   EXPECT_EQ(seen[1].parameters_size(), 1);
   EXPECT_EQ(seen[1].payload(0).size(), 8u);
+}
+
+// A restart loses the residual, the next one the activation.
+TEST(Client, TwoRestartsWithinABackwardLoseNothing) {
+  FakeServer server;
+  const auto unknown = StatusWithReason(grpc::NOT_FOUND, "no such activation",
+                                        "ACTIVATION_UNKNOWN");
+  std::vector<grpc::Status> failures = {
+      unknown,
+      StatusWithReason(grpc::NOT_FOUND, "residual is gone", "RESIDUAL_GONE"),
+      unknown, unknown};
+  server.backward = [&, then = server.backward](
+                        grpc::ServerContext* context,
+                        const v1::BackwardRequest& request,
+                        v1::BackwardResponse& response) {
+    if (failures.empty()) return then(context, request, response);
+    const grpc::Status failure = failures.front();
+    failures.erase(failures.begin());
+    return failure;
+  };
+  auto client = ConnectTo(server.address());
+  ASSERT_TRUE(client->RegisterActivation("def f(x):\n  return x\n").ok());
+  const std::vector<float> x = {1, 2};
+  std::vector<float> dx(2);
+  BackwardCall call;
+  call.activation = "sha256:1";
+  call.residual = "0123456789abcdef";
+  call.inputs = {View(x)};
+  call.wrt = {{"x", MutableBytes(dx)}};
+
+  const auto result = client->Backward(call);
+
+  ASSERT_TRUE(result.ok()) << result.status();
+  EXPECT_EQ(dx, x);
+  EXPECT_EQ(server.num_backward, 5);
+  EXPECT_EQ(server.num_register_activation, 4);
 }
 
 TEST(Client, WithoutInputsALostResidualIsTheCallersToHandle) {

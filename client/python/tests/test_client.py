@@ -71,14 +71,40 @@ def test_registers_again_where_unknown(fake, service):
     assert service.calls[3].activation == "sha256:3"
 
 
-def test_registers_again_only_once(fake, service):
-    service.failures = [None, UNKNOWN, None, UNKNOWN]
+def test_registers_again_as_often_as_the_server_forgets(fake, service):
+    """A server that restarted twice within one call failed it."""
+    service.failures = [None, UNKNOWN, None, UNKNOWN, None, UNKNOWN]
 
-    with pytest.raises(actserve.ActivationError) as caught:
-        fake.forward(DOUBLE, X)
+    y = fake.forward(DOUBLE, X)
+
+    np.testing.assert_array_equal(y, 2 * X)
+    assert service.names() == ["RegisterActivation", "Forward"] * 4
+    assert service.calls[-1].activation == "sha256:7"
+
+
+@pytest.mark.parametrize("max_attempts", [1, 3])
+def test_registers_again_at_most_as_often_as_it_tries(service, max_attempts):
+    service.failures = [None, UNKNOWN] * 20
+
+    with (
+        actserve.connect(service.address, max_attempts=max_attempts) as client,
+        pytest.raises(actserve.ActivationError) as caught,
+    ):
+        client.forward(DOUBLE, X)
 
     assert caught.value.reason == "ACTIVATION_UNKNOWN"
-    assert len(service.calls) == 4
+    assert service.names() == ["RegisterActivation", "Forward"] * (
+        1 + max_attempts
+    )
+
+
+def test_registers_again_to_describe_its_own(fake, service):
+    service.failures = [None, UNKNOWN]
+
+    info = fake.get_activation(DOUBLE)
+
+    assert info.name == "sha256:3"
+    assert service.names() == ["RegisterActivation", "GetActivation"] * 2
 
 
 def test_does_not_register_names(fake, service):
@@ -314,6 +340,26 @@ def test_lost_residual_resends_the_inputs(fake, service):
     assert list(last.payload) == [X.tobytes(), (-X).tobytes()]
     assert last.parameters[0].scalar == 3
     assert not residual.is_held
+
+
+def test_two_restarts_within_a_backward_lose_nothing(fake, service):
+    _, _, residual = fake.forward_with(DOUBLE, X, keep_residual=True)
+    service.calls.clear()
+    service.failures = [UNKNOWN, None, GONE, UNKNOWN, None, UNKNOWN]
+
+    gradients = fake.backward(DOUBLE, residual=residual)
+
+    np.testing.assert_array_equal(gradients["x"], X)
+    assert service.names() == [
+        "Backward",
+        "RegisterActivation",
+        "Backward",
+        "Backward",
+        "RegisterActivation",
+        "Backward",
+        "RegisterActivation",
+        "Backward",
+    ]
 
 
 @pytest.mark.parametrize("handle", [b"", b"x"], ids=["refused", "expired"])

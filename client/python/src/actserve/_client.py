@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import numbers
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import grpc
@@ -53,7 +54,8 @@ def connect(
         this user's alone; else 127.0.0.1:50051.
       timeout: Seconds for one call, including its retries and a registration
         that it needs; math.inf waits for ever. Each call may give its own.
-      max_attempts: How often a call is sent at most, the first time included.
+      max_attempts: How often a call is sent at most, the first time included,
+        and how often an activation is registered again for it.
         client/README.md says what is sent again and after which pauses; the
         default outlives a restart of the server.
 
@@ -307,10 +309,9 @@ class Client:
         self, activation: Activation | str, *, timeout: float | None = None
     ) -> ActivationInfo:
         """Returns everything that the server knows about an activation."""
-        deadline = self._deadline(timeout)
-        if isinstance(activation, Activation):
-            activation = self._register(activation, deadline).id
-        return self._get(activation, deadline, with_gradients=True)
+        return self._get(
+            activation, self._deadline(timeout), with_gradients=True
+        )
 
     def list_activations(
         self, *, with_texts: bool = False, timeout: float | None = None
@@ -421,9 +422,37 @@ class Client:
         response: Message,
         deadline: float,
     ) -> Sequence[memoryview]:
-        """Calls Forward or Backward; registers the activation if unknown.
+        """Calls Forward or Backward.
 
         Fills `response` and returns its payloads.
+        """
+        answer = self._ask_about(
+            activation,
+            request,
+            lambda: self._send(method, request, payloads, deadline),
+            deadline,
+        )
+        try:
+            header, found = _wire.split_response(answer)
+            response.ParseFromString(header)
+        except (ValueError, DecodeError) as error:
+            raise ActivationError(
+                grpc.StatusCode.INTERNAL, f"malformed response: {error}"
+            ) from error
+        return found
+
+    def _ask_about(
+        self,
+        activation: Activation | str,
+        request: Any,
+        send: Callable[[], bytes],
+        deadline: float,
+    ) -> bytes:
+        """Returns what `send` does, with the activation's id in `request`.
+
+        Registers the activation where it is unknown: more than once if need be,
+        as a server may restart more than once within a call. `max_attempts`
+        bounds that too.
         """
         if isinstance(activation, str):
             # An id that this client registered can be registered again.
@@ -438,24 +467,19 @@ class Client:
                 f"{activation!r} is neither an activation nor the name of "
                 f"one; decorate it with @actserve.activation"
             )
-        try:
-            answer = self._send(method, request, payloads, deadline)
-        except ActivationError as error:
-            if error.reason != "ACTIVATION_UNKNOWN" or isinstance(
-                activation, str
-            ):
-                raise
+        for num_registered in itertools.count():
+            try:
+                return send()
+            except ActivationError as error:
+                if (
+                    error.reason != "ACTIVATION_UNKNOWN"
+                    or isinstance(activation, str)
+                    or num_registered >= self._max_attempts
+                ):
+                    raise
             # Another server, or the same after a restart.
             request.activation = self._register(activation, deadline).id
-            answer = self._send(method, request, payloads, deadline)
-        try:
-            header, found = _wire.split_response(answer)
-            response.ParseFromString(header)
-        except (ValueError, DecodeError) as error:
-            raise ActivationError(
-                grpc.StatusCode.INTERNAL, f"malformed response: {error}"
-            ) from error
-        return found
+        raise AssertionError("unreachable")
 
     def _send(
         self,
@@ -518,14 +542,21 @@ class Client:
         return info
 
     def _get(
-        self, activation: str, deadline: float, with_gradients: bool = False
+        self,
+        activation: Activation | str,
+        deadline: float,
+        with_gradients: bool = False,
     ) -> ActivationInfo:
         request = service_pb2.GetActivationRequest(
-            activation=activation, with_gradients=with_gradients
+            with_gradients=with_gradients
         )
-        response = activation_pb2.Activation()
-        self._control("GetActivation", request, response, deadline)
-        return activation_info(response)
+        answer = self._ask_about(
+            activation,
+            request,
+            lambda: self._send("GetActivation", request, (), deadline),
+            deadline,
+        )
+        return activation_info(activation_pb2.Activation.FromString(answer))
 
 
 def _checked_timeout(timeout: Any) -> float:
