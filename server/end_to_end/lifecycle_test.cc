@@ -153,8 +153,8 @@ TEST_F(Lifecycle, EndsWhateverIsOpen) {
   for (int i = 0; i < 2000; ++i) {
     // A connection has at most 1000 calls.
     if (i % 500 == 0) {
-      stubs.push_back(grpc::health::v1::Health::NewStub(
-          ChannelTo(server_->tcp_address())));
+      stubs.push_back(
+          grpc::health::v1::Health::NewStub(ChannelTo(server_->tcp_address())));
     }
     contexts.push_back(std::make_unique<grpc::ClientContext>());
     watches.push_back(stubs.back()->Watch(contexts.back().get(), {}));
