@@ -188,7 +188,7 @@ int64_t Activation::size_bytes() const {
   int64_t bytes = sizeof(State) + s.id.capacity() + s.name.capacity() +
                   s.doc.capacity() + s.text.capacity();
   for (const std::string& rewrite : s.rewrites) {
-    bytes += sizeof(rewrite) + rewrite.capacity();
+    bytes += sizeof(std::string) + rewrite.capacity();
   }
   bytes += s.source.size_bytes() + s.forward.size_bytes();
   if (s.gradient) bytes += s.gradient->size_bytes();

@@ -101,7 +101,7 @@ int64_t Graph::size_bytes() const {
                  interned_.size() * kElement +
                  interned_.bucket_count() * sizeof(void*);
   for (const std::string& input : inputs) {
-    bytes += sizeof(input) + input.capacity();
+    bytes += sizeof(std::string) + input.capacity();
   }
   for (const Parameter& parameter : parameters) {
     bytes += sizeof(parameter) + parameter.name.capacity();

@@ -55,7 +55,9 @@ std::shared_ptr<const Program> Programs::Find(const ProgramKey& key) {
   return found != nullptr ? *found : nullptr;
 }
 
+// A copy of the key, because its owner may end with the answer.
 void Programs::Get(std::shared_ptr<const RegisteredActivation> activation,
+                   // NOLINTNEXTLINE(performance-unnecessary-value-param)
                    ProgramKey key, Waiter waiter) {
   const CallerId caller = waiter.caller;
   {
@@ -217,7 +219,7 @@ absl::Status Programs::MakeRoom(const CallerId& caller, Answers& answers) {
   if (load_.num_waiting < options_.max_waiting) return absl::OkStatus();
   DropAllUnwanted(answers);
   if (load_.num_waiting < options_.max_waiting) return absl::OkStatus();
-  const absl::Status full = WithRetryAfter(
+  absl::Status full = WithRetryAfter(
       absl::ResourceExhaustedError(
           absl::StrCat("queue full: ", load_.num_waiting,
                        " requests are waiting for a compilation, limit ",

@@ -145,7 +145,7 @@ void Optimize(llvm::Module& module, llvm::TargetMachine& target,
   llvm::ModuleAnalysisManager modules;
   llvm::PassInstrumentationCallbacks callbacks;
   callbacks.registerShouldRunOptionalPassCallback(
-      [&gate](llvm::StringRef, llvm::Any) { return gate.MayGoOn(); });
+      [&gate](llvm::StringRef, const llvm::Any&) { return gate.MayGoOn(); });
   // Without the target machine there is no cost model and no vector.
   llvm::PassBuilder passes(&target, tuning, std::nullopt, &callbacks);
   passes.registerModuleAnalyses(modules);
