@@ -156,7 +156,7 @@ TEST(SchedulerBits, AreThoseOfTheJobAlone) {
     counters.num_queued_jobs += of_round.num_queued_jobs;
   }
   EXPECT_EQ(counters.num_queued_jobs, kRounds * kJobs);
-  EXPECT_LT(counters.num_batches, counters.num_queued_jobs / 2)
+  EXPECT_LT(counters.num_batches, counters.num_queued_jobs / 4 * 3)
       << "so that there is something to compare";
 }
 
