@@ -41,9 +41,10 @@ absl::StatusOr<MemoryBudget::Charge> MemoryBudget::Take(Half half,
       state_->used_by_connection[charge.half_][charge.connection_slot_]
           .fetch_add(bytes, std::memory_order_relaxed);
   const int64_t limit = state_->limits[charge.half_];
-  const int64_t free = limit - used;
-  const int64_t free_to_peer = kShare * free - of_peer;
-  if (bytes <= free && bytes <= free_to_peer &&
+  // After the charge, which may be as large as all that is free.
+  const int64_t free = limit - used - bytes;
+  const int64_t free_to_peer = kShare * free - of_peer - bytes;
+  if (free >= 0 && free_to_peer >= 0 &&
       (of_connection + bytes) / kShare <= free_to_peer) {
     std::atomic<int64_t>& peak = state_->peak[charge.half_];
     int64_t highest = peak.load(std::memory_order_relaxed);

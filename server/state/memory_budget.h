@@ -18,12 +18,12 @@ namespace actserve {
 // half is for requests and the residuals that keep them, the other for results
 // and copies.
 //
-// A peer may hold at most kShare times what is free, so nobody takes all: one
-// peer gets up to 4/5 of a half, two get 4/9 each, and whoever holds nothing
-// always finds some (the dynamic thresholds of Choudhury and Hahne, 1998). The
-// connections of a peer share what it may hold in the same way. Peers and
-// connections are counted in kSlots slots each; those of one slot share a
-// limit.
+// A peer may hold at most kShare times what it leaves free, so nobody takes
+// all, whatever the size of its calls: one peer gets up to 4/5 of a half, two
+// get 4/9 each, and whoever holds nothing always finds some (the dynamic
+// thresholds of Choudhury and Hahne, 1998). The connections of a peer share
+// what it may hold in the same way. Peers and connections are counted in kSlots
+// slots each; those of one slot share a limit.
 //
 // Thread-safe, without locks. Charges may outlive the budget.
 class MemoryBudget {

@@ -103,8 +103,27 @@ TEST(MemoryBudget, LeavesRoomForOtherPeers) {
     EXPECT_NEAR(1.0 * budget.used_bytes(kResults) / kResultsMax,
                 4.0 * num_peers / (1 + 4 * num_peers), 0.02);
     const int64_t left = kResultsMax - budget.used_bytes(kResults);
-    EXPECT_TRUE(budget.Take(kResults, Peer(1000), left).ok());
-    EXPECT_FALSE(budget.Take(kResults, callers[0], left).ok());
+    EXPECT_TRUE(budget.Take(kResults, Peer(1000), left / 2).ok());
+    EXPECT_FALSE(budget.Take(kResults, callers[0], left / 2).ok());
+  }
+}
+
+// Calls of a quarter of the half once took all of it: the fourth looked at what
+// was free before it.
+TEST(MemoryBudget, LargeCallsLeaveRoomToo) {
+  for (const int64_t part : {2, 3, 4, 5, 6, 10}) {
+    SCOPED_TRACE(part);
+    MemoryBudget budget(kMax);
+    std::vector<MemoryBudget::Charge> charges;
+    for (uint64_t number = 0; number < 20; ++number) {
+      auto charge = budget.Take(kResults, {.peer = 1, .connection = number},
+                                kResultsMax / part);
+      if (charge.ok()) charges.push_back(*std::move(charge));
+    }
+
+    EXPECT_GE(charges.size(), 1u);
+    EXPECT_LE(budget.used_bytes(kResults), kResultsMax / 5 * 4);
+    EXPECT_TRUE(budget.Take(kResults, Peer(2), kResultsMax / 10).ok());
   }
 }
 
@@ -118,7 +137,7 @@ TEST(MemoryBudget, LeavesRoomForOtherConnections) {
   // c <= 4 * (4 * (1 - c) - c)
   EXPECT_NEAR(1.0 * got / kResultsMax, 16.0 / 21, 0.01);
   EXPECT_TRUE(
-      budget.Take(kResults, {.peer = 1, .connection = 2}, kResultsMax / 10)
+      budget.Take(kResults, {.peer = 1, .connection = 2}, kResultsMax / 40)
           .ok());
 }
 
