@@ -34,9 +34,10 @@ void MemoryTrimmer::Tick() {
   for (const MemoryBudget::Half half : {kRequests, kResults}) {
     auto& peaks = peaks_[static_cast<size_t>(half)];
     peaks[slot] = budget_.TakePeak(half);
-    const int64_t peak = *std::ranges::max_element(peaks);
-    kept_bytes += peak;
-    if (half == kResults) result_bytes = peak;
+    const int64_t unused =
+        *std::ranges::max_element(peaks) - budget_.used_bytes(half);
+    kept_bytes += unused;
+    if (half == kResults) result_bytes = unused;
   }
   buffers_.DropIdle(result_bytes + kSlackBytes);
   if (ResidentBytes() - AllocatedBytes() > kept_bytes + kSlackBytes) {

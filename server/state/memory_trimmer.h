@@ -13,7 +13,7 @@ namespace actserve {
 // Gives memory back to the system that a burst of calls has left. The process
 // keeps what it frees, because taking it anew costs a page fault for each 4 KiB
 // (see SetProcessOptions()); this keeps only as much as calls held at once
-// during the last kTicks ticks.
+// during the last kTicks ticks, less what they hold now.
 //
 // Not thread-safe.
 class MemoryTrimmer {
