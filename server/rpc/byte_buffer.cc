@@ -62,6 +62,13 @@ grpc::ByteBuffer ToByteBuffer(EncodedResponse response, CallCounter* calls) {
   return grpc::ByteBuffer(slices.data(), slices.size());
 }
 
+grpc::ByteBuffer TakeRequest(const grpc::ByteBuffer* request) {
+  grpc::ByteBuffer taken;
+  // Const only by the signature of methods; gRPC made it and destroys it.
+  const_cast<grpc::ByteBuffer*>(request)->Swap(&taken);
+  return taken;
+}
+
 absl::Status NoMessageError() {
   return absl::InvalidArgumentError(
       "request has no message, or one that was cut off");

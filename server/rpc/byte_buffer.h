@@ -17,6 +17,10 @@ namespace actserve {
 // then.
 grpc::ByteBuffer ToByteBuffer(EncodedResponse response, CallCounter* calls);
 
+// Moves the bytes of a request out of what gRPC passes to a method. gRPC keeps
+// that until the answer is sent, and the peer decides when it reads the answer.
+grpc::ByteBuffer TakeRequest(const grpc::ByteBuffer* request);
+
 // The error for a call whose message is missing or was cut off on its way.
 absl::Status NoMessageError();
 

@@ -186,7 +186,8 @@ Reactor* Service::GetServerInfo(grpc::CallbackServerContext* context,
 template <typename Request, typename Response, typename Work>
 Reactor* Service::Serve(const ControlCall& call, Work work) {
   auto request = std::make_shared<Request>();
-  absl::Status status = ReadMessage(*call.request, call.limit, request.get());
+  absl::Status status =
+      ReadMessage(TakeRequest(call.request), call.limit, request.get());
   if (status.ok()) status = Check(*request);
   if (!status.ok()) {
     return Answer(call.context, call.method, [&] { return status; });

@@ -42,8 +42,8 @@ TensorCall::TensorCall(Direction direction, const ServingParts& parts,
       calls_(*calls),
       context_(*context),
       reactor_(*reactor),
-      request_bytes_(*request),
-      response_bytes_(*response) {}
+      response_bytes_(*response),
+      message_{.bytes = TakeRequest(request)} {}
 
 void TensorCall::Start() {
   if (absl::Status status = Split(); !status.ok()) return Finish(status);
@@ -57,13 +57,13 @@ void TensorCall::Start() {
 
 absl::Status TensorCall::Split() {
   std::vector<grpc::Slice>& slices = message_.slices;
-  if (!request_bytes_.Dump(&slices).ok()) {
+  if (!message_.bytes.Dump(&slices).ok()) {
     return NoMessageError();
   }
   ACTSERVE_ASSIGN_OR_RETURN(
       message_.charge,
       parts().memory.Take(MemoryBudget::Half::kRequests, caller(),
-                          CostOf(request_bytes_.Length(), slices.size())));
+                          CostOf(message_.bytes.Length(), slices.size())));
   std::vector<Fragment> bytes;
   bytes.reserve(slices.size());
   for (const grpc::Slice& slice : slices) {
@@ -89,7 +89,11 @@ void TensorCall::OnPlan(const std::shared_ptr<CallPlan>& plan) {
 }
 
 std::shared_ptr<const void> TensorCall::ReleaseInputs() {
-  return std::make_shared<const Message>(std::move(message_));
+  auto message = std::make_shared<Message>();
+  message->bytes.Swap(&message_.bytes);
+  message->slices = std::move(message_.slices);
+  message->charge = std::move(message_.charge);
+  return message;
 }
 
 void TensorCall::Succeed(TensorResult result) {

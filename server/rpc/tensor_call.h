@@ -31,8 +31,8 @@ class TensorCall final : private Evaluation {
   using Direction = ProgramKey::Direction;
 
   // The call leaves `calls`, which it must have entered, at its end. Until then
-  // `parts` and the objects of the call must live; gRPC keeps the latter.
-  // `reactor` is the context's default one.
+  // `parts` and the objects of the call must live; gRPC keeps the latter. Takes
+  // the bytes of `request`. `reactor` is the context's default one.
   TensorCall(Direction direction, const ServingParts& parts, CallCounter* calls,
              grpc::CallbackServerContext* context,
              grpc::ServerUnaryReactor* reactor, const grpc::ByteBuffer* request,
@@ -59,13 +59,16 @@ class TensorCall final : private Evaluation {
   CallCounter& calls_;
   grpc::CallbackServerContext& context_;
   grpc::ServerUnaryReactor& reactor_;
-  const grpc::ByteBuffer& request_bytes_;
   grpc::ByteBuffer& response_bytes_;
 
   // The memory of the inputs, and the charge for it.
   struct Message {
-    std::vector<grpc::Slice> slices;
-    MemoryBudget::Charge charge;
+    // Goes after the slices: the last reference to memory of gRPC's quota may
+    // not be a slice's, because on a thread of ours that crashes gRPC 1.51
+    // while memory is short. Destroying a ByteBuffer prepares the thread.
+    grpc::ByteBuffer bytes;
+    std::vector<grpc::Slice> slices = {};
+    MemoryBudget::Charge charge = {};
   };
   // Empty if a residual owns it.
   Message message_;
