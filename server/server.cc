@@ -245,7 +245,10 @@ void Server::LogCounters() const {
        {"expired", counters.num_expired},
        {"cancelled", counters.num_cancelled},
        {"failed", counters.num_failed},
-       {"reruns", counters.num_reruns}});
+       {"reruns", counters.num_reruns},
+       {"request_bytes", memory_.used_bytes(MemoryBudget::Half::kRequests)},
+       {"result_bytes", memory_.used_bytes(MemoryBudget::Half::kResults)},
+       {"refused_for_memory", memory_.num_refused()}});
 }
 
 absl::StatusOr<std::unique_ptr<Server>> Server::Start(
