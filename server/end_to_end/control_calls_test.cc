@@ -25,6 +25,9 @@ constexpr int64_t kDefaultAnswerLimit = 4 * kMiB;
 class ControlCalls : public ServerTest {
  protected:
   static std::string MethodOf(const std::string& name) {
+    if (name == "Check" || name == "Watch") {
+      return absl::StrCat("/grpc.health.v1.Health/", name);
+    }
     return absl::StrCat("/actserve.v1.ActivationService/", name);
   }
   // Memory of the server's process.
@@ -76,6 +79,8 @@ TEST_F(ControlCalls, LargeRequestsAreRefusedUnparsed) {
       {"unknown varints", "GetServerInfo", {"\x08\x00", 2}, small},
       {"unknown groups", "ListActivations", "\x7b\x7c", small},
       {"unknown groups", "GetActivation", "\x7b\x7c", small},
+      {"a name", "Check", "\x0a", "request of 67108864 bytes, limit 1024"},
+      {"a name", "Watch", "\x0a", "request of 67108864 bytes, limit 1024"},
       {"constants",
        "RegisterActivation",
        {"\x1a\x02\x0a\x00", 4},
@@ -145,6 +150,8 @@ TEST_F(ControlCalls, BytesThatAreNoMessageAreRefused) {
       {"ListActivations", "\x12\x7f", "ListActivationsRequest" + malformed},
       {"ReleaseResiduals", "\x0a\x10half", "ReleaseResidualsRequest"},
       {"GetServerInfo", std::string(30'000, '\x0b'), "GetServerInfoRequest"},
+      {"Check", "\x0a\x02\xff\xff", "HealthCheckRequest"},
+      {"Watch", "\x0a\x10half", "HealthCheckRequest"},
   };
   for (const Case& c : cases) {
     SCOPED_TRACE(c.method);

@@ -388,6 +388,24 @@ TEST_F(Integration, HealthAnswersForTheServerAndTheService) {
   }
 }
 
+TEST_F(Integration, HealthKnowsNoOtherService) {
+  auto health = grpc::health::v1::Health::NewStub(channel_);
+  grpc::health::v1::HealthCheckRequest request;
+  request.set_service("other");
+  grpc::health::v1::HealthCheckResponse response;
+  grpc::ClientContext check, watch;
+
+  EXPECT_EQ(health->Check(&check, request, &response).error_code(),
+            grpc::StatusCode::NOT_FOUND);
+  const auto updates = health->Watch(&watch, request);
+  ASSERT_TRUE(updates->Read(&response));
+
+  EXPECT_EQ(response.status(),
+            grpc::health::v1::HealthCheckResponse::SERVICE_UNKNOWN);
+  watch.TryCancel();
+  EXPECT_EQ(updates->Finish().error_code(), grpc::StatusCode::CANCELLED);
+}
+
 TEST_F(Integration, ReflectionIsOffUnlessAsked) {
   EXPECT_EQ(
       CallRaw(channel_,

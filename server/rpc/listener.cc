@@ -6,7 +6,6 @@
 #include "absl/time/clock.h"
 #include "grpc/grpc.h"
 #include "grpcpp/ext/proto_server_reflection_plugin.h"
-#include "grpcpp/health_check_service_interface.h"
 #include "grpcpp/impl/server_builder_option.h"
 #include "grpcpp/impl/server_builder_plugin.h"
 #include "grpcpp/resource_quota.h"
@@ -16,6 +15,7 @@
 #include "kernels/base/status_macros.h"
 #include "server/observe/log.h"
 #include "server/rpc/call_counter.h"
+#include "server/rpc/health.h"
 #include "server/rpc/service.h"
 
 namespace actserve {
@@ -75,9 +75,7 @@ class Listener::Parts {
   const std::vector<std::string>& addresses() const {
     return acceptor_->addresses();
   }
-  void StopBeingHealthy() {
-    grpc_->GetHealthCheckService()->SetServingStatus(false);
-  }
+  void StopBeingHealthy() { health_.StopServing(); }
   void Refuse();
   bool AwaitCalls(absl::Duration timeout) {
     return calls_.AwaitNone(absl::Now() + timeout);
@@ -94,6 +92,7 @@ class Listener::Parts {
  private:
   CallCounter calls_;
   Service service_;
+  Health health_;
   // It hands connections to the two below, so it stops before they go.
   std::unique_ptr<Acceptor> acceptor_;
   std::unique_ptr<grpc::experimental::ExternalConnectionAcceptor> connections_;
@@ -106,14 +105,13 @@ absl::Status Listener::Parts::Listen(const Options& options) {
   grpc::ServerBuilder builder;
   SetTransport(options, &builder);
   builder.RegisterService(&service_);
+  builder.RegisterService(&health_);
   using Builder = grpc::ServerBuilder::experimental_type;
   connections_ = builder.experimental().AddExternalConnectionAcceptor(
       Builder::ExternalConnectionType::FROM_FD,
       grpc::InsecureServerCredentials());
   grpc_ = builder.BuildAndStart();
   if (grpc_ == nullptr) return absl::InternalError("gRPC does not start");
-  grpc_->GetHealthCheckService()->SetServingStatus(
-      v1::ActivationService::service_full_name(), true);
   acceptor_->Start([this](int listener_fd, int fd) {
     grpc::experimental::ExternalConnectionAcceptor::NewConnectionParameters
         connection;
@@ -142,7 +140,6 @@ absl::StatusOr<std::unique_ptr<Listener>> Listener::Start(
   // last one waits for gRPC's own poller, for up to 10 s if a large write was
   // cut off; so long a restart would lose calls.
   [[maybe_unused]] static const bool initialized = (grpc_init(), true);
-  grpc::EnableDefaultHealthCheckService(true);
   if (options.reflection) {
     grpc::reflection::InitProtoReflectionServerBuilderPlugin();
   }

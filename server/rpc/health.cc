@@ -1,0 +1,135 @@
+#include "server/rpc/health.h"
+
+#include <optional>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "actserve/v1/service.grpc.pb.h"
+#include "kernels/base/status_macros.h"
+#include "server/rpc/byte_buffer.h"
+#include "server/rpc/status.h"
+
+namespace actserve {
+namespace {
+
+using grpc::health::v1::HealthCheckRequest;
+using grpc::health::v1::HealthCheckResponse;
+using ServingStatus = HealthCheckResponse::ServingStatus;
+
+// Returns whether the service of a request is one of this server's.
+absl::StatusOr<bool> IsKnown(const grpc::ByteBuffer* bytes) {
+  HealthCheckRequest request;
+  ACTSERVE_RETURN_IF_ERROR(
+      ReadMessage(TakeRequest(bytes), {Health::kMaxRequestBytes}, &request));
+  return request.service().empty() ||
+         request.service() == v1::ActivationService::service_full_name();
+}
+
+ServingStatus StatusOf(bool is_serving) {
+  return is_serving ? HealthCheckResponse::SERVING
+                    : HealthCheckResponse::NOT_SERVING;
+}
+
+grpc::ByteBuffer ResponseOf(ServingStatus status) {
+  HealthCheckResponse response;
+  response.set_status(status);
+  return WriteMessage(response, {});
+}
+
+}  // namespace
+
+// One Watch. Deletes itself when it is done.
+class Health::Watcher final
+    : public grpc::ServerWriteReactor<grpc::ByteBuffer> {
+ public:
+  Watcher(Health* health, bool is_known)
+      : health_(*health), is_known_(is_known) {
+    absl::MutexLock lock(&health_.mu_);
+    health_.watchers_.insert(this);
+    Update();
+  }
+
+  // Sends the status, unless it was sent or another one is on its way.
+  void Update() ABSL_EXCLUSIVE_LOCKS_REQUIRED(health_.mu_) {
+    const ServingStatus status = is_known_
+                                     ? StatusOf(health_.is_serving_)
+                                     : HealthCheckResponse::SERVICE_UNKNOWN;
+    if (is_writing_ || is_finished_ || sent_ == status) return;
+    is_writing_ = true;
+    sent_ = status;
+    message_ = ResponseOf(status);
+    StartWrite(&message_);
+  }
+
+  void OnWriteDone(bool ok) override {
+    absl::MutexLock lock(&health_.mu_);
+    is_writing_ = false;
+    if (ok) return Update();
+    End();
+  }
+  void OnCancel() override {
+    absl::MutexLock lock(&health_.mu_);
+    End();
+  }
+  void OnDone() override {
+    {
+      absl::MutexLock lock(&health_.mu_);
+      health_.watchers_.erase(this);
+    }
+    delete this;
+  }
+
+ private:
+  void End() ABSL_EXCLUSIVE_LOCKS_REQUIRED(health_.mu_) {
+    if (is_finished_) return;
+    is_finished_ = true;
+    Finish(grpc::Status::CANCELLED);
+  }
+
+  Health& health_;
+  const bool is_known_;
+  grpc::ByteBuffer message_;
+  bool is_writing_ ABSL_GUARDED_BY(health_.mu_) = false;
+  bool is_finished_ ABSL_GUARDED_BY(health_.mu_) = false;
+  std::optional<ServingStatus> sent_ ABSL_GUARDED_BY(health_.mu_);
+};
+
+void Health::StopServing() {
+  absl::MutexLock lock(&mu_);
+  is_serving_ = false;
+  for (Watcher* watcher : watchers_) watcher->Update();
+}
+
+grpc::ServerUnaryReactor* Health::Check(grpc::CallbackServerContext* context,
+                                        const grpc::ByteBuffer* request,
+                                        grpc::ByteBuffer* response) {
+  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
+  const absl::StatusOr<bool> is_known = IsKnown(request);
+  if (!is_known.ok()) {
+    reactor->Finish(ToGrpcStatus(is_known.status()));
+  } else if (!*is_known) {
+    reactor->Finish(
+        ToGrpcStatus(absl::NotFoundError("no such service on this server")));
+  } else {
+    absl::MutexLock lock(&mu_);
+    *response = ResponseOf(StatusOf(is_serving_));
+    reactor->Finish(grpc::Status::OK);
+  }
+  return reactor;
+}
+
+grpc::ServerWriteReactor<grpc::ByteBuffer>* Health::Watch(
+    grpc::CallbackServerContext*, const grpc::ByteBuffer* request) {
+  const absl::StatusOr<bool> is_known = IsKnown(request);
+  if (is_known.ok()) return new Watcher(this, *is_known);
+  class Refusal final : public grpc::ServerWriteReactor<grpc::ByteBuffer> {
+   public:
+    explicit Refusal(const absl::Status& status) {
+      Finish(ToGrpcStatus(status));
+    }
+    void OnDone() override { delete this; }
+  };
+  return new Refusal(is_known.status());
+}
+
+}  // namespace actserve

@@ -1,0 +1,57 @@
+#ifndef ACTSERVE_SERVER_RPC_HEALTH_H_
+#define ACTSERVE_SERVER_RPC_HEALTH_H_
+
+#include <cstdint>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/container/flat_hash_set.h"
+#include "absl/synchronization/mutex.h"
+#include "grpc/health/v1/health.grpc.pb.h"
+#include "grpcpp/server_context.h"
+#include "grpcpp/support/byte_buffer.h"
+#include "grpcpp/support/server_callback.h"
+
+namespace actserve {
+
+namespace internal {
+
+using HealthMethods = grpc::health::v1::Health::WithRawCallbackMethod_Check<
+    grpc::health::v1::Health::WithRawCallbackMethod_Watch<
+        grpc::health::v1::Health::Service>>;
+
+}  // namespace internal
+
+// The health service of gRPC, for the server ("") and the activation service.
+// gRPC's own parses requests of any length that a message may have, and keeps
+// names of services as long. This one measures a request first.
+//
+// It serves until StopServing(), and then for good does not. A Watch ends with
+// its client or its connection. Thread-safe.
+class Health final : public internal::HealthMethods {
+ public:
+  // A request beyond it is refused with INVALID_ARGUMENT.
+  static constexpr int64_t kMaxRequestBytes = 1024;
+
+  Health() = default;
+
+  // Tells all watchers.
+  void StopServing();
+
+  grpc::ServerUnaryReactor* Check(grpc::CallbackServerContext* context,
+                                  const grpc::ByteBuffer* request,
+                                  grpc::ByteBuffer* response) override;
+  grpc::ServerWriteReactor<grpc::ByteBuffer>* Watch(
+      grpc::CallbackServerContext* context,
+      const grpc::ByteBuffer* request) override;
+
+ private:
+  class Watcher;
+
+  absl::Mutex mu_;
+  bool is_serving_ ABSL_GUARDED_BY(mu_) = true;
+  absl::flat_hash_set<Watcher*> watchers_ ABSL_GUARDED_BY(mu_);
+};
+
+}  // namespace actserve
+
+#endif  // ACTSERVE_SERVER_RPC_HEALTH_H_
