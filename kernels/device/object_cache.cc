@@ -33,6 +33,9 @@ constexpr char kMagic[8] = {'A', 'C', 'T', 'O', 'B', 'J', '0', '1'};
 constexpr int64_t kMaxObjectBytes = int64_t{64} << 20;
 constexpr absl::string_view kSuffix = ".o";
 constexpr absl::string_view kTemporarySuffix = ".tmp";
+// A temporary file this old belongs to a process that was killed: one is
+// written in less than a second.
+constexpr time_t kStaleSeconds = 10 * 60;
 
 Header HeaderFor(absl::string_view object) {
   Header header = {};
@@ -99,6 +102,7 @@ absl::StatusOr<std::unique_ptr<ObjectCache>> ObjectCache::Open(
         "executed, so it must belong to user %d with mode 0700",
         path, info.st_uid, info.st_mode & 07777, geteuid()));
   }
+  cache->RemoveStale();
   return cache;
 }
 
@@ -118,8 +122,9 @@ std::string ObjectCache::DefaultPath() {
 
 std::optional<std::string> ObjectCache::Load(absl::string_view key) {
   const std::string name = absl::StrCat(key, kSuffix);
-  ScopedFile file(
-      openat(directory_, name.c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC));
+  // A FIFO of that name would wait for a writer.
+  ScopedFile file(openat(directory_, name.c_str(),
+                         O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
   if (file.get() < 0) return std::nullopt;
   std::optional<std::string> object = ReadObject(file.get());
   if (object.has_value()) {
@@ -152,27 +157,37 @@ void ObjectCache::Store(absl::string_view key, absl::string_view object) {
   Evict();
 }
 
-void ObjectCache::Evict() {
-  struct File {
-    std::string name;
-    int64_t size_bytes;
-    timespec used;
-  };
-  absl::MutexLock lock(&eviction_mutex_);
-  DIR* listing = fdopendir(openat(directory_, ".", O_RDONLY | O_CLOEXEC));
-  if (listing == nullptr) return;
+std::vector<ObjectCache::File> ObjectCache::List() const {
   std::vector<File> files;
-  int64_t total_bytes = 0;
+  DIR* listing = fdopendir(openat(directory_, ".", O_RDONLY | O_CLOEXEC));
+  if (listing == nullptr) return files;
   while (const dirent* entry = readdir(listing)) {
+    const bool is_temporary = absl::EndsWith(entry->d_name, kTemporarySuffix);
     struct stat info;
-    if (!absl::EndsWith(entry->d_name, kSuffix) ||
-        fstatat(directory_, entry->d_name, &info, AT_SYMLINK_NOFOLLOW) != 0) {
-      continue;
+    if ((is_temporary || absl::EndsWith(entry->d_name, kSuffix)) &&
+        fstatat(directory_, entry->d_name, &info, AT_SYMLINK_NOFOLLOW) == 0) {
+      files.push_back(
+          {entry->d_name, is_temporary, info.st_size, info.st_mtim});
     }
-    files.push_back({entry->d_name, info.st_size, info.st_mtim});
-    total_bytes += info.st_size;
   }
   closedir(listing);
+  return files;
+}
+
+void ObjectCache::RemoveStale() {
+  const time_t oldest = time(nullptr) - kStaleSeconds;
+  for (const File& file : List()) {
+    if (file.is_temporary && file.used.tv_sec < oldest) {
+      unlinkat(directory_, file.name.c_str(), 0);
+    }
+  }
+}
+
+void ObjectCache::Evict() {
+  absl::MutexLock lock(&eviction_mutex_);
+  std::vector<File> files = List();
+  int64_t total_bytes = 0;
+  for (const File& file : files) total_bytes += file.size_bytes;
   if (total_bytes <= max_size_bytes_) return;
   std::sort(files.begin(), files.end(), [](const File& a, const File& b) {
     return std::tie(a.used.tv_sec, a.used.tv_nsec) <

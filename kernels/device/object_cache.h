@@ -1,10 +1,13 @@
 #ifndef ACTSERVE_KERNELS_DEVICE_OBJECT_CACHE_H_
 #define ACTSERVE_KERNELS_DEVICE_OBJECT_CACHE_H_
 
+#include <time.h>
+
 #include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
@@ -46,6 +49,16 @@ class ObjectCache {
   ObjectCache(int directory, int64_t max_size_bytes)
       : directory_(directory), max_size_bytes_(max_size_bytes) {}
 
+  struct File {
+    std::string name;
+    // Not renamed yet.
+    bool is_temporary;
+    int64_t size_bytes;
+    timespec used;
+  };
+  std::vector<File> List() const;
+  // Removes what processes left that were killed while they wrote.
+  void RemoveStale();
   void Evict();
 
   const int directory_;  // file descriptor

@@ -126,6 +126,46 @@ TEST_F(ObjectCacheTest, DoesNotReadAFileThatOthersMayWrite) {
   EXPECT_EQ(Open()->Load("ab12"), std::nullopt);
 }
 
+// Opening it once waited for a writer, on the compile thread.
+TEST_F(ObjectCacheTest, RemovesAFifo) {
+  auto cache = Open();
+  ASSERT_EQ(mkfifo((path_ + "/ab12.o").c_str(), 0600), 0);
+
+  EXPECT_EQ(cache->Load("ab12"), std::nullopt);
+
+  EXPECT_EQ(OnlyFile(), "");
+}
+
+TEST_F(ObjectCacheTest, RemovesWhatAKilledProcessLeft) {
+  Open();
+  const std::string old_file = path_ + "/ab12.1.0.tmp";
+  const std::string new_file = path_ + "/ab12.1.1.tmp";
+  for (const std::string& name : {old_file, new_file}) {
+    std::ofstream(name) << "half";
+  }
+  const time_t hour_ago = time(nullptr) - 3600;
+  const timespec times[2] = {{.tv_sec = hour_ago, .tv_nsec = 0},
+                             {.tv_sec = hour_ago, .tv_nsec = 0}};
+  ASSERT_EQ(utimensat(AT_FDCWD, old_file.c_str(), times, 0), 0);
+
+  Open();
+
+  EXPECT_EQ(OnlyFile(), new_file);
+}
+
+TEST_F(ObjectCacheTest, CountsWhatIsNotWholeYet) {
+  auto cache = Open(10'000);
+  const std::string half = path_ + "/ab12.1.0.tmp";
+  std::ofstream(half) << std::string(9000, 'x');
+  const timespec times[2] = {{.tv_sec = 1, .tv_nsec = 0},
+                             {.tv_sec = 1, .tv_nsec = 0}};
+  ASSERT_EQ(utimensat(AT_FDCWD, half.c_str(), times, 0), 0);
+
+  cache->Store("a1", std::string(3000, 'x'));
+
+  EXPECT_EQ(OnlyFile(), path_ + "/a1.o");
+}
+
 TEST_F(ObjectCacheTest, DropsWhatWasUsedLongestAgo) {
   auto cache = Open(10'000);
   const auto age = [&](const char* key, int seconds) {
