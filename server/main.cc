@@ -6,7 +6,9 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <cstdio>
+#include <cstring>
 #include <fstream>
 #include <iostream>
 #include <memory>
@@ -62,14 +64,15 @@ int64_t RaiseDescriptorLimit() {
 // once.
 absl::Status WritePortFile(const std::string& path, const Server& server) {
   const std::string draft = absl::StrCat(path, ".new");
+  std::remove(draft.c_str());  // whatever it is: a FIFO would wait
   std::ofstream file(draft);
   for (const std::string& address : server.addresses()) {
     file << address << '\n';
   }
   file.close();
   if (!file || std::rename(draft.c_str(), path.c_str()) != 0) {
-    return absl::UnavailableError(
-        absl::StrCat("port_file: cannot write ", path));
+    return absl::UnavailableError(absl::StrCat("port_file: cannot write ", path,
+                                               ": ", std::strerror(errno)));
   }
   return absl::OkStatus();
 }

@@ -264,6 +264,8 @@ TEST_F(Lifecycle, DoesNotStartWith) {
        "can be written to by other users"},
       {"a relative socket", "--unix_socket=s.sock", "not an absolute path"},
       {"a cache that cannot be", "--cache_directory=/proc/nowhere/cache", ""},
+      {"a port file without a folder", "--port_file=/nowhere/ports",
+       "port_file: cannot write /nowhere/ports: No such file or directory"},
       {"an unknown flag", "--frobnicate", "frobnicate"},
       {"an argument", "frobnicate", "not a flag"},
   };
@@ -314,6 +316,27 @@ TEST_F(Lifecycle, LogsItsCountersAtTheEnd) {
 
   EXPECT_EQ(server_->Wait(), 0);
   EXPECT_TRUE(server_->WaitForEvent("scheduler"));
+}
+
+TEST_F(Lifecycle, WaitsForNoFifo) {
+  const std::string folder = ::testing::TempDir() + "/lifecycle_fifo";
+  std::filesystem::remove_all(folder);
+  std::filesystem::create_directory(folder);
+  const std::string fifo = folder + "/fifo";
+  const std::string ports = folder + "/ports";
+  ASSERT_EQ(mkfifo(fifo.c_str(), 0600), 0);
+  ASSERT_EQ(mkfifo(ports.c_str(), 0600), 0);
+  ASSERT_EQ(mkfifo((ports + ".new").c_str(), 0600), 0);
+
+  const auto server = ServerProcess::Start(BinaryOfBuild(ACTSERVED_BINARY),
+                                           {"--pack=" + fifo, "--device=cpu"});
+  EXPECT_TRUE(server.ok()) << server.status();
+  // The test's own file is the one that is read.
+  const auto other = ServerProcess::Start(BinaryOfBuild(ACTSERVED_BINARY),
+                                          {"--port_file=" + ports});
+  EXPECT_FALSE(other.ok());
+
+  EXPECT_TRUE(std::filesystem::is_regular_file(ports));
 }
 
 TEST_F(Lifecycle, TellsWhereItListens) {

@@ -170,7 +170,8 @@ absl::Status SassPack::Write(const std::string& path,
 
 absl::StatusOr<std::shared_ptr<const SassPack>> SassPack::Open(
     const std::string& path) {
-  const int file = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  // A FIFO would wait for a writer.
+  const int file = open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC);
   if (file < 0) {
     const std::string message = absl::StrCat(path, ": open: ", strerror(errno));
     return errno == ENOENT || errno == ENOTDIR ? absl::NotFoundError(message)

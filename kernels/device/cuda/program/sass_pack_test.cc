@@ -288,6 +288,13 @@ TEST_F(SassPackTest, SaysThatThereIsNone) {
             absl::StatusCode::kFailedPrecondition);
 }
 
+TEST_F(SassPackTest, DoesNotWaitForAFifo) {
+  ASSERT_EQ(mkfifo(path_.c_str(), 0600), 0);
+
+  EXPECT_EQ(SassPack::Open(path_).status().code(),
+            absl::StatusCode::kFailedPrecondition);
+}
+
 TEST(SassKey, IsOfTextAndArchitecture) {
   EXPECT_EQ(SassKey("text", 90).size(), 64);
   EXPECT_NE(SassKey("text", 90), SassKey("text", 80));
