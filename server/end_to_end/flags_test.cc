@@ -1,0 +1,169 @@
+// Every flag of actserved that is a number or a duration has a range, and every
+// limit is in docs/limits.md.
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cstdint>
+#include <cstdio>
+#include <fstream>
+#include <limits>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "absl/strings/strip.h"
+#include "absl/time/time.h"
+#include "server/testing/server_process.h"
+
+namespace actserve::testing {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::StartsWith;
+
+// All that actserved says with these arguments. It is not to start.
+std::string Ask(const std::string& arguments) {
+  const std::string command =
+      absl::StrCat("timeout 20 ", BinaryOfBuild(ACTSERVED_BINARY),
+                   " --device=cpu --listen=127.0.0.1:0 --unix_socket= "
+                   "--cache_directory=none --max_memory_bytes=1000000000000 ",
+                   arguments, " 2>&1");
+  std::FILE* const pipe = popen(command.c_str(), "r");
+  std::string output;
+  char bytes[4096];
+  while (const size_t count = std::fread(bytes, 1, sizeof(bytes), pipe)) {
+    output.append(bytes, count);
+  }
+  pclose(pipe);
+  return output;
+}
+
+struct Flag {
+  std::string name;
+  std::string value;
+};
+
+// The flags with their defaults, as --help shows them.
+std::vector<Flag> Flags() {
+  std::vector<Flag> flags;
+  const std::string help = Ask("--help");
+  for (absl::string_view line : absl::StrSplit(help, '\n')) {
+    line = absl::StripLeadingAsciiWhitespace(line);
+    // Other lines may begin with the name of a flag too.
+    if (absl::StrContains(line, " (") && absl::ConsumePrefix(&line, "--")) {
+      flags.push_back({std::string(line.substr(0, line.find(' '))), ""});
+    }
+    const size_t start = line.rfind("default: ");
+    if (start == absl::string_view::npos || flags.empty()) continue;
+    absl::string_view value = line.substr(start + 9);
+    flags.back().value = std::string(value.substr(0, value.find(';')));
+  }
+  return flags;
+}
+
+bool IsNumber(const std::string& value) {
+  int64_t number = 0;
+  return absl::SimpleAtoi(value, &number);
+}
+
+bool IsDuration(const std::string& value) {
+  absl::Duration duration;
+  return absl::ParseDuration(value, &duration);
+}
+
+// The smallest and the largest value, of "flag: -2 is not in 0 .. 1024".
+std::pair<std::string, std::string> RangeOf(const std::string& error) {
+  const size_t start = error.find("is not in ");
+  if (start == std::string::npos) return {};
+  const std::string range = error.substr(start + 10);
+  const std::vector<std::string> ends =
+      absl::StrSplit(range.substr(0, range.find('\n')), " .. ");
+  return ends.size() == 2 ? std::pair{ends[0], ends[1]}
+                          : std::pair<std::string, std::string>{};
+}
+
+void ExpectRefused(const std::string& flag, const std::string& value,
+                   std::string* error) {
+  *error = Ask(absl::StrCat("--", flag, "=", value));
+  EXPECT_THAT(*error, StartsWith(absl::StrCat("actserved: ", flag, ": ", value,
+                                              " is not in ")));
+}
+
+TEST(Flags, EveryNumberHasARange) {
+  int num_checked = 0;
+  for (const Flag& flag : Flags()) {
+    if (!IsNumber(flag.value) || absl::EndsWith(flag.name, "_delay")) continue;
+    SCOPED_TRACE(flag.name);
+    std::string error;
+    ExpectRefused(flag.name, "-2", &error);
+    const auto [min, max] = RangeOf(error);
+    int64_t least = 0;
+    int64_t most = 0;
+    ASSERT_TRUE(absl::SimpleAtoi(min, &least) && absl::SimpleAtoi(max, &most));
+    ExpectRefused(flag.name, absl::StrCat(least - 1), &error);
+    if (most < std::numeric_limits<int64_t>::max()) {
+      ExpectRefused(flag.name, absl::StrCat(most + 1), &error);
+    }
+    ++num_checked;
+  }
+  EXPECT_GT(num_checked, 30);
+}
+
+TEST(Flags, EveryDurationHasARange) {
+  int num_checked = 0;
+  for (const Flag& flag : Flags()) {
+    // One of 0 is shown like a number.
+    if (!IsDuration(flag.value) ||
+        (IsNumber(flag.value) && !absl::EndsWith(flag.name, "_delay"))) {
+      continue;
+    }
+    SCOPED_TRACE(flag.name);
+    std::string error;
+    ExpectRefused(flag.name, "-1s", &error);
+    const auto [min, max] = RangeOf(error);
+    absl::Duration most;
+    ASSERT_TRUE(absl::ParseDuration(max, &most)) << error;
+    ExpectRefused(flag.name, absl::FormatDuration(most + absl::Seconds(1)),
+                  &error);
+    ++num_checked;
+  }
+  EXPECT_EQ(num_checked, 7);
+}
+
+TEST(Flags, EveryLimitIsDocumented) {
+  std::ifstream file(ACTSERVE_LIMITS_PAGE);
+  std::ostringstream text;
+  text << file.rdbuf();
+  const std::string page = text.str();
+  int num_limits = 0;
+  for (const Flag& flag : Flags()) {
+    if (!absl::StartsWith(flag.name, "max_")) continue;
+    EXPECT_THAT(page, HasSubstr(absl::StrCat("`--", flag.name, "`")));
+    ++num_limits;
+  }
+  EXPECT_GT(num_limits, 20);
+}
+
+// The other way round: no flag there that is none.
+TEST(Flags, EveryDocumentedFlagExists) {
+  std::ifstream file(ACTSERVE_LIMITS_PAGE);
+  const std::string help = Ask("--help");
+  int num_flags = 0;
+  for (std::string line; std::getline(file, line);) {
+    for (absl::string_view word : absl::StrSplit(line, '`')) {
+      if (!absl::ConsumePrefix(&word, "--")) continue;
+      EXPECT_THAT(help, HasSubstr(absl::StrCat(
+                            "--", word.substr(0, word.find('=')), " (")));
+      ++num_flags;
+    }
+  }
+  EXPECT_GT(num_flags, 20);
+}
+
+}  // namespace
+}  // namespace actserve::testing
