@@ -158,7 +158,7 @@ absl::Status Http2Client::Call(absl::string_view method,
 
 absl::Status Http2Client::ReadFor(absl::Duration quiet) {
   while (true) {
-    const absl::Status status = Await(false, quiet);
+    absl::Status status = Await(false, quiet);
     if (absl::IsDeadlineExceeded(status)) return Flush();
     if (!status.ok()) return status;
   }
