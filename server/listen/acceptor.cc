@@ -1,6 +1,7 @@
 #include "server/listen/acceptor.h"
 
 #include <dirent.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <sys/eventfd.h>
 #include <sys/resource.h>
@@ -36,6 +37,29 @@ bool IsTimeToLog(absl::Time* last) {
   if (now - *last < kLogInterval) return false;
   *last = now;
   return true;
+}
+
+struct PeerAddress {
+  std::string address;  // 4 or 16 bytes
+  int port = 0;
+};
+
+PeerAddress PeerOf(int fd) {
+  sockaddr_storage storage = {};
+  socklen_t size = sizeof(storage);
+  if (getpeername(fd, reinterpret_cast<sockaddr*>(&storage), &size) != 0) {
+    return {};
+  }
+  if (storage.ss_family == AF_INET) {
+    const auto& v4 = reinterpret_cast<const sockaddr_in&>(storage);
+    return {std::string(reinterpret_cast<const char*>(&v4.sin_addr), 4),
+            ntohs(v4.sin_port)};
+  }
+  if (storage.ss_family != AF_INET6) return {};
+  const auto& v6 = reinterpret_cast<const sockaddr_in6&>(storage);
+  std::string address(reinterpret_cast<const char*>(&v6.sin6_addr), 16);
+  if (IN6_IS_ADDR_V4MAPPED(&v6.sin6_addr)) address.erase(0, 12);
+  return {address, ntohs(v6.sin6_port)};
 }
 
 // The limit on descriptors of this process.
@@ -165,17 +189,33 @@ void Acceptor::Check() {
   }
 }
 
-void Acceptor::CloseConnections() const {
+template <typename Visit>
+void Acceptor::ForEachConnection(Visit visit) const {
   DIR* const folder = opendir("/proc/self/fd");
   if (folder == nullptr) return;
   while (const dirent* entry = readdir(folder)) {
     int fd = -1;
     if (!absl::SimpleAtoi(entry->d_name, &fd)) continue;
     for (const ListeningSocket& socket : sockets_) {
-      if (socket.Accepted(fd)) shutdown(fd, SHUT_RDWR);
+      if (socket.Accepted(fd)) visit(fd);
     }
   }
   closedir(folder);
+}
+
+void Acceptor::CloseConnections() const {
+  ForEachConnection([](int fd) { shutdown(fd, SHUT_RDWR); });
+}
+
+void Acceptor::CloseConnection(const std::string& address, int port) const {
+  ForEachConnection([&](int fd) {
+    const PeerAddress peer = PeerOf(fd);
+    if (peer.address != address || peer.port != port) return;
+    // Unlike shutdown() it drops what has arrived and was not read: that may be
+    // megabytes of what the connection is closed for.
+    const sockaddr nobody = {.sa_family = AF_UNSPEC, .sa_data = {}};
+    connect(fd, &nobody, sizeof(nobody));
+  });
 }
 
 }  // namespace actserve

@@ -59,6 +59,10 @@ class Acceptor {
   // Connections that were handed over go on.
   void Stop();
 
+  // Ends the TCP connection of one peer: the bytes of its IPv4 or IPv6 address,
+  // and its port. Not after Stop().
+  void CloseConnection(const std::string& address, int port) const;
+
   // Ends every connection that was handed over: their owner reads the end, and
   // the peers lose calls that were not answered (UNAVAILABLE). Call Stop()
   // first.
@@ -69,6 +73,9 @@ class Acceptor {
   void Run(const Take& take);
   void AcceptAll(const ListeningSocket& socket, const Take& take);
   void Check();
+  // Calls `visit` with each descriptor that may be a connection.
+  template <typename Visit>
+  void ForEachConnection(Visit visit) const;
 
   std::vector<ListeningSocket> sockets_;
   std::vector<std::string> addresses_;

@@ -17,6 +17,7 @@
 #include "server/rpc/call_counter.h"
 #include "server/rpc/health.h"
 #include "server/rpc/service.h"
+#include "server/rpc/stream_guard.h"
 
 namespace actserve {
 namespace {
@@ -86,6 +87,7 @@ class Listener::Parts {
   void CloseConnections() { acceptor_->CloseConnections(); }
   void Shutdown();
   ~Parts() {
+    guard_.reset();
     if (acceptor_ != nullptr) acceptor_->Stop();
   }
 
@@ -97,6 +99,7 @@ class Listener::Parts {
   std::unique_ptr<Acceptor> acceptor_;
   std::unique_ptr<grpc::experimental::ExternalConnectionAcceptor> connections_;
   std::unique_ptr<grpc::Server> grpc_;
+  std::unique_ptr<StreamGuard> guard_;
 };
 
 absl::Status Listener::Parts::Listen(const Options& options) {
@@ -119,10 +122,17 @@ absl::Status Listener::Parts::Listen(const Options& options) {
     connection.fd = fd;
     connections_->HandleNewConnection(&connection);
   });
+  guard_ = std::make_unique<StreamGuard>(
+      StreamGuard::Options{options.max_streams,
+                           options.max_request_memory_bytes},
+      [this](const std::string& address, int port) {
+        acceptor_->CloseConnection(address, port);
+      });
   return absl::OkStatus();
 }
 
 void Listener::Parts::Refuse() {
+  guard_.reset();  // it uses the sockets that listen
   acceptor_->Stop();
   calls_.Close();
   LogEvent(LogLevel::kInfo, "refusing");
