@@ -214,7 +214,7 @@ void Acceptor::CloseConnection(const std::string& address, int port) const {
     // Unlike shutdown() it drops what has arrived and was not read: that may be
     // megabytes of what the connection is closed for.
     const sockaddr nobody = {.sa_family = AF_UNSPEC, .sa_data = {}};
-    connect(fd, &nobody, sizeof(nobody));
+    if (connect(fd, &nobody, sizeof(nobody)) != 0) shutdown(fd, SHUT_RDWR);
   });
 }
 
