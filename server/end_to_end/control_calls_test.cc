@@ -90,7 +90,7 @@ TEST_F(ControlCalls, LargeRequestsAreRefusedUnparsed) {
     SCOPED_TRACE(absl::StrCat(c.method, ", ", c.name));
     // The allocator keeps what earlier requests took as they arrived.
     StartServer({"--device=cpu"});
-    const int64_t idle = ResidentBytes();
+    [[maybe_unused]] const int64_t idle = ResidentBytes();
 
     const grpc::Status status =
         CallRaw(channel_, MethodOf(c.method), Repeated(c.unit, 64 * kMiB));
@@ -120,7 +120,7 @@ TEST_F(ControlCalls, RequestsWithinTheLimitCostLittle) {
       {"RegisterActivation", "\x7b\x7c", 96 << 10,
        StatusCode::INVALID_ARGUMENT},
   };
-  const int64_t idle = ResidentBytes();
+  [[maybe_unused]] const int64_t idle = ResidentBytes();
   for (const Case& c : cases) {
     SCOPED_TRACE(c.method);
     for (int i = 0; i < 20; ++i) {
