@@ -371,13 +371,13 @@ FAKE_CALL(cuEventRecord)(CuEvent event, CuStream stream) {
 }
 FAKE_CALL(cuEventQuery)(CuEvent event) {
   RETURN_IF_FAILED(Entered());
-  {
-    std::lock_guard lock(event->mutex);
-    if (event->reached == event->recorded) return kCuSuccess;
-  }
   const int64_t pause = Knob(FakeKnob::kQueryPauseMillis).exchange(0);
-  std::this_thread::sleep_for(std::chrono::milliseconds(pause));
-  return kCuNotReady;
+  if (pause > 0) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(pause));
+    return kCuNotReady;
+  }
+  std::lock_guard lock(event->mutex);
+  return event->reached == event->recorded ? kCuSuccess : kCuNotReady;
 }
 FAKE_CALL(cuEventElapsedTime)(float* milliseconds, CuEvent start, CuEvent end) {
   RETURN_IF_FAILED(Entered());

@@ -39,8 +39,8 @@ enum class FakeKnob {
   kHangAtAlloc,     // "hang_at_alloc": the stream, until Reset()
   kStickyAtRecord,  // "sticky_at_record": a failed launch, for ever
   kHangAtRecord,    // "hang_at_record": cuEventRecord() does not return
-  // The next cuEventQuery() that finds its event not reached says so only
-  // after this many milliseconds, as if the process had been stopped.
+  // The next cuEventQuery() says that its event was not reached, and only after
+  // this many milliseconds, as if the process had been stopped.
   kQueryPauseMillis,  // "query_pause_millis", 0
   kSticky,            // "sticky", 0: what every call returns
   // Read only: calls since Reset().
