@@ -2,6 +2,7 @@
 
 #include <chrono>
 
+#include "absl/strings/str_cat.h"
 #include "absl/synchronization/notification.h"
 #include "grpcpp/client_context.h"
 #include "grpcpp/create_channel.h"
@@ -116,6 +117,15 @@ grpc::Status Register(Stub& stub, const std::string& text,
   v1::RegisterActivationRequest request;
   request.set_text(text);
   return Register(stub, request, response);
+}
+
+std::string HeavyText(int number) {
+  std::string text = "def heavy(x, y, a=1.0):\n    r = x\n";
+  for (int i = 0; i < 100; ++i) {
+    absl::StrAppend(&text, "    if r > ", i, " * a:\n", "        r = r * y + ",
+                    i + 1, "e-2 * exp(x)\n");
+  }
+  return absl::StrCat(text, "    return r + ", number, "\n");
 }
 
 grpc::Status CallRaw(const std::shared_ptr<grpc::Channel>& channel,

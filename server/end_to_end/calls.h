@@ -60,6 +60,10 @@ grpc::Status Register(Stub& stub, const v1::RegisterActivationRequest& request,
 grpc::Status Register(Stub& stub, const std::string& text,
                       v1::RegisterActivationResponse* response);
 
+// A text whose programs take 0.1 to 3 s each to compile; another one for each
+// `number`.
+std::string HeavyText(int number);
+
 // Sends any `bytes` as the request of `method`, "/service/method". Fills
 // `response`, if not null, with the bytes of the answer.
 grpc::Status CallRaw(const std::shared_ptr<grpc::Channel>& channel,

@@ -11,6 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "grpcpp/client_context.h"
 #include "server/end_to_end/server_test.h"
+#include "server/observe/resident_bytes.h"
 
 namespace actserve::testing {
 namespace {
@@ -29,13 +30,6 @@ class ControlCalls : public ServerTest {
       return absl::StrCat("/grpc.health.v1.Health/", name);
     }
     return absl::StrCat("/actserve.v1.ActivationService/", name);
-  }
-  // Memory of the server's process.
-  static int64_t ResidentBytes() {
-    std::ifstream statm(absl::StrCat("/proc/", server_->pid(), "/statm"));
-    int64_t all = 0, resident = 0;
-    statm >> all >> resident;
-    return resident * sysconf(_SC_PAGESIZE);
   }
 };
 
@@ -90,7 +84,7 @@ TEST_F(ControlCalls, LargeRequestsAreRefusedUnparsed) {
     SCOPED_TRACE(absl::StrCat(c.method, ", ", c.name));
     // The allocator keeps what earlier requests took as they arrived.
     StartServer({"--device=cpu"});
-    [[maybe_unused]] const int64_t idle = ResidentBytes();
+    [[maybe_unused]] const int64_t idle = ResidentBytes(server_->pid());
 
     const grpc::Status status =
         CallRaw(channel_, MethodOf(c.method), Repeated(c.unit, 64 * kMiB));
@@ -98,7 +92,7 @@ TEST_F(ControlCalls, LargeRequestsAreRefusedUnparsed) {
     EXPECT_EQ(status.error_code(), StatusCode::INVALID_ARGUMENT);
     EXPECT_EQ(status.error_message(), c.message);
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
-    EXPECT_LT(ResidentBytes() - idle, 100 * kMiB);
+    EXPECT_LT(ResidentBytes(server_->pid()) - idle, 100 * kMiB);
 #endif
   }
 }
@@ -120,7 +114,7 @@ TEST_F(ControlCalls, RequestsWithinTheLimitCostLittle) {
       {"RegisterActivation", "\x7b\x7c", 96 << 10,
        StatusCode::INVALID_ARGUMENT},
   };
-  [[maybe_unused]] const int64_t idle = ResidentBytes();
+  [[maybe_unused]] const int64_t idle = ResidentBytes(server_->pid());
   for (const Case& c : cases) {
     SCOPED_TRACE(c.method);
     for (int i = 0; i < 20; ++i) {
@@ -131,7 +125,7 @@ TEST_F(ControlCalls, RequestsWithinTheLimitCostLittle) {
     }
   }
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
-  EXPECT_LT(ResidentBytes() - idle, 32 * kMiB);
+  EXPECT_LT(ResidentBytes(server_->pid()) - idle, 32 * kMiB);
 #endif
 }
 

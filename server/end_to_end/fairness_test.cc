@@ -31,16 +31,6 @@ namespace {
 // Far above what is measured, for a slow machine that does other work too.
 constexpr absl::Duration kPromptly = absl::Seconds(20);
 
-// A text whose programs take 0.1 to 3 s each.
-std::string HeavyText(int number) {
-  std::string text = "def heavy(x, y, a=1.0):\n    r = x\n";
-  for (int i = 0; i < 100; ++i) {
-    absl::StrAppend(&text, "    if r > ", i, " * a:\n", "        r = r * y + ",
-                    i + 1, "e-2 * exp(x)\n");
-  }
-  return absl::StrCat(text, "    return r + ", number, "\n");
-}
-
 // Asks for many programs at once, and counts the answers by code.
 class HeavyCaller {
  public:

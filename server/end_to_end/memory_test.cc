@@ -5,12 +5,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <signal.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
 #include <cstdio>
-#include <fstream>
 #include <functional>
 #include <map>
 #include <memory>
@@ -25,6 +23,7 @@
 #include "absl/time/time.h"
 #include "grpcpp/client_context.h"
 #include "server/end_to_end/calls.h"
+#include "server/observe/resident_bytes.h"
 #include "server/testing/http2_client.h"
 #include "server/testing/server_process.h"
 
@@ -71,16 +70,6 @@ std::string ForwardBytes(const std::string& activation, int num_inputs,
     request.mutable_residual_lease()->set_seconds(absl::ToInt64Seconds(lease));
   }
   return request.SerializeAsString();
-}
-
-// A text whose program takes 0.3 s or more to compile.
-std::string HeavyText(int number) {
-  std::string text = "def heavy(x, y, a=1.0):\n    r = x\n";
-  for (int i = 0; i < 100; ++i) {
-    absl::StrAppend(&text, "    if r > ", i, " * a:\n", "        r = r * y + ",
-                    i + 1, "e-2 * exp(x)\n");
-  }
-  return absl::StrCat(text, "    return r + ", number, "\n");
 }
 
 // Calls in a loop on a thread of its own and counts the answers by code.
@@ -135,13 +124,6 @@ class Watch {
   explicit Watch(pid_t pid) : pid_(pid), thread_([this] { Run(); }) {}
   ~Watch() { PeakBytes(); }
 
-  static int64_t ResidentBytes(pid_t pid) {
-    std::ifstream statm(absl::StrCat("/proc/", pid, "/statm"));
-    int64_t all = 0;
-    int64_t resident = 0;
-    statm >> all >> resident;
-    return resident * sysconf(_SC_PAGESIZE);
-  }
   // Ends it.
   int64_t PeakBytes() {
     stopped_ = true;
@@ -183,7 +165,9 @@ class Memory : public ::testing::Test {
     idle_bytes_ = ResidentBytes();
   }
 
-  int64_t ResidentBytes() const { return Watch::ResidentBytes(server_->pid()); }
+  int64_t ResidentBytes() const {
+    return actserve::ResidentBytes(server_->pid());
+  }
 
   Client Connect(const Http2Client::Options& options) {
     auto client = Http2Client::Connect(server_->tcp_address(), options);

@@ -1,10 +1,7 @@
 #include "server/rpc/stream_guard.h"
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <cstdlib>
-#include <fstream>
 #include <memory>
 #include <utility>
 
@@ -14,6 +11,7 @@
 #include "grpc/grpc.h"
 #include "nlohmann/json.hpp"
 #include "server/observe/log.h"
+#include "server/observe/resident_bytes.h"
 
 namespace actserve {
 namespace {
@@ -23,14 +21,6 @@ using nlohmann::json;
 constexpr absl::Duration kInterval = absl::Milliseconds(100);
 // Growth of the process that is worth a look: 2,000 streams.
 constexpr int64_t kGrowthBytes = int64_t{32} << 20;
-
-int64_t ResidentBytes() {
-  std::ifstream file("/proc/self/statm");
-  int64_t all_pages = 0;
-  int64_t resident_pages = 0;
-  file >> all_pages >> resident_pages;
-  return resident_pages * sysconf(_SC_PAGESIZE);
-}
 
 // What a function of gRPC's channelz returned.
 json Parsed(char* text) {

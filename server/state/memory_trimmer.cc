@@ -1,22 +1,13 @@
 #include "server/state/memory_trimmer.h"
 
 #include <malloc.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <fstream>
+
+#include "server/observe/resident_bytes.h"
 
 namespace actserve {
 namespace {
-
-// The memory of this process that is in RAM.
-int64_t ResidentBytes() {
-  std::ifstream file("/proc/self/statm");
-  int64_t size_pages = 0;
-  int64_t resident_pages = 0;
-  file >> size_pages >> resident_pages;
-  return resident_pages * sysconf(_SC_PAGESIZE);
-}
 
 // What the process has allocated and not freed.
 int64_t AllocatedBytes() {
