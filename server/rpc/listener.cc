@@ -82,8 +82,8 @@ class Listener::Parts {
     return calls_.AwaitNone(absl::Now() + timeout);
   }
   // gRPC's own shutdown answers a call that crosses its farewell with
-  // CANCELLED, which no client repeats. A connection that is closed gives
-  // UNAVAILABLE, which every client repeats.
+  // CANCELLED, which only our own clients repeat. A connection that is closed
+  // gives UNAVAILABLE, which every client repeats.
   void CloseConnections() { acceptor_->CloseConnections(); }
   void Shutdown();
   ~Parts() {

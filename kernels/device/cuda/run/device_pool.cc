@@ -59,8 +59,6 @@ DevicePool::~DevicePool() {
 
 absl::StatusOr<DeviceBlock> DevicePool::Allocate(int64_t size_bytes,
                                                  CuStream stream) {
-  // Of 0 bytes a driver may say that they are an error.
-  if (size_bytes == 0) return DeviceBlock();
   const int64_t padded = Padded(size_bytes);
   const int64_t used = used_bytes_.fetch_add(padded) + padded;
   if (used > max_bytes_) {
@@ -84,6 +82,7 @@ absl::StatusOr<DeviceBlock> DevicePool::Allocate(int64_t size_bytes,
 }
 
 absl::StatusOr<DeviceBlock> DevicePool::AllocateResident(int64_t size_bytes) {
+  // Of 0 bytes a driver may say that they are an error.
   if (size_bytes == 0) return DeviceBlock();
   const int64_t padded = Padded(size_bytes);
   const int64_t resident = resident_bytes_.fetch_add(padded) + padded;

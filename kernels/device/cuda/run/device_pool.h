@@ -65,13 +65,13 @@ class DevicePool : public std::enable_shared_from_this<DevicePool> {
   ~DevicePool();
 
   // Padded(size_bytes) bytes, for work that is put on `stream` from now on;
-  // `stream` must outlive the block.
+  // `stream` must outlive the block. size_bytes > 0.
   //   ResourceExhausted  over the budget, or the device has no more
   //   Unavailable        the device is lost
   absl::StatusOr<DeviceBlock> Allocate(int64_t size_bytes, CuStream stream);
 
   // The same for work on any stream, and to stay: from the bound on resident
-  // bytes too. Waits for the device.
+  // bytes too. Waits for the device. Of 0 bytes: an empty block.
   absl::StatusOr<DeviceBlock> AllocateResident(int64_t size_bytes);
 
   int64_t max_bytes() const { return max_bytes_; }
