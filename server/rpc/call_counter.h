@@ -7,8 +7,8 @@
 
 namespace actserve {
 
-// Counts the running calls and the large answers that are not sent yet, and
-// refuses new calls once it is closed. Thread-safe.
+// Counts the running calls and the answers that are not sent yet, large ones
+// and those of a Watch. Refuses new calls once it is closed. Thread-safe.
 class CallCounter {
  public:
   // Counts one more call. After Close() returns false and counts nothing.

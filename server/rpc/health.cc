@@ -58,14 +58,22 @@ class Health::Watcher final
     is_writing_ = true;
     sent_ = status;
     message_ = ResponseOf(status);
+    health_.calls_.EnterAnswer();
     StartWrite(&message_);
   }
 
   void OnWriteDone(bool ok) override {
-    absl::MutexLock lock(&health_.mu_);
-    is_writing_ = false;
-    if (ok) return Update();
-    End();
+    {
+      absl::MutexLock lock(&health_.mu_);
+      is_writing_ = false;
+      if (ok) {
+        Update();
+      } else {
+        End();
+      }
+    }
+    // After the next answer, if there is one, has been counted.
+    health_.calls_.Leave();
   }
   void OnCancel() override {
     absl::MutexLock lock(&health_.mu_);
@@ -105,16 +113,15 @@ grpc::ServerUnaryReactor* Health::Check(grpc::CallbackServerContext* context,
                                         grpc::ByteBuffer* response) {
   grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
   const absl::StatusOr<bool> is_known = IsKnown(request);
-  if (!is_known.ok()) {
-    reactor->Finish(ToGrpcStatus(is_known.status()));
-  } else if (!*is_known) {
-    reactor->Finish(
-        ToGrpcStatus(absl::NotFoundError("no such service on this server")));
-  } else {
+  absl::Status status = is_known.status();
+  if (status.ok() && !*is_known) {
+    status = absl::NotFoundError("no such service on this server");
+  }
+  if (status.ok()) {
     absl::MutexLock lock(&mu_);
     *response = ResponseOf(StatusOf(is_serving_));
-    reactor->Finish(grpc::Status::OK);
   }
+  Finish(status, context, reactor);
   return reactor;
 }
 

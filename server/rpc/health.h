@@ -10,6 +10,7 @@
 #include "grpcpp/server_context.h"
 #include "grpcpp/support/byte_buffer.h"
 #include "grpcpp/support/server_callback.h"
+#include "server/rpc/call_counter.h"
 
 namespace actserve {
 
@@ -32,7 +33,9 @@ class Health final : public internal::HealthMethods {
   // A request beyond it is refused with INVALID_ARGUMENT.
   static constexpr int64_t kMaxRequestBytes = 1024;
 
-  Health() = default;
+  // What a Watch sends counts in `calls` as an answer, so that a server that
+  // stops has told its watchers before it closes their connections.
+  explicit Health(CallCounter* calls) : calls_(*calls) {}
 
   // Tells all watchers.
   void StopServing();
@@ -47,6 +50,7 @@ class Health final : public internal::HealthMethods {
  private:
   class Watcher;
 
+  CallCounter& calls_;
   absl::Mutex mu_;
   bool is_serving_ ABSL_GUARDED_BY(mu_) = true;
   absl::flat_hash_set<Watcher*> watchers_ ABSL_GUARDED_BY(mu_);

@@ -70,7 +70,7 @@ class Listener::Parts {
  public:
   Parts(const v1::ServerInfo& info, const ServingParts& parts,
         const ControlPools& pools)
-      : service_(info, parts, &calls_, pools) {}
+      : service_(info, parts, &calls_, pools), health_(&calls_) {}
 
   absl::Status Listen(const Options& options);
   const std::vector<std::string>& addresses() const {
