@@ -1,4 +1,4 @@
-// The tensors that benchmarks of a server send, and statistics of their times.
+// The tensors that benchmarks of a server send.
 
 #ifndef ACTSERVE_CLIENT_LOAD_RELU_LOAD_H_
 #define ACTSERVE_CLIENT_LOAD_RELU_LOAD_H_
@@ -7,7 +7,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <random>
-#include <utility>
 #include <vector>
 
 namespace actserve {
@@ -32,17 +31,6 @@ struct ReluTensors {
   std::vector<float> x;
   std::vector<float> y;
 };
-
-// Returns the value that a share `q` of `values` is below. `values` must not be
-// empty.
-inline double Quantile(std::vector<double> values, double q) {
-  const size_t index = std::min<size_t>(values.size() * q, values.size() - 1);
-  std::nth_element(values.begin(), values.begin() + index, values.end());
-  return values[index];
-}
-inline double Median(std::vector<double> values) {
-  return Quantile(std::move(values), 0.5);
-}
 
 }  // namespace actserve
 

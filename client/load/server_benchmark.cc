@@ -28,6 +28,7 @@
 #include "client/cpp/client.h"
 #include "client/load/relu_load.h"
 #include "kernels/base/process_options.h"
+#include "kernels/base/quantile.h"
 #include "nlohmann/json.hpp"
 #include "server/testing/server_process.h"
 

@@ -33,6 +33,7 @@
 #include "absl/time/time.h"
 #include "kernels/activation/activation.h"
 #include "kernels/base/process_options.h"
+#include "kernels/base/quantile.h"
 #include "kernels/device/cpu/cpu_device.h"
 #include "kernels/device/cuda/cuda_device.h"
 #include "nlohmann/json.hpp"
@@ -207,11 +208,6 @@ Rate RunBlock(Device& device, const Way& way,
                                     static_cast<double>(batches);
   }
   return rate;
-}
-
-double Median(std::vector<double> values) {
-  std::sort(values.begin(), values.end());
-  return values[values.size() / 2];
 }
 
 std::string MedianAndRange(const std::vector<double>& values) {

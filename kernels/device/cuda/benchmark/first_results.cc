@@ -2,7 +2,6 @@
 
 #include <stdlib.h>
 
-#include <algorithm>
 #include <chrono>
 #include <cstdint>
 #include <filesystem>
@@ -15,6 +14,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "kernels/activation/activation.h"
+#include "kernels/base/quantile.h"
 
 namespace actserve {
 namespace {
@@ -49,11 +49,6 @@ absl::StatusOr<double> RegisterAndRun(Device& device, int64_t number) {
   return std::chrono::duration<double, std::milli>(
              std::chrono::steady_clock::now() - start)
       .count();
-}
-
-double Median(std::vector<double> values) {
-  std::sort(values.begin(), values.end());
-  return values[values.size() / 2];
 }
 
 absl::StatusOr<FirstResults> TimeIn(const CudaDevice::Options& options,

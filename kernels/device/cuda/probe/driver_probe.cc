@@ -13,6 +13,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/types/span.h"
+#include "kernels/base/quantile.h"
 #include "kernels/codegen/cuda/emit.h"
 #include "kernels/codegen/cuda/nvrtc.h"
 #include "kernels/device/cuda/cuda_device.h"
@@ -56,12 +57,6 @@ std::string SizeName(int64_t size_bytes) {
 
 double SecondsSince(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
-}
-
-double Median(std::vector<double> values) {
-  if (values.empty()) return 0;
-  std::sort(values.begin(), values.end());
-  return values[values.size() / 2];
 }
 
 }  // namespace
