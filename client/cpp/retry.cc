@@ -7,11 +7,14 @@
 namespace actserve {
 namespace {
 
-// gRPC's own limits on sizes, here or at the server. It sets no trailer, and no
-// pause cures them; only its text tells.
+// Limits on sizes: gRPC's own, here or at the server, and those of a proxy
+// (HTTP's 413 and 431). None sets a trailer, and no pause cures them; only the
+// text tells.
 bool IsTooLarge(absl::string_view message) {
   return absl::StrContains(message, "message larger than max") ||
-         absl::StrContains(message, "metadata size exceeds");
+         absl::StrContains(message, "metadata size exceeds") ||
+         absl::StrContains(message, "header with status: 413") ||
+         absl::StrContains(message, "header with status: 431");
 }
 
 bool MayHelp(const FailedAttempt& failed) {
@@ -21,7 +24,7 @@ bool MayHelp(const FailedAttempt& failed) {
     case grpc::StatusCode::CANCELLED:
     case grpc::StatusCode::UNKNOWN:
     case grpc::StatusCode::INTERNAL:
-      return !failed.answered;
+      return !failed.answered && !IsTooLarge(failed.message);
     case grpc::StatusCode::RESOURCE_EXHAUSTED:
       // A full queue comes with a pushback; a limit without.
       return failed.pushback ||

@@ -21,9 +21,15 @@ _NOBODY_ANSWERED = (
     grpc.StatusCode.INTERNAL,
 )
 
-# gRPC's own limits on sizes, here or at the server. It sets no trailer, and no
-# pause cures them; only its text tells.
-_TOO_LARGE = ("message larger than max", "metadata size exceeds")
+# Limits on sizes: gRPC's own, here or at the server, and those of a proxy
+# (HTTP's 413 and 431). None sets a trailer, and no pause cures them; only the
+# text tells.
+_TOO_LARGE = (
+    "message larger than max",
+    "metadata size exceeds",
+    "header with status: 413",
+    "header with status: 431",
+)
 
 
 @dataclass(frozen=True)
@@ -68,11 +74,12 @@ def pause_before_retry(
 def _may_help(failed: FailedAttempt) -> bool:
     """Returns whether the call may succeed if it is sent again."""
     code = failed.code
+    too_large = any(text in failed.message for text in _TOO_LARGE)
     if code is grpc.StatusCode.RESOURCE_EXHAUSTED:
         # A full queue comes with a pushback; a limit without.
         return failed.pushback is not None or not (
-            failed.answered or any(t in failed.message for t in _TOO_LARGE)
+            failed.answered or too_large
         )
     if code in _NOBODY_ANSWERED:
-        return not failed.answered
+        return not failed.answered and not too_large
     return code is grpc.StatusCode.UNAVAILABLE
