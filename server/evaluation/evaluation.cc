@@ -23,11 +23,6 @@ void Evaluation::Evaluate(DecodedRequest decoded) {
   Programs::Waiter waiter;
   waiter.caller = caller();
   waiter.deadline = deadline;
-  for (const auto& input : decoded_.inputs) {
-    for (const Fragment& fragment : input) {
-      waiter.size_bytes += static_cast<int64_t>(fragment.size_bytes);
-    }
-  }
   waiter.is_cancelled = [this] { return IsCancelled(); };
   waiter.done = [this](const Programs::Result& result) {
     if (!result.ok()) return Fail(result.status());

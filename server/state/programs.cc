@@ -93,9 +93,9 @@ void Programs::Stop(const absl::Status& why) {
   ForgetEmpty();
 }
 
-Programs::Load Programs::load() const {
+int Programs::num_waiting() const {
   absl::MutexLock lock(&mu_);
-  return load_;
+  return num_waiting_;
 }
 
 void Programs::Enqueue(const ProgramKey& key, const CallerId& caller) {
@@ -216,12 +216,12 @@ absl::Status Programs::Admit(const ProgramKey& key, const CallerId& caller,
 }
 
 absl::Status Programs::MakeRoom(const CallerId& caller, Answers& answers) {
-  if (load_.num_waiting < options_.max_waiting) return absl::OkStatus();
+  if (num_waiting_ < options_.max_waiting) return absl::OkStatus();
   DropAllUnwanted(answers);
-  if (load_.num_waiting < options_.max_waiting) return absl::OkStatus();
+  if (num_waiting_ < options_.max_waiting) return absl::OkStatus();
   absl::Status full = WithRetryAfter(
       absl::ResourceExhaustedError(
-          absl::StrCat("queue full: ", load_.num_waiting,
+          absl::StrCat("queue full: ", num_waiting_,
                        " requests are waiting for a compilation, limit ",
                        options_.max_waiting, " (--max_waiting_for_programs)")),
       kPauseWhenFull);
@@ -257,8 +257,7 @@ absl::Status Programs::CheckBudget(const CallerId& caller) const {
 }
 
 void Programs::Join(Flight& flight, Waiter waiter) {
-  ++load_.num_waiting;
-  load_.waiting_bytes += waiter.size_bytes;
+  ++num_waiting_;
   ++waiting_by_peer_[waiter.caller.peer];
   flight.waiters.push_back(std::move(waiter));
 }
@@ -274,8 +273,7 @@ void Programs::Answer(
       left.push_back(std::move(waiter));
       continue;
     }
-    --load_.num_waiting;
-    load_.waiting_bytes -= waiter.size_bytes;
+    --num_waiting_;
     const auto peer = waiting_by_peer_.find(waiter.caller.peer);
     if (--peer->second == 0) waiting_by_peer_.erase(peer);
     answers.Add(std::move(waiter.done), *std::move(result));

@@ -77,16 +77,10 @@ class Programs {
   struct Waiter {
     CallerId caller;
     absl::Time deadline = absl::InfiniteFuture();
-    // The memory that the request holds meanwhile.
-    int64_t size_bytes = 0;
     // Returns true once nobody wants the answer any more. Null: never. Called
     // from any thread, and never after `done`; must be quick.
     std::function<bool()> is_cancelled;
     Done done;
-  };
-  struct Load {
-    int num_waiting = 0;
-    int64_t waiting_bytes = 0;
   };
 
   // `device` and `clock` must outlive this object; `pool` must exist from the
@@ -120,7 +114,7 @@ class Programs {
   // Compilations that run stop at their next step.
   void Stop(const absl::Status& why);
 
-  Load load() const;
+  int num_waiting() const;
 
  private:
   // A program that is not ready, while somebody waits for it or a thread
@@ -191,7 +185,7 @@ class Programs {
   LruCache<ProgramKey, std::shared_ptr<const Program>> ready_
       ABSL_GUARDED_BY(mu_);
   Flights flights_ ABSL_GUARDED_BY(mu_);
-  Load load_ ABSL_GUARDED_BY(mu_);
+  int num_waiting_ ABSL_GUARDED_BY(mu_) = 0;
   absl::flat_hash_map<uint64_t, int> waiting_by_peer_ ABSL_GUARDED_BY(mu_);
   TimeBudget budget_ ABSL_GUARDED_BY(mu_);
   // Not OK after Stop().

@@ -101,7 +101,6 @@ class ProgramsTest : public testing::Test {
     Programs::Waiter waiter;
     waiter.caller = caller;
     waiter.deadline = deadline;
-    waiter.size_bytes = 100;
     waiter.is_cancelled = [&asked] { return asked.is_cancelled.load(); };
     waiter.done = [&asked](const Programs::Result& result) {
       asked.result = result;
@@ -178,8 +177,7 @@ TEST_F(ProgramsTest, CompilesOnceForAllWhoWait) {
   Asked& again = Ask(KeyOf(1), kA);
   Asked& other = Ask(KeyOf(1), kB);
   EXPECT_FALSE(first.done.HasBeenNotified());
-  EXPECT_EQ(programs_.load().num_waiting, 4);
-  EXPECT_EQ(programs_.load().waiting_bytes, 400);
+  EXPECT_EQ(programs_.num_waiting(), 4);
 
   Go();
 
@@ -187,8 +185,7 @@ TEST_F(ProgramsTest, CompilesOnceForAllWhoWait) {
     EXPECT_EQ(asked->code(), absl::StatusCode::kOk);
   }
   EXPECT_EQ(device_.num_compilations, 2);
-  EXPECT_EQ(programs_.load().num_waiting, 0);
-  EXPECT_EQ(programs_.load().waiting_bytes, 0);
+  EXPECT_EQ(programs_.num_waiting(), 0);
 }
 
 TEST_F(ProgramsTest, RefusesWaitersOfThePeerWithMost) {
