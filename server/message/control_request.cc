@@ -4,10 +4,12 @@
 #include <cmath>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
 #include "kernels/base/status_macros.h"
 #include "kernels/base/text.h"
 #include "kernels/lang/parser.h"
@@ -34,13 +36,22 @@ absl::Status CheckConstant(const std::string& name, double value) {
   return absl::OkStatus();
 }
 
-// The position that a token stands for; nullopt if it is none.
-std::optional<int64_t> PositionOf(const std::string& page_token) {
+// A token names the registry, so that no other server takes it.
+std::string TokenOf(int64_t position, const Registry& registry) {
+  return absl::StrCat(absl::Hex(registry.id(), absl::kZeroPad16), "-",
+                      position);
+}
+
+// The position that a token stands for; nullopt if TokenOf() made no such.
+std::optional<int64_t> PositionOf(const std::string& page_token,
+                                  const Registry& registry) {
   int64_t position = 0;
   if (page_token.empty()) return position;
+  const std::pair<std::string, std::string> parts =
+      absl::StrSplit(page_token, absl::MaxSplits('-', 1));
   // No second spelling of one position.
-  if (!absl::SimpleAtoi(page_token, &position) || position < 0 ||
-      absl::StrCat(position) != page_token) {
+  if (!absl::SimpleAtoi(parts.second, &position) || position < 0 ||
+      position > registry.end() || TokenOf(position, registry) != page_token) {
     return std::nullopt;
   }
   return position;
@@ -74,10 +85,6 @@ absl::Status Check(const v1::ListActivationsRequest& request) {
   if (request.page_size() < 0) {
     return InvalidArgument("page_size: ", request.page_size(), " is negative");
   }
-  if (!PositionOf(request.page_token())) {
-    return InvalidArgument("page_token: ", Quoted(request.page_token()),
-                           " is not from this server");
-  }
   return absl::OkStatus();
 }
 
@@ -105,8 +112,14 @@ Registry::Text TextOf(const v1::RegisterActivationRequest& request) {
   return text;
 }
 
-v1::ListActivationsResponse ListPage(const v1::ListActivationsRequest& request,
-                                     const Registry& registry) {
+absl::StatusOr<v1::ListActivationsResponse> ListPage(
+    const v1::ListActivationsRequest& request, const Registry& registry) {
+  const std::optional<int64_t> position =
+      PositionOf(request.page_token(), registry);
+  if (!position) {
+    return InvalidArgument("page_token: ", Quoted(request.page_token()),
+                           " is not from this server");
+  }
   const int page_size = request.page_size() == 0
                             ? kDefaultPageSize
                             : std::min(request.page_size(), kMaxPageSize);
@@ -114,9 +127,9 @@ v1::ListActivationsResponse ListPage(const v1::ListActivationsRequest& request,
   size_t size_bytes = 0;
   // One more tells whether this page is the last.
   for (const Registry::Listed& listed :
-       registry.List(*PositionOf(request.page_token()), page_size + 1)) {
+       registry.List(*position, page_size + 1)) {
     if (page.activations_size() == page_size || size_bytes >= kMaxPageBytes) {
-      page.set_next_page_token(absl::StrCat(listed.position));
+      page.set_next_page_token(TokenOf(listed.position, registry));
       break;
     }
     v1::Activation& activation = *page.add_activations();

@@ -41,8 +41,9 @@ absl::Status Check(const v1::GetServerInfoRequest& request);
 Registry::Text TextOf(const v1::RegisterActivationRequest& request);
 
 // The page that a request asks for, if it passed its check.
-v1::ListActivationsResponse ListPage(const v1::ListActivationsRequest& request,
-                                     const Registry& registry);
+//   InvalidArgument  page_token is not from this registry
+absl::StatusOr<v1::ListActivationsResponse> ListPage(
+    const v1::ListActivationsRequest& request, const Registry& registry);
 
 }  // namespace actserve
 

@@ -142,11 +142,11 @@ Reactor* Service::ListActivations(grpc::CallbackServerContext* context,
                             .pool = &pools_.lookups};
   using Request = v1::ListActivationsRequest;
   using Response = v1::ListActivationsResponse;
-  return Serve<Request, Response>(
-      call, [this](const Request& request, Response* response) {
-        *response = ListPage(request, parts_.registry);
-        return absl::OkStatus();
-      });
+  return Serve<Request, Response>(call, [this](const Request& request,
+                                               Response* response) {
+    ACTSERVE_ASSIGN_OR_RETURN(*response, ListPage(request, parts_.registry));
+    return absl::OkStatus();
+  });
 }
 
 Reactor* Service::ReleaseResiduals(grpc::CallbackServerContext* context,

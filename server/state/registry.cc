@@ -3,6 +3,7 @@
 #include <bit>
 #include <utility>
 
+#include "absl/random/random.h"
 #include "absl/strings/str_cat.h"
 #include "kernels/base/status_macros.h"
 #include "kernels/catalog/catalog.h"
@@ -37,6 +38,11 @@ const GradientSets& RegisteredActivation::gradient_sets() const {
                   [this] { gradient_sets_.emplace(*activation_); });
   return *gradient_sets_;
 }
+
+Registry::Registry(const Options& options)
+    : options_(options),
+      id_(absl::Uniform<uint64_t>(absl::BitGen())),
+      registered_(options.max_registered, options.max_registered_bytes) {}
 
 absl::StatusOr<std::unique_ptr<Registry>> Registry::Create(
     const Options& options) {
@@ -144,6 +150,11 @@ std::vector<Registry::Listed> Registry::List(int64_t position,
     list.push_back({it->first, it->second});
   }
   return list;
+}
+
+int64_t Registry::end() const {
+  absl::MutexLock lock(&mu_);
+  return next_position_;
 }
 
 int64_t Registry::registered_bytes() const {

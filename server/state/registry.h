@@ -114,6 +114,11 @@ class Registry {
   // The list begins at 0. An activation stays where it is until it is
   // forgotten; new ones come at the end.
   std::vector<Listed> List(int64_t position, int max_count) const;
+  // The position of what is registered next.
+  int64_t end() const;
+
+  // A random number, so that positions of two registries are not mixed up.
+  uint64_t id() const { return id_; }
 
   // The memory of the registered activations.
   int64_t registered_bytes() const;
@@ -125,14 +130,13 @@ class Registry {
     std::vector<Diagnostic> diagnostics;
   };
 
-  explicit Registry(const Options& options)
-      : options_(options),
-        registered_(options.max_registered, options.max_registered_bytes) {}
+  explicit Registry(const Options& options);
   void Put(std::shared_ptr<const RegisteredActivation> activation);
   absl::StatusOr<Registration> DoRegister(const Text& text,
                                           std::vector<Diagnostic>* diagnostics);
 
   const Options options_;
+  const uint64_t id_;
   // By name; constant after Create().
   std::map<std::string, std::shared_ptr<const RegisteredActivation>,
            std::less<>>
