@@ -170,6 +170,19 @@ TEST_F(BadInput, ForwardIsRefused) {
          r.mutable_residual_lease()->set_seconds(-5);
        },
        StatusCode::INVALID_ARGUMENT, "residual_lease: -5s is not positive"},
+      {"lease of a malformed second",
+       [](Request& r) {
+         r.set_keep_residual(true);
+         r.mutable_residual_lease()->set_seconds(5);
+         r.mutable_residual_lease()->set_nanos(-1);
+       },
+       StatusCode::INVALID_ARGUMENT, "residual_lease: nanos: -1"},
+      {"lease of more than a second's nanoseconds",
+       [](Request& r) {
+         r.set_keep_residual(true);
+         r.mutable_residual_lease()->set_nanos(1'000'000'000);
+       },
+       StatusCode::INVALID_ARGUMENT, "residual_lease: nanos: 1000000000"},
       {"metadata over the limit",
        [](Request& r) { r.set_activation(std::string(70'000, 'a')); },
        StatusCode::INVALID_ARGUMENT,

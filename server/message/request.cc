@@ -200,9 +200,14 @@ absl::Status DecodeLease(const v1::ForwardRequest& message,
   if (!message.keep_residual()) return absl::OkStatus();
   request->residual_lease = limits.default_lease;
   if (!message.has_residual_lease()) return absl::OkStatus();
+  const int32_t nanos = message.residual_lease().nanos();
+  if (nanos < 0 || nanos > 999'999'999) {
+    return InvalidArgument("residual_lease: nanos: ", nanos,
+                           ", must be between 0 and 999999999");
+  }
   const absl::Duration lease =
       absl::Seconds(message.residual_lease().seconds()) +
-      absl::Nanoseconds(message.residual_lease().nanos());
+      absl::Nanoseconds(nanos);
   if (lease <= absl::ZeroDuration()) {
     return InvalidArgument("residual_lease: ", absl::FormatDuration(lease),
                            " is not positive");
