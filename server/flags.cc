@@ -64,6 +64,9 @@ ABSL_FLAG(int, max_connections, Defaults().max_connections,
 ABSL_FLAG(int, max_streams, Defaults().max_streams,
           "limit on the calls of one connection at a time; clients queue "
           "further ones");
+ABSL_FLAG(absl::Duration, body_timeout, Defaults().body_timeout,
+          "a connection is closed if a request on it stops to arrive for so "
+          "long");
 ABSL_FLAG(int64_t, max_memory_bytes, DefaultMemoryBytes(),
           "limit on the memory that calls hold, from the first byte of a "
           "request until its answer is sent, and on that of residuals: half "
@@ -188,7 +191,8 @@ ABSL_FLAG(int64_t, max_idle_buffer_bytes, Defaults().max_idle_buffer_bytes,
           "limit on the memory of past results that is kept for new ones");
 
 ABSL_FLAG(int64_t, max_residual_bytes, Defaults().residuals.max_bytes,
-          "limit on the memory of all residuals");
+          "limit on the memory of all residuals. Those that a GPU does not "
+          "hold get at most 3/16 of --max_memory_bytes");
 ABSL_FLAG(int64_t, max_residuals, Defaults().residuals.max_count,
           "limit on the number of residuals");
 ABSL_FLAG(absl::Duration, default_residual_lease,
@@ -249,6 +253,7 @@ Options OptionsFromFlags() {
   o.unix_socket = absl::GetFlag(FLAGS_unix_socket);
   o.max_connections = absl::GetFlag(FLAGS_max_connections);
   o.max_streams = absl::GetFlag(FLAGS_max_streams);
+  o.body_timeout = absl::GetFlag(FLAGS_body_timeout);
   o.max_memory_bytes = absl::GetFlag(FLAGS_max_memory_bytes);
   o.port_file = absl::GetFlag(FLAGS_port_file);
   o.reflection = absl::GetFlag(FLAGS_reflection);

@@ -92,6 +92,7 @@ absl::Status CheckDurations(const Options& o) {
       {"spent_residual_grace", o.residuals.spent_grace, zero, day},
       {"device_watchdog", o.device_watchdog, tick, day},
       {"batch_delay", o.scheduler.queue.delay, zero, absl::Seconds(10)},
+      {"body_timeout", o.body_timeout, absl::Seconds(1), day},
       {"drain_delay", o.drain_delay, zero, day},
       {"drain_timeout", o.drain_timeout, zero, day},
   };

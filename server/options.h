@@ -28,6 +28,8 @@ struct Options {
   int max_connections = 10'000;
   // Limit on the calls of one connection at a time.
   int max_streams = 1000;
+  // A connection is closed on which a request stops to arrive for so long.
+  absl::Duration body_timeout = absl::Minutes(1);
   // Limit on the memory that calls hold, from the first byte of a request until
   // its answer is sent, and on that of residuals; see MemoryBudget.
   int64_t max_memory_bytes = int64_t{4} << 30;

@@ -40,9 +40,17 @@ Listener::Options ListenerOptions(const Options& options) {
   listener.max_streams = options.max_streams;
   listener.max_request_memory_bytes =
       MemoryBudget::MaxMessageBytes(options.max_memory_bytes);
+  listener.body_timeout = options.body_timeout;
   listener.max_message_bytes = options.max_message_bytes;
   listener.reflection = options.reflection;
   return listener;
+}
+
+Residuals::Options ResidualOptions(const Options& options) {
+  Residuals::Options residuals = options.residuals;
+  residuals.max_host_bytes =
+      MemoryBudget::MaxKeptBytes(options.max_memory_bytes);
+  return residuals;
 }
 
 // The part of ServerInfo that does not change while the server runs.
@@ -66,7 +74,12 @@ v1::ServerInfo InfoOf(const Options& options, const ChosenDevice& device) {
   limits.set_max_parameters(language.parameters);
   limits.set_max_inputs(language.inputs);
   limits.set_max_program_weight(language.weight);
-  limits.set_max_residual_bytes(options.residuals.max_bytes);
+  // A device that computes on the caller's threads keeps none.
+  limits.set_max_residual_bytes(
+      device.computes_on_caller
+          ? std::min(options.residuals.max_bytes,
+                     ResidualOptions(options).max_host_bytes)
+          : options.residuals.max_bytes);
   *limits.mutable_max_residual_lease() = ToProto(options.max_residual_lease);
   limits.set_max_registered(options.registry.max_registered);
   limits.set_max_registered_bytes(options.registry.max_registered_bytes);
@@ -110,7 +123,7 @@ Server::Server(const Options& options, ChosenDevice device,
       device_(std::move(device.device)),
       registry_(std::move(registry)),
       buffers_(BufferPool::Create(options.max_idle_buffer_bytes)),
-      residuals_(options.residuals, Clock::Real()),
+      residuals_(ResidualOptions(options), Clock::Real()),
       plans_(options.plans, registry_.get()),
       programs_(options.programs, device_.get(), Clock::Real(), &compile_pool_),
       memory_(options.max_memory_bytes),

@@ -132,7 +132,7 @@ TEST(Flags, EveryDurationHasARange) {
                   &error);
     ++num_checked;
   }
-  EXPECT_EQ(num_checked, 7);
+  EXPECT_EQ(num_checked, 8);
 }
 
 TEST(Flags, EveryLimitIsDocumented) {

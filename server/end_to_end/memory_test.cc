@@ -170,7 +170,9 @@ class Memory : public ::testing::Test {
   }
 
   Client Connect(const Http2Client::Options& options) {
-    auto client = Http2Client::Connect(server_->tcp_address(), options);
+    auto client = Http2Client::Connect(
+        attacks_locally_ ? server_->unix_address() : server_->tcp_address(),
+        options);
     EXPECT_TRUE(client.ok()) << client.status();
     return *std::move(client);
   }
@@ -180,7 +182,8 @@ class Memory : public ::testing::Test {
   void Check(const std::function<std::vector<Client>()>& attack,
              int64_t more_bytes = 0) {
     Watch watch(server_->pid());
-    OtherCaller other(server_->unix_address());
+    OtherCaller other(attacks_locally_ ? server_->tcp_address()
+                                       : server_->unix_address());
     const absl::Time start = absl::Now();
 
     std::vector<Client> held = attack();
@@ -250,11 +253,12 @@ class Memory : public ::testing::Test {
     return clients;
   }
 
-  std::vector<Client> StopInTheMiddle() {
+  std::vector<Client> StopInTheMiddle(int num_clients = 20,
+                                      int64_t bytes = 32 * kMiB) {
     const std::string body =
-        WithPrefix(std::string(30 * kMiB, '\0'), 32 * kMiB);
+        WithPrefix(std::string(bytes - 2 * kMiB, '\0'), bytes);
     std::vector<Client> clients;
-    for (int i = 0; i < 20; ++i) {
+    for (int i = 0; i < num_clients; ++i) {
       clients.push_back(Connect({.patience = absl::Milliseconds(300)}));
       const auto stream = clients.back()->StartCall(kForward);
       if (!stream.ok()) continue;
@@ -264,6 +268,23 @@ class Memory : public ::testing::Test {
     return clients;
   }
 
+  // Opens streams without end, and does not acknowledge the limit.
+  std::vector<Client> FloodWithStreams() {
+    std::vector<Client> clients;
+    for (int i = 0; i < 4; ++i) {
+      clients.push_back(Connect({.ack_settings = false}));
+      int num_started = 0;
+      while (num_started < 100'000 &&
+             clients.back()->StartCall(kForward).ok()) {
+        ++num_started;
+      }
+      EXPECT_LT(num_started, 100'000);
+    }
+    return clients;
+  }
+
+  // Attackers come over the unix socket, and the other caller over TCP.
+  bool attacks_locally_ = false;
   std::unique_ptr<ServerProcess> server_;
   std::unique_ptr<Stub> stub_;
   int64_t idle_bytes_ = 0;
@@ -338,6 +359,69 @@ TEST_F(Memory, BodiesThatStopArrivingAreBounded) {
   ExpectNothingHeld();
 }
 
+TEST_F(Memory, BodiesThatStopArrivingEndTheirConnections) {
+  Start({"--body_timeout=1s"});
+  Client idle = Connect({});
+  Client waiting = Connect({});
+  v1::RegisterActivationResponse registered;
+  ASSERT_TRUE(Register(*stub_, HeavyText(0), &registered).ok());
+  ASSERT_TRUE(waiting
+                  ->Call(kForward, ForwardBytes(registered.activation().id(), 2,
+                                                2 * kMiB))
+                  .ok());
+  // So few that gRPC has memory for them all.
+  std::vector<Client> stalled = StopInTheMiddle(3, 8 * kMiB);
+  // A byte now and then does not help.
+  Client dribbling = Connect({});
+  const uint32_t stream = dribbling->StartCall(kForward).value();
+  const std::string body = WithPrefix(std::string(1000, '\0'), kMiB);
+  size_t num_sent = 0;
+  while (num_sent < body.size() &&
+         dribbling->Send(stream, body.substr(num_sent, 1), false).ok()) {
+    ++num_sent;
+    (void)dribbling->ReadFor(absl::Milliseconds(50));
+  }
+
+  EXPECT_LT(num_sent, body.size());
+  for (const Client& each : stalled) {
+    EXPECT_TRUE(absl::IsUnavailable(each->ReadFor(absl::Seconds(20))));
+  }
+  EXPECT_TRUE(server_->WaitForEvent("request_stalled"));
+  EXPECT_TRUE(idle->Call(kForward, ForwardBytes("relu", 1, 4)).ok());
+  EXPECT_TRUE(waiting->ReadFor(absl::Milliseconds(10)).ok());
+  ExpectNothingHeld();
+}
+
+// Residuals once filled the memory for requests, and their peer, to which each
+// is charged, could not open another connection for as long as their lease.
+TEST_F(Memory, ResidualsDoNotLockOutTheirPeer) {
+  Start();
+  v1::ForwardRequest keeping;
+  ASSERT_TRUE(keeping.ParseFromString(
+      ForwardBytes("relu", 1, kMiB, absl::Seconds(60))));
+  int num_kept = 0;
+  v1::ForwardResponse response;
+  do {
+    ASSERT_TRUE(Forward(*stub_, keeping, &response).ok());
+    num_kept += response.has_residual();
+  } while (response.has_residual());
+  v1::ServerInfo info;
+  grpc::ClientContext context;
+  ASSERT_TRUE(stub_->GetServerInfo(&context, {}, &info).ok());
+  EXPECT_EQ(info.limits().max_residual_bytes(), kMaxMemoryBytes / 16 * 3);
+  EXPECT_GE((num_kept + 1) * kMiB,
+            info.limits().max_residual_bytes() - 64 * 1024);
+
+  const auto fresh =
+      v1::ActivationService::NewStub(ChannelTo(server_->tcp_address()));
+  v1::ForwardRequest request;
+  for (const int64_t bytes : {int64_t{4}, 8 * kMiB}) {
+    ASSERT_TRUE(request.ParseFromString(ForwardBytes("relu", 1, bytes)));
+    const grpc::Status status = Forward(*fresh, request, &response);
+    EXPECT_TRUE(status.ok()) << status.error_message();
+  }
+}
+
 TEST_F(Memory, StreamsWithoutBodiesAreBounded) {
   Start();
 
@@ -360,21 +444,17 @@ TEST_F(Memory, StreamsWithoutBodiesAreBounded) {
 TEST_F(Memory, StreamsOfAClientThatKnowsNoLimitAreBounded) {
   Start();
 
-  Check(
-      [&] {
-        std::vector<Client> clients;
-        for (int i = 0; i < 4; ++i) {
-          clients.push_back(Connect({.ack_settings = false}));
-          int num_started = 0;
-          while (num_started < 100'000 &&
-                 clients.back()->StartCall(kForward).ok()) {
-            ++num_started;
-          }
-          EXPECT_LT(num_started, 100'000);
-        }
-        return clients;
-      },
-      kStreamsBytes);
+  Check([&] { return FloodWithStreams(); }, kStreamsBytes);
+
+  EXPECT_TRUE(server_->WaitForEvent("too_many_streams"));
+  ExpectNothingHeld();
+}
+
+TEST_F(Memory, StreamsOverTheUnixSocketAreBounded) {
+  Start();
+  attacks_locally_ = true;
+
+  Check([&] { return FloodWithStreams(); }, kStreamsBytes);
 
   EXPECT_TRUE(server_->WaitForEvent("too_many_streams"));
   ExpectNothingHeld();

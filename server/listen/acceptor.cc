@@ -1,6 +1,7 @@
 #include "server/listen/acceptor.h"
 
 #include <dirent.h>
+#include <linux/tcp.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <sys/eventfd.h>
@@ -39,12 +40,7 @@ bool IsTimeToLog(absl::Time* last) {
   return true;
 }
 
-struct PeerAddress {
-  std::string address;  // 4 or 16 bytes
-  int port = 0;
-};
-
-PeerAddress PeerOf(int fd) {
+Acceptor::Peer PeerOf(int fd) {
   sockaddr_storage storage = {};
   socklen_t size = sizeof(storage);
   if (getpeername(fd, reinterpret_cast<sockaddr*>(&storage), &size) != 0) {
@@ -207,15 +203,27 @@ void Acceptor::CloseConnections() const {
   ForEachConnection([](int fd) { shutdown(fd, SHUT_RDWR); });
 }
 
-void Acceptor::CloseConnection(const std::string& address, int port) const {
+void Acceptor::CloseConnection(const Peer& peer) const {
   ForEachConnection([&](int fd) {
-    const PeerAddress peer = PeerOf(fd);
-    if (peer.address != address || peer.port != port) return;
+    if (PeerOf(fd) != peer) return;
     // Unlike shutdown() it drops what has arrived and was not read: that may be
-    // megabytes of what the connection is closed for.
+    // megabytes of what the connection is closed for. TCP only.
     const sockaddr nobody = {.sa_family = AF_UNSPEC, .sa_data = {}};
     if (connect(fd, &nobody, sizeof(nobody)) != 0) shutdown(fd, SHUT_RDWR);
   });
+}
+
+int64_t Acceptor::ReceivedBytes(const Peer& peer) const {
+  int64_t bytes = 0;
+  ForEachConnection([&](int fd) {
+    tcp_info info = {};
+    socklen_t size = sizeof(info);
+    if (PeerOf(fd) == peer &&
+        getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size) == 0) {
+      bytes = static_cast<int64_t>(info.tcpi_bytes_received);
+    }
+  });
+  return bytes;
 }
 
 }  // namespace actserve

@@ -1,6 +1,7 @@
 #ifndef ACTSERVE_SERVER_LISTEN_ACCEPTOR_H_
 #define ACTSERVE_SERVER_LISTEN_ACCEPTOR_H_
 
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
@@ -59,9 +60,18 @@ class Acceptor {
   // Connections that were handed over go on.
   void Stop();
 
-  // Ends the TCP connection of one peer: the bytes of its IPv4 or IPv6 address,
-  // and its port. Not after Stop().
-  void CloseConnection(const std::string& address, int port) const;
+  // Who has the other end of a connection: the bytes of an IPv4 or IPv6 address
+  // and a port, or "" and 0 for any peer over the unix socket.
+  struct Peer {
+    std::string address;
+    int port = 0;
+    bool operator==(const Peer&) const = default;
+  };
+  // Ends the connections of a peer. Not after Stop().
+  void CloseConnection(const Peer& peer) const;
+  // The bytes that a peer has sent so far over its TCP connection; 0 if there
+  // is none. Not after Stop().
+  int64_t ReceivedBytes(const Peer& peer) const;
 
   // Ends every connection that was handed over: their owner reads the end, and
   // the peers lose calls that were not answered (UNAVAILABLE). Call Stop()

@@ -54,6 +54,21 @@ class Socket {
   int fd_;
 };
 
+bool IsOpen(const Socket& socket) {
+  char byte;
+  return recv(socket.fd(), &byte, 1, MSG_DONTWAIT) < 0 && errno == EAGAIN;
+}
+
+// What the server calls this client of 127.0.0.1.
+Acceptor::Peer PeerOf(const Socket& socket) {
+  sockaddr_in address = {};
+  socklen_t size = sizeof(address);
+  EXPECT_EQ(
+      getsockname(socket.fd(), reinterpret_cast<sockaddr*>(&address), &size),
+      0);
+  return {std::string("\x7f\0\0\1", 4), ntohs(address.sin_port)};
+}
+
 // Connects to 127.0.0.1:port or unix:path; fd() is -1 if that is refused.
 Socket ConnectTo(const std::string& address) {
   sockaddr_storage storage = {};
@@ -244,6 +259,51 @@ TEST_F(AcceptorTest, ListensAgainIfThePathIsGone) {
   EXPECT_TRUE(Reaches(unix_socket()));
 }
 
+TEST_F(AcceptorTest, ClosesTheConnectionOfOnePeer) {
+  Start();
+  const Socket first = ConnectTo(tcp());
+  const Socket second = ConnectTo(tcp());
+  const Socket local = ConnectTo(unix_socket());
+  ASSERT_TRUE(Await(3));
+
+  acceptor_->CloseConnection(PeerOf(first));
+
+  EXPECT_TRUE(first.IsEnded());
+  EXPECT_TRUE(IsOpen(second));
+  EXPECT_TRUE(IsOpen(local));
+}
+
+// The system tells no peer from another there.
+TEST_F(AcceptorTest, ClosesAllOverTheUnixSocketAtOnce) {
+  Start();
+  const Socket remote = ConnectTo(tcp());
+  const Socket first = ConnectTo(unix_socket());
+  const Socket second = ConnectTo(unix_socket());
+  ASSERT_TRUE(Await(3));
+
+  acceptor_->CloseConnection({});
+
+  EXPECT_TRUE(first.IsEnded());
+  EXPECT_TRUE(second.IsEnded());
+  EXPECT_TRUE(IsOpen(remote));
+}
+
+TEST_F(AcceptorTest, CountsWhatAPeerSent) {
+  Start();
+  const Socket first = ConnectTo(tcp());
+  const Socket second = ConnectTo(tcp());
+  ASSERT_TRUE(Await(2));
+
+  ASSERT_EQ(send(first.fd(), "12345", 5, 0), 5);
+
+  while (acceptor_->ReceivedBytes(PeerOf(first)) == 0) {
+    absl::SleepFor(absl::Milliseconds(1));
+  }
+  EXPECT_EQ(acceptor_->ReceivedBytes(PeerOf(first)), 5);
+  EXPECT_EQ(acceptor_->ReceivedBytes(PeerOf(second)), 0);
+  EXPECT_EQ(acceptor_->ReceivedBytes({}), 0);
+}
+
 TEST_F(AcceptorTest, StopsWithoutTouchingConnections) {
   Start();
   const Socket client = ConnectTo(tcp());
@@ -255,9 +315,7 @@ TEST_F(AcceptorTest, StopsWithoutTouchingConnections) {
   EXPECT_EQ(ConnectTo(tcp()).fd(), -1);
   EXPECT_EQ(ConnectTo(unix_socket()).fd(), -1);
   EXPECT_FALSE(std::filesystem::exists(folder_ + "/s.sock"));
-  char byte;
-  EXPECT_EQ(recv(client.fd(), &byte, 1, MSG_DONTWAIT), -1);
-  EXPECT_EQ(errno, EAGAIN);
+  EXPECT_TRUE(IsOpen(client));
 
   acceptor_->CloseConnections();
 

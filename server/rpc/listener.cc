@@ -13,11 +13,11 @@
 #include "grpcpp/server.h"
 #include "grpcpp/server_builder.h"
 #include "kernels/base/status_macros.h"
+#include "server/connections/connection_guard.h"
 #include "server/observe/log.h"
 #include "server/rpc/call_counter.h"
 #include "server/rpc/health.h"
 #include "server/rpc/service.h"
-#include "server/rpc/stream_guard.h"
 
 namespace actserve {
 namespace {
@@ -99,7 +99,7 @@ class Listener::Parts {
   std::unique_ptr<Acceptor> acceptor_;
   std::unique_ptr<grpc::experimental::ExternalConnectionAcceptor> connections_;
   std::unique_ptr<grpc::Server> grpc_;
-  std::unique_ptr<StreamGuard> guard_;
+  std::unique_ptr<ConnectionGuard> guard_;
 };
 
 absl::Status Listener::Parts::Listen(const Options& options) {
@@ -122,11 +122,15 @@ absl::Status Listener::Parts::Listen(const Options& options) {
     connection.fd = fd;
     connections_->HandleNewConnection(&connection);
   });
-  guard_ = std::make_unique<StreamGuard>(
-      StreamGuard::Options{options.max_streams,
-                           options.max_request_memory_bytes},
-      [this](const std::string& address, int port) {
-        acceptor_->CloseConnection(address, port);
+  guard_ = std::make_unique<ConnectionGuard>(
+      ConnectionGuard::Options{options.max_streams,
+                               options.max_request_memory_bytes,
+                               options.body_timeout},
+      [this](const OpenConnection& connection) {
+        return acceptor_->ReceivedBytes({connection.address, connection.port});
+      },
+      [this](const OpenConnection& connection) {
+        acceptor_->CloseConnection({connection.address, connection.port});
       });
   return absl::OkStatus();
 }

@@ -27,6 +27,8 @@ class Listener {
     int64_t max_request_memory_bytes = 0;
     // Limit on the calls of one connection; its client queues further ones.
     int max_streams = 0;
+    // A connection is closed on which a request stops to arrive for so long.
+    absl::Duration body_timeout;
     // Limit on a request; responses are checked before they are made.
     int64_t max_message_bytes = 0;
     // True to serve grpc.reflection.v1alpha.

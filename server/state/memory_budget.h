@@ -82,6 +82,14 @@ class MemoryBudget {
   // the transport. A quarter of it is left to what still arrives.
   static int64_t MaxMessageBytes(int64_t max_bytes) { return max_bytes / 2; }
 
+  // What residuals may keep of the memory for requests: 3/8 of it. So a peer
+  // that holds them all is not locked out by another that takes what it can:
+  // that one gets 4/5 of what is left, which is 1/2, and the first may hold 4
+  // times the last 1/8, which is 1/2 too.
+  static int64_t MaxKeptBytes(int64_t max_bytes) {
+    return MaxMessageBytes(max_bytes) / 8 * 3;
+  }
+
   int64_t used_bytes(Half half) const {
     return state_->used[static_cast<size_t>(half)].load();
   }

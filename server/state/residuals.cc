@@ -32,11 +32,12 @@ Residuals::Handle Residuals::Put(std::shared_ptr<const Residual> residual,
   Handle handle = RandomHandle();
   absl::MutexLock lock(&mu_);
   const absl::Time now = clock_->Now();
-  const bool fits = MakeRoom(charge, now);
+  const bool fits = MakeRoom(*residual, now);
   garbage.swap(dropped_);
   if (!fits) return "";
   const absl::Time expires = now + lease;
   bytes_ += charge;
+  if (residual->resident == nullptr) host_bytes_ += charge;
   live_.emplace(expires, handle);
   entries_.emplace(handle, Entry{std::move(residual), expires});
   return handle;
@@ -91,10 +92,16 @@ int64_t Residuals::Charge(const Residual& residual) {
   return static_cast<int64_t>(residual.size_bytes) + kBookkeepingBytes;
 }
 
-bool Residuals::MakeRoom(int64_t charge, absl::Time now) {
-  if (charge > options_.max_bytes || options_.max_count < 1) return false;
+bool Residuals::MakeRoom(const Residual& residual, absl::Time now) {
+  const int64_t charge = Charge(residual);
+  const int64_t host_charge = residual.resident == nullptr ? charge : 0;
+  if (charge > options_.max_bytes || host_charge > options_.max_host_bytes ||
+      options_.max_count < 1) {
+    return false;
+  }
   const auto fits = [&] {
     return bytes_ <= options_.max_bytes - charge &&
+           host_bytes_ <= options_.max_host_bytes - host_charge &&
            static_cast<int64_t>(entries_.size()) < options_.max_count;
   };
   if (!fits()) DropExpired(now);
@@ -115,7 +122,9 @@ void Residuals::DropExpired(absl::Time now) {
 void Residuals::Drop(Entries::iterator it) {
   Entry& entry = it->second;
   (entry.spent ? spent_ : live_).erase({entry.expires, it->first});
-  bytes_ -= Charge(*entry.residual);
+  const int64_t charge = Charge(*entry.residual);
+  bytes_ -= charge;
+  if (entry.residual->resident == nullptr) host_bytes_ -= charge;
   dropped_.push_back(std::move(entry.residual));
   entries_.erase(it);
 }

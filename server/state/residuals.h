@@ -3,6 +3,7 @@
 
 #include <array>
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <string>
 #include <vector>
@@ -59,6 +60,8 @@ class Residuals {
  public:
   struct Options {
     int64_t max_bytes = int64_t{1} << 30;
+    // Limit on those that this process holds, not the device.
+    int64_t max_host_bytes = std::numeric_limits<int64_t>::max();
     // Each also costs bookkeeping, even of an empty tensor.
     int64_t max_count = 1 << 16;
     absl::Duration spent_grace = absl::Seconds(10);
@@ -97,7 +100,7 @@ class Residuals {
   // Returns what one entry counts against max_bytes: its tensors and a little
   // more.
   static int64_t Charge(const Residual& residual);
-  bool MakeRoom(int64_t charge, absl::Time now)
+  bool MakeRoom(const Residual& residual, absl::Time now)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void DropExpired(absl::Time now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void Drop(Entries::iterator it) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
@@ -110,6 +113,8 @@ class Residuals {
   ByExpiry live_ ABSL_GUARDED_BY(mu_);
   ByExpiry spent_ ABSL_GUARDED_BY(mu_);
   int64_t bytes_ ABSL_GUARDED_BY(mu_) = 0;
+  // Of these, what this process holds.
+  int64_t host_bytes_ ABSL_GUARDED_BY(mu_) = 0;
   // Memory is freed outside the lock: dropping 64 MiB takes a while.
   std::vector<std::shared_ptr<const Residual>> dropped_ ABSL_GUARDED_BY(mu_);
 };

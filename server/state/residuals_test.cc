@@ -19,6 +19,11 @@ std::shared_ptr<Residual> ResidualOf(size_t size_bytes) {
   return residual;
 }
 
+class Resident final : public ResidentTensors {
+ public:
+  Resident() : ResidentTensors(1, 250, DType::kFloat32) {}
+};
+
 class ResidualsTest : public testing::Test {
  protected:
   // Room for three residuals of 1,000 bytes.
@@ -48,6 +53,26 @@ TEST_F(ResidualsTest, GivesBackWhatWasPut) {
   auto got = residuals_.Get(handle);
 
   EXPECT_EQ(got, residual);
+}
+
+// The device has memory of its own.
+TEST_F(ResidualsTest, WhatTheDeviceHoldsIsNotOfTheHost) {
+  Residuals::Options options;
+  options.max_host_bytes = 1000 + kOverhead;
+  Residuals residuals(options, &clock_);
+  const auto on_device = ResidualOf(1000);
+  on_device->resident = std::make_shared<Resident>();
+  const absl::Duration lease = absl::Minutes(1);
+
+  EXPECT_NE(residuals.Put(on_device, lease), "");
+  const std::string on_host = residuals.Put(ResidualOf(1000), lease);
+  EXPECT_NE(on_host, "");
+  EXPECT_EQ(residuals.Put(ResidualOf(1), lease), "");
+  EXPECT_EQ(residuals.Put(ResidualOf(1001), lease), "");
+  EXPECT_NE(residuals.Put(on_device, lease), "");
+
+  residuals.Release(on_host);
+  EXPECT_NE(residuals.Put(ResidualOf(1000), lease), "");
 }
 
 TEST_F(ResidualsTest, HandlesAreSixteenBytesAndDiffer) {

@@ -5,6 +5,7 @@
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -14,6 +15,8 @@
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "absl/strings/strip.h"
 
 namespace actserve::testing {
 namespace {
@@ -72,30 +75,55 @@ absl::Status Closed(absl::string_view why) {
   return absl::UnavailableError(absl::StrCat("connection closed: ", why));
 }
 
+absl::StatusOr<sockaddr_storage> ParseAddress(absl::string_view text) {
+  sockaddr_storage storage = {};
+  if (absl::string_view path = text; absl::ConsumePrefix(&path, "unix:")) {
+    auto& address = reinterpret_cast<sockaddr_un&>(storage);
+    address.sun_family = AF_UNIX;
+    if (path.size() < sizeof(address.sun_path)) {
+      path.copy(address.sun_path, path.size());
+      return storage;
+    }
+  }
+  auto& address = reinterpret_cast<sockaddr_in&>(storage);
+  address.sin_family = AF_INET;
+  const std::pair<std::string, std::string> host_port =
+      absl::StrSplit(text, absl::MaxSplits(':', 1));
+  int port = 0;
+  if (!absl::SimpleAtoi(host_port.second, &port) ||
+      inet_pton(AF_INET, host_port.first.c_str(), &address.sin_addr) != 1) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(text, " is no IPv4 address and port, and no unix socket"));
+  }
+  address.sin_port = htons(static_cast<uint16_t>(port));
+  return storage;
+}
+
+// Its owner closes it.
+absl::StatusOr<int> ConnectedSocket(absl::string_view text) {
+  const absl::StatusOr<sockaddr_storage> address = ParseAddress(text);
+  if (!address.ok()) return address.status();
+  const int fd = socket(address->ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  if (fd < 0) return Closed(std::strerror(errno));
+  if (connect(fd, reinterpret_cast<const sockaddr*>(&*address),
+              address->ss_family == AF_UNIX ? sizeof(sockaddr_un)
+                                            : sizeof(sockaddr_in)) != 0) {
+    const int error = errno;
+    close(fd);
+    return Closed(std::strerror(error));
+  }
+  return fd;
+}
+
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Http2Client>> Http2Client::Connect(
     const std::string& address, const Options& options) {
-  const size_t colon = address.rfind(':');
-  int port = 0;
-  sockaddr_in peer = {};
-  peer.sin_family = AF_INET;
-  if (colon == std::string::npos ||
-      !absl::SimpleAtoi(address.substr(colon + 1), &port) ||
-      inet_pton(AF_INET, address.substr(0, colon).c_str(), &peer.sin_addr) !=
-          1) {
-    return absl::InvalidArgumentError(
-        absl::StrCat(address, " is no IPv4 address and port"));
-  }
-  peer.sin_port = htons(static_cast<uint16_t>(port));
-  const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  if (fd < 0) return Closed(std::strerror(errno));
-  std::unique_ptr<Http2Client> client(new Http2Client(fd, options));
-  if (connect(fd, reinterpret_cast<sockaddr*>(&peer), sizeof(peer)) != 0) {
-    return Closed(std::strerror(errno));
-  }
-  const int on = 1;
-  setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+  absl::StatusOr<int> fd = ConnectedSocket(address);
+  if (!fd.ok()) return fd.status();
+  std::unique_ptr<Http2Client> client(new Http2Client(*fd, options));
+  const int on = 1;  // fails on a unix socket, which needs it not
+  setsockopt(*fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
   client->to_send_ = std::string(kPreface);
   client->Append(kSettings, 0, 0,
                  absl::StrCat(BigEndian(kInitialWindowSize, 2),

@@ -36,7 +36,7 @@ class Http2Client {
   // The most that SETTINGS_MAX_FRAME_SIZE allows without asking.
   static constexpr size_t kMaxFrameBytes = 16384;
 
-  // Connects to "host:port".
+  // Connects to "127.0.0.1:port" or "unix:/path".
   //   Unavailable  nobody listens there
   static absl::StatusOr<std::unique_ptr<Http2Client>> Connect(
       const std::string& address, const Options& options);

@@ -1,9 +1,8 @@
-#include "server/rpc/stream_guard.h"
+#include "server/connections/connection_guard.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <string>
 #include <vector>
 
 namespace actserve {
@@ -15,30 +14,36 @@ using ::testing::IsEmpty;
 // The ports of those that must go, of connections with so many streams; the
 // ports are the numbers of streams.
 std::vector<int> Closed(const std::vector<int>& num_streams,
-                        const StreamGuard::Options& options) {
-  std::vector<StreamGuard::Connection> connections;
+                        const ConnectionGuard::Options& options) {
+  std::vector<OpenConnection> connections;
   for (const int number : num_streams) {
-    connections.push_back({"1234", number, number});
+    // Of so many more that ended.
+    OpenConnection& connection = connections.emplace_back();
+    connection.port = number;
+    connection.streams_started = number + 7;
+    connection.streams_succeeded = 4;
+    connection.streams_failed = 3;
   }
   std::vector<int> ports;
-  for (const auto& each : StreamGuard::ToClose(connections, options)) {
+  for (const OpenConnection& each :
+       ConnectionGuard::WithTooManyStreams(connections, options)) {
     ports.push_back(each.port);
   }
   return ports;
 }
 
-TEST(StreamGuard, ClosesWhatHasMoreThanOneMay) {
-  const StreamGuard::Options options = {
-      .max_streams = 10, .max_bytes = 1000 * StreamGuard::kStreamBytes};
+TEST(ConnectionGuard, ClosesWhatHasMoreThanOneMay) {
+  const ConnectionGuard::Options options = {
+      .max_streams = 10, .max_bytes = 1000 * ConnectionGuard::kStreamBytes};
 
   EXPECT_THAT(Closed({}, options), IsEmpty());
   EXPECT_THAT(Closed({1, 10, 0}, options), IsEmpty());
   EXPECT_THAT(Closed({1, 12, 10, 11}, options), ElementsAre(12, 11));
 }
 
-TEST(StreamGuard, ClosesThoseWithTheMostIfAllAreTooMany) {
-  const StreamGuard::Options options = {
-      .max_streams = 10, .max_bytes = 20 * StreamGuard::kStreamBytes};
+TEST(ConnectionGuard, ClosesThoseWithTheMostIfAllAreTooMany) {
+  const ConnectionGuard::Options options = {
+      .max_streams = 10, .max_bytes = 20 * ConnectionGuard::kStreamBytes};
 
   EXPECT_THAT(Closed({8, 9, 3}, options), IsEmpty());
   EXPECT_THAT(Closed({7, 8, 9, 1}, options), ElementsAre(9));

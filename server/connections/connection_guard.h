@@ -1,0 +1,63 @@
+#ifndef ACTSERVE_SERVER_CONNECTIONS_CONNECTION_GUARD_H_
+#define ACTSERVE_SERVER_CONNECTIONS_CONNECTION_GUARD_H_
+
+#include <cstdint>
+#include <functional>
+#include <thread>
+#include <vector>
+
+#include "absl/synchronization/notification.h"
+#include "absl/time/time.h"
+#include "server/connections/open_connection.h"
+#include "server/connections/stalled_bodies.h"
+
+namespace actserve {
+
+// Closes connections that hold what reaches no code of ours and what gRPC 1.51
+// does not bound:
+//
+//   * more streams than they may: gRPC holds only those clients to the limit
+//     that acknowledge it, and a stream whose message does not come takes some
+//     16 KiB that gRPC's quota does not hold back. One connection may have
+//     `max_streams`; all together may have as many as fit into `max_bytes`, and
+//     those with the most are closed. It looks when the process has grown, at
+//     most ten times a second.
+//   * requests that stopped to arrive for `body_timeout`: see StalledBodies.
+class ConnectionGuard {
+ public:
+  struct Options {
+    int64_t max_streams = 0;
+    int64_t max_bytes = 0;
+    absl::Duration body_timeout = absl::InfiniteDuration();
+  };
+  // Closes a connection. gRPC does not tell one connection over a unix socket
+  // from another, so all over unix sockets are closed for any of them.
+  using Close = std::function<void(const OpenConnection&)>;
+
+  // Calls `received` and `close` on a thread of its own until it is destroyed.
+  ConnectionGuard(const Options& options, StalledBodies::Received received,
+                  Close close);
+  ~ConnectionGuard();
+
+  // What a stream costs, with its call in gRPC.
+  static constexpr int64_t kStreamBytes = int64_t{16} << 10;
+
+  // Those that must go because of their streams.
+  static std::vector<OpenConnection> WithTooManyStreams(
+      std::vector<OpenConnection> connections, const Options& options);
+
+ private:
+  void Run();
+  void CloseAll(const char* event,
+                const std::vector<OpenConnection>& connections) const;
+
+  const Options options_;
+  const StalledBodies::Received received_;
+  const Close close_;
+  absl::Notification stopped_;
+  std::thread thread_;
+};
+
+}  // namespace actserve
+
+#endif  // ACTSERVE_SERVER_CONNECTIONS_CONNECTION_GUARD_H_
