@@ -92,6 +92,7 @@ v1::ServerInfo InfoOf(const Options& options, const ChosenDevice& device) {
   limits.set_max_memory_bytes(options.max_memory_bytes);
   limits.set_max_connections(options.max_connections);
   limits.set_max_streams(options.max_streams);
+  *limits.mutable_body_timeout() = ToProto(options.body_timeout);
   return info;
 }
 

@@ -243,6 +243,7 @@ TEST_F(ControlCalls, ServerInfoStatesTheLimits) {
   ASSERT_TRUE(stub_->GetServerInfo(&context, {}, &info).ok());
 
   const v1::ServerLimits& limits = info.limits();
+  EXPECT_EQ(limits.body_timeout().seconds(), 60);
   EXPECT_EQ(limits.max_registered_bytes(), 256 * kMiB);
   EXPECT_EQ(limits.max_registration_bytes(), 96 << 10);
   EXPECT_EQ(limits.max_control_message_bytes(), 32 << 10);
