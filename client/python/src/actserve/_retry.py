@@ -77,9 +77,7 @@ def _may_help(failed: FailedAttempt) -> bool:
     too_large = any(text in failed.message for text in _TOO_LARGE)
     if code is grpc.StatusCode.RESOURCE_EXHAUSTED:
         # A full queue comes with a pushback; a limit without.
-        return failed.pushback is not None or not (
-            failed.answered or too_large
-        )
+        return failed.pushback is not None or not (failed.answered or too_large)
     if code in _NOBODY_ANSWERED:
         return not failed.answered and not too_large
     return code is grpc.StatusCode.UNAVAILABLE
