@@ -233,7 +233,7 @@ void SetUsage() {
       "SIGTERM or SIGINT stops it after the running calls; a second signal "
       "ends --drain_delay.\n"
       "Exit codes: 0 after a signal; 1 if it cannot start; 69 if the device "
-      "was lost, then start it again.");
+      "was lost, 71 if nobody can reach it any more; then start it again.");
   absl::FlagsUsageConfig config;
   config.version_string = [] { return absl::StrCat("actserved ", kVersion); };
   // --help shows the flags of this file, wherever it was compiled, and not

@@ -17,6 +17,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "kernels/base/process_options.h"
 #include "kernels/base/status_macros.h"
@@ -30,12 +31,26 @@
 namespace actserve {
 namespace {
 
-// The exit code if the device was lost; an orchestrator starts a new process.
-constexpr int kDeviceLostExitCode = 69;  // EX_UNAVAILABLE of sysexits.h
+// The exit codes if only a new process helps; an orchestrator starts it. Of
+// sysexits.h: EX_UNAVAILABLE and EX_OSERR.
+constexpr int kDeviceLostExitCode = 69;
+constexpr int kListenerDeadExitCode = 71;
 // The signal that the server then sends to its own process.
-constexpr int kDeviceLostSignal = SIGUSR1;
+constexpr int kLostSignal = SIGUSR1;
 // Time for calls to be answered with UNAVAILABLE.
-constexpr absl::Duration kDeviceLostDrainTimeout = absl::Seconds(2);
+constexpr absl::Duration kLostDrainTimeout = absl::Seconds(2);
+
+int ExitCodeOf(Server::Loss loss) {
+  switch (loss) {
+    case Server::Loss::kNone:
+      return 0;
+    case Server::Loss::kDevice:
+      return kDeviceLostExitCode;
+    case Server::Loss::kListener:
+      return kListenerDeadExitCode;
+  }
+  return 1;
+}
 
 // Blocks the signals, so that only main() waits for them. Call it before any
 // thread starts.
@@ -44,7 +59,7 @@ sigset_t BlockSignals() {
   sigemptyset(&signals);
   sigaddset(&signals, SIGTERM);
   sigaddset(&signals, SIGINT);
-  sigaddset(&signals, kDeviceLostSignal);
+  sigaddset(&signals, kLostSignal);
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   signal(SIGPIPE, SIG_IGN);
   return signals;
@@ -81,7 +96,7 @@ absl::Status Serve(const Options& options, const sigset_t& signals) {
   ACTSERVE_RETURN_IF_ERROR(SetLogLevel(options.log_level));
   const int64_t max_descriptors = RaiseDescriptorLimit();
   ACTSERVE_ASSIGN_OR_RETURN(const auto server, Server::Start(options, [] {
-                              kill(getpid(), kDeviceLostSignal);
+                              kill(getpid(), kLostSignal);
                             }));
   if (!options.port_file.empty()) {
     ACTSERVE_RETURN_IF_ERROR(WritePortFile(options.port_file, *server));
@@ -94,24 +109,32 @@ absl::Status Serve(const Options& options, const sigset_t& signals) {
   int signal_number = 0;
   do {
     sigwait(&signals, &signal_number);
-  } while (signal_number == kDeviceLostSignal && server->device_health().ok());
+  } while (signal_number == kLostSignal &&
+           server->loss() == Server::Loss::kNone);
   LogEvent(LogLevel::kInfo, "draining", {{"signal", int64_t{signal_number}}});
-  if (signal_number != kDeviceLostSignal) {
+  if (signal_number != kLostSignal) {
     server->StopBeingHealthy();
     const timespec delay = absl::ToTimespec(options.drain_delay);
     sigtimedwait(&signals, nullptr, &delay);
   }
-  const bool device_lost = !server->device_health().ok();
-  const bool complete = server->Drain(device_lost ? kDeviceLostDrainTimeout
-                                                  : options.drain_timeout);
+  if (server->loss() == Server::Loss::kListener) {
+    // Whoever holds up the listener holds up Drain() too. Those who are
+    // connected hear of it meanwhile.
+    absl::SleepFor(kLostDrainTimeout);
+    std::cerr.flush();
+    _exit(kListenerDeadExitCode);
+  }
+  const bool lost_before = server->loss() != Server::Loss::kNone;
+  const bool complete =
+      server->Drain(lost_before ? kLostDrainTimeout : options.drain_timeout);
   LogEvent(LogLevel::kInfo, "stopped",
            {{"calls_cut_off", int64_t{complete ? 0 : 1}}});
-  const bool lost = !server->device_health().ok();
-  if (lost || !complete) {
+  const Server::Loss loss = server->loss();
+  if (loss != Server::Loss::kNone || !complete) {
     // Skips destructors, because a lost device may not give back what it holds,
     // and a compilation that runs may take seconds.
     std::cerr.flush();
-    _exit(lost ? kDeviceLostExitCode : 0);
+    _exit(ExitCodeOf(loss));
   }
   return absl::OkStatus();
 }

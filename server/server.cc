@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/strings/str_join.h"
 #include "actserve/v1/service.pb.h"
 #include "kernels/base/status_macros.h"
 #include "proto/duration.h"
@@ -118,9 +119,8 @@ Scheduler::Options SchedulerOptions(const Options& options,
 }  // namespace
 
 Server::Server(const Options& options, ChosenDevice device,
-               std::unique_ptr<Registry> registry,
-               DeviceLostCallback on_device_lost)
-    : on_device_lost_(std::move(on_device_lost)),
+               std::unique_ptr<Registry> registry, LostCallback on_lost)
+    : on_lost_(std::move(on_lost)),
       device_(std::move(device.device)),
       registry_(std::move(registry)),
       buffers_(BufferPool::Create(options.max_idle_buffer_bytes)),
@@ -146,7 +146,7 @@ Server::Server(const Options& options, ChosenDevice device,
                     .flag = "--max_queued_control_calls"}) {
   device_->OnLost([this](const absl::Status&) {
     absl::MutexLock lock(&mu_);
-    device_is_lost_ = true;
+    loss_ = Loss::kDevice;
   });
 }
 
@@ -162,23 +162,31 @@ const std::vector<std::string>& Server::addresses() const {
 
 void Server::StopBeingHealthy() { listener_->StopBeingHealthy(); }
 
-absl::Status Server::device_health() const { return device_->health(); }
+Server::Loss Server::loss() const {
+  absl::MutexLock lock(&mu_);
+  return loss_;
+}
 
-// Reports a lost device at once. It never calls the device: of a lost one, a
-// call may not return.
+// Reports a loss at once. It never calls the device: of a lost one, a call may
+// not return.
 void Server::AwaitLoss() {
   const auto is_woken = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
-    return stopping_ || device_is_lost_;
+    return stopping_ || loss_ != Loss::kNone;
   };
   {
     absl::MutexLock lock(&mu_, absl::Condition(&is_woken));
     if (stopping_) return;
   }
   StopBeingHealthy();
-  LogEvent(LogLevel::kError, "device_lost",
-           {{"device", device_->name()},
-            {"reason", std::string(device_->health().message())}});
-  if (on_device_lost_) on_device_lost_();
+  if (loss() == Loss::kDevice) {
+    LogEvent(LogLevel::kError, "device_lost",
+             {{"device", device_->name()},
+              {"reason", std::string(device_->health().message())}});
+  } else {
+    LogEvent(LogLevel::kError, "listener_dead",
+             {{"addresses", absl::StrJoin(addresses(), ",")}});
+  }
+  if (on_lost_) on_lost_();
 }
 
 // Drops expired residuals, which the device may hold, requests that gave up,
@@ -202,15 +210,18 @@ void Server::StopWaiting() {
     absl::MutexLock lock(&mu_);
     stopping_ = true;
   }
-  if (loss_.joinable()) loss_.join();
+  if (loss_waiter_.joinable()) loss_waiter_.join();
 }
 
 absl::Status Server::Listen(const Options& options,
                             const v1::ServerInfo& info) {
   ACTSERVE_ASSIGN_OR_RETURN(
       listener_, Listener::Start(ListenerOptions(options), info, serving_,
-                                 {registration_pool_, lookup_pool_}));
-  loss_ = std::thread([this] { AwaitLoss(); });
+                                 {registration_pool_, lookup_pool_}, [this] {
+                                   absl::MutexLock lock(&mu_);
+                                   loss_ = Loss::kListener;
+                                 }));
+  loss_waiter_ = std::thread([this] { AwaitLoss(); });
   sweeper_ = std::thread([this] { Sweep(); });
   return absl::OkStatus();
 }
@@ -265,17 +276,17 @@ void Server::LogCounters() const {
        {"refused_for_memory", memory_.num_refused()}});
 }
 
-absl::StatusOr<std::unique_ptr<Server>> Server::Start(
-    const Options& options, DeviceLostCallback on_device_lost) {
+absl::StatusOr<std::unique_ptr<Server>> Server::Start(const Options& options,
+                                                      LostCallback on_lost) {
   ACTSERVE_RETURN_IF_ERROR(Validate(options));
   ACTSERVE_ASSIGN_OR_RETURN(ChosenDevice device,
                             ChooseDevice(options.device, MakersFor(options)));
-  return Start(options, std::move(device), std::move(on_device_lost));
+  return Start(options, std::move(device), std::move(on_lost));
 }
 
-absl::StatusOr<std::unique_ptr<Server>> Server::Start(
-    const Options& options, ChosenDevice device,
-    DeviceLostCallback on_device_lost) {
+absl::StatusOr<std::unique_ptr<Server>> Server::Start(const Options& options,
+                                                      ChosenDevice device,
+                                                      LostCallback on_lost) {
   ACTSERVE_RETURN_IF_ERROR(Validate(options));
   LogEvent(LogLevel::kInfo, "device",
            {{"name", device.device->name()},
@@ -284,9 +295,8 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(
   ACTSERVE_ASSIGN_OR_RETURN(auto registry, Registry::Create(options.registry));
 
   const v1::ServerInfo info = InfoOf(options, device);
-  auto server = std::unique_ptr<Server>(new Server(options, std::move(device),
-                                                   std::move(registry),
-                                                   std::move(on_device_lost)));
+  auto server = std::unique_ptr<Server>(new Server(
+      options, std::move(device), std::move(registry), std::move(on_lost)));
   ACTSERVE_RETURN_IF_ERROR(server->Listen(options, info));
   return server;
 }

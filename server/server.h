@@ -23,7 +23,7 @@ namespace actserve {
 // A whole server in one object.
 class Server {
  public:
-  using DeviceLostCallback = std::function<void()>;
+  using LostCallback = std::function<void()>;
 
   // Starts a server, which listens when Start() returns.
   //   InvalidArgument     an option is out of its range
@@ -31,16 +31,16 @@ class Server {
   //   Unavailable         an address is taken
   // and what the device's maker returns.
   //
-  // If the device is lost, `on_device_lost` is called once, after health has
-  // turned NOT_SERVING, from a thread of the server, at any time until Drain()
-  // returns. From then on calls fail with UNAVAILABLE, and only a new process
-  // helps.
+  // If the device is lost, or nobody can reach the server any more, `on_lost`
+  // is called once, after health has turned NOT_SERVING, from a thread of the
+  // server, at any time until Drain() returns. From then on calls fail with
+  // UNAVAILABLE, and only a new process helps.
   static absl::StatusOr<std::unique_ptr<Server>> Start(
-      const Options& options, DeviceLostCallback on_device_lost = nullptr);
+      const Options& options, LostCallback on_lost = nullptr);
   // The same with an existing device instead of the one in `options`.
   static absl::StatusOr<std::unique_ptr<Server>> Start(
       const Options& options, ChosenDevice device,
-      DeviceLostCallback on_device_lost = nullptr);
+      LostCallback on_lost = nullptr);
 
   // Cancels running calls. Call Drain() first.
   ~Server();
@@ -52,8 +52,9 @@ class Server {
   // Turns health to NOT_SERVING. Calls are still accepted.
   void StopBeingHealthy();
 
-  // OK, or Unavailable and why the device is lost.
-  absl::Status device_health() const;
+  // Why `on_lost` was called.
+  enum class Loss { kNone, kDevice, kListener };
+  Loss loss() const;
 
   // Refuses new calls with UNAVAILABLE and gives running ones `timeout`, until
   // their answers are sent. Then those that wait for a compilation or a control
@@ -65,7 +66,7 @@ class Server {
 
  private:
   Server(const Options& options, ChosenDevice device,
-         std::unique_ptr<Registry> registry, DeviceLostCallback on_device_lost);
+         std::unique_ptr<Registry> registry, LostCallback on_lost);
   absl::Status Listen(const Options& options, const v1::ServerInfo& info);
   void AwaitLoss();
   void Sweep();
@@ -76,10 +77,10 @@ class Server {
 
   // In the order of construction: each member uses those above it. programs_
   // and serving_ also refer to threads below them, which end first.
-  const DeviceLostCallback on_device_lost_;
-  absl::Mutex mu_;
+  const LostCallback on_lost_;
+  mutable absl::Mutex mu_;
   bool stopping_ ABSL_GUARDED_BY(mu_) = false;
-  bool device_is_lost_ ABSL_GUARDED_BY(mu_) = false;
+  Loss loss_ ABSL_GUARDED_BY(mu_) = Loss::kNone;
   bool drained_ = false;
   const std::unique_ptr<Device> device_;
   const std::unique_ptr<Registry> registry_;
@@ -96,7 +97,7 @@ class Server {
   WorkerPool compile_pool_;
   WorkerPool registration_pool_;
   WorkerPool lookup_pool_;
-  std::thread loss_;
+  std::thread loss_waiter_;
   std::thread sweeper_;
 };
 

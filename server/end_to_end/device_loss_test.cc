@@ -274,7 +274,7 @@ TEST_F(DeviceLoss, TurnsHealthAndAnswersUnavailable) {
   context.TryCancel();
   watch->Finish();
   EXPECT_TRUE(server_->Drain(absl::Seconds(10)));
-  EXPECT_FALSE(server_->device_health().ok());
+  EXPECT_EQ(server_->loss(), Server::Loss::kDevice);
 }
 
 // The thread that drops expired residuals does not come back from the driver.

@@ -4,6 +4,7 @@
 #include <linux/tcp.h>
 #include <netinet/in.h>
 #include <poll.h>
+#include <pthread.h>
 #include <sys/eventfd.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -97,6 +98,14 @@ absl::StatusOr<std::unique_ptr<Acceptor>> Acceptor::Listen(
   return acceptor;
 }
 
+std::vector<std::string> Acceptor::socket_addresses() const {
+  std::vector<std::string> addresses;
+  for (const ListeningSocket& socket : sockets_) {
+    addresses.push_back(socket.address());
+  }
+  return addresses;
+}
+
 Acceptor::~Acceptor() {
   Stop();
   if (stop_event_ >= 0) close(stop_event_);
@@ -104,6 +113,7 @@ Acceptor::~Acceptor() {
 
 void Acceptor::Start(Take take) {
   thread_ = std::thread([this, take = std::move(take)] { Run(take); });
+  pthread_setname_np(thread_.native_handle(), "acceptor");
 }
 
 void Acceptor::Stop() {

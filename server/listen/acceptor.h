@@ -52,6 +52,10 @@ class Acceptor {
   // "unix:/run/...".
   const std::vector<std::string>& addresses() const { return addresses_; }
 
+  // The same as sockaddrs, in the same order; more for a name of many
+  // addresses.
+  std::vector<std::string> socket_addresses() const;
+
   // Calls `take` with each new connection, on a thread of its own. Call it
   // once.
   void Start(Take take);

@@ -32,6 +32,8 @@ class ListeningSocket {
   int fd() const { return fd_; }
   int port() const { return port_; }                 // 0 for a unix socket
   const std::string& path() const { return path_; }  // "" for TCP
+  // A sockaddr of the kernel's, to connect to.
+  const std::string& address() const { return address_; }
 
   // Accepts a connection: its descriptor, or -1 and errno.
   int Accept() const;
@@ -58,8 +60,8 @@ class ListeningSocket {
   int fd_ = -1;
   int port_ = 0;
   std::string path_;
-  std::string address_;  // a sockaddr of the kernel's
-  uint64_t inode_ = 0;   // of path_
+  std::string address_;
+  uint64_t inode_ = 0;  // of path_
 };
 
 }  // namespace actserve

@@ -14,6 +14,7 @@
 #include "grpcpp/server_builder.h"
 #include "kernels/base/status_macros.h"
 #include "server/connections/connection_guard.h"
+#include "server/listen/self_check.h"
 #include "server/observe/log.h"
 #include "server/rpc/call_counter.h"
 #include "server/rpc/health.h"
@@ -72,7 +73,7 @@ class Listener::Parts {
         const ControlPools& pools)
       : service_(info, parts, &calls_, pools), health_(&calls_) {}
 
-  absl::Status Listen(const Options& options);
+  absl::Status Listen(const Options& options, OnDead on_dead);
   const std::vector<std::string>& addresses() const {
     return acceptor_->addresses();
   }
@@ -87,6 +88,7 @@ class Listener::Parts {
   void CloseConnections() { acceptor_->CloseConnections(); }
   void Shutdown();
   ~Parts() {
+    self_check_.reset();
     guard_.reset();
     if (acceptor_ != nullptr) acceptor_->Stop();
   }
@@ -100,9 +102,10 @@ class Listener::Parts {
   std::unique_ptr<grpc::experimental::ExternalConnectionAcceptor> connections_;
   std::unique_ptr<grpc::Server> grpc_;
   std::unique_ptr<ConnectionGuard> guard_;
+  std::unique_ptr<SelfCheck> self_check_;
 };
 
-absl::Status Listener::Parts::Listen(const Options& options) {
+absl::Status Listener::Parts::Listen(const Options& options, OnDead on_dead) {
   ACTSERVE_ASSIGN_OR_RETURN(acceptor_, Acceptor::Listen(options.acceptor));
   service_.set_addresses(acceptor_->addresses());
   grpc::ServerBuilder builder;
@@ -132,11 +135,15 @@ absl::Status Listener::Parts::Listen(const Options& options) {
       [this](const OpenConnection& connection) {
         acceptor_->CloseConnection({connection.address, connection.port});
       });
+  self_check_ = std::make_unique<SelfCheck>(
+      SelfCheck::Options(), acceptor_->socket_addresses(), std::move(on_dead));
   return absl::OkStatus();
 }
 
 void Listener::Parts::Refuse() {
-  guard_.reset();  // it uses the sockets that listen
+  // They use the sockets that listen.
+  self_check_.reset();
+  guard_.reset();
   acceptor_->Stop();
   calls_.Close();
   LogEvent(LogLevel::kInfo, "refusing");
@@ -149,7 +156,7 @@ void Listener::Parts::Shutdown() {
 
 absl::StatusOr<std::unique_ptr<Listener>> Listener::Start(
     const Options& options, const v1::ServerInfo& info,
-    const ServingParts& parts, const ControlPools& pools) {
+    const ServingParts& parts, const ControlPools& pools, OnDead on_dead) {
   // A reference to gRPC that is never given back. The thread that drops the
   // last one waits for gRPC's own poller, for up to 10 s if a large write was
   // cut off; so long a restart would lose calls.
@@ -158,7 +165,7 @@ absl::StatusOr<std::unique_ptr<Listener>> Listener::Start(
     grpc::reflection::InitProtoReflectionServerBuilderPlugin();
   }
   auto made = std::make_unique<Parts>(info, parts, pools);
-  ACTSERVE_RETURN_IF_ERROR(made->Listen(options));
+  ACTSERVE_RETURN_IF_ERROR(made->Listen(options, std::move(on_dead)));
   return std::unique_ptr<Listener>(new Listener(std::move(made)));
 }
 

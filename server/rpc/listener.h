@@ -2,6 +2,7 @@
 #define ACTSERVE_SERVER_RPC_LISTENER_H_
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -35,6 +36,10 @@ class Listener {
     bool reflection = false;
   };
 
+  // Called at most once, on a thread of the listener's, if nobody answers at
+  // any of its addresses: see SelfCheck.
+  using OnDead = std::function<void()>;
+
   // Listens when it returns, and is healthy. `info` is the part of ServerInfo
   // that does not change while the server runs; the listener adds the
   // addresses. Slow methods, such as registrations, run on `pools`. `parts` and
@@ -42,7 +47,7 @@ class Listener {
   //   InvalidArgument, FailedPrecondition, Unavailable  as Acceptor::Listen()
   static absl::StatusOr<std::unique_ptr<Listener>> Start(
       const Options& options, const v1::ServerInfo& info,
-      const ServingParts& parts, const ControlPools& pools);
+      const ServingParts& parts, const ControlPools& pools, OnDead on_dead);
 
   // Cancels calls that still run.
   ~Listener();
