@@ -13,6 +13,7 @@
 #include <iostream>
 #include <memory>
 #include <string>
+#include <thread>
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
@@ -39,6 +40,8 @@ constexpr int kListenerDeadExitCode = 71;
 constexpr int kLostSignal = SIGUSR1;
 // Time for calls to be answered with UNAVAILABLE.
 constexpr absl::Duration kLostDrainTimeout = absl::Seconds(2);
+// Time for everything after the drain.
+constexpr absl::Duration kEndTimeout = absl::Milliseconds(900);
 
 int ExitCodeOf(Server::Loss loss) {
   switch (loss) {
@@ -92,6 +95,17 @@ absl::Status WritePortFile(const std::string& path, const Server& server) {
   return absl::OkStatus();
 }
 
+// Ends the process at the latest in `timeout`, whatever holds it up. A server
+// that drains cannot bound what gRPC does with its last connections.
+void EndWithin(absl::Duration timeout, int exit_code) {
+  std::thread([timeout, exit_code] {
+    absl::SleepFor(timeout);
+    LogEvent(LogLevel::kInfo, "stopped", {{"calls_cut_off", int64_t{1}}});
+    std::cerr.flush();
+    _exit(exit_code);
+  }).detach();
+}
+
 absl::Status Serve(const Options& options, const sigset_t& signals) {
   ACTSERVE_RETURN_IF_ERROR(SetLogLevel(options.log_level));
   const int64_t max_descriptors = RaiseDescriptorLimit();
@@ -124,9 +138,12 @@ absl::Status Serve(const Options& options, const sigset_t& signals) {
     std::cerr.flush();
     _exit(kListenerDeadExitCode);
   }
-  const bool lost_before = server->loss() != Server::Loss::kNone;
-  const bool complete =
-      server->Drain(lost_before ? kLostDrainTimeout : options.drain_timeout);
+  const Server::Loss lost_before = server->loss();
+  const absl::Duration drain_timeout = lost_before != Server::Loss::kNone
+                                           ? kLostDrainTimeout
+                                           : options.drain_timeout;
+  EndWithin(drain_timeout + kEndTimeout, ExitCodeOf(lost_before));
+  const bool complete = server->Drain(drain_timeout);
   LogEvent(LogLevel::kInfo, "stopped",
            {{"calls_cut_off", int64_t{complete ? 0 : 1}}});
   const Server::Loss loss = server->loss();

@@ -42,6 +42,8 @@ Listener::Options ListenerOptions(const Options& options) {
   listener.max_request_memory_bytes =
       MemoryBudget::MaxMessageBytes(options.max_memory_bytes);
   listener.body_timeout = options.body_timeout;
+  listener.max_stream_memory_bytes =
+      MemoryBudget::MaxStreamBytes(options.max_memory_bytes);
   listener.max_message_bytes = options.max_message_bytes;
   listener.reflection = options.reflection;
   return listener;

@@ -1,6 +1,9 @@
 #include "server/connections/connection_guard.h"
 
 #include <algorithm>
+#include <functional>
+#include <optional>
+#include <tuple>
 #include <utility>
 
 #include "absl/time/clock.h"
@@ -20,14 +23,22 @@ constexpr int kLooks = 4;
 
 std::vector<OpenConnection> ConnectionGuard::WithTooManyStreams(
     std::vector<OpenConnection> connections, const Options& options) {
-  std::ranges::sort(connections, std::greater(), &OpenConnection::num_streams);
+  absl::flat_hash_map<std::string, int64_t> streams_of_peer;
   int64_t num_streams = 0;
   for (const OpenConnection& each : connections) {
     num_streams += each.num_streams();
+    streams_of_peer[each.address] += each.num_streams();
   }
+  const auto has_too_many = [&](const OpenConnection& each) {
+    return each.num_streams() > options.max_streams;
+  };
+  std::ranges::sort(connections, std::greater(), [&](const auto& each) {
+    return std::tuple(has_too_many(each), streams_of_peer[each.address],
+                      each.num_streams());
+  });
   size_t num_closed = 0;
   while (num_closed < connections.size() &&
-         (connections[num_closed].num_streams() > options.max_streams ||
+         (has_too_many(connections[num_closed]) ||
           num_streams > options.max_bytes / kStreamBytes)) {
     num_streams -= connections[num_closed++].num_streams();
   }
@@ -35,11 +46,9 @@ std::vector<OpenConnection> ConnectionGuard::WithTooManyStreams(
   return connections;
 }
 
-ConnectionGuard::ConnectionGuard(const Options& options,
-                                 StalledBodies::Received received, Close close)
+ConnectionGuard::ConnectionGuard(const Options& options, Sockets sockets)
     : options_(options),
-      received_(std::move(received)),
-      close_(std::move(close)),
+      sockets_(std::move(sockets)),
       thread_([this] { Run(); }) {}
 
 ConnectionGuard::~ConnectionGuard() {
@@ -47,12 +56,32 @@ ConnectionGuard::~ConnectionGuard() {
   thread_.join();
 }
 
-void ConnectionGuard::CloseAll(
+void ConnectionGuard::Close(
     const char* event, const std::vector<OpenConnection>& connections) const {
+  if (connections.empty()) return;
+  int64_t num_streams = 0;
   for (const OpenConnection& each : connections) {
-    LogEvent(LogLevel::kWarning, event, {{"streams", each.num_streams()}});
-    close_(each);
+    num_streams += each.num_streams();
   }
+  LogEvent(LogLevel::kWarning, event,
+           {{"connections", static_cast<int64_t>(connections.size())},
+            {"streams", num_streams}});
+  sockets_.close(connections);
+}
+
+std::vector<OpenConnection> ConnectionGuard::FindStalled(
+    StalledBodies& bodies) const {
+  std::optional<Sockets::Bytes> bytes;
+  return bodies.Find(
+      OpenConnections(),
+      [&](const OpenConnection& connection) -> std::optional<int64_t> {
+        if (connection.address.empty()) return std::nullopt;
+        if (!bytes) bytes = sockets_.received();
+        const auto found =
+            bytes->find(std::pair(connection.address, connection.port));
+        return found != bytes->end() ? found->second : 0;
+      },
+      absl::Now());
 }
 
 void ConnectionGuard::Run() {
@@ -60,20 +89,23 @@ void ConnectionGuard::Run() {
   const absl::Duration bodies_interval = options_.body_timeout / kLooks;
   absl::Time looked_at_bodies = absl::Now();
   int64_t seen_bytes = ResidentBytes();
-  while (!stopped_.WaitForNotificationWithTimeout(kInterval)) {
+  absl::Duration pause = kInterval;
+  while (!stopped_.WaitForNotificationWithTimeout(pause)) {
+    const absl::Time start = absl::Now();
     const int64_t bytes = ResidentBytes();
     const bool has_grown = bytes - seen_bytes >= kGrowthBytes;
     if (has_grown || bytes < seen_bytes) seen_bytes = bytes;
     if (has_grown) {
-      CloseAll("too_many_streams",
-               WithTooManyStreams(OpenConnections(), options_));
+      const auto closed = WithTooManyStreams(OpenConnections(), options_);
+      if (!closed.empty()) sockets_.refuse(closed, kRefusal);
+      Close("too_many_streams", closed);
     }
-    const absl::Time now = absl::Now();
-    if (now - looked_at_bodies >= bodies_interval) {
-      looked_at_bodies = now;
-      CloseAll("request_stalled",
-               bodies.Find(OpenConnections(), received_, now));
+    if (start - looked_at_bodies >= bodies_interval) {
+      looked_at_bodies = start;
+      Close("request_stalled", FindStalled(bodies));
     }
+    // Many connections must not take a whole core.
+    pause = std::max(kInterval, absl::Now() - start);
   }
 }
 

@@ -3,9 +3,12 @@
 
 #include <cstdint>
 #include <functional>
+#include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
+#include "absl/container/flat_hash_map.h"
 #include "absl/synchronization/notification.h"
 #include "absl/time/time.h"
 #include "server/connections/open_connection.h"
@@ -18,10 +21,10 @@ namespace actserve {
 //
 //   * more streams than they may: gRPC holds only those clients to the limit
 //     that acknowledge it, and a stream whose message does not come takes some
-//     16 KiB that gRPC's quota does not hold back. One connection may have
-//     `max_streams`; all together may have as many as fit into `max_bytes`, and
-//     those with the most are closed. It looks when the process has grown, at
-//     most ten times a second.
+//     16 to 24 KiB that gRPC's quota does not hold back. One connection may
+//     have `max_streams`; all together may have as many as fit into
+//     `max_bytes`: beyond that the connections of the peer with the most go
+//     first. It looks when the process has grown, at most ten times a second.
 //   * requests that stopped to arrive for `body_timeout`: see StalledBodies.
 class ConnectionGuard {
  public:
@@ -30,17 +33,28 @@ class ConnectionGuard {
     int64_t max_bytes = 0;
     absl::Duration body_timeout = absl::InfiniteDuration();
   };
-  // Closes a connection. gRPC does not tell one connection over a unix socket
-  // from another, so all over unix sockets are closed for any of them.
-  using Close = std::function<void(const OpenConnection&)>;
+  // What it needs of the sockets; each looks at all of them.
+  struct Sockets {
+    // The bytes that the connections have brought, by address and port.
+    using Bytes = absl::flat_hash_map<std::pair<std::string, int>, int64_t>;
+    std::function<Bytes()> received;
+    // Closes connections. gRPC does not tell one connection over a unix socket
+    // from another, so all over unix sockets are closed for any of them.
+    std::function<void(const std::vector<OpenConnection>&)> close;
+    // Lets the peers of connections open no further ones for a while.
+    std::function<void(const std::vector<OpenConnection>&, absl::Duration)>
+        refuse;
+  };
+  // How long those are refused who had too many streams. What they opened takes
+  // about as long to tear down as it took to open.
+  static constexpr absl::Duration kRefusal = absl::Seconds(3);
 
-  // Calls `received` and `close` on a thread of its own until it is destroyed.
-  ConnectionGuard(const Options& options, StalledBodies::Received received,
-                  Close close);
+  // Calls `sockets` on a thread of its own until it is destroyed.
+  ConnectionGuard(const Options& options, Sockets sockets);
   ~ConnectionGuard();
 
-  // What a stream costs, with its call in gRPC.
-  static constexpr int64_t kStreamBytes = int64_t{16} << 10;
+  // What a stream costs, with its call in gRPC and 8 KiB of metadata.
+  static constexpr int64_t kStreamBytes = int64_t{24} << 10;
 
   // Those that must go because of their streams.
   static std::vector<OpenConnection> WithTooManyStreams(
@@ -48,12 +62,12 @@ class ConnectionGuard {
 
  private:
   void Run();
-  void CloseAll(const char* event,
-                const std::vector<OpenConnection>& connections) const;
+  void Close(const char* event,
+             const std::vector<OpenConnection>& connections) const;
+  std::vector<OpenConnection> FindStalled(StalledBodies& bodies) const;
 
   const Options options_;
-  const StalledBodies::Received received_;
-  const Close close_;
+  const Sockets sockets_;
   absl::Notification stopped_;
   std::thread thread_;
 };

@@ -41,6 +41,23 @@ TEST(ConnectionGuard, ClosesWhatHasMoreThanOneMay) {
   EXPECT_THAT(Closed({1, 12, 10, 11}, options), ElementsAre(12, 11));
 }
 
+TEST(ConnectionGuard, ClosesThePeerWithTheMostFirst) {
+  std::vector<OpenConnection> connections(5);
+  for (int i = 0; i < 5; ++i) {
+    connections[i].port = i;
+    connections[i].address = i == 0 ? "other" : "many";
+    connections[i].streams_started = i == 0 ? 9 : 5;
+  }
+
+  const auto closed = ConnectionGuard::WithTooManyStreams(
+      connections,
+      {.max_streams = 10, .max_bytes = 20 * ConnectionGuard::kStreamBytes});
+
+  ASSERT_EQ(closed.size(), 2);
+  EXPECT_EQ(closed[0].address, "many");
+  EXPECT_EQ(closed[1].address, "many");
+}
+
 TEST(ConnectionGuard, ClosesThoseWithTheMostIfAllAreTooMany) {
   const ConnectionGuard::Options options = {
       .max_streams = 10, .max_bytes = 20 * ConnectionGuard::kStreamBytes};

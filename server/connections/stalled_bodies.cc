@@ -19,15 +19,18 @@ std::vector<OpenConnection> StalledBodies::Find(
     const int64_t num_unfinished =
         std::min(each.num_streams(), num_without_request - state.num_lost);
     if (num_unfinished <= 0) {
-      states[each.id] = {.num_lost = state.num_lost};
+      State idle;
+      idle.num_lost = state.num_lost;
+      states[each.id] = idle;
       continue;
     }
     const int64_t num_left = each.messages_received + each.streams_failed;
-    const int64_t bytes = received(each);
-    const bool all_may_have_left =
-        num_left - state.num_left >= state.num_unfinished;
-    if (state.start > now || all_may_have_left ||
-        bytes - state.received_bytes >= kMinBytes) {
+    const std::optional<int64_t> bytes = received(each);
+    const bool goes_on =
+        bytes && state.received_bytes
+            ? *bytes - *state.received_bytes >= kMinBytes
+            : num_left - state.num_left >= state.num_unfinished;
+    if (state.start > now || goes_on) {
       state = {.num_lost = state.num_lost,
                .start = now,
                .num_unfinished = num_unfinished,

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <optional>
 #include <vector>
 
 #include "absl/time/time.h"
@@ -36,7 +37,7 @@ class StalledBodiesTest : public ::testing::Test {
 
   StalledBodies bodies_{absl::Seconds(30)};
   std::vector<OpenConnection> connections_ = {OpenConnection()};
-  int64_t bytes_ = 0;
+  std::optional<int64_t> bytes_ = 0;
   absl::Time now_ = absl::UnixEpoch();
 };
 
@@ -70,15 +71,16 @@ TEST_F(StalledBodiesTest, ASlowBodyBringsBytes) {
 
   for (int i = 0; i < 10; ++i) {
     EXPECT_THAT(Look(), IsEmpty());
-    bytes_ += StalledBodies::kMinBytes / 2;
+    *bytes_ += StalledBodies::kMinBytes / 2;
   }
   for (int i = 0; i < 3; ++i) Look();
   // A byte a second does not help.
-  bytes_ += 10;
+  *bytes_ += 10;
   EXPECT_THAT(Look(), ElementsAre(0));
 }
 
-TEST_F(StalledBodiesTest, ABusyConnectionHasNewOnes) {
+TEST_F(StalledBodiesTest, ABusyLocalConnectionHasNewOnes) {
+  bytes_ = std::nullopt;
   StartStreams(4);
 
   for (int i = 0; i < 10; ++i) {
@@ -89,7 +91,20 @@ TEST_F(StalledBodiesTest, ABusyConnectionHasNewOnes) {
   }
 }
 
-TEST_F(StalledBodiesTest, SomeCallsDoNotHideManyThatStalled) {
+TEST_F(StalledBodiesTest, CallsDoNotHideOneThatStalled) {
+  StartStreams(3);
+
+  for (int i = 0; i < 3; ++i) {
+    EXPECT_THAT(Look(), IsEmpty());
+    StartStreams(20);
+    Arrive(20);
+    Answer(20);
+  }
+  EXPECT_THAT(Look(), ElementsAre(0));
+}
+
+TEST_F(StalledBodiesTest, SomeLocalCallsDoNotHideManyThatStalled) {
+  bytes_ = std::nullopt;
   StartStreams(100);
 
   for (int i = 0; i < 3; ++i) {

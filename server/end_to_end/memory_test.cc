@@ -442,7 +442,7 @@ TEST_F(Memory, StreamsWithoutBodiesAreBounded) {
 // gRPC holds only those to its limit on streams that acknowledge it; 200,000
 // streams once took 3 GiB.
 TEST_F(Memory, StreamsOfAClientThatKnowsNoLimitAreBounded) {
-  Start();
+  Start({"--drain_timeout=20s"});
 
   Check([&] { return FloodWithStreams(); }, kStreamsBytes);
 
@@ -451,7 +451,7 @@ TEST_F(Memory, StreamsOfAClientThatKnowsNoLimitAreBounded) {
 }
 
 TEST_F(Memory, StreamsOverTheUnixSocketAreBounded) {
-  Start();
+  Start({"--drain_timeout=20s"});
   attacks_locally_ = true;
 
   Check([&] { return FloodWithStreams(); }, kStreamsBytes);

@@ -30,6 +30,8 @@ namespace {
 // error that its next try would meet too.
 constexpr absl::Duration kCheckInterval = absl::Seconds(1);
 constexpr absl::Duration kPause = absl::Milliseconds(50);
+// How often at most connections are counted again before one is refused.
+constexpr absl::Duration kLookInterval = absl::Milliseconds(100);
 // A flood of connections must not become a flood of log lines.
 constexpr absl::Duration kLogInterval = absl::Seconds(60);
 
@@ -41,22 +43,43 @@ bool IsTimeToLog(absl::Time* last) {
   return true;
 }
 
-Acceptor::Peer PeerOf(int fd) {
-  sockaddr_storage storage = {};
-  socklen_t size = sizeof(storage);
-  if (getpeername(fd, reinterpret_cast<sockaddr*>(&storage), &size) != 0) {
-    return {};
-  }
-  if (storage.ss_family == AF_INET) {
-    const auto& v4 = reinterpret_cast<const sockaddr_in&>(storage);
+// Calls getsockname() or getpeername(). False if `fd` is no connected socket.
+bool GetAddress(int (*get)(int, sockaddr*, socklen_t*), int fd,
+                sockaddr_storage* address) {
+  socklen_t size = sizeof(*address);
+  return get(fd, reinterpret_cast<sockaddr*>(address), &size) == 0;
+}
+
+Acceptor::Peer PeerOf(const sockaddr_storage& remote) {
+  if (remote.ss_family == AF_INET) {
+    const auto& v4 = reinterpret_cast<const sockaddr_in&>(remote);
     return {std::string(reinterpret_cast<const char*>(&v4.sin_addr), 4),
             ntohs(v4.sin_port)};
   }
-  if (storage.ss_family != AF_INET6) return {};
-  const auto& v6 = reinterpret_cast<const sockaddr_in6&>(storage);
+  if (remote.ss_family != AF_INET6) return {};
+  const auto& v6 = reinterpret_cast<const sockaddr_in6&>(remote);
   std::string address(reinterpret_cast<const char*>(&v6.sin6_addr), 16);
   if (IN6_IS_ADDR_V4MAPPED(&v6.sin6_addr)) address.erase(0, 12);
   return {address, ntohs(v6.sin6_port)};
+}
+
+Acceptor::Peer PeerOf(int fd) {
+  sockaddr_storage remote = {};
+  if (!GetAddress(getpeername, fd, &remote)) return {};
+  return PeerOf(remote);
+}
+
+// Who is one peer in sharing connections: an address, of IPv6 the first 64
+// bits, for a host has all addresses below them.
+std::string HostOf(const Acceptor::Peer& peer) {
+  return peer.address.substr(0, 8);
+}
+
+// Ends a connection. Unlike shutdown() it drops what has arrived and was not
+// read: that may be megabytes of what the connection is closed for. TCP only.
+void Drop(int fd) {
+  const sockaddr nobody = {.sa_family = AF_UNSPEC, .sa_data = {}};
+  if (connect(fd, &nobody, sizeof(nobody)) != 0) shutdown(fd, SHUT_RDWR);
 }
 
 // The limit on descriptors of this process.
@@ -95,6 +118,8 @@ absl::StatusOr<std::unique_ptr<Acceptor>> Acceptor::Listen(
   acceptor->max_descriptor_ =
       std::min(acceptor->stop_event_ + options.max_connections,
                DescriptorLimit() - kReservedDescriptors);
+  acceptor->max_connections_ =
+      std::max(1, acceptor->max_descriptor_ - acceptor->stop_event_);
   return acceptor;
 }
 
@@ -168,7 +193,10 @@ void Acceptor::AcceptAll(const ListeningSocket& socket, const Take& take) {
       absl::SleepFor(kPause);
       return;
     }
-    if (fd < max_descriptor_) {
+    const Peer peer = PeerOf(fd);
+    if (fd < max_descriptor_ && MayAccept(peer)) {
+      ++connections_of_host_[HostOf(peer)];
+      ++num_connections_;
       take(socket.fd(), fd);
       continue;
     }
@@ -180,7 +208,54 @@ void Acceptor::AcceptAll(const ListeningSocket& socket, const Take& take) {
   }
 }
 
+bool Acceptor::MayAccept(const Peer& peer) {
+  {
+    absl::MutexLock lock(&mu_);
+    const auto refused = refused_.find(HostOf(peer));
+    if (refused != refused_.end()) {
+      if (absl::Now() < refused->second) return false;
+      refused_.erase(refused);
+    }
+  }
+  const auto is_within_share = [&] {
+    const auto it = connections_of_host_.find(HostOf(peer));
+    return it == connections_of_host_.end() ||
+           it->second < kShare * (max_connections_ - num_connections_);
+  };
+  if (is_within_share()) return true;
+  if (absl::Now() - looked_ < kLookInterval) return false;
+  Look();
+  return is_within_share();
+}
+
+void Acceptor::Look() {
+  std::vector<pollfd> polled;
+  std::vector<Peer> peers;
+  connections_of_host_.clear();
+  ForEachConnection([&](int fd, const Peer& peer) {
+    ++connections_of_host_[HostOf(peer)];
+    polled.push_back({fd, POLLRDHUP, 0});
+    peers.push_back(peer);
+  });
+  num_connections_ = static_cast<int>(polled.size());
+  looked_ = absl::Now();
+  poll(polled.data(), polled.size(), 0);
+  absl::flat_hash_map<int, Peer> hung_up;
+  for (size_t i = 0; i < polled.size(); ++i) {
+    if ((polled[i].revents & (POLLRDHUP | POLLHUP)) == 0) continue;
+    const int fd = polled[i].fd;
+    const auto before = hung_up_.find(fd);
+    if (before != hung_up_.end() && before->second == peers[i]) {
+      Drop(fd);
+    } else {
+      hung_up.emplace(fd, peers[i]);
+    }
+  }
+  hung_up_ = std::move(hung_up);
+}
+
 void Acceptor::Check() {
+  Look();
   static absl::Time logged_failure = absl::InfinitePast();
   for (ListeningSocket& socket : sockets_) {
     if (socket.IsReachable()) continue;
@@ -202,35 +277,49 @@ void Acceptor::ForEachConnection(Visit visit) const {
   while (const dirent* entry = readdir(folder)) {
     int fd = -1;
     if (!absl::SimpleAtoi(entry->d_name, &fd)) continue;
+    sockaddr_storage local = {};
+    sockaddr_storage remote = {};
+    if (!GetAddress(getsockname, fd, &local) ||
+        !GetAddress(getpeername, fd, &remote)) {
+      continue;
+    }
     for (const ListeningSocket& socket : sockets_) {
-      if (socket.Accepted(fd)) visit(fd);
+      if (!socket.Accepted(local)) continue;
+      visit(fd, PeerOf(remote));
+      break;
     }
   }
   closedir(folder);
 }
 
 void Acceptor::CloseConnections() const {
-  ForEachConnection([](int fd) { shutdown(fd, SHUT_RDWR); });
+  ForEachConnection([](int fd, const Peer&) { shutdown(fd, SHUT_RDWR); });
 }
 
-void Acceptor::CloseConnection(const Peer& peer) const {
-  ForEachConnection([&](int fd) {
-    if (PeerOf(fd) != peer) return;
-    // Unlike shutdown() it drops what has arrived and was not read: that may be
-    // megabytes of what the connection is closed for. TCP only.
-    const sockaddr nobody = {.sa_family = AF_UNSPEC, .sa_data = {}};
-    if (connect(fd, &nobody, sizeof(nobody)) != 0) shutdown(fd, SHUT_RDWR);
+void Acceptor::CloseConnections(const absl::flat_hash_set<Peer>& peers) const {
+  ForEachConnection([&](int fd, const Peer& peer) {
+    if (peers.contains(peer)) Drop(fd);
   });
 }
 
-int64_t Acceptor::ReceivedBytes(const Peer& peer) const {
-  int64_t bytes = 0;
-  ForEachConnection([&](int fd) {
+void Acceptor::RefuseFor(absl::Duration duration,
+                         const absl::flat_hash_set<Peer>& peers) {
+  const absl::Time now = absl::Now();
+  absl::MutexLock lock(&mu_);
+  absl::erase_if(refused_,
+                 [&](const auto& refused) { return refused.second <= now; });
+  for (const Peer& peer : peers) {
+    if (!peer.address.empty()) refused_[HostOf(peer)] = now + duration;
+  }
+}
+
+absl::flat_hash_map<Acceptor::Peer, int64_t> Acceptor::ReceivedBytes() const {
+  absl::flat_hash_map<Peer, int64_t> bytes;
+  ForEachConnection([&](int fd, const Peer& peer) {
     tcp_info info = {};
     socklen_t size = sizeof(info);
-    if (PeerOf(fd) == peer &&
-        getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size) == 0) {
-      bytes = static_cast<int64_t>(info.tcpi_bytes_received);
+    if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size) == 0) {
+      bytes[peer] = static_cast<int64_t>(info.tcpi_bytes_received);
     }
   });
   return bytes;

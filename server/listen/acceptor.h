@@ -6,9 +6,15 @@
 #include <memory>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
+#include "absl/base/thread_annotations.h"
+#include "absl/container/flat_hash_map.h"
+#include "absl/container/flat_hash_set.h"
 #include "absl/status/statusor.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
 #include "server/listen/listening_socket.h"
 
 namespace actserve {
@@ -17,7 +23,11 @@ namespace actserve {
 // when descriptors run out (CVE-2023-4785), bounds nothing, and answers calls
 // that cross its shutdown with CANCELLED. This one
 //
-//   * closes connections beyond a bound at once, so that descriptors are left;
+//   * closes connections beyond a bound at once, so that descriptors are left,
+//     and those of a peer that has more than its share: at most kShare times as
+//     many as are free, so that nobody takes them all;
+//   * drops connections whose peer hung up, where gRPC is a second or more
+//     behind with reading them;
 //   * goes on after any error, and listens again within a second if a socket
 //     does not listen any more or somebody removed its path;
 //   * can stop accepting while connections go on, and close those later.
@@ -36,6 +46,7 @@ class Acceptor {
     int max_connections = 0;
   };
   static constexpr int kReservedDescriptors = 32;
+  static constexpr int kShare = 4;
   // Owns `fd` from then on.
   using Take = std::function<void(int listener_fd, int fd)>;
 
@@ -70,12 +81,20 @@ class Acceptor {
     std::string address;
     int port = 0;
     bool operator==(const Peer&) const = default;
+    template <typename H>
+    friend H AbslHashValue(H h, const Peer& peer) {
+      return H::combine(std::move(h), peer.address, peer.port);
+    }
   };
-  // Ends the connections of a peer. Not after Stop().
-  void CloseConnection(const Peer& peer) const;
-  // The bytes that a peer has sent so far over its TCP connection; 0 if there
-  // is none. Not after Stop().
-  int64_t ReceivedBytes(const Peer& peer) const;
+  // Ends the connections of these peers. Not after Stop().
+  void CloseConnections(const absl::flat_hash_set<Peer>& peers) const;
+  // Closes new connections from the hosts of these peers for so long. Not those
+  // over the unix socket.
+  void RefuseFor(absl::Duration duration,
+                 const absl::flat_hash_set<Peer>& peers);
+  // The bytes that each peer has sent so far over its TCP connection. Not after
+  // Stop().
+  absl::flat_hash_map<Peer, int64_t> ReceivedBytes() const;
 
   // Ends every connection that was handed over: their owner reads the end, and
   // the peers lose calls that were not answered (UNAVAILABLE). Call Stop()
@@ -87,7 +106,14 @@ class Acceptor {
   void Run(const Take& take);
   void AcceptAll(const ListeningSocket& socket, const Take& take);
   void Check();
-  // Calls `visit` with each descriptor that may be a connection.
+  // Whether one more connection of `peer` is within its share. Looks again
+  // before it says no.
+  bool MayAccept(const Peer& peer);
+  // Counts the connections of each peer, and drops those that were hung up
+  // before the last call, too.
+  void Look();
+  // Calls `visit` with the descriptor and the peer of each connection: two
+  // system calls each.
   template <typename Visit>
   void ForEachConnection(Visit visit) const;
 
@@ -97,6 +123,15 @@ class Acceptor {
   // New descriptors are the lowest free ones: one that is not below this means
   // that as many are open.
   int max_descriptor_ = 0;
+  int max_connections_ = 0;
+  // Of the thread: as of the last look, and those accepted since.
+  absl::flat_hash_map<std::string, int> connections_of_host_;
+  int num_connections_ = 0;
+  absl::Time looked_ = absl::InfinitePast();
+  absl::flat_hash_map<int, Peer> hung_up_;
+  absl::Mutex mu_;
+  // Until when a host is refused.
+  absl::flat_hash_map<std::string, absl::Time> refused_ ABSL_GUARDED_BY(mu_);
   std::thread thread_;
 };
 

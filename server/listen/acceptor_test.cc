@@ -1,5 +1,7 @@
 #include "server/listen/acceptor.h"
 
+#include <arpa/inet.h>
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <netinet/in.h>
@@ -27,7 +29,9 @@ namespace actserve {
 namespace {
 
 using ::testing::HasSubstr;
+using ::testing::Pair;
 using ::testing::StartsWith;
+using ::testing::UnorderedElementsAre;
 
 // Far more than any of it takes.
 constexpr absl::Duration kPatience = absl::Seconds(30);
@@ -70,7 +74,8 @@ Acceptor::Peer PeerOf(const Socket& socket) {
 }
 
 // Connects to 127.0.0.1:port or unix:path; fd() is -1 if that is refused.
-Socket ConnectTo(const std::string& address) {
+// `from` is an address of this machine.
+Socket ConnectTo(const std::string& address, const char* from = nullptr) {
   sockaddr_storage storage = {};
   socklen_t size = 0;
   if (address.starts_with("unix:")) {
@@ -90,11 +95,23 @@ Socket ConnectTo(const std::string& address) {
   }
   const int fd = socket(storage.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
   EXPECT_GE(fd, 0) << std::strerror(errno);
+  if (from != nullptr) {
+    sockaddr_in local = {};
+    local.sin_family = AF_INET;
+    inet_pton(AF_INET, from, &local.sin_addr);
+    bind(fd, reinterpret_cast<sockaddr*>(&local), sizeof(local));
+  }
   if (connect(fd, reinterpret_cast<sockaddr*>(&storage), size) == 0) {
     return Socket(fd);
   }
   close(fd);
   return Socket(-1);
+}
+
+// The same connection with a high descriptor; an acceptor's bound is about low
+// ones.
+Socket OutOfTheWay(const Socket& socket) {
+  return Socket(fcntl(socket.fd(), F_DUPFD, 500));
 }
 
 // Ends what listens at a port of this process, as a fault of the system would.
@@ -210,6 +227,68 @@ TEST_F(AcceptorTest, ClosesConnectionsBeyondItsBound) {
   EXPECT_TRUE(Await(1));
 }
 
+TEST_F(AcceptorTest, LeavesConnectionsForOtherPeers) {
+  Start(/*max_connections=*/40);
+  std::vector<Socket> clients;
+  for (int i = 0; i < 60; ++i) {
+    clients.push_back(OutOfTheWay(ConnectTo(tcp())));
+  }
+  EXPECT_TRUE(clients.back().IsEnded());
+  size_t num_taken = 0;
+  {
+    absl::MutexLock lock(&mu_);
+    // Other descriptors of the process count as well.
+    EXPECT_LE(taken_.size(), 32);
+    EXPECT_GE(taken_.size(), 16);
+    num_taken = taken_.size();
+  }
+  const Socket other = OutOfTheWay(ConnectTo(tcp(), "127.0.0.2"));
+  const Socket local = OutOfTheWay(ConnectTo(unix_socket()));
+  EXPECT_TRUE(Await(num_taken + 2));
+}
+
+TEST_F(AcceptorTest, RefusesAHostForAWhile) {
+  Start();
+  const Socket before = ConnectTo(tcp());
+  ASSERT_TRUE(Await(1));
+
+  acceptor_->RefuseFor(absl::Hours(1), {PeerOf(before)});
+
+  EXPECT_TRUE(ConnectTo(tcp()).IsEnded());
+  const Socket other = ConnectTo(tcp(), "127.0.0.2");
+  const Socket local = ConnectTo(unix_socket());
+  EXPECT_TRUE(Await(3));
+  EXPECT_TRUE(IsOpen(before));
+  acceptor_->RefuseFor(absl::ZeroDuration(), {PeerOf(before)});
+  const Socket after = ConnectTo(tcp());
+  EXPECT_TRUE(Await(4));
+}
+
+// Whoever sends and hangs up leaves work behind, which would keep the others
+// waiting.
+TEST_F(AcceptorTest, DropsWhatItsPeerHasGivenUp) {
+  Start();
+  const Socket waits = ConnectTo(tcp());
+  {
+    const Socket client = ConnectTo(tcp());
+    ASSERT_EQ(send(client.fd(), "12345", 5, 0), 5);
+  }
+  ASSERT_TRUE(Await(2));
+
+  const auto num_unread = [&] {
+    absl::MutexLock lock(&mu_);
+    char bytes[8];
+    return recv(taken_[1].fd(), bytes, sizeof(bytes), MSG_PEEK | MSG_DONTWAIT);
+  };
+  EXPECT_EQ(num_unread(), 5);
+  const absl::Time start = absl::Now();
+  while (num_unread() == 5 && absl::Now() - start < kPatience) {
+    absl::SleepFor(absl::Milliseconds(10));
+  }
+  EXPECT_LE(num_unread(), 0);
+  EXPECT_TRUE(IsOpen(waits));
+}
+
 // gRPC's own listener never comes back from this.
 TEST_F(AcceptorTest, GoesOnAfterDescriptorsRanOut) {
   Start();
@@ -266,7 +345,7 @@ TEST_F(AcceptorTest, ClosesTheConnectionOfOnePeer) {
   const Socket local = ConnectTo(unix_socket());
   ASSERT_TRUE(Await(3));
 
-  acceptor_->CloseConnection(PeerOf(first));
+  acceptor_->CloseConnections({PeerOf(first)});
 
   EXPECT_TRUE(first.IsEnded());
   EXPECT_TRUE(IsOpen(second));
@@ -281,7 +360,7 @@ TEST_F(AcceptorTest, ClosesAllOverTheUnixSocketAtOnce) {
   const Socket second = ConnectTo(unix_socket());
   ASSERT_TRUE(Await(3));
 
-  acceptor_->CloseConnection({});
+  acceptor_->CloseConnections({Acceptor::Peer()});
 
   EXPECT_TRUE(first.IsEnded());
   EXPECT_TRUE(second.IsEnded());
@@ -296,12 +375,12 @@ TEST_F(AcceptorTest, CountsWhatAPeerSent) {
 
   ASSERT_EQ(send(first.fd(), "12345", 5, 0), 5);
 
-  while (acceptor_->ReceivedBytes(PeerOf(first)) == 0) {
+  while (acceptor_->ReceivedBytes()[PeerOf(first)] == 0) {
     absl::SleepFor(absl::Milliseconds(1));
   }
-  EXPECT_EQ(acceptor_->ReceivedBytes(PeerOf(first)), 5);
-  EXPECT_EQ(acceptor_->ReceivedBytes(PeerOf(second)), 0);
-  EXPECT_EQ(acceptor_->ReceivedBytes({}), 0);
+  EXPECT_THAT(
+      acceptor_->ReceivedBytes(),
+      UnorderedElementsAre(Pair(PeerOf(first), 5), Pair(PeerOf(second), 0)));
 }
 
 TEST_F(AcceptorTest, StopsWithoutTouchingConnections) {

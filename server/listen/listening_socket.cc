@@ -222,13 +222,7 @@ absl::Status ListeningSocket::Reopen() {
   return Bind();
 }
 
-bool ListeningSocket::Accepted(int fd) const {
-  sockaddr_storage peer = {};
-  socklen_t size = sizeof(peer);
-  if (getpeername(fd, reinterpret_cast<sockaddr*>(&peer), &size) != 0) {
-    return false;
-  }
-  const sockaddr_storage local = LocalAddress(fd);
+bool ListeningSocket::Accepted(const sockaddr_storage& local) const {
   if (local.ss_family != AF_UNIX) return port_ != 0 && PortOf(local) == port_;
   return !path_.empty() &&
          path_ == reinterpret_cast<const sockaddr_un&>(local).sun_path;

@@ -1,6 +1,8 @@
 #ifndef ACTSERVE_SERVER_LISTEN_LISTENING_SOCKET_H_
 #define ACTSERVE_SERVER_LISTEN_LISTENING_SOCKET_H_
 
+#include <sys/socket.h>
+
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -49,8 +51,9 @@ class ListeningSocket {
   // Listens no more.
   void Close();
 
-  // Returns whether the connected socket `fd` was accepted here.
-  bool Accepted(int fd) const;
+  // Returns whether a connected socket whose own address is `local` was
+  // accepted here.
+  bool Accepted(const sockaddr_storage& local) const;
 
  private:
   ListeningSocket() = default;

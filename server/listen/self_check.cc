@@ -48,7 +48,8 @@ bool SelfCheck::Answers(const std::string& address, absl::Duration timeout) {
   bool answers = IsConnected(fd, address, deadline);
   if (answers) {
     shutdown(fd, SHUT_WR);
-    answers = Await(fd, POLLIN, deadline);
+    char byte;
+    answers = Await(fd, POLLIN, deadline) && recv(fd, &byte, 1, 0) >= 0;
   }
   close(fd);
   return answers;

@@ -13,7 +13,8 @@ namespace actserve {
 
 // Calls its own server, as a client would: connects to each address and waits
 // until the other side says something or hangs up, which both prove that the
-// connection was accepted and that somebody reads it. A server of HTTP/2 speaks
+// connection was accepted and that somebody reads it. (A reset does not: the
+// Acceptor drops so what nobody reads.) A server of HTTP/2 speaks
 // first, one of TLS hangs up, and so does one that has too many connections.
 //
 // The Acceptor opens a socket again that listens no more. This finds what it

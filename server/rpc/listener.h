@@ -26,6 +26,9 @@ class Listener {
     // Limit on what gRPC holds of requests, those that still arrive included.
     // Beyond it gRPC resets calls (RESOURCE_EXHAUSTED).
     int64_t max_request_memory_bytes = 0;
+    // Limit on what open streams take, whether or not their requests come.
+    // Beyond it connections are closed: see ConnectionGuard.
+    int64_t max_stream_memory_bytes = 0;
     // Limit on the calls of one connection; its client queues further ones.
     int max_streams = 0;
     // A connection is closed on which a request stops to arrive for so long.

@@ -82,6 +82,9 @@ class MemoryBudget {
   // the transport. A quarter of it is left to what still arrives.
   static int64_t MaxMessageBytes(int64_t max_bytes) { return max_bytes / 2; }
 
+  // What open streams may take in gRPC, which nobody charges: in addition.
+  static int64_t MaxStreamBytes(int64_t max_bytes) { return max_bytes / 8; }
+
   // What residuals may keep of the memory for requests: 3/8 of it. So a peer
   // that holds them all is not locked out by another that takes what it can:
   // that one gets 4/5 of what is left, which is 1/2, and the first may hold 4
