@@ -101,6 +101,14 @@ struct WorkItem {
   Stages stages;
 };
 
+// Where a device got machine code that it did not have in memory: a program is
+// one piece of code, or several.
+struct CodeSources {
+  // Precompiled: from the cache on disk or from a pack.
+  int64_t disk = 0;
+  int64_t compiled = 0;
+};
+
 // Compiles and runs programs. A device is lost after an error that only a new
 // process repairs, or when a kernel does not end; from then on every call
 // returns Unavailable.
@@ -152,6 +160,13 @@ class Device {
 
   // Kernels launched so far; 0 for a device that calls its kernels directly.
   virtual int64_t num_launches() const { return 0; }
+
+  // Pieces of code that were loaded so far.
+  virtual CodeSources code_sources() const { return {}; }
+
+  // The device's own memory that is in use; 0 for a device that computes in
+  // this process' memory.
+  virtual int64_t used_memory_bytes() const { return 0; }
 };
 
 }  // namespace actserve

@@ -60,6 +60,7 @@ class CpuDevice final : public Device {
   absl::StatusOr<std::shared_ptr<const Program>> Compile(
       const LoweredProgram& program, const StopToken& stop) override;
   absl::Status Run(const Program& program, absl::Span<WorkItem> items) override;
+  CodeSources code_sources() const override { return builder_->sources(); }
 
  private:
   struct Plan;

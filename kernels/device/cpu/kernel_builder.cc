@@ -77,6 +77,7 @@ absl::StatusOr<KernelBuilder::Built> KernelBuilder::Build(
         built.kernel = *std::move(kernel);
         built.object_size_bytes = object->size();
         built.from_disk = true;
+        ++num_from_disk_;
         return built;
       }
     }
@@ -86,6 +87,7 @@ absl::StatusOr<KernelBuilder::Built> KernelBuilder::Build(
   ACTSERVE_ASSIGN_OR_RETURN(built.kernel, loader_->Load(object));
   if (cache_ != nullptr) cache_->Store(key, object);
   built.object_size_bytes = object.size();
+  ++num_compiled_;
   return built;
 }
 

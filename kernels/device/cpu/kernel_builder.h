@@ -1,6 +1,8 @@
 #ifndef ACTSERVE_KERNELS_DEVICE_CPU_KERNEL_BUILDER_H_
 #define ACTSERVE_KERNELS_DEVICE_CPU_KERNEL_BUILDER_H_
 
+#include <atomic>
+#include <cstdint>
 #include <memory>
 #include <string>
 
@@ -8,6 +10,7 @@
 #include "kernels/base/stop_token.h"
 #include "kernels/codegen/llvm/kernel_compiler.h"
 #include "kernels/device/cpu/object_loader.h"
+#include "kernels/device/device.h"
 #include "kernels/device/object_cache.h"
 #include "kernels/graph/lowered_program.h"
 
@@ -44,10 +47,17 @@ class KernelBuilder {
 
   const KernelCompiler& compiler() const { return *compiler_; }
 
+  // Kernels that were built so far.
+  CodeSources sources() const {
+    return {.disk = num_from_disk_.load(), .compiled = num_compiled_.load()};
+  }
+
  private:
   const std::unique_ptr<KernelCompiler> compiler_;
   const std::unique_ptr<ObjectLoader> loader_;
   const std::unique_ptr<ObjectCache> cache_;
+  std::atomic<int64_t> num_from_disk_ = 0;
+  std::atomic<int64_t> num_compiled_ = 0;
 };
 
 }  // namespace actserve

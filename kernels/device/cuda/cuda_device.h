@@ -94,10 +94,13 @@ class CudaDevice final : public Device {
   absl::Status health() const override { return context_->health(); }
   void OnLost(LostCallback lost) override { context_->OnLost(std::move(lost)); }
   int64_t num_launches() const override { return context_->num_launches(); }
+  CodeSources code_sources() const override {
+    return loader_->builder().code_sources();
+  }
 
   // Device memory in use: tables, resident tensors, and tensors of running
   // work.
-  int64_t used_memory_bytes() const { return pool_->used_bytes(); }
+  int64_t used_memory_bytes() const override { return pool_->used_bytes(); }
   int64_t resident_bytes() const { return pool_->resident_bytes(); }
 
  private:

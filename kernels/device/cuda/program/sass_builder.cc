@@ -164,8 +164,15 @@ absl::Status SassBuilder::Compile(const std::string& text, Load load) {
 
 absl::Status SassBuilder::Build(const std::string& text, Load load) {
   absl::Status result;
-  if (TryPack(text, load, result) || TryDisk(text, load, result)) return result;
-  if (architecture_ > 0) return Compile(text, load);
+  if (TryPack(text, load, result) || TryDisk(text, load, result)) {
+    if (result.ok()) ++num_from_disk_;
+    return result;
+  }
+  if (architecture_ > 0) {
+    result = Compile(text, load);
+    if (result.ok()) ++num_compiled_;
+    return result;
+  }
   return absl::FailedPreconditionError(
       "this server has no NVRTC to compile for its GPU, and this program "
       "was not precompiled");

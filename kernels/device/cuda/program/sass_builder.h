@@ -1,6 +1,8 @@
 #ifndef ACTSERVE_KERNELS_DEVICE_CUDA_PROGRAM_SASS_BUILDER_H_
 #define ACTSERVE_KERNELS_DEVICE_CUDA_PROGRAM_SASS_BUILDER_H_
 
+#include <atomic>
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <vector>
@@ -10,6 +12,7 @@
 #include "absl/status/statusor.h"
 #include "kernels/codegen/cuda/nvrtc.h"
 #include "kernels/device/cuda/program/sass_pack.h"
+#include "kernels/device/device.h"
 #include "kernels/device/object_cache.h"
 
 namespace actserve {
@@ -58,6 +61,11 @@ class SassBuilder {
   // and ResourceExhausted of any.
   absl::Status Build(const std::string& text, Load load);
 
+  // Texts for which code was found or compiled so far.
+  CodeSources code_sources() const {
+    return {.disk = num_from_disk_.load(), .compiled = num_compiled_.load()};
+  }
+
   // Checks that `load` accepts some code of the pack for this device. It does
   // not accept code compiled for a newer driver.
   //   FailedPrecondition  it does not
@@ -81,6 +89,8 @@ class SassBuilder {
   const Sources sources_;
   int architecture_ = 0;
   std::string description_;
+  std::atomic<int64_t> num_from_disk_ = 0;
+  std::atomic<int64_t> num_compiled_ = 0;
 };
 
 }  // namespace actserve
