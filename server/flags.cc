@@ -75,6 +75,10 @@ ABSL_FLAG(int64_t, max_memory_bytes, DefaultMemoryBytes(),
 ABSL_FLAG(std::string, port_file, "",
           "file to which the addresses are written, one a line, once the "
           "server listens. Empty: none");
+ABSL_FLAG(std::string, metrics, "",
+          "host:port where Prometheus finds metrics, at /metrics; port 0 picks "
+          "a free port. Not encrypted; metrics hold no names, texts or "
+          "tensors. Empty: none");
 ABSL_FLAG(bool, reflection, Defaults().reflection,
           "serve gRPC reflection, so that tools can list the methods");
 ABSL_FLAG(std::string, log_level, Defaults().log_level,
@@ -256,6 +260,7 @@ Options OptionsFromFlags() {
   o.body_timeout = absl::GetFlag(FLAGS_body_timeout);
   o.max_memory_bytes = absl::GetFlag(FLAGS_max_memory_bytes);
   o.port_file = absl::GetFlag(FLAGS_port_file);
+  o.metrics = absl::GetFlag(FLAGS_metrics);
   o.reflection = absl::GetFlag(FLAGS_reflection);
   o.log_level = absl::GetFlag(FLAGS_log_level);
   o.max_message_bytes = absl::GetFlag(FLAGS_max_message_bytes);

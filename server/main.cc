@@ -118,6 +118,7 @@ absl::Status Serve(const Options& options, const sigset_t& signals) {
   LogEvent(LogLevel::kInfo, "serving",
            {{"version", kVersion},
             {"addresses", absl::StrJoin(server->addresses(), ",")},
+            {"metrics", server->metrics_address()},
             {"max_descriptors", max_descriptors}});
 
   int signal_number = 0;

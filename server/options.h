@@ -35,6 +35,8 @@ struct Options {
   int64_t max_memory_bytes = int64_t{4} << 30;
   // File for the bound addresses, one a line; empty: none.
   std::string port_file;
+  // host:port of the metrics; port 0 picks a free port. Empty: none.
+  std::string metrics;
   bool reflection = false;
   std::string log_level = "info";
 

@@ -9,6 +9,8 @@
 #include "proto/duration.h"
 #include "server/device_makers.h"
 #include "server/message/control_request.h"
+#include "server/metrics/endpoint/server_metrics.h"
+#include "server/metrics/refusals.h"
 #include "server/observe/log.h"
 #include "server/scheduling/clock.h"
 #include "server/state/memory_trimmer.h"
@@ -123,6 +125,8 @@ Scheduler::Options SchedulerOptions(const Options& options,
 Server::Server(const Options& options, ChosenDevice device,
                std::unique_ptr<Registry> registry, LostCallback on_lost)
     : on_lost_(std::move(on_lost)),
+      call_metrics_(options.metrics.empty() ? nullptr
+                                            : std::make_unique<CallMetrics>()),
       device_(std::move(device.device)),
       registry_(std::move(registry)),
       buffers_(BufferPool::Create(options.max_idle_buffer_bytes)),
@@ -138,6 +142,7 @@ Server::Server(const Options& options, ChosenDevice device,
                      .max_queued = options.max_queued_compilations,
                      .name = "compile queue",
                      .flag = "--max_queued_compilations",
+                     .refusal = Refusal::kCompileQueue,
                      .retry_after = absl::Seconds(1)}),
       registration_pool_({.max_queued = options.max_queued_control_calls,
                           .name = "registration queue",
@@ -147,6 +152,7 @@ Server::Server(const Options& options, ChosenDevice device,
                     .name = "lookup queue",
                     .flag = "--max_queued_control_calls"}) {
   device_->OnLost([this](const absl::Status&) {
+    if (call_metrics_ != nullptr) call_metrics_->set_device_is_lost();
     absl::MutexLock lock(&mu_);
     loss_ = Loss::kDevice;
   });
@@ -162,7 +168,14 @@ const std::vector<std::string>& Server::addresses() const {
   return listener_->addresses();
 }
 
-void Server::StopBeingHealthy() { listener_->StopBeingHealthy(); }
+std::string Server::metrics_address() const {
+  return metrics_ == nullptr ? "" : metrics_->address();
+}
+
+void Server::StopBeingHealthy() {
+  is_draining_ = true;
+  listener_->StopBeingHealthy();
+}
 
 Server::Loss Server::loss() const {
   absl::MutexLock lock(&mu_);
@@ -219,10 +232,21 @@ absl::Status Server::Listen(const Options& options,
                             const v1::ServerInfo& info) {
   ACTSERVE_ASSIGN_OR_RETURN(
       listener_, Listener::Start(ListenerOptions(options), info, serving_,
-                                 {registration_pool_, lookup_pool_}, [this] {
+                                 {registration_pool_, lookup_pool_},
+                                 call_metrics_.get(), [this] {
                                    absl::MutexLock lock(&mu_);
                                    loss_ = Loss::kListener;
                                  }));
+  if (!options.metrics.empty()) {
+    auto metrics = std::make_unique<ServerMetrics>(ServerMetrics::Sources{
+        .version = std::string(kVersion),
+        .parts = serving_,
+        .calls = *call_metrics_,
+        .num_connections = [this] { return listener_->num_connections(); },
+        .is_draining = [this] { return is_draining_.load(); }});
+    ACTSERVE_ASSIGN_OR_RETURN(
+        metrics_, MetricsEndpoint::Start(options.metrics, std::move(metrics)));
+  }
   loss_waiter_ = std::thread([this] { AwaitLoss(); });
   sweeper_ = std::thread([this] { Sweep(); });
   return absl::OkStatus();
@@ -231,6 +255,7 @@ absl::Status Server::Listen(const Options& options,
 bool Server::Drain(absl::Duration timeout) {
   if (listener_ == nullptr || drained_) return true;
   drained_ = true;
+  is_draining_ = true;
   listener_->Refuse();
   const bool complete = listener_->AwaitCalls(timeout);
   bool all_ended = complete;

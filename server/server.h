@@ -1,6 +1,7 @@
 #ifndef ACTSERVE_SERVER_SERVER_H_
 #define ACTSERVE_SERVER_SERVER_H_
 
+#include <atomic>
 #include <functional>
 #include <memory>
 #include <string>
@@ -15,6 +16,8 @@
 #include "actserve/v1/service.pb.h"
 #include "server/device_choice.h"
 #include "server/evaluation/serving_parts.h"
+#include "server/metrics/call_metrics.h"
+#include "server/metrics/endpoint/endpoint.h"
 #include "server/options.h"
 #include "server/rpc/listener.h"
 
@@ -49,6 +52,9 @@ class Server {
   // "unix:/run/...".
   const std::vector<std::string>& addresses() const;
 
+  // Where metrics are served, with its port resolved; empty: nowhere.
+  std::string metrics_address() const;
+
   // Turns health to NOT_SERVING. Calls are still accepted.
   void StopBeingHealthy();
 
@@ -82,6 +88,9 @@ class Server {
   bool stopping_ ABSL_GUARDED_BY(mu_) = false;
   Loss loss_ ABSL_GUARDED_BY(mu_) = Loss::kNone;
   bool drained_ = false;
+  std::atomic<bool> is_draining_ = false;
+  // Null if nobody asks for metrics.
+  const std::unique_ptr<CallMetrics> call_metrics_;
   const std::unique_ptr<Device> device_;
   const std::unique_ptr<Registry> registry_;
   const std::shared_ptr<BufferPool> buffers_;
@@ -97,6 +106,8 @@ class Server {
   WorkerPool compile_pool_;
   WorkerPool registration_pool_;
   WorkerPool lookup_pool_;
+  // Null without --metrics.
+  std::unique_ptr<MetricsEndpoint> metrics_;
   std::thread loss_waiter_;
   std::thread sweeper_;
 };

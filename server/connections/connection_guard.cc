@@ -57,8 +57,10 @@ ConnectionGuard::~ConnectionGuard() {
 }
 
 void ConnectionGuard::Close(
-    const char* event, const std::vector<OpenConnection>& connections) const {
+    const char* event, Refusal reason,
+    const std::vector<OpenConnection>& connections) const {
   if (connections.empty()) return;
+  CountRefusal(reason, static_cast<int64_t>(connections.size()));
   int64_t num_streams = 0;
   for (const OpenConnection& each : connections) {
     num_streams += each.num_streams();
@@ -98,11 +100,11 @@ void ConnectionGuard::Run() {
     if (has_grown) {
       const auto closed = WithTooManyStreams(OpenConnections(), options_);
       if (!closed.empty()) sockets_.refuse(closed, kRefusal);
-      Close("too_many_streams", closed);
+      Close("too_many_streams", Refusal::kStreams, closed);
     }
     if (start - looked_at_bodies >= bodies_interval) {
       looked_at_bodies = start;
-      Close("request_stalled", FindStalled(bodies));
+      Close("request_stalled", Refusal::kStalled, FindStalled(bodies));
     }
     // Many connections must not take a whole core.
     pause = std::max(kInterval, absl::Now() - start);

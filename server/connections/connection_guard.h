@@ -13,6 +13,7 @@
 #include "absl/time/time.h"
 #include "server/connections/open_connection.h"
 #include "server/connections/stalled_bodies.h"
+#include "server/metrics/refusals.h"
 
 namespace actserve {
 
@@ -62,7 +63,7 @@ class ConnectionGuard {
 
  private:
   void Run();
-  void Close(const char* event,
+  void Close(const char* event, Refusal reason,
              const std::vector<OpenConnection>& connections) const;
   std::vector<OpenConnection> FindStalled(StalledBodies& bodies) const;
 

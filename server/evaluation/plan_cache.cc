@@ -37,7 +37,9 @@ std::shared_ptr<const CallPlan> PlanCache::Find(Direction direction,
   const RegisteredActivation& activation = *plan->request.activation;
   const bool known =
       activation.builtin() || registry_.Find(activation.id()) != nullptr;
-  return known ? plan : nullptr;
+  if (!known) return nullptr;
+  num_found_.Increment();
+  return plan;
 }
 
 void PlanCache::Put(Direction direction, const SplitRequest& split,

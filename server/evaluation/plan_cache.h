@@ -12,6 +12,7 @@
 #include "kernels/device/device.h"
 #include "server/message/request.h"
 #include "server/message/split_request.h"
+#include "server/metrics/striped_counter.h"
 #include "server/state/registry.h"
 
 namespace actserve {
@@ -54,6 +55,9 @@ class PlanCache {
   std::shared_ptr<const CallPlan> Find(Direction direction,
                                        const SplitRequest& split);
 
+  // Calls of Find() that found one.
+  int64_t num_found() const { return num_found_.Sum(); }
+
   // Remembers the plan of a decoded request, unless it depends on more than
   // metadata: on a residual, on an omitted upstream gradient, or on sums in the
   // response.
@@ -65,6 +69,7 @@ class PlanCache {
 
   const Options options_;
   Registry& registry_;
+  StripedCounter num_found_;
   absl::Mutex mu_;
   // By direction.
   std::array<Plans, 2> plans_ ABSL_GUARDED_BY(mu_);

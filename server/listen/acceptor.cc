@@ -21,6 +21,7 @@
 #include "absl/time/time.h"
 #include "kernels/base/status_macros.h"
 #include "server/listen/unix_socket.h"
+#include "server/metrics/refusals.h"
 #include "server/observe/log.h"
 
 namespace actserve {
@@ -201,6 +202,7 @@ void Acceptor::AcceptAll(const ListeningSocket& socket, const Take& take) {
       continue;
     }
     close(fd);
+    CountRefusal(Refusal::kConnections);
     if (IsTimeToLog(&logged_bound)) {
       LogEvent(LogLevel::kWarning, "too_many_connections",
                {{"max_descriptors", int64_t{max_descriptor_}}});
@@ -290,6 +292,12 @@ void Acceptor::ForEachConnection(Visit visit) const {
     }
   }
   closedir(folder);
+}
+
+int Acceptor::num_connections() const {
+  int count = 0;
+  ForEachConnection([&](int, const Peer&) { ++count; });
+  return count;
 }
 
 void Acceptor::CloseConnections() const {

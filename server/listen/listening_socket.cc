@@ -27,18 +27,19 @@ struct HostPort {
   int port = 0;
 };
 
-absl::StatusOr<HostPort> Parse(const std::string& address) {
+absl::StatusOr<HostPort> Parse(const std::string& address,
+                               absl::string_view flag) {
   const size_t colon = address.rfind(':');
   HostPort parsed;
   if (colon == std::string::npos ||
       !absl::SimpleAtoi(address.substr(colon + 1), &parsed.port) ||
       parsed.port < 0) {
     return absl::InvalidArgumentError(
-        absl::StrCat("listen: ", address, " is not host:port"));
+        absl::StrCat(flag, ": ", address, " is not host:port"));
   }
   if (parsed.port > kMaxPort) {
     return absl::InvalidArgumentError(
-        absl::StrCat("listen: ", address, ": port ", parsed.port,
+        absl::StrCat(flag, ": ", address, ": port ", parsed.port,
                      " is not in 0 .. ", kMaxPort));
   }
   parsed.host = address.substr(0, colon);
@@ -47,7 +48,7 @@ absl::StatusOr<HostPort> Parse(const std::string& address) {
     parsed.host = host.substr(1, host.size() - 2);
   } else if (host.find(':') != std::string::npos) {
     return absl::InvalidArgumentError(absl::StrCat(
-        "listen: ", address, ": write an IPv6 address as [address]:port"));
+        flag, ": ", address, ": write an IPv6 address as [address]:port"));
   }
   if (parsed.host.empty()) parsed.host = "::";
   return parsed;
@@ -103,8 +104,8 @@ std::string WithPort(std::string address, int port) {
 }  // namespace
 
 absl::StatusOr<std::vector<ListeningSocket>> ListeningSocket::OpenTcp(
-    const std::string& host_port) {
-  ACTSERVE_ASSIGN_OR_RETURN(const HostPort wanted, Parse(host_port));
+    const std::string& host_port, absl::string_view flag) {
+  ACTSERVE_ASSIGN_OR_RETURN(const HostPort wanted, Parse(host_port, flag));
   addrinfo hints = {};
   hints.ai_flags = AI_PASSIVE | AI_NUMERICSERV;
   hints.ai_socktype = SOCK_STREAM;
@@ -112,7 +113,7 @@ absl::StatusOr<std::vector<ListeningSocket>> ListeningSocket::OpenTcp(
   const int error = getaddrinfo(wanted.host.c_str(), "0", &hints, &found);
   if (error != 0) {
     return absl::InvalidArgumentError(
-        absl::StrCat("listen: ", host_port, ": ", gai_strerror(error)));
+        absl::StrCat(flag, ": ", host_port, ": ", gai_strerror(error)));
   }
   const std::unique_ptr<addrinfo, decltype(&freeaddrinfo)> owner(found,
                                                                  &freeaddrinfo);
@@ -128,7 +129,7 @@ absl::StatusOr<std::vector<ListeningSocket>> ListeningSocket::OpenTcp(
       // "localhost" may name an IPv6 address on a machine without IPv6.
       if (each->ai_next != nullptr || !sockets.empty()) continue;
       return absl::UnavailableError(absl::StrCat(
-          "listen: cannot bind ", host_port, ": ", status.message()));
+          flag, ": cannot bind ", host_port, ": ", status.message()));
     }
     port = socket.port_;
     sockets.push_back(std::move(socket));

@@ -9,6 +9,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 
 namespace actserve {
 
@@ -18,11 +19,11 @@ class ListeningSocket {
  public:
   // Listens at every address that the host of `host_port` ("127.0.0.1:50051",
   // "[::1]:0", "localhost:50051", ":50051" for all interfaces) resolves to, all
-  // with one port. Port 0 picks a free one.
+  // with one port. Port 0 picks a free one. Errors name `flag`.
   //   InvalidArgument  not host:port, a port over 65535, an unknown host
   //   Unavailable      an address is taken, or not of this machine
   static absl::StatusOr<std::vector<ListeningSocket>> OpenTcp(
-      const std::string& host_port);
+      const std::string& host_port, absl::string_view flag = "listen");
   // Listens at an absolute path, which PrepareUnixSocket() has prepared.
   //   Unavailable  it cannot be bound
   static absl::StatusOr<ListeningSocket> OpenUnix(const std::string& path);

@@ -4,6 +4,8 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
 #include "actserve/v1/service.grpc.pb.h"
 #include "kernels/base/status_macros.h"
 #include "server/rpc/byte_buffer.h"
@@ -84,6 +86,10 @@ class Health::Watcher final
       absl::MutexLock lock(&health_.mu_);
       health_.watchers_.erase(this);
     }
+    if (health_.metrics_ != nullptr) {
+      health_.metrics_->CountCall(Method::kOther, absl::StatusCode::kCancelled,
+                                  absl::Now() - started_);
+    }
     delete this;
   }
 
@@ -96,6 +102,7 @@ class Health::Watcher final
 
   Health& health_;
   const bool is_known_;
+  const absl::Time started_ = absl::Now();
   grpc::ByteBuffer message_;
   bool is_writing_ ABSL_GUARDED_BY(health_.mu_) = false;
   bool is_finished_ ABSL_GUARDED_BY(health_.mu_) = false;
@@ -111,7 +118,7 @@ void Health::StopServing() {
 grpc::ServerUnaryReactor* Health::Check(grpc::CallbackServerContext* context,
                                         const grpc::ByteBuffer* request,
                                         grpc::ByteBuffer* response) {
-  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
+  auto* const reactor = new CallReactor(metrics_, Method::kOther);
   const absl::StatusOr<bool> is_known = IsKnown(request);
   absl::Status status = is_known.status();
   if (status.ok() && !*is_known) {

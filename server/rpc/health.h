@@ -10,6 +10,7 @@
 #include "grpcpp/server_context.h"
 #include "grpcpp/support/byte_buffer.h"
 #include "grpcpp/support/server_callback.h"
+#include "server/metrics/call_metrics.h"
 #include "server/rpc/call_counter.h"
 
 namespace actserve {
@@ -35,7 +36,9 @@ class Health final : public internal::HealthMethods {
 
   // What a Watch sends counts in `calls` as an answer, so that a server that
   // stops has told its watchers before it closes their connections.
-  explicit Health(CallCounter* calls) : calls_(*calls) {}
+  // Calls are counted in `metrics`, which may be null. Both must outlive it.
+  Health(CallCounter* calls, CallMetrics* metrics)
+      : calls_(*calls), metrics_(metrics) {}
 
   // Tells all watchers.
   void StopServing();
@@ -51,6 +54,7 @@ class Health final : public internal::HealthMethods {
   class Watcher;
 
   CallCounter& calls_;
+  CallMetrics* const metrics_;
   absl::Mutex mu_;
   bool is_serving_ ABSL_GUARDED_BY(mu_) = true;
   absl::flat_hash_set<Watcher*> watchers_ ABSL_GUARDED_BY(mu_);

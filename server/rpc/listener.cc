@@ -17,6 +17,7 @@
 #include "kernels/base/status_macros.h"
 #include "server/connections/connection_guard.h"
 #include "server/listen/self_check.h"
+#include "server/metrics/calls/other_calls.h"
 #include "server/observe/log.h"
 #include "server/rpc/call_counter.h"
 #include "server/rpc/health.h"
@@ -101,13 +102,16 @@ ConnectionGuard::Sockets SocketsOf(Acceptor& acceptor) {
 class Listener::Parts {
  public:
   Parts(const v1::ServerInfo& info, const ServingParts& parts,
-        const ControlPools& pools)
-      : service_(info, parts, &calls_, pools), health_(&calls_) {}
+        const ControlPools& pools, CallMetrics* metrics)
+      : service_(info, parts, &calls_, metrics, pools),
+        health_(&calls_, metrics),
+        other_calls_(metrics) {}
 
   absl::Status Listen(const Options& options, OnDead on_dead);
   const std::vector<std::string>& addresses() const {
     return acceptor_->addresses();
   }
+  int num_connections() const { return acceptor_->num_connections(); }
   void StopBeingHealthy() { health_.StopServing(); }
   void Refuse();
   bool AwaitCalls(absl::Duration timeout) {
@@ -128,6 +132,7 @@ class Listener::Parts {
   CallCounter calls_;
   Service service_;
   Health health_;
+  OtherCalls other_calls_;
   // It hands connections to the two below, so it stops before they go.
   std::unique_ptr<Acceptor> acceptor_;
   std::unique_ptr<grpc::experimental::ExternalConnectionAcceptor> connections_;
@@ -143,6 +148,7 @@ absl::Status Listener::Parts::Listen(const Options& options, OnDead on_dead) {
   SetTransport(options, &builder);
   builder.RegisterService(&service_);
   builder.RegisterService(&health_);
+  builder.RegisterCallbackGenericService(&other_calls_);
   using Builder = grpc::ServerBuilder::experimental_type;
   connections_ = builder.experimental().AddExternalConnectionAcceptor(
       Builder::ExternalConnectionType::FROM_FD,
@@ -182,7 +188,8 @@ void Listener::Parts::Shutdown() {
 
 absl::StatusOr<std::unique_ptr<Listener>> Listener::Start(
     const Options& options, const v1::ServerInfo& info,
-    const ServingParts& parts, const ControlPools& pools, OnDead on_dead) {
+    const ServingParts& parts, const ControlPools& pools, CallMetrics* metrics,
+    OnDead on_dead) {
   // A reference to gRPC that is never given back. The thread that drops the
   // last one waits for gRPC's own poller, for up to 10 s if a large write was
   // cut off; so long a restart would lose calls.
@@ -190,7 +197,7 @@ absl::StatusOr<std::unique_ptr<Listener>> Listener::Start(
   if (options.reflection) {
     grpc::reflection::InitProtoReflectionServerBuilderPlugin();
   }
-  auto made = std::make_unique<Parts>(info, parts, pools);
+  auto made = std::make_unique<Parts>(info, parts, pools, metrics);
   ACTSERVE_RETURN_IF_ERROR(made->Listen(options, std::move(on_dead)));
   return std::unique_ptr<Listener>(new Listener(std::move(made)));
 }
@@ -202,6 +209,8 @@ Listener::~Listener() = default;
 const std::vector<std::string>& Listener::addresses() const {
   return parts_->addresses();
 }
+
+int Listener::num_connections() const { return parts_->num_connections(); }
 
 void Listener::StopBeingHealthy() { parts_->StopBeingHealthy(); }
 

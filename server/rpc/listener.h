@@ -12,6 +12,7 @@
 #include "actserve/v1/service.pb.h"
 #include "server/evaluation/serving_parts.h"
 #include "server/listen/acceptor.h"
+#include "server/metrics/call_metrics.h"
 #include "server/rpc/control_pools.h"
 
 namespace actserve {
@@ -46,11 +47,13 @@ class Listener {
   // Listens when it returns, and is healthy. `info` is the part of ServerInfo
   // that does not change while the server runs; the listener adds the
   // addresses. Slow methods, such as registrations, run on `pools`. `parts` and
-  // the pools must outlive the listener.
+  // the pools must outlive the listener, as must `metrics`, which count calls;
+  // null: none.
   //   InvalidArgument, FailedPrecondition, Unavailable  as Acceptor::Listen()
   static absl::StatusOr<std::unique_ptr<Listener>> Start(
       const Options& options, const v1::ServerInfo& info,
-      const ServingParts& parts, const ControlPools& pools, OnDead on_dead);
+      const ServingParts& parts, const ControlPools& pools,
+      CallMetrics* metrics, OnDead on_dead);
 
   // Cancels calls that still run.
   ~Listener();
@@ -58,6 +61,9 @@ class Listener {
   // The addresses with their ports resolved: "127.0.0.1:50051",
   // "unix:/run/...".
   const std::vector<std::string>& addresses() const;
+
+  // The connections that are open now.
+  int num_connections() const;
 
   // Turns health to NOT_SERVING for good. Calls are still accepted.
   void StopBeingHealthy();

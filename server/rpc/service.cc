@@ -53,9 +53,11 @@ void SetCounters(const SchedulerCounters& counters, int64_t num_launches,
 }  // namespace
 
 Service::Service(const v1::ServerInfo& info, const ServingParts& parts,
-                 CallCounter* calls, const ControlPools& pools)
+                 CallCounter* calls, CallMetrics* metrics,
+                 const ControlPools& pools)
     : parts_(parts),
       calls_(*calls),
+      metrics_(metrics),
       pools_(pools),
       registration_limit_{info.limits().max_registration_bytes(),
                           "--max_source_bytes"},
@@ -186,8 +188,11 @@ Reactor* Service::GetServerInfo(grpc::CallbackServerContext* context,
 template <typename Request, typename Response, typename Work>
 Reactor* Service::Serve(const ControlCall& call, Work work) {
   auto request = std::make_shared<Request>();
-  absl::Status status =
-      ReadMessage(TakeRequest(call.request), call.limit, request.get());
+  const grpc::ByteBuffer message = TakeRequest(call.request);
+  if (metrics_ != nullptr && message.Valid()) {
+    metrics_->CountReceived(static_cast<int64_t>(message.Length()));
+  }
+  absl::Status status = ReadMessage(message, call.limit, request.get());
   if (status.ok()) status = Check(*request);
   if (!status.ok()) {
     return Answer(call.context, call.method, [&] { return status; });
@@ -202,6 +207,9 @@ Reactor* Service::Serve(const ControlCall& call, Work work) {
         parts_.memory.Take(MemoryBudget::Half::kResults, caller,
                            static_cast<int64_t>(response.ByteSizeLong())));
     *bytes = WriteMessage(response, std::move(charge));
+    if (metrics_ != nullptr) {
+      metrics_->CountSent(static_cast<int64_t>(bytes->Length()));
+    }
     return absl::OkStatus();
   };
   return call.pool != nullptr ? AnswerOn(*call.pool, call.context, call.method,
@@ -209,8 +217,8 @@ Reactor* Service::Serve(const ControlCall& call, Work work) {
                               : Answer(call.context, call.method, answer);
 }
 
-Reactor* Service::Refuse(grpc::CallbackServerContext* context) {
-  Reactor* reactor = context->DefaultReactor();
+Reactor* Service::Refuse(grpc::CallbackServerContext* context, Method method) {
+  auto* const reactor = new CallReactor(metrics_, method);
   Finish(absl::UnavailableError("the server is shutting down"), context,
          reactor);
   return reactor;
@@ -220,8 +228,11 @@ Reactor* Service::StartTensorCall(TensorCall::Direction direction,
                                   grpc::CallbackServerContext* context,
                                   const grpc::ByteBuffer* request,
                                   grpc::ByteBuffer* response) {
-  if (!calls_.Enter()) return Refuse(context);
-  Reactor* reactor = context->DefaultReactor();
+  const Method method = direction == TensorCall::Direction::kForward
+                            ? Method::kForward
+                            : Method::kBackward;
+  if (!calls_.Enter()) return Refuse(context, method);
+  auto* const reactor = new CallReactor(metrics_, method);
   (new TensorCall(direction, parts_, &calls_, context, reactor, request,
                   response))
       ->Start();
@@ -231,9 +242,9 @@ Reactor* Service::StartTensorCall(TensorCall::Direction direction,
 Reactor* Service::Answer(grpc::CallbackServerContext* context,
                          absl::string_view method,
                          const std::function<absl::Status()>& work) {
-  if (!calls_.Enter()) return Refuse(context);
+  if (!calls_.Enter()) return Refuse(context, MethodOf(method));
   const absl::Time received = absl::Now();
-  Reactor* reactor = context->DefaultReactor();
+  auto* const reactor = new CallReactor(metrics_, MethodOf(method));
   const absl::Status status = work();
   LogCall(method, context->peer(), status, received);
   Finish(status, context, reactor);
@@ -245,9 +256,9 @@ Reactor* Service::AnswerOn(WorkerPool& pool,
                            grpc::CallbackServerContext* context,
                            absl::string_view method,
                            std::function<absl::Status()> work) {
-  if (!calls_.Enter()) return Refuse(context);
+  if (!calls_.Enter()) return Refuse(context, MethodOf(method));
   const absl::Time received = absl::Now();
-  Reactor* reactor = context->DefaultReactor();
+  auto* const reactor = new CallReactor(metrics_, MethodOf(method));
   const auto finish = [this, context, reactor, method,
                        received](const absl::Status& status) {
     LogCall(method, context->peer(), status, received);

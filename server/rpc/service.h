@@ -13,6 +13,7 @@
 #include "grpcpp/server_context.h"
 #include "grpcpp/support/server_callback.h"
 #include "server/message/control_request.h"
+#include "server/metrics/call_metrics.h"
 #include "server/rpc/byte_buffer.h"
 #include "server/rpc/call_counter.h"
 #include "server/rpc/control_pools.h"
@@ -43,9 +44,9 @@ using ServiceMethods =
 class Service final : public internal::ServiceMethods {
  public:
   // `info` is the part of ServerInfo that does not change. The others must
-  // outlive the service.
+  // outlive the service; `metrics` may be null.
   Service(const v1::ServerInfo& info, const ServingParts& parts,
-          CallCounter* calls, const ControlPools& pools);
+          CallCounter* calls, CallMetrics* metrics, const ControlPools& pools);
 
   // Sets the addresses for GetServerInfo, which are known only once the server
   // listens.
@@ -74,7 +75,8 @@ class Service final : public internal::ServiceMethods {
                                           grpc::ByteBuffer* response) override;
 
  private:
-  grpc::ServerUnaryReactor* Refuse(grpc::CallbackServerContext* context);
+  grpc::ServerUnaryReactor* Refuse(grpc::CallbackServerContext* context,
+                                   Method method);
   grpc::ServerUnaryReactor* StartTensorCall(
       TensorCall::Direction direction, grpc::CallbackServerContext* context,
       const grpc::ByteBuffer* request, grpc::ByteBuffer* response);
@@ -106,6 +108,7 @@ class Service final : public internal::ServiceMethods {
 
   const ServingParts& parts_;
   CallCounter& calls_;
+  CallMetrics* const metrics_;
   const ControlPools pools_;
   const SizeLimit registration_limit_;
   absl::Mutex mu_;

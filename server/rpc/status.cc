@@ -77,7 +77,7 @@ grpc::Status ToGrpcStatus(const absl::Status& status) {
 }
 
 void Finish(const absl::Status& status, grpc::CallbackServerContext* context,
-            grpc::ServerUnaryReactor* reactor) {
+            CallReactor* reactor) {
   if (!status.ok()) context->AddTrailingMetadata(kAnsweredTrailer, "1");
   if (absl::IsResourceExhausted(status)) {
     // By default about what a queue of large tensors takes to move on.
@@ -86,6 +86,7 @@ void Finish(const absl::Status& status, grpc::CallbackServerContext* context,
     context->AddTrailingMetadata(
         kPushbackTrailer, absl::StrCat(absl::ToInt64Milliseconds(pause)));
   }
+  reactor->set_code(status.code());
   reactor->Finish(ToGrpcStatus(status));
 }
 

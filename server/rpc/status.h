@@ -3,8 +3,8 @@
 
 #include "absl/status/status.h"
 #include "grpcpp/server_context.h"
-#include "grpcpp/support/server_callback.h"
 #include "grpcpp/support/status.h"
+#include "server/metrics/calls/call_reactor.h"
 
 namespace actserve {
 
@@ -25,7 +25,7 @@ grpc::Status ToGrpcStatus(const absl::Status& status);
 // `grpc-retry-pushback-ms` says when to retry: after RetryAfter(), or 100. A
 // client that does not know the trailers just sees the error.
 void Finish(const absl::Status& status, grpc::CallbackServerContext* context,
-            grpc::ServerUnaryReactor* reactor);
+            CallReactor* reactor);
 
 }  // namespace actserve
 

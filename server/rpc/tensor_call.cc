@@ -33,8 +33,7 @@ int64_t CostOf(size_t message_bytes, size_t num_slices) {
 
 TensorCall::TensorCall(Direction direction, const ServingParts& parts,
                        CallCounter* calls, grpc::CallbackServerContext* context,
-                       grpc::ServerUnaryReactor* reactor,
-                       const grpc::ByteBuffer* request,
+                       CallReactor* reactor, const grpc::ByteBuffer* request,
                        grpc::ByteBuffer* response)
     : Evaluation(parts, absl::Now(), absl::FromChrono(context->deadline())),
       direction_(direction),
@@ -60,10 +59,14 @@ absl::Status TensorCall::Split() {
   if (!message_.bytes.Dump(&slices).ok()) {
     return NoMessageError();
   }
+  const size_t message_bytes = message_.bytes.Length();
+  if (CallMetrics* const metrics = reactor_.metrics()) {
+    metrics->CountReceived(static_cast<int64_t>(message_bytes));
+  }
   ACTSERVE_ASSIGN_OR_RETURN(
       message_.charge,
       parts().memory.Take(MemoryBudget::Half::kRequests, caller(),
-                          CostOf(message_.bytes.Length(), slices.size())));
+                          CostOf(message_bytes, slices.size())));
   std::vector<Fragment> bytes;
   bytes.reserve(slices.size());
   for (const grpc::Slice& slice : slices) {
@@ -101,8 +104,15 @@ void TensorCall::Succeed(TensorResult result) {
                          ? plan()->response_head
                          : ResponseHead(request(), *plan()->program,
                                         parts().device.name(), result.sums);
+  const Stages stages = result.stages;
   response_bytes_ = ToByteBuffer(
       EncodeResponse(request(), std::move(head), std::move(result)), &calls_);
+  if (CallMetrics* const metrics = reactor_.metrics()) {
+    metrics->CountSent(static_cast<int64_t>(response_bytes_.Length()));
+    metrics->CountStage(CallMetrics::kCopyIn, stages.copy_in);
+    metrics->CountStage(CallMetrics::kCompute, stages.compute);
+    metrics->CountStage(CallMetrics::kCopyOut, stages.copy_out);
+  }
   Finish(absl::OkStatus());
 }
 

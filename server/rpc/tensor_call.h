@@ -8,9 +8,9 @@
 #include "absl/status/status.h"
 #include "grpcpp/server_context.h"
 #include "grpcpp/support/byte_buffer.h"
-#include "grpcpp/support/server_callback.h"
 #include "server/evaluation/evaluation.h"
 #include "server/message/split_request.h"
+#include "server/metrics/calls/call_reactor.h"
 #include "server/rpc/call_counter.h"
 
 namespace actserve {
@@ -24,19 +24,17 @@ namespace actserve {
 // The call owns itself and everything that it computes from, and deletes itself
 // in Finish().
 //
-// The class is no reactor: each reaction of a reactor of our own would cost a
-// hop to another thread; those of gRPC's default reactor do not.
+// The class is no reactor: see CallReactor.
 class TensorCall final : private Evaluation {
  public:
   using Direction = ProgramKey::Direction;
 
   // The call leaves `calls`, which it must have entered, at its end. Until then
   // `parts` and the objects of the call must live; gRPC keeps the latter. Takes
-  // the bytes of `request`. `reactor` is the context's default one.
+  // the bytes of `request`.
   TensorCall(Direction direction, const ServingParts& parts, CallCounter* calls,
-             grpc::CallbackServerContext* context,
-             grpc::ServerUnaryReactor* reactor, const grpc::ByteBuffer* request,
-             grpc::ByteBuffer* response);
+             grpc::CallbackServerContext* context, CallReactor* reactor,
+             const grpc::ByteBuffer* request, grpc::ByteBuffer* response);
 
   // Starts the call; call it once. Computes on this thread only if the work is
   // small and compiled.
@@ -58,7 +56,7 @@ class TensorCall final : private Evaluation {
   const CallerId caller_;
   CallCounter& calls_;
   grpc::CallbackServerContext& context_;
-  grpc::ServerUnaryReactor& reactor_;
+  CallReactor& reactor_;
   grpc::ByteBuffer& response_bytes_;
 
   // The memory of the inputs, and the charge for it.

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "server/metrics/refusals.h"
+
 namespace actserve {
 namespace {
 
@@ -23,6 +25,10 @@ absl::Status CheckWanted(const Scheduler::Job& job, absl::Time now) {
 
 void CountUnwanted(const absl::Status& why, SchedulerCounters* counters) {
   ++(absl::IsCancelled(why) ? counters->num_cancelled : counters->num_expired);
+}
+
+void CountDeviceRefusal(const absl::Status& status) {
+  if (absl::IsResourceExhausted(status)) CountRefusal(Refusal::kDeviceMemory);
 }
 
 // The place of a batch in SchedulerCounters::batch_sizes.
@@ -91,6 +97,9 @@ void Scheduler::Submit(Job* job, bool may_run_inline) {
       work_.Signal();
     }
   }
+  if (!refusal.jobs.empty()) {
+    CountRefusal(Refusal::kQueue, static_cast<int64_t>(refusal.jobs.size()));
+  }
   for (BatchQueue::QueuedJob* refused : refusal.jobs) {
     static_cast<Job::Ticket*>(refused)->job->Done({refusal.reason, {}});
   }
@@ -120,6 +129,7 @@ void Scheduler::RunInline(Job* job) {
     num_inline_jobs_.Increment();
     outcome.status = device_->Run(*job->program, absl::MakeSpan(&job->item, 1));
     if (!outcome.status.ok()) {
+      CountDeviceRefusal(outcome.status);
       absl::MutexLock lock(&mu_);
       ++counters_.num_failed;
     }
@@ -169,6 +179,7 @@ Scheduler::Batch Scheduler::TakeBatch() {
 
 void Scheduler::Run(Batch& batch) {
   SchedulerCounters& counted = batch.counted;
+  int64_t num_elements = 0;
   std::vector<Job*> jobs;
   std::vector<absl::Status*> statuses;
   batch.outcomes.resize(batch.jobs.size());
@@ -176,10 +187,12 @@ void Scheduler::Run(Batch& batch) {
     Job* job = batch.jobs[i];
     Outcome& outcome = batch.outcomes[i];
     outcome.queue = batch.taken - job->ticket_.submitted;
+    queue_waits_.Observe(absl::ToInt64Nanoseconds(outcome.queue));
     counted.queue_wait += outcome.queue;
     counted.max_queue_wait = std::max(counted.max_queue_wait, outcome.queue);
     outcome.status = CheckWanted(*job, batch.taken);
     if (outcome.status.ok()) {
+      num_elements += job->item.num_elements;
       jobs.push_back(job);
       statuses.push_back(&outcome.status);
     } else {
@@ -189,10 +202,13 @@ void Scheduler::Run(Batch& batch) {
   if (jobs.empty()) return;
   counted.num_queued_jobs = static_cast<int64_t>(jobs.size());
   counted.num_batches = 1;
+  batch_jobs_.Observe(counted.num_queued_jobs);
+  batch_elements_.Observe(num_elements);
   counted.batch_sizes[BucketOf(jobs.size(), counted.batch_sizes.size())] = 1;
   counted.num_reruns = RunTogether(jobs, statuses) - 1;
   for (const absl::Status* status : statuses) {
     counted.num_failed += !status->ok();
+    CountDeviceRefusal(*status);
   }
 }
 

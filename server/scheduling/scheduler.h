@@ -15,10 +15,12 @@
 #include "absl/time/time.h"
 #include "absl/types/span.h"
 #include "kernels/device/device.h"
+#include "server/metrics/bounds.h"
+#include "server/metrics/striped_counter.h"
+#include "server/metrics/striped_histogram.h"
 #include "server/scheduling/batch_queue.h"
 #include "server/scheduling/caller_id.h"
 #include "server/scheduling/clock.h"
-#include "server/scheduling/striped_counter.h"
 
 namespace actserve {
 
@@ -132,6 +134,18 @@ class Scheduler {
 
   SchedulerCounters counters() const;
 
+  // Of jobs that were queued, not of inline ones. All thread-safe.
+  //
+  // Time from Submit() until a batch took the job, in nanoseconds, by
+  // kLatencyBounds.
+  StripedHistogram::Snapshot queue_waits() const { return queue_waits_.Read(); }
+  // Jobs of a batch, by kBatchRequestBounds, and its elements, by
+  // kBatchElementBounds.
+  StripedHistogram::Snapshot batch_jobs() const { return batch_jobs_.Read(); }
+  StripedHistogram::Snapshot batch_elements() const {
+    return batch_elements_.Read();
+  }
+
  private:
   // The batch that a thread works on. jobs[i] has outcomes[i].
   struct Batch {
@@ -159,6 +173,9 @@ class Scheduler {
   const Clock* const clock_;
   // Outside the lock, because inline jobs do not take it.
   StripedCounter num_inline_jobs_;
+  StripedHistogram queue_waits_{kLatencyBounds};
+  StripedHistogram batch_jobs_{kBatchRequestBounds};
+  StripedHistogram batch_elements_{kBatchElementBounds};
 
   mutable absl::Mutex mu_;
   // Signalled when a thread may find something to do.

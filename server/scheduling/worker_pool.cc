@@ -54,6 +54,7 @@ void WorkerPool::Discard(const absl::Status& why) {
 }
 
 absl::Status WorkerPool::Full() const {
+  CountRefusal(options_.refusal);
   return WithRetryAfter(absl::ResourceExhaustedError(absl::StrCat(
                             options_.name, " full: ", options_.max_queued,
                             " waiting, most of them of this caller, limit ",

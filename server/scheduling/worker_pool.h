@@ -10,6 +10,7 @@
 #include "absl/status/status.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
+#include "server/metrics/refusals.h"
 #include "server/scheduling/caller_id.h"
 #include "server/scheduling/turn_queue.h"
 
@@ -26,6 +27,8 @@ class WorkerPool {
     // The queue and the flag of its limit, for people.
     std::string name = "queue";
     std::string flag = "";
+    // How refused tasks are counted.
+    Refusal refusal = Refusal::kControlQueue;
     // What a caller whose task is refused is told to wait.
     absl::Duration retry_after = absl::Milliseconds(100);
   };

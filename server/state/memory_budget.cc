@@ -5,6 +5,7 @@
 #include "absl/hash/hash.h"
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
+#include "server/metrics/refusals.h"
 
 namespace actserve {
 
@@ -55,6 +56,8 @@ absl::StatusOr<MemoryBudget::Charge> MemoryBudget::Take(Half half,
     return charge;
   }
   state_->num_refused.fetch_add(1, std::memory_order_relaxed);
+  CountRefusal(half == Half::kRequests ? Refusal::kMemoryRequests
+                                       : Refusal::kMemoryResults);
   return absl::ResourceExhaustedError(absl::StrCat(
       half == Half::kRequests ? "memory for requests" : "memory for results",
       ": ", bytes, " bytes on top of ", of_connection, " of this connection, ",

@@ -96,6 +96,10 @@ class MemoryBudget {
   int64_t used_bytes(Half half) const {
     return state_->used[static_cast<size_t>(half)].load();
   }
+  // What charges of a half may be together.
+  int64_t limit_bytes(Half half) const {
+    return state_->limits[static_cast<size_t>(half)];
+  }
   // The most that was used since the last call.
   int64_t TakePeak(Half half);
   // Charges that were refused so far.

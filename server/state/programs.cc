@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "kernels/base/status_macros.h"
+#include "server/metrics/refusals.h"
 #include "server/observe/log.h"
 #include "server/scheduling/retry_after.h"
 
@@ -52,7 +53,9 @@ Programs::Programs(const Options& options, Device* device, const Clock* clock,
 std::shared_ptr<const Program> Programs::Find(const ProgramKey& key) {
   absl::MutexLock lock(&mu_);
   auto* found = ready_.Find(key);
-  return found != nullptr ? *found : nullptr;
+  if (found == nullptr) return nullptr;
+  num_found_.Increment();
+  return *found;
 }
 
 // A copy of the key, because its owner may end with the answer.
@@ -93,6 +96,11 @@ void Programs::Stop(const absl::Status& why) {
   ForgetEmpty();
 }
 
+int64_t Programs::count() const {
+  absl::MutexLock lock(&mu_);
+  return static_cast<int64_t>(ready_.entries().size());
+}
+
 int Programs::num_waiting() const {
   absl::MutexLock lock(&mu_);
   return num_waiting_;
@@ -120,6 +128,7 @@ void Programs::OnTurn(const ProgramKey& key, const CallerId& caller,
     absl::MutexLock lock(&mu_);
     const absl::Time now = clock_->Now();
     budget_.Charge(caller.peer, now - start, now);
+    compile_times_.Observe(absl::ToInt64Nanoseconds(now - start));
   }
   stopped &= !result.ok();
   if (stopped) {
@@ -142,6 +151,7 @@ std::shared_ptr<const RegisteredActivation> Programs::Begin(
   if (!may_begin.ok()) {
     const auto refuse = [&](const Waiter& waiter) -> std::optional<Result> {
       if (!(waiter.caller == caller)) return std::nullopt;
+      if (turn.ok()) CountRefusal(Refusal::kCompileSeconds);
       return may_begin;
     };
     Answer(flight, refuse, answers);
@@ -210,7 +220,10 @@ absl::Status Programs::Admit(const ProgramKey& key, const CallerId& caller,
   if (!stopped_.ok()) return stopped_;
   const auto flight = flights_.find(key);
   if (flight == flights_.end() || !flight->second.running) {
-    ACTSERVE_RETURN_IF_ERROR(CheckBudget(caller));
+    if (absl::Status status = CheckBudget(caller); !status.ok()) {
+      CountRefusal(Refusal::kCompileSeconds);
+      return status;
+    }
   }
   return MakeRoom(caller, answers);
 }
@@ -229,6 +242,7 @@ absl::Status Programs::MakeRoom(const CallerId& caller, Answers& answers) {
       waiting_by_peer_, {}, [](const auto& peer) { return peer.second; });
   const auto own = waiting_by_peer_.find(caller.peer);
   const int own_count = own == waiting_by_peer_.end() ? 0 : own->second;
+  CountRefusal(Refusal::kCompileQueue);
   if (largest->second < own_count + 2) return full;
   bool found = false;
   const auto refuse = [&, victim = largest->first](

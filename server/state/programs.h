@@ -18,6 +18,9 @@
 #include "kernels/base/lru_cache.h"
 #include "kernels/base/stop_token.h"
 #include "kernels/device/device.h"
+#include "server/metrics/bounds.h"
+#include "server/metrics/striped_counter.h"
+#include "server/metrics/striped_histogram.h"
 #include "server/scheduling/caller_id.h"
 #include "server/scheduling/clock.h"
 #include "server/scheduling/time_budget.h"
@@ -115,6 +118,15 @@ class Programs {
   void Stop(const absl::Status& why);
 
   int num_waiting() const;
+  // Programs in memory.
+  int64_t count() const;
+  // Calls of Find() that found one.
+  int64_t num_found() const { return num_found_.Sum(); }
+  // Time to make a program that was not in memory, in nanoseconds, by
+  // kCompileBounds; loading it from the disk counts as well.
+  StripedHistogram::Snapshot compile_times() const {
+    return compile_times_.Read();
+  }
 
  private:
   // A program that is not ready, while somebody waits for it or a thread
@@ -181,6 +193,8 @@ class Programs {
   Device* const device_;
   const Clock* const clock_;
   WorkerPool* const pool_;
+  StripedCounter num_found_;
+  StripedHistogram compile_times_{kCompileBounds};
   mutable absl::Mutex mu_;
   LruCache<ProgramKey, std::shared_ptr<const Program>> ready_
       ABSL_GUARDED_BY(mu_);

@@ -157,6 +157,11 @@ int64_t Registry::end() const {
   return next_position_;
 }
 
+int64_t Registry::num_registered() const {
+  absl::MutexLock lock(&mu_);
+  return static_cast<int64_t>(by_position_.size());
+}
+
 int64_t Registry::registered_bytes() const {
   absl::MutexLock lock(&mu_);
   return registered_.charge();

@@ -120,7 +120,8 @@ class Registry {
   // A random number, so that positions of two registries are not mixed up.
   uint64_t id() const { return id_; }
 
-  // The memory of the registered activations.
+  // The registered activations, without the built-ins, and their memory.
+  int64_t num_registered() const;
   int64_t registered_bytes() const;
 
  private:

@@ -34,7 +34,10 @@ Residuals::Handle Residuals::Put(std::shared_ptr<const Residual> residual,
   const absl::Time now = clock_->Now();
   const bool fits = MakeRoom(*residual, now);
   garbage.swap(dropped_);
-  if (!fits) return "";
+  if (!fits) {
+    ++losses_.refused;
+    return "";
+  }
   const absl::Time expires = now + lease;
   bytes_ += charge;
   if (residual->resident == nullptr) host_bytes_ += charge;
@@ -87,6 +90,16 @@ int64_t Residuals::count() const {
   return static_cast<int64_t>(entries_.size());
 }
 
+int64_t Residuals::resident_bytes() const {
+  absl::MutexLock lock(&mu_);
+  return bytes_ - host_bytes_;
+}
+
+Residuals::Losses Residuals::losses() const {
+  absl::MutexLock lock(&mu_);
+  return losses_;
+}
+
 int64_t Residuals::Charge(const Residual& residual) {
   constexpr int64_t kBookkeepingBytes = 512;
   return static_cast<int64_t>(residual.size_bytes) + kBookkeepingBytes;
@@ -114,6 +127,7 @@ bool Residuals::MakeRoom(const Residual& residual, absl::Time now) {
 void Residuals::DropExpired(absl::Time now) {
   for (ByExpiry* set : {&spent_, &live_}) {
     while (!set->empty() && set->begin()->first <= now) {
+      losses_.expired += set == &live_;
       Drop(entries_.find(set->begin()->second));
     }
   }

@@ -87,6 +87,16 @@ class Residuals {
 
   int64_t bytes() const;
   int64_t count() const;
+  // Of bytes(), what the device holds.
+  int64_t resident_bytes() const;
+
+  // Residuals that Put() found no room for, and those that went unused when
+  // their lease ended. Their clients send the inputs again.
+  struct Losses {
+    int64_t refused = 0;
+    int64_t expired = 0;
+  };
+  Losses losses() const;
 
  private:
   struct Entry {
@@ -115,6 +125,7 @@ class Residuals {
   int64_t bytes_ ABSL_GUARDED_BY(mu_) = 0;
   // Of these, what this process holds.
   int64_t host_bytes_ ABSL_GUARDED_BY(mu_) = 0;
+  Losses losses_ ABSL_GUARDED_BY(mu_);
   // Memory is freed outside the lock: dropping 64 MiB takes a while.
   std::vector<std::shared_ptr<const Residual>> dropped_ ABSL_GUARDED_BY(mu_);
 };

@@ -1,10 +1,11 @@
-#ifndef ACTSERVE_SERVER_SCHEDULING_STRIPED_COUNTER_H_
-#define ACTSERVE_SERVER_SCHEDULING_STRIPED_COUNTER_H_
+#ifndef ACTSERVE_SERVER_METRICS_STRIPED_COUNTER_H_
+#define ACTSERVE_SERVER_METRICS_STRIPED_COUNTER_H_
 
 #include <array>
 #include <atomic>
-#include <cstddef>
 #include <cstdint>
+
+#include "server/metrics/thread_stripe.h"
 
 namespace actserve {
 
@@ -12,9 +13,10 @@ namespace actserve {
 // several cache lines, so they do not wait for one. Thread-safe.
 class StripedCounter {
  public:
-  void Increment() {
-    stripes_[Stripe()].count.fetch_add(1, std::memory_order_relaxed);
+  void Add(int64_t more) {
+    stripes_[ThreadStripe()].count.fetch_add(more, std::memory_order_relaxed);
   }
+  void Increment() { Add(1); }
 
   // Includes everything counted before the call, and some of what is counted
   // during it.
@@ -30,18 +32,9 @@ class StripedCounter {
   struct alignas(64) Padded {
     std::atomic<int64_t> count = 0;
   };
-
-  static size_t Stripe() {
-    static std::atomic<size_t> num_threads = 0;
-    thread_local const size_t stripe =
-        num_threads.fetch_add(1, std::memory_order_relaxed) % kNumStripes;
-    return stripe;
-  }
-
-  static constexpr size_t kNumStripes = 32;
   std::array<Padded, kNumStripes> stripes_;
 };
 
 }  // namespace actserve
 
-#endif  // ACTSERVE_SERVER_SCHEDULING_STRIPED_COUNTER_H_
+#endif  // ACTSERVE_SERVER_METRICS_STRIPED_COUNTER_H_

@@ -1,4 +1,4 @@
-#include "server/scheduling/striped_counter.h"
+#include "server/metrics/striped_counter.h"
 
 #include <gtest/gtest.h>
 
