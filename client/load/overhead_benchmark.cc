@@ -1,0 +1,175 @@
+// What flags of actserved cost its callers: Forward of relu on two servers of
+// the same binary, one with the flags and one without.
+//
+// Prints a Markdown table. Short windows of calls to the two servers alternate
+// in the order ABBA, which cancels a drift of the machine; a repetition gives
+// the ratio of the two, and the table has the median of those ratios with its
+// 95 % confidence interval.
+
+#include <algorithm>
+#include <cmath>
+#include <cstdlib>
+#include <filesystem>
+#include <iostream>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "CLI/CLI.hpp"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
+#include "client/cpp/client.h"
+#include "client/load/relu_load.h"
+#include "kernels/base/process_options.h"
+#include "kernels/base/quantile.h"
+#include "server/testing/server_process.h"
+
+namespace actserve {
+namespace {
+
+struct Settings {
+  int repetitions = 60;
+  std::vector<int64_t> payload_bytes = {4 << 10, 1 << 20};
+  std::vector<int> in_flight = {1, 8};
+  double window_seconds = 0.1;
+  std::string folder;  // of actserved
+  std::vector<std::string> flags;
+  std::vector<std::string> common_flags;
+};
+
+[[noreturn]] void Fail(const std::string& message) {
+  std::cerr << "overhead_benchmark: " << message << "\n";
+  std::exit(1);
+}
+
+// One server with its client.
+struct Server {
+  Server(const std::string& binary, const std::vector<std::string>& flags) {
+    auto started = testing::ServerProcess::Start(binary, flags);
+    if (!started.ok()) Fail(started.status().ToString());
+    process = *std::move(started);
+    auto connected = Client::Connect(process->tcp_address());
+    if (!connected.ok()) Fail(connected.status().ToString());
+    client = *std::move(connected);
+  }
+  std::unique_ptr<testing::ServerProcess> process;
+  std::unique_ptr<Client> client;
+};
+
+// Seconds that a call takes, on average, when `tensors`.size() threads call for
+// `seconds`.
+double SecondsOfACall(Server& server,
+                      const std::vector<std::unique_ptr<ReluTensors>>& tensors,
+                      double seconds) {
+  std::vector<int64_t> counts(tensors.size());
+  std::vector<std::thread> threads;
+  const absl::Time start = absl::Now();
+  const absl::Time end = start + absl::Seconds(seconds);
+  for (size_t t = 0; t < tensors.size(); ++t) {
+    threads.emplace_back([&, t] {
+      ReluTensors& mine = *tensors[t];
+      int64_t count = 0;
+      for (; absl::Now() < end; ++count) {
+        const absl::Status status = server.client->Forward(
+            "relu", {View(mine.x)}, MutableBytes(mine.y));
+        if (!status.ok()) Fail(status.ToString());
+      }
+      counts[t] = count;
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  int64_t count = 0;
+  for (int64_t each : counts) count += each;
+  return absl::ToDoubleSeconds(absl::Now() - start) /
+         static_cast<double>(count);
+}
+
+void Measure(int64_t payload_bytes, int in_flight, const Settings& settings,
+             Server& without, Server& with) {
+  std::vector<std::unique_ptr<ReluTensors>> tensors;
+  for (int i = 0; i < in_flight; ++i) {
+    tensors.push_back(std::make_unique<ReluTensors>(payload_bytes));
+  }
+  std::vector<double> ratios, times;
+  // The first one warms up.
+  for (int i = 0; i <= settings.repetitions; ++i) {
+    double of_with = 0, of_without = 0;
+    const bool with_first = i % 2 == 1;
+    for (const bool is_with :
+         {with_first, !with_first, !with_first, with_first}) {
+      (is_with ? of_with : of_without) += SecondsOfACall(
+          is_with ? with : without, tensors, settings.window_seconds);
+    }
+    if (i == 0) continue;
+    times.push_back(of_without / 2);
+    ratios.push_back(of_with / of_without);
+  }
+  std::ranges::sort(ratios);
+  // Of the median, by the binomial distribution's normal approximation.
+  const double n = static_cast<double>(ratios.size());
+  const double half_width = 0.98 * std::sqrt(n);
+  const auto at = [&](double rank) {
+    return ratios[static_cast<size_t>(
+        std::clamp(std::floor(rank), 0.0, n - 1))];
+  };
+  std::cout << absl::StrFormat(
+                   "| %d KiB, %d in flight | %.1f us | %.3f (%.3f-%.3f) |",
+                   payload_bytes >> 10, in_flight, Median(times) * 1e6,
+                   Median(ratios), at(n / 2 - half_width),
+                   at(n / 2 + half_width))
+            << std::endl;
+}
+
+int Main(int argc, char** argv) {
+  SetProcessOptions();
+  Settings settings;
+  settings.folder = std::filesystem::canonical("/proc/self/exe").parent_path();
+  CLI::App app("Compares Forward of relu with and without flags of actserved.");
+  app.add_option("--flag", settings.flags,
+                 "A flag of the one server, for example "
+                 "=--metrics=127.0.0.1:0; repeatable")
+      ->required()
+      ->allow_extra_args(false);
+  app.add_option("--common_flag", settings.common_flags,
+                 "A flag of both servers; repeatable")
+      ->allow_extra_args(false);
+  app.add_option("--repetitions", settings.repetitions,
+                 "Paired repetitions of each row")
+      ->capture_default_str();
+  app.add_option("--payload_bytes", settings.payload_bytes,
+                 "Sizes of the tensor, separated by commas")
+      ->delimiter(',')
+      ->capture_default_str();
+  app.add_option("--in_flight", settings.in_flight,
+                 "Threads that call, separated by commas")
+      ->delimiter(',')
+      ->capture_default_str();
+  app.add_option("--window_seconds", settings.window_seconds,
+                 "How long a server is called before it is the other's turn")
+      ->capture_default_str();
+  app.add_option("--binaries", settings.folder, "Folder that holds actserved")
+      ->capture_default_str();
+  CLI11_PARSE(app, argc, argv);
+
+  const std::string binary = settings.folder + "/actserved";
+  std::vector<std::string> flags = settings.common_flags;
+  Server without(binary, flags);
+  flags.insert(flags.end(), settings.flags.begin(), settings.flags.end());
+  Server with(binary, flags);
+  std::cout << "| request | a call without | time with / without: median (95 % "
+               "confidence) |\n|---|---|---|\n";
+  for (const int64_t payload_bytes : settings.payload_bytes) {
+    for (const int in_flight : settings.in_flight) {
+      Measure(payload_bytes, in_flight, settings, without, with);
+    }
+  }
+  return 0;
+}
+
+}  // namespace
+}  // namespace actserve
+
+int main(int argc, char** argv) { return actserve::Main(argc, argv); }
