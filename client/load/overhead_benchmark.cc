@@ -1,15 +1,20 @@
-// What flags of actserved cost its callers: Forward of relu on two servers of
-// the same binary, one with the flags and one without.
+// What flags of actserved cost: Forward of relu on two servers of the same
+// binary, one with the flags and one without.
 //
 // Prints a Markdown table. Short windows of calls to the two servers alternate
 // in the order ABBA, which cancels a drift of the machine; a repetition gives
 // the ratio of the two, and the table has the median of those ratios with its
-// 95 % confidence interval.
+// 95 % confidence interval. Once of the time that a call takes, and once of the
+// processor time that the server spends on it, which other processes disturb
+// less.
+
+#include <sys/types.h>
 
 #include <algorithm>
 #include <cmath>
 #include <cstdlib>
 #include <filesystem>
+#include <fstream>
 #include <iostream>
 #include <memory>
 #include <string>
@@ -59,13 +64,32 @@ struct Server {
   std::unique_ptr<Client> client;
 };
 
-// Seconds that a call takes, on average, when `tensors`.size() threads call for
+// The processor time of all threads of a process so far, in seconds.
+double ProcessorSeconds(pid_t pid) {
+  double nanoseconds = 0;
+  const std::string folder = absl::StrCat("/proc/", pid, "/task");
+  for (const auto& task : std::filesystem::directory_iterator(folder)) {
+    double of_thread = 0;
+    std::ifstream(task.path() / "schedstat") >> of_thread;
+    nanoseconds += of_thread;
+  }
+  return nanoseconds * 1e-9;
+}
+
+// What a call takes, on average.
+struct Cost {
+  double seconds = 0;
+  double server_seconds = 0;
+};
+
+// Measures calls when `tensors`.size() threads call for
 // `seconds`.
-double SecondsOfACall(Server& server,
-                      const std::vector<std::unique_ptr<ReluTensors>>& tensors,
-                      double seconds) {
+Cost CostOfACall(Server& server,
+                 const std::vector<std::unique_ptr<ReluTensors>>& tensors,
+                 double seconds) {
   std::vector<int64_t> counts(tensors.size());
   std::vector<std::thread> threads;
+  const double processor_start = ProcessorSeconds(server.process->pid());
   const absl::Time start = absl::Now();
   const absl::Time end = start + absl::Seconds(seconds);
   for (size_t t = 0; t < tensors.size(); ++t) {
@@ -81,10 +105,26 @@ double SecondsOfACall(Server& server,
     });
   }
   for (std::thread& thread : threads) thread.join();
+  const double elapsed = absl::ToDoubleSeconds(absl::Now() - start);
   int64_t count = 0;
   for (int64_t each : counts) count += each;
-  return absl::ToDoubleSeconds(absl::Now() - start) /
-         static_cast<double>(count);
+  return {elapsed / static_cast<double>(count),
+          (ProcessorSeconds(server.process->pid()) - processor_start) /
+              static_cast<double>(count)};
+}
+
+// "1.002 (0.998-1.005)": the median and its 95 % confidence interval, by the
+// normal approximation of the binomial distribution.
+std::string MedianWithInterval(std::vector<double> ratios) {
+  std::ranges::sort(ratios);
+  const auto n = static_cast<double>(ratios.size());
+  const double half_width = 0.98 * std::sqrt(n);
+  const auto at = [&](double rank) {
+    return ratios[static_cast<size_t>(
+        std::clamp(std::floor(rank), 0.0, n - 1))];
+  };
+  return absl::StrFormat("%.3f (%.3f-%.3f)", Median(ratios),
+                         at(n / 2 - half_width), at(n / 2 + half_width));
 }
 
 void Measure(int64_t payload_bytes, int in_flight, const Settings& settings,
@@ -93,33 +133,31 @@ void Measure(int64_t payload_bytes, int in_flight, const Settings& settings,
   for (int i = 0; i < in_flight; ++i) {
     tensors.push_back(std::make_unique<ReluTensors>(payload_bytes));
   }
-  std::vector<double> ratios, times;
+  std::vector<double> times, processor_times, ratios, processor_ratios;
   // The first one warms up.
   for (int i = 0; i <= settings.repetitions; ++i) {
-    double of_with = 0, of_without = 0;
+    Cost of_with, of_without;
     const bool with_first = i % 2 == 1;
     for (const bool is_with :
          {with_first, !with_first, !with_first, with_first}) {
-      (is_with ? of_with : of_without) += SecondsOfACall(
-          is_with ? with : without, tensors, settings.window_seconds);
+      const Cost cost = CostOfACall(is_with ? with : without, tensors,
+                                    settings.window_seconds);
+      Cost& sum = is_with ? of_with : of_without;
+      sum.seconds += cost.seconds;
+      sum.server_seconds += cost.server_seconds;
     }
     if (i == 0) continue;
-    times.push_back(of_without / 2);
-    ratios.push_back(of_with / of_without);
+    times.push_back(of_without.seconds / 2 * 1e6);
+    processor_times.push_back(of_without.server_seconds / 2 * 1e6);
+    ratios.push_back(of_with.seconds / of_without.seconds);
+    processor_ratios.push_back(of_with.server_seconds /
+                               of_without.server_seconds);
   }
-  std::ranges::sort(ratios);
-  // Of the median, by the binomial distribution's normal approximation.
-  const double n = static_cast<double>(ratios.size());
-  const double half_width = 0.98 * std::sqrt(n);
-  const auto at = [&](double rank) {
-    return ratios[static_cast<size_t>(
-        std::clamp(std::floor(rank), 0.0, n - 1))];
-  };
   std::cout << absl::StrFormat(
-                   "| %d KiB, %d in flight | %.1f us | %.3f (%.3f-%.3f) |",
-                   payload_bytes >> 10, in_flight, Median(times) * 1e6,
-                   Median(ratios), at(n / 2 - half_width),
-                   at(n / 2 + half_width))
+                   "| %d KiB, %d in flight | %.1f us | %s | %.1f us | %s |",
+                   payload_bytes >> 10, in_flight, Median(times),
+                   MedianWithInterval(ratios), Median(processor_times),
+                   MedianWithInterval(processor_ratios))
             << std::endl;
 }
 
@@ -129,7 +167,7 @@ int Main(int argc, char** argv) {
   settings.folder = std::filesystem::canonical("/proc/self/exe").parent_path();
   CLI::App app("Compares Forward of relu with and without flags of actserved.");
   app.add_option("--flag", settings.flags,
-                 "A flag of the one server, for example "
+                 "A flag of the one server, such as "
                  "=--metrics=127.0.0.1:0; repeatable")
       ->required()
       ->allow_extra_args(false);
@@ -159,8 +197,9 @@ int Main(int argc, char** argv) {
   Server without(binary, flags);
   flags.insert(flags.end(), settings.flags.begin(), settings.flags.end());
   Server with(binary, flags);
-  std::cout << "| request | a call without | time with / without: median (95 % "
-               "confidence) |\n|---|---|---|\n";
+  std::cout << "| request | time of a call | with the flags / without | "
+               "server's processor time | with / without |\n"
+               "|---|---|---|---|---|\n";
   for (const int64_t payload_bytes : settings.payload_bytes) {
     for (const int in_flight : settings.in_flight) {
       Measure(payload_bytes, in_flight, settings, without, with);
