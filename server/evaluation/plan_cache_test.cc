@@ -66,6 +66,7 @@ TEST_F(PlanCacheTest, FindsByDirectionAndMetadata) {
   EXPECT_EQ(plans_->Find(Direction::kForward, Message("a")), plan);
   EXPECT_EQ(plans_->Find(Direction::kForward, Message("b")), nullptr);
   EXPECT_EQ(plans_->Find(Direction::kBackward, Message("a")), nullptr);
+  EXPECT_EQ(plans_->num_found(), 1);
 }
 
 TEST_F(PlanCacheTest, LeavesWrongPayloadsToTheDecoder) {

@@ -24,6 +24,7 @@
 #include "absl/synchronization/mutex.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
+#include "server/metrics/refusals.h"
 
 namespace actserve {
 namespace {
@@ -211,11 +212,18 @@ TEST_F(AcceptorTest, RefusesAnAddressThatIsTaken) {
 }
 
 TEST_F(AcceptorTest, ClosesConnectionsBeyondItsBound) {
+  const int64_t refused = NumRefused(Refusal::kConnections);
   Start(/*max_connections=*/20);
   std::vector<Socket> clients;
   for (int i = 0; i < 40; ++i) clients.push_back(ConnectTo(tcp()));
 
   EXPECT_TRUE(clients.back().IsEnded());
+  {
+    absl::MutexLock lock(&mu_);
+    const auto num_taken = static_cast<int>(taken_.size());
+    EXPECT_EQ(acceptor_->num_connections(), num_taken);
+    EXPECT_EQ(NumRefused(Refusal::kConnections) - refused, 40 - num_taken);
+  }
 
   clients.clear();
   {

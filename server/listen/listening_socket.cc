@@ -170,7 +170,8 @@ absl::Status ListeningSocket::Bind() {
     stat(path_.c_str(), &info);
     inode_ = info.st_ino;
   } else {
-    port_ = PortOf(LocalAddress(fd_));
+    // Listening again changes nothing: others may read it meanwhile.
+    if (port_ == 0) port_ = PortOf(LocalAddress(fd_));
     address_ = WithPort(std::move(address_), port_);
   }
   return absl::OkStatus();

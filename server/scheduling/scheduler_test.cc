@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "absl/synchronization/notification.h"
+#include "server/metrics/refusals.h"
 #include "server/testing/fake_clock.h"
 
 namespace actserve {
@@ -243,6 +244,7 @@ TEST_F(SchedulerTest, ASmallJobThatIsLateDoesNotRunEither) {
 }
 
 TEST_F(SchedulerTest, RefusesMoreThanItsLimits) {
+  const int64_t refused = NumRefused(Refusal::kQueue);
   Occupy();
   for (int i = 0; i < 5; ++i) Submit(program_, 1000);
   TestJob& one_more = Submit(program_, 1000);
@@ -256,6 +258,7 @@ TEST_F(SchedulerTest, RefusesMoreThanItsLimits) {
             "queue full: 5000 bytes are waiting and 20000 arrived, limit 10000 "
             "(--max_queued_bytes)");
   EXPECT_EQ(scheduler().counters().num_refused, 2);
+  EXPECT_EQ(NumRefused(Refusal::kQueue) - refused, 2);
   Resume();
 }
 
@@ -350,6 +353,43 @@ TEST_F(SchedulerTest, CountsWhatItDoes) {
   EXPECT_EQ(counters.max_queue_wait, absl::Seconds(2));
   EXPECT_EQ(counters.num_waiting, 0);
   EXPECT_EQ(counters.num_running_batches, 0);
+}
+
+TEST_F(SchedulerTest, KeepsHistogramsOfWhatWaited) {
+  Submit(program_, 1);  // computed at once
+  Occupy();
+  for (int i = 0; i < 3; ++i) Submit(program_);
+  clock_.Advance(absl::Seconds(2));
+
+  Resume();
+  for (TestJob& job : jobs_) job.Wait();
+
+  const StripedHistogram::Snapshot waits = scheduler().queue_waits();
+  EXPECT_EQ(waits.counts.front(), 1);  // the one that occupied the device
+  const auto two_seconds = std::ranges::find(waits.bounds, 2 * kSecond);
+  EXPECT_EQ(waits.counts[two_seconds - waits.bounds.begin()], 3);
+  EXPECT_EQ(waits.sum, 3 * 2 * kSecond);
+  const StripedHistogram::Snapshot sizes = scheduler().batch_jobs();
+  EXPECT_EQ(sizes.counts[0], 1);
+  EXPECT_EQ(sizes.counts[2], 1);  // 3 jobs: beyond 2, not beyond 4
+  EXPECT_EQ(sizes.sum, 1 + 3);
+  int64_t num_elements = 0;
+  for (size_t i = 1; i < jobs_.size(); ++i) {
+    num_elements += jobs_[i].item.num_elements;
+  }
+  EXPECT_EQ(scheduler().batch_elements().sum, num_elements);
+}
+
+TEST_F(SchedulerTest, CountsWhatFindsNoRoomOnTheDevice) {
+  const int64_t refused = NumRefused(Refusal::kDeviceMemory);
+  device_.set_run([](absl::Span<WorkItem>) {
+    return absl::ResourceExhaustedError("no memory");
+  });
+
+  Submit(program_, 1).Wait();
+  Submit(program_).Wait();
+
+  EXPECT_EQ(NumRefused(Refusal::kDeviceMemory) - refused, 2);
 }
 
 // Handing out results takes gRPC longer than a small batch takes a device.

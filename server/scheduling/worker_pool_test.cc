@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "absl/synchronization/notification.h"
+#include "server/metrics/refusals.h"
 #include "server/scheduling/retry_after.h"
 
 namespace actserve {
@@ -68,6 +69,7 @@ TEST_F(WorkerPoolTest, CallersTakeTurns) {
 }
 
 TEST_F(WorkerPoolTest, WhoFillsItIsRefusedAndOthersAreNot) {
+  const int64_t refused = NumRefused(Refusal::kControlQueue);
   Start(2);
   for (const char* name : {"a1", "a2", "a3"}) Submit(kA, name);
   EXPECT_THAT(refused_, ElementsAre("a3"));
@@ -82,6 +84,7 @@ TEST_F(WorkerPoolTest, WhoFillsItIsRefusedAndOthersAreNot) {
   AwaitRun(2);
 
   EXPECT_THAT(refused_, ElementsAre("a3", "a2"));
+  EXPECT_EQ(NumRefused(Refusal::kControlQueue) - refused, 2);
   EXPECT_THAT(run_, ElementsAre("a1", "b1"));
 }
 

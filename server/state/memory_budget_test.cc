@@ -8,6 +8,8 @@
 #include <utility>
 #include <vector>
 
+#include "server/metrics/refusals.h"
+
 namespace actserve {
 namespace {
 
@@ -55,6 +57,7 @@ TEST(MemoryBudget, ReplacingAChargeGivesItBack) {
 
 TEST(MemoryBudget, RefusesWhatDoesNotFit) {
   MemoryBudget budget(kMax);
+  const int64_t refused = NumRefused(Refusal::kMemoryRequests);
 
   const auto charge = budget.Take(kRequests, Peer(1), kRequestsMax + 1);
 
@@ -63,6 +66,7 @@ TEST(MemoryBudget, RefusesWhatDoesNotFit) {
               HasSubstr("393217 bytes on top of 0 of this connection, 0 of its "
                         "peer and 0 of all: the limit is 393216"));
   EXPECT_EQ(budget.num_refused(), 1);
+  EXPECT_EQ(NumRefused(Refusal::kMemoryRequests) - refused, 1);
   EXPECT_EQ(budget.used_bytes(kRequests), 0);
 }
 

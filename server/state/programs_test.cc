@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "absl/synchronization/notification.h"
+#include "server/metrics/refusals.h"
 #include "server/scheduling/retry_after.h"
 #include "server/testing/fake_clock.h"
 
@@ -169,6 +170,8 @@ TEST_F(ProgramsTest, FindsWhatWasCompiled) {
   EXPECT_EQ(programs_.Find(key), *program);
   EXPECT_EQ(*Get(key), *program);
   EXPECT_EQ(device_.num_compilations, 1);
+  EXPECT_EQ(programs_.num_found(), 1);
+  EXPECT_EQ(programs_.count(), 1);
 }
 
 TEST_F(ProgramsTest, CompilesOnceForAllWhoWait) {
@@ -189,6 +192,7 @@ TEST_F(ProgramsTest, CompilesOnceForAllWhoWait) {
 }
 
 TEST_F(ProgramsTest, RefusesWaitersOfThePeerWithMost) {
+  const int64_t refused = NumRefused(Refusal::kCompileQueue);
   HoldUp();
   std::vector<Asked*> of_a;
   for (int i = 0; i < 4; ++i) of_a.push_back(&Ask(KeyOf(i), kA));
@@ -199,6 +203,7 @@ TEST_F(ProgramsTest, RefusesWaitersOfThePeerWithMost) {
             1);
   EXPECT_EQ(Ask(KeyOf(6), kA).code(), absl::StatusCode::kResourceExhausted);
   EXPECT_NE(RetryAfter(asked_.back().result.status()), std::nullopt);
+  EXPECT_EQ(NumRefused(Refusal::kCompileQueue) - refused, 2);
 
   Go();
   EXPECT_EQ(of_b.code(), absl::StatusCode::kOk);
@@ -292,6 +297,7 @@ TEST_F(ProgramsTest, CompilesAtTheFirstTurnOfThoseWhoWait) {
 }
 
 TEST_F(ProgramsTest, BoundsTheTimeOfOnePeer) {
+  const int64_t num_refused = NumRefused(Refusal::kCompileSeconds);
   ASSERT_TRUE(Get(KeyOf(1), kA).ok());
   // Two seconds more than five minutes allow.
   device_.during = [&] { clock_.Advance(absl::Seconds(152)); };
@@ -301,6 +307,10 @@ TEST_F(ProgramsTest, BoundsTheTimeOfOnePeer) {
   const Programs::Result refused = Get(KeyOf(3), kA);
   EXPECT_EQ(refused.status().code(), absl::StatusCode::kResourceExhausted);
   EXPECT_EQ(RetryAfter(refused.status()), absl::Milliseconds(4001));
+  EXPECT_EQ(NumRefused(Refusal::kCompileSeconds) - num_refused, 1);
+  // In the clock's time, all of it in one compilation.
+  EXPECT_EQ(programs_.compile_times().sum, 152 * kSecond);
+  EXPECT_EQ(programs_.compile_times().counts.back(), 1);
   EXPECT_TRUE(Get(KeyOf(1), kA).ok()) << "it is compiled";
   EXPECT_TRUE(Get(KeyOf(3), kB).ok()) << "others have their own time";
 

@@ -70,6 +70,8 @@ TEST_F(ResidualsTest, WhatTheDeviceHoldsIsNotOfTheHost) {
   EXPECT_EQ(residuals.Put(ResidualOf(1), lease), "");
   EXPECT_EQ(residuals.Put(ResidualOf(1001), lease), "");
   EXPECT_NE(residuals.Put(on_device, lease), "");
+  EXPECT_EQ(residuals.losses().refused, 2);
+  EXPECT_EQ(residuals.resident_bytes(), 2 * (1000 + kOverhead));
 
   residuals.Release(on_host);
   EXPECT_NE(residuals.Put(ResidualOf(1000), lease), "");
@@ -155,6 +157,18 @@ TEST_F(ResidualsTest, AnExpiredOneGoesForRoom) {
   clock_.Advance(absl::Seconds(1));
 
   EXPECT_NE(Put(), "");
+}
+
+TEST_F(ResidualsTest, CountsThoseThatNobodyUsed) {
+  Put(1000, absl::Seconds(1));
+  EXPECT_TRUE(Has(Put(1000, absl::Seconds(1))));  // used
+  Put(1000, absl::Seconds(9));
+
+  clock_.Advance(absl::Seconds(1));
+  residuals_.Sweep();
+
+  EXPECT_EQ(residuals_.losses().expired, 1);
+  EXPECT_EQ(residuals_.losses().refused, 0);
 }
 
 TEST_F(ResidualsTest, OneThatCanNeverFitIsRefusedAndDropsNothing) {

@@ -79,5 +79,20 @@ TEST(CpuDevice, KeepsProcessorsApartOnDisk) {
   EXPECT_EQ(num_files, 2);
 }
 
+TEST(CpuDevice, TellsWhereItsCodeCameFrom) {
+  const testing::ScratchDirectory directory;
+  const auto first = MakeDevice({.cache_directory = directory.path()});
+  const auto second = MakeDevice({.cache_directory = directory.path()});
+
+  EXPECT_TRUE(first->Compile(SpikyProgram()).ok());
+  EXPECT_TRUE(second->Compile(SpikyProgram()).ok());
+  EXPECT_TRUE(second->Compile(SpikyProgram()).ok());  // it is in memory
+
+  EXPECT_EQ(first->code_sources().compiled, 1);
+  EXPECT_EQ(first->code_sources().disk, 0);
+  EXPECT_EQ(second->code_sources().compiled, 0);
+  EXPECT_EQ(second->code_sources().disk, 1);
+}
+
 }  // namespace
 }  // namespace actserve

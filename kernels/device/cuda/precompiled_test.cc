@@ -89,10 +89,11 @@ class Precompiled : public ::testing::Test {
     return options;
   }
   // OK if the device computes x + addend.
-  static absl::Status Add(const CudaDevice::Options& options, double addend) {
+  absl::Status Add(const CudaDevice::Options& options, double addend) {
     const auto device = CudaDevice::Create(options);
     if (!device.ok()) return device.status();
     const auto program = (*device)->Compile(AddProgram(addend));
+    sources_ = (*device)->code_sources();
     if (!program.ok()) return program.status();
     FloatItem item(std::vector<float>(100, 1));
     const absl::Status status =
@@ -102,6 +103,7 @@ class Precompiled : public ::testing::Test {
   }
 
   FakeDriver fake_;
+  CodeSources sources_;  // of the last Add()
   const testing::ScratchDirectory folder_;
 };
 
@@ -112,6 +114,8 @@ TEST_F(Precompiled, ProgramsNeedNoNvrtc) {
 
   EXPECT_TRUE(status.ok()) << status;
   EXPECT_EQ(fake_.Get(FakeKnob::kNumCompiles), 0);
+  EXPECT_EQ(sources_.disk, 1);
+  EXPECT_EQ(sources_.compiled, 0);
 }
 
 TEST_F(Precompiled, OthersAreRefusedWithoutNvrtc) {
@@ -138,8 +142,11 @@ TEST_F(Precompiled, TheDiskComesBeforeNvrtc) {
   WritePack({90});
   EXPECT_TRUE(Add(Options(), 2).ok());
   EXPECT_EQ(fake_.Get(FakeKnob::kNumCompiles), 1);
+  EXPECT_EQ(sources_.compiled, 1);
 
   EXPECT_TRUE(Add(Options(), 2).ok());
+  EXPECT_EQ(sources_.disk, 1);
+  EXPECT_EQ(sources_.compiled, 0);
   EXPECT_TRUE(Add(WithoutNvrtc(), 2).ok());
 
   EXPECT_EQ(fake_.Get(FakeKnob::kNumCompiles), 1);
