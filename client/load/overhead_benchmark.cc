@@ -1,16 +1,18 @@
-// What flags of actserved cost: Forward of relu on two servers of the same
-// binary, one with the flags and one without.
+// What flags of actserved cost: Forward of relu on servers of the same binary,
+// one with the flags, one without, and a second one without, which shows what
+// the measurement cannot tell apart.
 //
-// Prints a Markdown table. Short windows of calls to the two servers alternate
-// in the order ABBA, which cancels a drift of the machine; a repetition gives
-// the ratio of the two, and the table has the median of those ratios with its
-// 95 % confidence interval. Once of the time that a call takes, and once of the
-// processor time that the server spends on it, which other processes disturb
-// less.
+// Prints a Markdown table. Short windows of calls to the servers alternate, in
+// an order and its reverse, which cancels a drift of the machine; a repetition
+// gives the ratio of two servers, and the table has the median of those ratios
+// with its 95 % confidence interval. Once of the time that a call takes, and
+// once of the processor time that the server spends on it, which other
+// processes disturb less.
 
 #include <sys/types.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstdlib>
 #include <filesystem>
@@ -127,37 +129,50 @@ std::string MedianWithInterval(std::vector<double> ratios) {
                          at(n / 2 - half_width), at(n / 2 + half_width));
 }
 
+constexpr int kNumServers = 3;
+enum Role { kWithout, kWith, kControl };
+
 void Measure(int64_t payload_bytes, int in_flight, const Settings& settings,
-             Server& without, Server& with) {
+             std::array<Server, kNumServers>& servers) {
   std::vector<std::unique_ptr<ReluTensors>> tensors;
   for (int i = 0; i < in_flight; ++i) {
     tensors.push_back(std::make_unique<ReluTensors>(payload_bytes));
   }
-  std::vector<double> times, processor_times, ratios, processor_ratios;
+  std::vector<double> times, processor_times;
+  // By role.
+  std::array<std::vector<double>, kNumServers> ratios, processor_ratios;
   // The first one warms up.
   for (int i = 0; i <= settings.repetitions; ++i) {
-    Cost of_with, of_without;
-    const bool with_first = i % 2 == 1;
-    for (const bool is_with :
-         {with_first, !with_first, !with_first, with_first}) {
-      const Cost cost = CostOfACall(is_with ? with : without, tensors,
-                                    settings.window_seconds);
-      Cost& sum = is_with ? of_with : of_without;
-      sum.seconds += cost.seconds;
-      sum.server_seconds += cost.server_seconds;
+    std::array<Cost, kNumServers> costs;
+    for (int turn = 0; turn < 2 * kNumServers; ++turn) {
+      const int place = turn < kNumServers ? turn : 2 * kNumServers - 1 - turn;
+      const int role = (place + i) % kNumServers;
+      const Cost cost =
+          CostOfACall(servers[role], tensors, settings.window_seconds);
+      costs[role].seconds += cost.seconds;
+      costs[role].server_seconds += cost.server_seconds;
     }
     if (i == 0) continue;
-    times.push_back(of_without.seconds / 2 * 1e6);
-    processor_times.push_back(of_without.server_seconds / 2 * 1e6);
-    ratios.push_back(of_with.seconds / of_without.seconds);
-    processor_ratios.push_back(of_with.server_seconds /
-                               of_without.server_seconds);
+    const Cost& without = costs[kWithout];
+    times.push_back(without.seconds / 2 * 1e6);
+    processor_times.push_back(without.server_seconds / 2 * 1e6);
+    for (int role : {kWith, kControl}) {
+      ratios[role].push_back(costs[role].seconds / without.seconds);
+      processor_ratios[role].push_back(costs[role].server_seconds /
+                                       without.server_seconds);
+    }
   }
-  std::cout << absl::StrFormat(
-                   "| %d KiB, %d in flight | %.1f us | %s | %.1f us | %s |",
-                   payload_bytes >> 10, in_flight, Median(times),
-                   MedianWithInterval(ratios), Median(processor_times),
-                   MedianWithInterval(processor_ratios))
+  const std::string name =
+      absl::StrCat(payload_bytes >> 10, " KiB, ", in_flight, " in flight");
+  std::cout << absl::StrFormat("| %s | time | %.1f us | %s | %s |\n", name,
+                               Median(times), MedianWithInterval(ratios[kWith]),
+                               MedianWithInterval(ratios[kControl]))
+            << absl::StrFormat(
+                   "| %s | server's processor time | %.1f us | %s "
+                   "| %s |",
+                   name, Median(processor_times),
+                   MedianWithInterval(processor_ratios[kWith]),
+                   MedianWithInterval(processor_ratios[kControl]))
             << std::endl;
 }
 
@@ -172,7 +187,7 @@ int Main(int argc, char** argv) {
       ->required()
       ->allow_extra_args(false);
   app.add_option("--common_flag", settings.common_flags,
-                 "A flag of both servers; repeatable")
+                 "A flag of all servers; repeatable")
       ->allow_extra_args(false);
   app.add_option("--repetitions", settings.repetitions,
                  "Paired repetitions of each row")
@@ -193,16 +208,17 @@ int Main(int argc, char** argv) {
   CLI11_PARSE(app, argc, argv);
 
   const std::string binary = settings.folder + "/actserved";
-  std::vector<std::string> flags = settings.common_flags;
-  Server without(binary, flags);
-  flags.insert(flags.end(), settings.flags.begin(), settings.flags.end());
-  Server with(binary, flags);
-  std::cout << "| request | time of a call | with the flags / without | "
-               "server's processor time | with / without |\n"
-               "|---|---|---|---|---|\n";
+  const std::vector<std::string>& flags = settings.common_flags;
+  std::vector<std::string> with_flags = flags;
+  with_flags.insert(with_flags.end(), settings.flags.begin(),
+                    settings.flags.end());
+  std::array<Server, kNumServers> servers = {
+      Server(binary, flags), Server(binary, with_flags), Server(binary, flags)};
+  std::cout << "| request | of a call | without the flags | with / without | "
+               "noise: without / without |\n|---|---|---|---|---|\n";
   for (const int64_t payload_bytes : settings.payload_bytes) {
     for (const int in_flight : settings.in_flight) {
-      Measure(payload_bytes, in_flight, settings, without, with);
+      Measure(payload_bytes, in_flight, settings, servers);
     }
   }
   return 0;

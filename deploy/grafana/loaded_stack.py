@@ -49,6 +49,17 @@ def expression(target: dict[str, Any]) -> str:
     )
 
 
+def metrics_address(server: ServerProcess) -> str:
+    """Returns where a server serves metrics, from its log."""
+    # It writes that line after the file that says that it listens.
+    for _ in range(1000):
+        found = re.search(r'"metrics":"([^"]+)"', server.log())
+        if found:
+            return found[1]
+        time.sleep(0.01)
+    raise TimeoutError(server.log())
+
+
 class Prometheus:
     """A Prometheus process with the project's own configuration.
 
@@ -192,10 +203,7 @@ def loaded_stack() -> Iterator[Prometheus]:
             )
             for _ in range(2)
         ]
-        targets = [
-            re.search(r'"metrics":"([^"]+)"', server.log())[1]
-            for server in servers
-        ]
+        targets = [metrics_address(server) for server in servers]
         prometheus = Prometheus(folder, targets)
         stack.callback(prometheus.stop)
         load = Load([server.address for server in servers])
