@@ -320,6 +320,20 @@ TEST(Metrics, GoOnWhileAServerDrains) {
   EXPECT_EQ((*server)->Wait(), 0);
 }
 
+TEST(Metrics, AreServedOverIpv6) {
+  auto server = ServerProcess::Start(BinaryOfBuild(ACTSERVED_BINARY),
+                                     {"--device=cpu", "--metrics=[::1]:0"});
+  if (!server.ok()) {
+    ASSERT_THAT(std::string(server.status().message()),
+                HasSubstr("Cannot assign requested address"));
+    GTEST_SKIP() << "this machine has no IPv6";
+  }
+  const std::string address = MetricsAddressOf(**server);
+
+  EXPECT_THAT(address, StartsWith("[::1]:"));
+  EXPECT_THAT(Scrape(address, "::1"), HasSubstr("actserve_build_info"));
+}
+
 TEST(Metrics, RefuseAddressesThatAreNone) {
   const std::string taken = [] {
     static const auto server =

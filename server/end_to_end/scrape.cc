@@ -1,13 +1,12 @@
 #include "server/end_to_end/scrape.h"
 
-#include <arpa/inet.h>
-#include <netinet/in.h>
+#include <netdb.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <unistd.h>
 
-#include <cstdlib>
-#include <vector>
+#include <cstddef>
+#include <memory>
 
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
@@ -17,12 +16,16 @@
 namespace actserve::testing {
 namespace {
 
-sockaddr_in AddressOf(const std::string& host, int port) {
-  sockaddr_in address = {};
-  address.sin_family = AF_INET;
-  address.sin_port = htons(port);
-  inet_pton(AF_INET, host.c_str(), &address.sin_addr);
-  return address;
+// The addresses that "127.0.0.1", port "9464" or "::1" mean; none if they mean
+// nothing.
+std::unique_ptr<addrinfo, decltype(&freeaddrinfo)> Resolve(
+    const std::string& host, const std::string& port) {
+  addrinfo hints = {};
+  hints.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV;
+  hints.ai_socktype = SOCK_STREAM;
+  addrinfo* found = nullptr;
+  getaddrinfo(host.c_str(), port.c_str(), &hints, &found);
+  return {found, &freeaddrinfo};
 }
 
 }  // namespace
@@ -38,15 +41,18 @@ std::string MetricsAddressOf(const ServerProcess& server) {
 }
 
 int ConnectFrom(const std::string& source, const std::string& address) {
-  const std::vector<std::string> parts = absl::StrSplit(address, ':');
-  const sockaddr_in from = AddressOf(source, 0);
-  const sockaddr_in to = AddressOf(parts[0], std::atoi(parts[1].c_str()));
-  const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  const size_t colon = address.rfind(':');
+  std::string host = address.substr(0, colon);
+  if (absl::StartsWith(host, "[")) host = host.substr(1, host.size() - 2);
+  const auto from = Resolve(source, "0");
+  const auto to = Resolve(host, address.substr(colon + 1));
+  if (from == nullptr || to == nullptr) return -1;
+  const int fd = socket(to->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
   constexpr timeval kPatience = {.tv_sec = 20, .tv_usec = 0};
   setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &kPatience, sizeof(kPatience));
   setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &kPatience, sizeof(kPatience));
-  if (bind(fd, reinterpret_cast<const sockaddr*>(&from), sizeof(from)) == 0 &&
-      connect(fd, reinterpret_cast<const sockaddr*>(&to), sizeof(to)) == 0) {
+  if (bind(fd, from->ai_addr, from->ai_addrlen) == 0 &&
+      connect(fd, to->ai_addr, to->ai_addrlen) == 0) {
     return fd;
   }
   close(fd);

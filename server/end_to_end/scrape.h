@@ -14,8 +14,9 @@ namespace actserve::testing {
 // "127.0.0.1:9464".
 std::string MetricsAddressOf(const ServerProcess& server);
 
-// Connects to "127.0.0.1:port" from another address of this host, such as
-// "127.0.0.2". Returns the socket; -1 if nobody listens.
+// Connects to "127.0.0.1:port" from an address of this host, such as
+// "127.0.0.2", or to "[::1]:port" from "::1". Returns the socket; -1 if nobody
+// listens.
 int ConnectFrom(const std::string& source, const std::string& address);
 
 // Sends `request` and returns all that comes until the server closes the
