@@ -82,6 +82,8 @@ TEST_F(MetricsTest, CountCallsByMethodAndCode) {
   Forward(*stub_, ForwardOf("no_such", x), &response);
   Forward(*stub_, ForwardOf("", x), &response);
   CallRaw(channel_, "/no.such.Service/Method", "");
+  CallRaw(channel_, "/grpc.health.v1.Health/Check", "");
+  CallRaw(channel_, "/grpc.health.v1.Health/Check", "garbage");
   CallRaw(channel_, absl::StrCat("/", kService, "/Forwards"), "");
 
   std::map<std::string, double> after =
@@ -99,6 +101,8 @@ TEST_F(MetricsTest, CountCallsByMethodAndCode) {
             more(Handled("Forward", "InvalidArgument")));
   EXPECT_EQ(more(Handled("Backward", "OK")), 0);
   EXPECT_EQ(more(Handled("other", "Unimplemented")), 2);
+  EXPECT_EQ(more(Handled("other", "OK")), 1);
+  EXPECT_EQ(more(Handled("other", "InvalidArgument")), 1);
   EXPECT_GE(more("actserve_received_bytes_total"), kCalls * 4000);
   EXPECT_GE(more("actserve_sent_bytes_total"), kCalls * 4000);
   EXPECT_LT(more("actserve_sent_bytes_total"), kCalls * 4400);

@@ -138,12 +138,22 @@ grpc::ServerWriteReactor<grpc::ByteBuffer>* Health::Watch(
   if (is_known.ok()) return new Watcher(this, *is_known);
   class Refusal final : public grpc::ServerWriteReactor<grpc::ByteBuffer> {
    public:
-    explicit Refusal(const absl::Status& status) {
+    Refusal(const absl::Status& status, CallMetrics* metrics)
+        : code_(status.code()), metrics_(metrics) {
       Finish(ToGrpcStatus(status));
     }
-    void OnDone() override { delete this; }
+    void OnDone() override {
+      if (metrics_ != nullptr) {
+        metrics_->CountCall(Method::kOther, code_, absl::ZeroDuration());
+      }
+      delete this;
+    }
+
+   private:
+    const absl::StatusCode code_;
+    CallMetrics* const metrics_;
   };
-  return new Refusal(is_known.status());
+  return new Refusal(is_known.status(), metrics_);
 }
 
 }  // namespace actserve
