@@ -362,6 +362,24 @@ TEST_F(ActctlWithServer, ATcpAddressIsTakenByFlag) {
               StartsWith(absl::StrCat("serving at ", server_->tcp_address())));
 }
 
+TEST_F(ActctlWithServer, HealthOfSeveralReplicasIsThatOfEach) {
+  const std::string two =
+      absl::StrCat(server_->tcp_address(), ",", server_->unix_address());
+
+  const Outcome both = Actctl(absl::StrCat("health --address ", two));
+  const Outcome some = Actctl(
+      absl::StrCat("health --address ", two, ",unix:/nonexistent/socket"));
+
+  EXPECT_EQ(both.exit_code, 0) << both.errors;
+  EXPECT_EQ(both.output, absl::StrCat(server_->tcp_address(), ": serving\n",
+                                      server_->unix_address(), ": serving\n"));
+  EXPECT_EQ(some.exit_code, 1);
+  EXPECT_THAT(some.output,
+              StartsWith(absl::StrCat(
+                  both.output, "unix:/nonexistent/socket: UNAVAILABLE: ")));
+  EXPECT_EQ(some.errors, "actctl: UNAVAILABLE: 2 of 3 replicas are serving\n");
+}
+
 TEST_F(ActctlWithServer, ForwardOfNumbersPrintsNumbers) {
   const Outcome outcome = Actctl("forward spiky 0.2 0.7 1.2 1.7");
 

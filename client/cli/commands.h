@@ -15,7 +15,7 @@ namespace actserve {
 
 // Flags of commands that call a server.
 struct ServerFlags {
-  // "host:port" or "unix:PATH"; empty: the default server.
+  // What Client::Connect() takes; empty: the default server.
   std::string address;
   double timeout_seconds = 60;
 };
@@ -92,6 +92,8 @@ absl::Status Precompile(const PrecompileFlags& flags);
 absl::Status Register(const ServerFlags& server, const TextFlags& text);
 absl::Status Forward(const ServerFlags& server, const EvaluateFlags& flags);
 absl::Status Backward(const ServerFlags& server, const EvaluateFlags& flags);
+// Describes the server, or prints a line for each of several replicas.
+//   Unavailable  it is not serving, or not all of them are
 absl::Status Health(const ServerFlags& server);
 
 }  // namespace actserve

@@ -147,9 +147,11 @@ CLI::App& AddCommand(CLI::App& app, CommandLine& line, const std::string& name,
 }
 
 void AddServerFlags(CLI::App& app, ServerFlags& server) {
-  app.add_option("--address", server.address,
-                 "host:port or unix:PATH; default: $ACTSERVE_ADDRESS, then "
-                 "the user's unix socket, then 127.0.0.1:50051")
+  app.add_option(
+         "--address", server.address,
+         "host:port or unix:PATH, or several replicas: a list with "
+         "commas, or dns:///host:port; default: $ACTSERVE_ADDRESS, then "
+         "the user's unix socket, then 127.0.0.1:50051")
       ->type_name("ADDRESS");
   app.add_option("--timeout", server.timeout_seconds,
                  "Time limit of one call, retries included")
@@ -171,8 +173,11 @@ void AddInspectCommands(CLI::App& app, CommandLine& line) {
                   "The name of a built-in, a .py file, or an id")
       ->required()
       ->type_name("NAME|FILE|ID");
-  AddCommand(app, line, "health", "Ask whether the server takes requests",
-             [&line] { return Health(line.server); });
+  AddCommand(
+      app, line, "health",
+      "Ask whether the server takes requests; of several replicas, print "
+      "the answer of each, and exit with 0 only if all of them do",
+      [&line] { return Health(line.server); });
 }
 
 // Commands that take texts.

@@ -120,6 +120,24 @@ absl::Status Deliver(const Array& array, const std::string& file,
   return absl::OkStatus();
 }
 
+// Prints a line for each replica. OK if all of them serve.
+absl::Status DeliverHealth(const std::vector<ReplicaHealth>& replicas) {
+  size_t num_serving = 0;
+  for (const ReplicaHealth& replica : replicas) {
+    std::cout << replica.address << ": ";
+    if (replica.status.ok()) {
+      ++num_serving;
+      std::cout << "serving\n";
+    } else {
+      std::cout << absl::StatusCodeToString(replica.status.code()) << ": "
+                << replica.status.message() << "\n";
+    }
+  }
+  if (num_serving == replicas.size()) return absl::OkStatus();
+  return absl::UnavailableError(absl::StrCat(
+      num_serving, " of ", replicas.size(), " replicas are serving"));
+}
+
 }  // namespace
 
 absl::Status Register(const ServerFlags& server, const TextFlags& text) {
@@ -198,7 +216,9 @@ absl::Status Backward(const ServerFlags& server, const EvaluateFlags& flags) {
 
 absl::Status Health(const ServerFlags& server) {
   ACTSERVE_ASSIGN_OR_RETURN(const auto client, ConnectTo(server));
-  ACTSERVE_RETURN_IF_ERROR(client->Health());
+  ACTSERVE_ASSIGN_OR_RETURN(const auto replicas, client->HealthOfReplicas());
+  if (replicas.size() != 1) return DeliverHealth(replicas);
+  ACTSERVE_RETURN_IF_ERROR(replicas[0].status);
   ACTSERVE_ASSIGN_OR_RETURN(const v1::ServerInfo info, client->GetServerInfo());
   std::cout << "serving at " << client->address() << ", actserved "
             << info.version() << "\n";

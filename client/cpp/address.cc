@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/algorithm/container.h"
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
@@ -93,10 +94,7 @@ bool IsLoopbackHost(absl::string_view host_and_port) {
          host.find_first_not_of("0123456789.") == std::string::npos;
 }
 
-}  // namespace
-
-absl::Status CheckAddress(std::string_view text) {
-  const absl::string_view address(text.data(), text.size());
+absl::Status CheckOne(absl::string_view address) {
   const auto is_blank = [](char c) {
     return absl::ascii_isspace(c) || absl::ascii_iscntrl(c);
   };
@@ -122,8 +120,7 @@ absl::Status CheckAddress(std::string_view text) {
   return CheckHostPort(address);
 }
 
-bool IsLoopback(std::string_view text) {
-  absl::string_view address(text.data(), text.size());
+bool IsLoopbackOne(absl::string_view address) {
   if (absl::StartsWith(address, "unix:") ||
       absl::StartsWith(address, "unix-abstract:")) {
     return true;
@@ -136,8 +133,55 @@ bool IsLoopback(std::string_view text) {
     }
     break;
   }
-  const std::vector<absl::string_view> hosts = absl::StrSplit(address, ',');
-  return std::all_of(hosts.begin(), hosts.end(), IsLoopbackHost);
+  return IsLoopbackHost(address);
+}
+
+absl::string_view ToAbsl(std::string_view text) {
+  return absl::string_view(text.data(), text.size());
+}
+
+}  // namespace
+
+absl::Status CheckAddress(std::string_view address) {
+  const std::vector<absl::string_view> all =
+      absl::StrSplit(ToAbsl(address), ',');
+  for (const absl::string_view one : all) {
+    if (one.empty() && all.size() > 1) {
+      return Refusal(ToAbsl(address),
+                     "has an empty part; write host:port,host:port");
+    }
+    absl::Status status = CheckOne(one);
+    if (!status.ok()) return status;
+  }
+  return absl::OkStatus();
+}
+
+std::vector<std::string> SplitAddress(std::string_view address) {
+  std::vector<std::string> all;
+  for (const absl::string_view one : absl::StrSplit(ToAbsl(address), ',')) {
+    if (!absl::c_linear_search(all, one)) all.emplace_back(one);
+  }
+  return all;
+}
+
+std::optional<HostPort> NameToLookUp(std::string_view address) {
+  absl::string_view name = ToAbsl(address);
+  if (!absl::ConsumePrefix(&name, "dns:")) return std::nullopt;
+  absl::ConsumePrefix(&name, "///");
+  // With an authority, or without a port: gRPC's to look up.
+  if (absl::StartsWith(name, "/") || !CheckHostPort(name).ok()) {
+    return std::nullopt;
+  }
+  const size_t colon = name.rfind(':');
+  absl::string_view host = name.substr(0, colon);
+  if (absl::ConsumePrefix(&host, "[")) absl::ConsumeSuffix(&host, "]");
+  return HostPort{std::string(host), std::string(name.substr(colon + 1))};
+}
+
+bool IsLoopback(std::string_view address) {
+  const std::vector<absl::string_view> all =
+      absl::StrSplit(ToAbsl(address), ',');
+  return std::all_of(all.begin(), all.end(), IsLoopbackOne);
 }
 
 }  // namespace actserve

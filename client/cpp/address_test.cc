@@ -40,5 +40,31 @@ TEST(Address, RefusesWithWhatToWrite) {
   }
 }
 
+TEST(Address, OfSeveralServersIsSplit) {
+  const nlohmann::json table = Table();
+  ASSERT_FALSE(table["lists"].empty());
+  for (const auto& row : table["lists"]) {
+    const auto address = row["address"].get<std::string>();
+    SCOPED_TRACE(address);
+    EXPECT_TRUE(CheckAddress(address).ok()) << CheckAddress(address);
+    EXPECT_EQ(SplitAddress(address),
+              row["parts"].get<std::vector<std::string>>());
+  }
+}
+
+TEST(Address, TellsTheNamesThatTheClientLooksUp) {
+  const nlohmann::json table = Table();
+  ASSERT_FALSE(table["names"].empty());
+  for (const auto& row : table["names"]) {
+    const auto address = row["address"].get<std::string>();
+    SCOPED_TRACE(address);
+    const auto name = NameToLookUp(address);
+    ASSERT_EQ(name.has_value(), !row["host"].is_null());
+    if (!name) continue;
+    EXPECT_EQ(name->host, row["host"].get<std::string>());
+    EXPECT_EQ(name->port, row["port"].get<std::string>());
+  }
+}
+
 }  // namespace
 }  // namespace actserve

@@ -7,15 +7,15 @@
 #include "absl/container/flat_hash_map.h"
 #include "absl/container/inlined_vector.h"
 #include "absl/memory/memory.h"
-#include "absl/random/random.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
-#include "absl/synchronization/mutex.h"
 #include "absl/time/clock.h"
 #include "client/cpp/address.h"
-#include "client/cpp/raw_stub.h"
+#include "client/cpp/balance/registrations.h"
+#include "client/cpp/balance/residual_places.h"
+#include "client/cpp/message/envelope.h"
+#include "client/cpp/replicas.h"
 #include "client/cpp/retry.h"
-#include "client/cpp/split_response.h"
 #include "grpc/health/v1/health.pb.h"
 #include "kernels/base/status_macros.h"
 #include "proto/default_address.h"
@@ -101,88 +101,6 @@ void SetParameters(const std::map<std::string, double>& parameters,
   }
 }
 
-// A request as the parts that are sent: metadata, then each payload behind its
-// tag and length. Views of `payloads` and of its own strings.
-class Envelope {
- public:
-  Envelope(const google::protobuf::MessageLite& metadata,
-           absl::Span<const ByteSpan> payloads) {
-    heads_.reserve(payloads.size() + 1);
-    heads_.push_back(metadata.SerializeAsString());
-    for (const ByteSpan payload : payloads) {
-      AppendPayloadHeader(payload.size(), heads_.back());
-      Add(heads_.back());
-      Add(payload);
-      heads_.emplace_back();
-    }
-    if (payloads.empty()) Add(heads_.back());
-  }
-
-  absl::Span<const ByteSpan> parts() const { return parts_; }
-  size_t size_bytes() const { return size_bytes_; }
-
- private:
-  void Add(std::string_view bytes) {
-    Add(ByteSpan(reinterpret_cast<const std::byte*>(bytes.data()),
-                 bytes.size()));
-  }
-  void Add(ByteSpan bytes) {
-    size_bytes_ += bytes.size();
-    parts_.push_back(bytes);
-  }
-
-  absl::InlinedVector<std::string, 3> heads_;
-  absl::InlinedVector<ByteSpan, 6> parts_;
-  size_t size_bytes_ = 0;
-};
-
-// A reply of the contract, read up to its payloads.
-template <typename Response>
-struct Answer {
-  Response metadata;
-  absl::InlinedVector<SplitResponse::Payload, 1> payloads;
-  // The memory that `payloads` points into.
-  RawStub::Reply reply;
-};
-
-// Metadata that nobody asks for.
-struct Unread {
-  bool ParseFromString(const std::string&) { return true; }
-};
-
-template <typename Response>
-absl::StatusOr<Answer<Response>> Open(RawStub::Reply reply) {
-  Answer<Response> answer;
-  answer.reply = std::move(reply);
-  ACTSERVE_ASSIGN_OR_RETURN(SplitResponse split, Split(answer.reply.Spans()));
-  if (!answer.metadata.ParseFromString(split.metadata)) {
-    return absl::InternalError("malformed reply: metadata does not parse");
-  }
-  answer.payloads = std::move(split.payloads);
-  return answer;
-}
-
-// Copies each payload to its place; writes nothing unless all of them fit.
-absl::Status Deliver(absl::Span<const SplitResponse::Payload> payloads,
-                     absl::Span<const absl::Span<std::byte>> outputs) {
-  if (payloads.size() != outputs.size()) {
-    return absl::InternalError(
-        absl::StrCat("malformed reply: ", payloads.size(),
-                     " payloads, expected ", outputs.size()));
-  }
-  for (size_t i = 0; i < outputs.size(); ++i) {
-    if (payloads[i].size_bytes != outputs[i].size()) {
-      return absl::InternalError(absl::StrCat(
-          "malformed reply: payload ", i, " has ", payloads[i].size_bytes,
-          " bytes, there is room for ", outputs[i].size()));
-    }
-  }
-  for (size_t i = 0; i < outputs.size(); ++i) {
-    CopyPayload(payloads[i], outputs[i]);
-  }
-  return absl::OkStatus();
-}
-
 const std::string& ForwardMethod() {
   static const auto* const method =
       new std::string(absl::StrCat(kService, "Forward"));
@@ -266,23 +184,12 @@ absl::StatusOr<BackwardResult> TakeGradients(
   return result;
 }
 
-// When a call must end.
-struct Bounds {
-  absl::Time deadline;
-  Cancellation* cancellation = nullptr;
-  // Limit on the attempts of each RPC that the call needs, and on its
-  // registrations.
-  int max_attempts;
-};
-
 }  // namespace
 
 class Client::Impl {
  public:
   Impl(std::string address, const Options& options)
-      : address_(std::move(address)),
-        options_(options),
-        stub_(MakeChannel(address_)) {}
+      : address_(std::move(address)), options_(options), replicas_(address_) {}
 
   const std::string& address() const { return address_; }
 
@@ -298,54 +205,32 @@ class Client::Impl {
 
   Bounds DefaultBounds() const { return BoundsOf({}); }
 
-  // One call, repeated while the server cannot take it.
-  absl::StatusOr<RawStub::Reply> Call(const std::string& method,
-                                      absl::Span<const ByteSpan> parts,
-                                      const Bounds& bounds) {
-    for (int attempt = 1;; ++attempt) {
-      RawStub::Reply reply =
-          stub_.Call(method, parts, bounds.deadline, bounds.cancellation);
-      if (reply.status.ok()) return reply;
-      const std::optional<absl::Duration> pause = PauseBeforeRetry(
-          {reply.status.error_code(), reply.status.error_message(),
-           reply.answered, reply.retry_pushback},
-          attempt, DrawChance());
-      const bool cancelled_by_caller =
-          reply.status.error_code() == grpc::StatusCode::CANCELLED &&
-          bounds.cancellation != nullptr && bounds.cancellation->cancelled();
-      if (cancelled_by_caller || !pause || attempt >= bounds.max_attempts ||
-          absl::Now() + *pause >= bounds.deadline) {
-        return FromGrpcStatus(reply.status);
-      }
-      if (stub_.Pause(*pause, bounds.cancellation)) {
-        return absl::CancelledError("cancelled before another try");
-      }
-    }
-  }
-
-  // A call whose request and reply are small.
+  // A call whose request and reply are small. `place` as in Replicas::Call().
   template <typename Response>
   absl::StatusOr<Response> Ask(const std::string& method,
                                const google::protobuf::MessageLite& request,
-                               const Bounds& bounds) {
+                               const Bounds& bounds, ReplicaPtr& place) {
     const Envelope envelope(request, {});
-    ACTSERVE_ASSIGN_OR_RETURN(RawStub::Reply reply,
-                              Call(method, envelope.parts(), bounds));
+    ACTSERVE_ASSIGN_OR_RETURN(
+        RawStub::Reply reply,
+        replicas_.Call(method, envelope.parts(), bounds, place));
     ACTSERVE_ASSIGN_OR_RETURN(Answer<Response> answer,
-                              Open<Response>(std::move(reply)));
+                              Open<Response>(std::move(reply.slices)));
     return std::move(answer.metadata);
   }
 
   // A call about the activation that `request` names. While the server does
   // not know it and this client registered it, registers it again: a server may
-  // restart more than once within a call. `max_attempts` bounds that too.
+  // restart more than once within a call. `max_attempts` bounds that too. The
+  // replica that answered last is asked first for whatever follows.
   template <typename Response, typename Request>
   absl::StatusOr<Answer<Response>> Evaluate(const std::string& method,
                                             Request request,
                                             absl::Span<const ByteSpan> payloads,
-                                            const Bounds& bounds) {
+                                            const Bounds& bounds,
+                                            ReplicaPtr& place) {
     const std::string asked = request.activation();
-    Translate(*request.mutable_activation());
+    request.set_activation(registrations_.IdOf(asked));
     for (int num_registered = 0;; ++num_registered) {
       const Envelope envelope(request, payloads);
       if (envelope.size_bytes() > kMaxMessageBytes) {
@@ -353,67 +238,122 @@ class Client::Impl {
             absl::StrCat("request of ", envelope.size_bytes(), " bytes, limit ",
                          kMaxMessageBytes, "; send the batch in parts"));
       }
-      auto reply = Call(method, envelope.parts(), bounds);
-      if (reply.ok()) return Open<Response>(*std::move(reply));
+      auto reply = replicas_.Call(method, envelope.parts(), bounds, place);
+      if (reply.ok()) return Open<Response>(std::move(reply->slices));
       if (num_registered >= bounds.max_attempts ||
           ErrorReason(reply.status()) != kActivationUnknown) {
         return reply.status();
       }
-      const auto registration = Recall(asked);
+      const auto registration = registrations_.Find(asked);
       if (!registration) return reply.status();
-      ACTSERVE_ASSIGN_OR_RETURN(const auto registered,
-                                RegisterActivation(*registration, bounds));
-      Adopt(asked, registered.activation().id());
+      ACTSERVE_ASSIGN_OR_RETURN(
+          const auto registered,
+          RegisterActivation(*registration, bounds, place));
+      registrations_.Adopt(asked, registered.activation().id());
       request.set_activation(registered.activation().id());
     }
   }
 
   absl::StatusOr<v1::RegisterActivationResponse> RegisterActivation(
-      const v1::RegisterActivationRequest& request, const Bounds& bounds) {
+      const v1::RegisterActivationRequest& request, const Bounds& bounds,
+      ReplicaPtr& place) {
     auto response = Ask<v1::RegisterActivationResponse>(
-        absl::StrCat(kService, "RegisterActivation"), request, bounds);
+        absl::StrCat(kService, "RegisterActivation"), request, bounds, place);
     if (!response.ok()) return response;
-    absl::MutexLock lock(&mutex_);
-    registered_[response->activation().id()] = request;
+    registrations_.Put(response->activation().id(), request);
     return response;
   }
 
+  // The whole list, from one replica. Sets `lost` where that replica began the
+  // list and cannot continue it: a page token is a server's own.
+  absl::StatusOr<std::vector<v1::Activation>> List(const ListOptions& options,
+                                                   const Bounds& bounds,
+                                                   ReplicaPtr& place,
+                                                   bool& lost) {
+    v1::ListActivationsRequest request;
+    request.set_page_size(kListPageSize);
+    request.set_with_texts(options.with_texts);
+    std::vector<v1::Activation> activations;
+    do {
+      const ReplicaPtr asked = place;
+      auto page = Ask<v1::ListActivationsResponse>(
+          absl::StrCat(kService, "ListActivations"), request, bounds, place);
+      if (!request.page_token().empty()) {
+        lost = place != asked || absl::IsInvalidArgument(page.status());
+      }
+      if (!page.ok()) return page.status();
+      if (lost) return absl::UnavailableError("no server lists all");
+      for (v1::Activation& activation : *page->mutable_activations()) {
+        activations.push_back(std::move(activation));
+      }
+      request.set_page_token(page->next_page_token());
+    } while (!request.page_token().empty());
+    return activations;
+  }
+
+  // Returns how many of `handles` the replica still held.
+  absl::StatusOr<int> Release(absl::Span<const std::string> handles,
+                              const Bounds& bounds, ReplicaPtr place) {
+    int num_released = 0;
+    for (; !handles.empty();
+         handles.remove_prefix(std::min(handles.size(), kMaxHandlesInCall))) {
+      v1::ReleaseResidualsRequest request;
+      for (const std::string& handle : handles.subspan(0, kMaxHandlesInCall)) {
+        request.add_handles(handle);
+      }
+      ACTSERVE_ASSIGN_OR_RETURN(const auto response,
+                                Ask<v1::ReleaseResidualsResponse>(
+                                    absl::StrCat(kService, "ReleaseResiduals"),
+                                    request, bounds, place));
+      num_released += response.num_released();
+      for (const std::string& handle : request.handles()) {
+        EraseResidual(handle);
+      }
+    }
+    return num_released;
+  }
+
+  Replicas& replicas() { return replicas_; }
+
+  // OK if the replica takes requests.
+  absl::Status HealthOf(const ReplicaPtr& replica) {
+    const Envelope envelope(grpc::health::v1::HealthCheckRequest(), {});
+    ACTSERVE_ASSIGN_OR_RETURN(
+        RawStub::Reply reply,
+        replicas_.CallOnce("/grpc.health.v1.Health/Check", envelope.parts(),
+                           DefaultBounds(), replica));
+    ACTSERVE_ASSIGN_OR_RETURN(
+        const auto answer,
+        Open<grpc::health::v1::HealthCheckResponse>(std::move(reply.slices)));
+    const auto status = answer.metadata.status();
+    if (status == grpc::health::v1::HealthCheckResponse::SERVING) {
+      return absl::OkStatus();
+    }
+    return absl::UnavailableError(absl::StrCat(
+        "health is ",
+        grpc::health::v1::HealthCheckResponse::ServingStatus_Name(status)));
+  }
+
+  // Remembers which of several replicas holds a residual.
+  void PutResidual(const std::string& handle, ReplicaPtr place) {
+    if (replicas_.may_be_several()) {
+      residual_places_.Put(handle, std::move(place));
+    }
+  }
+  // Null: not known.
+  ReplicaPtr FindResidual(const std::string& handle) {
+    return replicas_.may_be_several() ? residual_places_.Find(handle) : nullptr;
+  }
+  void EraseResidual(const std::string& handle) {
+    if (replicas_.may_be_several()) residual_places_.Erase(handle);
+  }
+
  private:
-  double DrawChance() {
-    absl::MutexLock lock(&mutex_);
-    return absl::Uniform(random_, -1.0, 1.0);
-  }
-
-  // Replaces an id that this client knows by the one that a server gave for
-  // it since (after an upgrade of the server).
-  void Translate(std::string& activation) {
-    absl::MutexLock lock(&mutex_);
-    if (adopted_.empty()) return;
-    const auto found = adopted_.find(activation);
-    if (found != adopted_.end()) activation = found->second;
-  }
-
-  void Adopt(const std::string& asked, const std::string& id) {
-    absl::MutexLock lock(&mutex_);
-    if (asked != id) adopted_[asked] = id;
-  }
-
-  std::optional<v1::RegisterActivationRequest> Recall(const std::string& id) {
-    absl::MutexLock lock(&mutex_);
-    const auto found = registered_.find(id);
-    if (found == registered_.end()) return std::nullopt;
-    return found->second;
-  }
-
   const std::string address_;
   const Options options_;
-  RawStub stub_;
-  absl::Mutex mutex_;
-  absl::BitGen random_ ABSL_GUARDED_BY(mutex_);
-  absl::flat_hash_map<std::string, v1::RegisterActivationRequest> registered_
-      ABSL_GUARDED_BY(mutex_);
-  absl::flat_hash_map<std::string, std::string> adopted_
-      ABSL_GUARDED_BY(mutex_);
+  Replicas replicas_;
+  ResidualPlaces residual_places_;
+  Registrations registrations_;
 };
 
 TensorView View(absl::Span<const float> elements, std::vector<int64_t> shape) {
@@ -474,11 +414,12 @@ absl::Status Client::Forward(std::string_view activation,
   Payloads payloads;
   ACTSERVE_RETURN_IF_ERROR(
       MakeForward(activation, inputs, output, options, request, payloads));
+  ReplicaPtr place;
   // Only the payload of the reply is needed.
   ACTSERVE_ASSIGN_OR_RETURN(
       const Answer<Unread> answer,
       impl_->Evaluate<Unread>(ForwardMethod(), std::move(request), payloads,
-                              bounds));
+                              bounds, place));
   return Deliver(answer.payloads, {output});
 }
 
@@ -502,15 +443,17 @@ absl::StatusOr<ForwardResult> Client::ForwardWith(const ForwardCall& call) {
     *request.mutable_residual_lease() = ToProto(call.residual_lease);
   }
 
+  ReplicaPtr place;
   ACTSERVE_ASSIGN_OR_RETURN(
       Answer<v1::ForwardResponse> answer,
       impl_->Evaluate<v1::ForwardResponse>(ForwardMethod(), std::move(request),
-                                           payloads, bounds));
+                                           payloads, bounds, place));
   ACTSERVE_RETURN_IF_ERROR(Deliver(answer.payloads, outputs));
 
   ForwardResult result;
   v1::ForwardResponse& response = answer.metadata;
   if (response.has_residual()) {
+    impl_->PutResidual(response.residual().handle(), place);
     result.residual = std::move(*response.mutable_residual());
   }
   result.activation_id = std::move(*response.mutable_activation_id());
@@ -534,14 +477,17 @@ absl::StatusOr<BackwardResult> Client::Backward(const BackwardCall& call) {
   for (const BackwardCall::Gradient& gradient : call.wrt) {
     request.add_wrt(gradient.name);
   }
+  ReplicaPtr place;
   if (!call.residual.empty()) {
     request.set_residual(call.residual);
-    auto answer = impl_->Evaluate<v1::BackwardResponse>(method, request,
-                                                        payloads, bounds);
+    place = impl_->FindResidual(call.residual);
+    auto answer = impl_->Evaluate<v1::BackwardResponse>(
+        method, request, payloads, bounds, place);
+    const bool is_gone =
+        !answer.ok() && ErrorReason(answer.status()) == kResidualGone;
+    if (answer.ok() || is_gone) impl_->EraseResidual(call.residual);
     if (answer.ok()) return TakeGradients(call, *answer);
-    if (call.inputs.empty() || ErrorReason(answer.status()) != kResidualGone) {
-      return answer.status();
-    }
+    if (call.inputs.empty() || !is_gone) return answer.status();
     request.clear_residual();
   }
   SetParameters(call.options.parameters, request);
@@ -549,9 +495,10 @@ absl::StatusOr<BackwardResult> Client::Backward(const BackwardCall& call) {
     SetTensor(call.inputs[i], *request.add_inputs());
     payloads.insert(payloads.begin() + i, call.inputs[i].bytes);
   }
-  ACTSERVE_ASSIGN_OR_RETURN(Answer<v1::BackwardResponse> answer,
-                            impl_->Evaluate<v1::BackwardResponse>(
-                                method, std::move(request), payloads, bounds));
+  ACTSERVE_ASSIGN_OR_RETURN(
+      Answer<v1::BackwardResponse> answer,
+      impl_->Evaluate<v1::BackwardResponse>(method, std::move(request),
+                                            payloads, bounds, place));
   return TakeGradients(call, answer);
 }
 
@@ -564,7 +511,8 @@ absl::StatusOr<v1::RegisterActivationResponse> Client::RegisterActivation(
 
 absl::StatusOr<v1::RegisterActivationResponse> Client::RegisterActivation(
     const v1::RegisterActivationRequest& request) {
-  return impl_->RegisterActivation(request, impl_->DefaultBounds());
+  ReplicaPtr place;
+  return impl_->RegisterActivation(request, impl_->DefaultBounds(), place);
 }
 
 absl::StatusOr<v1::Activation> Client::GetActivation(
@@ -572,32 +520,24 @@ absl::StatusOr<v1::Activation> Client::GetActivation(
   v1::GetActivationRequest request;
   request.set_activation(std::string(activation));
   request.set_with_gradients(true);
+  ReplicaPtr place;
   ACTSERVE_ASSIGN_OR_RETURN(
       Answer<v1::Activation> answer,
       impl_->Evaluate<v1::Activation>(absl::StrCat(kService, "GetActivation"),
                                       std::move(request), {},
-                                      impl_->DefaultBounds()));
+                                      impl_->DefaultBounds(), place));
   return std::move(answer.metadata);
 }
 
 absl::StatusOr<std::vector<v1::Activation>> Client::ListActivations(
     const ListOptions& options) {
   const Bounds bounds = impl_->DefaultBounds();
-  v1::ListActivationsRequest request;
-  request.set_page_size(kListPageSize);
-  request.set_with_texts(options.with_texts);
-  std::vector<v1::Activation> activations;
-  do {
-    ACTSERVE_ASSIGN_OR_RETURN(
-        auto page,
-        impl_->Ask<v1::ListActivationsResponse>(
-            absl::StrCat(kService, "ListActivations"), request, bounds));
-    for (v1::Activation& activation : *page.mutable_activations()) {
-      activations.push_back(std::move(activation));
-    }
-    request.set_page_token(page.next_page_token());
-  } while (!request.page_token().empty());
-  return activations;
+  ReplicaPtr place;
+  for (int round = 1;; ++round) {
+    bool lost = false;
+    auto activations = impl_->List(options, bounds, place, lost);
+    if (!lost || round >= bounds.max_attempts) return activations;
+  }
 }
 
 absl::StatusOr<std::vector<v1::Activation>> Client::ListActivations() {
@@ -607,40 +547,48 @@ absl::StatusOr<std::vector<v1::Activation>> Client::ListActivations() {
 absl::StatusOr<int> Client::ReleaseResiduals(
     absl::Span<const std::string> handles) {
   const Bounds bounds = impl_->DefaultBounds();
+  absl::flat_hash_map<ReplicaPtr, std::vector<std::string>> handles_by_place;
+  for (const std::string& handle : handles) {
+    handles_by_place[impl_->FindResidual(handle)].push_back(handle);
+  }
   int num_released = 0;
-  do {
-    const auto some = handles.subspan(0, kMaxHandlesInCall);
-    v1::ReleaseResidualsRequest request;
-    for (const std::string& handle : some) request.add_handles(handle);
-    ACTSERVE_ASSIGN_OR_RETURN(
-        const auto response,
-        impl_->Ask<v1::ReleaseResidualsResponse>(
-            absl::StrCat(kService, "ReleaseResiduals"), request, bounds));
-    num_released += response.num_released();
-    handles.remove_prefix(some.size());
-  } while (!handles.empty());
+  for (const auto& [place, some] : handles_by_place) {
+    ACTSERVE_ASSIGN_OR_RETURN(const int num,
+                              impl_->Release(some, bounds, place));
+    num_released += num;
+  }
   return num_released;
 }
 
 absl::StatusOr<v1::ServerInfo> Client::GetServerInfo() {
+  ReplicaPtr place;
   return impl_->Ask<v1::ServerInfo>(absl::StrCat(kService, "GetServerInfo"),
                                     v1::GetServerInfoRequest(),
-                                    impl_->DefaultBounds());
+                                    impl_->DefaultBounds(), place);
 }
 
 absl::Status Client::Health() {
-  Bounds bounds = impl_->DefaultBounds();
-  bounds.max_attempts = 1;
-  auto response = impl_->Ask<grpc::health::v1::HealthCheckResponse>(
-      "/grpc.health.v1.Health/Check", grpc::health::v1::HealthCheckRequest(),
-      bounds);
-  if (!response.ok()) return response.status();
-  if (response->status() == grpc::health::v1::HealthCheckResponse::SERVING) {
-    return absl::OkStatus();
+  ACTSERVE_ASSIGN_OR_RETURN(const auto replicas,
+                            impl_->replicas().All(impl_->DefaultBounds()));
+  absl::Status status;
+  for (const ReplicaPtr& replica : replicas) {
+    status = impl_->HealthOf(replica);
+    if (status.ok()) break;
   }
-  return absl::UnavailableError(absl::StrCat(
-      "health is ", grpc::health::v1::HealthCheckResponse::ServingStatus_Name(
-                        response->status())));
+  return status;
+}
+
+absl::StatusOr<std::vector<ReplicaHealth>> Client::HealthOfReplicas() {
+  ACTSERVE_ASSIGN_OR_RETURN(const auto replicas,
+                            impl_->replicas().All(impl_->DefaultBounds()));
+  std::vector<ReplicaHealth> healths;
+  for (const ReplicaPtr& replica : replicas) {
+    healths.push_back({replica->address(), impl_->HealthOf(replica)});
+  }
+  for (std::string& name : impl_->replicas().NamesNotFound()) {
+    healths.push_back({std::move(name), impl_->replicas().NameError()});
+  }
+  return healths;
 }
 
 }  // namespace actserve

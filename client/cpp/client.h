@@ -141,21 +141,33 @@ struct BackwardResult {
   v1::Timings timings;
 };
 
-// A connection to a server. Thread-safe. Reconnects by itself, and sends a call
-// again where that can help: client/README.md has the rules.
+// The health of one of several replicas.
+struct ReplicaHealth {
+  // As the client was given it, or "ipv4:ADDRESS:PORT" of a name.
+  std::string address;
+  // OK: it takes requests. Unavailable: it does not answer, or says that it is
+  // not serving.
+  absl::Status status;
+};
+
+// Connections to a server, or to several replicas that share the calls.
+// Thread-safe. Reconnects by itself, and sends a call again where that can
+// help: client/README.md has the rules.
 class Client {
  public:
   struct Options {
     // Time limit of a call that sets none.
     absl::Duration timeout = absl::Seconds(60);
-    // How often a call is sent at most, the first time included, and how often
-    // an activation is registered again for it.
+    // How often a call is sent to each replica at most, the first time
+    // included, and how often an activation is registered again for it.
     int max_attempts = kMaxAttempts;
   };
 
   // `address` is "host:port", "unix:PATH" or another target that CheckAddress()
-  // of client/cpp/address.h accepts; empty: DefaultAddress() of
-  // proto/default_address.h. Does not wait for the server: the first call does.
+  // of client/cpp/address.h accepts, or several of them, separated by commas;
+  // "dns:///host:port" stands for every address behind the name. Empty:
+  // DefaultAddress() of proto/default_address.h. Does not wait for the server:
+  // the first call does.
   // A proxy of the environment is not used for addresses of this machine.
   //   InvalidArgument  the address is not one, or an option is out of its range
   static absl::StatusOr<std::unique_ptr<Client>> Connect(
@@ -164,7 +176,7 @@ class Client {
       std::string_view address = "");
   ~Client();
 
-  // The address of the server, resolved.
+  // The address as it was given, or the default.
   const std::string& address() const;
 
   // y = f(inputs). `output` receives y: as many bytes as an input.
@@ -203,9 +215,14 @@ class Client {
   // they need.
   absl::StatusOr<int> ReleaseResiduals(absl::Span<const std::string> handles);
   absl::StatusOr<v1::ServerInfo> GetServerInfo();
-  // OK if the server takes requests. Asks only once.
+  // OK if the server takes requests: of several replicas, if one does. Asks
+  // each only once.
   //   Unavailable  it does not answer, or says that it is not serving
   absl::Status Health();
+  // Asks each replica only once; the timeout bounds each answer. A name that is
+  // not resolved counts as one that does not answer.
+  //   Unavailable  no name is resolved, and no address is given
+  absl::StatusOr<std::vector<ReplicaHealth>> HealthOfReplicas();
 
  private:
   class Impl;

@@ -61,6 +61,31 @@ grpc::Status PassBack(grpc::ServerContext*, const v1::BackwardRequest& request,
   return grpc::Status::OK;
 }
 
+grpc::Status ListPage(const v1::ListActivationsRequest& request,
+                      const std::string& own_token,
+                      v1::ListActivationsResponse& response) {
+  const bool is_first = request.page_token().empty();
+  if (!is_first && request.page_token() != own_token) {
+    return grpc::Status(grpc::StatusCode::INVALID_ARGUMENT, "page_token");
+  }
+  v1::Activation& activation = *response.add_activations();
+  activation.set_name(is_first ? "gelu" : "relu");
+  if (request.with_texts()) activation.set_text("def ...");
+  if (is_first) response.set_next_page_token(own_token);
+  return grpc::Status::OK;
+}
+
+grpc::Status Release(grpc::ServerContext*,
+                     const v1::ReleaseResidualsRequest& request,
+                     v1::ReleaseResidualsResponse& response) {
+  constexpr int kMaxHandles = 1024;
+  if (request.handles_size() > kMaxHandles) {
+    return grpc::Status(grpc::StatusCode::INVALID_ARGUMENT, "handles");
+  }
+  response.set_num_released(request.handles_size());
+  return grpc::Status::OK;
+}
+
 }  // namespace
 
 grpc::Status StatusWithReason(grpc::StatusCode code, const std::string& message,
@@ -86,6 +111,17 @@ FakeServer::FakeServer(const std::string& socket_path)
         response.mutable_activation()->set_id("sha256:1");
         response.set_created(true);
         return grpc::Status::OK;
+      }),
+      list_activations([this](grpc::ServerContext*,
+                              const v1::ListActivationsRequest& request,
+                              v1::ListActivationsResponse& response) {
+        return ListPage(request, address_, response);
+      }),
+      release_residuals(Release),
+      get_server_info([](grpc::ServerContext*, const v1::GetServerInfoRequest&,
+                         v1::ServerInfo& response) {
+        response.set_version("fake");
+        return grpc::Status::OK;
       }) {
   grpc::EnableDefaultHealthCheckService(true);
   grpc::ServerBuilder builder;
@@ -105,6 +141,10 @@ FakeServer::FakeServer(const std::string& socket_path)
 FakeServer::~FakeServer() {
   server_->Shutdown(std::chrono::system_clock::now());
   server_->Wait();
+}
+
+void FakeServer::SetServing(bool serving) {
+  server_->GetHealthCheckService()->SetServingStatus(serving);
 }
 
 grpc::Status FakeServer::Answer(grpc::ServerContext* context,
@@ -144,32 +184,21 @@ grpc::Status FakeServer::GetActivation(grpc::ServerContext*,
 }
 
 grpc::Status FakeServer::ListActivations(
-    grpc::ServerContext*, const v1::ListActivationsRequest* request,
+    grpc::ServerContext* context, const v1::ListActivationsRequest* request,
     v1::ListActivationsResponse* response) {
-  const bool is_first = request->page_token().empty();
-  v1::Activation& activation = *response->add_activations();
-  activation.set_name(is_first ? "gelu" : "relu");
-  if (request->with_texts()) activation.set_text("def ...");
-  if (is_first) response->set_next_page_token("1");
-  return grpc::Status::OK;
+  return Answer(context, list_activations(context, *request, *response));
 }
 
 grpc::Status FakeServer::ReleaseResiduals(
-    grpc::ServerContext*, const v1::ReleaseResidualsRequest* request,
+    grpc::ServerContext* context, const v1::ReleaseResidualsRequest* request,
     v1::ReleaseResidualsResponse* response) {
-  constexpr int kMaxHandles = 1024;
-  if (request->handles_size() > kMaxHandles) {
-    return grpc::Status(grpc::StatusCode::INVALID_ARGUMENT, "handles");
-  }
-  response->set_num_released(request->handles_size());
-  return grpc::Status::OK;
+  return Answer(context, release_residuals(context, *request, *response));
 }
 
-grpc::Status FakeServer::GetServerInfo(grpc::ServerContext*,
-                                       const v1::GetServerInfoRequest*,
+grpc::Status FakeServer::GetServerInfo(grpc::ServerContext* context,
+                                       const v1::GetServerInfoRequest* request,
                                        v1::ServerInfo* response) {
-  response->set_version("fake");
-  return grpc::Status::OK;
+  return Answer(context, get_server_info(context, *request, *response));
 }
 
 }  // namespace actserve::testing

@@ -40,11 +40,22 @@ class FakeServer final : public v1::ActivationService::Service {
   Hook<v1::RegisterActivationRequest, v1::RegisterActivationResponse>
       register_activation;
 
+  // Default: tells of "gelu" and "relu" on a page each, and takes only its own
+  // page token.
+  Hook<v1::ListActivationsRequest, v1::ListActivationsResponse>
+      list_activations;
+  // Default: takes 1,024 handles.
+  Hook<v1::ReleaseResidualsRequest, v1::ReleaseResidualsResponse>
+      release_residuals;
+  // Default: of version "fake".
+  Hook<v1::GetServerInfoRequest, v1::ServerInfo> get_server_info;
+
+  // What the health check says: at first that it serves.
+  void SetServing(bool serving);
+
   // False: errors lack the trailer that tells them from errors of gRPC or a
   // proxy.
   std::atomic<bool> marks_errors = true;
-  // ListActivations tells of "gelu" and "relu" on a page each;
-  // ReleaseResiduals takes 1,024 handles.
 
   std::atomic<int> num_forward = 0;
   std::atomic<int> num_backward = 0;

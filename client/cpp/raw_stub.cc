@@ -99,18 +99,10 @@ std::optional<absl::Duration> RetryPushback(
 
 }  // namespace
 
-absl::InlinedVector<ByteSpan, 8> RawStub::Reply::Spans() const {
-  absl::InlinedVector<ByteSpan, 8> spans;
-  spans.reserve(slices.size());
-  for (const grpc::Slice& slice : slices) {
-    spans.emplace_back(reinterpret_cast<const std::byte*>(slice.begin()),
-                       slice.size());
-  }
-  return spans;
-}
-
-RawStub::RawStub(std::shared_ptr<grpc::Channel> channel)
-    : channel_(std::move(channel)), stub_(channel_) {}
+RawStub::RawStub(std::shared_ptr<grpc::Channel> channel, std::string session)
+    : session_(std::move(session)),
+      channel_(std::move(channel)),
+      stub_(channel_) {}
 
 RawStub::~RawStub() {
   absl::MutexLock lock(&mutex_);
@@ -134,6 +126,7 @@ RawStub::Reply RawStub::Call(const std::string& method,
     if (deadline != absl::InfiniteFuture()) {
       context.set_deadline(absl::ToChronoTime(deadline));
     }
+    if (!session_.empty()) context.AddMetadata(kSessionKey, session_);
     std::vector<grpc::Slice> slices = ToSlices(parts, num_on_loan_, loan);
     const grpc::ByteBuffer request(slices.data(), slices.size());
     slices.clear();
@@ -187,7 +180,8 @@ void RawStub::ReturnQueue(std::unique_ptr<grpc::CompletionQueue> queue) {
   idle_queues_.push_back(std::move(queue));
 }
 
-std::shared_ptr<grpc::Channel> MakeChannel(const std::string& address) {
+std::shared_ptr<grpc::Channel> MakeChannel(const std::string& address,
+                                           const std::string& authority) {
   // A reference to gRPC that is never given back. The thread that drops the
   // last one waits for gRPC's own poller, for up to 10 s if a large write was
   // cancelled.
@@ -200,6 +194,9 @@ std::shared_ptr<grpc::Channel> MakeChannel(const std::string& address) {
                    absl::ToInt64Milliseconds(kFirstBackoff));
   arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS,
                    absl::ToInt64Milliseconds(kMaxBackoff));
+  if (!authority.empty()) {
+    arguments.SetString(GRPC_ARG_DEFAULT_AUTHORITY, authority);
+  }
   // A proxy of the environment is for other machines.
   if (IsLoopback(address)) arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
   return grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(),

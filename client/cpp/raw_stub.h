@@ -7,12 +7,11 @@
 #include <string>
 #include <vector>
 
-#include "absl/container/inlined_vector.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "absl/types/span.h"
 #include "client/cpp/cancellation.h"
-#include "client/cpp/split_response.h"
+#include "client/cpp/message/split_response.h"
 #include "grpcpp/channel.h"
 #include "grpcpp/completion_queue.h"
 #include "grpcpp/generic/generic_stub.h"
@@ -20,6 +19,9 @@
 #include "grpcpp/support/status.h"
 
 namespace actserve {
+
+// The metadata by which a proxy can keep a client on one replica.
+inline constexpr char kSessionKey[] = "x-actserve-session";
 
 // Makes unary calls. Requests are sent from the caller's memory, and replies
 // are read where gRPC received them.
@@ -41,12 +43,11 @@ class RawStub {
     bool answered = false;
     // How long the server asked the client to wait before a retry.
     std::optional<absl::Duration> retry_pushback;
-
-    // Views of `slices`; valid as long as they are.
-    absl::InlinedVector<ByteSpan, 8> Spans() const;
   };
 
-  explicit RawStub(std::shared_ptr<grpc::Channel> channel);
+  // Every call carries `session` as metadata kSessionKey, unless it is empty.
+  explicit RawStub(std::shared_ptr<grpc::Channel> channel,
+                   std::string session = "");
   ~RawStub();
 
   // Sends the concatenation of `parts` to `method` ("/package.Service/Name").
@@ -70,6 +71,7 @@ class RawStub {
   std::unique_ptr<grpc::CompletionQueue> BorrowQueue();
   void ReturnQueue(std::unique_ptr<grpc::CompletionQueue> queue);
 
+  const std::string session_;
   const std::shared_ptr<grpc::Channel> channel_;
   grpc::GenericStub stub_;
   std::atomic<int> num_on_loan_ = 0;
@@ -79,8 +81,11 @@ class RawStub {
 };
 
 // Makes a channel to `address` with settings for tensors: no limit on the
-// message size, no retries (the caller retries), a quick reconnect.
-std::shared_ptr<grpc::Channel> MakeChannel(const std::string& address);
+// message size, no retries (the caller retries), a quick reconnect. `authority`
+// is the name by which the server is called, where `address` was made from one;
+// empty: `address` tells it.
+std::shared_ptr<grpc::Channel> MakeChannel(const std::string& address,
+                                           const std::string& authority = "");
 
 }  // namespace actserve
 

@@ -37,12 +37,24 @@ bool MayHelp(const FailedAttempt& failed) {
 }  // namespace
 
 std::optional<absl::Duration> PauseBeforeRetry(const FailedAttempt& failed,
-                                               int attempt, double chance) {
+                                               int round, double chance) {
   if (!MayHelp(failed)) return std::nullopt;
   if (failed.pushback) return failed.pushback;
   absl::Duration backoff = kFirstBackoff;
-  for (int i = 1; i < attempt && backoff < kMaxBackoff; ++i) backoff *= 2;
+  for (int i = 1; i < round && backoff < kMaxBackoff; ++i) backoff *= 2;
   return std::min(backoff, kMaxBackoff) * (1 + kBackoffJitter * chance);
+}
+
+Outcome OutcomeOf(const FailedAttempt& failed) {
+  if (!MayHelp(failed)) {
+    return failed.code == grpc::StatusCode::DEADLINE_EXCEEDED &&
+                   !failed.answered
+               ? Outcome::kLost
+               : Outcome::kAnswered;
+  }
+  return failed.code == grpc::StatusCode::RESOURCE_EXHAUSTED && failed.pushback
+             ? Outcome::kFull
+             : Outcome::kLost;
 }
 
 }  // namespace actserve

@@ -13,7 +13,7 @@ namespace actserve {
 namespace {
 
 constexpr absl::Duration kPushback = absl::Milliseconds(3);
-constexpr FailedAttempt kUnavailable = {grpc::UNAVAILABLE};
+const FailedAttempt kUnavailable = {grpc::UNAVAILABLE};
 
 grpc::StatusCode CodeNamed(const std::string& name) {
   for (int code = 0; code <= 16; ++code) {
@@ -24,6 +24,13 @@ grpc::StatusCode CodeNamed(const std::string& name) {
   }
   ADD_FAILURE() << "no code " << name;
   return grpc::OK;
+}
+
+Outcome OutcomeNamed(const std::string& name) {
+  if (name == "lost") return Outcome::kLost;
+  if (name == "full") return Outcome::kFull;
+  EXPECT_EQ(name, "answered");
+  return Outcome::kAnswered;
 }
 
 // The table is that of the Python client too.
@@ -43,6 +50,9 @@ TEST(Retry, OnlyWhatCanHelpIsRepeated) {
 
     EXPECT_EQ(PauseBeforeRetry(failed, 1, 0).has_value(),
               row["repeated"].get<bool>());
+    const std::string outcome =
+        row.value("outcome", row["repeated"].get<bool>() ? "lost" : "answered");
+    EXPECT_EQ(OutcomeOf(failed), OutcomeNamed(outcome));
   }
 }
 

@@ -25,6 +25,7 @@
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "client/cpp/client.h"
+#include "client/cpp/message/envelope.h"
 #include "client/cpp/raw_stub.h"
 #include "client/load/relu_load.h"
 #include "kernels/base/process_options.h"
@@ -83,7 +84,7 @@ Call EchoCallOf(RawStub& stub, ReluTensors& tensors) {
     const absl::Span<std::byte> output = MutableBytes(tensors.y);
     size_t skip = head.size();
     size_t written = 0;
-    for (const ByteSpan span : reply.Spans()) {
+    for (const ByteSpan span : Spans(reply.slices)) {
       const size_t skipped = std::min(skip, span.size());
       skip -= skipped;
       std::memcpy(output.data() + written, span.data() + skipped,

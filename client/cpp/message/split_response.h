@@ -1,5 +1,5 @@
-#ifndef ACTSERVE_CLIENT_CPP_SPLIT_RESPONSE_H_
-#define ACTSERVE_CLIENT_CPP_SPLIT_RESPONSE_H_
+#ifndef ACTSERVE_CLIENT_CPP_MESSAGE_SPLIT_RESPONSE_H_
+#define ACTSERVE_CLIENT_CPP_MESSAGE_SPLIT_RESPONSE_H_
 
 #include <cstddef>
 #include <string>
@@ -41,4 +41,4 @@ void AppendPayloadHeader(size_t size_bytes, std::string& message);
 
 }  // namespace actserve
 
-#endif  // ACTSERVE_CLIENT_CPP_SPLIT_RESPONSE_H_
+#endif  // ACTSERVE_CLIENT_CPP_MESSAGE_SPLIT_RESPONSE_H_

@@ -1,4 +1,4 @@
-#include "client/cpp/split_response.h"
+#include "client/cpp/message/split_response.h"
 
 #include <gtest/gtest.h>
 
