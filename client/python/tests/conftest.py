@@ -146,7 +146,7 @@ def fake(service):
     """A client of the fake server that notes its pauses and makes none."""
     with actserve.connect(service.address, timeout=10) as client:
         client.pauses = []
-        client._channel._sleep = client.pauses.append
+        client._replicas._sleep = client.pauses.append
         yield client
 
 

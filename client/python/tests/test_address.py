@@ -45,6 +45,19 @@ def test_refuses_an_address_with_what_to_write(row):
         _address.resolve(row["address"])
 
 
+@pytest.mark.parametrize("row", TABLE["lists"], ids=lambda r: r["address"])
+def test_splits_an_address_of_several_servers(row):
+    assert _address.resolve(row["address"]) == row["address"]
+    assert _address.split(row["address"]) == row["parts"]
+
+
+@pytest.mark.parametrize("row", TABLE["names"], ids=lambda r: r["address"])
+def test_tells_the_names_that_the_client_looks_up(row):
+    want = row["host"] and (row["host"], row["port"])
+
+    assert _address.name_to_look_up(row["address"]) == want
+
+
 def test_variable_comes_first(monkeypatch, default_socket):
     monkeypatch.setenv("ACTSERVE_ADDRESS", "host:1")
 

@@ -5,7 +5,15 @@ import re
 
 from conftest import ROOT
 
-from actserve import _errors, _retry, _source, _wire
+from actserve import (
+    _chooser,
+    _errors,
+    _replicas,
+    _resolver,
+    _retry,
+    _source,
+    _wire,
+)
 from actserve.v1 import service_pb2
 
 
@@ -30,6 +38,27 @@ def test_retries_follow_the_same_numbers():
     }
 
 
+def test_replicas_are_set_aside_by_the_same_numbers():
+    assert constants("client/cpp/balance/chooser.h") == {
+        "kFirstSetAside": milliseconds(_chooser.FIRST_SET_ASIDE_SECONDS),
+        "kMaxSetAside": seconds(_chooser.MAX_SET_ASIDE_SECONDS),
+        "kMaxFullSetAside": seconds(_chooser.MAX_FULL_SET_ASIDE_SECONDS),
+    }
+
+
+def test_names_are_looked_up_by_the_same_numbers():
+    assert constants("client/cpp/balance/resolver.h") == {
+        "kPeriod": seconds(_resolver.PERIOD_SECONDS),
+        "kPeriodAfterFailure": seconds(_resolver.PERIOD_AFTER_FAILURE_SECONDS),
+    }
+
+
+def test_the_session_has_the_same_key():
+    text = (ROOT / "client/cpp/raw_stub.h").read_text()
+
+    assert f'kSessionKey[] = "{_replicas.SESSION_KEY}";' in text
+
+
 def test_trailers_have_the_same_names():
     text = (ROOT / "proto/error_trailers.h").read_text()
 
@@ -42,6 +71,11 @@ def test_trailers_have_the_same_names():
 def milliseconds(seconds):
     """Returns a duration as C++ spells it."""
     return f"absl::Milliseconds({round(seconds * 1000)})"
+
+
+def seconds(number):
+    """Returns a duration as C++ spells it."""
+    return f"absl::Seconds({round(number)})"
 
 
 def test_modules_are_those_of_the_language():

@@ -6,7 +6,8 @@ import grpc
 import pytest
 from conftest import ROOT
 
-from actserve._retry import FailedAttempt, pause_before_retry
+from actserve._chooser import Outcome
+from actserve._retry import FailedAttempt, outcome_of, pause_before_retry
 
 # The table is that of the C++ client too.
 TABLE = json.loads((ROOT / "client/testdata/retries.json").read_text())
@@ -26,6 +27,9 @@ def test_only_what_can_help_is_repeated(row):
     repeated = pause_before_retry(failed, 1, 0) is not None
 
     assert repeated == row["repeated"]
+    assert outcome_of(failed) is Outcome(
+        row.get("outcome", "lost" if repeated else "answered")
+    )
 
 
 def test_the_table_has_every_error():

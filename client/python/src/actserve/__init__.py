@@ -13,7 +13,7 @@ with actserve.connect("127.0.0.1:50051") as client:
 """
 
 from actserve._activation import Activation, activation
-from actserve._client import Client, Residual, connect
+from actserve._client import Client, connect
 from actserve._errors import ActivationError, Diagnostic
 from actserve._info import (
     ActivationInfo,
@@ -21,6 +21,7 @@ from actserve._info import (
     GradientCheck,
     ServerInfo,
 )
+from actserve._residual import Residual
 
 __all__ = [
     "Activation",

@@ -25,7 +25,8 @@ def resolve(address: str | None) -> str:
     Raises:
       TypeError: `address` is no string.
       ValueError: Neither "host:port" nor "unix:PATH" nor a gRPC target of
-        scheme dns, ipv4, ipv6 or unix-abstract. The message says what to write.
+        scheme dns, ipv4, ipv6 or unix-abstract, nor several of them, separated
+        by commas. The message says what to write.
     """
     if address is None:
         address = os.environ.get(_VARIABLE)
@@ -34,10 +35,43 @@ def resolve(address: str | None) -> str:
         return f"unix:{path}" if _is_usable(path) else _DEFAULT_TCP
     if not isinstance(address, str):
         raise TypeError(f"address {address!r} is not a string")
-    problem = _problem(address)
-    if problem is not None:
-        raise ValueError(f"address '{address}': {problem}")
+    parts = address.split(",")
+    for part in parts:
+        if not part and len(parts) > 1:
+            raise ValueError(
+                f"address '{address}': has an empty part; write "
+                f"host:port,host:port"
+            )
+        problem = _problem(part)
+        if problem is not None:
+            raise ValueError(f"address '{part}': {problem}")
     return address
+
+
+def split(address: str) -> list[str]:
+    """Returns the addresses in `address`, each once: a server each.
+
+    "ipv4:a,b" is two of them too.
+    """
+    return list(dict.fromkeys(address.split(",")))
+
+
+def name_to_look_up(address: str) -> tuple[str, str] | None:
+    """Returns host and port behind which the client finds servers itself.
+
+    Of "dns:HOST:PORT" and "dns:///HOST:PORT", as one of split(). None for other
+    addresses, which gRPC takes as they are.
+    """
+    if not address.startswith("dns:"):
+        return None
+    name = address.removeprefix("dns:").removeprefix("///")
+    # With an authority, or without a port: gRPC's to look up.
+    if name.startswith("/") or _host_port_problem(name) is not None:
+        return None
+    host, _, port = name.rpartition(":")
+    if host.startswith("["):
+        host = host[1:].removesuffix("]")
+    return host, port
 
 
 def default_socket() -> str:
@@ -48,11 +82,16 @@ def default_socket() -> str:
     return f"/tmp/actserve-{os.getuid()}/actserve.sock"
 
 
-def is_loopback(target: str) -> bool:
-    """Returns whether `target` can only be this machine.
+def is_loopback(address: str) -> bool:
+    """Returns whether `address` can only be this machine.
 
-    A proxy from the environment must not be used for it.
+    Of several, whether all can. A proxy from the environment must not be used
+    for it.
     """
+    return all(map(_is_loopback_part, address.split(",")))
+
+
+def _is_loopback_part(target: str) -> bool:
     if target.startswith(("unix:", "unix-abstract:")):
         return True
     for scheme in _HOST_SCHEMES:
@@ -62,7 +101,7 @@ def is_loopback(target: str) -> bool:
                 # dns://AUTHORITY/HOST: the server of names may be anywhere.
                 target = target[2:].partition("/")[2]
             break
-    return all(map(_is_loopback_host, target.split(",")))
+    return _is_loopback_host(target)
 
 
 def _is_loopback_host(host_and_port: str) -> bool:

@@ -5,38 +5,32 @@ from __future__ import annotations
 import itertools
 import math
 import numbers
-import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import grpc
 from google.protobuf import wrappers_pb2
-from google.protobuf.message import DecodeError, Message
-from numpy.typing import NDArray
 
-from actserve import _address, _retry, _tensors, _wire
+from actserve import _address, _retry, _tensors
 from actserve._activation import Activation
-from actserve._channel import Channel
+from actserve._calls import Array, Calls, ListLostError
 from actserve._errors import ActivationError
 from actserve._info import (
     ActivationInfo,
     ServerInfo,
-    activation_info,
     server_info,
 )
-from actserve.v1 import activation_pb2, service_pb2
+from actserve._replicas import Place, Replica, Replicas
+from actserve._residual import Residual
+from actserve.v1 import service_pb2
 
-_SERVICE = service_pb2.DESCRIPTOR.services_by_name["ActivationService"]
 _HEALTH_CHECK = "/grpc.health.v1.Health/Check"
 _SERVING = 1
 # gRPC counts nanoseconds since 1970 in 64 bits: about 230 years from now.
 _LONGEST_TIMEOUT = 1e9
 # The most that a server takes (ServerLimits in the contract).
-_LIST_PAGE_SIZE = 1000
 _MAX_HANDLES_IN_CALL = 1024
-
-Array = NDArray[Any]
 
 
 def connect(
@@ -45,17 +39,19 @@ def connect(
     timeout: float = 60.0,
     max_attempts: int = _retry.MAX_ATTEMPTS,
 ) -> Client:
-    """Returns a client of the server at `address`. Does not wait for it.
+    """Returns a client of the servers at `address`. Does not wait for them.
 
     Args:
-      address: "host:port" or "unix:PATH". None: $ACTSERVE_ADDRESS; else the
+      address: "host:port" or "unix:PATH", or several, separated by commas,
+        which share the calls; "dns:///host:port" stands for every address
+        behind the name. None: $ACTSERVE_ADDRESS; else the
         default socket ($XDG_RUNTIME_DIR/actserve/actserve.sock, or
         /tmp/actserve-UID/actserve.sock) if it is there and its directory is
         this user's alone; else 127.0.0.1:50051.
       timeout: Seconds for one call, including its retries and a registration
         that it needs; math.inf waits for ever. Each call may give its own.
-      max_attempts: How often a call is sent at most, the first time included,
-        and how often an activation is registered again for it.
+      max_attempts: How often a call is sent to each server at most, the first
+        time included, and how often an activation is registered again for it.
         client/README.md says what is sent again and after which pauses; the
         default outlives a restart of the server.
 
@@ -64,32 +60,6 @@ def connect(
       ValueError: `address` has another form, or `timeout` is not positive.
     """
     return Client(address, timeout=timeout, max_attempts=max_attempts)
-
-
-class Residual:
-    """The inputs of a Forward, kept for its Backward. See Client.forward_with.
-
-    The server holds the inputs for `lease` seconds, and may drop them earlier;
-    the client then sends them again. This object refers to your input arrays
-    and does not copy them: do not write to them before the Backward.
-    """
-
-    def __init__(
-        self,
-        handle: bytes | None,
-        lease: float,
-        inputs: list[Array],
-        parameters: Mapping[str, float],
-    ):
-        self._handle = handle
-        self._expires = time.monotonic() + lease
-        self._inputs = inputs
-        self._parameters = dict(parameters)
-
-    @property
-    def is_held(self) -> bool:
-        """False once the server is known to have dropped the inputs."""
-        return self._handle is not None and time.monotonic() < self._expires
 
 
 class Client:
@@ -125,11 +95,8 @@ class Client:
         if self._timeout <= 0:
             raise ValueError(f"timeout {timeout} is not positive")
         self._max_attempts = max_attempts
-        self._channel = Channel(self.address, max_attempts)
-        self._lock = threading.Lock()
-        self._registered: dict[Activation, ActivationInfo] = {}
-        self._ids: dict[str, Activation] = {}
-        self._named: dict[str, ActivationInfo] = {}
+        self._replicas = Replicas(self.address, max_attempts)
+        self._calls = Calls(self._replicas, max_attempts)
 
     def forward(
         self,
@@ -189,13 +156,16 @@ class Client:
         if residual_lease is not None:
             request.residual_lease.FromNanoseconds(round(residual_lease * 1e9))
         if partials is True:
-            request.partials.extend(self._info(activation, deadline).inputs)
+            request.partials.extend(
+                self._calls.info(activation, deadline, Place()).inputs
+            )
         elif partials:
             request.partials.extend(_names(partials))
 
         response = service_pb2.ForwardResponse()
-        payloads = self._evaluate(
-            "Forward", activation, request, arrays, response, deadline
+        place = Place()
+        payloads = self._calls.evaluate(
+            "Forward", activation, request, arrays, response, deadline, place
         )
         outputs = _take(payloads, [response.output, *response.partials])
         residual = None
@@ -205,6 +175,7 @@ class Client:
                 response.residual.lease.ToTimedelta().total_seconds(),
                 arrays,
                 parameters or {},
+                place.replica,
             )
         return (
             outputs[0],
@@ -255,16 +226,19 @@ class Client:
 
         response = service_pb2.BackwardResponse()
         payloads: Sequence[memoryview] | None = None
+        place = Place()
         if residual is not None and residual.is_held:
+            place.replica = residual._replica
             request.residual = residual._handle or b""
             try:
-                payloads = self._evaluate(
+                payloads = self._calls.evaluate(
                     "Backward",
                     activation,
                     request,
                     upstream,
                     response,
                     deadline,
+                    place,
                 )
             except ActivationError as error:
                 if error.reason != "RESIDUAL_GONE":
@@ -274,13 +248,14 @@ class Client:
         if payloads is None:
             request.inputs.extend(map(_tensors.to_proto, arrays))
             request.parameters.extend(_parameter_values(parameters))
-            payloads = self._evaluate(
+            payloads = self._calls.evaluate(
                 "Backward",
                 activation,
                 request,
                 arrays + upstream,
                 response,
                 deadline,
+                place,
             )
 
         gradients = response.gradients
@@ -303,13 +278,15 @@ class Client:
           ActivationError: INVALID_ARGUMENT, the text has errors: see
             `diagnostics`.
         """
-        return self._register(activation, self._deadline(timeout))
+        return self._calls.register(
+            activation, self._deadline(timeout), Place()
+        )
 
     def get_activation(
         self, activation: Activation | str, *, timeout: float | None = None
     ) -> ActivationInfo:
         """Returns everything that the server knows about an activation."""
-        return self._get(
+        return self._calls.get(
             activation, self._deadline(timeout), with_gradients=True
         )
 
@@ -323,17 +300,14 @@ class Client:
           timeout: Seconds for all pages of the list; None: the client's.
         """
         deadline = self._deadline(timeout)
-        request = service_pb2.ListActivationsRequest(
-            page_size=_LIST_PAGE_SIZE, with_texts=with_texts
-        )
-        infos: list[ActivationInfo] = []
-        while True:
-            page = service_pb2.ListActivationsResponse()
-            self._control("ListActivations", request, page, deadline)
-            infos.extend(map(activation_info, page.activations))
-            request.page_token = page.next_page_token
-            if not request.page_token:
-                return tuple(infos)
+        place = Place()
+        for round_ in itertools.count(1):
+            try:
+                return self._calls.list(with_texts, deadline, place)
+            except ListLostError as lost:
+                if round_ >= self._max_attempts:
+                    raise lost.failure from None
+        raise AssertionError("unreachable")
 
     def release_residuals(
         self, *residuals: Residual, timeout: float | None = None
@@ -351,16 +325,26 @@ class Client:
                 raise TypeError(
                     f"{residual!r} is no Residual; give each one as an argument"
                 )
-        handles = [r._handle for r in residuals if r._handle is not None]
         deadline = self._deadline(timeout)
+        by_replica: dict[Replica | None, list[Residual]] = {}
+        for residual in residuals:
+            if residual._handle is not None:
+                by_replica.setdefault(residual._replica, []).append(residual)
         num_released = 0
-        for i in range(0, len(handles), _MAX_HANDLES_IN_CALL):
-            request = service_pb2.ReleaseResidualsRequest(
-                handles=handles[i : i + _MAX_HANDLES_IN_CALL]
-            )
-            response = service_pb2.ReleaseResidualsResponse()
-            self._control("ReleaseResiduals", request, response, deadline)
-            num_released += response.num_released
+        for replica, held in by_replica.items():
+            place = Place(replica)
+            for i in range(0, len(held), _MAX_HANDLES_IN_CALL):
+                request = service_pb2.ReleaseResidualsRequest(
+                    handles=[
+                        residual._handle or b""
+                        for residual in held[i : i + _MAX_HANDLES_IN_CALL]
+                    ]
+                )
+                response = service_pb2.ReleaseResidualsResponse()
+                self._calls.control(
+                    "ReleaseResiduals", request, response, deadline, place
+                )
+                num_released += response.num_released
         for residual in residuals:
             residual._handle = None
         return num_released
@@ -368,7 +352,7 @@ class Client:
     def get_server_info(self, *, timeout: float | None = None) -> ServerInfo:
         """Returns the server's version, devices, dtypes, limits, addresses."""
         response = service_pb2.ServerInfo()
-        self._control(
+        self._calls.control(
             "GetServerInfo",
             service_pb2.GetServerInfoRequest(),
             response,
@@ -379,22 +363,38 @@ class Client:
     def health(self, *, timeout: float | None = None) -> bool:
         """Returns whether the server accepts work; False while it drains.
 
+        Of several servers: whether one does. The timeout bounds all answers.
+
         Raises:
-          ActivationError: UNAVAILABLE, nothing answers. Asked once only.
+          ActivationError: UNAVAILABLE, nothing answers. Each is asked once
+            only.
         """
-        # HealthCheckRequest and HealthCheckResponse of grpc.health.v1 are a
-        # string and an enum in field 1, as these two are.
-        answer = self._channel.call(
-            _HEALTH_CHECK,
-            wrappers_pb2.StringValue().SerializeToString(),
-            self._deadline(timeout),
-            max_attempts=1,
-        )
-        return wrappers_pb2.Int32Value.FromString(answer).value == _SERVING
+        deadline = self._deadline(timeout)
+        failure: ActivationError | None = None
+        has_answer = False
+        for replica in self._replicas.all(deadline):
+            # HealthCheckRequest and HealthCheckResponse of grpc.health.v1 are a
+            # string and an enum in field 1, as these two are.
+            try:
+                answer = self._replicas.call_once(
+                    _HEALTH_CHECK,
+                    wrappers_pb2.StringValue().SerializeToString(),
+                    deadline,
+                    replica,
+                )
+            except ActivationError as error:
+                failure = error
+                continue
+            has_answer = True
+            if wrappers_pb2.Int32Value.FromString(answer).value == _SERVING:
+                return True
+        if failure is not None and not has_answer:
+            raise failure
+        return False
 
     def close(self) -> None:
-        """Ends calls in progress and the connection. Idempotent."""
-        self._channel.close()
+        """Ends calls in progress and the connections. Idempotent."""
+        self._replicas.close()
 
     def __enter__(self) -> Client:
         return self
@@ -412,151 +412,6 @@ class Client:
         if timeout is None:
             timeout = self._timeout
         return time.monotonic() + _checked_timeout(timeout)
-
-    def _evaluate(
-        self,
-        method: str,
-        activation: Activation | str,
-        request: Any,
-        payloads: Sequence[Array],
-        response: Message,
-        deadline: float,
-    ) -> Sequence[memoryview]:
-        """Calls Forward or Backward.
-
-        Fills `response` and returns its payloads.
-        """
-        answer = self._ask_about(
-            activation,
-            request,
-            lambda: self._send(method, request, payloads, deadline),
-            deadline,
-        )
-        try:
-            header, found = _wire.split_response(answer)
-            response.ParseFromString(header)
-        except (ValueError, DecodeError) as error:
-            raise ActivationError(
-                grpc.StatusCode.INTERNAL, f"malformed response: {error}"
-            ) from error
-        return found
-
-    def _ask_about(
-        self,
-        activation: Activation | str,
-        request: Any,
-        send: Callable[[], bytes],
-        deadline: float,
-    ) -> bytes:
-        """Returns what `send` does, with the activation's id in `request`.
-
-        Registers the activation where it is unknown: more than once if need be,
-        as a server may restart more than once within a call. `max_attempts`
-        bounds that too.
-        """
-        if isinstance(activation, str):
-            # An id that this client registered can be registered again.
-            with self._lock:
-                activation = self._ids.get(activation, activation)
-        if isinstance(activation, Activation):
-            request.activation = self._info(activation, deadline).id
-        elif isinstance(activation, str):
-            request.activation = activation
-        else:
-            raise TypeError(
-                f"{activation!r} is neither an activation nor the name of "
-                f"one; decorate it with @actserve.activation"
-            )
-        for num_registered in itertools.count():
-            try:
-                return send()
-            except ActivationError as error:
-                if (
-                    error.reason != "ACTIVATION_UNKNOWN"
-                    or isinstance(activation, str)
-                    or num_registered >= self._max_attempts
-                ):
-                    raise
-            # Another server, or the same after a restart.
-            request.activation = self._register(activation, deadline).id
-        raise AssertionError("unreachable")
-
-    def _send(
-        self,
-        method: str,
-        request: Message,
-        payloads: Sequence[Array],
-        deadline: float,
-    ) -> bytes:
-        message = _wire.join_request(request.SerializeToString(), payloads)
-        return self._channel.call(_path(method), message, deadline)
-
-    def _control(
-        self, method: str, request: Message, response: Message, deadline: float
-    ) -> None:
-        """Calls a method without tensors."""
-        response.ParseFromString(
-            self._channel.call(
-                _path(method), request.SerializeToString(), deadline
-            )
-        )
-
-    def _info(
-        self, activation: Activation | str, deadline: float
-    ) -> ActivationInfo:
-        """Returns the description of an activation; asks once."""
-        with self._lock:
-            known = (
-                self._registered.get(activation)
-                if isinstance(activation, Activation)
-                else self._named.get(activation)
-            )
-        if known is not None:
-            return known
-        if isinstance(activation, Activation):
-            return self._register(activation, deadline)
-        info = self._get(activation, deadline)
-        with self._lock:
-            self._named[activation] = info
-        return info
-
-    def _register(
-        self, activation: Activation, deadline: float
-    ) -> ActivationInfo:
-        response = service_pb2.RegisterActivationResponse()
-        self._control(
-            "RegisterActivation",
-            service_pb2.RegisterActivationRequest(
-                text=activation.text,
-                derivative=activation.derivative,
-                constants=activation.constants,
-                exact=activation.exact,
-            ),
-            response,
-            deadline,
-        )
-        info = activation_info(response.activation)
-        with self._lock:
-            self._registered[activation] = info
-            self._ids[info.id] = activation
-        return info
-
-    def _get(
-        self,
-        activation: Activation | str,
-        deadline: float,
-        with_gradients: bool = False,
-    ) -> ActivationInfo:
-        request = service_pb2.GetActivationRequest(
-            with_gradients=with_gradients
-        )
-        answer = self._ask_about(
-            activation,
-            request,
-            lambda: self._send("GetActivation", request, (), deadline),
-            deadline,
-        )
-        return activation_info(activation_pb2.Activation.FromString(answer))
 
 
 def _checked_timeout(timeout: Any) -> float:
@@ -578,10 +433,6 @@ def _checked_timeout(timeout: Any) -> float:
 
 def _restore(address: str, timeout: float, max_attempts: int) -> Client:
     return Client(address, timeout=timeout, max_attempts=max_attempts)
-
-
-def _path(method: str) -> str:
-    return f"/{_SERVICE.full_name}/{_SERVICE.methods_by_name[method].name}"
 
 
 def _input_arrays(inputs: Sequence[Any]) -> list[Array]:

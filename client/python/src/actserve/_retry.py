@@ -9,6 +9,9 @@ from dataclasses import dataclass
 
 import grpc
 
+from actserve._chooser import Outcome
+
+# Rounds of attempts of one call; a round asks each replica once.
 MAX_ATTEMPTS = 7
 FIRST_BACKOFF_SECONDS = 0.1
 MAX_BACKOFF_SECONDS = 2.0
@@ -51,24 +54,49 @@ class FailedAttempt:
 
 
 def pause_before_retry(
-    failed: FailedAttempt, attempt: int, chance: float
+    failed: FailedAttempt, round_: int, chance: float
 ) -> float | None:
-    """Returns the seconds before the call is sent again, or None: do not send.
+    """Returns the seconds before the same replica is sent the call again.
+
+    None: do not send it again.
 
     The caller tells a CANCELLED of its own from others.
 
     Args:
       failed: The attempt.
-      attempt: Its number, from 1.
+      round_: The number of its round, from 1.
       chance: A random number from [-1, 1].
     """
     if not _may_help(failed):
         return None
     if failed.pushback is not None:
         return failed.pushback
-    doublings = min(attempt - 1, 30)
-    backoff = min(FIRST_BACKOFF_SECONDS * 2.0**doublings, MAX_BACKOFF_SECONDS)
-    return backoff * (1 + BACKOFF_JITTER * chance)
+    return backoff(round_, chance)
+
+
+def backoff(round_: int, chance: float) -> float:
+    """Returns the pause after a round where nobody names one."""
+    doublings = min(round_ - 1, 30)
+    pause = min(FIRST_BACKOFF_SECONDS * 2.0**doublings, MAX_BACKOFF_SECONDS)
+    return pause * (1 + BACKOFF_JITTER * chance)
+
+
+def outcome_of(failed: FailedAttempt) -> Outcome:
+    """Returns what the failure tells of the replica.
+
+    The caller tells a CANCELLED of its own from others.
+    """
+    if not _may_help(failed):
+        timed_out = failed.code is grpc.StatusCode.DEADLINE_EXCEEDED
+        if timed_out and not failed.answered:
+            return Outcome.LOST
+        return Outcome.ANSWERED
+    if (
+        failed.code is grpc.StatusCode.RESOURCE_EXHAUSTED
+        and failed.pushback is not None
+    ):
+        return Outcome.FULL
+    return Outcome.LOST
 
 
 def _may_help(failed: FailedAttempt) -> bool:

@@ -1,0 +1,40 @@
+"""What a server keeps between a Forward and its Backward."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from numpy.typing import NDArray
+
+from actserve._replicas import Replica
+
+
+class Residual:
+    """The inputs of a Forward, kept for its Backward. See Client.forward_with.
+
+    The server holds the inputs for `lease` seconds, and may drop them earlier;
+    the client then sends them again. This object refers to your input arrays
+    and does not copy them: do not write to them before the Backward.
+    """
+
+    def __init__(
+        self,
+        handle: bytes | None,
+        lease: float,
+        inputs: list[NDArray[Any]],
+        parameters: Mapping[str, float],
+        replica: Replica | None = None,
+    ):
+        self._handle = handle
+        self._expires = time.monotonic() + lease
+        self._inputs = inputs
+        self._parameters = dict(parameters)
+        # The one that holds it.
+        self._replica = replica
+
+    @property
+    def is_held(self) -> bool:
+        """False once the server is known to have dropped the inputs."""
+        return self._handle is not None and time.monotonic() < self._expires
