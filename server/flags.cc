@@ -8,19 +8,19 @@
 #include <string>
 #include <system_error>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "absl/flags/flag.h"
-#include "absl/flags/parse.h"
 #include "absl/flags/usage.h"
 #include "absl/flags/usage_config.h"
 #include "absl/strings/match.h"
-#include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
+#include "kernels/base/status_macros.h"
 #include "kernels/device/object_cache.h"
 #include "proto/default_address.h"
-#include "server/version.h"
+#include "server/config/build_info.h"
 
 namespace {
 
@@ -84,6 +84,13 @@ ABSL_FLAG(bool, reflection, Defaults().reflection,
 ABSL_FLAG(std::string, log_level, Defaults().log_level,
           "least severe level to log: debug (every request), info, warning "
           "or error. The log is JSON on stderr, one event a line");
+ABSL_FLAG(std::string, config, "",
+          "file that sets flags, one a line: name = value. The environment "
+          "sets them as well: ACTSERVE_MAX_RANK=4. The command line wins over "
+          "the environment, which wins over the file. Empty: none");
+ABSL_FLAG(bool, check, false,
+          "check the configuration and the files that it names, print it, and "
+          "end: with code 0 if a server would start with it");
 
 ABSL_FLAG(int64_t, max_message_bytes, Defaults().max_message_bytes,
           "limit on the bytes of a request or a response, tensors included");
@@ -235,11 +242,12 @@ void SetUsage() {
   absl::SetProgramUsageMessage(
       "Computes activation functions and their gradients over gRPC.\n"
       "SIGTERM or SIGINT stops it after the running calls; a second signal "
-      "ends --drain_delay.\n"
+      "ends --drain_delay. SIGHUP makes it read again what may change while "
+      "it runs.\n"
       "Exit codes: 0 after a signal; 1 if it cannot start; 69 if the device "
       "was lost, 71 if nobody can reach it any more; then start it again.");
   absl::FlagsUsageConfig config;
-  config.version_string = [] { return absl::StrCat("actserved ", kVersion); };
+  config.version_string = [] { return BuildDescription(ShippedPack()); };
   // --help shows the flags of this file, wherever it was compiled, and not
   // those of the libraries.
   config.normalize_filename = [](absl::string_view file) {
@@ -320,14 +328,12 @@ Options OptionsFromFlags() {
 
 }  // namespace
 
-absl::StatusOr<Options> OptionsFromCommandLine(int argc, char** argv) {
+absl::StatusOr<Configuration> ReadConfiguration(int argc, char** argv) {
   SetUsage();
-  const std::vector<char*> rest = absl::ParseCommandLine(argc, argv);
-  if (rest.size() > 1) {
-    return absl::InvalidArgumentError(
-        absl::StrCat(rest[1], ": not a flag; see --help"));
-  }
-  return OptionsFromFlags();
+  ACTSERVE_ASSIGN_OR_RETURN(FlagValues values,
+                            FlagValues::Load(argc, argv, environ, kThisFile));
+  return Configuration{OptionsFromFlags(), std::move(values),
+                       absl::GetFlag(FLAGS_check)};
 }
 
 }  // namespace actserve

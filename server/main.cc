@@ -14,6 +14,7 @@
 #include <memory>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
@@ -22,6 +23,8 @@
 #include "absl/time/time.h"
 #include "kernels/base/process_options.h"
 #include "kernels/base/status_macros.h"
+#include "server/check.h"
+#include "server/config/build_info.h"
 #include "server/flags.h"
 #include "server/observe/log.h"
 #include "server/options.h"
@@ -42,6 +45,8 @@ constexpr int kLostSignal = SIGUSR1;
 constexpr absl::Duration kLostDrainTimeout = absl::Seconds(2);
 // Time for everything after the drain.
 constexpr absl::Duration kEndTimeout = absl::Milliseconds(900);
+// Limit on the bytes of names from the environment in one line of the log.
+constexpr size_t kMaxLoggedNames = 1024;
 
 int ExitCodeOf(Server::Loss loss) {
   switch (loss) {
@@ -62,6 +67,7 @@ sigset_t BlockSignals() {
   sigemptyset(&signals);
   sigaddset(&signals, SIGTERM);
   sigaddset(&signals, SIGINT);
+  sigaddset(&signals, SIGHUP);
   sigaddset(&signals, kLostSignal);
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   signal(SIGPIPE, SIG_IGN);
@@ -106,8 +112,42 @@ void EndWithin(absl::Duration timeout, int exit_code) {
   }).detach();
 }
 
-absl::Status Serve(const Options& options, const sigset_t& signals) {
-  ACTSERVE_RETURN_IF_ERROR(SetLogLevel(options.log_level));
+// Prints what the configuration comes to, if a server can start with it.
+absl::Status Check(const Configuration& configuration) {
+  ACTSERVE_ASSIGN_OR_RETURN(const std::string device,
+                            CheckSurroundings(configuration.options));
+  std::cout << configuration.values.ToText() << "# the device is " << device
+            << '\n';
+  return absl::OkStatus();
+}
+
+// Answers SIGHUP. What cannot be read again stays as it was.
+void Reload(Server& server) {
+  const absl::Status status = server.Reload();
+  if (status.ok()) {
+    LogEvent(LogLevel::kInfo, "reloaded");
+  } else {
+    LogEvent(LogLevel::kError, "not_reloaded",
+             {{"reason", std::string(status.message())}});
+  }
+}
+
+// Waits for a signal to stop. Returns its number.
+int AwaitEnd(const sigset_t& signals, Server& server) {
+  while (true) {
+    int number = 0;
+    sigwait(&signals, &number);
+    if (number == SIGHUP) {
+      Reload(server);
+    } else if (number != kLostSignal || server.loss() != Server::Loss::kNone) {
+      return number;
+    }
+  }
+}
+
+absl::Status Serve(const Configuration& configuration,
+                   const sigset_t& signals) {
+  const Options& options = configuration.options;
   const int64_t max_descriptors = RaiseDescriptorLimit();
   ACTSERVE_ASSIGN_OR_RETURN(const auto server, Server::Start(options, [] {
                               kill(getpid(), kLostSignal);
@@ -117,20 +157,19 @@ absl::Status Serve(const Options& options, const sigset_t& signals) {
   }
   LogEvent(LogLevel::kInfo, "serving",
            {{"version", kVersion},
+            {"revision", kRevision},
             {"addresses", absl::StrJoin(server->addresses(), ",")},
             {"metrics", server->metrics_address()},
             {"max_descriptors", max_descriptors}});
 
-  int signal_number = 0;
-  do {
-    sigwait(&signals, &signal_number);
-  } while (signal_number == kLostSignal &&
-           server->loss() == Server::Loss::kNone);
+  const int signal_number = AwaitEnd(signals, *server);
   LogEvent(LogLevel::kInfo, "draining", {{"signal", int64_t{signal_number}}});
   if (signal_number != kLostSignal) {
     server->StopBeingHealthy();
     const timespec delay = absl::ToTimespec(options.drain_delay);
-    sigtimedwait(&signals, nullptr, &delay);
+    sigset_t ends_delay = signals;
+    sigdelset(&ends_delay, SIGHUP);
+    sigtimedwait(&ends_delay, nullptr, &delay);
   }
   if (server->loss() == Server::Loss::kListener) {
     // Whoever holds up the listener holds up Drain() too. Those who are
@@ -157,13 +196,28 @@ absl::Status Serve(const Options& options, const sigset_t& signals) {
   return absl::OkStatus();
 }
 
+absl::Status Run(const Configuration& configuration, const sigset_t& signals) {
+  ACTSERVE_RETURN_IF_ERROR(SetLogLevel(configuration.options.log_level));
+  const std::vector<std::string>& unknown =
+      configuration.values.unknown_variables();
+  if (!unknown.empty()) {
+    LogEvent(
+        LogLevel::kWarning, "unknown_variables",
+        {{"names", absl::StrJoin(unknown, ",").substr(0, kMaxLoggedNames)}});
+  }
+  return configuration.check ? Check(configuration)
+                             : Serve(configuration, signals);
+}
+
 int Main(int argc, char** argv) {
   SetProcessOptions();
   CaptureLibraryLogs();
   const sigset_t signals = BlockSignals();
-  auto options = OptionsFromCommandLine(argc, argv);
+  const auto configuration = ReadConfiguration(argc, argv);
   const absl::Status status =
-      options.ok() ? Serve(*options, signals) : options.status();
+      configuration.ok()
+          ? configuration->values.Locate(Run(*configuration, signals))
+          : configuration.status();
   if (status.ok()) return 0;
   std::cerr << "actserved: " << status.message() << '\n';
   return 1;

@@ -62,6 +62,10 @@ class Server {
   enum class Loss { kNone, kDevice, kListener };
   Loss loss() const;
 
+  // Reads again what may change while the server runs. What cannot be read
+  // stays as it was. Call it on one thread.
+  absl::Status Reload();
+
   // Refuses new calls with UNAVAILABLE and gives running ones `timeout`, until
   // their answers are sent. Then those that wait for a compilation or a control
   // thread get UNAVAILABLE too, and all connections are closed. Returns within

@@ -54,6 +54,23 @@ absl::StatusOr<HostPort> Parse(const std::string& address,
   return parsed;
 }
 
+using Addresses = std::unique_ptr<addrinfo, decltype(&freeaddrinfo)>;
+
+absl::StatusOr<Addresses> Resolve(const HostPort& wanted,
+                                  const std::string& host_port,
+                                  absl::string_view flag) {
+  addrinfo hints = {};
+  hints.ai_flags = AI_PASSIVE | AI_NUMERICSERV;
+  hints.ai_socktype = SOCK_STREAM;
+  addrinfo* found = nullptr;
+  const int error = getaddrinfo(wanted.host.c_str(), "0", &hints, &found);
+  if (error != 0) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(flag, ": ", host_port, ": ", gai_strerror(error)));
+  }
+  return Addresses(found, &freeaddrinfo);
+}
+
 template <typename Option>
 void SetOption(int fd, int level, int name, Option value) {
   setsockopt(fd, level, name, &value, sizeof(value));
@@ -103,23 +120,21 @@ std::string WithPort(std::string address, int port) {
 
 }  // namespace
 
+absl::Status ListeningSocket::CheckTcp(const std::string& host_port,
+                                       absl::string_view flag) {
+  ACTSERVE_ASSIGN_OR_RETURN(const HostPort wanted, Parse(host_port, flag));
+  return Resolve(wanted, host_port, flag).status();
+}
+
 absl::StatusOr<std::vector<ListeningSocket>> ListeningSocket::OpenTcp(
     const std::string& host_port, absl::string_view flag) {
   ACTSERVE_ASSIGN_OR_RETURN(const HostPort wanted, Parse(host_port, flag));
-  addrinfo hints = {};
-  hints.ai_flags = AI_PASSIVE | AI_NUMERICSERV;
-  hints.ai_socktype = SOCK_STREAM;
-  addrinfo* found = nullptr;
-  const int error = getaddrinfo(wanted.host.c_str(), "0", &hints, &found);
-  if (error != 0) {
-    return absl::InvalidArgumentError(
-        absl::StrCat(flag, ": ", host_port, ": ", gai_strerror(error)));
-  }
-  const std::unique_ptr<addrinfo, decltype(&freeaddrinfo)> owner(found,
-                                                                 &freeaddrinfo);
+  ACTSERVE_ASSIGN_OR_RETURN(const Addresses found,
+                            Resolve(wanted, host_port, flag));
   std::vector<ListeningSocket> sockets;
   int port = wanted.port;
-  for (const addrinfo* each = found; each != nullptr; each = each->ai_next) {
+  for (const addrinfo* each = found.get(); each != nullptr;
+       each = each->ai_next) {
     ListeningSocket socket;
     socket.address_ =
         WithPort(std::string(reinterpret_cast<const char*>(each->ai_addr),

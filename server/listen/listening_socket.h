@@ -24,6 +24,10 @@ class ListeningSocket {
   //   Unavailable      an address is taken, or not of this machine
   static absl::StatusOr<std::vector<ListeningSocket>> OpenTcp(
       const std::string& host_port, absl::string_view flag = "listen");
+  // OK if OpenTcp() would understand `host_port`. Listens nowhere.
+  //   InvalidArgument  as OpenTcp()
+  static absl::Status CheckTcp(const std::string& host_port,
+                               absl::string_view flag = "listen");
   // Listens at an absolute path, which PrepareUnixSocket() has prepared.
   //   Unavailable  it cannot be bound
   static absl::StatusOr<ListeningSocket> OpenUnix(const std::string& path);

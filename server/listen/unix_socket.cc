@@ -52,9 +52,8 @@ bool SomeoneListens(const sockaddr_un& address) {
 
 }  // namespace
 
-absl::Status PrepareUnixSocket(const std::string& path) {
-  sockaddr_un address = {};
-  address.sun_family = AF_UNIX;
+absl::Status CheckUnixSocket(const std::string& path) {
+  const sockaddr_un address = {};
   if (path.empty() || path[0] != '/') {
     return absl::InvalidArgumentError(
         absl::StrCat("unix_socket: ", path, ": not an absolute path"));
@@ -64,10 +63,16 @@ absl::Status PrepareUnixSocket(const std::string& path) {
         absl::StrCat("unix_socket: ", path, ": ", path.size(), " bytes, limit ",
                      sizeof(address.sun_path) - 1));
   }
-  std::memcpy(address.sun_path, path.data(), path.size());
   // "/name" lies in "/".
   const size_t directory_bytes = std::max<size_t>(1, path.find_last_of('/'));
-  ACTSERVE_RETURN_IF_ERROR(PrepareDirectory(path.substr(0, directory_bytes)));
+  return PrepareDirectory(path.substr(0, directory_bytes));
+}
+
+absl::Status PrepareUnixSocket(const std::string& path) {
+  ACTSERVE_RETURN_IF_ERROR(CheckUnixSocket(path));
+  sockaddr_un address = {};
+  address.sun_family = AF_UNIX;
+  std::memcpy(address.sun_path, path.data(), path.size());
   struct stat info;
   if (lstat(path.c_str(), &info) != 0) return absl::OkStatus();
   if (!S_ISSOCK(info.st_mode)) return Unusable(path, "is no socket");

@@ -7,14 +7,17 @@
 
 namespace actserve {
 
-// Prepares `path` for listening: makes its directory, with mode 0700, if it is
-// missing, and removes a stale socket.
-//
+// OK if a socket may be at `path`. Makes its directory, with mode 0700, if it is
+// missing.
 //   InvalidArgument     not an absolute path, or too long for a socket
 //   FailedPrecondition  the directory can be written to by others or is not
-//                       ours, so a client could not trust the socket; or a
-//                       server listens there already; or something that is
-//                       no socket is there
+//                       ours, so a client could not trust the socket
+absl::Status CheckUnixSocket(const std::string& path);
+
+// Prepares `path` for listening: checks it, and removes a stale socket.
+//   InvalidArgument     as above
+//   FailedPrecondition  as above; or a server listens there already; or
+//                       something that is no socket is there
 absl::Status PrepareUnixSocket(const std::string& path);
 
 }  // namespace actserve
