@@ -67,6 +67,14 @@ ABSL_FLAG(int, max_streams, Defaults().max_streams,
 ABSL_FLAG(absl::Duration, body_timeout, Defaults().body_timeout,
           "a connection is closed if a request on it stops to arrive for so "
           "long");
+ABSL_FLAG(absl::Duration, max_connection_age, Defaults().max_connection_age,
+          "a connection of this age, give or take a tenth, takes no more calls, "
+          "and its client makes a new one: so clients that balance find new "
+          "servers. 0: it may grow old");
+ABSL_FLAG(absl::Duration, max_connection_age_grace,
+          Defaults().max_connection_age_grace,
+          "how long the running calls of such a connection may take before it "
+          "is closed");
 ABSL_FLAG(int64_t, max_memory_bytes, DefaultMemoryBytes(),
           "limit on the memory that calls hold, from the first byte of a "
           "request until its answer is sent, and on that of residuals: half "
@@ -266,6 +274,8 @@ Options OptionsFromFlags() {
   o.max_connections = absl::GetFlag(FLAGS_max_connections);
   o.max_streams = absl::GetFlag(FLAGS_max_streams);
   o.body_timeout = absl::GetFlag(FLAGS_body_timeout);
+  o.max_connection_age = absl::GetFlag(FLAGS_max_connection_age);
+  o.max_connection_age_grace = absl::GetFlag(FLAGS_max_connection_age_grace);
   o.max_memory_bytes = absl::GetFlag(FLAGS_max_memory_bytes);
   o.port_file = absl::GetFlag(FLAGS_port_file);
   o.metrics = absl::GetFlag(FLAGS_metrics);

@@ -93,6 +93,8 @@ absl::Status CheckDurations(const Options& o) {
       {"device_watchdog", o.device_watchdog, tick, day},
       {"batch_delay", o.scheduler.queue.delay, zero, absl::Seconds(10)},
       {"body_timeout", o.body_timeout, absl::Seconds(1), day},
+      {"max_connection_age", o.max_connection_age, zero, day},
+      {"max_connection_age_grace", o.max_connection_age_grace, tick, day},
       {"drain_delay", o.drain_delay, zero, day},
       {"drain_timeout", o.drain_timeout, zero, day},
   };

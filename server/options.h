@@ -30,6 +30,10 @@ struct Options {
   int max_streams = 1000;
   // A connection is closed on which a request stops to arrive for so long.
   absl::Duration body_timeout = absl::Minutes(1);
+  // A connection of this age, give or take a tenth, takes no more calls; those
+  // that run may take `max_connection_age_grace`. Zero: it may grow old.
+  absl::Duration max_connection_age = absl::ZeroDuration();
+  absl::Duration max_connection_age_grace = absl::Minutes(1);
   // Limit on the memory that calls hold, from the first byte of a request until
   // its answer is sent, and on that of residuals; see MemoryBudget.
   int64_t max_memory_bytes = int64_t{4} << 30;

@@ -46,6 +46,8 @@ Listener::Options ListenerOptions(const Options& options) {
   listener.body_timeout = options.body_timeout;
   listener.max_stream_memory_bytes =
       MemoryBudget::MaxStreamBytes(options.max_memory_bytes);
+  listener.max_connection_age = options.max_connection_age;
+  listener.max_connection_age_grace = options.max_connection_age_grace;
   listener.max_message_bytes = options.max_message_bytes;
   listener.reflection = options.reflection;
   return listener;
@@ -196,6 +198,7 @@ void Server::AwaitLoss() {
     if (stopping_) return;
   }
   StopBeingHealthy();
+  listener_->StopBeingAlive();
   if (loss() == Loss::kDevice) {
     LogEvent(LogLevel::kError, "device_lost",
              {{"device", device_->name()},

@@ -55,7 +55,7 @@ class Server {
   // Where metrics are served, with its port resolved; empty: nowhere.
   std::string metrics_address() const;
 
-  // Turns health to NOT_SERVING. Calls are still accepted.
+  // Turns readiness to NOT_SERVING. Calls are still accepted.
   void StopBeingHealthy();
 
   // Why `on_lost` was called.

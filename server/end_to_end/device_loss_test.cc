@@ -262,6 +262,11 @@ TEST_F(DeviceLoss, TurnsHealthAndAnswersUnavailable) {
   ASSERT_TRUE(watch->Read(&response));
   EXPECT_EQ(response.status(), HealthCheckResponse::NOT_SERVING);
   EXPECT_LT(absl::Now() - lost, absl::Seconds(1));
+  grpc::ClientContext asking;
+  grpc::health::v1::HealthCheckRequest liveness;
+  liveness.set_service("liveness");
+  EXPECT_TRUE(health->Check(&asking, liveness, &response).ok());
+  EXPECT_EQ(response.status(), HealthCheckResponse::NOT_SERVING);
   told_.WaitForNotification();
   for (auto* call : {&running, &waiting}) {
     const grpc::Status status = call->get();

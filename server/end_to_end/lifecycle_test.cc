@@ -194,6 +194,58 @@ TEST_F(Lifecycle, TurnsUnhealthyBeforeItRefuses) {
   EXPECT_EQ(server_->Wait(), 0);
 }
 
+// A server that drains must not be restarted for it.
+TEST_F(Lifecycle, StaysAliveWhileItDrains) {
+  Start({"--drain_delay=1h"});
+  auto health = grpc::health::v1::Health::NewStub(channel_);
+  const auto check = [&](const std::string& service) {
+    grpc::ClientContext context;
+    grpc::health::v1::HealthCheckRequest request;
+    request.set_service(service);
+    HealthCheckResponse response;
+    EXPECT_TRUE(health->Check(&context, request, &response).ok());
+    return response.status();
+  };
+  grpc::health::v1::HealthCheckRequest liveness;
+  liveness.set_service("liveness");
+  grpc::ClientContext watching;
+  auto watch = health->Watch(&watching, liveness);
+  HealthCheckResponse first;
+  ASSERT_TRUE(watch->Read(&first));
+  EXPECT_EQ(first.status(), HealthCheckResponse::SERVING);
+  EXPECT_EQ(check("liveness"), HealthCheckResponse::SERVING);
+
+  server_->Signal(SIGTERM);
+  ASSERT_TRUE(server_->WaitForEvent("draining"));
+  while (check("") == HealthCheckResponse::SERVING) {
+    absl::SleepFor(absl::Milliseconds(1));
+  }
+
+  EXPECT_EQ(check("actserve.v1.ActivationService"),
+            HealthCheckResponse::NOT_SERVING);
+  EXPECT_EQ(check("liveness"), HealthCheckResponse::SERVING);
+  server_->Signal(SIGTERM);
+  // No other status before the connection goes.
+  EXPECT_FALSE(watch->Read(&first));
+  EXPECT_EQ(server_->Wait(), 0);
+}
+
+TEST_F(Lifecycle, ReloadsOnHangupAndGoesOn) {
+  Start({"--drain_delay=1h"});
+  server_->Signal(SIGHUP);
+  ASSERT_TRUE(server_->WaitForEvent("reloaded"));
+  v1::ForwardResponse response;
+  EXPECT_TRUE(Forward(*stub_, ForwardOf("relu", {1}), &response).ok());
+
+  server_->Signal(SIGTERM);
+  ASSERT_TRUE(server_->WaitForEvent("draining"));
+  // It does not end the delay either.
+  server_->Signal(SIGHUP);
+  EXPECT_TRUE(Forward(*stub_, ForwardOf("relu", {1}), &response).ok());
+  server_->Signal(SIGTERM);
+  EXPECT_EQ(server_->Wait(), 0);
+}
+
 TEST_F(Lifecycle, TheSocketIsTheOwnersAlone) {
   const std::string socket =
       absl::StrCat(::testing::TempDir(), "lifecycle/s.sock");

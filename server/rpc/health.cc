@@ -1,6 +1,7 @@
 #include "server/rpc/health.h"
 
 #include <optional>
+#include <string>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -18,14 +19,7 @@ using grpc::health::v1::HealthCheckRequest;
 using grpc::health::v1::HealthCheckResponse;
 using ServingStatus = HealthCheckResponse::ServingStatus;
 
-// Returns whether the service of a request is one of this server's.
-absl::StatusOr<bool> IsKnown(const grpc::ByteBuffer* bytes) {
-  HealthCheckRequest request;
-  ACTSERVE_RETURN_IF_ERROR(
-      ReadMessage(TakeRequest(bytes), {Health::kMaxRequestBytes}, &request));
-  return request.service().empty() ||
-         request.service() == v1::ActivationService::service_full_name();
-}
+constexpr char kLiveness[] = "liveness";
 
 ServingStatus StatusOf(bool is_serving) {
   return is_serving ? HealthCheckResponse::SERVING
@@ -40,12 +34,26 @@ grpc::ByteBuffer ResponseOf(ServingStatus status) {
 
 }  // namespace
 
+absl::StatusOr<Health::Question> Health::QuestionOf(
+    const grpc::ByteBuffer* bytes) {
+  HealthCheckRequest request;
+  ACTSERVE_RETURN_IF_ERROR(
+      ReadMessage(TakeRequest(bytes), {kMaxRequestBytes}, &request));
+  const std::string& service = request.service();
+  if (service == kLiveness) return Question::kIsAlive;
+  if (service.empty() ||
+      service == v1::ActivationService::service_full_name()) {
+    return Question::kIsReady;
+  }
+  return Question::kUnknown;
+}
+
 // One Watch. Deletes itself when it is done.
 class Health::Watcher final
     : public grpc::ServerWriteReactor<grpc::ByteBuffer> {
  public:
-  Watcher(Health* health, bool is_known)
-      : health_(*health), is_known_(is_known) {
+  Watcher(Health* health, Question question)
+      : health_(*health), question_(question) {
     absl::MutexLock lock(&health_.mu_);
     health_.watchers_.insert(this);
     Update();
@@ -53,9 +61,9 @@ class Health::Watcher final
 
   // Sends the status, unless it was sent or another one is on its way.
   void Update() ABSL_EXCLUSIVE_LOCKS_REQUIRED(health_.mu_) {
-    const ServingStatus status = is_known_
-                                     ? StatusOf(health_.is_serving_)
-                                     : HealthCheckResponse::SERVICE_UNKNOWN;
+    const ServingStatus status = question_ == Question::kUnknown
+                                     ? HealthCheckResponse::SERVICE_UNKNOWN
+                                     : StatusOf(health_.Answer(question_));
     if (is_writing_ || is_finished_ || sent_ == status) return;
     is_writing_ = true;
     sent_ = status;
@@ -101,17 +109,28 @@ class Health::Watcher final
   }
 
   Health& health_;
-  const bool is_known_;
   const absl::Time started_ = absl::Now();
+  const Question question_;
   grpc::ByteBuffer message_;
   bool is_writing_ ABSL_GUARDED_BY(health_.mu_) = false;
   bool is_finished_ ABSL_GUARDED_BY(health_.mu_) = false;
   std::optional<ServingStatus> sent_ ABSL_GUARDED_BY(health_.mu_);
 };
 
-void Health::StopServing() {
+void Health::StopBeingReady() {
   absl::MutexLock lock(&mu_);
-  is_serving_ = false;
+  is_ready_ = false;
+  TellWatchers();
+}
+
+void Health::StopBeingAlive() {
+  absl::MutexLock lock(&mu_);
+  is_ready_ = false;
+  is_alive_ = false;
+  TellWatchers();
+}
+
+void Health::TellWatchers() {
   for (Watcher* watcher : watchers_) watcher->Update();
 }
 
@@ -119,14 +138,14 @@ grpc::ServerUnaryReactor* Health::Check(grpc::CallbackServerContext* context,
                                         const grpc::ByteBuffer* request,
                                         grpc::ByteBuffer* response) {
   auto* const reactor = new CallReactor(metrics_, Method::kOther);
-  const absl::StatusOr<bool> is_known = IsKnown(request);
-  absl::Status status = is_known.status();
-  if (status.ok() && !*is_known) {
+  const absl::StatusOr<Question> question = QuestionOf(request);
+  absl::Status status = question.status();
+  if (status.ok() && *question == Question::kUnknown) {
     status = absl::NotFoundError("no such service on this server");
   }
   if (status.ok()) {
     absl::MutexLock lock(&mu_);
-    *response = ResponseOf(StatusOf(is_serving_));
+    *response = ResponseOf(StatusOf(Answer(*question)));
   }
   Finish(status, context, reactor);
   return reactor;
@@ -134,8 +153,8 @@ grpc::ServerUnaryReactor* Health::Check(grpc::CallbackServerContext* context,
 
 grpc::ServerWriteReactor<grpc::ByteBuffer>* Health::Watch(
     grpc::CallbackServerContext*, const grpc::ByteBuffer* request) {
-  const absl::StatusOr<bool> is_known = IsKnown(request);
-  if (is_known.ok()) return new Watcher(this, *is_known);
+  const absl::StatusOr<Question> question = QuestionOf(request);
+  if (question.ok()) return new Watcher(this, *question);
   class Refusal final : public grpc::ServerWriteReactor<grpc::ByteBuffer> {
    public:
     Refusal(const absl::Status& status, CallMetrics* metrics)
@@ -153,7 +172,7 @@ grpc::ServerWriteReactor<grpc::ByteBuffer>* Health::Watch(
     const absl::StatusCode code_;
     CallMetrics* const metrics_;
   };
-  return new Refusal(is_known.status(), metrics_);
+  return new Refusal(question.status(), metrics_);
 }
 
 }  // namespace actserve

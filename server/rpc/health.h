@@ -5,6 +5,7 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/container/flat_hash_set.h"
+#include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
 #include "grpc/health/v1/health.grpc.pb.h"
 #include "grpcpp/server_context.h"
@@ -23,12 +24,16 @@ using HealthMethods = grpc::health::v1::Health::WithRawCallbackMethod_Check<
 
 }  // namespace internal
 
-// The health service of gRPC, for the server ("") and the activation service.
-// gRPC's own parses requests of any length that a message may have, and keeps
-// names of services as long. This one measures a request first.
+// The health service of gRPC. gRPC's own parses requests of any length that a
+// message may have, and keeps names of services as long. This one measures a
+// request first. It knows the services
 //
-// It serves until StopServing(), and then for good does not. A Watch ends with
-// its client or its connection. Thread-safe.
+//   ""                            ready: whether to send calls here
+//   "actserve.v1.ActivationService"  the same
+//   "liveness"                    alive: false if only a new process helps
+//
+// Each serves until it is stopped, and then for good does not. A Watch ends
+// with its client or its connection. Thread-safe.
 class Health final : public internal::HealthMethods {
  public:
   // A request beyond it is refused with INVALID_ARGUMENT.
@@ -40,8 +45,10 @@ class Health final : public internal::HealthMethods {
   Health(CallCounter* calls, CallMetrics* metrics)
       : calls_(*calls), metrics_(metrics) {}
 
-  // Tells all watchers.
-  void StopServing();
+  // The server is not ready any more. Tells the watchers.
+  void StopBeingReady();
+  // It is neither ready nor alive. Tells the watchers.
+  void StopBeingAlive();
 
   grpc::ServerUnaryReactor* Check(grpc::CallbackServerContext* context,
                                   const grpc::ByteBuffer* request,
@@ -52,11 +59,19 @@ class Health final : public internal::HealthMethods {
 
  private:
   class Watcher;
+  enum class Question { kIsReady, kIsAlive, kUnknown };
+  static absl::StatusOr<Question> QuestionOf(const grpc::ByteBuffer* bytes);
+  // Not for kUnknown.
+  bool Answer(Question question) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
+    return question == Question::kIsAlive ? is_alive_ : is_ready_;
+  }
+  void TellWatchers() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
   CallCounter& calls_;
   CallMetrics* const metrics_;
   absl::Mutex mu_;
-  bool is_serving_ ABSL_GUARDED_BY(mu_) = true;
+  bool is_ready_ ABSL_GUARDED_BY(mu_) = true;
+  bool is_alive_ ABSL_GUARDED_BY(mu_) = true;
   absl::flat_hash_set<Watcher*> watchers_ ABSL_GUARDED_BY(mu_);
 };
 

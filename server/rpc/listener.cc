@@ -39,6 +39,11 @@ class WithoutReflection final : public grpc::ServerBuilderOption {
   }
 };
 
+// As gRPC takes it.
+int Milliseconds(absl::Duration duration) {
+  return static_cast<int>(absl::ToInt64Milliseconds(duration));
+}
+
 void SetTransport(const Listener::Options& options,
                   grpc::ServerBuilder* builder) {
   grpc::ResourceQuota quota("actserve");
@@ -58,6 +63,13 @@ void SetTransport(const Listener::Options& options,
   }
   // Corrupts data (CVE-2024-11407), and is slower on a loopback.
   builder->AddChannelArgument(GRPC_ARG_TCP_TX_ZEROCOPY_ENABLED, 0);
+  if (options.max_connection_age > absl::ZeroDuration()) {
+    builder->AddChannelArgument(GRPC_ARG_MAX_CONNECTION_AGE_MS,
+                                Milliseconds(options.max_connection_age));
+    builder->AddChannelArgument(
+        GRPC_ARG_MAX_CONNECTION_AGE_GRACE_MS,
+        Milliseconds(options.max_connection_age_grace));
+  }
   // A trainer may be silent for minutes between steps; its connection is
   // probed, and it may probe ours.
   builder->AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, 60'000);
@@ -112,7 +124,8 @@ class Listener::Parts {
     return acceptor_->addresses();
   }
   int num_connections() const { return acceptor_->num_connections(); }
-  void StopBeingHealthy() { health_.StopServing(); }
+  void StopBeingHealthy() { health_.StopBeingReady(); }
+  void StopBeingAlive() { health_.StopBeingAlive(); }
   void Refuse();
   bool AwaitCalls(absl::Duration timeout) {
     return calls_.AwaitNone(absl::Now() + timeout);
@@ -213,6 +226,8 @@ const std::vector<std::string>& Listener::addresses() const {
 int Listener::num_connections() const { return parts_->num_connections(); }
 
 void Listener::StopBeingHealthy() { parts_->StopBeingHealthy(); }
+
+void Listener::StopBeingAlive() { parts_->StopBeingAlive(); }
 
 void Listener::Refuse() { parts_->Refuse(); }
 

@@ -34,6 +34,10 @@ class Listener {
     int max_streams = 0;
     // A connection is closed on which a request stops to arrive for so long.
     absl::Duration body_timeout;
+    // A connection of this age, give or take a tenth, takes no more calls; those
+    // that run may take `max_connection_age_grace`. Zero: it may grow old.
+    absl::Duration max_connection_age = absl::ZeroDuration();
+    absl::Duration max_connection_age_grace;
     // Limit on a request; responses are checked before they are made.
     int64_t max_message_bytes = 0;
     // True to serve grpc.reflection.v1alpha.
@@ -65,8 +69,10 @@ class Listener {
   // The connections that are open now.
   int num_connections() const;
 
-  // Turns health to NOT_SERVING for good. Calls are still accepted.
+  // Turns readiness to NOT_SERVING for good. Calls are still accepted.
   void StopBeingHealthy();
+  // The same with liveness.
+  void StopBeingAlive();
 
   // Refuses new connections, and new calls with UNAVAILABLE.
   void Refuse();

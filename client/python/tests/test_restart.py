@@ -1,16 +1,19 @@
-"""Calls that never stop, on a server that does."""
+"""Calls that never stop, on a server or connections that do."""
 
 import collections
 import contextlib
 import os
+import re
 import socket
 import threading
 from concurrent import futures
 
 import numpy as np
 import pytest
+from conftest import server_binary
 
 import actserve
+from actserve.testing import ServerProcess
 
 pytestmark = pytest.mark.server
 
@@ -121,3 +124,27 @@ def test_restarts_under_load_lose_no_call(server, end):
         worker.result()
     print(f"{end}: {NUM_RESTARTS} restarts, {sum(load.num_right)} calls")
     assert load.failures == {}
+
+
+def num_connections(server):
+    """Returns how many connections calls have come over so far."""
+    return len(set(re.findall(r'"request".*?"peer":"(.*?)"', server.log())))
+
+
+def test_connections_that_age_lose_no_call():
+    with ServerProcess(
+        server_binary(), "--log_level=debug", "--max_connection_age=200ms"
+    ) as server:
+        load = Load(server.address)
+        with (
+            futures.ThreadPoolExecutor(len(WORK)) as pool,
+            contextlib.closing(load),
+        ):
+            workers = [pool.submit(load.run, i) for i in range(len(WORK))]
+            while num_connections(server) < 8 * len(WORK):
+                load.await_progress()
+
+        for worker in workers:
+            worker.result()
+        print(f"{num_connections(server)} connections, {load.num_right} calls")
+        assert load.failures == {}
