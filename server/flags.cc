@@ -67,10 +67,11 @@ ABSL_FLAG(int, max_streams, Defaults().max_streams,
 ABSL_FLAG(absl::Duration, body_timeout, Defaults().body_timeout,
           "a connection is closed if a request on it stops to arrive for so "
           "long");
-ABSL_FLAG(absl::Duration, max_connection_age, Defaults().max_connection_age,
-          "a connection of this age, give or take a tenth, takes no more calls, "
-          "and its client makes a new one: so clients that balance find new "
-          "servers. 0: it may grow old");
+ABSL_FLAG(
+    absl::Duration, max_connection_age, Defaults().max_connection_age,
+    "a connection of this age, give or take a tenth, takes no more calls, "
+    "and its client makes a new one: so clients that balance find new "
+    "servers. 0: it may grow old");
 ABSL_FLAG(absl::Duration, max_connection_age_grace,
           Defaults().max_connection_age_grace,
           "how long the running calls of such a connection may take before it "
@@ -92,6 +93,18 @@ ABSL_FLAG(bool, reflection, Defaults().reflection,
 ABSL_FLAG(std::string, log_level, Defaults().log_level,
           "least severe level to log: debug (every request), info, warning "
           "or error. The log is JSON on stderr, one event a line");
+ABSL_FLAG(bool, access_log, Defaults().access_log,
+          "log every call, at level info: at most 1000 lines a second, and how "
+          "many were left out");
+ABSL_FLAG(absl::Duration, slow_request, Defaults().slow_request,
+          "log calls that take longer, at level warning: at most 10 lines a "
+          "second, and how many were left out. 0: none");
+ABSL_FLAG(std::string, otlp_endpoint, "",
+          "host:port of an OpenTelemetry collector that takes traces over OTLP "
+          "with gRPC, without TLS. Empty: no traces");
+ABSL_FLAG(double, trace_sample_ratio, Defaults().trace_sample_ratio,
+          "share of the traces that begin here that are recorded, 0 to 1; a "
+          "caller's trace is recorded if the caller records it");
 ABSL_FLAG(std::string, config, "",
           "file that sets flags, one a line: name = value. The environment "
           "sets them as well: ACTSERVE_MAX_RANK=4. The command line wins over "
@@ -281,6 +294,10 @@ Options OptionsFromFlags() {
   o.metrics = absl::GetFlag(FLAGS_metrics);
   o.reflection = absl::GetFlag(FLAGS_reflection);
   o.log_level = absl::GetFlag(FLAGS_log_level);
+  o.access_log = absl::GetFlag(FLAGS_access_log);
+  o.slow_request = absl::GetFlag(FLAGS_slow_request);
+  o.otlp_endpoint = absl::GetFlag(FLAGS_otlp_endpoint);
+  o.trace_sample_ratio = absl::GetFlag(FLAGS_trace_sample_ratio);
   o.max_message_bytes = absl::GetFlag(FLAGS_max_message_bytes);
   o.max_metadata_bytes = absl::GetFlag(FLAGS_max_metadata_bytes);
   o.tensor.rank = absl::GetFlag(FLAGS_max_rank);

@@ -91,6 +91,7 @@ absl::Status CheckDurations(const Options& o) {
        o.max_residual_lease},
       {"spent_residual_grace", o.residuals.spent_grace, zero, day},
       {"device_watchdog", o.device_watchdog, tick, day},
+      {"slow_request", o.slow_request, zero, day},
       {"batch_delay", o.scheduler.queue.delay, zero, absl::Seconds(10)},
       {"body_timeout", o.body_timeout, absl::Seconds(1), day},
       {"max_connection_age", o.max_connection_age, zero, day},
@@ -117,6 +118,15 @@ absl::Status Validate(const Options& options) {
   ACTSERVE_RETURN_IF_ERROR(ValidateDevice(options.device));
   if (options.listen.empty() && options.unix_socket.empty()) {
     return InvalidArgument("listen: no address, and no unix_socket either");
+  }
+  // Not of the form "!(a < b)", so that NaN is refused too.
+  const double ratio = options.trace_sample_ratio;
+  if (!(ratio >= 0 && ratio <= 1)) {
+    return InvalidArgument("trace_sample_ratio: ", ratio, " is not in 0 .. 1");
+  }
+  const std::string& endpoint = options.otlp_endpoint;
+  if (!endpoint.empty() && endpoint.find(':') == std::string::npos) {
+    return InvalidArgument("otlp_endpoint: ", endpoint, " is not host:port");
   }
   for (const std::string& address : options.listen) {
     if (address.find(':') == std::string::npos) {

@@ -43,6 +43,15 @@ struct Options {
   std::string metrics;
   bool reflection = false;
   std::string log_level = "info";
+  // Calls that take longer are logged; zero: none.
+  absl::Duration slow_request = absl::ZeroDuration();
+  // True to log every call.
+  bool access_log = false;
+  // host:port of an OpenTelemetry collector that takes OTLP over gRPC, without
+  // TLS; empty: no traces.
+  std::string otlp_endpoint;
+  // Of the traces that begin here, how many are recorded: 0 to 1.
+  double trace_sample_ratio = 0.01;
 
   // Limit on one request or response, tensors included.
   int64_t max_message_bytes = (int64_t{64} << 20) + (64 << 10);

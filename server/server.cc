@@ -60,6 +60,18 @@ Residuals::Options ResidualOptions(const Options& options) {
   return residuals;
 }
 
+CallObserver::Options ObserverOptions(const Options& options) {
+  return {.slow_request = options.slow_request,
+          .access_log = options.access_log,
+          .sample_ratio = options.trace_sample_ratio};
+}
+
+TraceResource ResourceOf(const ChosenDevice& device) {
+  return {.service_version = kVersion,
+          .instance_id = ToHex(NewTraceId()),
+          .device = device.device->name()};
+}
+
 // The part of ServerInfo that does not change while the server runs.
 v1::ServerInfo InfoOf(const Options& options, const ChosenDevice& device) {
   v1::ServerInfo info;
@@ -129,6 +141,12 @@ Server::Server(const Options& options, ChosenDevice device,
     : on_lost_(std::move(on_lost)),
       call_metrics_(options.metrics.empty() ? nullptr
                                             : std::make_unique<CallMetrics>()),
+      exporter_(options.otlp_endpoint.empty()
+                    ? nullptr
+                    : std::make_unique<OtlpExporter>(
+                          options.otlp_endpoint, ResourceOf(device), &traces_)),
+      observer_(ObserverOptions(options),
+                exporter_ != nullptr ? &traces_ : nullptr),
       device_(std::move(device.device)),
       registry_(std::move(registry)),
       buffers_(BufferPool::Create(options.max_idle_buffer_bytes)),
@@ -223,6 +241,7 @@ void Server::Sweep() {
     residuals_.Sweep();
     programs_.Sweep();
     trimmer.Tick();
+    observer_.ReportLeftOut();
   }
 }
 
@@ -239,7 +258,7 @@ absl::Status Server::Listen(const Options& options,
   ACTSERVE_ASSIGN_OR_RETURN(
       listener_, Listener::Start(ListenerOptions(options), info, serving_,
                                  {registration_pool_, lookup_pool_},
-                                 call_metrics_.get(), [this] {
+                                 call_metrics_.get(), &observer_, [this] {
                                    absl::MutexLock lock(&mu_);
                                    loss_ = Loss::kListener;
                                  }));
@@ -273,10 +292,13 @@ bool Server::Drain(absl::Duration timeout) {
   listener_->CloseConnections();
   // An answer that nobody reads goes with its connection; work that the device
   // does not give back stays, and gRPC would wait for it.
-  if (!all_ended && !listener_->AwaitCalls(kLastAnswersTimeout)) return false;
-  listener_->Shutdown();
-  LogCounters();
-  return complete;
+  const bool may_shut_down =
+      all_ended || listener_->AwaitCalls(kLastAnswersTimeout);
+  if (may_shut_down) listener_->Shutdown();
+  observer_.ReportLeftOut();
+  if (exporter_ != nullptr) exporter_->Stop();
+  if (may_shut_down) LogCounters();
+  return complete && may_shut_down;
 }
 
 void Server::DiscardWaiting() {

@@ -20,6 +20,9 @@
 #include "server/metrics/endpoint/endpoint.h"
 #include "server/options.h"
 #include "server/rpc/listener.h"
+#include "server/tracing/call_observer.h"
+#include "server/tracing/grpc/otlp_exporter.h"
+#include "server/tracing/trace_queue.h"
 
 namespace actserve {
 
@@ -69,9 +72,10 @@ class Server {
   // Refuses new calls with UNAVAILABLE and gives running ones `timeout`, until
   // their answers are sent. Then those that wait for a compilation or a control
   // thread get UNAVAILABLE too, and all connections are closed. Returns within
-  // `timeout` and half a second: true if all calls were done. After false a
-  // compilation or the device may still hold calls; the process should then
-  // exit without waiting for this object's end.
+  // `timeout` and half a second, and two more where traces are exported: true
+  // if all calls were done. After false a compilation or the device may still
+  // hold calls; the process should then exit without waiting for this object's
+  // end.
   bool Drain(absl::Duration timeout);
 
  private:
@@ -95,6 +99,10 @@ class Server {
   std::atomic<bool> is_draining_ = false;
   // Null if nobody asks for metrics.
   const std::unique_ptr<CallMetrics> call_metrics_;
+  TraceQueue traces_;
+  // Null: no trace is recorded.
+  const std::unique_ptr<OtlpExporter> exporter_;
+  CallObserver observer_;
   const std::unique_ptr<Device> device_;
   const std::unique_ptr<Registry> registry_;
   const std::shared_ptr<BufferPool> buffers_;

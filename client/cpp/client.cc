@@ -86,6 +86,22 @@ absl::Status CheckOutput(absl::Span<std::byte> output, absl::string_view what,
                    " bytes, but it has ", want_bytes));
 }
 
+// Printable ASCII, as gRPC asks of a header.
+absl::Status CheckHeader(absl::string_view name, absl::string_view value) {
+  for (const char c : value) {
+    if (c < ' ' || c > '~') {
+      return absl::InvalidArgumentError(absl::StrCat(
+          name, ": byte ", static_cast<uint8_t>(c), " is not printable ASCII"));
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckTrace(const CallOptions& options) {
+  ACTSERVE_RETURN_IF_ERROR(CheckHeader("traceparent", options.traceparent));
+  return CheckHeader("tracestate", options.tracestate);
+}
+
 void SetTensor(const TensorView& view, v1::Tensor& tensor) {
   tensor.set_dtype(view.dtype);
   tensor.mutable_shape()->Add(view.shape.begin(), view.shape.end());
@@ -116,7 +132,8 @@ absl::Status MakeForward(std::string_view activation,
                          const CallOptions& options,
                          v1::ForwardRequest& request, Payloads& payloads) {
   if (inputs.empty()) return absl::InvalidArgumentError("no inputs");
-  absl::Status status = CheckInputs(inputs);
+  absl::Status status = CheckTrace(options);
+  status.Update(CheckInputs(inputs));
   status.Update(CheckOutput(output, "the output", inputs[0].bytes.size()));
   if (!status.ok()) return status;
   request.set_activation(activation.data(), activation.size());
@@ -137,7 +154,8 @@ absl::Status CheckBackward(const BackwardCall& call) {
   if (call.wrt.empty()) {
     return absl::InvalidArgumentError("no gradient is asked for");
   }
-  absl::Status status = CheckInputs(call.inputs);
+  absl::Status status = CheckTrace(call.options);
+  status.Update(CheckInputs(call.inputs));
   const TensorView* like = call.inputs.empty() ? nullptr : &call.inputs[0];
   if (call.grad_output) {
     status.Update(CheckTensor(*call.grad_output, "grad_output"));
@@ -199,8 +217,15 @@ class Client::Impl {
     const absl::Duration timeout = options.timeout > absl::ZeroDuration()
                                        ? options.timeout
                                        : options_.timeout;
-    return {absl::Now() + std::min(timeout, kLongest), options.cancellation,
-            options_.max_attempts};
+    Bounds bounds = {absl::Now() + std::min(timeout, kLongest),
+                     options.cancellation, options_.max_attempts};
+    if (!options.traceparent.empty()) {
+      bounds.headers.emplace_back("traceparent", options.traceparent);
+      if (!options.tracestate.empty()) {
+        bounds.headers.emplace_back("tracestate", options.tracestate);
+      }
+    }
+    return bounds;
   }
 
   Bounds DefaultBounds() const { return BoundsOf({}); }

@@ -72,6 +72,10 @@ struct CallOptions {
   absl::Duration timeout = absl::ZeroDuration();
   // Cancels the call from another thread. Null: none.
   Cancellation* cancellation = nullptr;
+  // The caller's place in a distributed trace, as W3C Trace Context writes it:
+  // "00-<trace>-<span>-01". The server's spans then belong to it. Empty: none.
+  std::string traceparent;
+  std::string tracestate;
 };
 
 // A Forward with all of its options.

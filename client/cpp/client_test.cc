@@ -774,5 +774,42 @@ TEST(Client, RefusesOptionsOutOfRange) {
             absl::InvalidArgumentError("max_attempts 0 is less than 1"));
 }
 
+TEST(Client, PassesOnItsCallersTrace) {
+  FakeServer server;
+  auto client = ConnectTo(server.address());
+  std::vector<std::string> seen;
+  const auto note = [&](grpc::ServerContext* context) {
+    for (const char* name : {"traceparent", "tracestate"}) {
+      const auto found = context->client_metadata().find(name);
+      if (found == context->client_metadata().end()) continue;
+      seen.emplace_back(found->second.data(), found->second.size());
+    }
+  };
+  server.forward = [&](grpc::ServerContext* context, const auto& request,
+                       auto& response) {
+    note(context);
+    *response.mutable_output() = request.inputs(0);
+    response.add_payload(request.payload(0));
+    return grpc::Status::OK;
+  };
+  const std::vector<float> x = {1};
+  std::vector<float> y(1);
+  CallOptions options;
+  const auto forward = [&] {
+    return client->Forward("relu", {View(x)}, MutableBytes(y), options);
+  };
+  EXPECT_TRUE(forward().ok());
+  EXPECT_TRUE(seen.empty());
+
+  options.traceparent =
+      "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+  options.tracestate = "vendor=x";
+  EXPECT_TRUE(forward().ok());
+  EXPECT_THAT(seen, ElementsAre(options.traceparent, options.tracestate));
+
+  options.traceparent = "a\nb";
+  EXPECT_EQ(forward().message(), "traceparent: byte 10 is not printable ASCII");
+}
+
 }  // namespace
 }  // namespace actserve

@@ -117,7 +117,8 @@ RawStub::~RawStub() {
 
 RawStub::Reply RawStub::Call(const std::string& method,
                              absl::Span<const ByteSpan> parts,
-                             absl::Time deadline, Cancellation* cancellation) {
+                             absl::Time deadline, Cancellation* cancellation,
+                             const Headers& headers) {
   Reply reply;
   std::optional<Loan> loan;
   auto queue = BorrowQueue();
@@ -127,6 +128,7 @@ RawStub::Reply RawStub::Call(const std::string& method,
       context.set_deadline(absl::ToChronoTime(deadline));
     }
     if (!session_.empty()) context.AddMetadata(kSessionKey, session_);
+    for (const auto& [name, value] : headers) context.AddMetadata(name, value);
     std::vector<grpc::Slice> slices = ToSlices(parts, num_on_loan_, loan);
     const grpc::ByteBuffer request(slices.data(), slices.size());
     slices.clear();

@@ -5,6 +5,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/synchronization/mutex.h"
@@ -45,6 +46,9 @@ class RawStub {
     std::optional<absl::Duration> retry_pushback;
   };
 
+  // Names in lower case, values of printable ASCII.
+  using Headers = std::vector<std::pair<std::string, std::string>>;
+
   // Every call carries `session` as metadata kSessionKey, unless it is empty.
   explicit RawStub(std::shared_ptr<grpc::Channel> channel,
                    std::string session = "");
@@ -53,7 +57,8 @@ class RawStub {
   // Sends the concatenation of `parts` to `method` ("/package.Service/Name").
   // `deadline` may be infinite or past; `cancellation` may be null.
   Reply Call(const std::string& method, absl::Span<const ByteSpan> parts,
-             absl::Time deadline, Cancellation* cancellation = nullptr);
+             absl::Time deadline, Cancellation* cancellation = nullptr,
+             const Headers& headers = {});
 
   // Waits for `pause`, or until `cancellation`, which may be null, is
   // cancelled; returns true if it is. gRPC reconnects meanwhile: without a

@@ -247,8 +247,8 @@ RawStub::Reply Replicas::Send(const std::string& method,
                               absl::Span<const ByteSpan> parts,
                               const Bounds& bounds, Replica& replica,
                               const Standing::Attempt& attempt) {
-  RawStub::Reply reply =
-      replica.stub_.Call(method, parts, bounds.deadline, bounds.cancellation);
+  RawStub::Reply reply = replica.stub_.Call(
+      method, parts, bounds.deadline, bounds.cancellation, bounds.headers);
   Outcome outcome = Outcome::kAnswered;
   if (!reply.status.ok()) {
     outcome = reply.status.error_code() == grpc::StatusCode::CANCELLED &&

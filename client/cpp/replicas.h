@@ -32,6 +32,8 @@ struct Bounds {
   // Limit on the rounds of attempts of each RPC that the call needs, and on its
   // registrations.
   int max_attempts;
+  // What every attempt says of the caller's trace.
+  RawStub::Headers headers = {};
 };
 
 // One server, with a channel of its own.

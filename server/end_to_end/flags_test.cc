@@ -138,7 +138,7 @@ TEST(Flags, EveryDurationHasARange) {
                   &error);
     ++num_checked;
   }
-  EXPECT_EQ(num_checked, 10);
+  EXPECT_EQ(num_checked, 11);
 }
 
 TEST(Flags, EveryLimitIsDocumented) {

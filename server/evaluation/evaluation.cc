@@ -24,7 +24,12 @@ void Evaluation::Evaluate(DecodedRequest decoded) {
   waiter.caller = caller();
   waiter.deadline = deadline;
   waiter.is_cancelled = [this] { return IsCancelled(); };
+  if (record_ != nullptr) {
+    const absl::Time now = absl::Now();
+    record_->steps.compile = {now, now};
+  }
   waiter.done = [this](const Programs::Result& result) {
+    if (record_ != nullptr) record_->steps.compile->end = absl::Now();
     if (!result.ok()) return Fail(result.status());
     Plan(*result);
     Execute(/*may_run_inline=*/false);
@@ -76,10 +81,15 @@ void Evaluation::Execute(bool may_run_inline) {
       tensor_bytes * static_cast<int64_t>(item.inputs.size() + tensors_.size());
   // A program too large to be interleaved is slow for its bytes.
   may_run_inline &= program->lowered().interleave;
+  if (record_ != nullptr) {
+    const absl::Time now = absl::Now();
+    record_->steps.queue = {now, now};
+  }
   parts_.scheduler.Submit(this, may_run_inline);
 }
 
 void Evaluation::Done(const Scheduler::Outcome& outcome) {
+  if (record_ != nullptr) Record(outcome);
   if (!outcome.status.ok()) return Fail(outcome.status);
   TensorResult result;
   result.tensors = std::move(tensors_);
@@ -95,6 +105,20 @@ void Evaluation::Done(const Scheduler::Outcome& outcome) {
                absl::Now() - received_ - result.queue - result.stages.copy_in -
                    result.stages.compute - result.stages.copy_out);
   Succeed(std::move(result));
+}
+
+void Evaluation::Record(const Scheduler::Outcome& outcome) {
+  const absl::Time now = absl::Now();
+  Steps& steps = record_->steps;
+  const absl::Time taken = std::min(now, steps.queue->start + outcome.queue);
+  if (outcome.queue > absl::ZeroDuration()) {
+    steps.queue->end = taken;
+  } else {
+    steps.queue.reset();
+  }
+  record_->batch_requests = outcome.num_jobs;
+  LayStages(taken, now, item.stages.copy_in, item.stages.compute,
+            item.stages.copy_out, &steps);
 }
 
 Residuals::Handle Evaluation::KeepInputs() {

@@ -13,6 +13,7 @@
 #include "server/message/split_request.h"
 #include "server/message/tensor_result.h"
 #include "server/scheduling/scheduler.h"
+#include "server/tracing/call_record.h"
 
 namespace actserve {
 
@@ -66,16 +67,22 @@ class Evaluation : private Scheduler::Job {
   // nullptr until the program is known.
   const CallPlan* plan() const { return plan_.get(); }
   const ServingParts& parts() const { return parts_; }
+  // Has the steps of the evaluation written to `record`, which must live until
+  // Succeed() or Fail() is called. Call it before Evaluate().
+  void set_record(CallRecord* record) { record_ = record; }
   absl::Time received() const { return received_; }
 
  private:
   void Plan(std::shared_ptr<const Program> program);
   void Execute(bool may_run_inline);
   void Done(const Scheduler::Outcome& outcome) final;
+  void Record(const Scheduler::Outcome& outcome);
   Residuals::Handle KeepInputs();
 
   const ServingParts& parts_;
   const absl::Time received_;
+  // Null: nobody wants to know.
+  CallRecord* record_ = nullptr;
   // Its request moves into the plan.
   DecodedRequest decoded_;
   std::shared_ptr<const CallPlan> plan_;

@@ -7,8 +7,8 @@
 
 namespace actserve {
 
-// OK if a socket may be at `path`. Makes its directory, with mode 0700, if it is
-// missing.
+// OK if a socket may be at `path`. Makes its directory, with mode 0700, if it
+// is missing.
 //   InvalidArgument     not an absolute path, or too long for a socket
 //   FailedPrecondition  the directory can be written to by others or is not
 //                       ours, so a client could not trust the socket

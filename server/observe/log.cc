@@ -52,16 +52,21 @@ bool IsLogged(LogLevel level) {
   return Logger().should_log(InfoOf(level).spdlog_level);
 }
 
-void LogEvent(
-    LogLevel level, absl::string_view event,
-    std::initializer_list<std::pair<absl::string_view, LogValue>> fields) {
+void LogEvent(LogLevel level, absl::string_view event,
+              std::initializer_list<LogField> fields) {
+  if (!IsLogged(level)) return;
+  Logger().log(InfoOf(level).spdlog_level,
+               FormatEvent(level, event, {fields.begin(), fields.size()}));
+}
+
+void LogEvent(LogLevel level, absl::string_view event,
+              const std::vector<LogField>& fields) {
   if (!IsLogged(level)) return;
   Logger().log(InfoOf(level).spdlog_level, FormatEvent(level, event, fields));
 }
 
-std::string FormatEvent(
-    LogLevel level, absl::string_view event,
-    std::initializer_list<std::pair<absl::string_view, LogValue>> fields) {
+std::string FormatEvent(LogLevel level, absl::string_view event,
+                        absl::Span<const LogField> fields) {
   nlohmann::ordered_json line;
   line["time"] = absl::FormatTime("%Y-%m-%d%ET%H:%M:%E6SZ", absl::Now(),
                                   absl::UTCTimeZone());

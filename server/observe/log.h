@@ -6,15 +6,18 @@
 #include <string>
 #include <utility>
 #include <variant>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
+#include "absl/types/span.h"
 
 namespace actserve {
 
 enum class LogLevel { kDebug, kInfo, kWarning, kError };
 
 using LogValue = std::variant<std::string, int64_t, double>;
+using LogField = std::pair<absl::string_view, LogValue>;
 
 // Sets the least severe level that is logged: "debug", "info", "warning" or
 // "error". The default is "info". Thread-safe.
@@ -26,15 +29,16 @@ bool IsLogged(LogLevel level);
 // Writes one line to stderr: a JSON object with "time" (RFC 3339, UTC),
 // "level", "event" and the fields. Escapes values and replaces bytes that are
 // not UTF-8, so nothing that a client sends can end the line or the string.
-// Never log tensor data. Thread-safe.
-void LogEvent(
-    LogLevel level, absl::string_view event,
-    std::initializer_list<std::pair<absl::string_view, LogValue>> fields = {});
+// Never log what a client sent: no text, name, message, tensor or token.
+// Thread-safe.
+void LogEvent(LogLevel level, absl::string_view event,
+              std::initializer_list<LogField> fields = {});
+void LogEvent(LogLevel level, absl::string_view event,
+              const std::vector<LogField>& fields);
 
 // Returns the line that LogEvent() would write, without its newline.
-std::string FormatEvent(
-    LogLevel level, absl::string_view event,
-    std::initializer_list<std::pair<absl::string_view, LogValue>> fields);
+std::string FormatEvent(LogLevel level, absl::string_view event,
+                        absl::Span<const LogField> fields);
 
 }  // namespace actserve
 

@@ -62,6 +62,10 @@ grpc::ByteBuffer ToByteBuffer(EncodedResponse response, CallCounter* calls) {
   return grpc::ByteBuffer(slices.data(), slices.size());
 }
 
+int64_t SizeOf(const grpc::ByteBuffer& message) {
+  return message.Valid() ? static_cast<int64_t>(message.Length()) : 0;
+}
+
 grpc::ByteBuffer TakeRequest(const grpc::ByteBuffer* request) {
   grpc::ByteBuffer taken;
   // Const only by the signature of methods; gRPC made it and destroys it.
@@ -77,7 +81,7 @@ absl::Status NoMessageError() {
 absl::Status ReadMessage(const grpc::ByteBuffer& bytes, const SizeLimit& limit,
                          google::protobuf::Message* message) {
   if (!bytes.Valid()) return NoMessageError();
-  const auto size_bytes = static_cast<int64_t>(bytes.Length());
+  const int64_t size_bytes = SizeOf(bytes);
   if (size_bytes > limit.bytes) {
     return InvalidArgument("request of ", size_bytes, " bytes, limit ",
                            limit.bytes, limit.flag.empty() ? "" : ", by ",

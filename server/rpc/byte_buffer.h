@@ -17,6 +17,9 @@ namespace actserve {
 // then.
 grpc::ByteBuffer ToByteBuffer(EncodedResponse response, CallCounter* calls);
 
+// The bytes of a message; 0 without one.
+int64_t SizeOf(const grpc::ByteBuffer& message);
+
 // Moves the bytes of a request out of what gRPC passes to a method. gRPC keeps
 // that until the answer is sent, and the peer decides when it reads the answer.
 grpc::ByteBuffer TakeRequest(const grpc::ByteBuffer* request);

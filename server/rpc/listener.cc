@@ -66,9 +66,8 @@ void SetTransport(const Listener::Options& options,
   if (options.max_connection_age > absl::ZeroDuration()) {
     builder->AddChannelArgument(GRPC_ARG_MAX_CONNECTION_AGE_MS,
                                 Milliseconds(options.max_connection_age));
-    builder->AddChannelArgument(
-        GRPC_ARG_MAX_CONNECTION_AGE_GRACE_MS,
-        Milliseconds(options.max_connection_age_grace));
+    builder->AddChannelArgument(GRPC_ARG_MAX_CONNECTION_AGE_GRACE_MS,
+                                Milliseconds(options.max_connection_age_grace));
   }
   // A trainer may be silent for minutes between steps; its connection is
   // probed, and it may probe ours.
@@ -114,8 +113,8 @@ ConnectionGuard::Sockets SocketsOf(Acceptor& acceptor) {
 class Listener::Parts {
  public:
   Parts(const v1::ServerInfo& info, const ServingParts& parts,
-        const ControlPools& pools, CallMetrics* metrics)
-      : service_(info, parts, &calls_, metrics, pools),
+        const ControlPools& pools, CallMetrics* metrics, CallObserver* observer)
+      : service_(info, parts, &calls_, metrics, observer, pools),
         health_(&calls_, metrics),
         other_calls_(metrics) {}
 
@@ -202,7 +201,7 @@ void Listener::Parts::Shutdown() {
 absl::StatusOr<std::unique_ptr<Listener>> Listener::Start(
     const Options& options, const v1::ServerInfo& info,
     const ServingParts& parts, const ControlPools& pools, CallMetrics* metrics,
-    OnDead on_dead) {
+    CallObserver* observer, OnDead on_dead) {
   // A reference to gRPC that is never given back. The thread that drops the
   // last one waits for gRPC's own poller, for up to 10 s if a large write was
   // cut off; so long a restart would lose calls.
@@ -210,7 +209,7 @@ absl::StatusOr<std::unique_ptr<Listener>> Listener::Start(
   if (options.reflection) {
     grpc::reflection::InitProtoReflectionServerBuilderPlugin();
   }
-  auto made = std::make_unique<Parts>(info, parts, pools, metrics);
+  auto made = std::make_unique<Parts>(info, parts, pools, metrics, observer);
   ACTSERVE_RETURN_IF_ERROR(made->Listen(options, std::move(on_dead)));
   return std::unique_ptr<Listener>(new Listener(std::move(made)));
 }

@@ -14,6 +14,7 @@
 #include "server/listen/acceptor.h"
 #include "server/metrics/call_metrics.h"
 #include "server/rpc/control_pools.h"
+#include "server/tracing/call_observer.h"
 
 namespace actserve {
 
@@ -34,8 +35,9 @@ class Listener {
     int max_streams = 0;
     // A connection is closed on which a request stops to arrive for so long.
     absl::Duration body_timeout;
-    // A connection of this age, give or take a tenth, takes no more calls; those
-    // that run may take `max_connection_age_grace`. Zero: it may grow old.
+    // A connection of this age, give or take a tenth, takes no more calls;
+    // those that run may take `max_connection_age_grace`. Zero: it may grow
+    // old.
     absl::Duration max_connection_age = absl::ZeroDuration();
     absl::Duration max_connection_age_grace;
     // Limit on a request; responses are checked before they are made.
@@ -50,14 +52,14 @@ class Listener {
 
   // Listens when it returns, and is healthy. `info` is the part of ServerInfo
   // that does not change while the server runs; the listener adds the
-  // addresses. Slow methods, such as registrations, run on `pools`. `parts` and
-  // the pools must outlive the listener, as must `metrics`, which count calls;
-  // null: none.
+  // addresses. Slow methods, such as registrations, run on `pools`. `parts`,
+  // the pools and `observer` must outlive the listener, as must `metrics`,
+  // which count calls; null: none.
   //   InvalidArgument, FailedPrecondition, Unavailable  as Acceptor::Listen()
   static absl::StatusOr<std::unique_ptr<Listener>> Start(
       const Options& options, const v1::ServerInfo& info,
       const ServingParts& parts, const ControlPools& pools,
-      CallMetrics* metrics, OnDead on_dead);
+      CallMetrics* metrics, CallObserver* observer, OnDead on_dead);
 
   // Cancels calls that still run.
   ~Listener();

@@ -11,6 +11,7 @@
 #include "server/observe/log.h"
 #include "server/rpc/caller.h"
 #include "server/rpc/status.h"
+#include "server/tracing/grpc/call_headers.h"
 
 namespace actserve {
 namespace {
@@ -19,17 +20,6 @@ using Reactor = grpc::ServerUnaryReactor;
 
 // Limit on the warnings and notes in the answer to a registration.
 constexpr size_t kMaxWarningBytes = size_t{64} << 10;
-
-void LogCall(absl::string_view method, const std::string& peer,
-             const absl::Status& status, absl::Time received) {
-  if (!IsLogged(LogLevel::kDebug)) return;
-  LogEvent(LogLevel::kDebug, "request",
-           {{"method", std::string(method)},
-            {"peer", peer},
-            {"code", absl::StatusCodeToString(status.code())},
-            {"error", std::string(status.message())},
-            {"micros", absl::ToInt64Microseconds(absl::Now() - received)}});
-}
 
 void SetCounters(const SchedulerCounters& counters, int64_t num_launches,
                  v1::DeviceCounters* message) {
@@ -54,10 +44,11 @@ void SetCounters(const SchedulerCounters& counters, int64_t num_launches,
 
 Service::Service(const v1::ServerInfo& info, const ServingParts& parts,
                  CallCounter* calls, CallMetrics* metrics,
-                 const ControlPools& pools)
+                 CallObserver* observer, const ControlPools& pools)
     : parts_(parts),
       calls_(*calls),
       metrics_(metrics),
+      observer_(*observer),
       pools_(pools),
       registration_limit_{info.limits().max_registration_bytes(),
                           "--max_source_bytes"},
@@ -90,11 +81,13 @@ Reactor* Service::RegisterActivation(grpc::CallbackServerContext* context,
                             .request = request,
                             .response = response,
                             .pool = &pools_.registrations,
-                            .limit = registration_limit_};
+                            .limit = registration_limit_,
+                            .ids = observer_.IdsOf(HeadersOf(*context))};
   using Request = v1::RegisterActivationRequest;
   using Response = v1::RegisterActivationResponse;
-  return Serve<Request, Response>(call, [this](const Request& request,
-                                               Response* response) {
+  return Serve<Request, Response>(call, [this, id = call.ids.request_id](
+                                            const Request& request,
+                                            Response* response) {
     std::vector<Diagnostic> diagnostics;
     auto registration = parts_.registry.Register(TextOf(request), &diagnostics);
     if (!registration.ok()) {
@@ -106,9 +99,9 @@ Reactor* Service::RegisterActivation(grpc::CallbackServerContext* context,
                    response->mutable_diagnostics());
     response->set_created(registration->created);
     if (registration->created) {
-      LogEvent(LogLevel::kInfo, "registered",
-               {{"activation", response->activation().id()},
-                {"name", response->activation().name()}});
+      LogEvent(
+          LogLevel::kInfo, "registered",
+          {{"activation", response->activation().id()}, {"request_id", id}});
     }
     return absl::OkStatus();
   });
@@ -187,6 +180,7 @@ Reactor* Service::GetServerInfo(grpc::CallbackServerContext* context,
 
 template <typename Request, typename Response, typename Work>
 Reactor* Service::Serve(const ControlCall& call, Work work) {
+  Seen seen = See(call);
   auto request = std::make_shared<Request>();
   const grpc::ByteBuffer message = TakeRequest(call.request);
   if (metrics_ != nullptr && message.Valid()) {
@@ -195,7 +189,7 @@ Reactor* Service::Serve(const ControlCall& call, Work work) {
   absl::Status status = ReadMessage(message, call.limit, request.get());
   if (status.ok()) status = Check(*request);
   if (!status.ok()) {
-    return Answer(call.context, call.method, [&] { return status; });
+    return Answer(call, std::move(seen), [&] { return status; });
   }
   // gRPC keeps the response's place until the call is finished.
   auto answer = [this, request = std::move(request), work = std::move(work),
@@ -212,9 +206,29 @@ Reactor* Service::Serve(const ControlCall& call, Work work) {
     }
     return absl::OkStatus();
   };
-  return call.pool != nullptr ? AnswerOn(*call.pool, call.context, call.method,
-                                         std::move(answer))
-                              : Answer(call.context, call.method, answer);
+  return call.pool != nullptr
+             ? AnswerOnPool(call, std::move(seen), std::move(answer))
+             : Answer(call, std::move(seen), answer);
+}
+
+Service::Seen Service::See(const ControlCall& call) const {
+  Seen seen;
+  seen.record.method = call.method;
+  seen.record.received = absl::Now();
+  seen.record.request_bytes = SizeOf(*call.request);
+  seen.ids = !call.ids.request_id.empty() || !observer_.is_on()
+                 ? call.ids
+                 : observer_.IdsOf(HeadersOf(*call.context));
+  return seen;
+}
+
+void Service::Observe(Seen seen, const absl::Status& status,
+                      grpc::CallbackServerContext* context) {
+  if (!observer_.is_on()) return;
+  seen.record.code = status.code();
+  seen.record.ended = absl::Now();
+  observer_.Observe(std::move(seen.record), std::move(seen.ids),
+                    [context] { return context->peer(); });
 }
 
 Reactor* Service::Refuse(grpc::CallbackServerContext* context, Method method) {
@@ -233,45 +247,47 @@ Reactor* Service::StartTensorCall(TensorCall::Direction direction,
                             : Method::kBackward;
   if (!calls_.Enter()) return Refuse(context, method);
   auto* const reactor = new CallReactor(metrics_, method);
-  (new TensorCall(direction, parts_, &calls_, context, reactor, request,
-                  response))
+  (new TensorCall(direction, parts_, &calls_, &observer_, context, reactor,
+                  request, response))
       ->Start();
   return reactor;
 }
 
-Reactor* Service::Answer(grpc::CallbackServerContext* context,
-                         absl::string_view method,
+Reactor* Service::Answer(const ControlCall& call, Seen seen,
                          const std::function<absl::Status()>& work) {
-  if (!calls_.Enter()) return Refuse(context, MethodOf(method));
-  const absl::Time received = absl::Now();
-  auto* const reactor = new CallReactor(metrics_, MethodOf(method));
+  if (!calls_.Enter()) return Refuse(call.context, MethodOf(call.method));
+  auto* const reactor = new CallReactor(metrics_, MethodOf(call.method));
   const absl::Status status = work();
-  LogCall(method, context->peer(), status, received);
-  Finish(status, context, reactor);
+  seen.record.response_bytes = SizeOf(*call.response);
+  Observe(std::move(seen), status, call.context);
+  Finish(status, call.context, reactor);
   calls_.Leave();
   return reactor;
 }
 
-Reactor* Service::AnswerOn(WorkerPool& pool,
-                           grpc::CallbackServerContext* context,
-                           absl::string_view method,
-                           std::function<absl::Status()> work) {
-  if (!calls_.Enter()) return Refuse(context, MethodOf(method));
-  const absl::Time received = absl::Now();
-  auto* const reactor = new CallReactor(metrics_, MethodOf(method));
-  const auto finish = [this, context, reactor, method,
-                       received](const absl::Status& status) {
-    LogCall(method, context->peer(), status, received);
-    Finish(status, context, reactor);
-    calls_.Leave();
-  };
-  pool.Submit(CallerOf(*context), [context, finish, work = std::move(work)](
-                                      const absl::Status& turn) {
-    if (!turn.ok()) return finish(turn);
-    finish(context->IsCancelled()
-               ? absl::CancelledError("cancelled before it was done")
-               : work());
-  });
+Reactor* Service::AnswerOnPool(const ControlCall& call, Seen seen,
+                               std::function<absl::Status()> work) {
+  grpc::CallbackServerContext* const context = call.context;
+  if (!calls_.Enter()) return Refuse(context, MethodOf(call.method));
+  auto* const reactor = new CallReactor(metrics_, MethodOf(call.method));
+  const absl::Time submitted = absl::Now();
+  call.pool->Submit(
+      CallerOf(*context),
+      [this, context, reactor, response = call.response, submitted,
+       seen = std::move(seen),
+       work = std::move(work)](const absl::Status& turn) mutable {
+        seen.record.steps.queue = {submitted, absl::Now()};
+        absl::Status status = turn;
+        if (status.ok()) {
+          status = context->IsCancelled()
+                       ? absl::CancelledError("cancelled before it was done")
+                       : work();
+        }
+        seen.record.response_bytes = SizeOf(*response);
+        Observe(std::move(seen), status, context);
+        Finish(status, context, reactor);
+        calls_.Leave();
+      });
   return reactor;
 }
 

@@ -19,6 +19,7 @@
 #include "server/rpc/control_pools.h"
 #include "server/rpc/tensor_call.h"
 #include "server/scheduling/worker_pool.h"
+#include "server/tracing/call_observer.h"
 
 namespace actserve {
 
@@ -40,13 +41,14 @@ using ServiceMethods =
 // The methods of proto/actserve/v1/service.proto. A tensor call is a
 // TensorCall, and work that takes longer than a lookup goes to `pools`.
 // Every call is counted in `calls`; once that is closed, calls are answered
-// UNAVAILABLE.
+// UNAVAILABLE. `observer` is told of every other call.
 class Service final : public internal::ServiceMethods {
  public:
   // `info` is the part of ServerInfo that does not change. The others must
   // outlive the service; `metrics` may be null.
   Service(const v1::ServerInfo& info, const ServingParts& parts,
-          CallCounter* calls, CallMetrics* metrics, const ControlPools& pools);
+          CallCounter* calls, CallMetrics* metrics, CallObserver* observer,
+          const ControlPools& pools);
 
   // Sets the addresses for GetServerInfo, which are known only once the server
   // listens.
@@ -90,25 +92,33 @@ class Service final : public internal::ServiceMethods {
     // refused.
     WorkerPool* pool = nullptr;
     SizeLimit limit = {kMaxControlMessageBytes};
+    // What the call is known by; empty: to be decided.
+    CallIds ids = {};
   };
+  // What is known of a control call, until the observer gets it.
+  struct Seen {
+    CallRecord record;
+    CallIds ids;
+  };
+  Seen See(const ControlCall& call) const;
+  void Observe(Seen seen, const absl::Status& status,
+               grpc::CallbackServerContext* context);
   // Reads and checks the request and answers with what `work` makes of it, an
   // absl::Status(const Request&, Response*).
   template <typename Request, typename Response, typename Work>
   grpc::ServerUnaryReactor* Serve(const ControlCall& call, Work work);
   // Answers at once with the result of `work`.
-  grpc::ServerUnaryReactor* Answer(grpc::CallbackServerContext* context,
-                                   absl::string_view method,
+  grpc::ServerUnaryReactor* Answer(const ControlCall& call, Seen seen,
                                    const std::function<absl::Status()>& work);
-  // The same on a thread of `pool`. RESOURCE_EXHAUSTED if the caller fills its
-  // queue.
-  grpc::ServerUnaryReactor* AnswerOn(WorkerPool& pool,
-                                     grpc::CallbackServerContext* context,
-                                     absl::string_view method,
-                                     std::function<absl::Status()> work);
+  // The same on a thread of the call's pool. RESOURCE_EXHAUSTED if the caller
+  // fills its queue.
+  grpc::ServerUnaryReactor* AnswerOnPool(const ControlCall& call, Seen seen,
+                                         std::function<absl::Status()> work);
 
   const ServingParts& parts_;
   CallCounter& calls_;
   CallMetrics* const metrics_;
+  CallObserver& observer_;
   const ControlPools pools_;
   const SizeLimit registration_limit_;
   absl::Mutex mu_;

@@ -9,10 +9,10 @@
 #include "absl/time/clock.h"
 #include "kernels/base/status_macros.h"
 #include "server/message/response.h"
-#include "server/observe/log.h"
 #include "server/rpc/byte_buffer.h"
 #include "server/rpc/caller.h"
 #include "server/rpc/status.h"
+#include "server/tracing/grpc/call_headers.h"
 
 namespace actserve {
 namespace {
@@ -32,17 +32,25 @@ int64_t CostOf(size_t message_bytes, size_t num_slices) {
 }  // namespace
 
 TensorCall::TensorCall(Direction direction, const ServingParts& parts,
-                       CallCounter* calls, grpc::CallbackServerContext* context,
+                       CallCounter* calls, CallObserver* observer,
+                       grpc::CallbackServerContext* context,
                        CallReactor* reactor, const grpc::ByteBuffer* request,
                        grpc::ByteBuffer* response)
     : Evaluation(parts, absl::Now(), absl::FromChrono(context->deadline())),
       direction_(direction),
       caller_(CallerOf(*context)),
       calls_(*calls),
+      observer_(*observer),
       context_(*context),
       reactor_(*reactor),
       response_bytes_(*response),
-      message_{.bytes = TakeRequest(request)} {}
+      message_{.bytes = TakeRequest(request)} {
+  if (!observer_.is_on()) return;
+  record_ = std::make_unique<CallRecord>();
+  record_->method = direction == Direction::kForward ? "Forward" : "Backward";
+  record_->request_bytes = SizeOf(message_.bytes);
+  set_record(record_.get());
+}
 
 void TensorCall::Start() {
   if (absl::Status status = Split(); !status.ok()) return Finish(status);
@@ -107,6 +115,9 @@ void TensorCall::Succeed(TensorResult result) {
   const Stages stages = result.stages;
   response_bytes_ = ToByteBuffer(
       EncodeResponse(request(), std::move(head), std::move(result)), &calls_);
+  if (record_ != nullptr) {
+    record_->response_bytes = SizeOf(response_bytes_);
+  }
   if (CallMetrics* const metrics = reactor_.metrics()) {
     metrics->CountSent(static_cast<int64_t>(response_bytes_.Length()));
     metrics->CountStage(CallMetrics::kCopyIn, stages.copy_in);
@@ -117,24 +128,21 @@ void TensorCall::Succeed(TensorResult result) {
 }
 
 void TensorCall::Finish(const absl::Status& status) {
-  Log(status);
+  if (record_ != nullptr) Observe(status);
   CallCounter& calls = calls_;
   actserve::Finish(status, &context_, &reactor_);
   delete this;
   calls.Leave();
 }
 
-void TensorCall::Log(const absl::Status& status) const {
-  if (!IsLogged(LogLevel::kDebug)) return;
-  LogEvent(
-      LogLevel::kDebug, "request",
-      {{"method", direction_ == Direction::kForward ? "Forward" : "Backward"},
-       {"peer", context_.peer()},
-       {"code", absl::StatusCodeToString(status.code())},
-       {"error", std::string(status.message())},
-       {"activation", request().program.activation_id},
-       {"elements", request().type.num_elements},
-       {"micros", absl::ToInt64Microseconds(absl::Now() - received())}});
+void TensorCall::Observe(const absl::Status& status) {
+  record_->code = status.code();
+  record_->received = received();
+  record_->ended = absl::Now();
+  record_->activation = request().program.activation_id;
+  record_->elements = request().type.num_elements;
+  observer_.Observe(std::move(*record_), observer_.IdsOf(HeadersOf(context_)),
+                    [this] { return context_.peer(); });
 }
 
 }  // namespace actserve

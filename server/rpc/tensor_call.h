@@ -12,6 +12,7 @@
 #include "server/message/split_request.h"
 #include "server/metrics/calls/call_reactor.h"
 #include "server/rpc/call_counter.h"
+#include "server/tracing/call_observer.h"
 
 namespace actserve {
 
@@ -30,11 +31,12 @@ class TensorCall final : private Evaluation {
   using Direction = ProgramKey::Direction;
 
   // The call leaves `calls`, which it must have entered, at its end. Until then
-  // `parts` and the objects of the call must live; gRPC keeps the latter. Takes
-  // the bytes of `request`.
+  // `parts` and the objects of the call must live; gRPC keeps the latter, and
+  // `observer` outlives it. Takes the bytes of `request`.
   TensorCall(Direction direction, const ServingParts& parts, CallCounter* calls,
-             grpc::CallbackServerContext* context, CallReactor* reactor,
-             const grpc::ByteBuffer* request, grpc::ByteBuffer* response);
+             CallObserver* observer, grpc::CallbackServerContext* context,
+             CallReactor* reactor, const grpc::ByteBuffer* request,
+             grpc::ByteBuffer* response);
 
   // Starts the call; call it once. Computes on this thread only if the work is
   // small and compiled.
@@ -50,11 +52,12 @@ class TensorCall final : private Evaluation {
   void Succeed(TensorResult result) override;
   void Fail(const absl::Status& status) override { Finish(status); }
   void Finish(const absl::Status& status);
-  void Log(const absl::Status& status) const;
+  void Observe(const absl::Status& status);
 
   const Direction direction_;
   const CallerId caller_;
   CallCounter& calls_;
+  CallObserver& observer_;
   grpc::CallbackServerContext& context_;
   CallReactor& reactor_;
   grpc::ByteBuffer& response_bytes_;
@@ -71,6 +74,8 @@ class TensorCall final : private Evaluation {
   // Empty if a residual owns it.
   Message message_;
   SplitRequest split_;
+  // Null: nobody wants to know.
+  std::unique_ptr<CallRecord> record_;
 };
 
 }  // namespace actserve

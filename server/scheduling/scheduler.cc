@@ -127,6 +127,7 @@ void Scheduler::RunInline(Job* job) {
   Outcome outcome{CheckWanted(*job, now), absl::ZeroDuration()};
   if (outcome.status.ok()) {
     num_inline_jobs_.Increment();
+    outcome.num_jobs = 1;
     outcome.status = device_->Run(*job->program, absl::MakeSpan(&job->item, 1));
     if (!outcome.status.ok()) {
       CountDeviceRefusal(outcome.status);
@@ -200,6 +201,9 @@ void Scheduler::Run(Batch& batch) {
     }
   }
   if (jobs.empty()) return;
+  for (Outcome& outcome : batch.outcomes) {
+    if (outcome.status.ok()) outcome.num_jobs = static_cast<int>(jobs.size());
+  }
   counted.num_queued_jobs = static_cast<int64_t>(jobs.size());
   counted.num_batches = 1;
   batch_jobs_.Observe(counted.num_queued_jobs);

@@ -83,6 +83,8 @@ class Scheduler {
     // Time from Submit() until the job was taken to be computed.
     // WorkItem::stages has the times after that.
     absl::Duration queue;
+    // The jobs that were computed together, this one included; 0 if it was not.
+    int num_jobs = 0;
   };
 
   // The work of one request. The caller owns it and fills it in; it must live

@@ -22,6 +22,7 @@ from actserve._info import (
     ServerInfo,
 )
 from actserve._residual import Residual
+from actserve._trace import trace
 
 __all__ = [
     "Activation",
@@ -35,5 +36,6 @@ __all__ = [
     "ServerInfo",
     "activation",
     "connect",
+    "trace",
 ]
 __version__ = "0.1.0"

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import grpc
 
-from actserve import _address, _retry
+from actserve import _address, _retry, _trace
 from actserve._channel import Channel
 from actserve._chooser import Attempt, Outcome, Standing, choose
 from actserve._errors import (
@@ -284,7 +284,11 @@ class Replicas:
         try:
             # A unix socket leads to one server.
             metadata = () if replica.is_unix else self._metadata
-            response = send(request, timeout=timeout, metadata=metadata)
+            response = send(
+                request,
+                timeout=timeout,
+                metadata=metadata + _trace.headers(),
+            )
             outcome = Outcome.ANSWERED
             return response
         except grpc.RpcError as error:
