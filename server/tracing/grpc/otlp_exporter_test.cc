@@ -21,7 +21,6 @@ using testing::AttributeOf;
 using ::testing::HasSubstr;
 using ::testing::Not;
 using testing::OtlpSink;
-using ::testing::SizeIs;
 
 const TraceResource kResource = {
     .service_version = "1.2.3", .instance_id = "me", .device = "cuda:0"};
@@ -41,7 +40,7 @@ TracedCall CallOf(absl::StatusCode code = absl::StatusCode::kOk) {
   record.steps.queue = {start, start + absl::Microseconds(10)};
   record.steps.compute = {start + absl::Microseconds(10),
                           start + absl::Microseconds(90)};
-  call.ids.request_id = "r";
+  call.ids.request_id = "of-a-proxy";
   call.ids.trace = TraceContext{NewTraceId(), NewSpanId(), true};
   call.ids.parent = NewSpanId();
   call.ids.trace_state = "vendor=x";
@@ -62,7 +61,7 @@ TEST(OtlpExporter, ExportsTheTreeOfACall) {
   queue.Push(call);
 
   const std::vector<OtlpSink::Span> spans = sink.AwaitSpans(3);
-  ASSERT_THAT(spans, SizeIs(3));
+  ASSERT_EQ(spans.size(), 3u);
   std::map<std::string, OtlpSink::Span> by_name;
   for (const auto& span : spans) by_name[span.name()] = span;
   const auto& root = by_name["actserve.v1.ActivationService/Forward"];
@@ -78,7 +77,7 @@ TEST(OtlpExporter, ExportsTheTreeOfACall) {
       {"rpc.service", "actserve.v1.ActivationService"},
       {"rpc.method", "Forward"},
       {"rpc.grpc.status_code", "0"},
-      {"actserve.request_id", "r"},
+      {"actserve.request_id", "of-a-proxy"},
       {"actserve.request_bytes", "11"},
       {"actserve.response_bytes", "12"},
       {"actserve.elements", "13"},
@@ -127,7 +126,7 @@ TEST(OtlpExporter, TellsErrorsOfTheServerFromThoseOfClients) {
     queue.Push(std::move(call));
   }
   const auto spans = sink.AwaitSpans(std::size(cases));
-  ASSERT_THAT(spans, SizeIs(std::size(cases)));
+  ASSERT_EQ(spans.size(), std::size(cases));
   for (size_t i = 0; i < spans.size(); ++i) {
     EXPECT_EQ(spans[i].status().code() != 0, cases[i].second) << i;
     EXPECT_EQ(AttributeOf(spans[i], "rpc.grpc.status_code"),
@@ -142,7 +141,7 @@ TEST(OtlpExporter, SendsBatches) {
 
   OtlpExporter(sink.address(), kResource, &queue).Stop();
 
-  EXPECT_THAT(sink.AwaitSpans(3 * 1200), SizeIs(3 * 1200));
+  EXPECT_EQ(sink.AwaitSpans(3 * 1200).size(), 3u * 1200);
   EXPECT_EQ(sink.num_calls(), 3);
 }
 
@@ -195,7 +194,7 @@ TEST(OtlpExporter, GoesOnOnceTheCollectorAnswers) {
 
   sink.Hang(false);
 
-  EXPECT_THAT(sink.AwaitSpans(3), SizeIs(3));
+  EXPECT_EQ(sink.AwaitSpans(3).size(), 3u);
 }
 
 }  // namespace
