@@ -75,7 +75,7 @@ def test_opentelemetry_is_not_imported_for_it(monkeypatch):
 
 @pytest.mark.parametrize("bad", ["", "a\nb", "\u00fc", "\x00"])
 def test_headers_that_are_none_are_refused(bad):
-    with pytest.raises(ValueError, match="empty|ASCII"), actserve.trace(bad):
+    with pytest.raises(ValueError, match=r"empty|ASCII"), actserve.trace(bad):
         pass
 
 
