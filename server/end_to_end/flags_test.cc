@@ -26,20 +26,23 @@ namespace {
 using ::testing::HasSubstr;
 using ::testing::StartsWith;
 
-// All that actserved says with these arguments. It is not to start.
-std::string Ask(const std::string& arguments) {
-  const std::string command =
-      absl::StrCat("timeout 20 ", BinaryOfBuild(ACTSERVED_BINARY),
-                   " --device=cpu --listen=127.0.0.1:0 --unix_socket= "
-                   "--cache_directory=none --max_memory_bytes=1000000000000 ",
-                   arguments, " 2>&1");
+// All that actserved says with these arguments and these variables
+// ("NAME=value ..."). It is not to start. `code` gets its exit code.
+std::string Ask(const std::string& arguments, const std::string& variables = "",
+                int* code = nullptr) {
+  const std::string command = absl::StrCat(
+      "env ", variables, " timeout 20 ", BinaryOfBuild(ACTSERVED_BINARY),
+      " --device=cpu --listen=127.0.0.1:0 --unix_socket= "
+      "--cache_directory=none --max_memory_bytes=1000000000000 ",
+      arguments, " 2>&1");
   std::FILE* const pipe = popen(command.c_str(), "r");
   std::string output;
   char bytes[4096];
   while (const size_t count = std::fread(bytes, 1, sizeof(bytes), pipe)) {
     output.append(bytes, count);
   }
-  pclose(pipe);
+  const int status = pclose(pipe);
+  if (code != nullptr) *code = WEXITSTATUS(status);
   return output;
 }
 
@@ -139,6 +142,80 @@ TEST(Flags, EveryDurationHasARange) {
     ++num_checked;
   }
   EXPECT_EQ(num_checked, 11);
+}
+
+// One name in three places, and what --check says of each.
+TEST(Flags, CheckTellsEveryValueAndItsSource) {
+  const std::string path = ::testing::TempDir() + "/flags_test.conf";
+  std::ofstream(path) << "# of the test\nmax_rank = 4\nmax_inputs = 3\n";
+  int code = -1;
+
+  const std::string said =
+      Ask(absl::StrCat("--check --max_depth=9 --config=", path),
+          "ACTSERVE_MAX_INPUTS=2 ACTSERVE_MAX_DEPTH=8", &code);
+
+  EXPECT_EQ(code, 0) << said;
+  for (const std::string& line :
+       {absl::StrCat("\nmax_rank = 4  # ", path, ":2\n"),
+        std::string("\nmax_inputs = 2  # ACTSERVE_MAX_INPUTS\n"),
+        std::string("\nmax_depth = 9  # command line\n"),
+        std::string("\nmax_streams = 1000  # default\n"),
+        std::string("\n# the device is cpu (--device=cpu)\n")}) {
+    EXPECT_THAT(said, HasSubstr(line));
+  }
+  // What it prints is a configuration that means the same.
+  const std::string again = path + ".again";
+  std::ofstream(again) << said;
+  EXPECT_THAT(Ask("--check --config=" + again, "", &code),
+              HasSubstr("\nmax_inputs = 2  # " + again + ":"));
+  EXPECT_EQ(code, 0);
+}
+
+TEST(Flags, CheckFindsWhatAServerWouldNotStartWith) {
+  const std::string path = ::testing::TempDir() + "/flags_test_bad.conf";
+  std::ofstream(path) << "\nmax_rank = 4711\n";
+  struct Case {
+    std::string arguments;
+    std::string variables;
+    std::string message;
+  };
+  const Case cases[] = {
+      {"--config=" + path, "",
+       absl::StrCat("actserved: ", path,
+                    ":2: max_rank: 4711 is not in 0 .. 1024\n")},
+      {"", "ACTSERVE_MAX_RANK=4711",
+       "actserved: ACTSERVE_MAX_RANK: max_rank: 4711 is not in 0 .. 1024\n"},
+      {"", "ACTSERVE_MAX_RANKS=4", "ACTSERVE_MAX_RANK is --max_rank"},
+      {"--config=/nowhere", "", "config: cannot read /nowhere: No such file"},
+      {"--listen=no.such.host.invalid:1", "", "listen: no.such.host.invalid:1"},
+      {"--listen=127.0.0.1:99999", "", "port 99999 is not in 0 .. 65535"},
+      {"--unix_socket=s.sock", "", "not an absolute path"},
+      {"--port_file=/nowhere/ports", "", "port_file: cannot write to /nowhere"},
+      {"--cache_directory=/proc/nowhere/cache", "", "/proc/nowhere/cache"},
+      {"--device=cuda:4711", "", "actserved: "},
+      {"--log_level=loud", "", "log_level: loud is none of"},
+      {"--trace_sample_ratio=nan", "", "trace_sample_ratio: nan is not in 0"},
+      {"--trace_sample_ratio=1.5", "", "1.5 is not in 0 .. 1"},
+      {"--otlp_endpoint=collector", "", "collector is not host:port"},
+  };
+  for (const Case& c : cases) {
+    SCOPED_TRACE(absl::StrCat(c.variables, " ", c.arguments));
+    int code = -1;
+    EXPECT_THAT(Ask("--check " + c.arguments, c.variables, &code),
+                HasSubstr(c.message));
+    EXPECT_EQ(code, 1);
+  }
+}
+
+TEST(Flags, VersionTellsWhatWasBuilt) {
+  int code = -1;
+  // Whatever the configuration is.
+  const std::string said = Ask("--version", "ACTSERVE_CONFIG=/nowhere", &code);
+  EXPECT_EQ(code, 0);
+  for (const char* text : {"actserved ", "\nrevision: ", "\ncompiler: ",
+                           "\ngRPC: ", "\nLLVM: ", "\nCUDA: "}) {
+    EXPECT_THAT(said, HasSubstr(text));
+  }
 }
 
 TEST(Flags, EveryLimitIsDocumented) {
