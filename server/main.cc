@@ -30,6 +30,7 @@
 #include "server/options.h"
 #include "server/rpc/library_log.h"
 #include "server/server.h"
+#include "server/tracing/grpc/otlp_exporter.h"
 #include "server/version.h"
 
 namespace actserve {
@@ -182,7 +183,11 @@ absl::Status Serve(const Configuration& configuration,
   const absl::Duration drain_timeout = lost_before != Server::Loss::kNone
                                            ? kLostDrainTimeout
                                            : options.drain_timeout;
-  EndWithin(drain_timeout + kEndTimeout, ExitCodeOf(lost_before));
+  const absl::Duration traces_timeout = options.otlp_endpoint.empty()
+                                            ? absl::ZeroDuration()
+                                            : OtlpExporter::kStopTimeout;
+  EndWithin(drain_timeout + kEndTimeout + traces_timeout,
+            ExitCodeOf(lost_before));
   const bool complete = server->Drain(drain_timeout);
   LogEvent(LogLevel::kInfo, "stopped",
            {{"calls_cut_off", int64_t{complete ? 0 : 1}}});
