@@ -14,7 +14,9 @@ namespace actserve {
 // A map that drops the least recently used entries beyond a number of entries
 // or beyond a sum of charges, for instance bytes. The newest entry stays even
 // if it alone exceeds the charge. Not thread-safe.
-template <typename Key, typename Value>
+template <typename Key, typename Value,
+          typename Hash = typename absl::flat_hash_map<Key, int>::hasher,
+          typename Equal = typename absl::flat_hash_map<Key, int>::key_equal>
 class LruCache {
  public:
   using Entry = std::pair<Key, Value>;
@@ -49,6 +51,13 @@ class LruCache {
     return dropped;
   }
 
+  // Removes and returns the entry of `key`, if there is one.
+  Entries Erase(const Key& key) {
+    Entries dropped;
+    if (auto it = index_.find(key); it != index_.end()) Drop(it, dropped);
+    return dropped;
+  }
+
   // The most recently used first.
   const Entries& entries() const { return entries_; }
   // The sum of the charges.
@@ -59,7 +68,7 @@ class LruCache {
     typename Entries::iterator entry;
     int64_t charge = 0;
   };
-  using Index = absl::flat_hash_map<Key, Slot>;
+  using Index = absl::flat_hash_map<Key, Slot, Hash, Equal>;
 
   void Drop(typename Index::iterator it, Entries& dropped) {
     charge_ -= it->second.charge;

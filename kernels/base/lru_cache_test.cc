@@ -67,5 +67,19 @@ TEST(LruCache, OfNoEntriesKeepsNothing) {
   EXPECT_EQ(cache.Find("a"), nullptr);
 }
 
+TEST(LruCache, GivesUpAnEntryWithItsCharge) {
+  LruCache<std::string, int> cache(9, /*max_charge=*/10);
+  cache.Put("a", 1, 4);
+  cache.Put("b", 2, 5);
+
+  const auto erased = cache.Erase("a");
+
+  ASSERT_EQ(erased.size(), 1u);
+  EXPECT_EQ(erased.front().second, 1);
+  EXPECT_EQ(KeysOf(cache), "b");
+  EXPECT_EQ(cache.charge(), 5);
+  EXPECT_TRUE(cache.Erase("a").empty());
+}
+
 }  // namespace
 }  // namespace actserve
