@@ -15,6 +15,8 @@
 #include "absl/flags/usage.h"
 #include "absl/flags/usage_config.h"
 #include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "kernels/base/status_macros.h"
@@ -53,11 +55,35 @@ int64_t DefaultMemoryBytes() {
 
 ABSL_FLAG(std::vector<std::string>, listen, {actserve::kDefaultTcpAddress},
           "comma-separated host:port to listen on; port 0 picks a free port. "
-          "Nothing is encrypted or authenticated: beyond loopback, put a "
-          "proxy in front");
+          "Beyond loopback the server starts only with --tls_cert or "
+          "--insecure");
 ABSL_FLAG(std::string, unix_socket, actserve::DefaultSocketPath(),
           "path of a unix socket to listen on as well; clients on this host "
           "find the default path by themselves. Empty: none");
+ABSL_FLAG(std::vector<std::string>, unix_uids, {},
+          "comma-separated numbers of the users who may connect to the unix "
+          "socket, beside the server's own user and root");
+ABSL_FLAG(std::string, tls_cert, "",
+          "PEM file with the server's certificate and those between it and a "
+          "root that clients know; it turns on TLS for --listen. Read again "
+          "when it changes, with the two below, and on SIGHUP");
+ABSL_FLAG(std::string, tls_key, "",
+          "PEM file with the private key of --tls_cert");
+ABSL_FLAG(std::string, tls_client_ca, "",
+          "PEM file with the authorities that sign certificates of clients; "
+          "without such a certificate nobody connects. Empty: clients need "
+          "none");
+ABSL_FLAG(std::string, tokens, "",
+          "JSON file with the tenants, their quotas, and the tokens that calls "
+          "must bring; docs/security.md tells its form, and actctl token new "
+          "makes tokens. Read again when it changes and on SIGHUP. Empty: "
+          "calls need none");
+ABSL_FLAG(bool, health_without_token,
+          !Defaults().identity.health_needs_identity,
+          "answer the health service without a token or client certificate");
+ABSL_FLAG(bool, insecure, Defaults().insecure,
+          "allow --listen beyond loopback without TLS: for a proxy in front, "
+          "or a network of your own");
 ABSL_FLAG(int, max_connections, Defaults().max_connections,
           "limit on the open connections; further ones are closed at once. "
           "Fewer if the process may not open as many files");
@@ -280,10 +306,32 @@ void SetUsage() {
   absl::SetFlagsUsageConfig(config);
 }
 
-Options OptionsFromFlags() {
+absl::StatusOr<std::vector<uid_t>> UidsFrom(
+    const std::vector<std::string>& numbers) {
+  std::vector<uid_t> uids;
+  for (const std::string& number : numbers) {
+    uid_t& uid = uids.emplace_back();
+    if (!absl::SimpleAtoi(number, &uid)) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("unix_uids: ", number, " is not the number of a user"));
+    }
+  }
+  return uids;
+}
+
+absl::StatusOr<Options> OptionsFromFlags() {
   Options o;
   o.listen = absl::GetFlag(FLAGS_listen);
   o.unix_socket = absl::GetFlag(FLAGS_unix_socket);
+  ACTSERVE_ASSIGN_OR_RETURN(o.unix_uids,
+                            UidsFrom(absl::GetFlag(FLAGS_unix_uids)));
+  o.tls = {.cert = absl::GetFlag(FLAGS_tls_cert),
+           .key = absl::GetFlag(FLAGS_tls_key),
+           .client_ca = absl::GetFlag(FLAGS_tls_client_ca)};
+  o.identity = {
+      .tokens = absl::GetFlag(FLAGS_tokens),
+      .health_needs_identity = !absl::GetFlag(FLAGS_health_without_token)};
+  o.insecure = absl::GetFlag(FLAGS_insecure);
   o.max_connections = absl::GetFlag(FLAGS_max_connections);
   o.max_streams = absl::GetFlag(FLAGS_max_streams);
   o.body_timeout = absl::GetFlag(FLAGS_body_timeout);

@@ -1,5 +1,8 @@
 #include "server/options.h"
 
+#include <arpa/inet.h>
+#include <netinet/in.h>
+
 #include <climits>
 #include <limits>
 
@@ -110,6 +113,41 @@ absl::Status CheckDurations(const Options& o) {
   return absl::OkStatus();
 }
 
+// Returns whether an address of --listen, host:port, is of this machine alone.
+bool IsLoopback(const std::string& address) {
+  std::string host = address.substr(0, address.rfind(':'));
+  if (host == "localhost") return true;
+  in_addr v4 = {};
+  if (inet_pton(AF_INET, host.c_str(), &v4) == 1) {
+    return ntohl(v4.s_addr) >> 24 == IN_LOOPBACKNET;
+  }
+  if (host.size() > 2 && host.front() == '[') {
+    host = host.substr(1, host.size() - 2);
+  }
+  in6_addr v6 = {};
+  return inet_pton(AF_INET6, host.c_str(), &v6) == 1 &&
+         IN6_IS_ADDR_LOOPBACK(&v6);
+}
+
+absl::Status CheckEncryption(const Options& options) {
+  const TlsFiles& tls = options.tls;
+  if (tls.cert.empty() != tls.key.empty()) {
+    return InvalidArgument("tls_cert and tls_key: only one of them is given");
+  }
+  if (!tls.client_ca.empty() && !tls.enabled()) {
+    return InvalidArgument("tls_client_ca: given without tls_cert");
+  }
+  if (tls.enabled() || options.insecure) return absl::OkStatus();
+  for (const std::string& address : options.listen) {
+    if (IsLoopback(address)) continue;
+    return InvalidArgument(
+        "listen: ", address,
+        " is reachable from other machines: give --tls_cert and --tls_key, or "
+        "--insecure if a proxy in front or a network of your own protects it");
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 absl::Status Validate(const Options& options) {
@@ -133,7 +171,7 @@ absl::Status Validate(const Options& options) {
       return InvalidArgument("listen: ", address, " is not host:port");
     }
   }
-  return absl::OkStatus();
+  return CheckEncryption(options);
 }
 
 }  // namespace actserve

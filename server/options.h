@@ -1,6 +1,8 @@
 #ifndef ACTSERVE_SERVER_OPTIONS_H_
 #define ACTSERVE_SERVER_OPTIONS_H_
 
+#include <sys/types.h>
+
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -8,11 +10,13 @@
 #include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "server/evaluation/plan_cache.h"
+#include "server/identity/authenticator.h"
 #include "server/scheduling/scheduler.h"
 #include "server/state/programs.h"
 #include "server/state/registry.h"
 #include "server/state/residuals.h"
 #include "server/state/tensor_type.h"
+#include "server/tls/certificates.h"
 
 namespace actserve {
 
@@ -24,6 +28,18 @@ struct Options {
   // Path of the unix socket; empty: none. A missing directory is made with mode
   // 0700.
   std::string unix_socket;
+  // Users who may connect to it, beside the server's own and root.
+  std::vector<uid_t> unix_uids;
+  // TLS on every address of `listen`; the unix socket stays plain.
+  TlsFiles tls;
+  // Who may call. Without tokens and client certificates everyone may, and
+  // there are no tenants.
+  Authenticator::Options identity;
+  bool identifies_callers() const {
+    return !identity.tokens.empty() || !tls.client_ca.empty();
+  }
+  // True to allow addresses of `listen` beyond loopback without TLS.
+  bool insecure = false;
   // Limit on the open connections.
   int max_connections = 10'000;
   // Limit on the calls of one connection at a time.

@@ -39,6 +39,7 @@ Listener::Options ListenerOptions(const Options& options) {
   Listener::Options listener;
   listener.acceptor.listen = options.listen;
   listener.acceptor.unix_socket = options.unix_socket;
+  listener.acceptor.unix_uids = options.unix_uids;
   listener.acceptor.max_connections = options.max_connections;
   listener.max_streams = options.max_streams;
   listener.max_request_memory_bytes =
@@ -136,9 +137,12 @@ Scheduler::Options SchedulerOptions(const Options& options,
 
 }  // namespace
 
-Server::Server(const Options& options, ChosenDevice device,
-               std::unique_ptr<Registry> registry, LostCallback on_lost)
+Server::Server(const Options& options,
+               std::shared_ptr<Authenticator> authenticator,
+               ChosenDevice device, std::unique_ptr<Registry> registry,
+               LostCallback on_lost)
     : on_lost_(std::move(on_lost)),
+      authenticator_(std::move(authenticator)),
       call_metrics_(options.metrics.empty() ? nullptr
                                             : std::make_unique<CallMetrics>()),
       exporter_(options.otlp_endpoint.empty()
@@ -153,7 +157,7 @@ Server::Server(const Options& options, ChosenDevice device,
       residuals_(ResidualOptions(options), Clock::Real()),
       plans_(options.plans, registry_.get()),
       programs_(options.programs, device_.get(), Clock::Real(), &compile_pool_),
-      memory_(options.max_memory_bytes),
+      memory_(options.max_memory_bytes, authenticator_),
       serving_{LimitsOf(options), *device_,   *registry_, plans_, programs_,
                scheduler_,        residuals_, *buffers_,  memory_},
       scheduler_(SchedulerOptions(options, device), device_.get(),
@@ -192,6 +196,13 @@ std::string Server::metrics_address() const {
   return metrics_ == nullptr ? "" : metrics_->address();
 }
 
+absl::Status Server::Reload() {
+  absl::Status status;
+  if (tls_ != nullptr) status.Update(tls_->Reload());
+  if (authenticator_ != nullptr) status.Update(authenticator_->Reload());
+  return status;
+}
+
 void Server::StopBeingHealthy() {
   is_draining_ = true;
   listener_->StopBeingHealthy();
@@ -203,8 +214,6 @@ Server::Loss Server::loss() const {
 }
 
 // Nothing is read from files yet but what cannot change.
-absl::Status Server::Reload() { return absl::OkStatus(); }
-
 // Reports a loss at once. It never calls the device: of a lost one, a call may
 // not return.
 void Server::AwaitLoss() {
@@ -229,7 +238,7 @@ void Server::AwaitLoss() {
 }
 
 // Drops expired residuals, which the device may hold, requests that gave up,
-// and memory that a burst has left.
+// and memory that a burst has left. Looks for new keys.
 void Server::Sweep() {
   MemoryTrimmer trimmer(&memory_, buffers_.get());
   while (true) {
@@ -242,6 +251,8 @@ void Server::Sweep() {
     programs_.Sweep();
     trimmer.Tick();
     observer_.ReportLeftOut();
+    if (tls_ != nullptr) tls_->ReloadIfChanged();
+    if (authenticator_ != nullptr) authenticator_->ReloadIfChanged();
   }
 }
 
@@ -255,8 +266,14 @@ void Server::StopWaiting() {
 
 absl::Status Server::Listen(const Options& options,
                             const v1::ServerInfo& info) {
+  Listener::Options listener = ListenerOptions(options);
+  listener.authenticator = authenticator_.get();
+  if (options.tls.enabled()) {
+    ACTSERVE_ASSIGN_OR_RETURN(tls_, ServerTls::Create(options.tls));
+    listener.tls = tls_.get();
+  }
   ACTSERVE_ASSIGN_OR_RETURN(
-      listener_, Listener::Start(ListenerOptions(options), info, serving_,
+      listener_, Listener::Start(listener, info, serving_,
                                  {registration_pool_, lookup_pool_},
                                  call_metrics_.get(), &observer_, [this] {
                                    absl::MutexLock lock(&mu_);
@@ -348,10 +365,16 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(const Options& options,
             {"description", device.device->description()},
             {"reason", device.reason}});
   ACTSERVE_ASSIGN_OR_RETURN(auto registry, Registry::Create(options.registry));
+  std::shared_ptr<Authenticator> authenticator;
+  if (options.identifies_callers()) {
+    ACTSERVE_ASSIGN_OR_RETURN(authenticator,
+                              Authenticator::Create(options.identity));
+  }
 
   const v1::ServerInfo info = InfoOf(options, device);
-  auto server = std::unique_ptr<Server>(new Server(
-      options, std::move(device), std::move(registry), std::move(on_lost)));
+  auto server = std::unique_ptr<Server>(
+      new Server(options, std::move(authenticator), std::move(device),
+                 std::move(registry), std::move(on_lost)));
   ACTSERVE_RETURN_IF_ERROR(server->Listen(options, info));
   return server;
 }

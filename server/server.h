@@ -16,10 +16,12 @@
 #include "actserve/v1/service.pb.h"
 #include "server/device_choice.h"
 #include "server/evaluation/serving_parts.h"
+#include "server/identity/authenticator.h"
 #include "server/metrics/call_metrics.h"
 #include "server/metrics/endpoint/endpoint.h"
 #include "server/options.h"
 #include "server/rpc/listener.h"
+#include "server/tls/server_tls.h"
 #include "server/tracing/call_observer.h"
 #include "server/tracing/grpc/otlp_exporter.h"
 #include "server/tracing/trace_queue.h"
@@ -79,8 +81,9 @@ class Server {
   bool Drain(absl::Duration timeout);
 
  private:
-  Server(const Options& options, ChosenDevice device,
-         std::unique_ptr<Registry> registry, LostCallback on_lost);
+  Server(const Options& options, std::shared_ptr<Authenticator> authenticator,
+         ChosenDevice device, std::unique_ptr<Registry> registry,
+         LostCallback on_lost);
   absl::Status Listen(const Options& options, const v1::ServerInfo& info);
   void AwaitLoss();
   void Sweep();
@@ -97,6 +100,8 @@ class Server {
   Loss loss_ ABSL_GUARDED_BY(mu_) = Loss::kNone;
   bool drained_ = false;
   std::atomic<bool> is_draining_ = false;
+  // Null if there are no tenants. The others refer to them.
+  const std::shared_ptr<Authenticator> authenticator_;
   // Null if nobody asks for metrics.
   const std::unique_ptr<CallMetrics> call_metrics_;
   TraceQueue traces_;
@@ -111,6 +116,8 @@ class Server {
   Programs programs_;
   MemoryBudget memory_;
   const ServingParts serving_;
+  // Null without TLS. gRPC's threads use it.
+  std::unique_ptr<ServerTls> tls_;
   // Above the threads that end calls: they count themselves out of it last.
   // The pools are below it, because their tasks end calls as well.
   std::unique_ptr<Listener> listener_;

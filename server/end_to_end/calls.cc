@@ -9,6 +9,7 @@
 #include "grpcpp/generic/generic_stub.h"
 #include "grpcpp/security/credentials.h"
 #include "grpcpp/support/client_callback.h"
+#include "proto/error_trailers.h"
 
 namespace actserve::testing {
 namespace {
@@ -130,10 +131,14 @@ std::string HeavyText(int number) {
 
 grpc::Status CallRaw(const std::shared_ptr<grpc::Channel>& channel,
                      const std::string& method, const std::string& bytes,
-                     std::string* response) {
+                     std::string* response, const std::string& token,
+                     std::string* pushback) {
   grpc::GenericStub stub(channel);
   grpc::ClientContext context;
   SetDeadline(&context);
+  if (!token.empty()) {
+    context.AddMetadata("authorization", absl::StrCat("Bearer ", token));
+  }
   const grpc::Slice slice(bytes);
   const grpc::ByteBuffer request(&slice, 1);
   grpc::ByteBuffer answer;
@@ -145,6 +150,11 @@ grpc::Status CallRaw(const std::shared_ptr<grpc::Channel>& channel,
                    done.Notify();
                  });
   done.WaitForNotification();
+  const auto& trailers = context.GetServerTrailingMetadata();
+  const auto found = trailers.find(kPushbackTrailer);
+  if (pushback != nullptr && found != trailers.end()) {
+    pushback->assign(found->second.data(), found->second.size());
+  }
   if (response != nullptr && status.ok()) {
     std::vector<grpc::Slice> slices;
     status = answer.Dump(&slices);

@@ -64,11 +64,15 @@ grpc::Status Register(Stub& stub, const std::string& text,
 // `number`.
 std::string HeavyText(int number);
 
-// Sends any `bytes` as the request of `method`, "/service/method". Fills
-// `response`, if not null, with the bytes of the answer.
+// Sends any `bytes` as the request of `method`, "/service/method", with `token`
+// unless it is empty. Fills `response`, if not null, with the bytes of the
+// answer, and `pushback`, if not null, with the trailer that says when to
+// retry.
 grpc::Status CallRaw(const std::shared_ptr<grpc::Channel>& channel,
                      const std::string& method, const std::string& bytes,
-                     std::string* response = nullptr);
+                     std::string* response = nullptr,
+                     const std::string& token = "",
+                     std::string* pushback = nullptr);
 
 // Calls `method` and sends no message.
 grpc::Status CallWithoutMessage(const std::shared_ptr<grpc::Channel>& channel,

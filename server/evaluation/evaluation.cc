@@ -124,6 +124,7 @@ void Evaluation::Record(const Scheduler::Outcome& outcome) {
 Residuals::Handle Evaluation::KeepInputs() {
   const TensorRequest& request = plan_->request;
   auto residual = std::make_shared<Residual>();
+  residual->tenant = caller().tenant;
   residual->activation = request.activation;
   residual->type = request.type;
   residual->parameters = request.parameters;
@@ -137,6 +138,7 @@ Residuals::Handle Evaluation::KeepInputs() {
           parts_.memory.Take(MemoryBudget::Half::kResults, caller(),
                              static_cast<int64_t>(SizeBytes(decoded_.inputs)));
       if (!charge.ok()) return "";
+      charge->LeaveFlight();
       residual->charge = *std::move(charge);
     }
     HoldInputs(std::move(decoded_.inputs), std::move(owner), residual.get());

@@ -25,7 +25,8 @@ PlanCache::PlanCache(const Options& options, Registry* registry)
              Plans(options.max_plans, options.max_activation_bytes)} {}
 
 std::shared_ptr<const CallPlan> PlanCache::Find(Direction direction,
-                                                const SplitRequest& split) {
+                                                const SplitRequest& split,
+                                                const Tenant* tenant) {
   if (split.metadata.size() > options_.max_metadata_bytes) return nullptr;
   std::shared_ptr<const CallPlan> plan;
   {
@@ -35,8 +36,8 @@ std::shared_ptr<const CallPlan> PlanCache::Find(Direction direction,
   }
   if (plan == nullptr || !PayloadsAreInputs(split, *plan)) return nullptr;
   const RegisteredActivation& activation = *plan->request.activation;
-  const bool known =
-      activation.builtin() || registry_.Find(activation.id()) != nullptr;
+  const bool known = activation.builtin() ||
+                     registry_.Find(activation.id(), tenant) != nullptr;
   if (!known) return nullptr;
   num_found_.Increment();
   return plan;

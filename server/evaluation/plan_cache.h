@@ -32,7 +32,7 @@ struct CallPlan {
 //
 // A plan equals the result of decoding: an id or the name of a built-in always
 // means the same function, and Find() does not return plans for activations
-// that the registry has forgotten.
+// that the registry has forgotten, or does not know of this tenant.
 //
 // Thread-safe.
 class PlanCache {
@@ -50,10 +50,11 @@ class PlanCache {
   // `registry` must outlive this object.
   PlanCache(const Options& options, Registry* registry);
 
-  // Returns the plan for a request whose tensor inputs are its payloads, or
-  // nullptr; then decode the request.
+  // Returns the plan for a request of a tenant whose tensor inputs are its
+  // payloads, or nullptr; then decode the request.
   std::shared_ptr<const CallPlan> Find(Direction direction,
-                                       const SplitRequest& split);
+                                       const SplitRequest& split,
+                                       const Tenant* tenant = nullptr);
 
   // Calls of Find() that found one.
   int64_t num_found() const { return num_found_.Sum(); }

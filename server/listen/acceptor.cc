@@ -8,6 +8,7 @@
 #include <sys/eventfd.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -108,6 +109,13 @@ absl::StatusOr<std::unique_ptr<Acceptor>> Acceptor::Listen(
     ACTSERVE_RETURN_IF_ERROR(PrepareUnixSocket(options.unix_socket));
     ACTSERVE_ASSIGN_OR_RETURN(ListeningSocket socket,
                               ListeningSocket::OpenUnix(options.unix_socket));
+    if (!options.unix_uids.empty() &&
+        chmod(options.unix_socket.c_str(), 0666) != 0) {
+      return absl::FailedPreconditionError(
+          absl::StrCat("unix_socket: chmod ", options.unix_socket, ": ",
+                       std::strerror(errno)));
+    }
+    acceptor->unix_uids_ = options.unix_uids;
     acceptor->sockets_.push_back(std::move(socket));
     acceptor->addresses_.push_back(absl::StrCat("unix:", options.unix_socket));
   }
@@ -194,11 +202,16 @@ void Acceptor::AcceptAll(const ListeningSocket& socket, const Take& take) {
       absl::SleepFor(kPause);
       return;
     }
+    const bool is_unix = !socket.path().empty();
+    if (is_unix && !MayConnect(fd)) {
+      close(fd);
+      continue;
+    }
     const Peer peer = PeerOf(fd);
     if (fd < max_descriptor_ && MayAccept(peer)) {
       ++connections_of_host_[HostOf(peer)];
       ++num_connections_;
-      take(socket.fd(), fd);
+      take(socket.fd(), fd, is_unix);
       continue;
     }
     close(fd);
@@ -256,12 +269,32 @@ void Acceptor::Look() {
   hung_up_ = std::move(hung_up);
 }
 
+bool Acceptor::MayConnect(int unix_fd) const {
+  static absl::Time logged = absl::InfinitePast();
+  ucred peer = {};
+  socklen_t size = sizeof(peer);
+  const bool known =
+      getsockopt(unix_fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0;
+  if (known && (peer.uid == 0 || peer.uid == geteuid() ||
+                std::ranges::count(unix_uids_, peer.uid) > 0)) {
+    return true;
+  }
+  if (IsTimeToLog(&logged)) {
+    LogEvent(LogLevel::kWarning, "unix_user_refused",
+             {{"uid", known ? int64_t{peer.uid} : int64_t{-1}}});
+  }
+  return false;
+}
+
 void Acceptor::Check() {
   Look();
   static absl::Time logged_failure = absl::InfinitePast();
   for (ListeningSocket& socket : sockets_) {
     if (socket.IsReachable()) continue;
     const absl::Status reopened = socket.Reopen();
+    if (reopened.ok() && !socket.path().empty() && !unix_uids_.empty()) {
+      chmod(socket.path().c_str(), 0666);
+    }
     if (!reopened.ok() && !IsTimeToLog(&logged_failure)) continue;
     LogEvent(LogLevel::kWarning, "listener_lost",
              {{"address", socket.path().empty()

@@ -1,6 +1,8 @@
 #ifndef ACTSERVE_SERVER_LISTEN_ACCEPTOR_H_
 #define ACTSERVE_SERVER_LISTEN_ACCEPTOR_H_
 
+#include <sys/types.h>
+
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -44,11 +46,16 @@ class Acceptor {
     // Limit on the open connections. Less if the process may not have as many
     // descriptors: kReservedDescriptors are kept for files.
     int max_connections = 0;
+    // Who may connect to the unix socket, beside this process's own user and
+    // root. If there are any, everyone may write to the path, and the
+    // connections of all other users are closed.
+    std::vector<uid_t> unix_uids = {};
   };
   static constexpr int kReservedDescriptors = 32;
   static constexpr int kShare = 4;
   // Owns `fd` from then on.
-  using Take = std::function<void(int listener_fd, int fd)>;
+  using Take =
+      std::function<void(int listener_fd, int fd, bool is_unix_socket)>;
 
   // Listens when it returns; accepts from Start() on.
   //   InvalidArgument     an address is none
@@ -109,6 +116,7 @@ class Acceptor {
   Acceptor() = default;
   void Run(const Take& take);
   void AcceptAll(const ListeningSocket& socket, const Take& take);
+  bool MayConnect(int unix_fd) const;
   void Check();
   // Whether one more connection of `peer` is within its share. Looks again
   // before it says no.
@@ -123,6 +131,7 @@ class Acceptor {
 
   std::vector<ListeningSocket> sockets_;
   std::vector<std::string> addresses_;
+  std::vector<uid_t> unix_uids_;
   int stop_event_ = -1;
   // New descriptors are the lowest free ones: one that is not below this means
   // that as many are open.

@@ -143,7 +143,7 @@ class AcceptorTest : public ::testing::Test {
                                       .max_connections = max_connections});
     ASSERT_TRUE(acceptor.ok()) << acceptor.status();
     acceptor_ = *std::move(acceptor);
-    acceptor_->Start([this](int, int fd) {
+    acceptor_->Start([this](int, int fd, bool) {
       absl::MutexLock lock(&mu_);
       taken_.emplace_back(fd);
     });

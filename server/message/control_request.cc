@@ -44,14 +44,16 @@ std::string TokenOf(int64_t position, const Registry& registry) {
 
 // The position that a token stands for; nullopt if TokenOf() made no such.
 std::optional<int64_t> PositionOf(const std::string& page_token,
-                                  const Registry& registry) {
+                                  const Registry& registry,
+                                  const Tenant* tenant) {
   int64_t position = 0;
   if (page_token.empty()) return position;
   const std::pair<std::string, std::string> parts =
       absl::StrSplit(page_token, absl::MaxSplits('-', 1));
   // No second spelling of one position.
   if (!absl::SimpleAtoi(parts.second, &position) || position < 0 ||
-      position > registry.end() || TokenOf(position, registry) != page_token) {
+      position > registry.end(tenant) ||
+      TokenOf(position, registry) != page_token) {
     return std::nullopt;
   }
   return position;
@@ -113,9 +115,10 @@ Registry::Text TextOf(const v1::RegisterActivationRequest& request) {
 }
 
 absl::StatusOr<v1::ListActivationsResponse> ListPage(
-    const v1::ListActivationsRequest& request, const Registry& registry) {
+    const v1::ListActivationsRequest& request, const Registry& registry,
+    const Tenant* tenant) {
   const std::optional<int64_t> position =
-      PositionOf(request.page_token(), registry);
+      PositionOf(request.page_token(), registry, tenant);
   if (!position) {
     return InvalidArgument("page_token: ", Quoted(request.page_token()),
                            " is not from this server");
@@ -127,7 +130,7 @@ absl::StatusOr<v1::ListActivationsResponse> ListPage(
   size_t size_bytes = 0;
   // One more tells whether this page is the last.
   for (const Registry::Listed& listed :
-       registry.List(*position, page_size + 1)) {
+       registry.List(*position, page_size + 1, tenant)) {
     if (page.activations_size() == page_size || size_bytes >= kMaxPageBytes) {
       page.set_next_page_token(TokenOf(listed.position, registry));
       break;

@@ -40,10 +40,11 @@ absl::Status Check(const v1::GetServerInfoRequest& request);
 // The text of a request that passed its check.
 Registry::Text TextOf(const v1::RegisterActivationRequest& request);
 
-// The page that a request asks for, if it passed its check.
+// The page that a request of a tenant asks for, if it passed its check.
 //   InvalidArgument  page_token is not from this registry
 absl::StatusOr<v1::ListActivationsResponse> ListPage(
-    const v1::ListActivationsRequest& request, const Registry& registry);
+    const v1::ListActivationsRequest& request, const Registry& registry,
+    const Tenant* tenant = nullptr);
 
 }  // namespace actserve
 

@@ -41,9 +41,9 @@ absl::Status CheckGivenOnce(const SplitRequest& split,
 }
 
 absl::StatusOr<std::shared_ptr<const RegisteredActivation>> FindActivation(
-    const std::string& name, Registry& registry) {
+    const std::string& name, Registry& registry, const Tenant* tenant) {
   if (name.empty()) return InvalidArgument("activation: not set");
-  auto found = registry.Find(name);
+  auto found = registry.Find(name, tenant);
   if (found == nullptr) return ActivationUnknownError(name);
   return found;
 }
@@ -219,8 +219,8 @@ absl::Status DecodeLease(const v1::ForwardRequest& message,
 // Sets the members of a request that a residual holds: activation, type,
 // inputs, parameters.
 absl::Status TakeFromResidual(const v1::BackwardRequest& message,
-                              Residuals& residuals, TensorRequest* request,
-                              TensorInputs* inputs) {
+                              Residuals& residuals, const Tenant* tenant,
+                              TensorRequest* request, TensorInputs* inputs) {
   if (message.inputs_size() > 0) {
     return InvalidArgument("inputs: given together with a residual");
   }
@@ -231,7 +231,7 @@ absl::Status TakeFromResidual(const v1::BackwardRequest& message,
     return InvalidArgument("residual: handle of ", message.residual().size(),
                            " bytes, must be ", Residuals::kHandleBytes);
   }
-  auto residual = residuals.Get(message.residual());
+  auto residual = residuals.Get(message.residual(), tenant);
   if (residual == nullptr) return ResidualGoneError();
   if (!message.activation().empty() &&
       !residual->activation->IsCalled(message.activation())) {
@@ -250,12 +250,14 @@ absl::Status TakeFromResidual(const v1::BackwardRequest& message,
 absl::Status TakeFromMessage(const v1::BackwardRequest& message,
                              const SplitRequest& split,
                              const RequestLimits& limits, Registry& registry,
-                             TensorRequest* request, TensorInputs* inputs) {
+                             const Tenant* tenant, TensorRequest* request,
+                             TensorInputs* inputs) {
   if (message.inputs_size() == 0) {
     return InvalidArgument("inputs: neither these nor a residual are set");
   }
-  ACTSERVE_ASSIGN_OR_RETURN(request->activation,
-                            FindActivation(message.activation(), registry));
+  ACTSERVE_ASSIGN_OR_RETURN(
+      request->activation,
+      FindActivation(message.activation(), registry, tenant));
   ACTSERVE_RETURN_IF_ERROR(
       DecodeInputs(message.inputs(), split, limits.tensor, request, inputs));
   return DecodeParameters(message.parameters(), request);
@@ -308,7 +310,8 @@ absl::Status Parse(const std::string& metadata, Message* message) {
 
 absl::StatusOr<DecodedRequest> DecodeForward(const SplitRequest& split,
                                              const RequestLimits& limits,
-                                             Registry& registry) {
+                                             Registry& registry,
+                                             const Tenant* tenant) {
   using M = v1::ForwardRequest;
   M message;
   ACTSERVE_RETURN_IF_ERROR(Parse(split.metadata, &message));
@@ -318,8 +321,9 @@ absl::StatusOr<DecodedRequest> DecodeForward(const SplitRequest& split,
               {"residual_lease", M::kResidualLeaseFieldNumber}}));
   DecodedRequest decoded;
   TensorRequest& request = decoded.request;
-  ACTSERVE_ASSIGN_OR_RETURN(request.activation,
-                            FindActivation(message.activation(), registry));
+  ACTSERVE_ASSIGN_OR_RETURN(
+      request.activation,
+      FindActivation(message.activation(), registry, tenant));
   ACTSERVE_RETURN_IF_ERROR(
       CheckPayloadCount(message.inputs_size(), "the inputs", split));
   ACTSERVE_RETURN_IF_ERROR(DecodeInputs(message.inputs(), split, limits.tensor,
@@ -338,7 +342,8 @@ absl::StatusOr<DecodedRequest> DecodeForward(const SplitRequest& split,
 absl::StatusOr<DecodedRequest> DecodeBackward(const SplitRequest& split,
                                               const RequestLimits& limits,
                                               Registry& registry,
-                                              Residuals& residuals) {
+                                              Residuals& residuals,
+                                              const Tenant* tenant) {
   using M = v1::BackwardRequest;
   M message;
   ACTSERVE_RETURN_IF_ERROR(Parse(split.metadata, &message));
@@ -351,11 +356,12 @@ absl::StatusOr<DecodedRequest> DecodeBackward(const SplitRequest& split,
       "the inputs and grad_output", split));
   DecodedRequest decoded;
   TensorRequest& request = decoded.request;
-  ACTSERVE_RETURN_IF_ERROR(
-      message.residual().empty()
-          ? TakeFromMessage(message, split, limits, registry, &request,
-                            &decoded.inputs)
-          : TakeFromResidual(message, residuals, &request, &decoded.inputs));
+  ACTSERVE_RETURN_IF_ERROR(message.residual().empty()
+                               ? TakeFromMessage(message, split, limits,
+                                                 registry, tenant, &request,
+                                                 &decoded.inputs)
+                               : TakeFromResidual(message, residuals, tenant,
+                                                  &request, &decoded.inputs));
   ACTSERVE_RETURN_IF_ERROR(DecodeGradOutput(message, split, limits.tensor,
                                             request, &decoded.inputs));
   ACTSERVE_RETURN_IF_ERROR(DecodeVariables(

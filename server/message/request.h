@@ -64,16 +64,19 @@ struct RequestLimits {
 };
 
 // The inputs point into the memory of `split`, or into that of the request's
-// residual. Both functions return:
+// residual. Activations and residuals are those that `tenant` sees. Both
+// functions return:
 //   InvalidArgument  the request is wrong; the message says where
 //   NotFound         ACTIVATION_UNKNOWN or RESIDUAL_GONE
 absl::StatusOr<DecodedRequest> DecodeForward(const SplitRequest& split,
                                              const RequestLimits& limits,
-                                             Registry& registry);
+                                             Registry& registry,
+                                             const Tenant* tenant = nullptr);
 absl::StatusOr<DecodedRequest> DecodeBackward(const SplitRequest& split,
                                               const RequestLimits& limits,
                                               Registry& registry,
-                                              Residuals& residuals);
+                                              Residuals& residuals,
+                                              const Tenant* tenant = nullptr);
 
 }  // namespace actserve
 

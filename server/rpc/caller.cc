@@ -10,23 +10,66 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_replace.h"
 #include "absl/strings/strip.h"
+#include "absl/time/clock.h"
 #include "grpc/grpc_security.h"
+#include "kernels/base/status_macros.h"
+#include "server/gate/call_credentials.h"
+#include "server/identity/tenant.h"
 
 namespace actserve {
 namespace {
 
-uint64_t ConnectionOf(grpc::CallbackServerContext& context) {
-  // gRPC makes one for each connection, encrypted or not.
-  grpc_auth_context* connection = grpc_call_auth_context(context.c_call());
-  const auto number = reinterpret_cast<uintptr_t>(connection);
-  grpc_auth_context_release(connection);
-  return number;
-}
+// What gRPC knows of the connection of a call. It makes one for each
+// connection, encrypted or not.
+class Connection {
+ public:
+  explicit Connection(grpc::CallbackServerContext& context)
+      : context_(grpc_call_auth_context(context.c_call())) {}
+  ~Connection() { grpc_auth_context_release(context_); }
+  Connection(const Connection&) = delete;
+  Connection& operator=(const Connection&) = delete;
+
+  const grpc_auth_context* get() const { return context_; }
+  uint64_t number() const { return reinterpret_cast<uintptr_t>(context_); }
+
+ private:
+  grpc_auth_context* const context_;
+};
 
 }  // namespace
 
 CallerId CallerOf(grpc::CallbackServerContext& context) {
-  return {.peer = PeerOf(context.peer()), .connection = ConnectionOf(context)};
+  return {.peer = PeerOf(context.peer()),
+          .connection = Connection(context).number()};
+}
+
+absl::StatusOr<CallerId> Admit(grpc::CallbackServerContext& context, Role role,
+                               const Authenticator* authenticator) {
+  if (authenticator == nullptr) return CallerOf(context);
+  const Connection connection(context);
+  ACTSERVE_ASSIGN_OR_RETURN(
+      const Identity identity,
+      authenticator->Authorize(
+          CredentialsOf(context, context.peer(), connection.get()), role));
+  ACTSERVE_RETURN_IF_ERROR(identity.tenant->TakeRequest(absl::Now()));
+  return CallerId{.peer = identity.tenant->number(),
+                  .connection = connection.number(),
+                  .tenant = identity.tenant};
+}
+
+std::string TenantNameOf(const CallerId& caller) {
+  return caller.tenant != nullptr ? caller.tenant->name() : "";
+}
+
+absl::Status AdmitHealth(grpc::CallbackServerContext& context,
+                         const Authenticator* authenticator) {
+  if (authenticator == nullptr || !authenticator->health_needs_identity()) {
+    return absl::OkStatus();
+  }
+  const Connection connection(context);
+  return authenticator
+      ->Authenticate(CredentialsOf(context, context.peer(), connection.get()))
+      .status();
 }
 
 uint64_t PeerOf(absl::string_view address) {

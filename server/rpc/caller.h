@@ -2,9 +2,14 @@
 #define ACTSERVE_SERVER_RPC_CALLER_H_
 
 #include <cstdint>
+#include <string>
 
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "grpcpp/server_context.h"
+#include "server/identity/authenticator.h"
+#include "server/identity/roles.h"
 #include "server/scheduling/caller_id.h"
 
 namespace actserve {
@@ -16,6 +21,22 @@ namespace actserve {
 //
 // Allocates.
 CallerId CallerOf(grpc::CallbackServerContext& context);
+
+// The same for a caller that may call a method of `role`, within its tenant's
+// quota of requests; its peer is then the tenant. A null `authenticator` lets
+// everyone in.
+//   Unauthenticated, PermissionDenied  as Authenticator::Authorize()
+//   ResourceExhausted                  as Tenant::TakeRequest()
+absl::StatusOr<CallerId> Admit(grpc::CallbackServerContext& context, Role role,
+                               const Authenticator* authenticator);
+
+// The tenant of a caller; "" if the server knows none.
+std::string TenantNameOf(const CallerId& caller);
+
+// OK if the caller may ask for the health of the server.
+//   Unauthenticated  as Authenticator::Authenticate()
+absl::Status AdmitHealth(grpc::CallbackServerContext& context,
+                         const Authenticator* authenticator);
 
 // The peer of an address as gRPC writes it: "ipv4:127.0.0.1:4711",
 // "ipv6:%5B::1%5D:4711", "unix:".

@@ -10,6 +10,7 @@
 #include "actserve/v1/service.grpc.pb.h"
 #include "kernels/base/status_macros.h"
 #include "server/rpc/byte_buffer.h"
+#include "server/rpc/caller.h"
 #include "server/rpc/status.h"
 
 namespace actserve {
@@ -35,7 +36,8 @@ grpc::ByteBuffer ResponseOf(ServingStatus status) {
 }  // namespace
 
 absl::StatusOr<Health::Question> Health::QuestionOf(
-    const grpc::ByteBuffer* bytes) {
+    grpc::CallbackServerContext& context, const grpc::ByteBuffer* bytes) const {
+  ACTSERVE_RETURN_IF_ERROR(AdmitHealth(context, authenticator_));
   HealthCheckRequest request;
   ACTSERVE_RETURN_IF_ERROR(
       ReadMessage(TakeRequest(bytes), {kMaxRequestBytes}, &request));
@@ -138,7 +140,7 @@ grpc::ServerUnaryReactor* Health::Check(grpc::CallbackServerContext* context,
                                         const grpc::ByteBuffer* request,
                                         grpc::ByteBuffer* response) {
   auto* const reactor = new CallReactor(metrics_, Method::kOther);
-  const absl::StatusOr<Question> question = QuestionOf(request);
+  const absl::StatusOr<Question> question = QuestionOf(*context, request);
   absl::Status status = question.status();
   if (status.ok() && *question == Question::kUnknown) {
     status = absl::NotFoundError("no such service on this server");
@@ -152,8 +154,8 @@ grpc::ServerUnaryReactor* Health::Check(grpc::CallbackServerContext* context,
 }
 
 grpc::ServerWriteReactor<grpc::ByteBuffer>* Health::Watch(
-    grpc::CallbackServerContext*, const grpc::ByteBuffer* request) {
-  const absl::StatusOr<Question> question = QuestionOf(request);
+    grpc::CallbackServerContext* context, const grpc::ByteBuffer* request) {
+  const absl::StatusOr<Question> question = QuestionOf(*context, request);
   if (question.ok()) return new Watcher(this, *question);
   class Refusal final : public grpc::ServerWriteReactor<grpc::ByteBuffer> {
    public:

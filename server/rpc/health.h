@@ -11,6 +11,7 @@
 #include "grpcpp/server_context.h"
 #include "grpcpp/support/byte_buffer.h"
 #include "grpcpp/support/server_callback.h"
+#include "server/identity/authenticator.h"
 #include "server/metrics/call_metrics.h"
 #include "server/rpc/call_counter.h"
 
@@ -41,9 +42,11 @@ class Health final : public internal::HealthMethods {
 
   // What a Watch sends counts in `calls` as an answer, so that a server that
   // stops has told its watchers before it closes their connections.
-  // Calls are counted in `metrics`, which may be null. Both must outlive it.
-  Health(CallCounter* calls, CallMetrics* metrics)
-      : calls_(*calls), metrics_(metrics) {}
+  // `authenticator` decides who may ask; null: everyone. Calls are counted in
+  // `metrics`, which may be null. All must outlive the service.
+  Health(CallCounter* calls, CallMetrics* metrics,
+         const Authenticator* authenticator)
+      : calls_(*calls), metrics_(metrics), authenticator_(authenticator) {}
 
   // The server is not ready any more. Tells the watchers.
   void StopBeingReady();
@@ -60,7 +63,9 @@ class Health final : public internal::HealthMethods {
  private:
   class Watcher;
   enum class Question { kIsReady, kIsAlive, kUnknown };
-  static absl::StatusOr<Question> QuestionOf(const grpc::ByteBuffer* bytes);
+  // What a request asks, if its caller may.
+  absl::StatusOr<Question> QuestionOf(grpc::CallbackServerContext& context,
+                                      const grpc::ByteBuffer* bytes) const;
   // Not for kUnknown.
   bool Answer(Question question) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
     return question == Question::kIsAlive ? is_alive_ : is_ready_;
@@ -69,6 +74,7 @@ class Health final : public internal::HealthMethods {
 
   CallCounter& calls_;
   CallMetrics* const metrics_;
+  const Authenticator* const authenticator_;
   absl::Mutex mu_;
   bool is_ready_ ABSL_GUARDED_BY(mu_) = true;
   bool is_alive_ ABSL_GUARDED_BY(mu_) = true;

@@ -16,6 +16,7 @@
 #include "grpcpp/server_builder.h"
 #include "kernels/base/status_macros.h"
 #include "server/connections/connection_guard.h"
+#include "server/gate/other_methods.h"
 #include "server/listen/self_check.h"
 #include "server/metrics/calls/other_calls.h"
 #include "server/observe/log.h"
@@ -73,6 +74,8 @@ void SetTransport(const Listener::Options& options,
   // probed, and it may probe ours.
   builder->AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, 60'000);
   builder->AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 20'000);
+  // A peer that does not finish its handshake holds a descriptor.
+  builder->AddChannelArgument(GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS, 20'000);
   builder->AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
   builder->AddChannelArgument(
       GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, 30'000);
@@ -113,9 +116,10 @@ ConnectionGuard::Sockets SocketsOf(Acceptor& acceptor) {
 class Listener::Parts {
  public:
   Parts(const v1::ServerInfo& info, const ServingParts& parts,
-        const ControlPools& pools, CallMetrics* metrics, CallObserver* observer)
-      : service_(info, parts, &calls_, metrics, observer, pools),
-        health_(&calls_, metrics),
+        const ControlPools& pools, CallMetrics* metrics, CallObserver* observer,
+        const Authenticator* authenticator)
+      : service_(info, parts, &calls_, metrics, observer, pools, authenticator),
+        health_(&calls_, metrics, authenticator),
         other_calls_(metrics) {}
 
   absl::Status Listen(const Options& options, OnDead on_dead);
@@ -145,9 +149,12 @@ class Listener::Parts {
   Service service_;
   Health health_;
   OtherCalls other_calls_;
-  // It hands connections to the two below, so it stops before they go.
+  // It hands connections to those below, so it stops before they go.
   std::unique_ptr<Acceptor> acceptor_;
   std::unique_ptr<grpc::experimental::ExternalConnectionAcceptor> connections_;
+  // Null without TLS.
+  std::unique_ptr<grpc::experimental::ExternalConnectionAcceptor>
+      tls_connections_;
   std::unique_ptr<grpc::Server> grpc_;
   std::unique_ptr<ConnectionGuard> guard_;
   std::unique_ptr<SelfCheck> self_check_;
@@ -162,17 +169,32 @@ absl::Status Listener::Parts::Listen(const Options& options, OnDead on_dead) {
   builder.RegisterService(&health_);
   builder.RegisterCallbackGenericService(&other_calls_);
   using Builder = grpc::ServerBuilder::experimental_type;
+  if (options.reflection && options.authenticator != nullptr) {
+    std::vector<
+        std::unique_ptr<grpc::experimental::ServerInterceptorFactoryInterface>>
+        interceptors;
+    interceptors.push_back(
+        GuardOtherMethods({v1::ActivationService::service_full_name(),
+                           grpc::health::v1::Health::service_full_name()},
+                          options.authenticator));
+    builder.experimental().SetInterceptorCreators(std::move(interceptors));
+  }
   connections_ = builder.experimental().AddExternalConnectionAcceptor(
       Builder::ExternalConnectionType::FROM_FD,
       grpc::InsecureServerCredentials());
+  if (options.tls != nullptr) {
+    tls_connections_ = builder.experimental().AddExternalConnectionAcceptor(
+        Builder::ExternalConnectionType::FROM_FD, options.tls->credentials());
+  }
   grpc_ = builder.BuildAndStart();
   if (grpc_ == nullptr) return absl::InternalError("gRPC does not start");
-  acceptor_->Start([this](int listener_fd, int fd) {
+  acceptor_->Start([this](int listener_fd, int fd, bool is_unix_socket) {
     grpc::experimental::ExternalConnectionAcceptor::NewConnectionParameters
         connection;
     connection.listener_fd = listener_fd;
     connection.fd = fd;
-    connections_->HandleNewConnection(&connection);
+    const bool plain = is_unix_socket || tls_connections_ == nullptr;
+    (plain ? connections_ : tls_connections_)->HandleNewConnection(&connection);
   });
   guard_ = std::make_unique<ConnectionGuard>(
       ConnectionGuard::Options{options.max_streams,
@@ -209,7 +231,8 @@ absl::StatusOr<std::unique_ptr<Listener>> Listener::Start(
   if (options.reflection) {
     grpc::reflection::InitProtoReflectionServerBuilderPlugin();
   }
-  auto made = std::make_unique<Parts>(info, parts, pools, metrics, observer);
+  auto made = std::make_unique<Parts>(info, parts, pools, metrics, observer,
+                                      options.authenticator);
   ACTSERVE_RETURN_IF_ERROR(made->Listen(options, std::move(on_dead)));
   return std::unique_ptr<Listener>(new Listener(std::move(made)));
 }

@@ -11,9 +11,11 @@
 #include "absl/time/time.h"
 #include "actserve/v1/service.pb.h"
 #include "server/evaluation/serving_parts.h"
+#include "server/identity/authenticator.h"
 #include "server/listen/acceptor.h"
 #include "server/metrics/call_metrics.h"
 #include "server/rpc/control_pools.h"
+#include "server/tls/server_tls.h"
 #include "server/tracing/call_observer.h"
 
 namespace actserve {
@@ -44,6 +46,10 @@ class Listener {
     int64_t max_message_bytes = 0;
     // True to serve grpc.reflection.v1alpha.
     bool reflection = false;
+    // Encrypts TCP; null: plain. It must outlive the listener.
+    ServerTls* tls = nullptr;
+    // Decides who may call what; null: everyone. It must outlive the listener.
+    const Authenticator* authenticator = nullptr;
   };
 
   // Called at most once, on a thread of the listener's, if nobody answers at

@@ -44,12 +44,14 @@ void SetCounters(const SchedulerCounters& counters, int64_t num_launches,
 
 Service::Service(const v1::ServerInfo& info, const ServingParts& parts,
                  CallCounter* calls, CallMetrics* metrics,
-                 CallObserver* observer, const ControlPools& pools)
+                 CallObserver* observer, const ControlPools& pools,
+                 const Authenticator* authenticator)
     : parts_(parts),
       calls_(*calls),
       metrics_(metrics),
       observer_(*observer),
       pools_(pools),
+      authenticator_(authenticator),
       registration_limit_{info.limits().max_registration_bytes(),
                           "--max_source_bytes"},
       info_(info) {}
@@ -82,14 +84,17 @@ Reactor* Service::RegisterActivation(grpc::CallbackServerContext* context,
                             .response = response,
                             .pool = &pools_.registrations,
                             .limit = registration_limit_,
+                            .role = Role::kRegister,
                             .ids = observer_.IdsOf(HeadersOf(*context))};
   using Request = v1::RegisterActivationRequest;
   using Response = v1::RegisterActivationResponse;
   return Serve<Request, Response>(call, [this, id = call.ids.request_id](
+                                            const CallerId& caller,
                                             const Request& request,
                                             Response* response) {
     std::vector<Diagnostic> diagnostics;
-    auto registration = parts_.registry.Register(TextOf(request), &diagnostics);
+    auto registration =
+        parts_.registry.Register(TextOf(request), &diagnostics, caller.tenant);
     if (!registration.ok()) {
       return WithDiagnostics(registration.status(), diagnostics);
     }
@@ -117,8 +122,9 @@ Reactor* Service::GetActivation(grpc::CallbackServerContext* context,
                             .pool = &pools_.lookups};
   using Request = v1::GetActivationRequest;
   return Serve<Request, v1::Activation>(
-      call, [this](const Request& request, v1::Activation* response) {
-        auto found = parts_.registry.Find(request.activation());
+      call, [this](const CallerId& caller, const Request& request,
+                   v1::Activation* response) {
+        auto found = parts_.registry.Find(request.activation(), caller.tenant);
         if (found == nullptr) {
           return ActivationUnknownError(request.activation());
         }
@@ -137,11 +143,13 @@ Reactor* Service::ListActivations(grpc::CallbackServerContext* context,
                             .pool = &pools_.lookups};
   using Request = v1::ListActivationsRequest;
   using Response = v1::ListActivationsResponse;
-  return Serve<Request, Response>(call, [this](const Request& request,
-                                               Response* response) {
-    ACTSERVE_ASSIGN_OR_RETURN(*response, ListPage(request, parts_.registry));
-    return absl::OkStatus();
-  });
+  return Serve<Request, Response>(
+      call, [this](const CallerId& caller, const Request& request,
+                   Response* response) {
+        ACTSERVE_ASSIGN_OR_RETURN(
+            *response, ListPage(request, parts_.registry, caller.tenant));
+        return absl::OkStatus();
+      });
 }
 
 Reactor* Service::ReleaseResiduals(grpc::CallbackServerContext* context,
@@ -151,10 +159,11 @@ Reactor* Service::ReleaseResiduals(grpc::CallbackServerContext* context,
   using Response = v1::ReleaseResidualsResponse;
   return Serve<Request, Response>(
       {context, "ReleaseResiduals", request, response},
-      [this](const Request& request, Response* response) {
+      [this](const CallerId& caller, const Request& request,
+             Response* response) {
         int num_released = 0;
         for (const std::string& handle : request.handles()) {
-          if (parts_.residuals.Release(handle)) ++num_released;
+          if (parts_.residuals.Release(handle, caller.tenant)) ++num_released;
         }
         response->set_num_released(num_released);
         return absl::OkStatus();
@@ -167,7 +176,7 @@ Reactor* Service::GetServerInfo(grpc::CallbackServerContext* context,
   using Request = v1::GetServerInfoRequest;
   return Serve<Request, v1::ServerInfo>(
       {context, "GetServerInfo", request, response},
-      [this](const Request&, v1::ServerInfo* response) {
+      [this](const CallerId&, const Request&, v1::ServerInfo* response) {
         {
           absl::MutexLock lock(&mu_);
           *response = info_;
@@ -182,20 +191,26 @@ template <typename Request, typename Response, typename Work>
 Reactor* Service::Serve(const ControlCall& call, Work work) {
   Seen seen = See(call);
   auto request = std::make_shared<Request>();
-  const grpc::ByteBuffer message = TakeRequest(call.request);
-  if (metrics_ != nullptr && message.Valid()) {
-    metrics_->CountReceived(static_cast<int64_t>(message.Length()));
+  const absl::StatusOr<CallerId> admitted =
+      Admit(*call.context, call.role, authenticator_);
+  absl::Status status = admitted.status();
+  if (status.ok()) {
+    seen.record.tenant = TenantNameOf(*admitted);
+    const grpc::ByteBuffer message = TakeRequest(call.request);
+    if (metrics_ != nullptr && message.Valid()) {
+      metrics_->CountReceived(static_cast<int64_t>(message.Length()));
+    }
+    status = ReadMessage(message, call.limit, request.get());
   }
-  absl::Status status = ReadMessage(message, call.limit, request.get());
   if (status.ok()) status = Check(*request);
   if (!status.ok()) {
     return Answer(call, std::move(seen), [&] { return status; });
   }
   // gRPC keeps the response's place until the call is finished.
   auto answer = [this, request = std::move(request), work = std::move(work),
-                 bytes = call.response, caller = CallerOf(*call.context)] {
+                 bytes = call.response, caller = *admitted] {
     Response response;
-    ACTSERVE_RETURN_IF_ERROR(work(*request, &response));
+    ACTSERVE_RETURN_IF_ERROR(work(caller, *request, &response));
     ACTSERVE_ASSIGN_OR_RETURN(
         MemoryBudget::Charge charge,
         parts_.memory.Take(MemoryBudget::Half::kResults, caller,
@@ -207,7 +222,7 @@ Reactor* Service::Serve(const ControlCall& call, Work work) {
     return absl::OkStatus();
   };
   return call.pool != nullptr
-             ? AnswerOnPool(call, std::move(seen), std::move(answer))
+             ? AnswerOnPool(call, *admitted, std::move(seen), std::move(answer))
              : Answer(call, std::move(seen), answer);
 }
 
@@ -242,13 +257,21 @@ Reactor* Service::StartTensorCall(TensorCall::Direction direction,
                                   grpc::CallbackServerContext* context,
                                   const grpc::ByteBuffer* request,
                                   grpc::ByteBuffer* response) {
-  const Method method = direction == TensorCall::Direction::kForward
-                            ? Method::kForward
-                            : Method::kBackward;
+  const bool is_forward = direction == TensorCall::Direction::kForward;
+  const Method method = is_forward ? Method::kForward : Method::kBackward;
+  const absl::StatusOr<CallerId> caller =
+      Admit(*context, Role::kCompute, authenticator_);
+  if (!caller.ok()) {
+    const ControlCall call = {.context = context,
+                              .method = is_forward ? "Forward" : "Backward",
+                              .request = request,
+                              .response = response};
+    return Answer(call, See(call), [&] { return caller.status(); });
+  }
   if (!calls_.Enter()) return Refuse(context, method);
   auto* const reactor = new CallReactor(metrics_, method);
-  (new TensorCall(direction, parts_, &calls_, &observer_, context, reactor,
-                  request, response))
+  (new TensorCall(direction, *caller, parts_, &calls_, &observer_, context,
+                  reactor, request, response))
       ->Start();
   return reactor;
 }
@@ -265,17 +288,16 @@ Reactor* Service::Answer(const ControlCall& call, Seen seen,
   return reactor;
 }
 
-Reactor* Service::AnswerOnPool(const ControlCall& call, Seen seen,
-                               std::function<absl::Status()> work) {
+Reactor* Service::AnswerOnPool(const ControlCall& call, const CallerId& caller,
+                               Seen seen, std::function<absl::Status()> work) {
   grpc::CallbackServerContext* const context = call.context;
   if (!calls_.Enter()) return Refuse(context, MethodOf(call.method));
   auto* const reactor = new CallReactor(metrics_, MethodOf(call.method));
   const absl::Time submitted = absl::Now();
   call.pool->Submit(
-      CallerOf(*context),
-      [this, context, reactor, response = call.response, submitted,
-       seen = std::move(seen),
-       work = std::move(work)](const absl::Status& turn) mutable {
+      caller, [this, context, reactor, response = call.response, submitted,
+               seen = std::move(seen),
+               work = std::move(work)](const absl::Status& turn) mutable {
         seen.record.steps.queue = {submitted, absl::Now()};
         absl::Status status = turn;
         if (status.ok()) {

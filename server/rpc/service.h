@@ -12,12 +12,15 @@
 #include "actserve/v1/service.grpc.pb.h"
 #include "grpcpp/server_context.h"
 #include "grpcpp/support/server_callback.h"
+#include "server/identity/authenticator.h"
+#include "server/identity/roles.h"
 #include "server/message/control_request.h"
 #include "server/metrics/call_metrics.h"
 #include "server/rpc/byte_buffer.h"
 #include "server/rpc/call_counter.h"
 #include "server/rpc/control_pools.h"
 #include "server/rpc/tensor_call.h"
+#include "server/scheduling/caller_id.h"
 #include "server/scheduling/worker_pool.h"
 #include "server/tracing/call_observer.h"
 
@@ -44,11 +47,12 @@ using ServiceMethods =
 // UNAVAILABLE. `observer` is told of every other call.
 class Service final : public internal::ServiceMethods {
  public:
-  // `info` is the part of ServerInfo that does not change. The others must
-  // outlive the service; `metrics` may be null.
+  // `info` is the part of ServerInfo that does not change. A null
+  // `authenticator` lets everyone in. The others must outlive the service;
+  // `metrics` may be null.
   Service(const v1::ServerInfo& info, const ServingParts& parts,
           CallCounter* calls, CallMetrics* metrics, CallObserver* observer,
-          const ControlPools& pools);
+          const ControlPools& pools, const Authenticator* authenticator);
 
   // Sets the addresses for GetServerInfo, which are known only once the server
   // listens.
@@ -92,6 +96,8 @@ class Service final : public internal::ServiceMethods {
     // refused.
     WorkerPool* pool = nullptr;
     SizeLimit limit = {kMaxControlMessageBytes};
+    // Who may call it.
+    Role role = Role::kCompute;
     // What the call is known by; empty: to be decided.
     CallIds ids = {};
   };
@@ -103,8 +109,8 @@ class Service final : public internal::ServiceMethods {
   Seen See(const ControlCall& call) const;
   void Observe(Seen seen, const absl::Status& status,
                grpc::CallbackServerContext* context);
-  // Reads and checks the request and answers with what `work` makes of it, an
-  // absl::Status(const Request&, Response*).
+  // Checks the caller and the request and answers with what `work` makes of it,
+  // an absl::Status(const CallerId&, const Request&, Response*).
   template <typename Request, typename Response, typename Work>
   grpc::ServerUnaryReactor* Serve(const ControlCall& call, Work work);
   // Answers at once with the result of `work`.
@@ -112,7 +118,8 @@ class Service final : public internal::ServiceMethods {
                                    const std::function<absl::Status()>& work);
   // The same on a thread of the call's pool. RESOURCE_EXHAUSTED if the caller
   // fills its queue.
-  grpc::ServerUnaryReactor* AnswerOnPool(const ControlCall& call, Seen seen,
+  grpc::ServerUnaryReactor* AnswerOnPool(const ControlCall& call,
+                                         const CallerId& caller, Seen seen,
                                          std::function<absl::Status()> work);
 
   const ServingParts& parts_;
@@ -120,6 +127,7 @@ class Service final : public internal::ServiceMethods {
   CallMetrics* const metrics_;
   CallObserver& observer_;
   const ControlPools pools_;
+  const Authenticator* const authenticator_;
   const SizeLimit registration_limit_;
   absl::Mutex mu_;
   v1::ServerInfo info_ ABSL_GUARDED_BY(mu_);

@@ -31,14 +31,15 @@ int64_t CostOf(size_t message_bytes, size_t num_slices) {
 
 }  // namespace
 
-TensorCall::TensorCall(Direction direction, const ServingParts& parts,
-                       CallCounter* calls, CallObserver* observer,
+TensorCall::TensorCall(Direction direction, const CallerId& caller,
+                       const ServingParts& parts, CallCounter* calls,
+                       CallObserver* observer,
                        grpc::CallbackServerContext* context,
                        CallReactor* reactor, const grpc::ByteBuffer* request,
                        grpc::ByteBuffer* response)
     : Evaluation(parts, absl::Now(), absl::FromChrono(context->deadline())),
       direction_(direction),
-      caller_(CallerOf(*context)),
+      caller_(caller),
       calls_(*calls),
       observer_(*observer),
       context_(*context),
@@ -54,7 +55,7 @@ TensorCall::TensorCall(Direction direction, const ServingParts& parts,
 
 void TensorCall::Start() {
   if (absl::Status status = Split(); !status.ok()) return Finish(status);
-  if (auto plan = parts().plans.Find(direction_, split_)) {
+  if (auto plan = parts().plans.Find(direction_, split_, caller_.tenant)) {
     return Evaluate(std::move(plan), split_);
   }
   auto decoded = Decode();
@@ -86,9 +87,10 @@ absl::Status TensorCall::Split() {
 
 absl::StatusOr<DecodedRequest> TensorCall::Decode() {
   return direction_ == Direction::kForward
-             ? DecodeForward(split_, parts().limits, parts().registry)
+             ? DecodeForward(split_, parts().limits, parts().registry,
+                             caller_.tenant)
              : DecodeBackward(split_, parts().limits, parts().registry,
-                              parts().residuals);
+                              parts().residuals, caller_.tenant);
 }
 
 void TensorCall::OnPlan(const std::shared_ptr<CallPlan>& plan) {
@@ -104,6 +106,7 @@ std::shared_ptr<const void> TensorCall::ReleaseInputs() {
   message->bytes.Swap(&message_.bytes);
   message->slices = std::move(message_.slices);
   message->charge = std::move(message_.charge);
+  message->charge.LeaveFlight();
   return message;
 }
 
@@ -139,6 +142,7 @@ void TensorCall::Observe(const absl::Status& status) {
   record_->code = status.code();
   record_->received = received();
   record_->ended = absl::Now();
+  record_->tenant = TenantNameOf(caller_);
   record_->activation = request().program.activation_id;
   record_->elements = request().type.num_elements;
   observer_.Observe(std::move(*record_), observer_.IdsOf(HeadersOf(context_)),

@@ -33,7 +33,8 @@ class TensorCall final : private Evaluation {
   // The call leaves `calls`, which it must have entered, at its end. Until then
   // `parts` and the objects of the call must live; gRPC keeps the latter, and
   // `observer` outlives it. Takes the bytes of `request`.
-  TensorCall(Direction direction, const ServingParts& parts, CallCounter* calls,
+  TensorCall(Direction direction, const CallerId& caller,
+             const ServingParts& parts, CallCounter* calls,
              CallObserver* observer, grpc::CallbackServerContext* context,
              CallReactor* reactor, const grpc::ByteBuffer* request,
              grpc::ByteBuffer* response);

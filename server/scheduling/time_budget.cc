@@ -10,27 +10,29 @@ constexpr size_t kMaxDebtors = 1024;
 
 }  // namespace
 
-absl::Duration TimeBudget::Wait(uint64_t peer, absl::Time now) const {
+absl::Duration TimeBudget::Wait(uint64_t peer, absl::Duration per_minute,
+                                absl::Time now) const {
   const auto found = debts_.find(peer);
   if (found == debts_.end()) return absl::ZeroDuration();
   const absl::Duration over =
-      AmountAt(found->second, now) - kBurstMinutes * per_minute_;
+      AmountAt(found->second, now) - kBurstMinutes * per_minute;
   if (over < absl::ZeroDuration()) return absl::ZeroDuration();
   // A moment more, because the limit itself is too much.
-  return over * absl::FDivDuration(absl::Minutes(1), per_minute_) +
+  return over * absl::FDivDuration(absl::Minutes(1), per_minute) +
          absl::Milliseconds(1);
 }
 
-void TimeBudget::Charge(uint64_t peer, absl::Duration used, absl::Time now) {
+void TimeBudget::Charge(uint64_t peer, absl::Duration per_minute,
+                        absl::Duration used, absl::Time now) {
   if (used <= absl::ZeroDuration()) return;
   if (debts_.size() >= kMaxDebtors) Forget(now);
   Debt& debt = debts_[peer];
-  debt = {AmountAt(debt, now) + used, now};
+  debt = {AmountAt(debt, now) + used, per_minute, now};
 }
 
-absl::Duration TimeBudget::AmountAt(const Debt& debt, absl::Time now) const {
+absl::Duration TimeBudget::AmountAt(const Debt& debt, absl::Time now) {
   const absl::Duration paid =
-      per_minute_ * absl::FDivDuration(now - debt.at, absl::Minutes(1));
+      debt.per_minute * absl::FDivDuration(now - debt.at, absl::Minutes(1));
   return std::max(absl::ZeroDuration(), debt.amount - paid);
 }
 

@@ -9,7 +9,7 @@
 namespace actserve {
 
 // How much time of a shared thread each peer may use. A peer's debt grows by
-// what it used and shrinks by `per_minute` every minute; from
+// what it used and shrinks by its `per_minute` every minute; from
 // kBurstMinutes * per_minute on it must wait. So one that comes after a pause
 // may use the time of several minutes at once.
 //
@@ -21,12 +21,13 @@ class TimeBudget {
  public:
   static constexpr int kBurstMinutes = 5;
 
-  explicit TimeBudget(absl::Duration per_minute) : per_minute_(per_minute) {}
-
   // How long `peer` must wait before it may use more time; zero: not at all.
-  absl::Duration Wait(uint64_t peer, absl::Time now) const;
+  // `per_minute` is positive.
+  absl::Duration Wait(uint64_t peer, absl::Duration per_minute,
+                      absl::Time now) const;
 
-  void Charge(uint64_t peer, absl::Duration used, absl::Time now);
+  void Charge(uint64_t peer, absl::Duration per_minute, absl::Duration used,
+              absl::Time now);
 
   // The peers that owe time, for tests.
   size_t num_debtors() const { return debts_.size(); }
@@ -34,13 +35,13 @@ class TimeBudget {
  private:
   struct Debt {
     absl::Duration amount;
+    absl::Duration per_minute;
     absl::Time at;
   };
 
-  absl::Duration AmountAt(const Debt& debt, absl::Time now) const;
+  static absl::Duration AmountAt(const Debt& debt, absl::Time now);
   void Forget(absl::Time now);
 
-  const absl::Duration per_minute_;
   absl::flat_hash_map<uint64_t, Debt> debts_;
 };
 

@@ -11,50 +11,52 @@ using absl::Seconds;
 using absl::ZeroDuration;
 
 const absl::Time kStart = absl::FromUnixSeconds(1000);
+const absl::Duration kPerMinute = Seconds(30);
 
 TEST(TimeBudget, AllowsABurstAndThenMakesWait) {
-  TimeBudget budget(Seconds(30));
+  TimeBudget budget;
   const absl::Duration burst = Seconds(30) * TimeBudget::kBurstMinutes;
-  EXPECT_EQ(budget.Wait(1, kStart), ZeroDuration());
+  EXPECT_EQ(budget.Wait(1, kPerMinute, kStart), ZeroDuration());
 
-  budget.Charge(1, burst - Seconds(1), kStart);
-  EXPECT_EQ(budget.Wait(1, kStart), ZeroDuration());
+  budget.Charge(1, kPerMinute, burst - Seconds(1), kStart);
+  EXPECT_EQ(budget.Wait(1, kPerMinute, kStart), ZeroDuration());
 
   // Two seconds over, at half a second for each second.
-  budget.Charge(1, Seconds(3), kStart);
-  EXPECT_EQ(budget.Wait(1, kStart), Seconds(4) + Milliseconds(1));
+  budget.Charge(1, kPerMinute, Seconds(3), kStart);
+  EXPECT_EQ(budget.Wait(1, kPerMinute, kStart), Seconds(4) + Milliseconds(1));
 }
 
 TEST(TimeBudget, EndsTheWaitWhenItSaid) {
-  TimeBudget budget(Seconds(30));
-  budget.Charge(1, Minutes(5), kStart);
-  const absl::Duration wait = budget.Wait(1, kStart);
+  TimeBudget budget;
+  budget.Charge(1, kPerMinute, Minutes(5), kStart);
+  const absl::Duration wait = budget.Wait(1, kPerMinute, kStart);
 
-  EXPECT_GT(budget.Wait(1, kStart + wait - Milliseconds(10)), ZeroDuration());
-  EXPECT_EQ(budget.Wait(1, kStart + wait), ZeroDuration());
+  EXPECT_GT(budget.Wait(1, kPerMinute, kStart + wait - Milliseconds(10)),
+            ZeroDuration());
+  EXPECT_EQ(budget.Wait(1, kPerMinute, kStart + wait), ZeroDuration());
 }
 
 TEST(TimeBudget, NeverStopsWhoUsesLessThanHisShare) {
-  TimeBudget budget(Seconds(30));
+  TimeBudget budget;
   for (absl::Time now = kStart; now < kStart + Minutes(60);
        now += Seconds(10)) {
-    EXPECT_EQ(budget.Wait(1, now), ZeroDuration());
-    budget.Charge(1, Seconds(5), now);
+    EXPECT_EQ(budget.Wait(1, kPerMinute, now), ZeroDuration());
+    budget.Charge(1, kPerMinute, Seconds(5), now);
   }
 }
 
 TEST(TimeBudget, KeepsPeersApart) {
-  TimeBudget budget(Seconds(30));
-  budget.Charge(1, Minutes(60), kStart);
+  TimeBudget budget;
+  budget.Charge(1, kPerMinute, Minutes(60), kStart);
 
-  EXPECT_GT(budget.Wait(1, kStart), ZeroDuration());
-  EXPECT_EQ(budget.Wait(2, kStart), ZeroDuration());
+  EXPECT_GT(budget.Wait(1, kPerMinute, kStart), ZeroDuration());
+  EXPECT_EQ(budget.Wait(2, kPerMinute, kStart), ZeroDuration());
 }
 
 TEST(TimeBudget, ForgetsWhoOwesNothing) {
-  TimeBudget budget(Seconds(30));
+  TimeBudget budget;
   for (uint64_t peer = 0; peer < 10000; ++peer) {
-    budget.Charge(peer, Milliseconds(1), kStart + Seconds(peer));
+    budget.Charge(peer, kPerMinute, Milliseconds(1), kStart + Seconds(peer));
   }
 
   EXPECT_LE(budget.num_debtors(), 1024);

@@ -1,6 +1,7 @@
 #include "server/state/memory_budget.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "absl/hash/hash.h"
 #include "absl/status/status.h"
@@ -10,6 +11,7 @@
 namespace actserve {
 
 MemoryBudget::Charge::~Charge() {
+  LeaveFlight();
   if (bytes_ == 0) return;
   state_->used[half_].fetch_sub(bytes_, std::memory_order_relaxed);
   state_->used_by_peer[half_][peer_slot_].fetch_sub(bytes_,
@@ -18,14 +20,29 @@ MemoryBudget::Charge::~Charge() {
       bytes_, std::memory_order_relaxed);
 }
 
-MemoryBudget::MemoryBudget(int64_t max_bytes)
-    : state_(std::make_shared<State>(std::array<int64_t, 2>{
-          MaxMessageBytes(max_bytes) / 4 * 3, max_bytes / 2})) {}
+void MemoryBudget::Charge::LeaveFlight() {
+  if (tenant_ != nullptr) tenant_->GiveBackBytes(bytes_);
+  tenant_ = nullptr;
+}
+
+MemoryBudget::MemoryBudget(int64_t max_bytes,
+                           std::shared_ptr<const void> tenants)
+    : state_(std::make_shared<State>(
+          std::array<int64_t, 2>{MaxMessageBytes(max_bytes) / 4 * 3,
+                                 max_bytes / 2},
+          std::move(tenants))) {}
 
 absl::StatusOr<MemoryBudget::Charge> MemoryBudget::Take(Half half,
                                                         const CallerId& caller,
                                                         int64_t bytes) {
   Charge charge;
+  if (caller.tenant != nullptr) {
+    if (absl::Status over = caller.tenant->TakeBytes(bytes); !over.ok()) {
+      state_->num_refused.fetch_add(1, std::memory_order_relaxed);
+      return over;
+    }
+    charge.tenant_ = caller.tenant;
+  }
   charge.half_ = static_cast<size_t>(half);
   charge.peer_slot_ = absl::HashOf(caller.peer) % kSlots;
   charge.connection_slot_ = absl::HashOf(caller) % kSlots;

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "absl/status/statusor.h"
+#include "server/identity/tenant.h"
 #include "server/scheduling/caller_id.h"
 
 namespace actserve {
@@ -34,7 +35,9 @@ class MemoryBudget {
 
  private:
   struct State {
-    explicit State(const std::array<int64_t, 2>& limits) : limits(limits) {}
+    State(const std::array<int64_t, 2>& limits,
+          std::shared_ptr<const void> tenants)
+        : limits(limits), tenants(std::move(tenants)) {}
     const std::array<int64_t, 2> limits;
     std::array<std::atomic<int64_t>, 2> used = {};
     std::array<std::atomic<int64_t>, 2> peak = {};
@@ -42,6 +45,7 @@ class MemoryBudget {
     std::array<Slots, 2> used_by_peer = {};
     std::array<Slots, 2> used_by_connection = {};
     std::atomic<int64_t> num_refused = 0;
+    const std::shared_ptr<const void> tenants;
   };
 
  public:
@@ -56,11 +60,16 @@ class MemoryBudget {
       std::swap(peer_slot_, other.peer_slot_);
       std::swap(connection_slot_, other.connection_slot_);
       std::swap(bytes_, other.bytes_);
+      std::swap(tenant_, other.tenant_);
       return *this;
     }
     ~Charge();
 
     int64_t bytes() const { return bytes_; }
+
+    // Counts the bytes no longer as the tenant's in flight: a residual keeps
+    // them, which has a quota of its own.
+    void LeaveFlight();
 
    private:
     friend class MemoryBudget;
@@ -69,13 +78,17 @@ class MemoryBudget {
     size_t peer_slot_ = 0;
     size_t connection_slot_ = 0;
     int64_t bytes_ = 0;
+    // Null if the bytes are not in flight.
+    Tenant* tenant_ = nullptr;
   };
 
-  explicit MemoryBudget(int64_t max_bytes);
+  // `tenants` keeps those of all callers alive, as long as a charge needs them.
+  explicit MemoryBudget(int64_t max_bytes,
+                        std::shared_ptr<const void> tenants = nullptr);
 
   // Charges `bytes` to `caller`.
-  //   ResourceExhausted  they do not fit, or are more than the caller's share:
-  //                      back off
+  //   ResourceExhausted  they do not fit, or are more than the caller's share
+  //                      or its tenant's quota: back off
   absl::StatusOr<Charge> Take(Half half, const CallerId& caller, int64_t bytes);
 
   // What may arrive and lie in messages, kept residuals included: the bound for

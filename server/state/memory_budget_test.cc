@@ -171,5 +171,29 @@ TEST(MemoryBudget, CountsWhatManyThreadsTake) {
   EXPECT_TRUE(budget.Take(kResults, Peer(1), kResultsMax / 2).ok());
 }
 
+TEST(MemoryBudget, CountsWhatATenantHasInFlight) {
+  Tenant tenant("a", 1);
+  tenant.SetQuotas({.bytes_in_flight = 1000});
+  MemoryBudget budget(kMax);
+  const CallerId caller = {.peer = 1, .connection = 1, .tenant = &tenant};
+
+  auto request = budget.Take(kRequests, caller, 600);
+  ASSERT_TRUE(request.ok());
+  const absl::Status refused = budget.Take(kResults, caller, 600).status();
+  EXPECT_THAT(std::string(refused.message()), HasSubstr("bytes_in_flight"));
+  EXPECT_EQ(budget.num_refused(), 1);
+  EXPECT_EQ(budget.used_bytes(kResults), 0);
+  request->LeaveFlight();  // a residual keeps it
+  EXPECT_EQ(tenant.bytes_in_flight(), 0);
+  EXPECT_EQ(budget.used_bytes(kRequests), 600);
+  {
+    const auto result = budget.Take(kResults, caller, 1000);
+    EXPECT_EQ(tenant.bytes_in_flight(), 1000);
+  }
+  EXPECT_EQ(tenant.bytes_in_flight(), 0);
+  EXPECT_FALSE(budget.Take(kRequests, caller, kMax).ok());
+  EXPECT_EQ(tenant.bytes_in_flight(), 0) << "what was refused is given back";
+}
+
 }  // namespace
 }  // namespace actserve

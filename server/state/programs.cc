@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "kernels/base/status_macros.h"
+#include "server/identity/tenant.h"
 #include "server/metrics/refusals.h"
 #include "server/observe/log.h"
 #include "server/scheduling/retry_after.h"
@@ -47,8 +48,7 @@ Programs::Programs(const Options& options, Device* device, const Clock* clock,
       device_(device),
       clock_(clock),
       pool_(pool),
-      ready_(options.max_programs),
-      budget_(options.compile_time_per_minute) {}
+      ready_(options.max_programs) {}
 
 std::shared_ptr<const Program> Programs::Find(const ProgramKey& key) {
   absl::MutexLock lock(&mu_);
@@ -127,7 +127,7 @@ void Programs::OnTurn(const ProgramKey& key, const CallerId& caller,
   {
     absl::MutexLock lock(&mu_);
     const absl::Time now = clock_->Now();
-    budget_.Charge(caller.peer, now - start, now);
+    budget_.Charge(caller.peer, TimePerMinute(caller), now - start, now);
     compile_times_.Observe(absl::ToInt64Nanoseconds(now - start));
   }
   stopped &= !result.ok();
@@ -259,14 +259,24 @@ absl::Status Programs::MakeRoom(const CallerId& caller, Answers& answers) {
   return absl::OkStatus();
 }
 
+absl::Duration Programs::TimePerMinute(const CallerId& caller) const {
+  if (caller.tenant == nullptr) return options_.compile_time_per_minute;
+  const absl::Duration quota = caller.tenant->compile_time_per_minute();
+  return quota == absl::InfiniteDuration() ? options_.compile_time_per_minute
+                                           : quota;
+}
+
 absl::Status Programs::CheckBudget(const CallerId& caller) const {
-  const absl::Duration wait = budget_.Wait(caller.peer, clock_->Now());
+  const absl::Duration per_minute = TimePerMinute(caller);
+  const absl::Duration wait =
+      budget_.Wait(caller.peer, per_minute, clock_->Now());
   if (wait == absl::ZeroDuration()) return absl::OkStatus();
   return WithRetryAfter(
       absl::ResourceExhaustedError(absl::StrCat(
           "this caller's programs took too long to compile, limit ",
-          absl::FormatDuration(options_.compile_time_per_minute),
-          " a minute (--max_compile_seconds_per_minute)")),
+          absl::FormatDuration(per_minute),
+          " a minute (--max_compile_seconds_per_minute, or the tenant's "
+          "compile_seconds_per_minute)")),
       wait);
 }
 

@@ -175,6 +175,8 @@ class Programs {
   // Returns ResourceExhausted if it is one of `caller` that should go.
   absl::Status MakeRoom(const CallerId& caller, Answers& answers)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // What the peer of `caller` may use of the compile threads.
+  absl::Duration TimePerMinute(const CallerId& caller) const;
   absl::Status CheckBudget(const CallerId& caller) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void Join(Flight& flight, Waiter waiter) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);

@@ -1,5 +1,6 @@
 #include "server/state/registry.h"
 
+#include <algorithm>
 #include <bit>
 #include <utility>
 
@@ -14,9 +15,10 @@ namespace {
 
 // Of everything that makes a registration what it is. Each part begins with its
 // length, so that no two registrations have the same bytes.
-Sha256Digest DigestOf(const Registry::Text& text) {
+Sha256Digest DigestOf(const Registry::Text& text, const Tenant* tenant) {
   std::string bytes =
-      absl::StrCat(text.exact, " ", text.text.size(), " ", text.text,
+      absl::StrCat(tenant == nullptr ? 0 : tenant->number(), " ", text.exact,
+                   " ", text.text.size(), " ", text.text,
                    text.derivative.size(), " ", text.derivative);
   for (const auto& [name, value] : text.constants) {
     absl::StrAppend(&bytes, name.size(), " ", name,
@@ -60,13 +62,11 @@ absl::StatusOr<std::unique_ptr<Registry>> Registry::Create(
     registry->builtins_by_id_.emplace(registered->id(), registered);
     registry->builtins_.emplace(entry.name, std::move(registered));
   }
-  absl::MutexLock lock(&registry->mu_);
-  registry->next_position_ = static_cast<int64_t>(registry->builtins_.size());
   return registry;
 }
 
 std::shared_ptr<const RegisteredActivation> Registry::Find(
-    absl::string_view name) {
+    absl::string_view name, const Tenant* tenant) {
   if (auto it = builtins_.find(name); it != builtins_.end()) {
     return it->second;
   }
@@ -74,18 +74,19 @@ std::shared_ptr<const RegisteredActivation> Registry::Find(
     return it->second;
   }
   absl::MutexLock lock(&mu_);
-  auto* found = registered_.Find(name);
+  auto* found = registered_.Find(KeyView{tenant, name});
   return found != nullptr ? found->activation : nullptr;
 }
 
 absl::StatusOr<Registry::Registration> Registry::Register(
-    const Text& text, std::vector<Diagnostic>* diagnostics) {
+    const Text& text, std::vector<Diagnostic>* diagnostics,
+    const Tenant* tenant) {
   bool joined = false;
   Outcome outcome = registrations_.Do(
-      DigestOf(text),
+      DigestOf(text, tenant),
       [&] {
         Outcome result;
-        result.registration = DoRegister(text, &result.diagnostics);
+        result.registration = DoRegister(text, &result.diagnostics, tenant);
         return result;
       },
       &joined);
@@ -97,7 +98,8 @@ absl::StatusOr<Registry::Registration> Registry::Register(
 }
 
 absl::StatusOr<Registry::Registration> Registry::DoRegister(
-    const Text& text, std::vector<Diagnostic>* diagnostics) {
+    const Text& text, std::vector<Diagnostic>* diagnostics,
+    const Tenant* tenant) {
   Activation::Options options;
   options.limits = options_.language;
   options.exact = text.exact;
@@ -106,34 +108,64 @@ absl::StatusOr<Registry::Registration> Registry::DoRegister(
   ACTSERVE_ASSIGN_OR_RETURN(
       auto created, Activation::Create(text.text, options, diagnostics));
   Registration registration;
-  registration.activation = Find(created->id());
+  registration.activation = Find(created->id(), tenant);
   if (registration.activation == nullptr) {
     registration.activation =
         std::make_shared<RegisteredActivation>(std::move(created), false);
     registration.created = true;
-    Put(registration.activation);
+    Put(registration.activation, tenant);
   }
   registration.activation->gradient_check();
   return registration;
 }
 
-void Registry::Put(std::shared_ptr<const RegisteredActivation> activation) {
+void Registry::Put(std::shared_ptr<const RegisteredActivation> activation,
+                   const Tenant* tenant) {
   if (options_.max_registered == 0) return;
   const int64_t charge = activation->size_bytes();
   // Destroyed after the lock is released.
-  LruCache<std::string, Listed>::Entries dropped;
+  Registered::Entries dropped;
   absl::MutexLock lock(&mu_);
-  const int64_t position = next_position_++;
-  by_position_.emplace(position, activation);
-  const std::string& id = activation->id();
-  dropped = registered_.Put(id, {position, std::move(activation)}, charge);
-  for (const auto& [key, listed] : dropped) {
-    by_position_.erase(listed.position);
+  Texts& texts = TextsOf(tenant);
+  const int64_t position = texts.next_position++;
+  texts.by_position.emplace(position, activation);
+  const Key key = {tenant, activation->id()};
+  dropped = registered_.Put(key, {position, std::move(activation)}, charge);
+  ForgetPositions(dropped);
+  if (tenant != nullptr) EnforceQuota(*tenant, dropped);
+}
+
+Registry::Texts& Registry::TextsOf(const Tenant* tenant) {
+  Texts& texts = texts_[tenant];
+  if (texts.next_position == 0) {
+    texts.next_position = static_cast<int64_t>(builtins_.size());
+  }
+  return texts;
+}
+
+void Registry::EnforceQuota(const Tenant& tenant,
+                            Registered::Entries& dropped) {
+  const Texts& texts = TextsOf(&tenant);
+  while (static_cast<int64_t>(texts.by_position.size()) >
+         tenant.max_registered()) {
+    const auto& entries = registered_.entries();
+    const auto oldest = std::find_if(
+        entries.rbegin(), entries.rend(),
+        [&](const auto& entry) { return entry.first.tenant == &tenant; });
+    Registered::Entries erased = registered_.Erase(Key(oldest->first));
+    ForgetPositions(erased);
+    dropped.splice(dropped.end(), erased);
   }
 }
 
-std::vector<Registry::Listed> Registry::List(int64_t position,
-                                             int max_count) const {
+void Registry::ForgetPositions(const Registered::Entries& dropped) {
+  for (const auto& [key, listed] : dropped) {
+    TextsOf(key.tenant).by_position.erase(listed.position);
+  }
+}
+
+std::vector<Registry::Listed> Registry::List(int64_t position, int max_count,
+                                             const Tenant* tenant) const {
   std::vector<Listed> list;
   const auto is_full = [&] {
     return list.size() >= static_cast<size_t>(max_count);
@@ -145,16 +177,21 @@ std::vector<Registry::Listed> Registry::List(int64_t position,
     ++at;
   }
   absl::MutexLock lock(&mu_);
-  for (auto it = by_position_.lower_bound(position);
-       it != by_position_.end() && !is_full(); ++it) {
+  const auto texts = texts_.find(tenant);
+  if (texts == texts_.end()) return list;
+  const auto& by_position = texts->second.by_position;
+  for (auto it = by_position.lower_bound(position);
+       it != by_position.end() && !is_full(); ++it) {
     list.push_back({it->first, it->second});
   }
   return list;
 }
 
-int64_t Registry::end() const {
+int64_t Registry::end(const Tenant* tenant) const {
   absl::MutexLock lock(&mu_);
-  return next_position_;
+  const auto texts = texts_.find(tenant);
+  return texts != texts_.end() ? texts->second.next_position
+                               : static_cast<int64_t>(builtins_.size());
 }
 
 int64_t Registry::num_registered() const {

@@ -1,6 +1,7 @@
 #ifndef ACTSERVE_SERVER_STATE_REGISTRY_H_
 #define ACTSERVE_SERVER_STATE_REGISTRY_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -14,6 +15,7 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/container/btree_map.h"
 #include "absl/container/flat_hash_map.h"
+#include "absl/hash/hash.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/synchronization/mutex.h"
@@ -23,6 +25,7 @@
 #include "kernels/base/lru_cache.h"
 #include "kernels/base/sha256.h"
 #include "kernels/base/single_flight.h"
+#include "server/identity/tenant.h"
 
 namespace actserve {
 
@@ -68,6 +71,10 @@ class RegisteredActivation {
 // ACTIVATION_UNKNOWN and registers it again. So dropping an old text costs a
 // round trip, while refusing a new one would cost a training run.
 //
+// A text belongs to the tenant that registered it, and others do not see it; a
+// null tenant is one of them. Ids are the same for all, so that compiled
+// programs are shared. A tenant beyond its quota loses its own texts.
+//
 // Thread-safe.
 class Registry {
  public:
@@ -100,22 +107,25 @@ class Registry {
 
   // Finds an activation by id, or a built-in by name; nullptr if it is not
   // known. Marks it as recently used.
-  std::shared_ptr<const RegisteredActivation> Find(absl::string_view name);
+  std::shared_ptr<const RegisteredActivation> Find(
+      absl::string_view name, const Tenant* tenant = nullptr);
 
   // Idempotent. Takes milliseconds; do not call it on a gRPC thread. Concurrent
   // calls with the same text do the work once. `diagnostics` gets the errors,
   // warnings and notes of the text; it may be null.
   //   InvalidArgument  the text has errors
   absl::StatusOr<Registration> Register(const Text& text,
-                                        std::vector<Diagnostic>* diagnostics);
+                                        std::vector<Diagnostic>* diagnostics,
+                                        const Tenant* tenant = nullptr);
 
-  // Returns up to `max_count` activations, those from `position` on: the
-  // built-ins by name, then the registered ones, the oldest registration first.
-  // The list begins at 0. An activation stays where it is until it is
-  // forgotten; new ones come at the end.
-  std::vector<Listed> List(int64_t position, int max_count) const;
-  // The position of what is registered next.
-  int64_t end() const;
+  // Returns up to `max_count` activations of a tenant, those from `position`
+  // on: the built-ins by name, then the registered ones, the oldest
+  // registration first. The list begins at 0. An activation stays where it is
+  // until it is forgotten; new ones come at the end.
+  std::vector<Listed> List(int64_t position, int max_count,
+                           const Tenant* tenant = nullptr) const;
+  // The position of what a tenant registers next.
+  int64_t end(const Tenant* tenant = nullptr) const;
 
   // A random number, so that positions of two registries are not mixed up.
   uint64_t id() const { return id_; }
@@ -131,10 +141,49 @@ class Registry {
     std::vector<Diagnostic> diagnostics;
   };
 
+  // Who registered what.
+  struct Key {
+    const Tenant* tenant = nullptr;
+    std::string id;
+  };
+  struct KeyView {
+    const Tenant* tenant = nullptr;
+    absl::string_view id;
+  };
+  struct KeyHash {
+    using is_transparent = void;
+    template <typename K>
+    size_t operator()(const K& key) const {
+      return absl::HashOf(key.tenant, absl::string_view(key.id));
+    }
+  };
+  struct KeyEqual {
+    using is_transparent = void;
+    template <typename A, typename B>
+    bool operator()(const A& a, const B& b) const {
+      return a.tenant == b.tenant && a.id == b.id;
+    }
+  };
+  using Registered = LruCache<Key, Listed, KeyHash, KeyEqual>;
+  // The texts of one tenant.
+  struct Texts {
+    absl::btree_map<int64_t, std::shared_ptr<const RegisteredActivation>>
+        by_position;
+    int64_t next_position = 0;
+  };
+
   explicit Registry(const Options& options);
-  void Put(std::shared_ptr<const RegisteredActivation> activation);
+  void Put(std::shared_ptr<const RegisteredActivation> activation,
+           const Tenant* tenant);
   absl::StatusOr<Registration> DoRegister(const Text& text,
-                                          std::vector<Diagnostic>* diagnostics);
+                                          std::vector<Diagnostic>* diagnostics,
+                                          const Tenant* tenant);
+  Texts& TextsOf(const Tenant* tenant) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Drops the tenant's least recently used texts beyond its quota.
+  void EnforceQuota(const Tenant& tenant, Registered::Entries& dropped)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void ForgetPositions(const Registered::Entries& dropped)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
   const Options options_;
   const uint64_t id_;
@@ -145,12 +194,11 @@ class Registry {
   absl::flat_hash_map<std::string, std::shared_ptr<const RegisteredActivation>>
       builtins_by_id_;
   mutable absl::Mutex mu_;
-  LruCache<std::string, Listed> registered_ ABSL_GUARDED_BY(mu_);
+  Registered registered_ ABSL_GUARDED_BY(mu_);
   // The same activations by their position.
-  absl::btree_map<int64_t, std::shared_ptr<const RegisteredActivation>>
-      by_position_ ABSL_GUARDED_BY(mu_);
-  int64_t next_position_ ABSL_GUARDED_BY(mu_) = 0;
-  // By a digest of the text, since keys are copied and compared under a lock.
+  absl::flat_hash_map<const Tenant*, Texts> texts_ ABSL_GUARDED_BY(mu_);
+  // By a digest of the tenant and the text, since keys are copied and compared
+  // under a lock.
   SingleFlight<Sha256Digest, Outcome> registrations_;
 };
 

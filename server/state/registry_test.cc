@@ -176,6 +176,59 @@ TEST(Registry, APlaceInTheListIsKept) {
   EXPECT_EQ(rest[1].activation->id(), third);
 }
 
+TEST(Registry, ATenantSeesOnlyItsOwnTexts) {
+  const Tenant a("a", 1);
+  const Tenant b("b", 2);
+  auto registry = RegistryOf(10);
+  const auto end = static_cast<int64_t>(Catalog().size());
+  Register(*registry, 1);  // of nobody
+
+  const auto of_a = registry->Register(TextOf(2), nullptr, &a);
+  const std::string id = of_a->activation->id();
+
+  EXPECT_TRUE(of_a->created);
+  EXPECT_NE(registry->Find(id, &a), nullptr);
+  EXPECT_EQ(registry->Find(id, &b), nullptr);
+  EXPECT_EQ(registry->Find(id), nullptr);
+  EXPECT_NE(registry->Find("gelu", &b), nullptr);
+  EXPECT_EQ(registry->List(end, 10, &a).size(), 1);
+  EXPECT_EQ(registry->List(end, 10, &a)[0].position, end);
+  EXPECT_EQ(registry->List(0, 1000, &b).size(), Catalog().size());
+  EXPECT_EQ(registry->end(&a), end + 1);
+  EXPECT_EQ(registry->end(&b), end) << "no trace of what others registered";
+
+  const auto of_b = registry->Register(TextOf(2), nullptr, &b);
+  EXPECT_TRUE(of_b->created);
+  EXPECT_EQ(of_b->activation->id(), id) << "one program for both";
+  EXPECT_NE(registry->Find(id, &b), nullptr);
+}
+
+TEST(Registry, ATenantBeyondItsQuotaLosesItsOldestText) {
+  Tenant a("a", 1);
+  const Tenant b("b", 2);
+  a.SetQuotas({.registered_activations = 2});
+  auto registry = RegistryOf(10);
+  const auto put = [&](int number, const Tenant& tenant) {
+    return registry->Register(TextOf(number), nullptr, &tenant)
+        ->activation->id();
+  };
+  const std::string of_b = put(1, b);
+  const std::string first = put(1, a);
+  const std::string second = put(2, a);
+  registry->Find(first, &a);
+
+  const std::string third = put(3, a);
+
+  EXPECT_NE(registry->Find(first, &a), nullptr);
+  EXPECT_EQ(registry->Find(second, &a), nullptr);
+  EXPECT_NE(registry->Find(third, &a), nullptr);
+  EXPECT_NE(registry->Find(of_b, &b), nullptr);
+  EXPECT_EQ(registry->List(Catalog().size(), 10, &a).size(), 2);
+  a.SetQuotas({.registered_activations = 0});
+  put(4, a);
+  EXPECT_EQ(registry->List(Catalog().size(), 10, &a).size(), 0);
+}
+
 // The heap that registrations of a heavy text take.
 TEST(Registry, ChargesWhatActivationsKeep) {
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)

@@ -32,7 +32,10 @@ Residuals::Handle Residuals::Put(std::shared_ptr<const Residual> residual,
   Handle handle = RandomHandle();
   absl::MutexLock lock(&mu_);
   const absl::Time now = clock_->Now();
-  const bool fits = MakeRoom(*residual, now);
+  const Tenant* const tenant = residual->tenant;
+  const bool fits =
+      (tenant == nullptr || MakeRoomInQuota(*tenant, charge, now)) &&
+      MakeRoom(*residual, now);
   garbage.swap(dropped_);
   if (!fits) {
     ++losses_.refused;
@@ -40,33 +43,40 @@ Residuals::Handle Residuals::Put(std::shared_ptr<const Residual> residual,
   }
   const absl::Time expires = now + lease;
   bytes_ += charge;
+  if (tenant != nullptr) usage_[tenant].bytes += charge;
   if (residual->resident == nullptr) host_bytes_ += charge;
   live_.emplace(expires, handle);
   entries_.emplace(handle, Entry{std::move(residual), expires});
   return handle;
 }
 
-std::shared_ptr<const Residual> Residuals::Get(absl::string_view handle) {
+std::shared_ptr<const Residual> Residuals::Get(absl::string_view handle,
+                                               const Tenant* tenant) {
   absl::MutexLock lock(&mu_);
   auto it = entries_.find(handle);
   if (it == entries_.end()) return nullptr;
   Entry& entry = it->second;
   const absl::Time now = clock_->Now();
-  if (entry.expires <= now) return nullptr;
+  if (entry.expires <= now || entry.residual->tenant != tenant) return nullptr;
   if (!entry.spent) {
     live_.erase({entry.expires, it->first});
     entry.spent = true;
     entry.expires = std::min(entry.expires, now + options_.spent_grace);
     spent_.emplace(entry.expires, it->first);
+    if (tenant != nullptr) {
+      usage_[tenant].spent.emplace(entry.expires, it->first);
+    }
   }
   return entry.residual;
 }
 
-bool Residuals::Release(absl::string_view handle) {
+bool Residuals::Release(absl::string_view handle, const Tenant* tenant) {
   std::vector<std::shared_ptr<const Residual>> garbage;
   absl::MutexLock lock(&mu_);
   auto it = entries_.find(handle);
-  if (it == entries_.end()) return false;
+  if (it == entries_.end() || it->second.residual->tenant != tenant) {
+    return false;
+  }
   const bool held = it->second.expires > clock_->Now();
   Drop(it);
   garbage.swap(dropped_);
@@ -124,6 +134,23 @@ bool Residuals::MakeRoom(const Residual& residual, absl::Time now) {
   return fits();
 }
 
+bool Residuals::MakeRoomInQuota(const Tenant& tenant, int64_t charge,
+                                absl::Time now) {
+  const int64_t limit = tenant.max_residual_bytes();
+  if (charge > limit) return false;
+  const auto fits = [&] {
+    const auto usage = usage_.find(&tenant);
+    return usage == usage_.end() || usage->second.bytes <= limit - charge;
+  };
+  if (!fits()) DropExpired(now);
+  while (!fits()) {
+    const ByExpiry& spent = usage_[&tenant].spent;
+    if (spent.empty()) return false;
+    Drop(entries_.find(spent.begin()->second));
+  }
+  return true;
+}
+
 void Residuals::DropExpired(absl::Time now) {
   for (ByExpiry* set : {&spent_, &live_}) {
     while (!set->empty() && set->begin()->first <= now) {
@@ -137,6 +164,12 @@ void Residuals::Drop(Entries::iterator it) {
   Entry& entry = it->second;
   (entry.spent ? spent_ : live_).erase({entry.expires, it->first});
   const int64_t charge = Charge(*entry.residual);
+  const auto usage = usage_.find(entry.residual->tenant);
+  if (usage != usage_.end()) {
+    usage->second.bytes -= charge;
+    usage->second.spent.erase({entry.expires, it->first});
+    if (usage->second.bytes == 0) usage_.erase(usage);
+  }
   bytes_ -= charge;
   if (entry.residual->resident == nullptr) host_bytes_ -= charge;
   dropped_.push_back(std::move(entry.residual));

@@ -15,6 +15,7 @@
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "kernels/device/device.h"
+#include "server/identity/tenant.h"
 #include "server/scheduling/clock.h"
 #include "server/state/memory_budget.h"
 #include "server/state/tensor_type.h"
@@ -28,6 +29,8 @@ using TensorInputs = std::vector<std::vector<Fragment>>;
 
 // Holds what a Backward needs of its Forward. Immutable once stored.
 struct Residual {
+  // Whose it is; null: of all.
+  const Tenant* tenant = nullptr;
   std::shared_ptr<const RegisteredActivation> activation;
   TensorType type;
   // The tensor inputs, if the device keeps them. Then this process holds no
@@ -54,6 +57,9 @@ struct Residual {
 // before its use. The new residual is refused instead, and its client sends the
 // inputs again.
 //
+// A residual is found and released only by its tenant; for another one there is
+// none. A tenant's own quota counts like the budget of all.
+//
 // Thread-safe. Get() hands out shared ownership, so what a running Backward
 // reads stays valid whatever happens to the handle.
 class Residuals {
@@ -76,10 +82,11 @@ class Residuals {
 
   // Returns the residual and marks it spent; nullptr if it expired, was
   // released, or never was there.
-  std::shared_ptr<const Residual> Get(absl::string_view handle);
+  std::shared_ptr<const Residual> Get(absl::string_view handle,
+                                      const Tenant* tenant = nullptr);
 
   // Returns true if the residual was held.
-  bool Release(absl::string_view handle);
+  bool Release(absl::string_view handle, const Tenant* tenant = nullptr);
 
   // Drops expired residuals. Get() never returns them, so this only frees
   // memory; call it about once a second.
@@ -107,10 +114,18 @@ class Residuals {
   using Entries = absl::flat_hash_map<Handle, Entry>;
   using ByExpiry = absl::btree_set<std::pair<absl::Time, Handle>>;
 
+  // What a tenant holds.
+  struct Usage {
+    int64_t bytes = 0;
+    ByExpiry spent;
+  };
+
   // Returns what one entry counts against max_bytes: its tensors and a little
   // more.
   static int64_t Charge(const Residual& residual);
   bool MakeRoom(const Residual& residual, absl::Time now)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  bool MakeRoomInQuota(const Tenant& tenant, int64_t charge, absl::Time now)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void DropExpired(absl::Time now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void Drop(Entries::iterator it) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
@@ -122,6 +137,7 @@ class Residuals {
   // Every entry is in one of the two.
   ByExpiry live_ ABSL_GUARDED_BY(mu_);
   ByExpiry spent_ ABSL_GUARDED_BY(mu_);
+  absl::flat_hash_map<const Tenant*, Usage> usage_ ABSL_GUARDED_BY(mu_);
   int64_t bytes_ ABSL_GUARDED_BY(mu_) = 0;
   // Of these, what this process holds.
   int64_t host_bytes_ ABSL_GUARDED_BY(mu_) = 0;

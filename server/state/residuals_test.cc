@@ -278,5 +278,43 @@ TEST(HoldInputs, KeepsTensorsWhereTheyAre) {
   EXPECT_FALSE(watch.expired());
 }
 
+TEST_F(ResidualsTest, AnotherTenantsAreAsIfTheyWereNot) {
+  Tenant a("a", 1);
+  const Tenant b("b", 2);
+  auto residual = ResidualOf(100);
+  residual->tenant = &a;
+  const std::string handle = residuals_.Put(residual, absl::Minutes(1));
+
+  EXPECT_EQ(residuals_.Get(handle, &b), nullptr);
+  EXPECT_EQ(residuals_.Get(handle, nullptr), nullptr);
+  EXPECT_FALSE(residuals_.Release(handle, &b));
+  clock_.Advance(absl::Seconds(30));  // a Get() of another spends nothing
+  EXPECT_NE(residuals_.Get(handle, &a), nullptr);
+  EXPECT_TRUE(residuals_.Release(handle, &a));
+}
+
+TEST_F(ResidualsTest, ATenantGetsNoMoreThanItsQuota) {
+  Tenant a("a", 1);
+  Tenant b("b", 2);
+  a.SetQuotas({.residual_bytes = 1000 + kOverhead});
+  const auto put = [&](const Tenant& tenant) {
+    auto residual = ResidualOf(1000);
+    residual->tenant = &tenant;
+    return residuals_.Put(residual, absl::Minutes(1));
+  };
+
+  const std::string first = put(a);
+  ASSERT_NE(first, "");
+  EXPECT_EQ(put(a), "") << "an unspent one stays";
+  const std::string other = put(b);
+  EXPECT_NE(other, "");
+  residuals_.Get(first, &a);
+  const std::string second = put(a);
+  EXPECT_NE(second, "") << "a spent one makes room";
+  EXPECT_EQ(residuals_.Get(first, &a), nullptr);
+  clock_.Advance(absl::Minutes(1));
+  EXPECT_NE(put(a), "") << "an expired one does not count";
+}
+
 }  // namespace
 }  // namespace actserve

@@ -1,0 +1,272 @@
+// Who may connect: TLS, client certificates, and their reload, over the
+// network.
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <openssl/ssl.h>
+#include <signal.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
+#include "grpcpp/create_channel.h"
+#include "grpcpp/security/credentials.h"
+#include "server/end_to_end/calls.h"
+#include "server/testing/certificates.h"
+#include "server/testing/server_process.h"
+
+namespace actserve::testing {
+namespace {
+
+using ::testing::Contains;
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+class Tls : public ::testing::Test {
+ protected:
+  Tls() {
+    std::string name = absl::StrCat(::testing::TempDir(), "tlsXXXXXX");
+    folder_ = mkdtemp(name.data());
+    Replace(ca_.Sign("first"));
+    ReplaceFile(folder_ + "/ca.pem", ca_.cert());
+  }
+  ~Tls() override { std::filesystem::remove_all(folder_); }
+
+  void Replace(const Authority::Pair& pair) {
+    ReplaceFile(folder_ + "/cert.pem", pair.cert);
+    ReplaceFile(folder_ + "/key.pem", pair.key);
+  }
+  void Start(std::vector<std::string> flags = {}) {
+    flags.push_back("--device=cpu");
+    flags.push_back(absl::StrCat("--tls_cert=", folder_, "/cert.pem"));
+    flags.push_back(absl::StrCat("--tls_key=", folder_, "/key.pem"));
+    auto server = ServerProcess::Start(BinaryOfBuild(ACTSERVED_BINARY), flags);
+    ASSERT_TRUE(server.ok()) << server.status();
+    server_ = *std::move(server);
+  }
+  void StartMutual() {
+    Start({absl::StrCat("--tls_client_ca=", folder_, "/ca.pem")});
+  }
+
+  // The status of a Forward over a new connection.
+  grpc::Status Call(const std::string& authority,
+                    const Authority::Pair& client = {}) const {
+    grpc::SslCredentialsOptions options;
+    options.pem_root_certs = authority;
+    options.pem_private_key = client.key;
+    options.pem_cert_chain = client.cert;
+    grpc::ChannelArguments arguments;
+    arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
+    auto stub = v1::ActivationService::NewStub(grpc::CreateCustomChannel(
+        server_->tcp_address(), grpc::SslCredentials(options), arguments));
+    v1::ForwardResponse response;
+    return Forward(*stub, ForwardOf("relu", {1, -1}), &response);
+  }
+
+  // The name in the certificate of a new connection, "" if its handshake fails.
+  std::string NameOfServer(int version = TLS1_3_VERSION) const {
+    SSL_CTX* const context = SSL_CTX_new(TLS_client_method());
+    SSL_CTX_set_security_level(context, 0);  // to try old versions at all
+    SSL_CTX_set_min_proto_version(context, TLS1_VERSION);
+    SSL_CTX_set_max_proto_version(context, version);
+    static constexpr unsigned char kH2[] = "\x02h2";
+    SSL_CTX_set_alpn_protos(context, kH2, 3);
+    BIO* const bio = BIO_new_ssl_connect(context);
+    BIO_set_conn_hostname(bio, server_->tcp_address().c_str());
+    std::string name;
+    if (BIO_do_connect(bio) == 1) {
+      SSL* ssl = nullptr;
+      BIO_get_ssl(bio, &ssl);
+      const unsigned char* protocol = nullptr;
+      unsigned size = 0;
+      SSL_get0_alpn_selected(ssl, &protocol, &size);
+      EXPECT_EQ(std::string(reinterpret_cast<const char*>(protocol), size),
+                "h2");
+      char text[100] = {};
+      X509_NAME_get_text_by_NID(
+          X509_get_subject_name(SSL_get0_peer_certificate(ssl)), NID_commonName,
+          text, sizeof(text));
+      name = text;
+    }
+    BIO_free_all(bio);
+    SSL_CTX_free(context);
+    return name;
+  }
+  bool ServesSoon(const std::string& name) const {
+    const absl::Time deadline = absl::Now() + absl::Minutes(1);
+    while (absl::Now() < deadline) {
+      if (NameOfServer() == name) return true;
+      absl::SleepFor(absl::Milliseconds(50));
+    }
+    return false;
+  }
+
+  const Authority ca_{"authority"};
+  std::string folder_;
+  std::unique_ptr<ServerProcess> server_;
+};
+
+TEST_F(Tls, ServesThoseWhoTrustItsAuthority) {
+  Start();
+
+  const grpc::Status status = Call(ca_.cert());
+  EXPECT_TRUE(status.ok()) << status.error_message();
+  const Authority other("other");
+  EXPECT_EQ(Call(other.cert()).error_code(), grpc::StatusCode::UNAVAILABLE);
+  auto plain =
+      v1::ActivationService::NewStub(ChannelTo(server_->tcp_address()));
+  v1::ForwardResponse response;
+  EXPECT_EQ(Forward(*plain, ForwardOf("relu", {1}), &response).error_code(),
+            grpc::StatusCode::UNAVAILABLE);
+  auto local =
+      v1::ActivationService::NewStub(ChannelTo(server_->unix_address()));
+  EXPECT_TRUE(Forward(*local, ForwardOf("relu", {1}), &response).ok());
+}
+
+TEST_F(Tls, SpeaksNoVersionBefore1_2) {
+  Start();
+
+  EXPECT_EQ(NameOfServer(TLS1_VERSION), "");
+  EXPECT_EQ(NameOfServer(TLS1_1_VERSION), "");
+  EXPECT_EQ(NameOfServer(TLS1_2_VERSION), "first");
+  EXPECT_EQ(NameOfServer(TLS1_3_VERSION), "first");
+}
+
+TEST_F(Tls, MutualTlsWantsACertificateOfItsAuthority) {
+  StartMutual();
+  const Authority other("other");
+
+  const grpc::Status status = Call(ca_.cert(), ca_.Sign("alice"));
+  EXPECT_TRUE(status.ok()) << status.error_message();
+  EXPECT_EQ(Call(ca_.cert()).error_code(), grpc::StatusCode::UNAVAILABLE);
+  EXPECT_EQ(Call(ca_.cert(), other.Sign("alice")).error_code(),
+            grpc::StatusCode::UNAVAILABLE);
+  EXPECT_EQ(Call(ca_.cert(), ca_.Sign("alice", absl::Now() - absl::Hours(48)))
+                .error_code(),
+            grpc::StatusCode::UNAVAILABLE)
+      << "expired";
+}
+
+// Names of different clients are different tenants.
+TEST_F(Tls, ACertificateNamesATenant) {
+  StartMutual();
+  const auto stub = [&](const std::string& name) {
+    const Authority::Pair pair = ca_.Sign(name);
+    grpc::SslCredentialsOptions options{ca_.cert(), pair.key, pair.cert};
+    grpc::ChannelArguments arguments;
+    arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
+    return v1::ActivationService::NewStub(grpc::CreateCustomChannel(
+        server_->tcp_address(), grpc::SslCredentials(options), arguments));
+  };
+  auto alice = stub("alice");
+  auto again = stub("alice");
+  auto bob = stub("bob");
+  v1::RegisterActivationResponse registered;
+  ASSERT_TRUE(
+      Register(*alice, "def f(x):\n    return x + 1.25\n", &registered).ok());
+  const auto request = ForwardOf(registered.activation().id(), {1});
+  v1::ForwardResponse response;
+
+  EXPECT_TRUE(Forward(*again, request, &response).ok());
+  EXPECT_EQ(Forward(*bob, request, &response).error_code(),
+            grpc::StatusCode::NOT_FOUND);
+}
+
+TEST_F(Tls, ServesANewCertificateAndKeepsConnections) {
+  Start();
+  grpc::SslCredentialsOptions options;
+  options.pem_root_certs = ca_.cert();
+  auto stub = v1::ActivationService::NewStub(grpc::CreateChannel(
+      server_->tcp_address(), grpc::SslCredentials(options)));
+  v1::ForwardResponse response;
+  ASSERT_TRUE(Forward(*stub, ForwardOf("relu", {1}), &response).ok());
+
+  Replace(ca_.Sign("second"));
+
+  EXPECT_TRUE(ServesSoon("second"));
+  EXPECT_TRUE(Forward(*stub, ForwardOf("relu", {1}), &response).ok());
+  ReplaceFile(folder_ + "/cert.pem", "damaged");
+  EXPECT_TRUE(server_->WaitForEvent("tls_not_reloaded"));
+  EXPECT_EQ(NameOfServer(), "second");
+}
+
+TEST_F(Tls, ReadsItsFilesOnSighup) {
+  Start();
+
+  Replace(ca_.Sign("second"));
+  server_->Signal(SIGHUP);
+
+  EXPECT_TRUE(ServesSoon("second"));
+}
+
+// Clients that come while the two files are replaced, one by one and again and
+// again, always find a pair that fits.
+TEST_F(Tls, NeverServesAPairThatDoesNotFit) {
+  Start();
+  for (int i = 0; i < 4; ++i) {
+    const std::string name = absl::StrCat("pair", i);
+    const Authority::Pair pair = ca_.Sign(name);
+    ReplaceFile(folder_ + "/cert.pem", pair.cert);
+    server_->Signal(SIGHUP);  // reads the certificate with the old key
+    const absl::Time until = absl::Now() + absl::Milliseconds(200);
+    while (absl::Now() < until) ASSERT_TRUE(Call(ca_.cert()).ok());
+    ReplaceFile(folder_ + "/key.pem", pair.key);
+    server_->Signal(SIGHUP);
+    EXPECT_TRUE(ServesSoon(name));
+  }
+  EXPECT_TRUE(server_->WaitForEvent("tls_not_reloaded"));
+}
+
+TEST_F(Tls, DoesNotStartWithoutEncryptionBeyondLoopback) {
+  const auto start = [&](std::vector<std::string> flags) {
+    flags.push_back("--device=cpu");
+    return ServerProcess::Start(BinaryOfBuild(ACTSERVED_BINARY), flags)
+        .status();
+  };
+  for (const std::string& address :
+       {std::string("0.0.0.0:0"), std::string(":0"), std::string("[::]:0"),
+        std::string("127.0.0.1:0,0.0.0.0:0"), std::string("128.0.0.1:0"),
+        std::string("localhost.example.com:0")}) {
+    SCOPED_TRACE(address);
+    EXPECT_THAT(std::string(start({"--listen=" + address}).message()),
+                HasSubstr("is reachable from other machines: give --tls_cert"));
+  }
+  for (const std::string& address :
+       {std::string("127.9.9.9:0"), std::string("localhost:0")}) {
+    SCOPED_TRACE(address);
+    EXPECT_TRUE(start({"--listen=" + address}).ok());
+  }
+  EXPECT_TRUE(start({"--listen=0.0.0.0:0", "--insecure"}).ok());
+  EXPECT_TRUE(start({"--listen=0.0.0.0:0",
+                     absl::StrCat("--tls_cert=", folder_, "/cert.pem"),
+                     absl::StrCat("--tls_key=", folder_, "/key.pem")})
+                  .ok());
+}
+
+TEST_F(Tls, NamesTheFileThatIsWrong) {
+  const auto message = [&] {
+    return std::string(
+        ServerProcess::Start(
+            BinaryOfBuild(ACTSERVED_BINARY),
+            {"--device=cpu", absl::StrCat("--tls_cert=", folder_, "/cert.pem"),
+             absl::StrCat("--tls_key=", folder_, "/key.pem")})
+            .status()
+            .message());
+  };
+  Replace(ca_.Sign("old", absl::Now() - absl::Hours(48)));
+  EXPECT_THAT(message(), HasSubstr(absl::StrCat("tls_cert: ", folder_,
+                                                "/cert.pem: expired at ")));
+  ReplaceFile(folder_ + "/cert.pem", ca_.Sign("other").cert);
+  EXPECT_THAT(message(), HasSubstr("tls_key: "));
+}
+
+}  // namespace
+}  // namespace actserve::testing
