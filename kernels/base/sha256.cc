@@ -1,5 +1,6 @@
 #include "kernels/base/sha256.h"
 
+#include <openssl/evp.h>
 #include <openssl/sha.h>
 
 #include "absl/strings/escaping.h"
@@ -10,9 +11,12 @@ namespace actserve {
 static_assert(sizeof(Sha256Digest) == SHA256_DIGEST_LENGTH);
 
 Sha256Digest Sha256(std::string_view bytes) {
+  // SHA256() of OpenSSL 3 looks the algorithm up each time, under a lock.
+  static const EVP_MD* const algorithm =
+      EVP_MD_fetch(nullptr, "SHA256", nullptr);
   Sha256Digest digest;
-  SHA256(reinterpret_cast<const unsigned char*>(bytes.data()), bytes.size(),
-         digest.data());
+  EVP_Digest(bytes.data(), bytes.size(), digest.data(), nullptr, algorithm,
+             nullptr);
   return digest;
 }
 
