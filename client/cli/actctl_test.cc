@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
 #include "client/cli/array.h"
 #include "client/cli/npy.h"
 #include "kernels/activation/activation.h"
@@ -81,8 +82,9 @@ Outcome Actctl(const std::string& arguments) {
 }
 
 TEST(Actctl, EveryCommandExplainsItself) {
-  for (const char* command : {"", "list", "show", "check", "precompile",
-                              "register", "forward", "backward", "health"}) {
+  for (const char* command :
+       {"", "list", "show", "check", "precompile", "register", "forward",
+        "backward", "health", "token", "token new"}) {
     SCOPED_TRACE(command);
 
     const Outcome outcome = Actctl(absl::StrCat(command, " --help"));
@@ -98,7 +100,9 @@ TEST(Actctl, AWrongCommandLineIsExitCode2) {
         "precompile", "precompile --builtins --arch=ninety",
         "forward relu 1 --parameter alpha",
         "forward relu 1 --parameter alpha=x",
-        "forward relu 1 --parameter a=1 --parameter a=2"}) {
+        "forward relu 1 --parameter a=1 --parameter a=2", "token", "token new",
+        "token new --tenant=a --roles=root", "token new --tenant='a b'",
+        "health --token=t"}) {
     SCOPED_TRACE(arguments);
 
     const Outcome outcome = Actctl(arguments);
@@ -491,6 +495,51 @@ TEST_F(ActctlWithServer, TheExampleOfTheLibraryRuns) {
             "spiky(0.699999988) = 0, derivative 0\n"
             "spiky(1.20000005) = 0.200000048, derivative 1\n"
             "spiky(1.70000005) = 0, derivative 0\n");
+}
+
+// From a new token to a call with it.
+TEST(ActctlToken, OpensAServer) {
+  const Outcome made = Actctl("token new --tenant=team --roles=compute");
+  ASSERT_EQ(made.exit_code, 0) << made.errors;
+  const std::vector<std::string> lines = absl::StrSplit(made.output, '\n');
+  ASSERT_EQ(lines.size(), 3) << made.output;
+  EXPECT_THAT(lines[0], ContainsRegex("^actserve_[0-9A-Za-z_-]{43}$"));
+  EXPECT_THAT(lines[1], ::testing::Not(HasSubstr(lines[0])));
+  EXPECT_NE(Actctl("token new --tenant=team").output, made.output);
+  const std::string tokens =
+      WriteText("tokens.json", absl::StrCat("{\"tokens\": [", lines[1], "]}"));
+  std::filesystem::permissions(tokens, std::filesystem::perms(0600));
+  const std::string token = WriteText("token", lines[0] + "\n");
+  const auto server =
+      ServerProcess::Start(absl::StrCat(ACTSERVE_BINARIES, "/actserved"),
+                           {"--device=cpu", absl::StrCat("--tokens=", tokens)});
+  ASSERT_TRUE(server.ok()) << server.status();
+  const std::string address =
+      absl::StrCat(" --address=", (*server)->tcp_address());
+  const std::string with_token = absl::StrCat(address, " --token_file=", token);
+
+  const Outcome computed = Actctl("forward relu 2" + with_token);
+  EXPECT_EQ(computed.exit_code, 0) << computed.errors;
+  const Outcome refused = Actctl("forward relu 2" + address);
+  EXPECT_EQ(refused.exit_code, 1);
+  EXPECT_THAT(refused.errors, HasSubstr("UNAUTHENTICATED"));
+  const std::string file = WriteText("spiky.py", kSpiky);
+  const Outcome no_role = Actctl(absl::StrCat("register ", file, with_token));
+  EXPECT_THAT(no_role.errors, HasSubstr("PERMISSION_DENIED"));
+  const Outcome health = Actctl("health" + address);
+  EXPECT_EQ(health.exit_code, 0) << "needs no token: " << health.errors;
+  EXPECT_THAT(health.output, StartsWith("serving at "));
+}
+
+TEST(ActctlToken, IsNotSentInPlainTextToAnotherMachine) {
+  const std::string token = WriteText("token", "secret-token");
+
+  const Outcome refused =
+      Actctl(absl::StrCat("health --address=10.0.0.1:1 --token_file=", token));
+
+  EXPECT_EQ(refused.exit_code, 1);
+  EXPECT_THAT(refused.errors, AllOf(HasSubstr("in plain text"),
+                                    ::testing::Not(HasSubstr("secret"))));
 }
 
 }  // namespace

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "client/cpp/connect/security.h"
 
 namespace actserve {
 
@@ -18,6 +19,15 @@ struct ServerFlags {
   // What Client::Connect() takes; empty: the default server.
   std::string address;
   double timeout_seconds = 60;
+  // TLS and a token, which only a file can give: others can read the arguments
+  // of a process.
+  Security security;
+};
+
+// Flags of `token new`.
+struct NewTokenFlags {
+  std::string tenant;
+  std::vector<std::string> roles = {"compute", "register"};
 };
 
 // Flags that say how to read a text.
@@ -95,6 +105,10 @@ absl::Status Backward(const ServerFlags& server, const EvaluateFlags& flags);
 // Describes the server, or prints a line for each of several replicas.
 //   Unavailable  it is not serving, or not all of them are
 absl::Status Health(const ServerFlags& server);
+
+// Prints a random token, and the line with its digest for the file of tokens of
+// a server. Nothing else remembers the token.
+absl::Status NewToken(const NewTokenFlags& flags);
 
 }  // namespace actserve
 

@@ -132,6 +132,7 @@ void AddEvaluateFlags(CLI::App& command, EvaluateFlags& flags) {
 struct CommandLine {
   ServerFlags server;
   std::string shown;
+  NewTokenFlags token;
   TextFlags text;
   PrecompileFlags precompile;
   EvaluateFlags evaluate;
@@ -157,6 +158,27 @@ void AddServerFlags(CLI::App& app, ServerFlags& server) {
                  "Time limit of one call, retries included")
       ->type_name("SECONDS")
       ->capture_default_str();
+  Security& security = server.security;
+  app.add_option("--tls_ca", security.tls_ca,
+                 "PEM file with the authorities that sign the server's "
+                 "certificate; turns on TLS; default: $ACTSERVE_TLS_CA")
+      ->type_name("FILE");
+  app.add_option("--client_cert", security.client_cert,
+                 "PEM file with a certificate for servers that want one; "
+                 "default: $ACTSERVE_CLIENT_CERT")
+      ->type_name("FILE");
+  app.add_option("--client_key", security.client_key,
+                 "PEM file with its key; default: $ACTSERVE_CLIENT_KEY")
+      ->type_name("FILE");
+  app.add_option("--tls_server_name", security.tls_server_name,
+                 "The name in the server's certificate, where that is not the "
+                 "host of the address; default: $ACTSERVE_TLS_SERVER_NAME")
+      ->type_name("NAME");
+  app.add_option("--token_file", security.token_file,
+                 "A file with the token; default: $ACTSERVE_TOKEN_FILE")
+      ->type_name("FILE");
+  app.add_flag("--insecure", security.insecure,
+               "Send the token without TLS to another machine");
 }
 
 // Commands that tell about activations and servers.
@@ -260,6 +282,34 @@ void RestoreNumbers(EvaluateFlags& flags) {
   restore(flags.grad_output);
 }
 
+// Commands that make what an operator of a server needs.
+void AddOperatorCommands(CLI::App& app, CommandLine& line) {
+  CLI::App& token = *app.add_subcommand("token", "Tokens for a server");
+  token.require_subcommand(1);
+  CLI::App& made =
+      AddCommand(token, line, "new",
+                 "Print a random token, and the line with its digest for the "
+                 "file of actserved --tokens",
+                 [&line] { return NewToken(line.token); });
+  made.add_option("--tenant", line.token.tenant, "Whose it is")
+      ->required()
+      ->type_name("NAME")
+      ->check([](const std::string& name) {
+        const bool fits = !name.empty() && name.size() <= 256 &&
+                          std::ranges::all_of(name, absl::ascii_isgraph) &&
+                          name.find_first_of("\"\\") == std::string::npos;
+        return std::string(fits ? ""
+                                : "a name has 1 to 256 characters of ASCII "
+                                  "without spaces and quotes");
+      });
+  made.add_option("--roles", line.token.roles,
+                  "What it may do: compute, register, admin")
+      ->type_name("ROLES")
+      ->delimiter(',')
+      ->capture_default_str()
+      ->check(CLI::IsMember({"compute", "register", "admin"}));
+}
+
 int Run(int argc, char** argv) {
   CLI::App app(
       "Checks activation functions written as Python text, and has a server "
@@ -272,6 +322,7 @@ int Run(int argc, char** argv) {
   AddInspectCommands(app, line);
   AddTextCommands(app, line);
   AddEvaluateCommands(app, line);
+  AddOperatorCommands(app, line);
   try {
     // The parser takes its arguments from the back.
     std::vector<std::string> arguments = ShieldNumbers(argc, argv);

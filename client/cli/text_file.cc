@@ -34,6 +34,7 @@ absl::Status DoesNotCompile(const std::string& path) {
 absl::StatusOr<std::unique_ptr<Client>> ConnectTo(const ServerFlags& server) {
   Client::Options options;
   options.timeout = absl::Seconds(server.timeout_seconds);
+  options.security = server.security;
   return Client::Connect(server.address, options);
 }
 

@@ -10,9 +10,10 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/time/clock.h"
-#include "client/cpp/address.h"
 #include "client/cpp/balance/registrations.h"
 #include "client/cpp/balance/residual_places.h"
+#include "client/cpp/connect/address.h"
+#include "client/cpp/connect/channel_security.h"
 #include "client/cpp/message/envelope.h"
 #include "client/cpp/replicas.h"
 #include "client/cpp/retry.h"
@@ -206,8 +207,10 @@ absl::StatusOr<BackwardResult> TakeGradients(
 
 class Client::Impl {
  public:
-  Impl(std::string address, const Options& options)
-      : address_(std::move(address)), options_(options), replicas_(address_) {}
+  Impl(std::string address, const Options& options, ChannelSecurity security)
+      : address_(std::move(address)),
+        options_(options),
+        replicas_(address_, LookUpBySystem, std::move(security)) {}
 
   const std::string& address() const { return address_; }
 
@@ -421,8 +424,10 @@ absl::StatusOr<std::unique_ptr<Client>> Client::Connect(
   std::string target =
       address.empty() ? DefaultAddress() : std::string(address);
   ACTSERVE_RETURN_IF_ERROR(CheckAddress(target));
-  return absl::WrapUnique(
-      new Client(std::make_unique<Impl>(std::move(target), options)));
+  ACTSERVE_ASSIGN_OR_RETURN(ChannelSecurity security,
+                            LoadSecurity(options.security, target));
+  return absl::WrapUnique(new Client(
+      std::make_unique<Impl>(std::move(target), options, std::move(security))));
 }
 
 absl::StatusOr<std::unique_ptr<Client>> Client::Connect(

@@ -38,6 +38,7 @@
 #include "absl/types/span.h"
 #include "actserve/v1/service.pb.h"
 #include "client/cpp/cancellation.h"
+#include "client/cpp/connect/security.h"
 #include "client/cpp/error_details.h"
 #include "client/cpp/retry.h"
 
@@ -165,15 +166,20 @@ class Client {
     // How often a call is sent to each replica at most, the first time
     // included, and how often an activation is registered again for it.
     int max_attempts = kMaxAttempts;
+    // TLS and a token.
+    Security security = {};
   };
 
   // `address` is "host:port", "unix:PATH" or another target that CheckAddress()
-  // of client/cpp/address.h accepts, or several of them, separated by commas;
-  // "dns:///host:port" stands for every address behind the name. Empty:
+  // of client/cpp/connect/address.h accepts, or several of them, separated by
+  // commas; "dns:///host:port" stands for every address behind the name. Empty:
   // DefaultAddress() of proto/default_address.h. Does not wait for the server:
   // the first call does.
   // A proxy of the environment is not used for addresses of this machine.
-  //   InvalidArgument  the address is not one, or an option is out of its range
+  //   InvalidArgument     the address is not one, an option is out of its
+  //   range,
+  //                       or a file of `security` cannot be read
+  //   FailedPrecondition  a token would go over the network in plain text
   static absl::StatusOr<std::unique_ptr<Client>> Connect(
       std::string_view address, const Options& options);
   static absl::StatusOr<std::unique_ptr<Client>> Connect(

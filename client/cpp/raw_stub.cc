@@ -5,9 +5,10 @@
 #include <cstring>
 
 #include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
 #include "absl/synchronization/blocking_counter.h"
 #include "absl/time/clock.h"
-#include "client/cpp/address.h"
+#include "client/cpp/connect/address.h"
 #include "client/cpp/retry.h"
 #include "grpc/grpc.h"
 #include "grpc/slice.h"
@@ -118,7 +119,7 @@ RawStub::~RawStub() {
 RawStub::Reply RawStub::Call(const std::string& method,
                              absl::Span<const ByteSpan> parts,
                              absl::Time deadline, Cancellation* cancellation,
-                             const Headers& headers) {
+                             const Headers& headers, const std::string& token) {
   Reply reply;
   std::optional<Loan> loan;
   auto queue = BorrowQueue();
@@ -129,6 +130,9 @@ RawStub::Reply RawStub::Call(const std::string& method,
     }
     if (!session_.empty()) context.AddMetadata(kSessionKey, session_);
     for (const auto& [name, value] : headers) context.AddMetadata(name, value);
+    if (!token.empty()) {
+      context.AddMetadata("authorization", absl::StrCat("Bearer ", token));
+    }
     std::vector<grpc::Slice> slices = ToSlices(parts, num_on_loan_, loan);
     const grpc::ByteBuffer request(slices.data(), slices.size());
     slices.clear();
@@ -184,6 +188,13 @@ void RawStub::ReturnQueue(std::unique_ptr<grpc::CompletionQueue> queue) {
 
 std::shared_ptr<grpc::Channel> MakeChannel(const std::string& address,
                                            const std::string& authority) {
+  return MakeChannel(address, authority, nullptr);
+}
+
+std::shared_ptr<grpc::Channel> MakeChannel(
+    const std::string& address, const std::string& authority,
+    const std::shared_ptr<grpc::ChannelCredentials>& credentials,
+    const std::string& tls_server_name) {
   // A reference to gRPC that is never given back. The thread that drops the
   // last one waits for gRPC's own poller, for up to 10 s if a large write was
   // cancelled.
@@ -201,8 +212,15 @@ std::shared_ptr<grpc::Channel> MakeChannel(const std::string& address,
   }
   // A proxy of the environment is for other machines.
   if (IsLoopback(address)) arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
-  return grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(),
-                                   arguments);
+  if (credentials == nullptr || absl::StartsWith(address, "unix")) {
+    return grpc::CreateCustomChannel(
+        address, grpc::InsecureChannelCredentials(), arguments);
+  }
+  const std::string server_name =
+      !tls_server_name.empty() ? tls_server_name
+                               : authority.substr(0, authority.rfind(':'));
+  if (!server_name.empty()) arguments.SetSslTargetNameOverride(server_name);
+  return grpc::CreateCustomChannel(address, credentials, arguments);
 }
 
 }  // namespace actserve

@@ -16,6 +16,7 @@
 #include "grpcpp/channel.h"
 #include "grpcpp/completion_queue.h"
 #include "grpcpp/generic/generic_stub.h"
+#include "grpcpp/security/credentials.h"
 #include "grpcpp/support/slice.h"
 #include "grpcpp/support/status.h"
 
@@ -55,10 +56,11 @@ class RawStub {
   ~RawStub();
 
   // Sends the concatenation of `parts` to `method` ("/package.Service/Name").
-  // `deadline` may be infinite or past; `cancellation` may be null.
+  // `deadline` may be infinite or past; `cancellation` may be null. A `token`
+  // goes along unless it is empty.
   Reply Call(const std::string& method, absl::Span<const ByteSpan> parts,
              absl::Time deadline, Cancellation* cancellation = nullptr,
-             const Headers& headers = {});
+             const Headers& headers = {}, const std::string& token = "");
 
   // Waits for `pause`, or until `cancellation`, which may be null, is
   // cancelled; returns true if it is. gRPC reconnects meanwhile: without a
@@ -91,6 +93,13 @@ class RawStub {
 // empty: `address` tells it.
 std::shared_ptr<grpc::Channel> MakeChannel(const std::string& address,
                                            const std::string& authority = "");
+// The same with `credentials`, unless they are null or `address` is a unix
+// socket. The server's certificate must have `tls_server_name`, or if that is
+// empty, the name by which the server is called.
+std::shared_ptr<grpc::Channel> MakeChannel(
+    const std::string& address, const std::string& authority,
+    const std::shared_ptr<grpc::ChannelCredentials>& credentials,
+    const std::string& tls_server_name = "");
 
 }  // namespace actserve
 

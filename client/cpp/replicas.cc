@@ -10,7 +10,7 @@
 #include "absl/container/inlined_vector.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
-#include "client/cpp/address.h"
+#include "client/cpp/connect/address.h"
 #include "client/cpp/error_details.h"
 #include "client/cpp/retry.h"
 
@@ -64,13 +64,15 @@ FailedAttempt FailureOf(const RawStub::Reply& reply) {
 }  // namespace
 
 Replica::Replica(std::string address, const std::string& authority,
-                 const std::string& session)
+                 const std::string& session, const ChannelSecurity& security)
     : address_(std::move(address)),
-      stub_(MakeChannel(address_, authority),
+      stub_(MakeChannel(address_, authority, security.credentials,
+                        security.tls_server_name),
             address_.starts_with("unix") ? "" : session) {}
 
-Replicas::Replicas(std::string_view address, LookUp look_up)
-    : session_(DrawSession()) {
+Replicas::Replicas(std::string_view address, LookUp look_up,
+                   ChannelSecurity security)
+    : session_(DrawSession()), security_(std::move(security)) {
   std::vector<HostPort> names;
   for (std::string& part : SplitAddress(address)) {
     auto name = OwnName(part);
@@ -204,10 +206,10 @@ void Replicas::Update() {
                        const std::string& authority) {
     if (absl::c_any_of(replicas_, has_address(address))) return;
     const auto known = absl::c_find_if(before, has_address(address));
-    replicas_.push_back(
-        known != before.end()
-            ? *known
-            : std::make_shared<Replica>(address, authority, session_));
+    replicas_.push_back(known != before.end()
+                            ? *known
+                            : std::make_shared<Replica>(address, authority,
+                                                        session_, security_));
   };
   for (const Part& part : parts_) {
     if (!part.name) {
@@ -247,8 +249,17 @@ RawStub::Reply Replicas::Send(const std::string& method,
                               absl::Span<const ByteSpan> parts,
                               const Bounds& bounds, Replica& replica,
                               const Standing::Attempt& attempt) {
-  RawStub::Reply reply = replica.stub_.Call(
-      method, parts, bounds.deadline, bounds.cancellation, bounds.headers);
+  TokenSource* const tokens = security_.token.get();
+  RawStub::Reply reply;
+  for (bool token_is_new = false;; token_is_new = true) {
+    const std::string token = tokens != nullptr ? tokens->Get() : "";
+    reply = replica.stub_.Call(method, parts, bounds.deadline,
+                               bounds.cancellation, bounds.headers, token);
+    if (reply.status.error_code() != grpc::StatusCode::UNAUTHENTICATED ||
+        token_is_new || tokens == nullptr || !tokens->Refresh(token)) {
+      break;
+    }
+  }
   Outcome outcome = Outcome::kAnswered;
   if (!reply.status.ok()) {
     outcome = reply.status.error_code() == grpc::StatusCode::CANCELLED &&

@@ -20,6 +20,7 @@
 #include "client/cpp/balance/chooser.h"
 #include "client/cpp/balance/resolver.h"
 #include "client/cpp/cancellation.h"
+#include "client/cpp/connect/channel_security.h"
 #include "client/cpp/message/split_response.h"
 #include "client/cpp/raw_stub.h"
 
@@ -42,7 +43,7 @@ class Replica {
   // `authority` as in MakeChannel(). A unix socket leads to one server, and is
   // not told the session, which costs a small call 5 % of its time.
   Replica(std::string address, const std::string& authority,
-          const std::string& session);
+          const std::string& session, const ChannelSecurity& security);
 
   const std::string& address() const { return address_; }
 
@@ -61,7 +62,8 @@ using ReplicaPtr = std::shared_ptr<Replica>;
 class Replicas {
  public:
   // `address` passed CheckAddress(). Looks nothing up and connects to nothing.
-  explicit Replicas(std::string_view address, LookUp look_up = LookUpBySystem);
+  explicit Replicas(std::string_view address, LookUp look_up = LookUpBySystem,
+                    ChannelSecurity security = {});
 
   // One call, repeated while nobody takes it. `place` is the replica to ask
   // first, or null; it becomes the one that answered last, with a reply or an
@@ -101,7 +103,7 @@ class Replicas {
   // The replica for an attempt, now in flight; null if all were `tried`.
   ReplicaPtr Begin(absl::Span<const ReplicaPtr> tried,
                    const ReplicaPtr& preferred, Standing::Attempt& attempt);
-  // Makes that attempt and ends it.
+  // Makes that attempt and ends it. A token that is refused is read again once.
   RawStub::Reply Send(const std::string& method,
                       absl::Span<const ByteSpan> parts, const Bounds& bounds,
                       Replica& replica, const Standing::Attempt& attempt);
@@ -113,6 +115,7 @@ class Replicas {
   double DrawChance();
 
   const std::string session_;
+  const ChannelSecurity security_;
   std::vector<Part> parts_;
   bool may_be_several_ = false;
   std::unique_ptr<Resolver> resolver_;  // null: there is no name

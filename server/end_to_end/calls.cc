@@ -9,7 +9,6 @@
 #include "grpcpp/generic/generic_stub.h"
 #include "grpcpp/security/credentials.h"
 #include "grpcpp/support/client_callback.h"
-#include "proto/error_trailers.h"
 
 namespace actserve::testing {
 namespace {
@@ -151,7 +150,7 @@ grpc::Status CallRaw(const std::shared_ptr<grpc::Channel>& channel,
                  });
   done.WaitForNotification();
   const auto& trailers = context.GetServerTrailingMetadata();
-  const auto found = trailers.find(kPushbackTrailer);
+  const auto found = trailers.find("grpc-retry-pushback-ms");
   if (pushback != nullptr && found != trailers.end()) {
     pushback->assign(found->second.data(), found->second.size());
   }

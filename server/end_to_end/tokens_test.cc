@@ -8,16 +8,19 @@
 #include <gtest/gtest.h>
 #include <signal.h>
 
+#include <atomic>
 #include <filesystem>
 #include <map>
 #include <memory>
 #include <set>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "absl/synchronization/notification.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "kernels/base/sha256.h"
@@ -166,7 +169,7 @@ TEST_F(Tokens, NoMethodAnswersWithoutOne) {
   EXPECT_GE(methods.size(), 10);
   std::set<std::string> messages;
   for (const std::string& method : methods) {
-    for (const std::string& token : {"wrong", "compute-", "Bearer compute-a"}) {
+    for (const std::string token : {"wrong", "compute-", "Bearer compute-a"}) {
       SCOPED_TRACE(absl::StrCat(method, " with ", token));
       const grpc::Status status = CallRaw(tcp_, method, "", nullptr, token);
       EXPECT_EQ(status.error_code(), StatusCode::UNAUTHENTICATED);
@@ -190,7 +193,7 @@ TEST_F(Tokens, EachRoleOpensItsMethodsOnly) {
     const auto found = role_of.find(method);
     const std::string right =
         found == role_of.end() ? "compute-a" : found->second;
-    for (const std::string& token : {"compute-a", "register-a", "admin"}) {
+    for (const std::string token : {"compute-a", "register-a", "admin"}) {
       SCOPED_TRACE(absl::StrCat(method, " with ", token));
       const grpc::Status status = CallRaw(tcp_, method, "", nullptr, token);
       EXPECT_EQ(status.error_code() == StatusCode::PERMISSION_DENIED,
@@ -360,7 +363,7 @@ TEST_F(Tokens, ATenantCompilesNoLongerThanItsQuota) {
   v1::RegisterActivationRequest text;
   text.set_text(HeavyText(1));
   v1::RegisterActivationResponse registered;
-  for (const std::string& token : {"both-a", "both-b"}) {
+  for (const std::string token : {"both-a", "both-b"}) {
     ASSERT_TRUE(Call("RegisterActivation", text, token, &registered).ok());
   }
   const auto call = [&](const std::string& token, v1::DType dtype, int size) {
@@ -380,6 +383,53 @@ TEST_F(Tokens, ATenantCompilesNoLongerThanItsQuota) {
   EXPECT_TRUE(call("both-b", v1::DTYPE_FLOAT64, 8).ok());
   EXPECT_TRUE(call("both-a", v1::DTYPE_FLOAT64, 8).ok())
       << "what another has compiled is shared";
+}
+
+// As through a proxy that shares one connection: only the tokens tell them
+// apart.
+TEST_F(Tokens, ATenantThatFloodsDoesNotShutOutAnother) {
+  Start("", {"--max_waiting_for_programs=4", "--compile_threads=1"});
+  const auto register_heavy = [&](const std::string& token, int number) {
+    v1::RegisterActivationRequest text;
+    text.set_text(HeavyText(number));
+    v1::RegisterActivationResponse registered;
+    EXPECT_TRUE(Call("RegisterActivation", text, token, &registered).ok());
+    return registered.activation().id();
+  };
+  const auto request = [](const std::string& id, int program) {
+    constexpr v1::DType kDTypes[] = {v1::DTYPE_FLOAT16, v1::DTYPE_BFLOAT16,
+                                     v1::DTYPE_FLOAT32, v1::DTYPE_FLOAT64};
+    constexpr int kBytes[] = {2, 2, 4, 8};
+    v1::BackwardRequest backward;
+    backward.set_activation(id);
+    for (int i = 0; i < 2; ++i) {
+      *backward.add_inputs() = TensorOf(kDTypes[program % 4], {1});
+      backward.add_payload(std::string(kBytes[program % 4], '\0'));
+    }
+    backward.add_wrt(program < 4 ? "x" : "y");
+    if (program >= 8) backward.add_wrt("x");
+    return backward;
+  };
+  const std::string of_a = register_heavy("both-a", 1);
+  const std::string of_b = register_heavy("both-b", 2);
+  absl::Notification refused;
+  std::atomic<int> num_refused = 0;
+  std::vector<std::thread> flood;
+  for (int i = 0; i < 12; ++i) {
+    flood.emplace_back([&, i] {
+      const grpc::Status status = Call("Backward", request(of_a, i), "both-a");
+      if (status.error_code() == StatusCode::RESOURCE_EXHAUSTED &&
+          num_refused++ == 0) {
+        refused.Notify();
+      }
+    });
+  }
+
+  ASSERT_TRUE(refused.WaitForNotificationWithTimeout(absl::Minutes(1)));
+  const grpc::Status other = Call("Backward", request(of_b, 0), "both-b");
+
+  EXPECT_TRUE(other.ok()) << other.error_message();
+  for (std::thread& thread : flood) thread.join();
 }
 
 TEST_F(Tokens, WantsAFileThatOthersCannotRead) {

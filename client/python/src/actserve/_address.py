@@ -1,6 +1,6 @@
 """Finds the server by the rule of proto/default_address.h.
 
-The rules for addresses are those of client/cpp/address.h;
+The rules for addresses are those of client/cpp/connect/address.h;
 client/testdata/addresses.json holds both to one table.
 """
 

@@ -7,6 +7,7 @@ from typing import Any
 import grpc
 
 from actserve import _address
+from actserve._security import Security
 
 Metadata = tuple[tuple[str, str], ...]
 
@@ -18,24 +19,33 @@ class Channel:
     not run at the same time.
     """
 
-    def __init__(self, target: str, authority: str | None = None):
+    def __init__(
+        self,
+        target: str,
+        authority: str | None = None,
+        security: Security = Security(),  # noqa: B008 (it is frozen)
+    ):
         """Makes no connection.
 
         Args:
           target: An address as gRPC takes it.
           authority: The name by which the server is called, where `target` was
             made from one.
+          security: TLS, or not.
         """
         self._target = target
         self._authority = authority
+        self._security = security
         self._channel: grpc.Channel | None = None
         self._methods: dict[str, Any] = {}
 
     def method(self, path: str) -> Any:
         """Returns what calls "/package.Service/Name": bytes in, bytes out."""
         if self._channel is None:
-            self._channel = grpc.insecure_channel(
-                self._target, _options(self._target, self._authority)
+            self._channel = self._security.open(
+                self._target,
+                _options(self._target, self._authority),
+                self._authority,
             )
         method = self._methods.get(path)
         if method is None:

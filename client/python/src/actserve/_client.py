@@ -23,6 +23,7 @@ from actserve._info import (
 )
 from actserve._replicas import Place, Replica, Replicas
 from actserve._residual import Residual
+from actserve._security import Security
 from actserve.v1 import service_pb2
 
 _HEALTH_CHECK = "/grpc.health.v1.Health/Check"
@@ -38,6 +39,13 @@ def connect(
     *,
     timeout: float = 60.0,
     max_attempts: int = _retry.MAX_ATTEMPTS,
+    tls_ca: str | None = None,
+    client_cert: str | None = None,
+    client_key: str | None = None,
+    tls_server_name: str | None = None,
+    token: str | None = None,
+    token_file: str | None = None,
+    insecure: bool = False,
 ) -> Client:
     """Returns a client of the servers at `address`. Does not wait for them.
 
@@ -54,12 +62,37 @@ def connect(
         time included, and how often an activation is registered again for it.
         client/README.md says what is sent again and after which pauses; the
         default outlives a restart of the server.
+      tls_ca: PEM file with the authorities that sign the server's certificate.
+        It turns on TLS, but not for a unix socket. None: $ACTSERVE_TLS_CA.
+      client_cert: PEM file with a certificate of this client, for servers that
+        want one. None: $ACTSERVE_CLIENT_CERT.
+      client_key: PEM file with its key. None: $ACTSERVE_CLIENT_KEY.
+      tls_server_name: The name in the server's certificate, where that is not
+        the host of the address. None: $ACTSERVE_TLS_SERVER_NAME.
+      token: The token for this server.
+      token_file: A file with it, which is read again when the server does not
+        know the token any more. None: $ACTSERVE_TOKEN_FILE.
+      insecure: Send a token without TLS to another machine.
 
     Raises:
       TypeError: `timeout` is not a number.
-      ValueError: `address` has another form, or `timeout` is not positive.
+      ValueError: `address` has another form, `timeout` is not positive, a file
+        cannot be read, or a token would go over the network in plain text.
     """
-    return Client(address, timeout=timeout, max_attempts=max_attempts)
+    return Client(
+        address,
+        timeout=timeout,
+        max_attempts=max_attempts,
+        security=Security(
+            tls_ca=tls_ca,
+            client_cert=client_cert,
+            client_key=client_key,
+            tls_server_name=tls_server_name,
+            token=token,
+            token_file=token_file,
+            insecure=insecure,
+        ),
+    )
 
 
 class Client:
@@ -79,8 +112,8 @@ class Client:
     answer, and TypeError for another dtype.
 
     Thread-safe. Usable as a context manager. Pickles as its address and
-    options. After a fork, a client that was in use refuses to work in the
-    child; make a new one there.
+    options, a token among them. After a fork, a client that was in use refuses
+    to work in the child; make a new one there.
     """
 
     def __init__(
@@ -89,13 +122,17 @@ class Client:
         *,
         timeout: float = 60.0,
         max_attempts: int = _retry.MAX_ATTEMPTS,
+        security: Security | None = None,
     ):
         self.address = _address.resolve(address)
         self._timeout = _checked_timeout(timeout)
         if self._timeout <= 0:
             raise ValueError(f"timeout {timeout} is not positive")
         self._max_attempts = max_attempts
-        self._replicas = Replicas(self.address, max_attempts)
+        self._security = security or Security()
+        resolved = self._security.resolve()
+        resolved.check(self.address)
+        self._replicas = Replicas(self.address, max_attempts, security=resolved)
         self._calls = Calls(self._replicas, max_attempts)
 
     def forward(
@@ -406,7 +443,12 @@ class Client:
         return f"<actserve client of {self.address}>"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _restore, (self.address, self._timeout, self._max_attempts)
+        return _restore, (
+            self.address,
+            self._timeout,
+            self._max_attempts,
+            self._security,
+        )
 
     def _deadline(self, timeout: float | None) -> float:
         if timeout is None:
@@ -431,8 +473,15 @@ def _checked_timeout(timeout: Any) -> float:
     return min(float(timeout), _LONGEST_TIMEOUT)
 
 
-def _restore(address: str, timeout: float, max_attempts: int) -> Client:
-    return Client(address, timeout=timeout, max_attempts=max_attempts)
+def _restore(
+    address: str, timeout: float, max_attempts: int, security: Security
+) -> Client:
+    return Client(
+        address,
+        timeout=timeout,
+        max_attempts=max_attempts,
+        security=security,
+    )
 
 
 def _input_arrays(inputs: Sequence[Any]) -> list[Array]:

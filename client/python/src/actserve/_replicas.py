@@ -31,6 +31,7 @@ from actserve._resolver import (
     Resolver,
     look_up_by_system,
 )
+from actserve._security import Security, TokenSource
 
 # The metadata by which a proxy can keep a client on one replica.
 SESSION_KEY = "x-actserve-session"
@@ -48,10 +49,15 @@ class Replica:
       standing: Guarded by the lock of Replicas, as the channel is.
     """
 
-    def __init__(self, address: str, authority: str | None = None):
+    def __init__(
+        self,
+        address: str,
+        authority: str | None = None,
+        security: Security = Security(),  # noqa: B008 (it is frozen)
+    ):
         self.address = address
         self.is_unix = address.startswith("unix")
-        self.channel = Channel(address, authority)
+        self.channel = Channel(address, authority, security)
         self.standing = Standing()
 
 
@@ -81,7 +87,10 @@ class Replicas:
         max_attempts: int,
         sleep: Callable[[float], None] = time.sleep,
         look_up: LookUp = look_up_by_system,
+        security: Security = Security(),  # noqa: B008 (it is frozen)
     ):
+        self._security = security
+        self._token = TokenSource(security)
         self._max_attempts = max_attempts
         self._sleep = sleep
         # What the address lists: servers, and names of several as an index.
@@ -284,10 +293,8 @@ class Replicas:
         try:
             # A unix socket leads to one server.
             metadata = () if replica.is_unix else self._metadata
-            response = send(
-                request,
-                timeout=timeout,
-                metadata=metadata + _trace.headers(),
+            response = self._send_with_token(
+                send, request, timeout, metadata + _trace.headers()
             )
             outcome = Outcome.ANSWERED
             return response
@@ -305,6 +312,31 @@ class Replicas:
             raise _AttemptError(failure, attempted) from None
         finally:
             self._end(replica, attempt, outcome, pushback)
+
+    def _send_with_token(
+        self,
+        send: Callable[..., bytes],
+        request: bytes,
+        timeout: float,
+        metadata: tuple[tuple[str, str], ...],
+    ) -> bytes:
+        """Sends a request; once more if its token is refused and there is a new one."""
+        token = self._token.get()
+        try:
+            return send(
+                request, timeout=timeout, metadata=metadata + _bearer(token)
+            )
+        except grpc.RpcError as error:
+            if (
+                error.code() is not grpc.StatusCode.UNAUTHENTICATED
+                or not self._token.refresh(token)
+            ):
+                raise
+        return send(
+            request,
+            timeout=timeout,
+            metadata=metadata + _bearer(self._token.get()),
+        )
 
     def _end(
         self,
@@ -341,7 +373,7 @@ class Replicas:
             for target in targets:
                 if target not in replicas:
                     replicas[target] = known.get(target) or Replica(
-                        target, authority
+                        target, authority, self._security
                     )
         self._replicas = list(replicas.values())
 
@@ -362,6 +394,10 @@ class _AttemptError(Exception):
         super().__init__(failure)
         self.failure = failure
         self.attempted = attempted
+
+
+def _bearer(token: str | None) -> tuple[tuple[str, str], ...]:
+    return (("authorization", f"Bearer {token}"),) if token else ()
 
 
 def _own_name(part: str) -> HostPort | None:

@@ -1,5 +1,5 @@
-#ifndef ACTSERVE_CLIENT_CPP_ADDRESS_H_
-#define ACTSERVE_CLIENT_CPP_ADDRESS_H_
+#ifndef ACTSERVE_CLIENT_CPP_CONNECT_ADDRESS_H_
+#define ACTSERVE_CLIENT_CPP_CONNECT_ADDRESS_H_
 
 #include <optional>
 #include <string>
@@ -37,4 +37,4 @@ bool IsLoopback(std::string_view address);
 
 }  // namespace actserve
 
-#endif  // ACTSERVE_CLIENT_CPP_ADDRESS_H_
+#endif  // ACTSERVE_CLIENT_CPP_CONNECT_ADDRESS_H_

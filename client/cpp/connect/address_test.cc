@@ -1,6 +1,6 @@
 // Runs the table that the Python client's test runs too.
 
-#include "client/cpp/address.h"
+#include "client/cpp/connect/address.h"
 
 #include <gtest/gtest.h>
 

@@ -1,4 +1,4 @@
-#include "client/cpp/address.h"
+#include "client/cpp/connect/address.h"
 
 #include <sys/un.h>
 
