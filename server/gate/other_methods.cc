@@ -1,7 +1,6 @@
 #include "server/gate/other_methods.h"
 
 #include <algorithm>
-#include <utility>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
@@ -80,7 +79,8 @@ class Factory final : public ServerInterceptorFactoryInterface {
 }  // namespace
 
 std::unique_ptr<ServerInterceptorFactoryInterface> GuardOtherMethods(
-    std::vector<std::string> services, const Authenticator* authenticator) {
+    const std::vector<std::string>& services,
+    const Authenticator* authenticator) {
   return std::make_unique<Factory>(services, authenticator);
 }
 

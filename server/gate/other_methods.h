@@ -20,7 +20,7 @@ namespace actserve {
 //
 // `authenticator` must outlive the server.
 std::unique_ptr<grpc::experimental::ServerInterceptorFactoryInterface>
-GuardOtherMethods(std::vector<std::string> services,
+GuardOtherMethods(const std::vector<std::string>& services,
                   const Authenticator* authenticator);
 
 }  // namespace actserve
