@@ -407,7 +407,9 @@ absl::StatusOr<Configuration> ReadConfiguration(int argc, char** argv) {
   SetUsage();
   ACTSERVE_ASSIGN_OR_RETURN(FlagValues values,
                             FlagValues::Load(argc, argv, environ, kThisFile));
-  return Configuration{OptionsFromFlags(), std::move(values),
+  absl::StatusOr<Options> options = OptionsFromFlags();
+  if (!options.ok()) return values.Locate(options.status());
+  return Configuration{*std::move(options), std::move(values),
                        absl::GetFlag(FLAGS_check)};
 }
 

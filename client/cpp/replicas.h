@@ -43,7 +43,7 @@ class Replica {
   // `authority` as in MakeChannel(). A unix socket leads to one server, and is
   // not told the session, which costs a small call 5 % of its time.
   Replica(std::string address, const std::string& authority,
-          const std::string& session, const ChannelSecurity& security);
+          const std::string& session, const ChannelSecurity& security = {});
 
   const std::string& address() const { return address_; }
 

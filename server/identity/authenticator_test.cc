@@ -153,7 +153,7 @@ TEST_F(AuthenticatorTest, ABadFileChangesNothing) {
 
   Write(Entry("two", "a", "emperor"));
   ::testing::internal::CaptureStderr();
-  authenticator->Reload();
+  EXPECT_FALSE(authenticator->Reload().ok());
   const std::string log = ::testing::internal::GetCapturedStderr();
 
   EXPECT_EQ(TenantOf(*authenticator, {.authorization = "Bearer one"}), "a");

@@ -196,7 +196,11 @@ int64_t Registry::end(const Tenant* tenant) const {
 
 int64_t Registry::num_registered() const {
   absl::MutexLock lock(&mu_);
-  return static_cast<int64_t>(by_position_.size());
+  int64_t count = 0;
+  for (const auto& [tenant, texts] : texts_) {
+    count += static_cast<int64_t>(texts.by_position.size());
+  }
+  return count;
 }
 
 int64_t Registry::registered_bytes() const {
