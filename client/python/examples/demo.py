@@ -146,10 +146,14 @@ def load_data() -> tuple[Array, NDArray, Array, NDArray]:
     return x[:split], labels[:split], x[split:], labels[split:]
 
 
-def train(hidden: Hidden, name: str = "") -> tuple[list[Array], float]:
+def train(
+    hidden: Hidden,
+    name: str = "",
+    report: Callable[[float, float], None] = lambda loss, accuracy: None,
+) -> tuple[list[Array], float]:
     """Trains 64 -> HIDDEN -> 10. Returns the weights and the test accuracy.
 
-    Prints a line per epoch if it has a name.
+    Prints a line per epoch if it has a name, and calls `report` after each.
     """
     x, labels, test_x, test_labels = load_data()
     generator = np.random.default_rng(1)
@@ -207,6 +211,7 @@ def train(hidden: Hidden, name: str = "") -> tuple[list[Array], float]:
                 f"{name}  epoch {epoch:2}  loss {loss / len(x):.4f}  "
                 f"test accuracy {accuracy:.4f}{learned}"
             )
+        report(loss / len(x), accuracy)
     return weights, accuracy
 
 
