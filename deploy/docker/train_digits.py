@@ -31,7 +31,10 @@ def main() -> int:
     """Trains as often as --rounds says; returns the exit status."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
-        "--rounds", type=int, default=1, help="trainings; 0: until it is stopped"
+        "--rounds",
+        type=int,
+        default=1,
+        help="trainings; 0: until it is stopped",
     )
     parser.add_argument(
         "--pause", type=float, default=0.0, help="seconds after each epoch"

@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034
 # Sourced by deploy/test: a Docker engine of its own, and the images that the
 # files of deploy/ name. Needs root. Its images stay in $ACTSERVE_CACHE/deploy, so
 # that a second run builds only what has changed.
@@ -54,11 +54,11 @@ stop_engine() {
   wait "$engine_pid" 2>/dev/null || true
   engine_pid=
   local mount
-  grep -F -e " $engine_folder/" -e " $engine_data/" /proc/self/mounts \
+  { grep -F -e " $engine_folder/" -e " $engine_data/" /proc/self/mounts || true; } \
     | cut -d' ' -f2 | sort -r | while read -r mount; do umount "$mount"; done
   rm -rf "$engine_folder"
-  find /sys/fs/cgroup -depth -type d -name docker -exec rmdir {} \; 2>/dev/null \
-    || true
+  find /sys/fs/cgroup -depth -type d \( -name docker -o -path '*/docker/*' \) \
+    -exec rmdir {} \; 2>/dev/null || true
   exec {engine_lock}>&-
 }
 

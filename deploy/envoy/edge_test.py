@@ -1,0 +1,249 @@
+"""Sends through Envoy what strangers send: floods, bombs, old TLS.
+
+usage: edge_test.py ENVOY ACTSERVED
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import ssl
+import struct
+import sys
+import time
+import unittest
+
+import grpc
+from proxy import Proxy
+
+import actserve
+from actserve.testing import ServerProcess
+
+HEADERS, RST_STREAM, SETTINGS, GOAWAY, CONTINUATION = 1, 3, 4, 7, 9
+END_STREAM, END_HEADERS = 1, 4
+MAX_CONCURRENT_STREAMS = 3
+FORWARD = "/actserve.v1.ActivationService/Forward"
+HEALTH = "/grpc.health.v1.Health/Check"
+CALLS_PER_SECOND = 50
+
+
+def frame(kind: int, flags: int, stream: int, payload: bytes) -> bytes:
+    """Returns a frame of HTTP/2."""
+    return (
+        struct.pack(">I", len(payload))[1:]
+        + struct.pack(">BBI", kind, flags, stream)
+        + payload
+    )
+
+
+def _string(text: str) -> bytes:
+    data = text.encode()
+    if len(data) < 127:
+        return bytes([len(data)]) + data
+    rest, size = len(data) - 127, b"\x7f"
+    while rest >= 128:
+        size += bytes([rest % 128 + 128])
+        rest //= 128
+    return size + bytes([rest]) + data
+
+
+def header_block(more: list[tuple[str, str]], path: str = FORWARD) -> bytes:
+    """Returns the headers of a call, uncompressed."""
+    headers = [
+        *((":method", "POST"), (":scheme", "http"), (":path", path)),
+        *((":authority", "a"), ("content-type", "application/grpc")),
+        *(("te", "trailers"), *more),
+    ]
+    return b"".join(b"\0" + _string(n) + _string(v) for n, v in headers)
+
+
+class Peer:
+    """A connection that says whatever it is told to say."""
+
+    def __init__(self, address: str):
+        """Connects and exchanges settings."""
+        host, _, port = address.rpartition(":")
+        self.socket = socket.create_connection((host, int(port)), timeout=10)
+        self.socket.sendall(
+            b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + frame(SETTINGS, 0, 0, b"")
+        )
+
+    def send(self, data: bytes) -> bool:
+        """Returns False if the connection is closed."""
+        try:
+            self.socket.sendall(data)
+        except OSError:
+            return False
+        return True
+
+    def frames(self, seconds: float = 10.0) -> list[tuple[int, bytes]]:
+        """Returns all frames until the connection closes or falls silent."""
+        self.socket.settimeout(seconds)
+        data = b""
+        with contextlib.suppress(OSError):
+            while more := self.socket.recv(1 << 16):
+                data += more
+        found = []
+        while len(data) >= 9:
+            size = int.from_bytes(data[:3], "big")
+            found.append((data[3], data[9 : 9 + size]))
+            data = data[9 + size :]
+        return found
+
+
+class EdgeTest(unittest.TestCase):
+    """One Envoy, one replica; each test is a stranger."""
+
+    proxy: Proxy
+    server: ServerProcess
+
+    def tearDown(self) -> None:
+        """Others are served, whatever the stranger did."""
+        time.sleep(1)  # The bucket of this address fills again.
+        with actserve.connect(self.proxy.address) as client:
+            self.assertEqual(client.forward("relu", [1.0])[0], 1.0)
+
+    def test_ends_tls(self) -> None:
+        certificate = self.proxy.certificate.read_bytes()
+        credentials = grpc.ssl_channel_credentials(certificate)
+        with grpc.secure_channel(
+            self.proxy.tls_address, credentials
+        ) as channel:
+            self.assertEqual(
+                channel.unary_unary(HEALTH)(b"", timeout=10), b"\x08\x01"
+            )
+
+    def test_speaks_http2_by_tls_1_2_and_newer(self) -> None:
+        host, _, port = self.proxy.tls_address.rpartition(":")
+        for version, works in [
+            (ssl.TLSVersion.TLSv1_1, False),
+            (ssl.TLSVersion.TLSv1_2, True),
+            (ssl.TLSVersion.TLSv1_3, True),
+        ]:
+            with self.subTest(version=version.name):
+                context = ssl.create_default_context(
+                    cafile=self.proxy.certificate
+                )
+                # Our own library must not be the one to refuse.
+                context.set_ciphers("ALL:@SECLEVEL=0")
+                context.minimum_version = context.maximum_version = version
+                context.set_alpn_protocols(["h2"])
+                with socket.create_connection((host, int(port))) as plain:
+                    try:
+                        with context.wrap_socket(
+                            plain, server_hostname=host
+                        ) as secure:
+                            self.assertEqual(
+                                secure.selected_alpn_protocol(), "h2"
+                            )
+                            self.assertTrue(works)
+                    except (ssl.SSLError, ConnectionError):
+                        self.assertFalse(works)
+
+    def test_closes_a_connection_that_resets_its_streams(self) -> None:
+        peer = Peer(self.proxy.address)
+
+        sent = 0
+        block = header_block([])
+        for stream in range(1, 40_001, 2):
+            if not peer.send(
+                frame(HEADERS, END_HEADERS, stream, block)
+                + frame(RST_STREAM, 0, stream, struct.pack(">I", 8))
+            ):
+                break
+            sent += 1
+
+        stat = "http.actserve.downstream_rq_too_many_premature_resets"
+        self.assertGreaterEqual(self.proxy.stat(stat), 1)
+        self.assertLess(sent, 20_000)
+
+    def test_bounds_streams(self) -> None:
+        peer = Peer(self.proxy.address)
+
+        settings = [d for kind, d in peer.frames(0.5) if kind == SETTINGS]
+
+        entries = struct.iter_unpack(">HI", settings[0])
+        self.assertEqual(dict(entries)[MAX_CONCURRENT_STREAMS], 100)
+
+    def test_refuses_floods_of_headers(self) -> None:
+        many = [(f"x-{i}", "y") for i in range(200)]
+        for name, more, passed in [
+            ("a call", [("x", "y")], 1),
+            ("200 headers", many, 0),
+            ("headers of 30 KiB", [("x", "y" * 15_000)] * 2, 0),
+            ("an underscore", [("x_y", "z")], 0),
+        ]:
+            with self.subTest(name):
+                before = self._calls_of_replica()
+                peer = Peer(self.proxy.address)
+                block = header_block(more)
+
+                peer.send(
+                    frame(HEADERS, 0, 1, block[:16_000])
+                    + frame(CONTINUATION, END_HEADERS, 1, block[16_000:])
+                )
+
+                peer.frames(0.5)
+                self.assertEqual(self._calls_of_replica() - before, passed)
+
+    def test_closes_a_connection_whose_headers_never_end(self) -> None:
+        peer = Peer(self.proxy.address)
+
+        peer.send(frame(HEADERS, 0, 1, header_block([])))
+        sent = 0
+        more = b"\0" + _string("x") + _string("y" * 1000)
+        while sent < 10_000 and peer.send(frame(CONTINUATION, 0, 1, more)):
+            sent += 1
+
+        self.assertLess(sent, 10_000)
+
+    def test_passes_on_no_other_service(self) -> None:
+        before = self._calls_of_replica()
+
+        with (
+            grpc.insecure_channel(self.proxy.address) as channel,
+            self.assertRaises(grpc.RpcError) as raised,
+        ):
+            channel.unary_unary("/grpc.reflection.v1.X/Y")(b"", timeout=10)
+
+        self.assertEqual(raised.exception.code(), grpc.StatusCode.UNIMPLEMENTED)
+        self.assertEqual(self._calls_of_replica(), before)
+
+    def test_refuses_a_client_that_calls_too_often(self) -> None:
+        codes = []
+        with grpc.insecure_channel(self.proxy.address) as channel:
+            call = channel.unary_unary(
+                "/actserve.v1.ActivationService/GetServerInfo"
+            )
+            for future in [
+                call.future(b"", timeout=10)
+                for _ in range(4 * CALLS_PER_SECOND)
+            ]:
+                codes.append(future.code())
+
+        self.assertGreaterEqual(
+            codes.count(grpc.StatusCode.OK), CALLS_PER_SECOND
+        )
+        self.assertGreater(codes.count(grpc.StatusCode.RESOURCE_EXHAUSTED), 0)
+        self.assertEqual(
+            set(codes),
+            {grpc.StatusCode.OK, grpc.StatusCode.RESOURCE_EXHAUSTED},
+        )
+
+    def _calls_of_replica(self) -> int:
+        return self.proxy.stat("cluster.actserved.upstream_rq_total")
+
+
+def main() -> None:
+    """Starts Envoy and a replica for all tests."""
+    envoy, actserved = sys.argv[1:3]
+    with (
+        ServerProcess(actserved) as server,
+        Proxy(envoy, [server.address], CALLS_PER_SECOND) as proxy,
+    ):
+        EdgeTest.server, EdgeTest.proxy = server, proxy
+        unittest.main(argv=sys.argv[:1])
+
+
+if __name__ == "__main__":
+    main()
