@@ -12,6 +12,8 @@ import struct
 import sys
 import time
 import unittest
+import urllib.error
+import urllib.request
 
 import grpc
 from proxy import Proxy
@@ -209,6 +211,20 @@ class EdgeTest(unittest.TestCase):
         self.assertEqual(raised.exception.code(), grpc.StatusCode.UNIMPLEMENTED)
         self.assertEqual(self._calls_of_replica(), before)
 
+    def test_shows_statistics_and_nothing_else(self) -> None:
+        def get(path: str) -> str:
+            url = self.proxy.statistics + path
+            with urllib.request.urlopen(url, timeout=10) as answer:
+                return answer.read().decode()
+
+        self.assertIn(
+            "envoy_cluster_membership_healthy", get("/stats/prometheus")
+        )
+        self.assertIn("LIVE", get("/ready"))
+        for path in ["/", "/quitquitquit", "/config_dump", "/stats"]:
+            with self.subTest(path), self.assertRaises(urllib.error.HTTPError):
+                get(path)
+
     def test_refuses_a_client_that_calls_too_often(self) -> None:
         codes = []
         with grpc.insecure_channel(self.proxy.address) as channel:
@@ -231,7 +247,7 @@ class EdgeTest(unittest.TestCase):
         )
 
     def _calls_of_replica(self) -> int:
-        return self.proxy.stat("cluster.actserved.upstream_rq_total")
+        return self.proxy.stat("cluster.actserve.upstream_rq_total")
 
 
 def main() -> None:

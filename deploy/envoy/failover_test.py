@@ -174,7 +174,7 @@ def main() -> int:
             )
             for failure, times in trainers.failures.items():
                 print(f"  {times} x {failure}")
-        retries = proxy.stat("cluster.actserved.upstream_rq_retry")
+        retries = proxy.stat("cluster.actserve.upstream_rq_retry")
         print(f"Envoy sent {retries} calls to another replica")
     return int(failed)
 

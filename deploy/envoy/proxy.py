@@ -23,9 +23,10 @@ class Proxy:
     Usable as context manager; ends Envoy at the end.
 
     Attributes:
-      address: "127.0.0.1:PORT", without TLS.
+      address: "127.0.0.1:PORT", without TLS: the listener `inside`.
       tls_address: "localhost:PORT", the shipped listener.
       certificate: The certificate of that listener, which signs itself.
+      statistics: "http://127.0.0.1:PORT" of the listener for Prometheus.
     """
 
     def __init__(
@@ -45,10 +46,14 @@ class Proxy:
         folder = pathlib.Path(self._folder.name)
         self.certificate = folder / "tls.crt"
         self._make_certificate(folder)
-        ports = [_free_port() for _ in range(3)]
-        self.address = f"127.0.0.1:{ports[0]}"
-        self.tls_address = f"localhost:{ports[1]}"
-        self._admin = f"http://127.0.0.1:{ports[2]}"
+        ports = {
+            name: _free_port()
+            for name in ("clients", "inside", "statistics", "admin")
+        }
+        self.address = f"127.0.0.1:{ports['inside']}"
+        self.tls_address = f"localhost:{ports['clients']}"
+        self.statistics = f"http://127.0.0.1:{ports['statistics']}"
+        self._admin = f"http://127.0.0.1:{ports['admin']}"
         config = folder / "envoy.yaml"
         config.write_text(
             _adapted(folder, replicas, ports, client_calls_per_second)
@@ -84,7 +89,7 @@ class Proxy:
         healthy = 0
         while time.monotonic() < deadline:
             with contextlib.suppress(OSError):
-                healthy = self.stat("cluster.actserved.membership_healthy")
+                healthy = self.stat("cluster.actserve.membership_healthy")
                 if healthy == replicas:
                     return
             if self._process.poll() is not None:
@@ -123,19 +128,16 @@ class Proxy:
 def _adapted(
     folder: pathlib.Path,
     replicas: list[str],
-    ports: list[int],
+    ports: dict[str, int],
     client_calls_per_second: int | None,
 ) -> str:
-    """Returns envoy.yaml with other addresses, paths and one more listener.
-
-    The listener in addition is the same without TLS.
-    """
+    """Returns envoy.yaml with other addresses and paths."""
     certificate = (HERE / "certificate.yaml").read_text()
     (folder / "certificate.yaml").write_text(
-        certificate.replace("/etc/envoy/tls", str(folder))
+        certificate.replace("/etc/envoy-tls", str(folder))
     )
     text = (HERE / "envoy.yaml").read_text()
-    text = text.replace("/etc/envoy/tls", str(folder))
+    text = text.replace("/etc/envoy-tls", str(folder))
     text = text.replace("/etc/envoy/", f"{folder}/")
     if client_calls_per_second is not None:
         text = text.replace(
@@ -144,19 +146,21 @@ def _adapted(
             f"tokens_per_fill: {client_calls_per_second},",
         )
     config: dict[str, Any] = yaml.safe_load(text)
-    config["admin"]["address"] = _address("127.0.0.1", ports[2])
+    config["admin"]["address"] = _address("127.0.0.1", ports["admin"])
     resources = config["static_resources"]
-    (listener,) = resources["listeners"]
-    plain = yaml.safe_load(yaml.safe_dump(listener))
-    plain["name"] = "plain"
-    for chain in plain["filter_chains"]:
-        del chain["transport_socket"]
-    plain["address"] = _address("127.0.0.1", ports[0])
-    listener["address"] = _address("127.0.0.1", ports[1])
-    resources["listeners"].append(plain)
-    (cluster,) = resources["clusters"]
+    for listener in resources["listeners"]:
+        listener["address"] = _address("127.0.0.1", ports[listener["name"]])
+    clusters = {cluster["name"]: cluster for cluster in resources["clusters"]}
+    _set_replicas(clusters["admin"], [f"127.0.0.1:{ports['admin']}"])
+    cluster = clusters["actserve"]
     cluster["type"] = "STATIC"
-    del cluster["dns_refresh_rate"], cluster["respect_dns_ttl"]
+    for setting in ("dns_lookup_family", "dns_refresh_rate", "respect_dns_ttl"):
+        del cluster[setting]
+    _set_replicas(cluster, replicas)
+    return yaml.safe_dump(config)
+
+
+def _set_replicas(cluster: dict[str, Any], replicas: list[str]) -> None:
     cluster["load_assignment"]["endpoints"] = [
         {
             "lb_endpoints": [
@@ -165,7 +169,6 @@ def _adapted(
             ]
         }
     ]
-    return yaml.safe_dump(config)
 
 
 def _address(host: str, port: int) -> dict[str, Any]:
