@@ -5,7 +5,6 @@ usage: edge_test.py ENVOY ACTSERVED
 
 from __future__ import annotations
 
-import contextlib
 import socket
 import ssl
 import struct
@@ -16,81 +15,24 @@ import urllib.error
 import urllib.request
 
 import grpc
+from http2_peer import (
+    CONTINUATION,
+    END_HEADERS,
+    HEADERS,
+    MAX_CONCURRENT_STREAMS,
+    SETTINGS,
+    Peer,
+    frame,
+    header,
+    header_block,
+)
 from proxy import Proxy
 
 import actserve
 from actserve.testing import ServerProcess
 
-HEADERS, RST_STREAM, SETTINGS, GOAWAY, CONTINUATION = 1, 3, 4, 7, 9
-END_STREAM, END_HEADERS = 1, 4
-MAX_CONCURRENT_STREAMS = 3
-FORWARD = "/actserve.v1.ActivationService/Forward"
 HEALTH = "/grpc.health.v1.Health/Check"
 CALLS_PER_SECOND = 50
-
-
-def frame(kind: int, flags: int, stream: int, payload: bytes) -> bytes:
-    """Returns a frame of HTTP/2."""
-    return (
-        struct.pack(">I", len(payload))[1:]
-        + struct.pack(">BBI", kind, flags, stream)
-        + payload
-    )
-
-
-def _string(text: str) -> bytes:
-    data = text.encode()
-    if len(data) < 127:
-        return bytes([len(data)]) + data
-    rest, size = len(data) - 127, b"\x7f"
-    while rest >= 128:
-        size += bytes([rest % 128 + 128])
-        rest //= 128
-    return size + bytes([rest]) + data
-
-
-def header_block(more: list[tuple[str, str]], path: str = FORWARD) -> bytes:
-    """Returns the headers of a call, uncompressed."""
-    headers = [
-        *((":method", "POST"), (":scheme", "http"), (":path", path)),
-        *((":authority", "a"), ("content-type", "application/grpc")),
-        *(("te", "trailers"), *more),
-    ]
-    return b"".join(b"\0" + _string(n) + _string(v) for n, v in headers)
-
-
-class Peer:
-    """A connection that says whatever it is told to say."""
-
-    def __init__(self, address: str):
-        """Connects and exchanges settings."""
-        host, _, port = address.rpartition(":")
-        self.socket = socket.create_connection((host, int(port)), timeout=10)
-        self.socket.sendall(
-            b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + frame(SETTINGS, 0, 0, b"")
-        )
-
-    def send(self, data: bytes) -> bool:
-        """Returns False if the connection is closed."""
-        try:
-            self.socket.sendall(data)
-        except OSError:
-            return False
-        return True
-
-    def frames(self, seconds: float = 10.0) -> list[tuple[int, bytes]]:
-        """Returns all frames until the connection closes or falls silent."""
-        self.socket.settimeout(seconds)
-        data = b""
-        with contextlib.suppress(OSError):
-            while more := self.socket.recv(1 << 16):
-                data += more
-        found = []
-        while len(data) >= 9:
-            size = int.from_bytes(data[:3], "big")
-            found.append((data[3], data[9 : 9 + size]))
-            data = data[9 + size :]
-        return found
 
 
 class EdgeTest(unittest.TestCase):
@@ -143,24 +85,16 @@ class EdgeTest(unittest.TestCase):
                         self.assertFalse(works)
 
     def test_closes_a_connection_that_resets_its_streams(self) -> None:
-        peer = Peer(self.proxy.address)
+        peer = self.enterContext(Peer(self.proxy.address))
 
-        sent = 0
-        block = header_block([])
-        for stream in range(1, 40_001, 2):
-            if not peer.send(
-                frame(HEADERS, END_HEADERS, stream, block)
-                + frame(RST_STREAM, 0, stream, struct.pack(">I", 8))
-            ):
-                break
-            sent += 1
+        sent = peer.reset_streams(20_000)
 
         stat = "http.actserve.downstream_rq_too_many_premature_resets"
         self.assertGreaterEqual(self.proxy.stat(stat), 1)
         self.assertLess(sent, 20_000)
 
     def test_bounds_streams(self) -> None:
-        peer = Peer(self.proxy.address)
+        peer = self.enterContext(Peer(self.proxy.address))
 
         settings = [d for kind, d in peer.frames(0.5) if kind == SETTINGS]
 
@@ -177,7 +111,7 @@ class EdgeTest(unittest.TestCase):
         ]:
             with self.subTest(name):
                 before = self._calls_of_replica()
-                peer = Peer(self.proxy.address)
+                peer = self.enterContext(Peer(self.proxy.address))
                 block = header_block(more)
 
                 peer.send(
@@ -189,11 +123,11 @@ class EdgeTest(unittest.TestCase):
                 self.assertEqual(self._calls_of_replica() - before, passed)
 
     def test_closes_a_connection_whose_headers_never_end(self) -> None:
-        peer = Peer(self.proxy.address)
+        peer = self.enterContext(Peer(self.proxy.address))
 
         peer.send(frame(HEADERS, 0, 1, header_block([])))
         sent = 0
-        more = b"\0" + _string("x") + _string("y" * 1000)
+        more = header("x", "y" * 1000)
         while sent < 10_000 and peer.send(frame(CONTINUATION, 0, 1, more)):
             sent += 1
 

@@ -12,6 +12,7 @@ import urllib.request
 from typing import Any
 
 import yaml
+from certificate import make_certificate
 
 HERE = pathlib.Path(__file__).resolve().parent
 _START_SECONDS = 30.0
@@ -45,7 +46,7 @@ class Proxy:
         self._folder = tempfile.TemporaryDirectory(prefix="actserve-envoy-")
         folder = pathlib.Path(self._folder.name)
         self.certificate = folder / "tls.crt"
-        self._make_certificate(folder)
+        make_certificate(folder)
         ports = {
             name: _free_port()
             for name in ("clients", "inside", "statistics", "admin")
@@ -110,19 +111,6 @@ class Proxy:
         self._process.kill()
         self._process.wait()
         self._folder.cleanup()
-
-    @staticmethod
-    def _make_certificate(folder: pathlib.Path) -> None:
-        subprocess.run(
-            [
-                *("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes"),
-                *("-days", "2", "-subj", "/CN=localhost"),
-                *("-addext", "subjectAltName=DNS:localhost"),
-                *("-keyout", folder / "tls.key", "-out", folder / "tls.crt"),
-            ],
-            check=True,
-            stderr=subprocess.DEVNULL,
-        )
 
 
 def _adapted(

@@ -1,7 +1,9 @@
 """Checks deploy/kubernetes: the schemas, and what no schema knows.
 
 usage: check_kubernetes.py KUBECTL ACTSERVED
-       check_kubernetes.py --write-rules    make the PrometheusRule from rules.yml
+       check_kubernetes.py --write-rules
+
+--write-rules makes the PrometheusRule from Prometheus' own rules.
 """
 
 from __future__ import annotations

