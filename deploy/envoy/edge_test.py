@@ -5,9 +5,11 @@ usage: edge_test.py ENVOY ACTSERVED
 
 from __future__ import annotations
 
+import pathlib
 import socket
 import ssl
 import struct
+import subprocess
 import sys
 import time
 import unittest
@@ -15,6 +17,7 @@ import urllib.error
 import urllib.request
 
 import grpc
+import yaml
 from http2_peer import (
     CONTINUATION,
     END_HEADERS,
@@ -33,6 +36,11 @@ from actserve.testing import ServerProcess
 
 HEALTH = "/grpc.health.v1.Health/Check"
 CALLS_PER_SECOND = 50
+DRAINED = "http.actserve.downstream_cx_drain_close"
+OVERLAY = (
+    pathlib.Path(__file__).resolve().parent.parent
+    / "kubernetes/overlays/envoy/envoy.yaml"
+)
 
 
 class EdgeTest(unittest.TestCase):
@@ -182,6 +190,34 @@ class EdgeTest(unittest.TestCase):
 
     def _calls_of_replica(self) -> int:
         return self.proxy.stat("cluster.actserve.upstream_rq_total")
+
+
+class DrainTest(unittest.TestCase):
+    """What a pod of Envoy does before it ends."""
+
+    def test_tells_clients_to_go_elsewhere(self) -> None:
+        (script,) = [
+            container["lifecycle"]["preStop"]["exec"]["command"][-1]
+            for resource in yaml.safe_load_all(OVERLAY.read_text())
+            if resource["kind"] == "Deployment"
+            for container in resource["spec"]["template"]["spec"]["containers"]
+        ]
+        server = EdgeTest.server
+        with (
+            Proxy(sys.argv[1], [server.address]) as proxy,
+            actserve.connect(proxy.address) as client,
+        ):
+            client.forward("relu", [1.0])
+            self.assertEqual(proxy.stat(DRAINED), 0)
+            script = script.replace("127.0.0.1/9901", proxy.admin_path)
+            script = script.replace("sleep 40", "")
+
+            subprocess.run(["bash", "-euc", script], check=True)
+
+            deadline = time.monotonic() + 30
+            while not proxy.stat(DRAINED):
+                client.forward("relu", [1.0])
+                self.assertLess(time.monotonic(), deadline)
 
 
 def main() -> None:

@@ -27,6 +27,7 @@ class Proxy:
       address: "127.0.0.1:PORT", without TLS: the listener `inside`.
       tls_address: "localhost:PORT", the shipped listener.
       certificate: The certificate of that listener, which signs itself.
+      admin_path: "127.0.0.1/PORT" of the admin's, as in /dev/tcp.
       statistics: "http://127.0.0.1:PORT" of the listener for Prometheus.
     """
 
@@ -54,6 +55,7 @@ class Proxy:
         self.address = f"127.0.0.1:{ports['inside']}"
         self.tls_address = f"localhost:{ports['clients']}"
         self.statistics = f"http://127.0.0.1:{ports['statistics']}"
+        self.admin_path = f"127.0.0.1/{ports['admin']}"
         self._admin = f"http://127.0.0.1:{ports['admin']}"
         config = folder / "envoy.yaml"
         config.write_text(
