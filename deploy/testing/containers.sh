@@ -104,14 +104,21 @@ make_stack_images() {
   image prom/prometheus:v2.55.1 make_wrapped 65534 "$prometheus" /bin/prometheus
 }
 
+has_flag() {
+  local usage
+  usage=$(build/release/bin/actserved --help || true)
+  grep -qE -- "^ +$1 " <<<"$usage"
+}
+
 # The stack of deploy/compose, on one host without a registry.
 check_compose() {
-  # Servers without the flags cannot be scraped, but for the rest they do.
-  local targets=3 compose_files=()
-  if ! build/release/bin/actserved --help | grep -q -- '--metrics '; then
-    targets=2
-    printf '%s\n' 'services: {actserve-cpu: {command: !override []}}' \
-      >"$engine_folder/today.yaml"
+  # A server that has not all of the flags yet runs with those that it has.
+  local targets=2 compose_files=() flags=()
+  if has_flag --metrics; then targets=3 flags+=('"--metrics=0.0.0.0:9464"'); fi
+  if has_flag --insecure; then flags+=('"--insecure"'); fi
+  if ((${#flags[@]} < 2)); then
+    printf 'services: {actserve-cpu: {command: !override [%s]}}\n' \
+      "$(IFS=,; echo "${flags[*]}")" >"$engine_folder/today.yaml"
     compose_files=(--file "$engine_folder/today.yaml")
   fi
   compose up --detach --wait --wait-timeout 120 >"$engine_folder/up" 2>&1 \
