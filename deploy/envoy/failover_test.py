@@ -1,9 +1,11 @@
-"""Trains through Envoy and three replicas while each restarts and is killed.
+"""Trains on three replicas while each restarts and is killed.
+
+Once through Envoy, and once with a client that has the three addresses.
 
 A step is a Forward that keeps a residual, and a Backward that uses it. No step
 may fail, and each must give the bits of an undisturbed server. For tensors of
-4 KiB to 16 MiB, three times each: every replica in turn is told to stop and
-started again; every replica in turn is killed and started again.
+4 KiB to 16 MiB, every replica in turn is told to stop and started again, then
+every replica in turn is killed and started again.
 
 usage: failover_test.py ENVOY ACTSERVED
 """
@@ -133,7 +135,12 @@ def answers_of(address: str, size_bytes: int) -> Answers:
         )
 
 
-def disturb(how: str, replicas: list[ServerProcess], proxy: Proxy, trainers):
+def disturb(
+    how: str,
+    replicas: list[ServerProcess],
+    proxy: Proxy,
+    trainers: Trainers,
+) -> None:
     """Ends each replica in turn and starts it again."""
     for replica in replicas:
         trainers.await_steps()
@@ -157,19 +164,26 @@ def main() -> int:
         ServerProcess(actserved, f"--drain_delay={DRAIN_DELAY}") as c,
         Proxy(envoy, [a.address, b.address, c.address]) as proxy,
     ):
-        for size, how in itertools.product(SIZES, ["restarted", "killed"]):
-            answers = answers_of(a.address, size)
-            trainers = Trainers(proxy.address, answers)
+        replicas = [a, b, c]
+        ways = {
+            "by Envoy": proxy.address,
+            "directly": "ipv4:" + ",".join(r.address for r in replicas),
+        }
+        for way, size, how in itertools.product(
+            ways, SIZES, ["restarted", "killed"]
+        ):
+            trainers = Trainers(ways[way], answers_of(a.address, size))
             try:
-                disturb(how, [a, b, c], proxy, trainers)
+                disturb(how, replicas, proxy, trainers)
             finally:
                 trainers.stop()
             failures = sum(trainers.failures.values())
             failed |= failures > 0
             print(
-                f"{size >> 10:6} KiB, replicas {how}: {sum(trainers.steps)} "
-                f"steps, {failures} failed, {trainers.sent_again} sent again "
-                f"without their residual, slowest {trainers.slowest:.1f} s",
+                f"{way}, {size >> 10:5} KiB, replicas {how}: "
+                f"{sum(trainers.steps)} steps, {failures} failed, "
+                f"{trainers.sent_again} sent again without their residual, "
+                f"slowest {trainers.slowest:.1f} s",
                 flush=True,
             )
             for failure, times in trainers.failures.items():
