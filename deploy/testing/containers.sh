@@ -94,7 +94,16 @@ for row in json.load(sys.stdin)["data"]["result"]:
 # targets_up COUNT: Prometheus reaches so many.
 targets_up() { [[ $(query up | grep -c ' 1$') == "$1" ]]; }
 
-has_loss() { [[ $(query actserve_trainer_loss) ]]; }
+# panels_show_data DASHBOARD: Prometheus answers each of its queries.
+panels_show_data() {
+  local expression
+  while read -r expression; do
+    [[ $(query "$expression") ]] || return 1
+  done < <("$deploy_cache/python/bin/python" -c 'import json, sys
+for panel in json.load(open(sys.argv[1]))["panels"]:
+    for target in panel["targets"]:
+        print(target["expr"])' "$1")
+}
 
 # The images of others that the stack needs.
 make_stack_images() {
@@ -126,7 +135,7 @@ check_compose() {
   await 60 trainer_printed_loss
   compose logs trainer | head -3
   await 30 targets_up "$targets"
-  await 30 has_loss
+  await 30 panels_show_data deploy/compose/trainer.json
   query up
   compose down --volumes --timeout 40 >/dev/null 2>&1
   [[ ! $(docker ps --all --quiet) ]] || fail "containers are left"
