@@ -11,6 +11,7 @@ import ssl
 import struct
 import subprocess
 import sys
+import tempfile
 import time
 import unittest
 import urllib.error
@@ -18,6 +19,7 @@ import urllib.request
 
 import grpc
 import yaml
+from certificate import make_certificate
 from http2_peer import (
     CONTINUATION,
     END_HEADERS,
@@ -91,6 +93,24 @@ class EdgeTest(unittest.TestCase):
                             self.assertTrue(works)
                     except (ssl.SSLError, ConnectionError):
                         self.assertFalse(works)
+
+    def test_shows_a_new_certificate(self) -> None:
+        folder = self.proxy.certificate.parent
+        host, _, port = self.proxy.tls_address.rpartition(":")
+        address = (host, int(port))
+        old = ssl.get_server_certificate(address)
+        with tempfile.TemporaryDirectory(dir=folder) as new:
+            make_certificate(pathlib.Path(new))
+            for name in ("tls.key", "tls.crt"):
+                (pathlib.Path(new) / name).replace(folder / name)
+
+        deadline = time.monotonic() + 30
+        while (shown := ssl.get_server_certificate(address)) == old:
+            self.assertLess(time.monotonic(), deadline)
+            time.sleep(0.1)
+        self.assertEqual(
+            shown.strip(), self.proxy.certificate.read_text().strip()
+        )
 
     def test_closes_a_connection_that_resets_its_streams(self) -> None:
         peer = self.enterContext(Peer(self.proxy.address))
