@@ -121,20 +121,19 @@ has_flag() {
 
 # The stack of deploy/compose, on one host without a registry.
 check_compose() {
-  # A server that has not all of the flags yet runs with those that it has.
-  local targets=2 compose_files=() flags=()
-  if has_flag --metrics; then targets=3 flags+=('"--metrics=0.0.0.0:9464"'); fi
-  if has_flag --insecure; then flags+=('"--insecure"'); fi
-  if ((${#flags[@]} < 2)); then
-    printf 'services: {actserve-cpu: {command: !override [%s]}}\n' \
-      "$(IFS=,; echo "${flags[*]}")" >"$engine_folder/today.yaml"
+  local compose_files=()
+  if ! has_flag --insecure; then
+    # It is not needed yet.
+    printf '%s\n' 'services:' '  actserve-cpu:' \
+      '    command: !override ["--metrics=0.0.0.0:9464"]' \
+      >"$engine_folder/today.yaml"
     compose_files=(--file "$engine_folder/today.yaml")
   fi
   compose up --detach --wait --wait-timeout 120 >"$engine_folder/up" 2>&1 \
     || { tail "$engine_folder/up"; compose logs --tail 20; fail "up"; return 1; }
   await 60 trainer_printed_loss
   compose logs trainer | head -3
-  await 30 targets_up "$targets"
+  await 30 targets_up 3
   await 30 panels_show_data deploy/compose/trainer.json
   query up
   compose down --volumes --timeout 40 >/dev/null 2>&1
