@@ -3,7 +3,7 @@
 // Names are activation/direction/dtype/bytes of one tensor, and
 // copy|triad/plain|non_temporal/bytes. bytes_per_second counts every byte read
 // and written, items_per_second elements. Ratios are made of one run's JSON by
-// scripts/benchmark_kernels, since nothing else is comparable.
+// scripts/measure/kernels, since nothing else is comparable.
 //
 // registration/cold and registration/disk are the time from the text of a
 // function never seen to its first result (medians, in milliseconds).

@@ -4,7 +4,7 @@ import pathlib
 import subprocess
 import sys
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
+ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 BINARIES = ROOT / "build" / "release" / "bin"
 
 
@@ -19,7 +19,7 @@ def options(usage: str) -> list[str]:
 def command() -> str:
     """Returns the command that repeats the measurement, in Markdown."""
     name = pathlib.Path(sys.argv[0]).name
-    return "`" + " ".join([f"scripts/{name}", *sys.argv[1:]]) + "`"
+    return "`" + " ".join([f"scripts/measure/{name}", *sys.argv[1:]]) + "`"
 
 
 def output(*arguments: str | pathlib.Path) -> str:
