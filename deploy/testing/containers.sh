@@ -74,7 +74,7 @@ check_cuda_image() {
 compose() {
   "$deploy_cache/python/bin/docker-compose" --project-name actserve-test \
     --file deploy/compose/compose.yaml \
-    --file deploy/testing/compose.test.yaml "${compose_files[@]}" "$@"
+    --file deploy/testing/compose.test.yaml "$@"
 }
 
 # in_network COMMAND...: runs it in the network that the containers share.
@@ -113,22 +113,8 @@ make_stack_images() {
   image prom/prometheus:v2.55.1 make_wrapped 65534 "$prometheus" /bin/prometheus
 }
 
-has_flag() {
-  local usage
-  usage=$(build/release/bin/actserved --help || true)
-  grep -qE -- "^ +$1 " <<<"$usage"
-}
-
 # The stack of deploy/compose, on one host without a registry.
 check_compose() {
-  local compose_files=()
-  if ! has_flag --insecure; then
-    # It is not needed yet.
-    printf '%s\n' 'services:' '  actserve-cpu:' \
-      '    command: !override ["--metrics=0.0.0.0:9464"]' \
-      >"$engine_folder/today.yaml"
-    compose_files=(--file "$engine_folder/today.yaml")
-  fi
   compose up --detach --wait --wait-timeout 120 >"$engine_folder/up" 2>&1 \
     || { tail "$engine_folder/up"; compose logs --tail 20; fail "up"; return 1; }
   await 60 trainer_printed_loss
