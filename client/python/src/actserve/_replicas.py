@@ -320,7 +320,7 @@ class Replicas:
         timeout: float,
         metadata: tuple[tuple[str, str], ...],
     ) -> bytes:
-        """Sends a request; again if its token is refused and there is a new one."""
+        """Sends a request, again if its token is refused and was replaced."""
         token = self._token.get()
         try:
             return send(
