@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <functional>
@@ -15,8 +16,10 @@
 #include <string>
 #include <vector>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "absl/time/time.h"
 #include "grpcpp/client_context.h"
 #include "server/end_to_end/server_test.h"
 
@@ -520,6 +523,28 @@ TEST_F(BadInput, ACompressedRequestIsRefused) {
       &context, ForwardOf("relu", std::vector<float>(100'000)), &response);
 
   EXPECT_EQ(status.error_code(), StatusCode::UNIMPLEMENTED);
+}
+
+// gRPC logs each of them as an error.
+TEST_F(BadInput, CompressedRequestsDoNotFloodTheLog) {
+  const auto num_lines = [] {
+    return std::ranges::count_if(server_->log(), [](const std::string& line) {
+      return absl::StrContains(line, "\"event\":\"grpc\"");
+    });
+  };
+  const auto before = num_lines();
+  const absl::Time start = absl::Now();
+  for (int i = 0; i < 500; ++i) {
+    grpc::ClientContext context;
+    context.set_compression_algorithm(GRPC_COMPRESS_GZIP);
+    v1::ForwardResponse response;
+    EXPECT_EQ(stub_->Forward(&context, ForwardOf("relu", {1}), &response)
+                  .error_code(),
+              StatusCode::UNIMPLEMENTED);
+  }
+  const auto seconds = absl::ToInt64Seconds(absl::Now() - start);
+
+  EXPECT_LE(num_lines() - before, 10 * (seconds + 2));
 }
 
 TEST_F(BadInput, ADeadlineInThePastIsExceeded) {

@@ -88,28 +88,29 @@ Reactor* Service::RegisterActivation(grpc::CallbackServerContext* context,
                             .ids = observer_.IdsOf(HeadersOf(*context))};
   using Request = v1::RegisterActivationRequest;
   using Response = v1::RegisterActivationResponse;
-  return Serve<Request, Response>(call, [this, id = call.ids.request_id](
-                                            const CallerId& caller,
-                                            const Request& request,
-                                            Response* response) {
-    std::vector<Diagnostic> diagnostics;
-    auto registration =
-        parts_.registry.Register(TextOf(request), &diagnostics, caller.tenant);
-    if (!registration.ok()) {
-      return WithDiagnostics(registration.status(), diagnostics);
-    }
-    *response->mutable_activation() =
-        Details(*registration->activation, /*with_gradients=*/false);
-    AddDiagnostics(diagnostics, kMaxWarningBytes,
-                   response->mutable_diagnostics());
-    response->set_created(registration->created);
-    if (registration->created) {
-      LogEvent(
-          LogLevel::kInfo, "registered",
-          {{"activation", response->activation().id()}, {"request_id", id}});
-    }
-    return absl::OkStatus();
-  });
+  return Serve<Request, Response>(
+      call,
+      [this, id = call.ids.request_id](
+          const CallerId& caller, const Request& request, Response* response) {
+        std::vector<Diagnostic> diagnostics;
+        auto registration = parts_.registry.Register(
+            TextOf(request), &diagnostics, caller.tenant);
+        if (!registration.ok()) {
+          return WithDiagnostics(registration.status(), diagnostics);
+        }
+        *response->mutable_activation() =
+            Details(*registration->activation, /*with_gradients=*/false);
+        AddDiagnostics(diagnostics, kMaxWarningBytes,
+                       response->mutable_diagnostics());
+        response->set_created(registration->created);
+        if (registration->created && registered_lines_.Allow(absl::Now())) {
+          LogEvent(LogLevel::kInfo, "registered",
+                   {{"activation", response->activation().id()},
+                    {"request_id", id},
+                    {"left_out", registered_lines_.TakeNumLeftOut()}});
+        }
+        return absl::OkStatus();
+      });
 }
 
 Reactor* Service::GetActivation(grpc::CallbackServerContext* context,

@@ -16,6 +16,7 @@
 #include "server/identity/roles.h"
 #include "server/message/control_request.h"
 #include "server/metrics/call_metrics.h"
+#include "server/observe/line_limit.h"
 #include "server/rpc/byte_buffer.h"
 #include "server/rpc/call_counter.h"
 #include "server/rpc/control_pools.h"
@@ -129,6 +130,7 @@ class Service final : public internal::ServiceMethods {
   const ControlPools pools_;
   const Authenticator* const authenticator_;
   const SizeLimit registration_limit_;
+  LineLimit registered_lines_{10};
   absl::Mutex mu_;
   v1::ServerInfo info_ ABSL_GUARDED_BY(mu_);
 };

@@ -8,7 +8,7 @@
 #include "absl/time/time.h"
 #include "server/observe/log.h"
 #include "server/tracing/call_record.h"
-#include "server/tracing/line_limit.h"
+#include "server/observe/line_limit.h"
 #include "server/tracing/trace_queue.h"
 
 namespace actserve {

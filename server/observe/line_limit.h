@@ -1,5 +1,5 @@
-#ifndef ACTSERVE_SERVER_TRACING_LINE_LIMIT_H_
-#define ACTSERVE_SERVER_TRACING_LINE_LIMIT_H_
+#ifndef ACTSERVE_SERVER_OBSERVE_LINE_LIMIT_H_
+#define ACTSERVE_SERVER_OBSERVE_LINE_LIMIT_H_
 
 #include <cstdint>
 #include <utility>
@@ -49,4 +49,4 @@ class LineLimit {
 
 }  // namespace actserve
 
-#endif  // ACTSERVE_SERVER_TRACING_LINE_LIMIT_H_
+#endif  // ACTSERVE_SERVER_OBSERVE_LINE_LIMIT_H_
