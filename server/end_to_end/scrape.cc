@@ -24,7 +24,9 @@ std::unique_ptr<addrinfo, decltype(&freeaddrinfo)> Resolve(
   hints.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV;
   hints.ai_socktype = SOCK_STREAM;
   addrinfo* found = nullptr;
-  getaddrinfo(host.c_str(), port.c_str(), &hints, &found);
+  if (getaddrinfo(host.c_str(), port.c_str(), &hints, &found) != 0) {
+    found = nullptr;
+  }
   return {found, &freeaddrinfo};
 }
 
