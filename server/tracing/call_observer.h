@@ -6,9 +6,9 @@
 #include "absl/functional/function_ref.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
+#include "server/observe/line_limit.h"
 #include "server/observe/log.h"
 #include "server/tracing/call_record.h"
-#include "server/observe/line_limit.h"
 #include "server/tracing/trace_queue.h"
 
 namespace actserve {
