@@ -7,11 +7,14 @@
 #include <filesystem>
 
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
 #include "kernels/base/status_macros.h"
 #include "server/device_choice.h"
 #include "server/device_makers.h"
+#include "server/identity/authenticator.h"
 #include "server/listen/listening_socket.h"
 #include "server/listen/unix_socket.h"
+#include "server/tls/certificates.h"
 
 namespace actserve {
 namespace {
@@ -34,6 +37,16 @@ absl::StatusOr<std::string> CheckSurroundings(const Options& options) {
   }
   if (!options.unix_socket.empty()) {
     ACTSERVE_RETURN_IF_ERROR(CheckUnixSocket(options.unix_socket));
+  }
+  if (options.identifies_callers()) {
+    ACTSERVE_RETURN_IF_ERROR(Authenticator::Create(options.identity).status());
+  }
+  if (options.tls.enabled()) {
+    ACTSERVE_RETURN_IF_ERROR(LoadTls(options.tls, absl::Now()).status());
+  }
+  if (!options.metrics.empty()) {
+    ACTSERVE_RETURN_IF_ERROR(
+        ListeningSocket::CheckTcp(options.metrics, "metrics"));
   }
   if (!options.port_file.empty()) {
     ACTSERVE_RETURN_IF_ERROR(CheckFolderOf(options.port_file));

@@ -40,20 +40,25 @@ absl::Status Tenant::TakeRequest(absl::Time now) {
   const int64_t burst = std::max(kNanosPerSecond, cost);
   const int64_t now_nanos = absl::ToUnixNanos(now);
   int64_t full_at = full_at_nanos_.load(std::memory_order_relaxed);
-  int64_t next = 0;
-  do {
-    next = std::max(full_at, now_nanos) + cost;
-    if (next - now_nanos > burst) {
-      return WithRetryAfter(
-          absl::ResourceExhaustedError(absl::StrCat(
-              "too many requests, limit ",
-              static_cast<double>(kNanosPerSecond) / static_cast<double>(cost),
-              " a second for this tenant (requests_per_second)")),
-          absl::Nanoseconds(next - now_nanos - burst));
+  while (true) {
+    // Further ahead it is only if the clock was set back or the quota raised.
+    const int64_t next =
+        std::max(std::min(full_at, now_nanos + burst), now_nanos) + cost;
+    const int64_t wait = next - now_nanos - burst;
+    const int64_t left = wait > 0 ? std::min(full_at, now_nanos + burst) : next;
+    if ((left != full_at || wait <= 0) &&
+        !full_at_nanos_.compare_exchange_weak(full_at, left,
+                                              std::memory_order_relaxed)) {
+      continue;
     }
-  } while (!full_at_nanos_.compare_exchange_weak(full_at, next,
-                                                 std::memory_order_relaxed));
-  return absl::OkStatus();
+    if (wait <= 0) return absl::OkStatus();
+    return WithRetryAfter(
+        absl::ResourceExhaustedError(absl::StrCat(
+            "too many requests, limit ",
+            static_cast<double>(kNanosPerSecond) / static_cast<double>(cost),
+            " a second for this tenant (requests_per_second)")),
+        absl::Nanoseconds(wait));
+  }
 }
 
 absl::Status Tenant::TakeBytes(int64_t bytes) {

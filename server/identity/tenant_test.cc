@@ -56,6 +56,25 @@ TEST(Tenant, SaysWhenTheNextRequestMayCome) {
   EXPECT_TRUE(tenant.TakeRequest(kStart + absl::Milliseconds(250)).ok());
 }
 
+TEST(Tenant, AClockThatIsSetBackLocksNobodyOut) {
+  Tenant tenant("a", 1);
+  tenant.SetQuotas({.requests_per_second = 100});
+  CountTaken(tenant, kStart + absl::Hours(1));
+
+  EXPECT_EQ(CountTaken(tenant, kStart), 0);
+  EXPECT_EQ(CountTaken(tenant, kStart + absl::Milliseconds(50)), 5);
+}
+
+TEST(Tenant, AHigherQuotaHoldsAtOnce) {
+  Tenant tenant("a", 1);
+  tenant.SetQuotas({.requests_per_second = 0.001});
+  EXPECT_EQ(CountTaken(tenant, kStart), 1);
+  tenant.SetQuotas({.requests_per_second = 100});
+
+  CountTaken(tenant, kStart);
+  EXPECT_EQ(CountTaken(tenant, kStart + absl::Milliseconds(50)), 5);
+}
+
 TEST(Tenant, TakesOneRequestAtARateBelowOneASecond) {
   Tenant tenant("a", 1);
   tenant.SetQuotas({.requests_per_second = 0.1});

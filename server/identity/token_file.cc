@@ -6,8 +6,11 @@
 #include <cstdint>
 #include <limits>
 #include <set>
+#include <string>
+#include <vector>
 
 #include "absl/strings/escaping.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "kernels/base/status_macros.h"
 #include "kernels/base/text.h"
@@ -17,6 +20,9 @@ namespace actserve {
 namespace {
 
 using Json = nlohmann::json;
+
+// Of a list in an object in a list in the file.
+constexpr int kMaxDepth = 8;
 
 // OK if `value` is an object with no other names than `names`.
 absl::Status CheckNames(const std::string& where, const Json& value,
@@ -119,11 +125,33 @@ absl::StatusOr<TokenFile::Token> TokenOf(const std::string& where,
   return token;
 }
 
+// What the parser would take: a name that is given twice, of which it would use
+// the last, a zero byte, at which it would stop, and lists that never end.
+absl::StatusOr<Json> Parse(absl::string_view json) {
+  if (absl::StrContains(json, '\0')) return InvalidArgument("a zero byte");
+  bool is_too_deep = false, is_repeated = false;
+  std::vector<std::set<std::string>> names;
+  const auto check = [&](int depth, Json::parse_event_t event, Json& parsed) {
+    using Event = Json::parse_event_t;
+    is_too_deep |= depth > kMaxDepth;
+    if (event == Event::object_start) names.emplace_back();
+    if (event == Event::object_end && !names.empty()) names.pop_back();
+    if (event == Event::key && !names.empty()) {
+      is_repeated |= !names.back().insert(parsed.get<std::string>()).second;
+    }
+    return !is_too_deep;
+  };
+  Json root = Json::parse(json, check, /*allow_exceptions=*/false);
+  if (is_too_deep) return InvalidArgument("nested more than ", kMaxDepth);
+  if (root.is_discarded()) return InvalidArgument("not JSON");
+  if (is_repeated) return InvalidArgument("a name is given more than once");
+  return root;
+}
+
 }  // namespace
 
 absl::StatusOr<TokenFile> ParseTokenFile(absl::string_view json) {
-  const Json root = Json::parse(json, nullptr, /*allow_exceptions=*/false);
-  if (root.is_discarded()) return InvalidArgument("not JSON");
+  ACTSERVE_ASSIGN_OR_RETURN(const Json root, Parse(json));
   ACTSERVE_RETURN_IF_ERROR(CheckNames("the file", root, {"tenants", "tokens"}));
   TokenFile file;
   const Json tenants = root.value("tenants", Json::object());

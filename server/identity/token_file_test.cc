@@ -89,9 +89,34 @@ TEST(TokenFile, TellsWhatIsWrongButNoDigest) {
   }
 }
 
+TEST(TokenFile, TakesNothingTwice) {
+  for (const char* text :
+       {R"({"tokens": [], "tokens": []})",
+        R"({"tenants": {"a": {"residual_bytes": 1}, "a": {}}, "tokens": []})",
+        R"({"tenants": {"a": {"residual_bytes": 1, "residual_bytes": 2}},
+            "tokens": []})"}) {
+    EXPECT_THAT(std::string(ParseTokenFile(text).status().message()),
+                HasSubstr("more than once"));
+  }
+  // The same name in two objects is none of these.
+  EXPECT_TRUE(ParseTokenFile(R"({"tenants": {"a": {"residual_bytes": 1},
+      "b": {"residual_bytes": 1}}, "tokens": []})")
+                  .ok());
+}
+
+TEST(TokenFile, EndsWhereItEnds) {
+  EXPECT_TRUE(ParseTokenFile(R"({"tokens": []})").ok());
+  EXPECT_FALSE(
+      ParseTokenFile(absl::string_view("{\"tokens\": []}\0{", 17)).ok());
+}
+
 TEST(TokenFile, SurvivesDeepNesting) {
-  const std::string deep(100'000, '[');
-  EXPECT_FALSE(ParseTokenFile(deep).ok());
+  // One that is closed is JSON, and once overflowed the stack.
+  const std::string open(1'000'000, '['), close(1'000'000, ']');
+  for (const std::string& deep :
+       {open, open + close, "{\"tokens\":" + open + close + "}"}) {
+    EXPECT_FALSE(ParseTokenFile(deep).ok());
+  }
 }
 
 }  // namespace

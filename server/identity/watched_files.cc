@@ -14,6 +14,11 @@
 #include "kernels/base/status_macros.h"
 
 namespace actserve {
+namespace {
+
+constexpr int kMaxRestless = 3;
+
+}  // namespace
 
 absl::StatusOr<std::string> ReadSecretFile(absl::string_view flag,
                                            const std::string& path,
@@ -52,7 +57,12 @@ bool WatchedFiles::Changed() {
   Signature now = Look();
   const bool is_quiet = now == last_;
   last_ = std::move(now);
-  if (!is_quiet || last_ == known_) return false;
+  num_restless_ = is_quiet ? 0 : num_restless_ + 1;
+  // A file that never comes to rest is read all the same.
+  if ((!is_quiet && num_restless_ < kMaxRestless) || last_ == known_) {
+    return false;
+  }
+  num_restless_ = 0;
   known_ = last_;
   return true;
 }

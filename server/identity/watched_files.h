@@ -25,8 +25,9 @@ absl::StatusOr<std::string> ReadSecretFile(absl::string_view flag,
 
 // Notices that some files have changed, as a group: files that belong together
 // are replaced one by one, so a change counts once the group has been quiet
-// from one look to the next. Follows symbolic links, which is how orchestrators
-// replace a folder of secrets. Not thread-safe.
+// from one look to the next, or has changed at three of them. Follows symbolic
+// links, which is how orchestrators replace a folder of secrets. Not
+// thread-safe.
 class WatchedFiles {
  public:
   // The files as they are now count as known.
@@ -47,6 +48,8 @@ class WatchedFiles {
   std::vector<std::string> paths_;
   Signature known_;
   Signature last_;
+  // Looks in a row that found something new.
+  int num_restless_ = 0;
 };
 
 }  // namespace actserve

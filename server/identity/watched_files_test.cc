@@ -49,6 +49,17 @@ TEST_F(WatchedFilesTest, AChangeCountsOnceTheFilesAreQuiet) {
   EXPECT_FALSE(files.Changed());
 }
 
+// A revoked token must not live on for as long as somebody writes the file.
+TEST_F(WatchedFilesTest, AFileThatNeverRestsIsReadAllTheSame) {
+  WatchedFiles files({Replace("a", "0")});
+  int num_read = 0;
+  for (int i = 1; i <= 9; ++i) {
+    Replace("a", std::string(i, 'x'));
+    num_read += files.Changed();
+  }
+  EXPECT_EQ(num_read, 3);
+}
+
 TEST_F(WatchedFilesTest, NoticesRemovalAndWritingInPlace) {
   WatchedFiles files({Replace("a", "1")});
 

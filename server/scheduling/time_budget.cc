@@ -11,9 +11,11 @@ constexpr size_t kMaxDebtors = 1024;
 }  // namespace
 
 absl::Duration TimeBudget::Wait(uint64_t peer, absl::Duration per_minute,
-                                absl::Time now) const {
+                                absl::Time now) {
   const auto found = debts_.find(peer);
   if (found == debts_.end()) return absl::ZeroDuration();
+  // The clock was set back: what is owed is paid from now on.
+  found->second.at = std::min(found->second.at, now);
   const absl::Duration over =
       AmountAt(found->second, now) - kBurstMinutes * per_minute;
   if (over < absl::ZeroDuration()) return absl::ZeroDuration();
@@ -31,8 +33,10 @@ void TimeBudget::Charge(uint64_t peer, absl::Duration per_minute,
 }
 
 absl::Duration TimeBudget::AmountAt(const Debt& debt, absl::Time now) {
+  // A clock that was set back pays nothing, and owes nothing more.
+  const absl::Duration passed = std::max(absl::ZeroDuration(), now - debt.at);
   const absl::Duration paid =
-      debt.per_minute * absl::FDivDuration(now - debt.at, absl::Minutes(1));
+      debt.per_minute * absl::FDivDuration(passed, absl::Minutes(1));
   return std::max(absl::ZeroDuration(), debt.amount - paid);
 }
 

@@ -23,8 +23,7 @@ class TimeBudget {
 
   // How long `peer` must wait before it may use more time; zero: not at all.
   // `per_minute` is positive.
-  absl::Duration Wait(uint64_t peer, absl::Duration per_minute,
-                      absl::Time now) const;
+  absl::Duration Wait(uint64_t peer, absl::Duration per_minute, absl::Time now);
 
   void Charge(uint64_t peer, absl::Duration per_minute, absl::Duration used,
               absl::Time now);

@@ -45,6 +45,17 @@ TEST(TimeBudget, NeverStopsWhoUsesLessThanHisShare) {
   }
 }
 
+TEST(TimeBudget, AClockThatIsSetBackLocksNobodyOut) {
+  TimeBudget budget;
+  const absl::Duration burst = kPerMinute * TimeBudget::kBurstMinutes;
+  budget.Charge(1, kPerMinute, burst - Seconds(1), kStart + Minutes(90));
+
+  EXPECT_EQ(budget.Wait(1, kPerMinute, kStart), ZeroDuration());
+  budget.Charge(1, kPerMinute, Seconds(3), kStart);
+  EXPECT_EQ(budget.Wait(1, kPerMinute, kStart), Seconds(4) + Milliseconds(1));
+  EXPECT_EQ(budget.Wait(1, kPerMinute, kStart + Seconds(5)), ZeroDuration());
+}
+
 TEST(TimeBudget, KeepsPeersApart) {
   TimeBudget budget;
   budget.Charge(1, kPerMinute, Minutes(60), kStart);

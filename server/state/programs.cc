@@ -266,7 +266,7 @@ absl::Duration Programs::TimePerMinute(const CallerId& caller) const {
                                            : quota;
 }
 
-absl::Status Programs::CheckBudget(const CallerId& caller) const {
+absl::Status Programs::CheckBudget(const CallerId& caller) {
   const absl::Duration per_minute = TimePerMinute(caller);
   const absl::Duration wait =
       budget_.Wait(caller.peer, per_minute, clock_->Now());

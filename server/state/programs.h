@@ -177,7 +177,7 @@ class Programs {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // What the peer of `caller` may use of the compile threads.
   absl::Duration TimePerMinute(const CallerId& caller) const;
-  absl::Status CheckBudget(const CallerId& caller) const
+  absl::Status CheckBudget(const CallerId& caller)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void Join(Flight& flight, Waiter waiter) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Removes the waiters for which `answer` returns one, and gives it to them.

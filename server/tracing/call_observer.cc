@@ -48,7 +48,8 @@ CallIds CallObserver::IdsOf(const CallHeaders& headers) const {
     ids.parent = ids.trace->span_id;
     ids.trace->sampled &= traces_ != nullptr;
     if (ids.trace->sampled) ids.trace->span_id = NewSpanId();
-    if (headers.tracestate.size() <= kMaxTraceStateBytes) {
+    if (headers.tracestate.size() <= kMaxTraceStateBytes &&
+        std::ranges::all_of(headers.tracestate, absl::ascii_isprint)) {
       ids.trace_state = std::string(headers.tracestate);
     }
   } else if (traces_ != nullptr) {
@@ -72,7 +73,9 @@ void CallObserver::Observe(CallRecord record, CallIds ids,
   } else if (options_.access_log && access_lines_.Allow(record.ended)) {
     Log(LogLevel::kInfo, "request", record, ids, peer());
   }
-  if (ids.trace.has_value() && ids.trace->sampled) {
+  // Strangers do not decide how many traces there are.
+  if (ids.trace.has_value() && ids.trace->sampled &&
+      record.code != absl::StatusCode::kUnauthenticated) {
     traces_->Push({std::move(record), std::move(ids)});
   }
 }
