@@ -14,6 +14,7 @@
 #include "absl/flags/flag.h"
 #include "absl/flags/usage.h"
 #include "absl/flags/usage_config.h"
+#include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
@@ -321,7 +322,9 @@ absl::StatusOr<std::vector<uid_t>> UidsFrom(
 
 absl::StatusOr<Options> OptionsFromFlags() {
   Options o;
-  o.listen = absl::GetFlag(FLAGS_listen);
+  for (const std::string& address : absl::GetFlag(FLAGS_listen)) {
+    o.listen.emplace_back(absl::StripAsciiWhitespace(address));
+  }
   o.unix_socket = absl::GetFlag(FLAGS_unix_socket);
   ACTSERVE_ASSIGN_OR_RETURN(o.unix_uids,
                             UidsFrom(absl::GetFlag(FLAGS_unix_uids)));

@@ -10,9 +10,10 @@ namespace {
 constexpr auto kNum = static_cast<size_t>(Refusal::kNumRefusals);
 
 constexpr std::array<absl::string_view, kNum> kNames = {
-    "memory_requests", "memory_results", "queue",         "compile_queue",
-    "compile_seconds", "control_queue",  "device_memory", "device_lost",
-    "draining",        "invalid",        "connections",   "streams",
+    "memory_requests", "memory_results",    "queue",         "compile_queue",
+    "compile_seconds", "control_queue",     "device_memory", "tenant_requests",
+    "tenant_bytes",    "device_lost",       "draining",      "invalid",
+    "unauthenticated", "permission_denied", "connections",   "streams",
     "stalled",
 };
 static_assert(!kNames.back().empty(), "a reason has no name");

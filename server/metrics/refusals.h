@@ -21,11 +21,16 @@ enum class Refusal {
   kCompileSeconds,
   kControlQueue,
   kDeviceMemory,
+  kTenantRequests,
+  kTenantBytes,
   // Calls that were answered UNAVAILABLE.
   kDeviceLost,
   kDraining,
   // Calls that were answered INVALID_ARGUMENT.
   kInvalid,
+  // Calls that were answered UNAUTHENTICATED and PERMISSION_DENIED.
+  kUnauthenticated,
+  kPermissionDenied,
   // Connections that were closed.
   kConnections,
   kStreams,

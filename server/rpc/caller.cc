@@ -12,9 +12,9 @@
 #include "absl/strings/strip.h"
 #include "absl/time/clock.h"
 #include "grpc/grpc_security.h"
-#include "kernels/base/status_macros.h"
 #include "server/gate/call_credentials.h"
 #include "server/identity/tenant.h"
+#include "server/metrics/refusals.h"
 
 namespace actserve {
 namespace {
@@ -47,14 +47,22 @@ absl::StatusOr<CallerId> Admit(grpc::CallbackServerContext& context, Role role,
                                const Authenticator* authenticator) {
   if (authenticator == nullptr) return CallerOf(context);
   const Connection connection(context);
-  ACTSERVE_ASSIGN_OR_RETURN(
-      const Identity identity,
-      authenticator->Authorize(
-          CredentialsOf(context, context.peer(), connection.get()), role));
-  ACTSERVE_RETURN_IF_ERROR(identity.tenant->TakeRequest(absl::Now()));
-  return CallerId{.peer = identity.tenant->number(),
+  const absl::StatusOr<Identity> identity = authenticator->Authorize(
+      CredentialsOf(context, context.peer(), connection.get()), role);
+  if (!identity.ok()) {
+    CountRefusal(absl::IsPermissionDenied(identity.status())
+                     ? Refusal::kPermissionDenied
+                     : Refusal::kUnauthenticated);
+    return identity.status();
+  }
+  Tenant* const tenant = identity->tenant;
+  if (absl::Status over = tenant->TakeRequest(absl::Now()); !over.ok()) {
+    CountRefusal(Refusal::kTenantRequests);
+    return over;
+  }
+  return CallerId{.peer = tenant->number(),
                   .connection = connection.number(),
-                  .tenant = identity.tenant};
+                  .tenant = tenant};
 }
 
 std::string TenantNameOf(const CallerId& caller) {

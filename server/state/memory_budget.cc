@@ -39,6 +39,7 @@ absl::StatusOr<MemoryBudget::Charge> MemoryBudget::Take(Half half,
   if (caller.tenant != nullptr) {
     if (absl::Status over = caller.tenant->TakeBytes(bytes); !over.ok()) {
       state_->num_refused.fetch_add(1, std::memory_order_relaxed);
+      CountRefusal(Refusal::kTenantBytes);
       return over;
     }
     charge.tenant_ = caller.tenant;
