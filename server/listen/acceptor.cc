@@ -214,8 +214,8 @@ void Acceptor::AcceptAll(const ListeningSocket& socket, const Take& take) {
       take(socket.fd(), fd, is_unix);
       continue;
     }
-    close(fd);
     CountRefusal(Refusal::kConnections);
+    close(fd);
     if (IsTimeToLog(&logged_bound)) {
       LogEvent(LogLevel::kWarning, "too_many_connections",
                {{"max_descriptors", int64_t{max_descriptor_}}});
