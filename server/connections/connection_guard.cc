@@ -3,9 +3,11 @@
 #include <algorithm>
 #include <functional>
 #include <optional>
+#include <string>
 #include <tuple>
-#include <utility>
 
+#include "absl/container/flat_hash_map.h"
+#include "absl/container/flat_hash_set.h"
 #include "absl/time/clock.h"
 #include "server/observe/log.h"
 #include "server/observe/resident_bytes.h"
@@ -19,6 +21,13 @@ constexpr int64_t kGrowthBytes = int64_t{32} << 20;
 // Looks for stalled bodies in the time that one may take.
 constexpr int kLooks = 4;
 
+absl::flat_hash_set<Peer> PeersOf(
+    const std::vector<OpenConnection>& connections) {
+  absl::flat_hash_set<Peer> peers;
+  for (const OpenConnection& each : connections) peers.insert(each.peer);
+  return peers;
+}
+
 }  // namespace
 
 std::vector<OpenConnection> ConnectionGuard::WithTooManyStreams(
@@ -27,13 +36,13 @@ std::vector<OpenConnection> ConnectionGuard::WithTooManyStreams(
   int64_t num_streams = 0;
   for (const OpenConnection& each : connections) {
     num_streams += each.num_streams();
-    streams_of_peer[each.address] += each.num_streams();
+    streams_of_peer[each.peer.address] += each.num_streams();
   }
   const auto has_too_many = [&](const OpenConnection& each) {
     return each.num_streams() > options.max_streams;
   };
   std::ranges::sort(connections, std::greater(), [&](const auto& each) {
-    return std::tuple(has_too_many(each), streams_of_peer[each.address],
+    return std::tuple(has_too_many(each), streams_of_peer[each.peer.address],
                       each.num_streams());
   });
   size_t num_closed = 0;
@@ -46,10 +55,8 @@ std::vector<OpenConnection> ConnectionGuard::WithTooManyStreams(
   return connections;
 }
 
-ConnectionGuard::ConnectionGuard(const Options& options, Sockets sockets)
-    : options_(options),
-      sockets_(std::move(sockets)),
-      thread_([this] { Run(); }) {}
+ConnectionGuard::ConnectionGuard(const Options& options, Acceptor* acceptor)
+    : options_(options), acceptor_(*acceptor), thread_([this] { Run(); }) {}
 
 ConnectionGuard::~ConnectionGuard() {
   stopped_.Notify();
@@ -68,19 +75,18 @@ void ConnectionGuard::Close(
   LogEvent(LogLevel::kWarning, event,
            {{"connections", static_cast<int64_t>(connections.size())},
             {"streams", num_streams}});
-  sockets_.close(connections);
+  acceptor_.CloseConnections(PeersOf(connections));
 }
 
 std::vector<OpenConnection> ConnectionGuard::FindStalled(
     StalledBodies& bodies) const {
-  std::optional<Sockets::Bytes> bytes;
+  std::optional<absl::flat_hash_map<Peer, int64_t>> bytes;
   return bodies.Find(
       OpenConnections(),
       [&](const OpenConnection& connection) -> std::optional<int64_t> {
-        if (connection.address.empty()) return std::nullopt;
-        if (!bytes) bytes = sockets_.received();
-        const auto found =
-            bytes->find(std::pair(connection.address, connection.port));
+        if (connection.peer.address.empty()) return std::nullopt;
+        if (!bytes) bytes = acceptor_.ReceivedBytes();
+        const auto found = bytes->find(connection.peer);
         return found != bytes->end() ? found->second : 0;
       },
       absl::Now());
@@ -99,7 +105,7 @@ void ConnectionGuard::Run() {
     if (has_grown || bytes < seen_bytes) seen_bytes = bytes;
     if (has_grown) {
       const auto closed = WithTooManyStreams(OpenConnections(), options_);
-      if (!closed.empty()) sockets_.refuse(closed, kRefusal);
+      if (!closed.empty()) acceptor_.RefuseFor(kRefusal, PeersOf(closed));
       Close("too_many_streams", Refusal::kStreams, closed);
     }
     if (start - looked_at_bodies >= bodies_interval) {

@@ -2,17 +2,14 @@
 #define ACTSERVE_SERVER_CONNECTIONS_CONNECTION_GUARD_H_
 
 #include <cstdint>
-#include <functional>
-#include <string>
 #include <thread>
-#include <utility>
 #include <vector>
 
-#include "absl/container/flat_hash_map.h"
 #include "absl/synchronization/notification.h"
 #include "absl/time/time.h"
 #include "server/connections/open_connection.h"
 #include "server/connections/stalled_bodies.h"
+#include "server/listen/acceptor.h"
 #include "server/metrics/refusals.h"
 
 namespace actserve {
@@ -34,24 +31,13 @@ class ConnectionGuard {
     int64_t max_bytes = 0;
     absl::Duration body_timeout = absl::InfiniteDuration();
   };
-  // What it needs of the sockets; each looks at all of them.
-  struct Sockets {
-    // The bytes that the connections have brought, by address and port.
-    using Bytes = absl::flat_hash_map<std::pair<std::string, int>, int64_t>;
-    std::function<Bytes()> received;
-    // Closes connections. gRPC does not tell one connection over a unix socket
-    // from another, so all over unix sockets are closed for any of them.
-    std::function<void(const std::vector<OpenConnection>&)> close;
-    // Lets the peers of connections open no further ones for a while.
-    std::function<void(const std::vector<OpenConnection>&, absl::Duration)>
-        refuse;
-  };
   // How long those are refused who had too many streams. What they opened takes
   // about as long to tear down as it took to open.
   static constexpr absl::Duration kRefusal = absl::Seconds(3);
 
-  // Calls `sockets` on a thread of its own until it is destroyed.
-  ConnectionGuard(const Options& options, Sockets sockets);
+  // Works on a thread of its own until it is destroyed, which must be before
+  // `acceptor` stops.
+  ConnectionGuard(const Options& options, Acceptor* acceptor);
   ~ConnectionGuard();
 
   // What a stream costs, with its call in gRPC and 8 KiB of metadata.
@@ -63,12 +49,14 @@ class ConnectionGuard {
 
  private:
   void Run();
+  // gRPC does not tell one connection over a unix socket from another, so all
+  // over unix sockets are closed for any of them.
   void Close(const char* event, Refusal reason,
              const std::vector<OpenConnection>& connections) const;
   std::vector<OpenConnection> FindStalled(StalledBodies& bodies) const;
 
   const Options options_;
-  const Sockets sockets_;
+  Acceptor& acceptor_;
   absl::Notification stopped_;
   std::thread thread_;
 };

@@ -19,7 +19,7 @@ std::vector<int> Closed(const std::vector<int>& num_streams,
   for (const int number : num_streams) {
     // Of so many more that ended.
     OpenConnection& connection = connections.emplace_back();
-    connection.port = number;
+    connection.peer.port = number;
     connection.streams_started = number + 7;
     connection.streams_succeeded = 4;
     connection.streams_failed = 3;
@@ -27,7 +27,7 @@ std::vector<int> Closed(const std::vector<int>& num_streams,
   std::vector<int> ports;
   for (const OpenConnection& each :
        ConnectionGuard::WithTooManyStreams(connections, options)) {
-    ports.push_back(each.port);
+    ports.push_back(each.peer.port);
   }
   return ports;
 }
@@ -44,8 +44,8 @@ TEST(ConnectionGuard, ClosesWhatHasMoreThanOneMay) {
 TEST(ConnectionGuard, ClosesThePeerWithTheMostFirst) {
   std::vector<OpenConnection> connections(5);
   for (int i = 0; i < 5; ++i) {
-    connections[i].port = i;
-    connections[i].address = i == 0 ? "other" : "many";
+    connections[i].peer.port = i;
+    connections[i].peer.address = i == 0 ? "other" : "many";
     connections[i].streams_started = i == 0 ? 9 : 5;
   }
 
@@ -54,8 +54,8 @@ TEST(ConnectionGuard, ClosesThePeerWithTheMostFirst) {
       {.max_streams = 10, .max_bytes = 20 * ConnectionGuard::kStreamBytes});
 
   ASSERT_EQ(closed.size(), 2);
-  EXPECT_EQ(closed[0].address, "many");
-  EXPECT_EQ(closed[1].address, "many");
+  EXPECT_EQ(closed[0].peer.address, "many");
+  EXPECT_EQ(closed[1].peer.address, "many");
 }
 
 TEST(ConnectionGuard, ClosesThoseWithTheMostIfAllAreTooMany) {

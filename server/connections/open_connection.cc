@@ -49,9 +49,9 @@ OpenConnection ConnectionOf(int64_t socket_id) {
   connection.id = socket_id;
   const json& address = In(remote, "ip_address");
   if (address.is_string()) {
-    absl::Base64Unescape(address.get<std::string>(), &connection.address);
+    absl::Base64Unescape(address.get<std::string>(), &connection.peer.address);
   }
-  connection.port = static_cast<int>(NumberIn(remote, "port"));
+  connection.peer.port = static_cast<int>(NumberIn(remote, "port"));
   connection.streams_started = NumberIn(data, "streamsStarted");
   connection.streams_succeeded = NumberIn(data, "streamsSucceeded");
   connection.streams_failed = NumberIn(data, "streamsFailed");

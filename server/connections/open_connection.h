@@ -2,8 +2,9 @@
 #define ACTSERVE_SERVER_CONNECTIONS_OPEN_CONNECTION_H_
 
 #include <cstdint>
-#include <string>
 #include <vector>
+
+#include "server/listen/peer.h"
 
 namespace actserve {
 
@@ -11,9 +12,7 @@ namespace actserve {
 // The counts begin with the connection.
 struct OpenConnection {
   int64_t id = 0;  // of no other connection, ever
-  // 4 or 16 bytes, and a port; "" and 0 over a unix socket.
-  std::string address;
-  int port = 0;
+  Peer peer;
   // A stream that its peer gave up failed.
   int64_t streams_started = 0;
   int64_t streams_succeeded = 0;

@@ -61,7 +61,7 @@ class OpenConnectionsTest : public ::testing::Test {
       ASSERT_EQ(all.size(), 1);
       counts = {all[0].streams_started, all[0].streams_succeeded,
                 all[0].streams_failed, all[0].messages_received};
-      EXPECT_EQ(all[0].address, std::string("\x7f\0\0\1", 4));
+      EXPECT_EQ(all[0].peer.address, std::string("\x7f\0\0\1", 4));
     } while (counts != expected && absl::Now() - start < absl::Seconds(20));
     EXPECT_EQ(counts, expected);
   }

@@ -33,6 +33,12 @@ class StalledBodiesTest : public ::testing::Test {
   void StartStreams(int count) { connection().streams_started += count; }
   void Arrive(int count) { connection().messages_received += count; }
   void Answer(int count) { connection().streams_succeeded += count; }
+  // Calls that come and go.
+  void ServeCalls(int count) {
+    StartStreams(count);
+    Arrive(count);
+    Answer(count);
+  }
   void GiveUp(int count) { connection().streams_failed += count; }
 
   StalledBodies bodies_{absl::Seconds(30)};
@@ -85,9 +91,7 @@ TEST_F(StalledBodiesTest, ABusyLocalConnectionHasNewOnes) {
 
   for (int i = 0; i < 10; ++i) {
     EXPECT_THAT(Look(), IsEmpty());
-    StartStreams(2);
-    Arrive(2);
-    Answer(2);
+    ServeCalls(2);
   }
 }
 
@@ -96,9 +100,7 @@ TEST_F(StalledBodiesTest, CallsDoNotHideOneThatStalled) {
 
   for (int i = 0; i < 3; ++i) {
     EXPECT_THAT(Look(), IsEmpty());
-    StartStreams(20);
-    Arrive(20);
-    Answer(20);
+    ServeCalls(20);
   }
   EXPECT_THAT(Look(), ElementsAre(0));
 }
@@ -109,9 +111,7 @@ TEST_F(StalledBodiesTest, SomeLocalCallsDoNotHideManyThatStalled) {
 
   for (int i = 0; i < 3; ++i) {
     EXPECT_THAT(Look(), IsEmpty());
-    StartStreams(20);
-    Arrive(20);
-    Answer(20);
+    ServeCalls(20);
   }
   EXPECT_THAT(Look(), ElementsAre(0));
 }

@@ -8,7 +8,6 @@
 #include <sys/eventfd.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -33,7 +32,7 @@ namespace {
 constexpr absl::Duration kCheckInterval = absl::Seconds(1);
 constexpr absl::Duration kPause = absl::Milliseconds(50);
 // How often at most connections are counted again before one is refused.
-constexpr absl::Duration kLookInterval = absl::Milliseconds(100);
+constexpr absl::Duration kCountInterval = absl::Milliseconds(100);
 // A flood of connections must not become a flood of log lines.
 constexpr absl::Duration kLogInterval = absl::Seconds(60);
 
@@ -52,7 +51,7 @@ bool GetAddress(int (*get)(int, sockaddr*, socklen_t*), int fd,
   return get(fd, reinterpret_cast<sockaddr*>(address), &size) == 0;
 }
 
-Acceptor::Peer PeerOf(const sockaddr_storage& remote) {
+Peer PeerOf(const sockaddr_storage& remote) {
   if (remote.ss_family == AF_INET) {
     const auto& v4 = reinterpret_cast<const sockaddr_in&>(remote);
     return {std::string(reinterpret_cast<const char*>(&v4.sin_addr), 4),
@@ -65,7 +64,7 @@ Acceptor::Peer PeerOf(const sockaddr_storage& remote) {
   return {address, ntohs(v6.sin6_port)};
 }
 
-Acceptor::Peer PeerOf(int fd) {
+Peer PeerOf(int fd) {
   sockaddr_storage remote = {};
   if (!GetAddress(getpeername, fd, &remote)) return {};
   return PeerOf(remote);
@@ -73,9 +72,7 @@ Acceptor::Peer PeerOf(int fd) {
 
 // Who is one peer in sharing connections: an address, of IPv6 the first 64
 // bits, for a host has all addresses below them.
-std::string HostOf(const Acceptor::Peer& peer) {
-  return peer.address.substr(0, 8);
-}
+std::string HostOf(const Peer& peer) { return peer.address.substr(0, 8); }
 
 // Ends a connection. Unlike shutdown() it drops what has arrived and was not
 // read: that may be megabytes of what the connection is closed for. TCP only.
@@ -107,14 +104,11 @@ absl::StatusOr<std::unique_ptr<Acceptor>> Acceptor::Listen(
   }
   if (!options.unix_socket.empty()) {
     ACTSERVE_RETURN_IF_ERROR(PrepareUnixSocket(options.unix_socket));
-    ACTSERVE_ASSIGN_OR_RETURN(ListeningSocket socket,
-                              ListeningSocket::OpenUnix(options.unix_socket));
-    if (!options.unix_uids.empty() &&
-        chmod(options.unix_socket.c_str(), 0666) != 0) {
-      return absl::FailedPreconditionError(
-          absl::StrCat("unix_socket: chmod ", options.unix_socket, ": ",
-                       std::strerror(errno)));
-    }
+    ACTSERVE_ASSIGN_OR_RETURN(
+        ListeningSocket socket,
+        ListeningSocket::OpenUnix(
+            options.unix_socket,
+            /*for_all_users=*/!options.unix_uids.empty()));
     acceptor->unix_uids_ = options.unix_uids;
     acceptor->sockets_.push_back(std::move(socket));
     acceptor->addresses_.push_back(absl::StrCat("unix:", options.unix_socket));
@@ -238,32 +232,42 @@ bool Acceptor::MayAccept(const Peer& peer) {
            it->second < kShare * (max_connections_ - num_connections_);
   };
   if (is_within_share()) return true;
-  if (absl::Now() - looked_ < kLookInterval) return false;
-  Look();
+  if (absl::Now() - counted_ < kCountInterval) return false;
+  Count(Connections());
   return is_within_share();
 }
 
-void Acceptor::Look() {
-  std::vector<pollfd> polled;
-  std::vector<Peer> peers;
+std::vector<Acceptor::Connection> Acceptor::Connections() const {
+  std::vector<Connection> connections;
+  ForEachConnection(
+      [&](int fd, const Peer& peer) { connections.push_back({fd, peer}); });
+  return connections;
+}
+
+void Acceptor::Count(const std::vector<Connection>& connections) {
   connections_of_host_.clear();
-  ForEachConnection([&](int fd, const Peer& peer) {
-    ++connections_of_host_[HostOf(peer)];
-    polled.push_back({fd, POLLRDHUP, 0});
-    peers.push_back(peer);
-  });
-  num_connections_ = static_cast<int>(polled.size());
-  looked_ = absl::Now();
+  for (const Connection& each : connections) {
+    ++connections_of_host_[HostOf(each.peer)];
+  }
+  num_connections_ = static_cast<int>(connections.size());
+  counted_ = absl::Now();
+}
+
+void Acceptor::DropHungUp(const std::vector<Connection>& connections) {
+  std::vector<pollfd> polled;
+  for (const Connection& each : connections) {
+    polled.push_back({each.fd, POLLRDHUP, 0});
+  }
   poll(polled.data(), polled.size(), 0);
   absl::flat_hash_map<int, Peer> hung_up;
   for (size_t i = 0; i < polled.size(); ++i) {
     if ((polled[i].revents & (POLLRDHUP | POLLHUP)) == 0) continue;
-    const int fd = polled[i].fd;
+    const auto& [fd, peer] = connections[i];
     const auto before = hung_up_.find(fd);
-    if (before != hung_up_.end() && before->second == peers[i]) {
+    if (before != hung_up_.end() && before->second == peer) {
       Drop(fd);
     } else {
-      hung_up.emplace(fd, peers[i]);
+      hung_up.emplace(fd, peer);
     }
   }
   hung_up_ = std::move(hung_up);
@@ -287,14 +291,13 @@ bool Acceptor::MayConnect(int unix_fd) const {
 }
 
 void Acceptor::Check() {
-  Look();
+  const std::vector<Connection> connections = Connections();
+  Count(connections);
+  DropHungUp(connections);
   static absl::Time logged_failure = absl::InfinitePast();
   for (ListeningSocket& socket : sockets_) {
     if (socket.IsReachable()) continue;
     const absl::Status reopened = socket.Reopen();
-    if (reopened.ok() && !socket.path().empty() && !unix_uids_.empty()) {
-      chmod(socket.path().c_str(), 0666);
-    }
     if (!reopened.ok() && !IsTimeToLog(&logged_failure)) continue;
     LogEvent(LogLevel::kWarning, "listener_lost",
              {{"address", socket.path().empty()
@@ -354,7 +357,7 @@ void Acceptor::RefuseFor(absl::Duration duration,
   }
 }
 
-absl::flat_hash_map<Acceptor::Peer, int64_t> Acceptor::ReceivedBytes() const {
+absl::flat_hash_map<Peer, int64_t> Acceptor::ReceivedBytes() const {
   absl::flat_hash_map<Peer, int64_t> bytes;
   ForEachConnection([&](int fd, const Peer& peer) {
     tcp_info info = {};

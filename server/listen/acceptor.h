@@ -8,7 +8,6 @@
 #include <memory>
 #include <string>
 #include <thread>
-#include <utility>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
@@ -18,6 +17,7 @@
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "server/listen/listening_socket.h"
+#include "server/listen/peer.h"
 
 namespace actserve {
 
@@ -82,17 +82,6 @@ class Acceptor {
   // Connections that were handed over go on.
   void Stop();
 
-  // Who has the other end of a connection: the bytes of an IPv4 or IPv6 address
-  // and a port, or "" and 0 for any peer over the unix socket.
-  struct Peer {
-    std::string address;
-    int port = 0;
-    bool operator==(const Peer&) const = default;
-    template <typename H>
-    friend H AbslHashValue(H h, const Peer& peer) {
-      return H::combine(std::move(h), peer.address, peer.port);
-    }
-  };
   // Ends the connections of these peers. Not after Stop().
   void CloseConnections(const absl::flat_hash_set<Peer>& peers) const;
   // Closes new connections from the hosts of these peers for so long. Not those
@@ -118,12 +107,19 @@ class Acceptor {
   void AcceptAll(const ListeningSocket& socket, const Take& take);
   bool MayConnect(int unix_fd) const;
   void Check();
-  // Whether one more connection of `peer` is within its share. Looks again
+  // Whether one more connection of `peer` is within its share. Counts again
   // before it says no.
   bool MayAccept(const Peer& peer);
-  // Counts the connections of each peer, and drops those that were hung up
-  // before the last call, too.
-  void Look();
+  // A connection that was handed over.
+  struct Connection {
+    int fd = -1;
+    Peer peer;
+  };
+  std::vector<Connection> Connections() const;
+  // Counts the connections of each host.
+  void Count(const std::vector<Connection>& connections);
+  // Drops those whose peer had hung up at the last call already.
+  void DropHungUp(const std::vector<Connection>& connections);
   // Calls `visit` with the descriptor and the peer of each connection: two
   // system calls each.
   template <typename Visit>
@@ -137,10 +133,11 @@ class Acceptor {
   // that as many are open.
   int max_descriptor_ = 0;
   int max_connections_ = 0;
-  // Of the thread: as of the last look, and those accepted since.
+  // Of the thread: as of the last count, and those accepted since.
   absl::flat_hash_map<std::string, int> connections_of_host_;
   int num_connections_ = 0;
-  absl::Time looked_ = absl::InfinitePast();
+  absl::Time counted_ = absl::InfinitePast();
+  // By descriptor.
   absl::flat_hash_map<int, Peer> hung_up_;
   absl::Mutex mu_;
   // Until when a host is refused.

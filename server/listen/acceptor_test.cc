@@ -66,7 +66,7 @@ bool IsOpen(const Socket& socket) {
 }
 
 // What the server calls this client of 127.0.0.1.
-Acceptor::Peer PeerOf(const Socket& socket) {
+Peer PeerOf(const Socket& socket) {
   sockaddr_in address = {};
   socklen_t size = sizeof(address);
   EXPECT_EQ(
@@ -372,7 +372,7 @@ TEST_F(AcceptorTest, ClosesAllOverTheUnixSocketAtOnce) {
   const Socket second = ConnectTo(unix_socket());
   ASSERT_TRUE(Await(3));
 
-  acceptor_->CloseConnections({Acceptor::Peer()});
+  acceptor_->CloseConnections({Peer()});
 
   EXPECT_TRUE(first.IsEnded());
   EXPECT_TRUE(second.IsEnded());

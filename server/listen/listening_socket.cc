@@ -153,12 +153,13 @@ absl::StatusOr<std::vector<ListeningSocket>> ListeningSocket::OpenTcp(
 }
 
 absl::StatusOr<ListeningSocket> ListeningSocket::OpenUnix(
-    const std::string& path) {
+    const std::string& path, bool for_all_users) {
   sockaddr_un address = {};
   address.sun_family = AF_UNIX;
   std::memcpy(address.sun_path, path.data(), path.size());
   ListeningSocket socket;
   socket.path_ = path;
+  socket.for_all_users_ = for_all_users;
   socket.address_.assign(reinterpret_cast<const char*>(&address),
                          sizeof(address));
   if (absl::Status status = socket.Bind(); !status.ok()) {
@@ -175,7 +176,9 @@ absl::Status ListeningSocket::Bind() {
   fd_ = socket(family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
   if (fd_ < 0) return absl::UnavailableError(std::strerror(errno));
   if (family != AF_UNIX) SetTcpOptions(fd_, family);
-  if (bind(fd_, address, address_.size()) != 0 || listen(fd_, SOMAXCONN) != 0) {
+  if (bind(fd_, address, address_.size()) != 0 ||
+      (for_all_users_ && chmod(path_.c_str(), 0666) != 0) ||
+      listen(fd_, SOMAXCONN) != 0) {
     const int error = errno;
     close(std::exchange(fd_, -1));
     return absl::UnavailableError(std::strerror(error));
@@ -202,6 +205,7 @@ ListeningSocket& ListeningSocket::operator=(ListeningSocket&& other) noexcept {
   std::swap(path_, other.path_);
   std::swap(address_, other.address_);
   std::swap(inode_, other.inode_);
+  std::swap(for_all_users_, other.for_all_users_);
   return *this;
 }
 

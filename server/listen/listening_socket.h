@@ -29,8 +29,10 @@ class ListeningSocket {
   static absl::Status CheckTcp(const std::string& host_port,
                                absl::string_view flag = "listen");
   // Listens at an absolute path, which PrepareUnixSocket() has prepared.
+  // Without `for_all_users` the process' umask decides who may connect.
   //   Unavailable  it cannot be bound
-  static absl::StatusOr<ListeningSocket> OpenUnix(const std::string& path);
+  static absl::StatusOr<ListeningSocket> OpenUnix(const std::string& path,
+                                                  bool for_all_users = false);
 
   ListeningSocket(ListeningSocket&& other) noexcept;
   ListeningSocket& operator=(ListeningSocket&& other) noexcept;
@@ -70,6 +72,7 @@ class ListeningSocket {
   std::string path_;
   std::string address_;
   uint64_t inode_ = 0;  // of path_
+  bool for_all_users_ = false;
 };
 
 }  // namespace actserve

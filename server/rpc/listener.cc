@@ -4,7 +4,6 @@
 #include <utility>
 #include <vector>
 
-#include "absl/container/flat_hash_set.h"
 #include "absl/time/clock.h"
 #include "grpc/grpc.h"
 #include "grpcpp/ext/proto_server_reflection_plugin.h"
@@ -79,35 +78,6 @@ void SetTransport(const Listener::Options& options,
   builder->AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
   builder->AddChannelArgument(
       GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, 30'000);
-}
-
-absl::flat_hash_set<Acceptor::Peer> PeersOf(
-    const std::vector<OpenConnection>& connections) {
-  absl::flat_hash_set<Acceptor::Peer> peers;
-  for (const OpenConnection& each : connections) {
-    peers.insert({each.address, each.port});
-  }
-  return peers;
-}
-
-ConnectionGuard::Sockets SocketsOf(Acceptor& acceptor) {
-  using Connections = std::vector<OpenConnection>;
-  ConnectionGuard::Sockets sockets;
-  sockets.received = [&acceptor] {
-    ConnectionGuard::Sockets::Bytes bytes;
-    for (const auto& [peer, count] : acceptor.ReceivedBytes()) {
-      bytes[{peer.address, peer.port}] = count;
-    }
-    return bytes;
-  };
-  sockets.close = [&acceptor](const Connections& connections) {
-    acceptor.CloseConnections(PeersOf(connections));
-  };
-  sockets.refuse = [&acceptor](const Connections& connections,
-                               absl::Duration duration) {
-    acceptor.RefuseFor(duration, PeersOf(connections));
-  };
-  return sockets;
 }
 
 }  // namespace
@@ -200,7 +170,7 @@ absl::Status Listener::Parts::Listen(const Options& options, OnDead on_dead) {
       ConnectionGuard::Options{options.max_streams,
                                options.max_stream_memory_bytes,
                                options.body_timeout},
-      SocketsOf(*acceptor_));
+      acceptor_.get());
   self_check_ = std::make_unique<SelfCheck>(
       SelfCheck::Options(), acceptor_->socket_addresses(), std::move(on_dead));
   return absl::OkStatus();
