@@ -26,11 +26,11 @@ namespace actserve {
 namespace {
 
 constexpr char kService[] = "/actserve.v1.ActivationService/";
-// gRPC prefixes a message with its length in 32 bits, and protobuf's own
-// classes stop at 2 GiB.
 // The most that a server takes (ServerLimits in the contract).
 constexpr int kListPageSize = 1000;
 constexpr size_t kMaxHandlesInCall = 1024;
+// gRPC prefixes a message with its length in 32 bits, and protobuf's own
+// classes stop at 2 GiB.
 constexpr size_t kMaxMessageBytes = std::numeric_limits<int32_t>::max();
 
 int64_t ItemSizeBytes(v1::DType dtype) {

@@ -4,7 +4,6 @@
 #include <cassert>
 #include <cstring>
 
-#include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/blocking_counter.h"
@@ -187,11 +186,6 @@ void RawStub::ReturnQueue(std::unique_ptr<grpc::CompletionQueue> queue) {
   idle_queues_.push_back(std::move(queue));
 }
 
-std::shared_ptr<grpc::Channel> MakeChannel(const std::string& address,
-                                           const std::string& authority) {
-  return MakeChannel(address, authority, nullptr);
-}
-
 std::shared_ptr<grpc::Channel> MakeChannel(
     const std::string& address, const std::string& authority,
     const std::shared_ptr<grpc::ChannelCredentials>& credentials,
@@ -213,7 +207,7 @@ std::shared_ptr<grpc::Channel> MakeChannel(
   }
   // A proxy of the environment is for other machines.
   if (IsLoopback(address)) arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
-  if (credentials == nullptr || absl::StartsWith(address, "unix")) {
+  if (credentials == nullptr || IsUnixSocket(address)) {
     return grpc::CreateCustomChannel(
         address, grpc::InsecureChannelCredentials(), arguments);
   }

@@ -90,15 +90,12 @@ class RawStub {
 // Makes a channel to `address` with settings for tensors: no limit on the
 // message size, no retries (the caller retries), a quick reconnect. `authority`
 // is the name by which the server is called, where `address` was made from one;
-// empty: `address` tells it.
-std::shared_ptr<grpc::Channel> MakeChannel(const std::string& address,
-                                           const std::string& authority = "");
-// The same with `credentials`, unless they are null or `address` is a unix
-// socket. The server's certificate must have `tls_server_name`, or if that is
-// empty, the name by which the server is called.
+// empty: `address` tells it. Encrypts by `credentials`, unless they are null or
+// `address` is a unix socket; the server's certificate must then have
+// `tls_server_name`, or if that is empty, the name by which it is called.
 std::shared_ptr<grpc::Channel> MakeChannel(
-    const std::string& address, const std::string& authority,
-    const std::shared_ptr<grpc::ChannelCredentials>& credentials,
+    const std::string& address, const std::string& authority = "",
+    const std::shared_ptr<grpc::ChannelCredentials>& credentials = nullptr,
     const std::string& tls_server_name = "");
 
 }  // namespace actserve

@@ -68,7 +68,7 @@ Replica::Replica(std::string address, const std::string& authority,
     : address_(std::move(address)),
       stub_(MakeChannel(address_, authority, security.credentials,
                         security.tls_server_name),
-            address_.starts_with("unix") ? "" : session) {}
+            IsUnixSocket(address_) ? "" : session) {}
 
 Replicas::Replicas(std::string_view address, LookUp look_up,
                    ChannelSecurity security)

@@ -121,10 +121,7 @@ absl::Status CheckOne(absl::string_view address) {
 }
 
 bool IsLoopbackOne(absl::string_view address) {
-  if (absl::StartsWith(address, "unix:") ||
-      absl::StartsWith(address, "unix-abstract:")) {
-    return true;
-  }
+  if (IsUnixSocket({address.data(), address.size()})) return true;
   for (absl::string_view scheme : kHostSchemes) {
     if (!absl::ConsumePrefix(&address, scheme)) continue;
     // dns://AUTHORITY/HOST: the server of names may be anywhere.
@@ -176,6 +173,10 @@ std::optional<HostPort> NameToLookUp(std::string_view address) {
   absl::string_view host = name.substr(0, colon);
   if (absl::ConsumePrefix(&host, "[")) absl::ConsumeSuffix(&host, "]");
   return HostPort{std::string(host), std::string(name.substr(colon + 1))};
+}
+
+bool IsUnixSocket(std::string_view one) {
+  return one.starts_with("unix:") || one.starts_with("unix-abstract:");
 }
 
 bool IsLoopback(std::string_view address) {

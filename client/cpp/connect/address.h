@@ -29,6 +29,9 @@ std::vector<std::string> SplitAddress(std::string_view address);
 // other addresses, which gRPC takes as they are.
 std::optional<HostPort> NameToLookUp(std::string_view address);
 
+// True if one of SplitAddress() is a unix socket. "unixbox:1" is a host.
+bool IsUnixSocket(std::string_view one);
+
 // True if `address`, which passed CheckAddress(), can only be this machine: a
 // unix socket, localhost in any case, 127.0.0.0/8 or ::1, under any scheme; of
 // several, if all of them are. A proxy from the environment must not be used

@@ -25,6 +25,7 @@ TEST(Address, AcceptsTargetsAndKnowsLoopback) {
     SCOPED_TRACE(address);
     EXPECT_TRUE(CheckAddress(address).ok()) << CheckAddress(address);
     EXPECT_EQ(IsLoopback(address), row["is_loopback"].get<bool>());
+    EXPECT_EQ(IsUnixSocket(address), row.value("is_unix", false));
   }
 }
 

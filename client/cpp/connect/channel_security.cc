@@ -5,6 +5,7 @@
 #include <fstream>
 #include <iterator>
 
+#include "absl/algorithm/container.h"
 #include "absl/memory/memory.h"
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
@@ -41,11 +42,6 @@ bool IsToken(const std::string& token) {
   return !token.empty() && std::ranges::all_of(token, [](unsigned char c) {
     return absl::ascii_isgraph(c);
   });
-}
-
-bool IsUnixSocket(const std::string& address) {
-  return absl::StartsWith(address, "unix:") ||
-         absl::StartsWith(address, "unix-abstract:");
 }
 
 }  // namespace
@@ -100,16 +96,17 @@ absl::StatusOr<ChannelSecurity> LoadSecurity(Security security,
   if (!security.client_cert.empty() && security.tls_ca.empty()) {
     return InvalidArgument("client_cert: given without tls_ca");
   }
-  if (IsUnixSocket(address) || security.tls_ca.empty()) {
+  if (security.tls_ca.empty()) {
     if (!loaded.token->Get().empty() && !IsLoopback(address) &&
         !security.insecure) {
       return absl::FailedPreconditionError(absl::StrCat(
           "a token does not go to ", address,
           " in plain text: give tls_ca, or insecure if the network is safe"));
     }
-    loaded.credentials = grpc::InsecureChannelCredentials();
     return loaded;
   }
+  // No file is needed for none but unix sockets.
+  if (absl::c_all_of(SplitAddress(address), IsUnixSocket)) return loaded;
   grpc::SslCredentialsOptions options;
   ACTSERVE_ASSIGN_OR_RETURN(options.pem_root_certs,
                             ReadFile("tls_ca", security.tls_ca));

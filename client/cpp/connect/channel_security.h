@@ -35,8 +35,9 @@ class TokenSource {
   std::string token_ ABSL_GUARDED_BY(mu_);
 };
 
-// What a channel to `address` needs.
+// What a channel needs. A unix socket is plain whatever this says.
 struct ChannelSecurity {
+  // Null: no encryption.
   std::shared_ptr<grpc::ChannelCredentials> credentials;
   std::string tls_server_name;
   std::unique_ptr<TokenSource> token;

@@ -62,6 +62,24 @@ TEST_F(ChannelSecurityTest, SendsNoTokenInPlainTextToAnotherMachine) {
   EXPECT_EQ(ErrorOf(security, "10.0.0.1:1"), "");
 }
 
+// Whose name began with "unix" was once spoken to in plain text, and so was all
+// of a list that began with a socket.
+TEST_F(ChannelSecurityTest, EncryptsAllButUnixSockets) {
+  Security security;
+  security.tls_ca = Write("ca", "PEM");
+
+  for (const std::string address :
+       {"10.0.0.1:1", "unixbox:1", "unix:/s,10.0.0.1:1",
+        "10.0.0.1:1,unix:/s"}) {
+    const auto loaded = LoadSecurity(security, address);
+    ASSERT_TRUE(loaded.ok()) << loaded.status();
+    EXPECT_NE(loaded->credentials, nullptr) << address;
+  }
+  security.tls_ca = folder_ + "/none";
+  EXPECT_EQ(ErrorOf(security, "unix:/s"), "");
+  EXPECT_EQ(ErrorOf(security, "unix:/s,unix-abstract:t"), "");
+}
+
 TEST_F(ChannelSecurityTest, ReadsTheTokenAgainWhenItWasRefused) {
   Security security;
   security.token_file = Write("token", "one\n");

@@ -37,6 +37,7 @@ TABLE = json.loads((ROOT / "client/testdata/addresses.json").read_text())
 def test_takes_an_address_as_it_is(row):
     assert _address.resolve(row["address"]) == row["address"]
     assert _address.is_loopback(row["address"]) == row["is_loopback"]
+    assert _address.is_unix_socket(row["address"]) == row.get("is_unix", False)
 
 
 @pytest.mark.parametrize("row", TABLE["refused"], ids=lambda r: r["address"])

@@ -14,6 +14,8 @@ import pytest
 from conftest import server_binary
 
 import actserve
+from actserve import _replicas
+from actserve._security import Security
 from actserve.testing import ServerProcess
 
 X = np.array([-1.0, 2.0], np.float32)
@@ -183,7 +185,48 @@ def test_sends_no_token_in_plain_text_to_another_machine(address):
     actserve.connect(address, token="t", insecure=True)
 
 
+@pytest.mark.parametrize("address", ["unixbox:1", "unix:/s,10.0.0.1:1"])
+def test_encrypts_all_but_unix_sockets(certificates, address):
+    security = Security(tls_ca=str(certificates / "ca.pem")).load(address)
+
+    assert security.ca
+
+
+class Refusing:
+    """A method that refuses each token after a second of a clock."""
+
+    def __init__(self, now):
+        self.now = now
+        self.timeouts = []
+
+    def __call__(self, request, timeout, metadata):
+        self.timeouts.append(timeout)
+        self.now[0] += 1
+        error = grpc.RpcError()
+        error.code = lambda: grpc.StatusCode.UNAUTHENTICATED
+        raise error
+
+
+def test_a_refused_token_gets_no_time_of_its_own(tmp_path, monkeypatch):
+    file = tmp_path / "token"
+    file.write_text("old")
+    security = Security(token_file=str(file)).load("127.0.0.1:1")
+    replicas = _replicas.Replicas("127.0.0.1:1", 1, security=security)
+    file.write_text("new")
+    now = [100.0]
+    monkeypatch.setattr(_replicas.time, "monotonic", lambda: now[0])
+    send = Refusing(now)
+
+    with pytest.raises(grpc.RpcError):
+        replicas._send_with_token(send, b"", 105.0, ())
+
+    assert send.timeouts == [5.0, 4.0]
+
+
 def test_tells_what_is_wrong(tmp_path):
+    with pytest.raises(ValueError, match=r"tls_ca: .*No such file"):
+        actserve.connect("127.0.0.1:1", tls_ca=str(tmp_path / "none"))
+    actserve.connect("unix:/s", tls_ca=str(tmp_path / "none"))
     with pytest.raises(ValueError, match=r"token_file: .*No such file"):
         actserve.connect("unix:/s", token_file=str(tmp_path / "none"))
     with pytest.raises(ValueError, match="one line of ASCII"):

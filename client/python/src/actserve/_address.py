@@ -91,8 +91,13 @@ def is_loopback(address: str) -> bool:
     return all(map(_is_loopback_part, address.split(",")))
 
 
+def is_unix_socket(one: str) -> bool:
+    """Returns whether one of split() is a unix socket; a host may begin so."""
+    return one.startswith(("unix:", "unix-abstract:"))
+
+
 def _is_loopback_part(target: str) -> bool:
-    if target.startswith(("unix:", "unix-abstract:")):
+    if is_unix_socket(target):
         return True
     for scheme in _HOST_SCHEMES:
         if target.startswith(scheme):

@@ -7,7 +7,7 @@ from typing import Any
 import grpc
 
 from actserve import _address
-from actserve._security import Security
+from actserve._security import PLAIN, ChannelSecurity
 
 Metadata = tuple[tuple[str, str], ...]
 
@@ -23,7 +23,7 @@ class Channel:
         self,
         target: str,
         authority: str | None = None,
-        security: Security = Security(),  # noqa: B008 (it is frozen)
+        security: ChannelSecurity = PLAIN,
     ):
         """Makes no connection.
 

@@ -130,9 +130,11 @@ class Client:
             raise ValueError(f"timeout {timeout} is not positive")
         self._max_attempts = max_attempts
         self._security = security or Security()
-        resolved = self._security.resolve()
-        resolved.check(self.address)
-        self._replicas = Replicas(self.address, max_attempts, security=resolved)
+        self._replicas = Replicas(
+            self.address,
+            max_attempts,
+            security=self._security.load(self.address),
+        )
         self._calls = Calls(self._replicas, max_attempts)
 
     def forward(

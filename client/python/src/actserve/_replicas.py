@@ -31,7 +31,7 @@ from actserve._resolver import (
     Resolver,
     look_up_by_system,
 )
-from actserve._security import Security, TokenSource
+from actserve._security import PLAIN, ChannelSecurity
 
 # The metadata by which a proxy can keep a client on one replica.
 SESSION_KEY = "x-actserve-session"
@@ -53,10 +53,10 @@ class Replica:
         self,
         address: str,
         authority: str | None = None,
-        security: Security = Security(),  # noqa: B008 (it is frozen)
+        security: ChannelSecurity = PLAIN,
     ):
         self.address = address
-        self.is_unix = address.startswith("unix")
+        self.is_unix = _address.is_unix_socket(address)
         self.channel = Channel(address, authority, security)
         self.standing = Standing()
 
@@ -87,10 +87,10 @@ class Replicas:
         max_attempts: int,
         sleep: Callable[[float], None] = time.sleep,
         look_up: LookUp = look_up_by_system,
-        security: Security = Security(),  # noqa: B008 (it is frozen)
+        security: ChannelSecurity = PLAIN,
     ):
         self._security = security
-        self._token = TokenSource(security)
+        self._token = security.token
         self._max_attempts = max_attempts
         self._sleep = sleep
         # What the address lists: servers, and names of several as an index.
@@ -156,8 +156,7 @@ class Replicas:
                 begun = self._begin(method, tried, preferred)
             if begun is not None:
                 replica, attempt, send = begun
-                remaining = deadline - time.monotonic()
-                if remaining <= 0:
+                if time.monotonic() >= deadline:
                     self._end(replica, attempt, Outcome.DROPPED, 0)
                     raise failure or ActivationError(
                         grpc.StatusCode.DEADLINE_EXCEEDED,
@@ -165,9 +164,7 @@ class Replicas:
                     )
                 place.replica = replica
                 try:
-                    return self._send(
-                        replica, attempt, send, request, remaining
-                    )
+                    return self._send(replica, attempt, send, request, deadline)
                 except _AttemptError as error:
                     failure = error.failure
                     next_pause = _retry.pause_before_retry(
@@ -200,13 +197,7 @@ class Replicas:
         assert begun is not None
         _, attempt, send = begun
         try:
-            return self._send(
-                replica,
-                attempt,
-                send,
-                request,
-                max(deadline - time.monotonic(), 0),
-            )
+            return self._send(replica, attempt, send, request, deadline)
         except _AttemptError as error:
             raise error.failure from None
 
@@ -261,8 +252,9 @@ class Replicas:
                     return None
                 self._turn = index + 1
                 replica = self._replicas[index]
+            send = replica.channel.method(method)
             attempt = replica.standing.begin(time.monotonic())
-            return replica, attempt, replica.channel.method(method)
+            return replica, attempt, send
 
     def _check_usable(self) -> None:
         if self._closed:
@@ -286,7 +278,7 @@ class Replicas:
         attempt: Attempt,
         send: Callable[..., bytes],
         request: bytes,
-        timeout: float,
+        deadline: float,
     ) -> bytes:
         """Makes an attempt and ends it."""
         outcome, pushback = Outcome.DROPPED, 0.0
@@ -294,7 +286,7 @@ class Replicas:
             # A unix socket leads to one server.
             metadata = () if replica.is_unix else self._metadata
             response = self._send_with_token(
-                send, request, timeout, metadata + _trace.headers()
+                send, request, deadline, metadata + _trace.headers()
             )
             outcome = Outcome.ANSWERED
             return response
@@ -317,26 +309,26 @@ class Replicas:
         self,
         send: Callable[..., bytes],
         request: bytes,
-        timeout: float,
+        deadline: float,
         metadata: tuple[tuple[str, str], ...],
     ) -> bytes:
         """Sends a request, again if its token is refused and was replaced."""
-        token = self._token.get()
-        try:
-            return send(
-                request, timeout=timeout, metadata=metadata + _bearer(token)
-            )
-        except grpc.RpcError as error:
-            if (
-                error.code() is not grpc.StatusCode.UNAUTHENTICATED
-                or not self._token.refresh(token)
-            ):
-                raise
-        return send(
-            request,
-            timeout=timeout,
-            metadata=metadata + _bearer(self._token.get()),
-        )
+        for token_is_new in (False, True):
+            token = self._token.get()
+            try:
+                return send(
+                    request,
+                    timeout=max(deadline - time.monotonic(), 0),
+                    metadata=metadata + _bearer(token),
+                )
+            except grpc.RpcError as error:
+                if (
+                    token_is_new
+                    or error.code() is not grpc.StatusCode.UNAUTHENTICATED
+                    or not self._token.refresh(token)
+                ):
+                    raise
+        raise AssertionError("unreachable")
 
     def _end(
         self,

@@ -47,8 +47,37 @@ class Security:
         }
         return replace(self, **given)
 
-    def check(self, target: str) -> None:
-        """Raises ValueError unless a channel to `target` may use it."""
+    def load(self, address: str) -> ChannelSecurity:
+        """Returns what channels to `address` need, with all files read.
+
+        Adds what the environment gives. Makes nothing of gRPC, so a process may
+        fork afterwards.
+
+        Raises:
+          TypeError: A field is no string.
+          ValueError: The fields do not fit together, a file cannot be read, or
+            a token would go over the network in plain text.
+        """
+        all_ = self.resolve()
+        all_._check(address)
+        token = TokenSource(all_)
+        if not all_.tls_ca or all(
+            map(_address.is_unix_socket, _address.split(address))
+        ):
+            return ChannelSecurity(token)
+        certificate = key = None
+        if all_.client_cert and all_.client_key:
+            certificate = _read("client_cert", all_.client_cert)
+            key = _read("client_key", all_.client_key)
+        return ChannelSecurity(
+            token,
+            _read("tls_ca", all_.tls_ca),
+            certificate,
+            key,
+            all_.tls_server_name,
+        )
+
+    def _check(self, address: str) -> None:
         for one in fields(self):
             value = getattr(self, one.name)
             if one.name != "insecure" and not isinstance(value, str | None):
@@ -61,40 +90,12 @@ class Security:
             )
         if self.client_cert and not self.tls_ca:
             raise ValueError("client_cert: given without tls_ca")
-        plain = not self.tls_ca and not _address.is_loopback(target)
+        plain = not self.tls_ca and not _address.is_loopback(address)
         if plain and not self.insecure and (self.token or self.token_file):
             raise ValueError(
-                f"a token does not go to {target} in plain text: give tls_ca, "
+                f"a token does not go to {address} in plain text: give tls_ca, "
                 f"or insecure=True if the network is safe"
             )
-
-    def open(
-        self,
-        target: str,
-        options: list[tuple[str, int | str]],
-        authority: str | None = None,
-    ) -> grpc.Channel:
-        """Returns a channel, with TLS unless the target is a unix socket.
-
-        Args:
-          target: An address as gRPC takes it.
-          options: Of gRPC.
-          authority: The name by which the server is called, where `target` was
-            made from one; its certificate must have that.
-        """
-        if not self.tls_ca or target.startswith(("unix:", "unix-abstract:")):
-            return grpc.insecure_channel(target, options)
-        name = self.tls_server_name or (authority or "").rpartition(":")[0]
-        if name:
-            options = [*options, ("grpc.ssl_target_name_override", name)]
-        certificate = key = None
-        if self.client_cert and self.client_key:
-            certificate = _read("client_cert", self.client_cert)
-            key = _read("client_key", self.client_key)
-        credentials = grpc.ssl_channel_credentials(
-            _read("tls_ca", self.tls_ca), key, certificate
-        )
-        return grpc.secure_channel(target, credentials, options)
 
 
 class TokenSource:
@@ -138,6 +139,54 @@ class TokenSource:
         with self._lock:
             self._token = token
             return token != refused
+
+
+@dataclass(frozen=True)
+class ChannelSecurity:
+    """What a channel needs. A unix socket is plain whatever this says.
+
+    Attributes:
+      token: The token of the client.
+      ca: The authorities that sign the server's certificate; None: no TLS.
+      certificate: The client's certificate, or None.
+      key: Its key.
+      tls_server_name: The name that the server's certificate must have; None:
+        the name by which the server is called.
+    """
+
+    token: TokenSource
+    ca: bytes | None = None
+    certificate: bytes | None = None
+    key: bytes | None = None
+    tls_server_name: str | None = None
+
+    def open(
+        self,
+        target: str,
+        options: list[tuple[str, int | str]],
+        authority: str | None = None,
+    ) -> grpc.Channel:
+        """Returns a channel.
+
+        Args:
+          target: An address as gRPC takes it.
+          options: Of gRPC.
+          authority: The name by which the server is called, where `target` was
+            made from one.
+        """
+        if not self.ca or _address.is_unix_socket(target):
+            return grpc.insecure_channel(target, options)
+        name = self.tls_server_name or (authority or "").rpartition(":")[0]
+        if name:
+            options = [*options, ("grpc.ssl_target_name_override", name)]
+        credentials = grpc.ssl_channel_credentials(
+            self.ca, self.key, self.certificate
+        )
+        return grpc.secure_channel(target, credentials, options)
+
+
+# No TLS and no token.
+PLAIN = ChannelSecurity(TokenSource(Security()))
 
 
 def _read(what: str, path: str) -> bytes:
