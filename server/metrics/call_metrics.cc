@@ -52,6 +52,11 @@ void CallMetrics::CountCall(Method method, absl::StatusCode code,
   stripes_[ThreadStripe()].calls[row][column].fetch_add(
       1, std::memory_order_relaxed);
   times_[row].Observe(absl::ToInt64Nanoseconds(time));
+  if (code == absl::StatusCode::kUnauthenticated) {
+    CountRefusal(Refusal::kUnauthenticated);
+  } else if (code == absl::StatusCode::kPermissionDenied) {
+    CountRefusal(Refusal::kPermissionDenied);
+  }
   if (method == Method::kOther) return;
   if (code == absl::StatusCode::kInvalidArgument) {
     CountRefusal(Refusal::kInvalid);

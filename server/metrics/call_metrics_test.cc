@@ -35,6 +35,23 @@ TEST(CallMetrics, CountsByMethodAndCode) {
   EXPECT_EQ(metrics.times(Method::kOther).counts.back(), 1);
 }
 
+// Of whatever method: health may ask for a token, too.
+TEST(CallMetrics, CountsWhoIsNotLetIn) {
+  CallMetrics metrics;
+  const int64_t unknown = NumRefused(Refusal::kUnauthenticated);
+  const int64_t denied = NumRefused(Refusal::kPermissionDenied);
+
+  metrics.CountCall(Method::kOther, absl::StatusCode::kUnauthenticated,
+                    absl::ZeroDuration());
+  metrics.CountCall(Method::kForward, absl::StatusCode::kUnauthenticated,
+                    absl::ZeroDuration());
+  metrics.CountCall(Method::kForward, absl::StatusCode::kPermissionDenied,
+                    absl::ZeroDuration());
+
+  EXPECT_EQ(NumRefused(Refusal::kUnauthenticated) - unknown, 2);
+  EXPECT_EQ(NumRefused(Refusal::kPermissionDenied) - denied, 1);
+}
+
 // An absl::Status can have any number for a code.
 TEST(CallMetrics, CountsCodesThatAreNoneAsUnknown) {
   CallMetrics metrics;

@@ -49,12 +49,7 @@ absl::StatusOr<CallerId> Admit(grpc::CallbackServerContext& context, Role role,
   const Connection connection(context);
   const absl::StatusOr<Identity> identity = authenticator->Authorize(
       CredentialsOf(context, context.peer(), connection.get()), role);
-  if (!identity.ok()) {
-    CountRefusal(absl::IsPermissionDenied(identity.status())
-                     ? Refusal::kPermissionDenied
-                     : Refusal::kUnauthenticated);
-    return identity.status();
-  }
+  if (!identity.ok()) return identity.status();
   Tenant* const tenant = identity->tenant;
   if (absl::Status over = tenant->TakeRequest(absl::Now()); !over.ok()) {
     CountRefusal(Refusal::kTenantRequests);

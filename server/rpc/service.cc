@@ -202,6 +202,8 @@ Reactor* Service::Serve(const ControlCall& call, Work work) {
       metrics_->CountReceived(static_cast<int64_t>(message.Length()));
     }
     status = ReadMessage(message, call.limit, request.get());
+  } else {
+    TakeRequest(call.request);
   }
   if (status.ok()) status = Check(*request);
   if (!status.ok()) {
@@ -267,7 +269,9 @@ Reactor* Service::StartTensorCall(TensorCall::Direction direction,
                               .method = is_forward ? "Forward" : "Backward",
                               .request = request,
                               .response = response};
-    return Answer(call, See(call), [&] { return caller.status(); });
+    Seen seen = See(call);
+    TakeRequest(request);
+    return Answer(call, std::move(seen), [&] { return caller.status(); });
   }
   if (!calls_.Enter()) return Refuse(context, method);
   auto* const reactor = new CallReactor(metrics_, method);
