@@ -6,19 +6,18 @@
 #include <openssl/ssl.h>
 #include <signal.h>
 
-#include <algorithm>
 #include <filesystem>
 #include <memory>
 #include <string>
 #include <utility>
 #include <vector>
 
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "grpcpp/create_channel.h"
 #include "grpcpp/security/credentials.h"
+#include "kernels/device/testing/scratch_directory.h"
 #include "server/end_to_end/calls.h"
 #include "server/testing/certificates.h"
 #include "server/testing/server_process.h"
@@ -26,34 +25,29 @@
 namespace actserve::testing {
 namespace {
 
-using ::testing::Contains;
 using ::testing::HasSubstr;
-using ::testing::Not;
 
 class Tls : public ::testing::Test {
  protected:
   Tls() {
-    std::string name = absl::StrCat(::testing::TempDir(), "tlsXXXXXX");
-    folder_ = mkdtemp(name.data());
     Replace(ca_.Sign("first"));
-    ReplaceFile(folder_ + "/ca.pem", ca_.cert());
+    ReplaceFile(folder_.path() + "/ca.pem", ca_.cert());
   }
-  ~Tls() override { std::filesystem::remove_all(folder_); }
 
   void Replace(const Authority::Pair& pair) {
-    ReplaceFile(folder_ + "/cert.pem", pair.cert);
-    ReplaceFile(folder_ + "/key.pem", pair.key);
+    ReplaceFile(folder_.path() + "/cert.pem", pair.cert);
+    ReplaceFile(folder_.path() + "/key.pem", pair.key);
   }
   void Start(std::vector<std::string> flags = {}) {
     flags.push_back("--device=cpu");
-    flags.push_back(absl::StrCat("--tls_cert=", folder_, "/cert.pem"));
-    flags.push_back(absl::StrCat("--tls_key=", folder_, "/key.pem"));
+    flags.push_back(absl::StrCat("--tls_cert=", folder_.path(), "/cert.pem"));
+    flags.push_back(absl::StrCat("--tls_key=", folder_.path(), "/key.pem"));
     auto server = ServerProcess::Start(BinaryOfBuild(ACTSERVED_BINARY), flags);
     ASSERT_TRUE(server.ok()) << server.status();
     server_ = *std::move(server);
   }
   void StartMutual() {
-    Start({absl::StrCat("--tls_client_ca=", folder_, "/ca.pem")});
+    Start({absl::StrCat("--tls_client_ca=", folder_.path(), "/ca.pem")});
   }
 
   // The status of a Forward over a new connection.
@@ -110,7 +104,7 @@ class Tls : public ::testing::Test {
   }
 
   const Authority ca_{"authority"};
-  std::string folder_;
+  const ScratchDirectory folder_;
   std::unique_ptr<ServerProcess> server_;
 };
 
@@ -193,7 +187,7 @@ TEST_F(Tls, ServesANewCertificateAndKeepsConnections) {
 
   EXPECT_TRUE(ServesSoon("second"));
   EXPECT_TRUE(Forward(*stub, ForwardOf("relu", {1}), &response).ok());
-  ReplaceFile(folder_ + "/cert.pem", "damaged");
+  ReplaceFile(folder_.path() + "/cert.pem", "damaged");
   EXPECT_TRUE(server_->WaitForEvent("tls_not_reloaded"));
   EXPECT_EQ(NameOfServer(), "second");
 }
@@ -214,11 +208,11 @@ TEST_F(Tls, NeverServesAPairThatDoesNotFit) {
   for (int i = 0; i < 4; ++i) {
     const std::string name = absl::StrCat("pair", i);
     const Authority::Pair pair = ca_.Sign(name);
-    ReplaceFile(folder_ + "/cert.pem", pair.cert);
+    ReplaceFile(folder_.path() + "/cert.pem", pair.cert);
     server_->Signal(SIGHUP);  // reads the certificate with the old key
     const absl::Time until = absl::Now() + absl::Milliseconds(200);
     while (absl::Now() < until) ASSERT_TRUE(Call(ca_.cert()).ok());
-    ReplaceFile(folder_ + "/key.pem", pair.key);
+    ReplaceFile(folder_.path() + "/key.pem", pair.key);
     server_->Signal(SIGHUP);
     EXPECT_TRUE(ServesSoon(name));
   }
@@ -246,8 +240,8 @@ TEST_F(Tls, DoesNotStartWithoutEncryptionBeyondLoopback) {
   }
   EXPECT_TRUE(start({"--listen=0.0.0.0:0", "--insecure"}).ok());
   EXPECT_TRUE(start({"--listen=0.0.0.0:0",
-                     absl::StrCat("--tls_cert=", folder_, "/cert.pem"),
-                     absl::StrCat("--tls_key=", folder_, "/key.pem")})
+                     absl::StrCat("--tls_cert=", folder_.path(), "/cert.pem"),
+                     absl::StrCat("--tls_key=", folder_.path(), "/key.pem")})
                   .ok());
 }
 
@@ -256,15 +250,16 @@ TEST_F(Tls, NamesTheFileThatIsWrong) {
     return std::string(
         ServerProcess::Start(
             BinaryOfBuild(ACTSERVED_BINARY),
-            {"--device=cpu", absl::StrCat("--tls_cert=", folder_, "/cert.pem"),
-             absl::StrCat("--tls_key=", folder_, "/key.pem")})
+            {"--device=cpu",
+             absl::StrCat("--tls_cert=", folder_.path(), "/cert.pem"),
+             absl::StrCat("--tls_key=", folder_.path(), "/key.pem")})
             .status()
             .message());
   };
   Replace(ca_.Sign("old", absl::Now() - absl::Hours(48)));
-  EXPECT_THAT(message(), HasSubstr(absl::StrCat("tls_cert: ", folder_,
+  EXPECT_THAT(message(), HasSubstr(absl::StrCat("tls_cert: ", folder_.path(),
                                                 "/cert.pem: expired at ")));
-  ReplaceFile(folder_ + "/cert.pem", ca_.Sign("other").cert);
+  ReplaceFile(folder_.path() + "/cert.pem", ca_.Sign("other").cert);
   EXPECT_THAT(message(), HasSubstr("tls_key: "));
 }
 

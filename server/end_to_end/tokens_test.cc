@@ -24,6 +24,7 @@
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "kernels/base/sha256.h"
+#include "kernels/device/testing/scratch_directory.h"
 #include "server/end_to_end/calls.h"
 #include "server/testing/certificates.h"
 #include "server/testing/server_process.h"
@@ -60,15 +61,12 @@ std::vector<std::string> FieldsOf(const std::string& bytes, int number) {
 class Tokens : public ::testing::Test {
  protected:
   Tokens() {
-    std::string name = absl::StrCat(::testing::TempDir(), "tokensXXXXXX");
-    folder_ = mkdtemp(name.data());
     Add("compute-a", "a", "compute");
     Add("register-a", "a", "register");
     Add("both-a", "a", "compute\", \"register");
     Add("both-b", "b", "compute\", \"register");
     Add("admin", "operators", "admin");
   }
-  ~Tokens() override { std::filesystem::remove_all(folder_); }
 
   void Add(const std::string& token, const std::string& tenant,
            const std::string& roles) {
@@ -81,7 +79,7 @@ class Tokens : public ::testing::Test {
                 absl::StrCat("{\"tenants\": {", quotas, "}, \"tokens\": [",
                              absl::StrJoin(tokens_, ","), "]}"));
   }
-  std::string path() const { return folder_ + "/tokens.json"; }
+  std::string path() const { return folder_.path() + "/tokens.json"; }
   void Start(const std::string& quotas = "",
              std::vector<std::string> flags = {}) {
     Write(quotas);
@@ -151,7 +149,7 @@ class Tokens : public ::testing::Test {
     }
   }
 
-  std::string folder_;
+  const ScratchDirectory folder_;
   std::vector<std::string> tokens_;
   std::unique_ptr<ServerProcess> server_;
   std::shared_ptr<grpc::Channel> tcp_;

@@ -48,6 +48,11 @@ std::vector<std::string> PathsOf(const Authenticator::Options& options) {
 
 }  // namespace
 
+bool Authenticator::SameBytes::operator()(const Sha256Digest& a,
+                                          const Sha256Digest& b) const {
+  return CRYPTO_memcmp(a.data(), b.data(), a.size()) == 0;
+}
+
 size_t Authenticator::FirstBytes::operator()(const Sha256Digest& digest) const {
   size_t bytes = 0;
   std::memcpy(&bytes, digest.data(), sizeof(bytes));
@@ -87,7 +92,7 @@ absl::Status Authenticator::Load() {
                              Tenants::kMaxTenants,
                              " tenants since the server started");
     }
-    table->emplace(token.digest, Entry{token.digest, {tenant, token.roles}});
+    table->emplace(token.digest, Identity{tenant, token.roles});
   }
   // Those without quotas lose what they had.
   for (const TokenFile::Token& token : file->tokens) {
@@ -124,12 +129,8 @@ absl::StatusOr<Identity> Authenticator::ByToken(
   const Sha256Digest digest = Sha256({token.data(), token.size()});
   const Table& table = table_.Get();
   const auto found = table.find(digest);
-  if (found == table.end() ||
-      CRYPTO_memcmp(found->second.digest.data(), digest.data(),
-                    digest.size()) != 0) {
-    return WrongTokenError();
-  }
-  return found->second.identity;
+  if (found == table.end()) return WrongTokenError();
+  return found->second;
 }
 
 absl::StatusOr<Identity> Authenticator::ByCertificate(
@@ -148,12 +149,8 @@ absl::StatusOr<Identity> Authenticator::Authorize(
     const Credentials& credentials, Role role) const {
   ACTSERVE_ASSIGN_OR_RETURN(const Identity identity, Authenticate(credentials));
   if (identity.roles.Has(role)) return identity;
-  for (const auto& [name, known] : kRoleNames) {
-    if (known != role) continue;
-    return absl::PermissionDeniedError(
-        absl::StrCat("this caller does not have the role ", name));
-  }
-  return absl::PermissionDeniedError("this caller does not have the role");
+  return absl::PermissionDeniedError(
+      absl::StrCat("this caller does not have the role ", NameOf(role)));
 }
 
 void Authenticator::ReloadIfChanged() {

@@ -37,8 +37,8 @@ struct Identity {
 //                      the users that it is for
 //
 // A token is found by its SHA-256. How long the search takes depends on that
-// digest alone, which a caller cannot steer to one that is near; the digest
-// that is found is compared in constant time.
+// digest alone, which a caller cannot steer to one that is near; digests are
+// compared in constant time.
 //
 // A changed file of tokens is read within two seconds. One that is wrong is
 // logged, and the tokens before stay valid.
@@ -86,15 +86,15 @@ class Authenticator {
   absl::Status Reload();
 
  private:
-  struct Entry {
-    Sha256Digest digest;
-    Identity identity;
-  };
   // A digest is as good as random already.
   struct FirstBytes {
     size_t operator()(const Sha256Digest& digest) const;
   };
-  using Table = absl::flat_hash_map<Sha256Digest, Entry, FirstBytes>;
+  struct SameBytes {
+    bool operator()(const Sha256Digest& a, const Sha256Digest& b) const;
+  };
+  using Table =
+      absl::flat_hash_map<Sha256Digest, Identity, FirstBytes, SameBytes>;
 
   explicit Authenticator(const Options& options);
   absl::Status Load() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);

@@ -10,6 +10,7 @@
 #include <string>
 
 #include "absl/strings/str_cat.h"
+#include "kernels/device/testing/scratch_directory.h"
 
 namespace actserve {
 namespace {
@@ -21,12 +22,7 @@ using Credentials = Authenticator::Credentials;
 
 class AuthenticatorTest : public ::testing::Test {
  protected:
-  AuthenticatorTest() {
-    std::string name = absl::StrCat(::testing::TempDir(), "tokensXXXXXX");
-    folder_ = mkdtemp(name.data());
-    path_ = folder_ + "/tokens.json";
-  }
-  ~AuthenticatorTest() override { std::filesystem::remove_all(folder_); }
+  AuthenticatorTest() { path_ = folder_.path() + "/tokens.json"; }
 
   static std::string Entry(const std::string& token, const std::string& tenant,
                            const std::string& role) {
@@ -35,7 +31,7 @@ class AuthenticatorTest : public ::testing::Test {
                         role, "\"]}");
   }
   void Write(const std::string& tokens) {
-    const std::string draft = folder_ + "/draft";
+    const std::string draft = folder_.path() + "/draft";
     std::ofstream(draft) << "{\"tokens\": [" << tokens << "]}";
     chmod(draft.c_str(), 0600);
     std::filesystem::rename(draft, path_);
@@ -52,7 +48,7 @@ class AuthenticatorTest : public ::testing::Test {
                          : std::string(identity.status().message());
   }
 
-  std::string folder_;
+  const testing::ScratchDirectory folder_;
   std::string path_;
 };
 

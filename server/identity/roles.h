@@ -27,6 +27,13 @@ inline constexpr std::array<std::pair<absl::string_view, Role>, 3> kRoleNames =
       {"register", Role::kRegister},
       {"admin", Role::kAdmin}}};
 
+constexpr absl::string_view NameOf(Role role) {
+  for (const auto& [name, known] : kRoleNames) {
+    if (known == role) return name;
+  }
+  return "";
+}
+
 // A set of roles.
 class Roles {
  public:

@@ -14,9 +14,9 @@ constexpr int64_t kNanosPerSecond = 1'000'000'000;
 }  // namespace
 
 void Tenant::SetQuotas(const TenantQuotas& quotas) {
+  // 0 without a limit.
   nanos_per_request_ = static_cast<int64_t>(std::ceil(
       static_cast<double>(kNanosPerSecond) / quotas.requests_per_second));
-  if (std::isinf(quotas.requests_per_second)) nanos_per_request_ = 0;
   max_bytes_in_flight_ = quotas.bytes_in_flight;
   max_residual_bytes_ = quotas.residual_bytes;
   max_registered_ = quotas.registered_activations;
@@ -42,13 +42,12 @@ absl::Status Tenant::TakeRequest(absl::Time now) {
   int64_t full_at = full_at_nanos_.load(std::memory_order_relaxed);
   while (true) {
     // Further ahead it is only if the clock was set back or the quota raised.
-    const int64_t next =
-        std::max(std::min(full_at, now_nanos + burst), now_nanos) + cost;
+    const int64_t known = std::min(full_at, now_nanos + burst);
+    const int64_t next = std::max(known, now_nanos) + cost;
     const int64_t wait = next - now_nanos - burst;
-    const int64_t left = wait > 0 ? std::min(full_at, now_nanos + burst) : next;
-    if ((left != full_at || wait <= 0) &&
-        !full_at_nanos_.compare_exchange_weak(full_at, left,
-                                              std::memory_order_relaxed)) {
+    const int64_t left = wait > 0 ? known : next;
+    if (left != full_at && !full_at_nanos_.compare_exchange_weak(
+                               full_at, left, std::memory_order_relaxed)) {
       continue;
     }
     if (wait <= 0) return absl::OkStatus();

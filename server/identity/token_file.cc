@@ -1,7 +1,6 @@
 #include "server/identity/token_file.h"
 
 #include <algorithm>
-#include <cctype>
 #include <cmath>
 #include <cstdint>
 #include <limits>
@@ -9,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
@@ -84,8 +84,7 @@ absl::StatusOr<TenantQuotas> QuotasOf(const std::string& where,
 
 absl::Status CheckTenantName(const std::string& where,
                              const std::string& name) {
-  const bool printable = std::ranges::all_of(
-      name, [](unsigned char c) { return std::isgraph(c) != 0; });
+  const bool printable = std::ranges::all_of(name, absl::ascii_isgraph);
   if (name.empty() || name.size() > kMaxTenantNameBytes || !printable) {
     return InvalidArgument(where, ": the name of a tenant has 1 to ",
                            kMaxTenantNameBytes,
@@ -102,8 +101,7 @@ absl::StatusOr<TokenFile::Token> TokenOf(const std::string& where,
   const Json digest = value.value("sha256", Json());
   const std::string hex = digest.is_string() ? digest.get<std::string>() : "";
   if (hex.size() != 2 * token.digest.size() ||
-      !std::ranges::all_of(
-          hex, [](unsigned char c) { return std::isxdigit(c) != 0; })) {
+      !std::ranges::all_of(hex, absl::ascii_isxdigit)) {
     return InvalidArgument(where, ".sha256: not 64 hexadecimal digits");
   }
   const std::string bytes = absl::HexStringToBytes(hex);

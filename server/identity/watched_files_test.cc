@@ -9,6 +9,7 @@
 #include <string>
 
 #include "absl/strings/str_cat.h"
+#include "kernels/device/testing/scratch_directory.h"
 
 namespace actserve {
 namespace {
@@ -17,14 +18,10 @@ using ::testing::HasSubstr;
 
 class WatchedFilesTest : public ::testing::Test {
  protected:
-  WatchedFilesTest() {
-    std::string name = absl::StrCat(::testing::TempDir(), "watchedXXXXXX");
-    folder_ = mkdtemp(name.data());
-  }
-  ~WatchedFilesTest() override { std::filesystem::remove_all(folder_); }
+  WatchedFilesTest() {}
 
   std::string PathOf(const std::string& name) const {
-    return absl::StrCat(folder_, "/", name);
+    return absl::StrCat(folder_.path(), "/", name);
   }
   // As a careful writer does: readers see the old content or the new one.
   std::string Replace(const std::string& name, const std::string& content) {
@@ -33,7 +30,7 @@ class WatchedFilesTest : public ::testing::Test {
     return PathOf(name);
   }
 
-  std::string folder_;
+  const testing::ScratchDirectory folder_;
 };
 
 TEST_F(WatchedFilesTest, AChangeCountsOnceTheFilesAreQuiet) {

@@ -8,6 +8,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "kernels/device/testing/scratch_directory.h"
 #include "server/testing/certificates.h"
 
 namespace actserve {
@@ -21,15 +22,12 @@ using testing::ReplaceFile;
 class CertificatesTest : public ::testing::Test {
  protected:
   CertificatesTest() {
-    std::string name = absl::StrCat(::testing::TempDir(), "certXXXXXX");
-    folder_ = mkdtemp(name.data());
-    files_ = {.cert = folder_ + "/cert.pem",
-              .key = folder_ + "/key.pem",
-              .client_ca = folder_ + "/ca.pem"};
+    files_ = {.cert = folder_.path() + "/cert.pem",
+              .key = folder_.path() + "/key.pem",
+              .client_ca = folder_.path() + "/ca.pem"};
     Write(ca_.Sign("server"));
     ReplaceFile(files_.client_ca, ca_.cert());
   }
-  ~CertificatesTest() override { std::filesystem::remove_all(folder_); }
 
   void Write(const Authority::Pair& pair) {
     ReplaceFile(files_.cert, pair.cert);
@@ -40,7 +38,7 @@ class CertificatesTest : public ::testing::Test {
   }
 
   const Authority ca_{"authority"};
-  std::string folder_;
+  const testing::ScratchDirectory folder_;
   TlsFiles files_;
 };
 
