@@ -53,14 +53,7 @@ bool IsLogged(LogLevel level) {
 }
 
 void LogEvent(LogLevel level, absl::string_view event,
-              std::initializer_list<LogField> fields) {
-  if (!IsLogged(level)) return;
-  Logger().log(InfoOf(level).spdlog_level,
-               FormatEvent(level, event, {fields.begin(), fields.size()}));
-}
-
-void LogEvent(LogLevel level, absl::string_view event,
-              const std::vector<LogField>& fields) {
+              absl::Span<const LogField> fields) {
   if (!IsLogged(level)) return;
   Logger().log(InfoOf(level).spdlog_level, FormatEvent(level, event, fields));
 }

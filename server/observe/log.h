@@ -2,11 +2,9 @@
 #define ACTSERVE_SERVER_OBSERVE_LOG_H_
 
 #include <cstdint>
-#include <initializer_list>
 #include <string>
 #include <utility>
 #include <variant>
-#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
@@ -29,12 +27,11 @@ bool IsLogged(LogLevel level);
 // Writes one line to stderr: a JSON object with "time" (RFC 3339, UTC),
 // "level", "event" and the fields. Escapes values and replaces bytes that are
 // not UTF-8, so nothing that a client sends can end the line or the string.
-// Never log what a client sent: no text, name, message, tensor or token.
+// Never log what a client sent: no text, name, message, tensor or token; a
+// well-formed request id is the exception.
 // Thread-safe.
 void LogEvent(LogLevel level, absl::string_view event,
-              std::initializer_list<LogField> fields = {});
-void LogEvent(LogLevel level, absl::string_view event,
-              const std::vector<LogField>& fields);
+              absl::Span<const LogField> fields = {});
 
 // Returns the line that LogEvent() would write, without its newline.
 std::string FormatEvent(LogLevel level, absl::string_view event,

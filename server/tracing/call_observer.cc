@@ -47,7 +47,7 @@ CallIds CallObserver::IdsOf(const CallHeaders& headers) const {
   if (ids.trace.has_value()) {
     ids.parent = ids.trace->span_id;
     ids.trace->sampled &= traces_ != nullptr;
-    if (ids.trace->sampled) ids.trace->span_id = NewSpanId();
+    ids.trace->span_id = NewSpanId();
     if (headers.tracestate.size() <= kMaxTraceStateBytes &&
         std::ranges::all_of(headers.tracestate, absl::ascii_isprint)) {
       ids.trace_state = std::string(headers.tracestate);
@@ -65,12 +65,13 @@ void CallObserver::Observe(CallRecord record, CallIds ids,
                            absl::FunctionRef<std::string()> peer) {
   if (options_.slow_request > absl::ZeroDuration() &&
       record.ended - record.received > options_.slow_request &&
-      slow_lines_.Allow(record.ended)) {
+      IsLogged(LogLevel::kWarning) && slow_lines_.Allow(record.ended)) {
     Log(LogLevel::kWarning, "slow_request", record, ids, peer());
   }
   if (IsLogged(LogLevel::kDebug)) {
     Log(LogLevel::kDebug, "request", record, ids, peer());
-  } else if (options_.access_log && access_lines_.Allow(record.ended)) {
+  } else if (options_.access_log && IsLogged(LogLevel::kInfo) &&
+             access_lines_.Allow(record.ended)) {
     Log(LogLevel::kInfo, "request", record, ids, peer());
   }
   // Strangers do not decide how many traces there are.
@@ -94,7 +95,6 @@ void CallObserver::ReportLeftOut() {
 void CallObserver::Log(LogLevel level, absl::string_view event,
                        const CallRecord& record, const CallIds& ids,
                        std::string peer) const {
-  if (!IsLogged(level)) return;
   std::vector<LogField> fields = {
       {"method", std::string(record.method)},
       {"code", absl::StatusCodeToString(record.code)},
