@@ -313,8 +313,8 @@ absl::StatusOr<std::vector<uid_t>> UidsFrom(
   for (const std::string& number : numbers) {
     uid_t& uid = uids.emplace_back();
     if (!absl::SimpleAtoi(number, &uid)) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("unix_uids: ", number, " is not the number of a user"));
+      return InvalidArgument("unix_uids: ", number,
+                             " is not the number of a user");
     }
   }
   return uids;

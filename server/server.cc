@@ -213,7 +213,6 @@ Server::Loss Server::loss() const {
   return loss_;
 }
 
-// Nothing is read from files yet but what cannot change.
 // Reports a loss at once. It never calls the device: of a lost one, a call may
 // not return.
 void Server::AwaitLoss() {

@@ -4,6 +4,7 @@
 #include <iterator>
 #include <optional>
 
+#include "absl/algorithm/container.h"
 #include "absl/flags/parse.h"
 #include "absl/flags/reflection.h"
 #include "absl/strings/ascii.h"
@@ -20,10 +21,15 @@ constexpr absl::string_view kPrefix = "ACTSERVE_";
 // The flags that only the command line and the environment may set.
 constexpr absl::string_view kNotInFile[] = {"config", "check"};
 // Without the prefix: what the clients, the tests and the scripts read.
-constexpr absl::string_view kOfOthers[] = {
-    "ADDRESS",     "TOKEN", "BINARIES", "BUILD_DIR", "CACHE",
-    "CUDA_DRIVER", "NVRTC", "RESTARTS", "STEPS",     "FRAMEWORKS_PYTHON",
-    "VENV",        "WERROR"};
+constexpr absl::string_view kOfOthers[] = {"ADDRESS",     "TOKEN",
+                                           "BINARIES",    "BUILD_DIR",
+                                           "CACHE",       "CUDA_DRIVER",
+                                           "NVRTC",       "RESTARTS",
+                                           "STEPS",       "FRAMEWORKS_PYTHON",
+                                           "VENV",        "WERROR",
+                                           "TLS_CA",      "TLS_SERVER_NAME",
+                                           "CLIENT_CERT", "CLIENT_KEY",
+                                           "TOKEN_FILE"};
 
 std::string VariableOf(absl::string_view flag) {
   return absl::StrCat(kPrefix, absl::AsciiStrToUpper(flag));
@@ -35,8 +41,7 @@ bool IsOfOthers(absl::string_view name) {
   return absl::StartsWith(name, "SERVICE_") || name == "PORT" ||
          (absl::StartsWith(name, "PORT_") && name != "PORT_FILE") ||
          absl::StartsWith(name, "FAKE_") ||
-         std::find(std::begin(kOfOthers), std::end(kOfOthers), name) !=
-             std::end(kOfOthers);
+         absl::c_linear_search(kOfOthers, name);
 }
 
 // The number of letters to insert, remove or replace to make `a` into `b`.
@@ -147,8 +152,7 @@ absl::Status FlagValues::Locate(const absl::Status& error) const {
 std::string FlagValues::ToText() const {
   std::string text;
   for (const auto& [name, flag] : flags_) {
-    if (std::find(std::begin(kNotInFile), std::end(kNotInFile), name) !=
-        std::end(kNotInFile)) {
+    if (absl::c_linear_search(kNotInFile, name)) {
       continue;
     }
     absl::StrAppend(&text, name, " = ", flag->CurrentValue(), "  # ",
@@ -162,8 +166,7 @@ absl::Status FlagValues::TakeFile(const std::string& path) {
                             ReadConfig(path));
   for (const Setting& setting : settings) {
     const std::string place = absl::StrCat(path, ":", setting.line);
-    if (std::find(std::begin(kNotInFile), std::end(kNotInFile), setting.name) !=
-        std::end(kNotInFile)) {
+    if (absl::c_linear_search(kNotInFile, setting.name)) {
       return InvalidArgument(place, ": ", setting.name,
                              " cannot be set in a file");
     }

@@ -144,6 +144,7 @@ TEST_F(FlagValuesTest, RefusesNearMissesInTheEnvironment) {
 TEST_F(FlagValuesTest, LeavesOtherVariablesAlone) {
   const auto values =
       Load({}, {"ACTSERVE_ADDRESS=h:1", "ACTSERVE_VENV=/x", "PATH=/bin",
+                "ACTSERVE_TLS_CA=/ca.pem", "ACTSERVE_TOKEN_FILE=/token",
                 "ACTSERVE_SERVICE_HOST=10.0.0.1", "ACTSERVE_PORT=tcp://x",
                 "ACTSERVE_PORT_50051_TCP_ADDR=x", "ACTSERVE_OF_ELSE=secret",
                 "ACTSERVE_TEST_ON=true"});
