@@ -9,6 +9,7 @@
 #include "absl/container/flat_hash_map.h"
 #include "absl/container/flat_hash_set.h"
 #include "absl/time/clock.h"
+#include "server/listen/refused_hosts.h"
 #include "server/observe/log.h"
 #include "server/observe/resident_bytes.h"
 
@@ -97,15 +98,20 @@ void ConnectionGuard::Run() {
   const absl::Duration bodies_interval = options_.body_timeout / kLooks;
   absl::Time looked_at_bodies = absl::Now();
   int64_t seen_bytes = ResidentBytes();
+  // Memory that a burst has left lets the next one pass without growth.
+  absl::Time alert_until = absl::InfinitePast();
   absl::Duration pause = kInterval;
   while (!stopped_.WaitForNotificationWithTimeout(pause)) {
     const absl::Time start = absl::Now();
     const int64_t bytes = ResidentBytes();
     const bool has_grown = bytes - seen_bytes >= kGrowthBytes;
     if (has_grown || bytes < seen_bytes) seen_bytes = bytes;
-    if (has_grown) {
+    if (has_grown || start < alert_until) {
       const auto closed = WithTooManyStreams(OpenConnections(), options_);
-      if (!closed.empty()) acceptor_.RefuseFor(kRefusal, PeersOf(closed));
+      if (!closed.empty()) {
+        alert_until = start + RefusedHosts::kLongestRefusal;
+        acceptor_.Refuse(PeersOf(closed));
+      }
       Close("too_many_streams", Refusal::kStreams, closed);
     }
     if (start - looked_at_bodies >= bodies_interval) {

@@ -22,7 +22,9 @@ namespace actserve {
 //     16 to 24 KiB that gRPC's quota does not hold back. One connection may
 //     have `max_streams`; all together may have as many as fit into
 //     `max_bytes`: beyond that the connections of the peer with the most go
-//     first. It looks when the process has grown, at most ten times a second.
+//     first. Their hosts lose all their connections and are refused for a
+//     while. It looks when the process has grown, and for a minute after it
+//     found some, at most ten times a second.
 //   * requests that stopped to arrive for `body_timeout`: see StalledBodies.
 class ConnectionGuard {
  public:
@@ -31,10 +33,6 @@ class ConnectionGuard {
     int64_t max_bytes = 0;
     absl::Duration body_timeout = absl::InfiniteDuration();
   };
-  // How long those are refused who had too many streams. What they opened takes
-  // about as long to tear down as it took to open.
-  static constexpr absl::Duration kRefusal = absl::Seconds(3);
-
   // Works on a thread of its own until it is destroyed, which must be before
   // `acceptor` stops.
   ConnectionGuard(const Options& options, Acceptor* acceptor);

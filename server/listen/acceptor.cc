@@ -149,6 +149,8 @@ void Acceptor::Stop() {
     eventfd_write(stop_event_, 1);
     thread_.join();
   }
+  for (const Waiting& each : waiting_) close(each.fd);
+  waiting_.clear();
   for (ListeningSocket& socket : sockets_) socket.Close();
 }
 
@@ -160,7 +162,8 @@ void Acceptor::Run(const Take& take) {
       polled.push_back({socket.fd(), POLLIN, 0});
     }
     poll(polled.data(), polled.size(),
-         static_cast<int>(absl::ToInt64Milliseconds(kCheckInterval)));
+         static_cast<int>(absl::ToInt64Milliseconds(
+             waiting_.empty() ? kCheckInterval : kPaceInterval)));
     if (polled[0].revents != 0) return;
     bool has_error = false;
     for (size_t i = 0; i < sockets_.size(); ++i) {
@@ -169,9 +172,10 @@ void Acceptor::Run(const Take& take) {
         has_error = true;
         sockets_[i].Close();
       } else if (events != 0) {
-        AcceptAll(sockets_[i], take);
+        AcceptAll(sockets_[i]);
       }
     }
+    HandOver(take);
     if (has_error || absl::Now() - checked >= kCheckInterval) {
       Check();
       checked = absl::Now();
@@ -179,7 +183,7 @@ void Acceptor::Run(const Take& take) {
   }
 }
 
-void Acceptor::AcceptAll(const ListeningSocket& socket, const Take& take) {
+void Acceptor::AcceptAll(const ListeningSocket& socket) {
   static absl::Time logged_error = absl::InfinitePast();
   static absl::Time logged_bound = absl::InfinitePast();
   // The others' turn comes after some of one.
@@ -201,11 +205,12 @@ void Acceptor::AcceptAll(const ListeningSocket& socket, const Take& take) {
       close(fd);
       continue;
     }
-    const Peer peer = PeerOf(fd);
-    if (fd < max_descriptor_ && MayAccept(peer)) {
-      ++connections_of_host_[HostOf(peer)];
+    const std::string host = HostOf(PeerOf(fd));
+    if (fd < max_descriptor_ && MayAccept(host)) {
+      ++connections_of_host_[host];
       ++num_connections_;
-      take(socket.fd(), fd, is_unix);
+      ++waiting_of_host_[host];
+      waiting_.push_back({socket.fd(), fd, is_unix, host});
       continue;
     }
     CountRefusal(Refusal::kConnections);
@@ -217,17 +222,40 @@ void Acceptor::AcceptAll(const ListeningSocket& socket, const Take& take) {
   }
 }
 
-bool Acceptor::MayAccept(const Peer& peer) {
-  {
-    absl::MutexLock lock(&mu_);
-    const auto refused = refused_.find(HostOf(peer));
-    if (refused != refused_.end()) {
-      if (absl::Now() < refused->second) return false;
-      refused_.erase(refused);
-    }
+void Acceptor::HandOver(const Take& take) {
+  const absl::Time now = absl::Now();
+  if (now - interval_began_ >= kPaceInterval) {
+    interval_began_ = now;
+    handed_over_of_host_.clear();
   }
+  std::erase_if(waiting_, [&](const Waiting& next) {
+    const bool is_refused = IsRefused(next.host);
+    int& handed_over = handed_over_of_host_[next.host];
+    if (!is_refused && !next.is_unix_socket && handed_over >= kPace) {
+      return false;
+    }
+    ++handed_over;
+    --waiting_of_host_[next.host];
+    if (is_refused) {
+      CountRefusal(Refusal::kConnections);
+      close(next.fd);
+    } else {
+      take(next.listener_fd, next.fd, next.is_unix_socket);
+    }
+    return true;
+  });
+  if (waiting_.empty()) waiting_of_host_.clear();
+}
+
+bool Acceptor::IsRefused(const std::string& host) {
+  absl::MutexLock lock(&mu_);
+  return refused_.IsRefused(host, absl::Now());
+}
+
+bool Acceptor::MayAccept(const std::string& host) {
+  if (IsRefused(host) || waiting_of_host_[host] >= kMaxWaiting) return false;
   const auto is_within_share = [&] {
-    const auto it = connections_of_host_.find(HostOf(peer));
+    const auto it = connections_of_host_.find(host);
     return it == connections_of_host_.end() ||
            it->second < kShare * (max_connections_ - num_connections_);
   };
@@ -346,15 +374,19 @@ void Acceptor::CloseConnections(const absl::flat_hash_set<Peer>& peers) const {
   });
 }
 
-void Acceptor::RefuseFor(absl::Duration duration,
-                         const absl::flat_hash_set<Peer>& peers) {
-  const absl::Time now = absl::Now();
-  absl::MutexLock lock(&mu_);
-  absl::erase_if(refused_,
-                 [&](const auto& refused) { return refused.second <= now; });
+void Acceptor::Refuse(const absl::flat_hash_set<Peer>& peers) {
+  absl::flat_hash_set<std::string> hosts;
   for (const Peer& peer : peers) {
-    if (!peer.address.empty()) refused_[HostOf(peer)] = now + duration;
+    if (!peer.address.empty()) hosts.insert(HostOf(peer));
   }
+  {
+    const absl::Time now = absl::Now();
+    absl::MutexLock lock(&mu_);
+    for (const std::string& host : hosts) refused_.Refuse(host, now);
+  }
+  ForEachConnection([&](int fd, const Peer& peer) {
+    if (hosts.contains(HostOf(peer))) Drop(fd);
+  });
 }
 
 absl::flat_hash_map<Peer, int64_t> Acceptor::ReceivedBytes() const {

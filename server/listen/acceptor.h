@@ -18,6 +18,7 @@
 #include "absl/time/time.h"
 #include "server/listen/listening_socket.h"
 #include "server/listen/peer.h"
+#include "server/listen/refused_hosts.h"
 
 namespace actserve {
 
@@ -28,6 +29,9 @@ namespace actserve {
 //   * closes connections beyond a bound at once, so that descriptors are left,
 //     and those of a peer that has more than its share: at most kShare times as
 //     many as are free, so that nobody takes them all;
+//   * hands over kPace connections of a host in kPaceInterval; up to
+//     kMaxWaiting wait. gRPC reads 8 KiB of each, whatever has become of it:
+//     200 streams, which take 30 ms;
 //   * drops connections whose peer hung up, where gRPC is a second or more
 //     behind with reading them;
 //   * goes on after any error, and listens again within a second if a socket
@@ -53,6 +57,9 @@ class Acceptor {
   };
   static constexpr int kReservedDescriptors = 32;
   static constexpr int kShare = 4;
+  static constexpr int kPace = 64;
+  static constexpr absl::Duration kPaceInterval = absl::Milliseconds(100);
+  static constexpr int kMaxWaiting = 1024;
   // Owns `fd` from then on.
   using Take =
       std::function<void(int listener_fd, int fd, bool is_unix_socket)>;
@@ -84,10 +91,9 @@ class Acceptor {
 
   // Ends the connections of these peers. Not after Stop().
   void CloseConnections(const absl::flat_hash_set<Peer>& peers) const;
-  // Closes new connections from the hosts of these peers for so long. Not those
-  // over the unix socket.
-  void RefuseFor(absl::Duration duration,
-                 const absl::flat_hash_set<Peer>& peers);
+  // Ends all connections of the hosts of these peers, and closes new ones for a
+  // while: see RefusedHosts. Not those over the unix socket. Not after Stop().
+  void Refuse(const absl::flat_hash_set<Peer>& peers);
   // The bytes that each peer has sent so far over its TCP connection. Not after
   // Stop().
   absl::flat_hash_map<Peer, int64_t> ReceivedBytes() const;
@@ -104,12 +110,15 @@ class Acceptor {
  private:
   Acceptor() = default;
   void Run(const Take& take);
-  void AcceptAll(const ListeningSocket& socket, const Take& take);
+  void AcceptAll(const ListeningSocket& socket);
+  // Hands over those that wait, as many as the pace allows.
+  void HandOver(const Take& take);
   bool MayConnect(int unix_fd) const;
   void Check();
-  // Whether one more connection of `peer` is within its share. Counts again
+  bool IsRefused(const std::string& host);
+  // Whether one more connection of `host` is within its share. Counts again
   // before it says no.
-  bool MayAccept(const Peer& peer);
+  bool MayAccept(const std::string& host);
   // A connection that was handed over.
   struct Connection {
     int fd = -1;
@@ -137,11 +146,22 @@ class Acceptor {
   absl::flat_hash_map<std::string, int> connections_of_host_;
   int num_connections_ = 0;
   absl::Time counted_ = absl::InfinitePast();
+  // An accepted connection that is not handed over yet.
+  struct Waiting {
+    int listener_fd = -1;
+    int fd = -1;
+    bool is_unix_socket = false;
+    std::string host;
+  };
+  std::vector<Waiting> waiting_;
+  absl::flat_hash_map<std::string, int> waiting_of_host_;
+  // Since the interval began.
+  absl::flat_hash_map<std::string, int> handed_over_of_host_;
+  absl::Time interval_began_ = absl::InfinitePast();
   // By descriptor.
   absl::flat_hash_map<int, Peer> hung_up_;
   absl::Mutex mu_;
-  // Until when a host is refused.
-  absl::flat_hash_map<std::string, absl::Time> refused_ ABSL_GUARDED_BY(mu_);
+  RefusedHosts refused_ ABSL_GUARDED_BY(mu_);
   std::thread thread_;
 };
 

@@ -256,21 +256,36 @@ TEST_F(AcceptorTest, LeavesConnectionsForOtherPeers) {
   EXPECT_TRUE(Await(num_taken + 2));
 }
 
-TEST_F(AcceptorTest, RefusesAHostForAWhile) {
+TEST_F(AcceptorTest, RefusesAHostWithAllItsConnections) {
   Start();
-  const Socket before = ConnectTo(tcp());
-  ASSERT_TRUE(Await(1));
-
-  acceptor_->RefuseFor(absl::Hours(1), {PeerOf(before)});
-
-  EXPECT_TRUE(ConnectTo(tcp()).IsEnded());
+  const Socket first = ConnectTo(tcp());
+  const Socket second = ConnectTo(tcp());
   const Socket other = ConnectTo(tcp(), "127.0.0.2");
   const Socket local = ConnectTo(unix_socket());
-  EXPECT_TRUE(Await(3));
-  EXPECT_TRUE(IsOpen(before));
-  acceptor_->RefuseFor(absl::ZeroDuration(), {PeerOf(before)});
-  const Socket after = ConnectTo(tcp());
-  EXPECT_TRUE(Await(4));
+  ASSERT_TRUE(Await(4));
+
+  acceptor_->Refuse({PeerOf(first)});
+
+  EXPECT_TRUE(first.IsEnded());
+  EXPECT_TRUE(second.IsEnded());
+  EXPECT_TRUE(IsOpen(other));
+  EXPECT_TRUE(IsOpen(local));
+  EXPECT_TRUE(ConnectTo(tcp()).IsEnded());
+  const Socket next = ConnectTo(tcp(), "127.0.0.2");
+  EXPECT_TRUE(Await(5));
+}
+
+TEST_F(AcceptorTest, HandsOverSoManyOfAHostInAWhile) {
+  Start(/*max_connections=*/400);
+  const absl::Time start = absl::Now();
+  // More than two intervals may bring.
+  std::vector<Socket> clients;
+  for (int i = 0; i <= 2 * Acceptor::kPace; ++i) {
+    clients.push_back(OutOfTheWay(ConnectTo(tcp())));
+  }
+
+  EXPECT_TRUE(Await(clients.size()));
+  EXPECT_GE(absl::Now() - start, Acceptor::kPaceInterval);
 }
 
 // Whoever sends and hangs up leaves work behind, which would keep the others
