@@ -137,7 +137,7 @@ TEST_P(DeviceConformanceOfType, EveryOpEqualsTheInterpreter) {
     }
   }
   for (const OpInfo& info : AllOps()) {
-    if (IsLeaf(info.op) || !TakesNext()) continue;
+    if (IsLeaf(info.op) || info.reads_row || !TakesNext()) continue;
     SCOPED_TRACE(std::string(info.name));
     const LoweredProgram program =
         MakeProgram(std::string(info.name), OpGraph(info.op), dtype_);

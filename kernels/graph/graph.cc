@@ -80,6 +80,14 @@ int64_t Graph::Weight() const {
   return weight;
 }
 
+bool Graph::HasRows() const {
+  const std::vector<bool> live = LiveNodes();
+  for (size_t i = 0; i < nodes_.size(); ++i) {
+    if (live[i] && Info(nodes_[i].op).reads_row) return true;
+  }
+  return false;
+}
+
 std::vector<bool> Graph::LiveNodes() const {
   std::vector<bool> live(nodes_.size(), false);
   for (const Output& output : outputs) live[output.node] = true;

@@ -68,6 +68,8 @@ class Graph {
 
   // Returns the sum of the weights of the nodes that the outputs need.
   int64_t Weight() const;
+  // True if an output needs more than its own element: its row.
+  bool HasRows() const;
   // Entry i is true if an output depends on node i.
   std::vector<bool> LiveNodes() const;
   // About the memory that the graph keeps.

@@ -2,6 +2,9 @@
 
 #include <cassert>
 #include <cmath>
+#include <limits>
+
+#include "kernels/graph/summation.h"
 
 namespace actserve {
 namespace {
@@ -58,6 +61,26 @@ bool CompareNumbers(Op op, T a, T b) {
   }
 }
 
+template <typename T>
+T ApplyOpToRow(Op op, absl::Span<const T> row) {
+  switch (op) {
+    case Op::kRowSum: {
+      std::vector<double> tiles;
+      for (size_t i = 0; i < row.size(); i += kSumTileElements) {
+        tiles.push_back(SumTile(row.subspan(i, kSumTileElements)));
+      }
+      return static_cast<T>(SumTiles(absl::MakeSpan(tiles)));
+    }
+    case Op::kRowMax: {
+      T max = -std::numeric_limits<T>::infinity();
+      for (const T value : row) max = ApplyInstruction(Op::kMax, max, value);
+      return max + T{0};
+    }
+    default:
+      return static_cast<T>(row.size());
+  }
+}
+
 }  // namespace
 
 float NumberOps<float>::Apply(Op op, float a, float b) {
@@ -80,6 +103,14 @@ bool NumberOps<float>::Compare(Op op, float a, float b) {
 
 bool NumberOps<double>::Compare(Op op, double a, double b) {
   return CompareNumbers(op, a, b);
+}
+
+float NumberOps<float>::ApplyToRow(Op op, absl::Span<const float> row) {
+  return ApplyOpToRow(op, row);
+}
+
+double NumberOps<double>::ApplyToRow(Op op, absl::Span<const double> row) {
+  return ApplyOpToRow(op, row);
 }
 
 }  // namespace actserve

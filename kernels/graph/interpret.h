@@ -17,7 +17,8 @@
 namespace actserve {
 
 // Computes in one number type: every op that returns a real, except leaves and
-// kSelect, and every comparison. Ops of one operand ignore `b`.
+// kSelect, every comparison, and every row op. Ops of one operand ignore `b`.
+// A sum follows the tree of summation.h, in float64, and is rounded once.
 template <typename T>
 struct NumberOps;
 
@@ -26,6 +27,7 @@ struct NumberOps<float> {
   static float FromDouble(double value) { return static_cast<float>(value); }
   static float Apply(Op op, float a, float b);
   static bool Compare(Op op, float a, float b);
+  static float ApplyToRow(Op op, absl::Span<const float> row);
 };
 
 template <>
@@ -33,21 +35,20 @@ struct NumberOps<double> {
   static double FromDouble(double value) { return value; }
   static double Apply(Op op, double a, double b);
   static bool Compare(Op op, double a, double b);
+  static double ApplyToRow(Op op, absl::Span<const double> row);
 };
 
-// The value of every output of `graph` for one element. `inputs` and
-// `parameters` have as many members as the graph has; a summed output gives
-// this element's term.
+// The values of the nodes of a graph for one element: numbers and booleans, by
+// node.
 template <typename T>
-std::vector<T> Evaluate(const Graph& graph, absl::Span<const T> inputs,
-                        absl::Span<const T> parameters) {
-  const std::vector<Node>& nodes = graph.nodes();
-  const std::vector<bool> live = graph.LiveNodes();
-  std::vector<T> reals(nodes.size());
-  std::vector<uint8_t> booleans(nodes.size());
-  for (size_t i = 0; i < nodes.size(); ++i) {
-    if (!live[i]) continue;
-    const Node& node = nodes[i];
+struct NodeValues {
+  std::vector<T> reals;
+  std::vector<uint8_t> booleans;
+
+  // Sets the value of node `i`, which is no row op, from those of its operands.
+  void Set(const Graph& graph, size_t i, absl::Span<const T> inputs,
+           absl::Span<const T> parameters) {
+    const Node& node = graph.nodes()[i];
     const auto [a, b, c] = node.operands;
     switch (node.op) {
       case Op::kInput:
@@ -88,10 +89,62 @@ std::vector<T> Evaluate(const Graph& graph, absl::Span<const T> inputs,
                                        b == kNoNode ? reals[a] : reals[b]);
     }
   }
+};
+
+// The value of every output of `graph`, which has no row op, for one element.
+// `inputs` and `parameters` have as many members as the graph has; a summed
+// output gives this element's term.
+template <typename T>
+std::vector<T> Evaluate(const Graph& graph, absl::Span<const T> inputs,
+                        absl::Span<const T> parameters) {
+  const size_t num_nodes = graph.nodes().size();
+  const std::vector<bool> live = graph.LiveNodes();
+  NodeValues<T> values = {std::vector<T>(num_nodes),
+                          std::vector<uint8_t>(num_nodes)};
+  for (size_t i = 0; i < num_nodes; ++i) {
+    if (live[i]) values.Set(graph, i, inputs, parameters);
+  }
   std::vector<T> results;
   results.reserve(graph.outputs.size());
   for (const Output& output : graph.outputs) {
-    results.push_back(reals[output.node]);
+    results.push_back(values.reals[output.node]);
+  }
+  return results;
+}
+
+// The same for one row: the values of every output for each of its elements.
+// inputs[e] are those of element e.
+template <typename T>
+std::vector<std::vector<T>> EvaluateRow(
+    const Graph& graph, const std::vector<std::vector<T>>& inputs,
+    absl::Span<const T> parameters) {
+  const size_t num_nodes = graph.nodes().size();
+  const std::vector<bool> live = graph.LiveNodes();
+  std::vector<NodeValues<T>> row(
+      inputs.size(),
+      {std::vector<T>(num_nodes), std::vector<uint8_t>(num_nodes)});
+  for (size_t i = 0; i < num_nodes; ++i) {
+    if (!live[i]) continue;
+    const Node& node = graph.nodes()[i];
+    if (Info(node.op).reads_row) {
+      std::vector<T> operand;
+      operand.reserve(row.size());
+      for (const NodeValues<T>& element : row) {
+        operand.push_back(element.reals[node.operands[0]]);
+      }
+      const T value = NumberOps<T>::ApplyToRow(node.op, operand);
+      for (NodeValues<T>& element : row) element.reals[i] = value;
+    } else {
+      for (size_t e = 0; e < row.size(); ++e) {
+        row[e].Set(graph, i, inputs[e], parameters);
+      }
+    }
+  }
+  std::vector<std::vector<T>> results(graph.outputs.size());
+  for (size_t o = 0; o < results.size(); ++o) {
+    for (const NodeValues<T>& element : row) {
+      results[o].push_back(element.reals[graph.outputs[o].node]);
+    }
   }
   return results;
 }

@@ -102,6 +102,15 @@ OpInfo Function2(Op op, std::string_view name, int weight,
           .f64_2 = f64};
 }
 
+OpInfo RowReduction(Op op, std::string_view name) {
+  return {.op = op,
+          .name = name,
+          .arity = 1,
+          .callable = true,
+          .reads_row = true,
+          .weight = 4};
+}
+
 // `row` for a function that the syntax spells.
 OpInfo NotCallable(OpInfo row) {
   row.callable = false;
@@ -236,6 +245,9 @@ std::vector<OpInfo> MakeTable() {
                 "mish_grad(x)"),
       Function1(Op::kMishGrad, "mish_grad", 79, actserve_mish_grad_f32,
                 actserve_mish_grad_f64, kMishCurvature),
+      RowReduction(Op::kRowSum, "rowsum"),
+      RowReduction(Op::kRowMax, "rowmax"),
+      RowReduction(Op::kRowSize, "rowsize"),
   };
 }
 

@@ -104,7 +104,12 @@ enum class Op : uint8_t {
   kGeluTanhGrad,
   kMish,  // x tanh(log(1+exp(x)))
   kMishGrad,
-  kNumOps,  // not an op
+  // Of the whole row that an element is in; the same number for all its
+  // elements. A row has any number of elements, also none.
+  kRowSum,   // as rows.h sums; 0 of no element
+  kRowMax,   // NaN if any is NaN, never -0; -inf of no element
+  kRowSize,  // the number of elements; its operand does not matter
+  kNumOps,   // not an op
 };
 
 // One row of the op table: everything about an op but its math and reference.
@@ -117,6 +122,8 @@ struct OpInfo {
   // True if a text may call the op by its name. The others are spelled by the
   // syntax (`+`, `<`, `and`, `**`, `if`) or cannot be spelled.
   bool callable = false;
+  // True if the op looks at all elements of a row.
+  bool reads_row = false;
   // Cost in expanded operations, for the program weight limit.
   int weight = 0;
   // The derivative in each operand, as a text of the language: the last line

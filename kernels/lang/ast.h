@@ -45,6 +45,8 @@ struct Expr {
     // An op of the graph's op table, with the op's arity; or
     //   clamp(x, lo, hi)  min(max(x, lo), hi), derivative 1 at both bounds
     //   float(c)          1 if c else 0 for a boolean, a number itself
+    //   rowmean(x)        rowsum(x) / rowsize(x)
+    //   rowmin(x)         -rowmax(-x)
     kPrimitive,
     kHelper,   // module.functions[helper]
     kCatalog,  // the built-in activation `name`; inputs, then parameters

@@ -35,9 +35,11 @@ SignatureMap MakePrimitives() {
     add(info.name, info.arity == 1 ? std::vector<std::string>{"x"}
                                    : std::vector<std::string>{"a", "b"});
   }
-  // The two of ast.h that are no op.
+  // Those of ast.h that are no op.
   add("clamp", {"x", "lo", "hi"});
   add("float", {"x"});
+  add("rowmean", {"x"});
+  add("rowmin", {"x"});
   return map;
 }
 

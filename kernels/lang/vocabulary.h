@@ -23,7 +23,7 @@ struct FunctionSignature {
 };
 
 // The primitive called `name`: an op of the graph that users can call, or
-// clamp or float of ast.h. nullptr if there is none.
+// one of the others of ast.h. nullptr if there is none.
 const FunctionSignature* FindPrimitive(std::string_view name);
 
 // The signature of a built-in activation, read from its text; nullptr if there

@@ -438,7 +438,8 @@ NodeId GraphBuilder::Account(NodeId id) {
 
 NodeId GraphBuilder::Add(Op op, NodeId a, NodeId b) {
   if (TakesBool(op, 0)) return Account(AddSimplified(graph_, op, a, b));
-  if (graph_.is_constant(a) && (b == kNoNode || graph_.is_constant(b))) {
+  if (graph_.is_constant(a) && (b == kNoNode || graph_.is_constant(b)) &&
+      !Info(op).reads_row) {
     const double x = graph_.node(a).constant;
     const double y = b == kNoNode ? x : graph_.node(b).constant;
     return Info(op).returns_bool

@@ -36,6 +36,8 @@ const Module* CatalogModule(std::string_view name) {
 // Primitives that are not an op of the graph.
 constexpr std::string_view kCast = "float";  // 1 or 0 of a truth value
 constexpr std::string_view kClamp = "clamp";
+constexpr std::string_view kRowMean = "rowmean";
+constexpr std::string_view kRowMin = "rowmin";
 
 }  // namespace
 
@@ -75,6 +77,14 @@ NodeId GraphBuilder::CallPrimitive(const Expr& expr) {
   }
   if (expr.name == kClamp) {
     return Clamp(arguments[0], arguments[1], arguments[2]);
+  }
+  if (expr.name == "rowsize") return Add(Op::kRowSize, graph_.Constant(0));
+  if (expr.name == kRowMean) {
+    return Add(Op::kDiv, Add(Op::kRowSum, arguments[0]),
+               Add(Op::kRowSize, graph_.Constant(0)));
+  }
+  if (expr.name == kRowMin) {
+    return Add(Op::kNeg, Add(Op::kRowMax, Add(Op::kNeg, arguments[0])));
   }
   if (expr.name == "max" || expr.name == "min") NoteTie(expr, arguments);
   return Add(*FindOp(expr.name), arguments[0],

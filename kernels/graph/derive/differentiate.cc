@@ -21,7 +21,7 @@ class Differentiator {
     std::vector<bool> needed(node + 1, false);
     needed[node] = true;
     for (NodeId i = node; i >= 0; --i) {
-      if (!needed[i]) continue;
+      if (!needed[i] || Info(graph_.node(i).op).reads_row) continue;
       for (NodeId operand : graph_.node(i).operands) {
         if (operand != kNoNode) needed[operand] = true;
       }
@@ -42,6 +42,7 @@ class Differentiator {
  private:
   NodeId Tangent(NodeId id, const Node& node, NodeId da, NodeId db, NodeId dc) {
     if (id == variable_) return graph_.Constant(1);
+    if (Info(node.op).reads_row) return kNoNode;
     if (da == kNoNode && db == kNoNode && dc == kNoNode) return kNoNode;
     const NodeId a = node.operands[0], b = node.operands[1];
     // Ops that are structure, or whose tangent depends on more than values.

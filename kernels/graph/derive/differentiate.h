@@ -20,9 +20,10 @@
 
 namespace actserve {
 
-// Adds to `graph` the derivative of `node` with respect to `variable`, an
-// input or parameter node. kNoNode if `node` does not depend on it, or only
-// through what is flat.
+// Adds to `graph` the derivative of `node` with respect to `variable`: an
+// input, a parameter, or a row op. kNoNode if `node` does not depend on it, or
+// only through what is flat. Row ops are constants here, but for `variable`
+// itself: pull_back.h differentiates through them.
 NodeId Differentiate(Graph& graph, NodeId node, NodeId variable);
 
 }  // namespace actserve

@@ -62,7 +62,8 @@ void ExpectSlopes(const Graph& graph, const Graph& derived, int index,
 std::vector<OpInfo> RowsWithSlopes() {
   std::vector<OpInfo> rows;
   for (const OpInfo& info : AllOps()) {
-    const bool is_number = info.arity > 0 && !info.returns_bool;
+    const bool is_number =
+        info.arity > 0 && !info.returns_bool && !info.reads_row;
     if (is_number && info.op != Op::kDeclared) rows.push_back(info);
   }
   return rows;

@@ -203,4 +203,14 @@ bool NumberOps<testing::Real>::Compare(Op op, const testing::Real& a,
   }
 }
 
+Real NumberOps<Real>::ApplyToRow(Op op, absl::Span<const Real> row) {
+  if (op == Op::kRowSize) return static_cast<double>(row.size());
+  const bool is_sum = op == Op::kRowSum;
+  Real result = is_sum ? 0 : -std::numeric_limits<double>::infinity();
+  for (const Real& value : row) {
+    result = is_sum ? result + value : Apply(Op::kMax, result, value);
+  }
+  return result;
+}
+
 }  // namespace actserve

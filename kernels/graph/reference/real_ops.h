@@ -4,6 +4,7 @@
 #ifndef ACTSERVE_KERNELS_GRAPH_REFERENCE_REAL_OPS_H_
 #define ACTSERVE_KERNELS_GRAPH_REFERENCE_REAL_OPS_H_
 
+#include "absl/types/span.h"
 #include "kernels/graph/interpret.h"
 #include "kernels/math/reference/real.h"
 
@@ -16,6 +17,7 @@ struct NumberOps<testing::Real> {
   static testing::Real Apply(Op op, const testing::Real& a,
                              const testing::Real& b);
   static bool Compare(Op op, const testing::Real& a, const testing::Real& b);
+  static testing::Real ApplyToRow(Op op, absl::Span<const testing::Real> row);
 };
 
 }  // namespace actserve

@@ -1,0 +1,34 @@
+// Defines the pass that differentiates a graph with row ops, in reverse mode.
+//
+// The row ops cut a graph into levels. Inside a level elements do not meet, so
+// the rules of differentiate.h hold. Across levels the sensitivity of a row op
+// is a sum over its row, and its operand receives
+//
+//   rowsum  the sensitivity, at every element
+//   rowmax  equal shares at the elements that are the maximum, 0 elsewhere; NaN
+//           if the maximum is NaN
+//   rowsize nothing
+//
+// The result is a graph with row ops again, so the pass applies to it too.
+
+#ifndef ACTSERVE_KERNELS_GRAPH_DERIVE_PULL_BACK_H_
+#define ACTSERVE_KERNELS_GRAPH_DERIVE_PULL_BACK_H_
+
+#include <vector>
+
+#include "absl/types/span.h"
+#include "kernels/graph/graph.h"
+
+namespace actserve {
+
+// Adds to `graph` the gradients of the sum of `upstream` times `output`, over
+// all elements, with respect to each of `variables`, inputs or parameters. Of
+// an input it is the gradient at an element; of a parameter the element's term
+// of it, which is to be summed. kNoNode if `output` does not depend on the
+// variable, or only through what is flat.
+std::vector<NodeId> PullBack(Graph& graph, NodeId output, NodeId upstream,
+                             absl::Span<const NodeId> variables);
+
+}  // namespace actserve
+
+#endif  // ACTSERVE_KERNELS_GRAPH_DERIVE_PULL_BACK_H_
