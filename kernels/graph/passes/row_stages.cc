@@ -1,0 +1,308 @@
+#include "kernels/graph/passes/row_stages.h"
+
+#include <algorithm>
+#include <map>
+#include <set>
+#include <vector>
+
+#include "absl/functional/function_ref.h"
+
+namespace actserve {
+namespace {
+
+// Operations that cost more than to store a number and load it again.
+constexpr int64_t kWorthKeeping = 30;
+
+// What a node is the same for.
+enum class Scope { kAll, kRow, kElement };
+
+class Cutter {
+ public:
+  explicit Cutter(const Graph& graph) : graph_(graph) {
+    const size_t num_nodes = graph.nodes().size();
+    live_ = graph.LiveNodes();
+    scopes_.resize(num_nodes, Scope::kAll);
+    levels_.resize(num_nodes, 0);
+    for (size_t i = 0; i < num_nodes; ++i) Classify(static_cast<NodeId>(i));
+  }
+
+  RowStages Cut() {
+    FindRoots();
+    for (size_t level = 0; level < roots_.size(); ++level) {
+      RowStage& stage = result_.stages.emplace_back();
+      AddRows(static_cast<int>(level), stage);
+      AddElements(level, stage);
+    }
+    return std::move(result_);
+  }
+
+ private:
+  // A node that a stage must compute for every element, and what for.
+  struct Root {
+    NodeId node;
+    RowStage::Sink sink;
+  };
+
+  void Classify(NodeId id) {
+    const Node& node = graph_.node(id);
+    if (node.op == Op::kInput) scopes_[id] = Scope::kElement;
+    for (const NodeId operand : node.operands) {
+      if (operand == kNoNode) continue;
+      scopes_[id] = std::max(scopes_[id], scopes_[operand]);
+      levels_[id] = std::max(levels_[id], levels_[operand]);
+    }
+    if (!Info(node.op).reads_row) return;
+    scopes_[id] = Scope::kRow;
+    if (node.op != Op::kRowSize) ++levels_[id];
+  }
+
+  void FindRoots() {
+    roots_.resize(1);
+    const auto add = [&](NodeId node, RowStage::Sink sink) {
+      const size_t level = levels_[node];
+      if (roots_.size() <= level) roots_.resize(level + 1);
+      roots_[level].push_back({node, sink});
+    };
+    for (size_t i = 0; i < live_.size(); ++i) {
+      const Node& node = graph_.nodes()[i];
+      if (!live_[i] || !Info(node.op).reads_row) continue;
+      if (node.op == Op::kRowSize) {
+        numbers_[static_cast<NodeId>(i)] = 0;
+        continue;
+      }
+      const int number = result_.num_row_numbers++;
+      numbers_[static_cast<NodeId>(i)] = number;
+      add(node.operands[0], {RowStage::Sink::Kind::kReduce, number, node.op});
+    }
+    for (size_t o = 0; o < graph_.outputs.size(); ++o) {
+      add(graph_.outputs[o].node,
+          {RowStage::Sink::Kind::kOutput, static_cast<int>(o), Op::kNumOps});
+    }
+  }
+
+  // The nodes of one level that are the same for a row, take work, and are
+  // needed by elements.
+  std::vector<NodeId> RowResults(int level) const {
+    std::set<NodeId> results;
+    const auto consider = [&](NodeId id) {
+      if (scopes_[id] == Scope::kRow && levels_[id] == level &&
+          !Info(graph_.node(id).op).reads_row && !graph_.is_bool(id)) {
+        results.insert(id);
+      }
+    };
+    for (size_t i = 0; i < live_.size(); ++i) {
+      const Node& node = graph_.nodes()[i];
+      // A truth value of the row is computed again for each element.
+      const bool for_elements = scopes_[i] == Scope::kElement ||
+                                Info(node.op).reads_row ||
+                                graph_.is_bool(static_cast<NodeId>(i));
+      if (!live_[i] || !for_elements) continue;
+      for (const NodeId operand : node.operands) {
+        if (operand != kNoNode) consider(operand);
+      }
+    }
+    for (const Output& output : graph_.outputs) consider(output.node);
+    return {results.begin(), results.end()};
+  }
+
+  void AddRows(int level, RowStage& stage) {
+    stage.rows.parameters = graph_.parameters;
+    const std::vector<NodeId> results = RowResults(level);
+    std::map<NodeId, NodeId> moved;
+    for (const NodeId id : results) {
+      stage.rows.outputs.push_back(
+          {"", Copy(id, stage.rows, moved, [&](NodeId leaf) {
+             return LeafOf(leaf, stage.rows, stage.rows_inputs);
+           })});
+    }
+    for (const NodeId id : results) {
+      numbers_[id] = result_.num_row_numbers++;
+      stage.rows_outputs.push_back(numbers_[id]);
+    }
+  }
+
+  // The input of `graph` for what is a number of the row already, or kNoNode.
+  NodeId LeafOf(NodeId id, Graph& graph, std::vector<int>& numbers) const {
+    const auto number = numbers_.find(id);
+    if (number == numbers_.end()) return kNoNode;
+    return InputFor(number->second, graph, numbers, 0);
+  }
+
+  // The input of `graph` that stands for `wanted`: the inputs from `first` on
+  // are those of `all`.
+  static NodeId InputFor(int wanted, Graph& graph, std::vector<int>& all,
+                         size_t first) {
+    const auto found = std::find(all.begin(), all.end(), wanted);
+    const size_t index = first + (found - all.begin());
+    if (found == all.end()) {
+      all.push_back(wanted);
+      graph.inputs.push_back("");
+    }
+    return graph.Input(static_cast<int32_t>(index));
+  }
+
+  // Copies what `id` needs; `leaf` returns what stands for a node, or kNoNode
+  // where it is to be computed.
+  NodeId Copy(NodeId id, Graph& to, std::map<NodeId, NodeId>& moved,
+              absl::FunctionRef<NodeId(NodeId)> leaf) const {
+    // In topological order, because a chain may be long.
+    const std::set<NodeId> needed = Needed({id}, [&](NodeId node) {
+      return moved.contains(node) || leaf(node) != kNoNode;
+    });
+    for (const NodeId at : needed) {
+      if (moved.contains(at)) continue;
+      const Node& node = graph_.node(at);
+      NodeId copy = leaf(at);
+      if (copy == kNoNode) {
+        const auto operand = [&](int i) {
+          return node.operands[i] == kNoNode ? kNoNode
+                                             : moved.at(node.operands[i]);
+        };
+        switch (node.op) {
+          case Op::kParameter:
+            copy = to.ParameterNode(node.index);
+            break;
+          case Op::kConstant:
+            copy = to.Constant(node.constant);
+            break;
+          case Op::kBool:
+            copy = to.Bool(node.constant != 0);
+            break;
+          default:
+            copy = to.Add(node.op, operand(0), operand(1), operand(2));
+        }
+      }
+      moved[at] = copy;
+    }
+    return moved.at(id);
+  }
+
+  // `roots` and what they need, without what the nodes of which `is_leaf` holds
+  // need.
+  std::set<NodeId> Needed(const std::vector<NodeId>& roots,
+                          absl::FunctionRef<bool(NodeId)> is_leaf) const {
+    std::set<NodeId> needed;
+    std::vector<NodeId> open = roots;
+    while (!open.empty()) {
+      const NodeId id = open.back();
+      open.pop_back();
+      if (!needed.insert(id).second || is_leaf(id)) continue;
+      for (const NodeId operand : graph_.node(id).operands) {
+        if (operand != kNoNode) open.push_back(operand);
+      }
+    }
+    return needed;
+  }
+
+  // What stands for `id` in the elements of a stage: a tensor, a kept array, a
+  // number of the row.
+  bool IsLeaf(NodeId id) const {
+    return graph_.node(id).op == Op::kInput || kept_.contains(id) ||
+           IsNumber(id);
+  }
+  // True also for the numbers of later stages, which are found at their level.
+  bool IsNumber(NodeId id) const {
+    return scopes_[id] == Scope::kRow && !graph_.is_bool(id);
+  }
+
+  std::set<NodeId> NeededBy(const std::vector<Root>& roots) const {
+    std::vector<NodeId> nodes;
+    for (const Root& root : roots) nodes.push_back(root.node);
+    return Needed(nodes, [&](NodeId id) { return IsLeaf(id); });
+  }
+
+  int64_t WeightOf(NodeId id) const {
+    int64_t weight = 0;
+    for (const NodeId at : Needed({id}, [&](NodeId n) { return IsLeaf(n); })) {
+      if (!IsLeaf(at)) weight += Info(graph_.node(at).op).weight;
+    }
+    return weight;
+  }
+
+  // The nodes of stage `level` that are worth keeping for later ones.
+  std::vector<NodeId> ToKeep(size_t level) const {
+    const std::set<NodeId> here = NeededBy(roots_[level]);
+    const auto is_shared = [&](NodeId id) {
+      return here.contains(id) && scopes_[id] == Scope::kElement &&
+             !graph_.is_bool(id) && !IsLeaf(id);
+    };
+    std::set<NodeId> keep;
+    for (size_t later = level + 1; later < roots_.size(); ++later) {
+      // Shared ones that a later stage reads itself.
+      for (const Root& root : roots_[later]) {
+        if (is_shared(root.node)) keep.insert(root.node);
+      }
+      for (const NodeId id : NeededBy(roots_[later])) {
+        if (here.contains(id) || IsLeaf(id)) continue;
+        for (const NodeId operand : graph_.node(id).operands) {
+          if (operand != kNoNode && is_shared(operand)) keep.insert(operand);
+        }
+      }
+    }
+    std::erase_if(keep,
+                  [&](NodeId id) { return WeightOf(id) < kWorthKeeping; });
+    return {keep.begin(), keep.end()};
+  }
+
+  void AddElements(size_t level, RowStage& stage) {
+    std::vector<Root> roots = roots_[level];
+    const std::vector<NodeId> keep = ToKeep(level);
+    for (const NodeId id : keep) {
+      roots.push_back(
+          {id, {RowStage::Sink::Kind::kKeep, result_.num_kept++, Op::kNumOps}});
+    }
+    Graph& to = stage.elements;
+    to.parameters = graph_.parameters;
+    // Inputs have their order, so the leaves are counted first.
+    for (const NodeId id : NeededBy(roots)) {
+      const Node& node = graph_.node(id);
+      if (node.op == Op::kInput) {
+        stage.tensors.push_back(node.index);
+      } else if (kept_.contains(id)) {
+        stage.kept.push_back(kept_.at(id));
+      } else if (IsNumber(id)) {
+        stage.row_inputs.push_back(numbers_.at(id));
+      }
+    }
+    to.inputs.resize(stage.tensors.size() + stage.kept.size() +
+                     stage.row_inputs.size());
+    const auto leaf = [&](NodeId id) {
+      const Node& node = graph_.node(id);
+      size_t first = 0;
+      if (node.op == Op::kInput) {
+        return InputFor(node.index, to, stage.tensors, first);
+      }
+      first += stage.tensors.size();
+      if (kept_.contains(id)) {
+        return InputFor(kept_.at(id), to, stage.kept, first);
+      }
+      first += stage.kept.size();
+      if (!IsNumber(id)) return kNoNode;
+      return InputFor(numbers_.at(id), to, stage.row_inputs, first);
+    };
+    std::map<NodeId, NodeId> moved;
+    for (const Root& root : roots) {
+      to.outputs.push_back({"", Copy(root.node, to, moved, leaf)});
+      stage.sinks.push_back(root.sink);
+    }
+    for (size_t i = 0; i < keep.size(); ++i) {
+      kept_[keep[i]] = roots[roots_[level].size() + i].sink.index;
+    }
+  }
+
+  const Graph& graph_;
+  std::vector<bool> live_;
+  std::vector<Scope> scopes_;
+  std::vector<int> levels_;
+  std::vector<std::vector<Root>> roots_;  // by level
+  // Nodes that are numbers of the row, and nodes that were kept.
+  std::map<NodeId, int> numbers_;
+  std::map<NodeId, int> kept_;
+  RowStages result_;
+};
+
+}  // namespace
+
+RowStages CutIntoStages(const Graph& graph) { return Cutter(graph).Cut(); }
+
+}  // namespace actserve
