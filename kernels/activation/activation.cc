@@ -12,6 +12,7 @@
 #include "kernels/graph/build/stabilize.h"
 #include "kernels/graph/copy.h"
 #include "kernels/graph/derive/differentiate.h"
+#include "kernels/graph/derive/pull_back.h"
 #include "kernels/graph/passes/declared.h"
 #include "kernels/graph/passes/exact_zeros.h"
 #include "kernels/graph/passes/lower.h"
@@ -56,8 +57,15 @@ struct Activation::State {
                                                   Diagnostics& diagnostics);
   void SetGraphs(const BuiltActivation& built);
 
-  // Adds d(y)/d(name) to `graph`, which began as a copy of `source`.
+  // Adds d(y)/d(name) to `graph`, which began as a copy of `source` and reads
+  // no rows.
   NodeId Derivative(Graph& graph, std::string_view name) const;
+  // Adds the products of `upstream` and the derivatives of y by `wrt`.
+  std::vector<NodeId> Gradients(Graph& graph,
+                                const std::vector<std::string>& wrt,
+                                NodeId upstream) const;
+  // The leaf of `graph` for an input or a parameter.
+  NodeId Variable(Graph& graph, std::string_view name) const;
   bool IsDeclared(std::string_view name) const;
   // Where a gradient is declared, it is the only one: what it does not cover
   // has none.
@@ -117,19 +125,42 @@ NodeId Activation::State::Derivative(Graph& graph,
   if (IsDeclared(name) && unit_gradient) {
     return CopyOutput(*unit_gradient, name, graph);
   }
-  NodeId variable = kNoNode;
-  if (IsInput(name)) {
-    variable = graph.Input(IndexOf(source.inputs, name));
-  } else {
-    for (size_t i = 0; i < source.parameters.size(); ++i) {
-      if (source.parameters[i].name == name) {
-        variable = graph.ParameterNode(static_cast<int32_t>(i));
-      }
+  const NodeId derivative =
+      Differentiate(graph, source.outputs[0].node, Variable(graph, name));
+  return derivative == kNoNode ? graph.Constant(0) : derivative;
+}
+
+NodeId Activation::State::Variable(Graph& graph, std::string_view name) const {
+  if (IsInput(name)) return graph.Input(IndexOf(source.inputs, name));
+  for (size_t i = 0; i < source.parameters.size(); ++i) {
+    if (source.parameters[i].name == name) {
+      return graph.ParameterNode(static_cast<int32_t>(i));
     }
   }
-  const NodeId derivative =
-      Differentiate(graph, source.outputs[0].node, variable);
-  return derivative == kNoNode ? graph.Constant(0) : derivative;
+  return kNoNode;
+}
+
+std::vector<NodeId> Activation::State::Gradients(
+    Graph& graph, const std::vector<std::string>& wrt, NodeId upstream) const {
+  std::vector<NodeId> gradients;
+  std::vector<NodeId> variables;
+  for (const std::string& name : wrt) {
+    if (IsDeclared(name)) {
+      gradients.push_back(CopyOutput(*gradient, name, graph));
+    } else if (source.HasRows()) {
+      variables.push_back(Variable(graph, name));
+    } else {
+      gradients.push_back(
+          ExactZeros(graph).Times(Derivative(graph, name), upstream));
+    }
+  }
+  // Either all are declared or none.
+  if (variables.empty()) return gradients;
+  gradients = PullBack(graph, source.outputs[0].node, upstream, variables);
+  for (NodeId& gradient : gradients) {
+    if (gradient == kNoNode) gradient = graph.Constant(0);
+  }
+  return gradients;
 }
 
 absl::Status Activation::State::CheckNames(
@@ -173,6 +204,10 @@ const Graph& Activation::forward() const { return state_->forward; }
 bool Activation::has_declared_gradient() const {
   return state_->gradient.has_value();
 }
+bool Activation::reads_rows() const {
+  return state_->forward.HasRows() ||
+         (state_->gradient && state_->gradient->HasRows());
+}
 bool Activation::HasGradient(std::string_view name) const {
   return state_->CheckDeclared(name).ok();
 }
@@ -200,6 +235,11 @@ absl::StatusOr<LoweredProgram> Activation::LowerForward(
     DType dtype, const std::vector<std::string>& partials) const {
   ACTSERVE_RETURN_IF_ERROR(
       state_->CheckNames(partials, "partial", /*parameters=*/false));
+  if (!partials.empty() && reads_rows()) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "an element of the result of ", name(),
+        " depends on its whole row, so there are no partials: use Backward"));
+  }
   if (!partials.empty() && state_->gradient && !state_->unit_gradient) {
     return absl::InvalidArgumentError(absl::StrCat(
         "the gradient that ", name(),
@@ -210,8 +250,9 @@ absl::StatusOr<LoweredProgram> Activation::LowerForward(
   for (const std::string& partial : partials) {
     graph.outputs.push_back({partial, state_->Derivative(graph, partial)});
   }
-  const auto rule = inputs().size() == 1 ? LoweredProgram::Rule::kRoundOnce16
-                                         : LoweredProgram::Rule::kDirect;
+  const auto rule = inputs().size() == 1 && !graph.HasRows()
+                        ? LoweredProgram::Rule::kRoundOnce16
+                        : LoweredProgram::Rule::kDirect;
   return Lower(graph, dtype, rule,
                absl::StrCat(id(), "\nforward ", absl::StrJoin(partials, " ")),
                state_->limits);
@@ -231,22 +272,18 @@ absl::StatusOr<LoweredProgram> Activation::LowerBackward(
   Graph graph = state_->source;
   graph.outputs.clear();
   const bool has_unit = !state_->gradient || state_->unit_gradient;
-  if (Is16Bit(dtype) && inputs().size() == 1 && wrt == inputs() && has_unit) {
+  if (Is16Bit(dtype) && inputs().size() == 1 && wrt == inputs() && has_unit &&
+      !reads_rows()) {
     graph.outputs.push_back({wrt[0], state_->Derivative(graph, wrt[0])});
     return Lower(graph, dtype, LoweredProgram::Rule::kDerivative16, identity,
                  state_->limits);
   }
   const int32_t upstream = static_cast<int32_t>(inputs().size());
   graph.inputs.push_back(kUpstreamName);
-  for (const std::string& name : wrt) {
-    NodeId node;
-    if (state_->IsDeclared(name)) {
-      node = State::CopyOutput(*state_->gradient, name, graph);
-    } else {
-      node = ExactZeros(graph).Times(state_->Derivative(graph, name),
-                                     graph.Input(upstream));
-    }
-    graph.outputs.push_back({name, node, !state_->IsInput(name)});
+  const std::vector<NodeId> gradients =
+      state_->Gradients(graph, wrt, graph.Input(upstream));
+  for (size_t i = 0; i < wrt.size(); ++i) {
+    graph.outputs.push_back({wrt[i], gradients[i], !state_->IsInput(wrt[i])});
   }
   return Lower(graph, dtype, LoweredProgram::Rule::kDirect, identity,
                state_->limits);
@@ -260,13 +297,14 @@ absl::StatusOr<std::string> Activation::GradientText(std::string_view wrt,
   ACTSERVE_RETURN_IF_ERROR(state_->CheckDeclared(name));
   Graph graph = state_->source;
   graph.outputs.clear();
-  NodeId node;
   if (state_->IsDeclared(name)) {
-    node = State::CopyOutput(WithUnitUpstream(*state_->gradient), name, graph);
+    graph.outputs.push_back(
+        {name,
+         State::CopyOutput(WithUnitUpstream(*state_->gradient), name, graph)});
   } else {
-    node = state_->Derivative(graph, name);
+    graph.outputs.push_back(
+        {name, state_->Gradients(graph, {name}, graph.Constant(1))[0]});
   }
-  graph.outputs.push_back({name, node});
   return PrintGraph(Simplify(WithoutDeclared(graph)),
                     absl::StrCat("d_", this->name(), "_d_", name), max_bytes);
 }
@@ -380,7 +418,7 @@ void Activation::State::SetGraphs(const BuiltActivation& built) {
   forward = Simplify(WithoutDeclared(source));
   if (!built.gradient) return;
   gradient = Prepare(WithoutDeclared(*built.gradient), exact, nullptr);
-  if (IsLinearInUpstream(*gradient)) {
+  if (!gradient->HasRows() && IsLinearInUpstream(*gradient)) {
     unit_gradient = WithUnitUpstream(*gradient);
   }
 }

@@ -57,6 +57,9 @@ class Activation {
   const Graph& forward() const;
   // True if the author wrote the gradient.
   bool has_declared_gradient() const;
+  // True if a value depends on the whole row of its element, along an axis that
+  // each request names.
+  bool reads_rows() const;
   // False for a parameter that the declared gradient leaves out: LowerBackward
   // refuses it.
   bool HasGradient(std::string_view name) const;
@@ -65,7 +68,7 @@ class Activation {
   const std::vector<std::string>& rewrites() const;
 
   // Outputs: y, then d(y)/d(name) for each name in `partials`. InvalidArgument:
-  // a partial that is not an input.
+  // a partial that is not an input, or any where rows are read.
   absl::StatusOr<LoweredProgram> LowerForward(
       DType dtype, const std::vector<std::string>& partials) const;
 

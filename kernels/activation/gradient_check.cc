@@ -2,10 +2,12 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "kernels/graph/interpret.h"
 
 namespace actserve {
@@ -33,16 +35,14 @@ double Value(const Graph& graph, const Point& point, size_t num_inputs,
   return Evaluate<double>(graph, inputs, parameters)[0];
 }
 
-// d(forward)/d(point[at]), or nothing at kinks, jumps and non-finite values.
-std::optional<double> Difference(const Graph& forward, const Point& point,
-                                 size_t num_inputs, size_t at) {
+// d(value)/d(point[at]), or nothing at kinks, jumps and non-finite values.
+std::optional<double> Difference(absl::FunctionRef<double(const Point&)> value,
+                                 const Point& point, size_t at) {
   const auto slope = [&](double h) {
     Point up = point, down = point;
     up[at] += h;
     down[at] -= h;
-    return (Value(forward, up, num_inputs, false) -
-            Value(forward, down, num_inputs, false)) /
-           (up[at] - down[at]);
+    return (value(up) - value(down)) / (up[at] - down[at]);
   };
   const double h = 1e-4 * std::max(1.0, std::fabs(point[at]));
   const double wide = slope(h), narrow = slope(h / 2);
@@ -52,9 +52,88 @@ std::optional<double> Difference(const Graph& forward, const Point& point,
   return narrow + (narrow - wide) / 3;
 }
 
+// Adds a point to the report.
+void Compare(double got, std::optional<double> want, double input,
+             GradientCheck& check) {
+  if (std::isnan(got)) {
+    ++check.num_nan;
+    return;
+  }
+  if (!want) return;
+  ++check.num_points;
+  const double error = std::fabs(got - *want) / std::max(1.0, std::fabs(*want));
+  if (error > check.max_error) {
+    check.max_error = error;
+    check.worst_input = input;
+  }
+}
+
+// One row of elements, and the gradient of the sum of its results, each with a
+// weight of its own. A point is the inputs of the first element, of the second,
+// ..., then the parameters.
+GradientCheck CheckRow(const Activation& activation) {
+  constexpr size_t kSize = 11;
+  const Graph& forward = activation.forward();
+  const size_t num_inputs = forward.inputs.size();
+  const auto weight = [](size_t element) { return 1 + 0.125 * element; };
+  const auto row_of = [&](const Point& point, bool with_upstream) {
+    std::vector<std::vector<double>> row(kSize);
+    for (size_t e = 0; e < kSize; ++e) {
+      const auto first = point.begin() + e * num_inputs;
+      row[e].assign(first, first + num_inputs);
+      if (with_upstream) row[e].push_back(weight(e));
+    }
+    return row;
+  };
+  const auto parameters_of = [&](const Point& point) {
+    return Point(point.begin() + kSize * num_inputs, point.end());
+  };
+  const auto value = [&](const Point& point) {
+    const auto results = EvaluateRow<double>(forward, row_of(point, false),
+                                             parameters_of(point));
+    double sum = 0;
+    for (size_t e = 0; e < kSize; ++e) sum += weight(e) * results[0][e];
+    return sum;
+  };
+
+  Point point;
+  for (size_t e = 0; e < kSize; ++e) {
+    for (size_t j = 0; j < num_inputs; ++j) {
+      point.push_back(
+          kProbe[(3 * e * (1 + 6 * j) + 5 * j) % std::size(kProbe)]);
+    }
+  }
+  std::vector<std::string> variables = forward.inputs;
+  for (const Parameter& parameter : forward.parameters) {
+    point.push_back(parameter.default_value);
+    variables.push_back(parameter.name);
+  }
+  GradientCheck check;
+  if (!std::isfinite(value(point))) return check;
+  for (size_t v = 0; v < variables.size(); ++v) {
+    const auto gradient =
+        activation.LowerBackward(DType::kFloat64, {variables[v]});
+    if (!gradient.ok()) continue;
+    const std::vector<double> got = EvaluateRow<double>(
+        gradient->graph, row_of(point, true), parameters_of(point))[0];
+    if (v >= num_inputs) {
+      const double sum = std::accumulate(got.begin(), got.end(), 0.0);
+      const size_t at = kSize * num_inputs + v - num_inputs;
+      Compare(sum, Difference(value, point, at), point[0], check);
+      continue;
+    }
+    for (size_t e = 0; e < kSize; ++e) {
+      const size_t at = e * num_inputs + v;
+      Compare(got[e], Difference(value, point, at), point[at], check);
+    }
+  }
+  return check;
+}
+
 }  // namespace
 
 GradientCheck CheckGradient(const Activation& activation) {
+  if (activation.reads_rows()) return CheckRow(activation);
   const Graph& forward = activation.forward();
   const size_t num_inputs = forward.inputs.size();
   std::vector<std::string> variables = forward.inputs;
@@ -80,19 +159,10 @@ GradientCheck CheckGradient(const Activation& activation) {
       const bool has_upstream = gradient->graph.inputs.size() > num_inputs;
       const double got =
           Value(gradient->graph, point, num_inputs, has_upstream);
-      if (std::isnan(got)) {
-        ++check.num_nan;
-        continue;
-      }
-      const auto want = Difference(forward, point, num_inputs, at);
-      if (!want) continue;
-      ++check.num_points;
-      const double error =
-          std::fabs(got - *want) / std::max(1.0, std::fabs(*want));
-      if (error > check.max_error) {
-        check.max_error = error;
-        check.worst_input = point[0];
-      }
+      const auto value = [&](const Point& moved) {
+        return Value(forward, moved, num_inputs, false);
+      };
+      Compare(got, Difference(value, point, at), point[0], check);
     }
   }
   return check;

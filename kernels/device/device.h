@@ -73,6 +73,14 @@ class ResidentTensors {
   const DType dtype_;
 };
 
+// How the elements of a tensor make rows along one axis: element k of row r is
+// element (r / stride) * size * stride + k * stride + r % stride of the tensor.
+struct Rows {
+  int64_t size = 1;
+  // From one element of a row to the next; 1 along the last axis.
+  int64_t stride = 1;
+};
+
 // The inputs, parameters and outputs of one request.
 struct WorkItem {
   // The first inputs, if an earlier run on this device kept them; null
@@ -85,6 +93,8 @@ struct WorkItem {
   // One per graph parameter. Rounded once to the compute type.
   std::vector<double> parameters;
   int64_t num_elements = 0;
+  // For a program that reads rows; they fill the tensors.
+  Rows rows;
   // One per graph output that is not summed: num_elements elements. Must not
   // overlap an input. nullptr allowed iff num_elements is 0.
   std::vector<std::byte*> outputs;
@@ -131,6 +141,7 @@ class Device {
   //   Internal            the compiler failed (our bug)
   //   FailedPrecondition  there is no compiler here, and the program is not
   //                       in a cache
+  //   Unimplemented       the device has no programs of this kind
   //   Unavailable         the device is lost
   // and what `stop` returns, if that is not OK between two steps.
   virtual absl::StatusOr<std::shared_ptr<const Program>> Compile(

@@ -50,6 +50,15 @@ absl::Status CheckItem(const LoweredProgram& program, const WorkItem& item) {
                        item.num_elements, " elements, want ", want_bytes));
     }
   }
+  const Rows& rows = item.rows;
+  if (item.num_elements > 0 &&
+      (rows.size <= 0 || rows.stride <= 0 ||
+       item.num_elements / rows.size % rows.stride != 0 ||
+       item.num_elements % rows.size != 0)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("rows of ", rows.size, " elements, ", rows.stride,
+                     " apart, do not fill ", item.num_elements, " elements"));
+  }
   for (size_t o = 0; o < item.outputs.size(); ++o) {
     if (item.outputs[o] == nullptr && item.num_elements > 0) {
       return absl::InvalidArgumentError(absl::StrCat("output ", o, " is null"));

@@ -41,6 +41,9 @@ struct LoweredProgram {
   int64_t weight = 0;
   // False if the weight is over LanguageLimits::interleaved_weight.
   bool interleave = true;
+  // So many of the graph's inputs, the last ones, are arrays of the compute
+  // type: what another program left. 0 but in parts of a program.
+  int num_compute_inputs = 0;
 
   // The tensor inputs that a device receives: graph.inputs and, with
   // kDerivative16, the upstream gradient after them.

@@ -11,6 +11,16 @@ template <typename T>
 [[gnu::always_inline]] inline double SumTileLanes(const T* contributions,
                                                   size_t num_elements) {
   alignas(64) double lanes[kSumLanes] = {};
+  if (num_elements <= kSumLanes / 8) {
+    // The other lanes are +0, and a sum with them changes nothing.
+    for (size_t j = 0; j < num_elements; ++j) {
+      lanes[j] += static_cast<double>(contributions[j]);
+    }
+    for (size_t stride = kSumLanes / 16; stride > 0; stride /= 2) {
+      for (size_t j = 0; j < stride; ++j) lanes[j] += lanes[j + stride];
+    }
+    return lanes[0];
+  }
   size_t i = 0;
   for (; i + kSumLanes <= num_elements; i += kSumLanes) {
     for (size_t j = 0; j < kSumLanes; ++j) {

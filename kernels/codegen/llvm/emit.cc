@@ -78,7 +78,9 @@ class Emitter {
     index->addIncoming(builder_.getInt64(0), entry);
     std::vector<llvm::Value*> inputs;
     for (int i = 0; i < num_inputs(); ++i) {
-      inputs.push_back(LoadElement(body->getArg(i), index));
+      inputs.push_back(
+          LoadElement(body->getArg(i), index,
+                      i < num_inputs() - program_.num_compute_inputs));
     }
     EmitNodes(inputs);
     for (size_t o = 0; o < num_outputs; ++o) {
@@ -161,11 +163,12 @@ class Emitter {
   }
 
   // The element as float32 or float64: 16-bit storage is widened to float32.
-  llvm::Value* LoadElement(llvm::Value* base, llvm::Value* index) {
-    llvm::Type* type = StorageType();
+  llvm::Value* LoadElement(llvm::Value* base, llvm::Value* index,
+                           bool in_storage) {
+    llvm::Type* type = in_storage ? StorageType() : compute_;
     llvm::Value* value = builder_.CreateAlignedLoad(
         type, builder_.CreateGEP(type, base, index), llvm::Align(1));
-    if (!Is16Bit(program_.storage)) return value;
+    if (!in_storage || !Is16Bit(program_.storage)) return value;
     // By integer operations: conversions of `half` get narrowed to half
     // arithmetic, which is scalarised where the processor has none.
     return Call(program_.storage == DType::kBFloat16

@@ -19,6 +19,7 @@
 #include "absl/time/time.h"
 #include "kernels/base/status_macros.h"
 #include "kernels/device/cpu/element_runs.h"
+#include "kernels/device/cpu/row_program.h"
 #include "kernels/device/cpu/table.h"
 #include "kernels/device/work_item.h"
 #include "kernels/graph/summation.h"
@@ -225,6 +226,13 @@ absl::StatusOr<std::shared_ptr<const Program>> CpuDevice::Compile(
     const LoweredProgram& program, const StopToken& stop) {
   return programs_.FindOrCompile(
       program.program_id, [&]() -> absl::StatusOr<ProgramCache::Compiled> {
+        if (program.graph.HasRows()) {
+          ACTSERVE_ASSIGN_OR_RETURN(
+              std::shared_ptr<RowProgram> rows,
+              RowProgram::Create(program, *builder_, stop));
+          const int64_t size_bytes = rows->object_size_bytes();
+          return ProgramCache::Compiled{std::move(rows), size_bytes};
+        }
         ACTSERVE_ASSIGN_OR_RETURN(std::shared_ptr<CpuProgram> compiled,
                                   CpuProgram::Create(program, builder_, stop));
         const int64_t size_bytes = compiled->object_size_bytes();
@@ -345,12 +353,21 @@ absl::Status CpuDevice::Run(const Program& program,
   const bool timed =
       std::any_of(items.begin(), items.end(),
                   [](const WorkItem& item) { return item.time_stages; });
+  const auto run = [&] {
+    if (const auto* rows = dynamic_cast<const RowProgram*>(&program)) {
+      for (WorkItem& item : items) {
+        rows->Run(item, threads_, options_.min_elements_per_task);
+      }
+    } else {
+      RunItems(static_cast<const CpuProgram&>(program), items);
+    }
+  };
   if (!timed) {
-    RunItems(static_cast<const CpuProgram&>(program), items);
+    run();
     return absl::OkStatus();
   }
   const auto start = std::chrono::steady_clock::now();
-  RunItems(static_cast<const CpuProgram&>(program), items);
+  run();
   const absl::Duration compute =
       absl::FromChrono(std::chrono::steady_clock::now() - start);
   for (WorkItem& item : items) item.stages = {.compute = compute};

@@ -63,7 +63,7 @@ void AppendRounded(DType dtype, T value, std::string& tensor) {
 template <typename T>
 Results Run(const LoweredProgram& program,
             const std::vector<std::string>& inputs,
-            const std::vector<double>& parameters) {
+            const std::vector<double>& parameters, const Rows& rows) {
   const Graph& graph = program.graph;
   const int64_t num_elements =
       inputs[0].size() / ItemSizeBytes(program.storage);
@@ -77,12 +77,41 @@ Results Run(const LoweredProgram& program,
       results.outputs.emplace_back();
     }
   }
-  for (int64_t i = 0; i < num_elements; ++i) {
+  const auto inputs_of = [&](int64_t i) {
     std::vector<T> elements;
     for (size_t t = 0; t < graph.inputs.size(); ++t) {
       elements.push_back(LoadElement(program.storage, inputs[t], i));
     }
-    const std::vector<T> values = Evaluate<T>(graph, elements, rounded);
+    return elements;
+  };
+  // Of a program that reads rows, by output and element.
+  std::vector<std::vector<T>> by_row;
+  if (graph.HasRows()) {
+    by_row.assign(graph.outputs.size(), std::vector<T>(num_elements));
+    for (int64_t r = 0; r < num_elements / rows.size; ++r) {
+      const auto index = [&](int64_t k) {
+        return r / rows.stride * rows.size * rows.stride + k * rows.stride +
+               r % rows.stride;
+      };
+      std::vector<std::vector<T>> row;
+      for (int64_t k = 0; k < rows.size; ++k) {
+        row.push_back(inputs_of(index(k)));
+      }
+      const auto values = EvaluateRow<T>(graph, row, rounded);
+      for (size_t o = 0; o < values.size(); ++o) {
+        for (int64_t k = 0; k < rows.size; ++k) {
+          by_row[o][index(k)] = values[o][k];
+        }
+      }
+    }
+  }
+  for (int64_t i = 0; i < num_elements; ++i) {
+    std::vector<T> values;
+    if (by_row.empty()) {
+      values = Evaluate<T>(graph, inputs_of(i), rounded);
+    } else {
+      for (const std::vector<T>& output : by_row) values.push_back(output[i]);
+    }
     size_t tensor = 0;
     size_t sum = 0;
     for (size_t o = 0; o < values.size(); ++o) {
@@ -157,15 +186,15 @@ double SumByTheBook(const std::vector<double>& contributions) {
 
 Results RunReference(const LoweredProgram& program,
                      const std::vector<std::string>& inputs,
-                     const std::vector<double>& parameters) {
+                     const std::vector<double>& parameters, const Rows& rows) {
   return program.compute == DType::kFloat64
-             ? Run<double>(program, inputs, parameters)
-             : Run<float>(program, inputs, parameters);
+             ? Run<double>(program, inputs, parameters, rows)
+             : Run<float>(program, inputs, parameters, rows);
 }
 
 Results RunOnDevice(Device& device, const LoweredProgram& program,
                     const std::vector<std::string>& inputs,
-                    const std::vector<double>& parameters) {
+                    const std::vector<double>& parameters, const Rows& rows) {
   absl::StatusOr<std::shared_ptr<const Program>> compiled =
       device.Compile(program);
   if (!compiled.ok()) {
@@ -183,6 +212,7 @@ Results RunOnDevice(Device& device, const LoweredProgram& program,
   }
   WorkItem item;
   item.num_elements = inputs[0].size() / ItemSizeBytes(program.storage);
+  item.rows = rows;
   item.parameters = parameters;
   for (const Fragment& fragment : fragments) {
     item.inputs.push_back(absl::MakeConstSpan(&fragment, 1));
@@ -267,7 +297,8 @@ LoweredProgram MakeProgram(const std::string& name, Graph graph,
   program.storage = storage;
   bool sums = false;
   for (const Output& output : program.graph.outputs) sums |= output.summed;
-  if (Is16Bit(storage) && program.graph.inputs.size() == 1 && !sums) {
+  if (Is16Bit(storage) && program.graph.inputs.size() == 1 && !sums &&
+      !program.graph.HasRows()) {
     program.rule = LoweredProgram::Rule::kRoundOnce16;
   }
   program.compute = storage == DType::kFloat64 ||

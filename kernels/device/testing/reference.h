@@ -22,13 +22,15 @@ struct Results {
 // About a microsecond an element.
 Results RunReference(const LoweredProgram& program,
                      const std::vector<std::string>& inputs,
-                     const std::vector<double>& parameters);
+                     const std::vector<double>& parameters,
+                     const Rows& rows = {});
 
 // The same on `device`, each tensor in one fragment. Fails the test and
 // returns nothing on an error.
 Results RunOnDevice(Device& device, const LoweredProgram& program,
                     const std::vector<std::string>& inputs,
-                    const std::vector<double>& parameters);
+                    const std::vector<double>& parameters,
+                    const Rows& rows = {});
 
 // Sums `contributions` along the tree of summation.h, written as it is stated.
 double SumByTheBook(const std::vector<double>& contributions);
@@ -45,7 +47,7 @@ std::string RandomTensor(DType dtype, int64_t num_elements, uint32_t seed);
 
 // The program of `graph` for tensors of `storage`. One tensor input and
 // nothing summed: a 16-bit program is kRoundOnce16, else kDirect. The id is
-// made of `name` and `storage`.
+// made of `name` and `storage`. A program that reads rows is kDirect.
 LoweredProgram MakeProgram(const std::string& name, Graph graph, DType storage);
 
 }  // namespace actserve::testing

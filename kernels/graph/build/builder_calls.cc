@@ -157,8 +157,8 @@ NodeId GraphBuilder::WithDeclaredGradient(const Module& module,
   if (!IsDeclaredLinear(module, function, gradient)) {
     Error(expr.position,
           absl::StrCat("the gradient declared for '", function.name,
-                       "' is not linear in the upstream gradient, so it "
-                       "cannot be used inside another activation"));
+                       "' is not linear in the upstream gradient, or reads "
+                       "rows, so it cannot be used inside another activation"));
     return kNoNode;
   }
   const auto held = [this](NodeId node) {
@@ -249,7 +249,8 @@ bool GraphBuilder::IsDeclaredLinear(const Module& module,
     if (node == kNoNode) return false;
     alone.outputs.push_back({"", node});
   }
-  const bool linear = IsLinearInUpstream(alone);
+  // What reads rows has no derivative by element.
+  const bool linear = !alone.HasRows() && IsLinearInUpstream(alone);
   is_declared_linear_[&gradient] = linear;
   return linear;
 }

@@ -1,0 +1,58 @@
+#ifndef ACTSERVE_KERNELS_DEVICE_CPU_ROW_PROGRAM_H_
+#define ACTSERVE_KERNELS_DEVICE_CPU_ROW_PROGRAM_H_
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "kernels/base/stop_token.h"
+#include "kernels/device/cpu/kernel_builder.h"
+#include "kernels/device/cpu/thread_pool.h"
+#include "kernels/device/device.h"
+#include "kernels/graph/passes/row_stages.h"
+
+namespace actserve {
+
+// A program that reads rows: kernels that compute stages (row_stages.h), and
+// between them reductions along summation.h. A long row goes through the stages
+// alone, its numbers as parameters of the kernels; of short rows a block does,
+// with their numbers in arrays.
+//
+// Thread-safe.
+class RowProgram final : public Program {
+ public:
+  //   Internal  the compiler failed
+  // and what `stop` returns.
+  static absl::StatusOr<std::shared_ptr<RowProgram>> Create(
+      const LoweredProgram& lowered, KernelBuilder& builder,
+      const StopToken& stop);
+
+  // Computes one item that CheckItems() accepts. Rows, or parts of long ones,
+  // are shared among `threads`; the bits do not depend on them.
+  void Run(WorkItem& item, ThreadPool& threads,
+           int64_t min_elements_per_task) const;
+
+  // The bytes of machine code of its objects.
+  size_t object_size_bytes() const { return object_size_bytes_; }
+
+ private:
+  struct Kernels {
+    // nullptr if there is nothing to compute.
+    std::unique_ptr<LoadedKernel> rows;
+    std::unique_ptr<LoadedKernel> elements_of_long;
+    std::unique_ptr<LoadedKernel> elements_of_short;
+  };
+  template <typename T>
+  class Runner;
+
+  RowProgram(LoweredProgram lowered, RowStages stages);
+
+  const RowStages stages_;
+  std::vector<Kernels> kernels_;  // by stage
+  size_t object_size_bytes_ = 0;
+};
+
+}  // namespace actserve
+
+#endif  // ACTSERVE_KERNELS_DEVICE_CPU_ROW_PROGRAM_H_

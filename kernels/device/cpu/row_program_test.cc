@@ -1,0 +1,200 @@
+#include "kernels/device/cpu/row_program.h"
+
+#include <gtest/gtest.h>
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "kernels/activation/activation.h"
+#include "kernels/device/cpu/cpu_device.h"
+#include "kernels/device/testing/reference.h"
+
+namespace actserve {
+namespace {
+
+using testing::Difference;
+using testing::RandomTensor;
+using testing::RunOnDevice;
+using testing::RunReference;
+
+const char* const kTexts[] = {
+    "def softmax_t(x, t=0.7):\n"
+    "    e = exp((x - rowmax(x)) / t)\n"
+    "    return e / rowsum(e)\n",
+    "def standardize_e(x, t=0.01):\n"
+    "    m = rowmean(x)\n"
+    "    return (x - m) / sqrt(rowmean((x - m) ** 2) + t)\n",
+    "def gated(x, g, t=1.5):\n"
+    "    s = rowsum(tanh(t * g))\n"
+    "    return x * sigmoid(g) / (1 + s * s) + rowmin(x) if x > t else s\n",
+};
+
+std::unique_ptr<CpuDevice> MakeDevice(int num_threads, int64_t per_task) {
+  CpuDevice::Options options;
+  options.num_threads = num_threads;
+  options.min_elements_per_task = per_task;
+  auto device = CpuDevice::Create(options);
+  EXPECT_TRUE(device.ok()) << device.status();
+  return *std::move(device);
+}
+
+class RowProgramOfType : public ::testing::TestWithParam<DType> {
+ protected:
+  // The forward program and that of all gradients, of every text.
+  std::vector<LoweredProgram> Programs() const {
+    std::vector<LoweredProgram> programs;
+    for (const char* text : kTexts) {
+      const auto activation = Activation::Create(text, {}, nullptr);
+      EXPECT_TRUE(activation.ok()) << activation.status();
+      std::vector<std::string> wrt = (*activation)->inputs();
+      wrt.push_back("t");
+      for (auto& made : {(*activation)->LowerForward(GetParam(), {}),
+                         (*activation)->LowerBackward(GetParam(), wrt)}) {
+        EXPECT_TRUE(made.ok()) << made.status();
+        programs.push_back(*made);
+      }
+    }
+    return programs;
+  }
+  std::vector<std::string> InputsOf(const LoweredProgram& program,
+                                    int64_t num_elements) const {
+    std::vector<std::string> inputs;
+    for (int i = 0; i < program.num_tensor_inputs(); ++i) {
+      inputs.push_back(RandomTensor(GetParam(), num_elements, 7 + i));
+    }
+    return inputs;
+  }
+};
+
+TEST_P(RowProgramOfType, EqualsTheInterpreter) {
+  const auto device = MakeDevice(1, int64_t{512} << 10);
+  struct Case {
+    int64_t size, stride, blocks;
+  };
+  // Short and long rows, and those that end where blocks and tiles do.
+  constexpr Case kCases[] = {
+      {1, 1, 3},    {2, 1, 3000}, {7, 1, 901},  {128, 1, 40}, {129, 1, 3},
+      {255, 1, 20}, {256, 1, 2},  {1000, 1, 3}, {4096, 1, 2}, {4097, 1, 1},
+      {9000, 1, 2}, {3, 5, 4},    {40, 130, 2}, {300, 17, 2}, {5000, 3, 1}};
+  for (const LoweredProgram& program : Programs()) {
+    for (const Case& at : kCases) {
+      SCOPED_TRACE(absl::StrCat(program.graph.outputs[0].name, " rows of ",
+                                at.size, ", ", at.stride, " apart, ",
+                                at.blocks));
+      const Rows rows = {.size = at.size, .stride = at.stride};
+      const auto inputs = InputsOf(program, at.size * at.stride * at.blocks);
+
+      EXPECT_EQ(Difference(program,
+                           RunOnDevice(*device, program, inputs, {0.7}, rows),
+                           RunReference(program, inputs, {0.7}, rows)),
+                "");
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Types, RowProgramOfType,
+                         ::testing::Values(DType::kFloat16, DType::kBFloat16,
+                                           DType::kFloat32, DType::kFloat64),
+                         [](const auto& info) {
+                           return std::string(DTypeName(info.param));
+                         });
+
+class RowProgramTest : public RowProgramOfType {};
+
+// Many short rows, and few long ones, whose parts are shared.
+TEST_P(RowProgramTest, DoesNotDependOnThreads) {
+  const auto one = MakeDevice(1, int64_t{512} << 10);
+  const auto four = MakeDevice(4, 4096);
+  for (const LoweredProgram& program : Programs()) {
+    for (const Rows& rows : {Rows{9, 1}, Rows{200000, 1}, Rows{70, 11}}) {
+      const int64_t count = rows.size * rows.stride;
+      const auto inputs =
+          InputsOf(program, (rows.size == 200000 ? 1 : 40000 / count) * count);
+      EXPECT_EQ(
+          Difference(program, RunOnDevice(*four, program, inputs, {0.7}, rows),
+                     RunOnDevice(*one, program, inputs, {0.7}, rows)),
+          "");
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Types, RowProgramTest,
+                         ::testing::Values(DType::kFloat32),
+                         [](const auto& info) {
+                           return std::string(DTypeName(info.param));
+                         });
+
+TEST(RowProgram, TakesAnyFragments) {
+  const auto device = MakeDevice(1, 4096);
+  const auto activation = Activation::Create(kTexts[0], {}, nullptr);
+  ASSERT_TRUE(activation.ok());
+  const auto lowered = (*activation)->LowerForward(DType::kFloat32, {});
+  const auto program = device->Compile(*lowered);
+  ASSERT_TRUE(program.ok()) << program.status();
+  const std::string x = RandomTensor(DType::kFloat32, 600, 3);
+  const auto* bytes = reinterpret_cast<const std::byte*>(x.data());
+  const std::vector<Fragment> fragments = {
+      {bytes, 13}, {bytes + 13, 0}, {bytes + 13, 1000}, {bytes + 1013, 1387}};
+  std::string y(x.size(), '?');
+  WorkItem item;
+  item.num_elements = 600;
+  item.rows = {.size = 300};
+  item.parameters = {0.7};
+  item.inputs = {fragments};
+  item.outputs = {reinterpret_cast<std::byte*>(y.data())};
+
+  ASSERT_TRUE(device->Run(**program, absl::MakeSpan(&item, 1)).ok());
+
+  EXPECT_EQ(
+      Difference(DType::kFloat32, y,
+                 RunReference(*lowered, {x}, {0.7}, item.rows).outputs[0]),
+      "");
+}
+
+TEST(RowProgram, RefusesRowsThatDoNotFillTheTensor) {
+  const auto device = MakeDevice(1, 4096);
+  const auto activation = Activation::Create(kTexts[0], {}, nullptr);
+  ASSERT_TRUE(activation.ok());
+  const auto program =
+      device->Compile(*(*activation)->LowerForward(DType::kFloat32, {}));
+  ASSERT_TRUE(program.ok()) << program.status();
+  const std::string x(6 * sizeof(float), '\0');
+  std::string y(x.size(), '?');
+  const Fragment fragment = {reinterpret_cast<const std::byte*>(x.data()),
+                             x.size()};
+  for (const Rows& rows : {Rows{4, 1}, Rows{3, 4}, Rows{0, 1}, Rows{3, 0}}) {
+    WorkItem item;
+    item.num_elements = 6;
+    item.rows = rows;
+    item.parameters = {0.7};
+    item.inputs = {absl::MakeConstSpan(&fragment, 1)};
+    item.outputs = {reinterpret_cast<std::byte*>(y.data())};
+
+    EXPECT_EQ(device->Run(**program, absl::MakeSpan(&item, 1)).code(),
+              absl::StatusCode::kInvalidArgument)
+        << rows.size << " " << rows.stride;
+  }
+}
+
+TEST(RowProgram, AnEmptyTensorHasNoRows) {
+  const auto device = MakeDevice(1, 4096);
+  const auto activation = Activation::Create(kTexts[0], {}, nullptr);
+  ASSERT_TRUE(activation.ok());
+  const auto program = device->Compile(
+      *(*activation)->LowerBackward(DType::kFloat32, {"x", "t"}));
+  ASSERT_TRUE(program.ok()) << program.status();
+  WorkItem item;
+  item.rows = {.size = 0};
+  item.parameters = {0.7};
+  item.inputs.resize(2);
+  item.outputs = {nullptr};
+
+  ASSERT_TRUE(device->Run(**program, absl::MakeSpan(&item, 1)).ok());
+
+  EXPECT_EQ(item.sums, std::vector<double>{0});
+}
+
+}  // namespace
+}  // namespace actserve
