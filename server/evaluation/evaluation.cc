@@ -65,6 +65,7 @@ void Evaluation::Execute(bool may_run_inline) {
   item.keep_inputs = request.residual_lease.has_value();
   if (request.residual != nullptr) item.resident = request.residual->resident;
   item.parameters = request.parameters;
+  item.rows = request.rows();
   for (const Output& output : program->lowered().graph.outputs) {
     if (output.summed) {
       item.sums.push_back(0);
@@ -128,6 +129,7 @@ Residuals::Handle Evaluation::KeepInputs() {
   residual->activation = request.activation;
   residual->type = request.type;
   residual->parameters = request.parameters;
+  residual->axis = request.axis;
   residual->resident = std::move(item.kept);
   if (residual->resident == nullptr) {
     std::shared_ptr<const void> owner;

@@ -23,6 +23,7 @@ v1::Activation Summary(const RegisteredActivation& registered, bool with_text) {
   if (with_text) message.set_text(activation.text());
   message.set_doc(activation.doc());
   message.set_declared_gradient(activation.has_declared_gradient());
+  message.set_reads_rows(activation.reads_rows());
   for (const std::string& rewrite : activation.rewrites()) {
     message.add_rewrites(rewrite);
   }

@@ -141,6 +141,32 @@ absl::Status DecodeVariables(absl::string_view field,
   return absl::OkStatus();
 }
 
+// Sets the axis of `request`, whose type is set. `Message` has an axis or none.
+template <typename Message>
+absl::Status DecodeAxis(const Message& message, TensorRequest* request) {
+  const Activation& activation = request->activation->activation();
+  if (!message.has_axis()) {
+    if (!activation.reads_rows()) return absl::OkStatus();
+    return InvalidArgument("axis: not set, but ", activation.name(),
+                           " reads rows");
+  }
+  const int axis = message.axis();
+  if (!activation.reads_rows()) {
+    return InvalidArgument("axis: ", axis, " given, but ", activation.name(),
+                           " reads no rows");
+  }
+  const int rank = static_cast<int>(request->type.shape.size());
+  if (axis < -rank || axis >= rank) {
+    return InvalidArgument(
+        "axis: ", axis, ", but the inputs have the shape ",
+        ShapeToString(request->type.shape),
+        rank == 0 ? ", without an axis"
+                  : absl::StrCat(": want ", -rank, " to ", rank - 1));
+  }
+  request->axis = axis < 0 ? axis + rank : axis;
+  return absl::OkStatus();
+}
+
 // The response's tensors must fit into a message too.
 absl::Status CheckResponseSize(int64_t num_tensors, int64_t message_bytes,
                                const TensorType& type) {
@@ -242,6 +268,14 @@ absl::Status TakeFromResidual(const v1::BackwardRequest& message,
   request->activation = residual->activation;
   request->type = residual->type;
   request->parameters = residual->parameters;
+  if (message.has_axis()) {
+    ACTSERVE_RETURN_IF_ERROR(DecodeAxis(message, request));
+    if (request->axis != residual->axis) {
+      return InvalidArgument("axis: ", message.axis(),
+                             " is not that of the residual, ", *residual->axis);
+    }
+  }
+  request->axis = residual->axis;
   *inputs = residual->inputs;
   request->residual = std::move(residual);
   return absl::OkStatus();
@@ -260,6 +294,7 @@ absl::Status TakeFromMessage(const v1::BackwardRequest& message,
       FindActivation(message.activation(), registry, tenant));
   ACTSERVE_RETURN_IF_ERROR(
       DecodeInputs(message.inputs(), split, limits.tensor, request, inputs));
+  ACTSERVE_RETURN_IF_ERROR(DecodeAxis(message, request));
   return DecodeParameters(message.parameters(), request);
 }
 
@@ -308,6 +343,16 @@ absl::Status Parse(const std::string& metadata, Message* message) {
 
 }  // namespace
 
+Rows TensorRequest::rows() const {
+  Rows rows;
+  if (!axis.has_value()) return rows;
+  rows.size = type.shape[*axis];
+  for (size_t i = *axis + 1; i < type.shape.size(); ++i) {
+    rows.stride *= type.shape[i];
+  }
+  return rows;
+}
+
 absl::StatusOr<DecodedRequest> DecodeForward(const SplitRequest& split,
                                              const RequestLimits& limits,
                                              Registry& registry,
@@ -318,6 +363,7 @@ absl::StatusOr<DecodedRequest> DecodeForward(const SplitRequest& split,
   ACTSERVE_RETURN_IF_ERROR(CheckGivenOnce(
       split, {{"activation", M::kActivationFieldNumber},
               {"keep_residual", M::kKeepResidualFieldNumber},
+              {"axis", M::kAxisFieldNumber},
               {"residual_lease", M::kResidualLeaseFieldNumber}}));
   DecodedRequest decoded;
   TensorRequest& request = decoded.request;
@@ -328,10 +374,16 @@ absl::StatusOr<DecodedRequest> DecodeForward(const SplitRequest& split,
       CheckPayloadCount(message.inputs_size(), "the inputs", split));
   ACTSERVE_RETURN_IF_ERROR(DecodeInputs(message.inputs(), split, limits.tensor,
                                         &request, &decoded.inputs));
+  ACTSERVE_RETURN_IF_ERROR(DecodeAxis(message, &request));
   ACTSERVE_RETURN_IF_ERROR(DecodeParameters(message.parameters(), &request));
   ACTSERVE_RETURN_IF_ERROR(DecodeVariables("partials", message.partials(),
                                            /*parameters_allowed=*/false,
                                            &request));
+  if (request.axis.has_value() && !request.variables.empty()) {
+    return InvalidArgument("partials: an element of the result of ",
+                           request.activation->activation().name(),
+                           " depends on its whole row, so there are none");
+  }
   ACTSERVE_RETURN_IF_ERROR(DecodeLease(message, limits, &request));
   ACTSERVE_RETURN_IF_ERROR(CheckResponseSize(
       1 + request.variables.size(), limits.message_bytes, request.type));
@@ -350,6 +402,7 @@ absl::StatusOr<DecodedRequest> DecodeBackward(const SplitRequest& split,
   ACTSERVE_RETURN_IF_ERROR(
       CheckGivenOnce(split, {{"activation", M::kActivationFieldNumber},
                              {"residual", M::kResidualFieldNumber},
+                             {"axis", M::kAxisFieldNumber},
                              {"grad_output", M::kGradOutputFieldNumber}}));
   ACTSERVE_RETURN_IF_ERROR(CheckPayloadCount(
       message.inputs_size() + (message.has_grad_output() ? 1 : 0),

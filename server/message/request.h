@@ -33,6 +33,8 @@ struct TensorRequest {
   std::vector<int> variables;
   // One per parameter of the activation.
   std::vector<double> parameters;
+  // Along which rows run, from 0; nullopt for an activation that reads none.
+  std::optional<int> axis;
 
   // Forward: how long to keep a residual, if one is wanted.
   std::optional<absl::Duration> residual_lease;
@@ -43,6 +45,8 @@ struct TensorRequest {
     return static_cast<int>(activation->activation().inputs().size());
   }
   bool IsParameter(int variable) const { return variable >= num_inputs(); }
+  // Of each tensor, along `axis`.
+  Rows rows() const;
 };
 
 // A request that passed every check.

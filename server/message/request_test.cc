@@ -75,6 +75,65 @@ TEST_F(RequestTest, VariablesKeepTheirOrderAndTheProgramDoesNot) {
   EXPECT_EQ(request->request.parameters, std::vector<double>{0.5});
 }
 
+// A request for a function that reads rows, of the shape [2, 3, 4].
+v1::ForwardRequest RequestOfRows(Registry& registry) {
+  Registry::Text text;
+  text.text = "def f(x):\n    return x - rowmax(x)\n";
+  const auto registered = registry.Register(text, nullptr);
+  EXPECT_TRUE(registered.ok()) << registered.status();
+  v1::ForwardRequest request;
+  request.set_activation(registered->activation->id());
+  v1::Tensor& x = *request.add_inputs();
+  x.set_dtype(v1::DTYPE_FLOAT32);
+  for (const int dimension : {2, 3, 4}) x.add_shape(dimension);
+  request.add_payload(std::string(96, '\0'));
+  return request;
+}
+
+TEST_F(RequestTest, RowsRunAlongTheAxis) {
+  v1::ForwardRequest request = RequestOfRows(*registry_);
+  const struct {
+    int axis, size, stride;
+  } kCases[] = {{0, 2, 12}, {1, 3, 4},  {2, 4, 1},
+                {-1, 4, 1}, {-2, 3, 4}, {-3, 2, 12}};
+  for (const auto& at : kCases) {
+    request.set_axis(at.axis);
+    const std::string bytes = request.SerializeAsString();
+    const auto decoded = Decode<v1::ForwardRequest>(bytes);
+    ASSERT_TRUE(decoded.ok()) << decoded.status();
+    EXPECT_EQ(decoded->request.rows().size, at.size);
+    EXPECT_EQ(decoded->request.rows().stride, at.stride);
+  }
+}
+
+TEST_F(RequestTest, RefusesAnAxisThatIsNone) {
+  v1::ForwardRequest request = RequestOfRows(*registry_);
+  const auto message = [&](const v1::ForwardRequest& of) {
+    const std::string bytes = of.SerializeAsString();
+    return std::string(Decode<v1::ForwardRequest>(bytes).status().message());
+  };
+
+  EXPECT_EQ(message(request), "axis: not set, but f reads rows");
+  request.set_axis(3);
+  EXPECT_EQ(message(request),
+            "axis: 3, but the inputs have the shape [2, 3, 4]: want -3 to 2");
+  request.set_axis(-4);
+  EXPECT_EQ(message(request),
+            "axis: -4, but the inputs have the shape [2, 3, 4]: want -3 to 2");
+  request.set_axis(0);
+  request.add_partials("x");
+  EXPECT_EQ(message(request),
+            "partials: an element of the result of f depends on its whole row, "
+            "so there are none");
+  request.clear_partials();
+  request.mutable_inputs(0)->clear_shape();
+  request.set_payload(0, std::string(4, '\0'));
+  EXPECT_EQ(message(request),
+            "axis: 0, but the inputs have the shape [], without an axis");
+  request.set_activation("gelu");
+  EXPECT_EQ(message(request), "axis: 0 given, but gelu reads no rows");
+}
+
 TEST_F(RequestTest, AnAbsentUpstreamGradientIsOnes) {
   v1::BackwardRequest message = SampleRequest();
   message.mutable_inputs(0)->set_shape(0, 100'000);

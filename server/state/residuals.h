@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <limits>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -33,6 +34,8 @@ struct Residual {
   const Tenant* tenant = nullptr;
   std::shared_ptr<const RegisteredActivation> activation;
   TensorType type;
+  // Along which rows run; nullopt for an activation that reads none.
+  std::optional<int> axis;
   // The tensor inputs, if the device keeps them. Then this process holds no
   // copy, and the residual counts against the device's budget.
   std::shared_ptr<const ResidentTensors> resident;

@@ -9,7 +9,6 @@
 
 #include "absl/types/span.h"
 #include "kernels/base/status_macros.h"
-#include "kernels/device/cpu/row_max.h"
 #include "kernels/device/fragment_cursor.h"
 #include "kernels/graph/copy.h"
 #include "kernels/graph/summation.h"
@@ -24,6 +23,34 @@ constexpr int64_t kBlockElements = kSumTileElements;
 // Rows of fewer elements go in blocks. For longer ones calling a kernel costs
 // less than spreading the numbers of a row.
 constexpr int64_t kLongRow = 256;
+
+// The larger of two, NaN if one is NaN. In any order of many numbers the result
+// is the same but for the sign of a zero.
+template <typename T>
+T LargerOrNaN(T a, T b) {
+  return a < b || b != b ? b : a;
+}
+
+// -inf of no number.
+template <typename T>
+T MaxOrNaN(const T* numbers, size_t count) {
+  // As many as fill some registers.
+  constexpr size_t kLanes = 64;
+  T lanes[kLanes];
+  for (T& lane : lanes) lane = -std::numeric_limits<T>::infinity();
+  size_t i = 0;
+  for (; i + kLanes <= count; i += kLanes) {
+    for (size_t j = 0; j < kLanes; ++j) {
+      lanes[j] = LargerOrNaN(lanes[j], numbers[i + j]);
+    }
+  }
+  T max = -std::numeric_limits<T>::infinity();
+  if (i > 0) {
+    for (const T lane : lanes) max = LargerOrNaN(max, lane);
+  }
+  for (; i < count; ++i) max = LargerOrNaN(max, numbers[i]);
+  return max;
+}
 
 // The elements of a stage as a program of its own. With `as_parameters` the
 // numbers of the row are further parameters, otherwise further inputs.
