@@ -26,7 +26,7 @@
 #include "kernels/activation/activation.h"
 #include "kernels/catalog/catalog.h"
 #include "kernels/device/cpu/cpu_device.h"
-#include "kernels/device/cpu/memory_baseline.h"
+#include "kernels/device/cpu/benchmark/memory_baseline.h"
 #include "kernels/math/half.h"
 
 namespace actserve {

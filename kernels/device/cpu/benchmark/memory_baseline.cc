@@ -1,4 +1,4 @@
-#include "kernels/device/cpu/memory_baseline.h"
+#include "kernels/device/cpu/benchmark/memory_baseline.h"
 
 #include <cstdint>
 #include <cstring>

@@ -1,7 +1,7 @@
 // Loops that only move memory, to compare kernels with.
 
-#ifndef ACTSERVE_KERNELS_DEVICE_CPU_MEMORY_BASELINE_H_
-#define ACTSERVE_KERNELS_DEVICE_CPU_MEMORY_BASELINE_H_
+#ifndef ACTSERVE_KERNELS_DEVICE_CPU_BENCHMARK_MEMORY_BASELINE_H_
+#define ACTSERVE_KERNELS_DEVICE_CPU_BENCHMARK_MEMORY_BASELINE_H_
 
 #include <cstddef>
 
@@ -19,4 +19,4 @@ void TriadNonTemporal(const void* a, const void* b, size_t size_bytes,
 
 }  // namespace actserve
 
-#endif  // ACTSERVE_KERNELS_DEVICE_CPU_MEMORY_BASELINE_H_
+#endif  // ACTSERVE_KERNELS_DEVICE_CPU_BENCHMARK_MEMORY_BASELINE_H_
