@@ -13,21 +13,19 @@
 
 #include <algorithm>
 #include <chrono>
-#include <cstdio>
 #include <cstring>
 #include <filesystem>
 #include <functional>
 #include <memory>
-#include <random>
 #include <string>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "kernels/activation/activation.h"
 #include "kernels/catalog/catalog.h"
-#include "kernels/device/cpu/cpu_device.h"
 #include "kernels/device/cpu/benchmark/memory_baseline.h"
-#include "kernels/math/half.h"
+#include "kernels/device/cpu/benchmark/tensors.h"
+#include "kernels/device/cpu/cpu_device.h"
 
 namespace actserve {
 namespace {
@@ -37,76 +35,6 @@ constexpr int64_t kSizes[] = {int64_t{128} << 10, int64_t{1} << 20,
 constexpr DType kDTypes[] = {DType::kFloat32, DType::kBFloat16};
 constexpr const char* kActivations[] = {"relu",      "spiky", "silu",    "gelu",
                                         "gelu_tanh", "mish",  "softplus"};
-
-// The code below runs before and between measurements; an error ends it.
-template <typename T>
-T ValueOrDie(absl::StatusOr<T> value) {
-  if (!value.ok()) {
-    std::fprintf(stderr, "%s\n", value.status().ToString().c_str());
-    std::exit(1);
-  }
-  return *std::move(value);
-}
-
-void OkOrDie(const absl::Status& status) {
-  if (!status.ok()) {
-    std::fprintf(stderr, "%s\n", status.ToString().c_str());
-    std::exit(1);
-  }
-}
-
-// Aligned memory of the largest size, filled with normally distributed
-// numbers; the pages of an output are touched as well.
-class Tensor {
- public:
-  Tensor(DType dtype, int64_t size_bytes, int seed)
-      : bytes_(static_cast<std::byte*>(aligned_alloc(4096, size_bytes))) {
-    // A repeating block, long enough that no branch predictor learns it.
-    std::vector<std::byte> block(int64_t{1} << 17);
-    std::mt19937 random(seed);
-    std::normal_distribution<float> numbers;
-    const int64_t item_size = ItemSizeBytes(dtype);
-    for (size_t at = 0; at < block.size(); at += item_size) {
-      const float number = numbers(random);
-      const uint16_t bits = actserve_f32_to_bf16_bits(number);
-      if (dtype == DType::kFloat32) {
-        std::memcpy(&block[at], &number, sizeof(number));
-      } else {
-        std::memcpy(&block[at], &bits, sizeof(bits));
-      }
-    }
-    for (int64_t at = 0; at < size_bytes; at += block.size()) {
-      std::memcpy(bytes_.get() + at, block.data(), block.size());
-    }
-  }
-  std::byte* bytes() const { return bytes_.get(); }
-
- private:
-  struct Free {
-    void operator()(std::byte* bytes) const { std::free(bytes); }
-  };
-  std::unique_ptr<std::byte, Free> bytes_;
-};
-
-const Tensor& InputOf(DType dtype, int which) {
-  constexpr int64_t kLargest = kSizes[std::size(kSizes) - 1];
-  static const Tensor tensors[2][2] = {{Tensor(DType::kFloat32, kLargest, 1),
-                                        Tensor(DType::kFloat32, kLargest, 2)},
-                                       {Tensor(DType::kBFloat16, kLargest, 1),
-                                        Tensor(DType::kBFloat16, kLargest, 2)}};
-  return tensors[dtype == DType::kBFloat16][which];
-}
-
-const Tensor& Output() {
-  static const Tensor tensor(DType::kFloat32, kSizes[std::size(kSizes) - 1], 3);
-  return tensor;
-}
-
-void SetCounters(benchmark::State& state, int64_t size_bytes, int tensors,
-                 int64_t item_size) {
-  state.SetBytesProcessed(state.iterations() * size_bytes * tensors);
-  state.SetItemsProcessed(state.iterations() * size_bytes / item_size);
-}
 
 std::shared_ptr<const Activation> MakeActivation(std::string_view text) {
   return ValueOrDie(Activation::Create(text, Activation::Options(), nullptr));
@@ -145,19 +73,7 @@ void RunActivation(benchmark::State& state, Device& device,
 
 void RegisterKernels(Device& device) {
   for (int64_t size_bytes : kSizes) {
-    using Copy = void (*)(const void*, size_t, void*);
-    for (auto [name, copy] : {std::pair<const char*, Copy>{"plain", CopyPlain},
-                              {"non_temporal", CopyNonTemporal}}) {
-      benchmark::RegisterBenchmark(
-          absl::StrCat("copy/", name, "/", size_bytes).c_str(),
-          [=](benchmark::State& state) {
-            for (auto _ : state) {
-              copy(InputOf(DType::kFloat32, 0).bytes(), size_bytes,
-                   Output().bytes());
-            }
-            SetCounters(state, size_bytes, 2, 4);
-          });
-    }
+    RegisterCopies(size_bytes);
     using Triad = void (*)(const void*, const void*, size_t, void*);
     for (auto [name, triad] :
          {std::pair<const char*, Triad>{"plain", TriadPlain},

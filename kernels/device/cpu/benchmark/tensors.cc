@@ -1,0 +1,68 @@
+#include "kernels/device/cpu/benchmark/tensors.h"
+
+#include <cstring>
+#include <random>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "kernels/device/cpu/benchmark/memory_baseline.h"
+#include "kernels/math/half.h"
+
+namespace actserve {
+
+Tensor::Tensor(DType dtype, int seed)
+    : bytes_(static_cast<std::byte*>(aligned_alloc(4096, kLargestBytes))) {
+  // A repeating block, long enough that no branch predictor learns it.
+  std::vector<std::byte> block(int64_t{1} << 17);
+  std::mt19937 random(seed);
+  std::normal_distribution<float> numbers;
+  const int64_t item_size = ItemSizeBytes(dtype);
+  for (size_t at = 0; at < block.size(); at += item_size) {
+    const float number = numbers(random);
+    const uint16_t bits = actserve_f32_to_bf16_bits(number);
+    if (dtype == DType::kFloat32) {
+      std::memcpy(&block[at], &number, sizeof(number));
+    } else {
+      std::memcpy(&block[at], &bits, sizeof(bits));
+    }
+  }
+  for (int64_t at = 0; at < kLargestBytes; at += block.size()) {
+    std::memcpy(bytes_.get() + at, block.data(), block.size());
+  }
+}
+
+const Tensor& InputOf(DType dtype, int which) {
+  static const Tensor tensors[2][2] = {
+      {Tensor(DType::kFloat32, 1), Tensor(DType::kFloat32, 2)},
+      {Tensor(DType::kBFloat16, 1), Tensor(DType::kBFloat16, 2)}};
+  return tensors[dtype == DType::kBFloat16][which];
+}
+
+const Tensor& Output() {
+  static const Tensor tensor(DType::kFloat32, 3);
+  return tensor;
+}
+
+void SetCounters(benchmark::State& state, int64_t size_bytes, int tensors,
+                 int64_t item_size) {
+  state.SetBytesProcessed(state.iterations() * size_bytes * tensors);
+  state.SetItemsProcessed(state.iterations() * size_bytes / item_size);
+}
+
+void RegisterCopies(int64_t size_bytes) {
+  using Copy = void (*)(const void*, size_t, void*);
+  for (auto [name, copy] : {std::pair<const char*, Copy>{"plain", CopyPlain},
+                            {"non_temporal", CopyNonTemporal}}) {
+    benchmark::RegisterBenchmark(
+        absl::StrCat("copy/", name, "/", size_bytes).c_str(),
+        [=](benchmark::State& state) {
+          for (auto _ : state) {
+            copy(InputOf(DType::kFloat32, 0).bytes(), size_bytes,
+                 Output().bytes());
+          }
+          SetCounters(state, size_bytes, 2, 4);
+        });
+  }
+}
+
+}  // namespace actserve

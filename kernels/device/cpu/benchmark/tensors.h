@@ -1,0 +1,66 @@
+// Tensors and small parts that the benchmarks of this folder share.
+
+#ifndef ACTSERVE_KERNELS_DEVICE_CPU_BENCHMARK_TENSORS_H_
+#define ACTSERVE_KERNELS_DEVICE_CPU_BENCHMARK_TENSORS_H_
+
+#include <benchmark/benchmark.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <memory>
+#include <utility>
+
+#include "absl/status/statusor.h"
+#include "kernels/base/dtype.h"
+
+namespace actserve {
+
+inline constexpr int64_t kLargestBytes = int64_t{256} << 20;
+
+// The code below runs before and between measurements; an error ends it.
+template <typename T>
+T ValueOrDie(absl::StatusOr<T> value) {
+  if (!value.ok()) {
+    std::fprintf(stderr, "%s\n", value.status().ToString().c_str());
+    std::exit(1);
+  }
+  return *std::move(value);
+}
+
+inline void OkOrDie(const absl::Status& status) {
+  if (!status.ok()) {
+    std::fprintf(stderr, "%s\n", status.ToString().c_str());
+    std::exit(1);
+  }
+}
+
+// kLargestBytes of aligned memory, filled with normally distributed numbers;
+// the pages of an output are touched as well.
+class Tensor {
+ public:
+  Tensor(DType dtype, int seed);
+  std::byte* bytes() const { return bytes_.get(); }
+
+ private:
+  struct Free {
+    void operator()(std::byte* bytes) const { std::free(bytes); }
+  };
+  std::unique_ptr<std::byte, Free> bytes_;
+};
+
+// Input `which`, 0 or 1, of float32 or bfloat16; and an output.
+const Tensor& InputOf(DType dtype, int which);
+const Tensor& Output();
+
+// `size_bytes` are those of each of `tensors`.
+void SetCounters(benchmark::State& state, int64_t size_bytes, int tensors,
+                 int64_t item_size);
+
+// copy/plain/BYTES and copy/non_temporal/BYTES.
+void RegisterCopies(int64_t size_bytes);
+
+}  // namespace actserve
+
+#endif  // ACTSERVE_KERNELS_DEVICE_CPU_BENCHMARK_TENSORS_H_
