@@ -5,22 +5,36 @@
 namespace actserve {
 namespace {
 
+// Step 3 over the first kLanes lanes.
+template <size_t kLanes>
+[[gnu::always_inline]] inline double Combine(double* lanes) {
+  for (size_t stride = kLanes / 2; stride > 0; stride /= 2) {
+    for (size_t j = 0; j < stride; ++j) lanes[j] += lanes[j + stride];
+  }
+  return lanes[0];
+}
+
+// Of at most kLanes contributions, one for each lane. The other lanes are +0,
+// and a sum with them changes nothing.
+template <size_t kLanes, typename T>
+[[gnu::always_inline]] inline double SumFew(const T* contributions,
+                                            size_t num_elements) {
+  alignas(64) double lanes[kLanes] = {};
+  for (size_t j = 0; j < num_elements; ++j) {
+    lanes[j] += static_cast<double>(contributions[j]);
+  }
+  return Combine<kLanes>(lanes);
+}
+
 // Inlined into one function per instruction set; additions are in the stated
 // order in all of them, so the width of the vectors does not show.
 template <typename T>
 [[gnu::always_inline]] inline double SumTileLanes(const T* contributions,
                                                   size_t num_elements) {
+  if (num_elements <= 8) return SumFew<8>(contributions, num_elements);
+  if (num_elements <= 32) return SumFew<32>(contributions, num_elements);
+  if (num_elements <= 64) return SumFew<64>(contributions, num_elements);
   alignas(64) double lanes[kSumLanes] = {};
-  if (num_elements <= kSumLanes / 8) {
-    // The other lanes are +0, and a sum with them changes nothing.
-    for (size_t j = 0; j < num_elements; ++j) {
-      lanes[j] += static_cast<double>(contributions[j]);
-    }
-    for (size_t stride = kSumLanes / 16; stride > 0; stride /= 2) {
-      for (size_t j = 0; j < stride; ++j) lanes[j] += lanes[j + stride];
-    }
-    return lanes[0];
-  }
   size_t i = 0;
   for (; i + kSumLanes <= num_elements; i += kSumLanes) {
     for (size_t j = 0; j < kSumLanes; ++j) {
@@ -30,10 +44,7 @@ template <typename T>
   for (size_t j = 0; i + j < num_elements; ++j) {
     lanes[j] += static_cast<double>(contributions[i + j]);
   }
-  for (size_t stride = kSumLanes / 2; stride > 0; stride /= 2) {
-    for (size_t j = 0; j < stride; ++j) lanes[j] += lanes[j + stride];
-  }
-  return lanes[0];
+  return Combine<kSumLanes>(lanes);
 }
 
 template <typename T>

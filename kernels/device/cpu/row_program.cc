@@ -3,13 +3,13 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstring>
-#include <limits>
+#include <map>
 #include <utility>
 #include <vector>
 
 #include "absl/types/span.h"
 #include "kernels/base/status_macros.h"
-#include "kernels/device/fragment_cursor.h"
+#include "kernels/device/cpu/row_max.h"
 #include "kernels/graph/copy.h"
 #include "kernels/graph/summation.h"
 
@@ -24,38 +24,12 @@ constexpr int64_t kBlockElements = kSumTileElements;
 // less than spreading the numbers of a row.
 constexpr int64_t kLongRow = 256;
 
-// The larger of two, NaN if one is NaN. In any order of many numbers the result
-// is the same but for the sign of a zero.
-template <typename T>
-T LargerOrNaN(T a, T b) {
-  return a < b || b != b ? b : a;
-}
-
-// -inf of no number.
-template <typename T>
-T MaxOrNaN(const T* numbers, size_t count) {
-  // As many as fill some registers.
-  constexpr size_t kLanes = 64;
-  T lanes[kLanes];
-  for (T& lane : lanes) lane = -std::numeric_limits<T>::infinity();
-  size_t i = 0;
-  for (; i + kLanes <= count; i += kLanes) {
-    for (size_t j = 0; j < kLanes; ++j) {
-      lanes[j] = LargerOrNaN(lanes[j], numbers[i + j]);
-    }
-  }
-  T max = -std::numeric_limits<T>::infinity();
-  if (i > 0) {
-    for (const T lane : lanes) max = LargerOrNaN(max, lane);
-  }
-  for (; i < count; ++i) max = LargerOrNaN(max, numbers[i]);
-  return max;
-}
-
-// The elements of a stage as a program of its own. With `as_parameters` the
-// numbers of the row are further parameters, otherwise further inputs.
+// The written elements of a stage as a program of its own. With `as_parameters`
+// the numbers of the row are further parameters, otherwise further inputs.
 LoweredProgram ElementsProgram(const LoweredProgram& whole,
-                               const RowStage& stage, bool as_parameters) {
+                               const RowStage& stage,
+                               const std::vector<int>& written,
+                               bool as_parameters) {
   const Graph& from = stage.elements;
   const size_t num_arrays = stage.tensors.size() + stage.kept.size();
   Graph graph = WithSignatureOf(from);
@@ -73,11 +47,12 @@ LoweredProgram ElementsProgram(const LoweredProgram& whole,
   const auto add = [&](Op op, NodeId a, NodeId b, NodeId c) {
     return graph.Add(op, a, b, c);
   };
-  CopyOutputs(from, CopyNodes(from, graph, leaf, add), graph);
-  for (size_t o = 0; o < graph.outputs.size(); ++o) {
+  const std::vector<NodeId> moved = CopyNodes(from, graph, leaf, add);
+  for (const int o : written) {
     const Sink& sink = stage.sinks[o];
-    graph.outputs[o].summed = sink.kind != Sink::Kind::kOutput ||
-                              whole.graph.outputs[sink.index].summed;
+    const bool in_storage = sink.kind == Sink::Kind::kOutput &&
+                            !whole.graph.outputs[sink.index].summed;
+    graph.outputs.push_back({"", moved[from.outputs[o].node], !in_storage});
   }
   LoweredProgram program;
   program.num_compute_inputs =
@@ -99,6 +74,41 @@ LoweredProgram RowsProgram(const RowStage& stage) {
 RowProgram::RowProgram(LoweredProgram lowered, RowStages stages)
     : Program(std::move(lowered)), stages_(std::move(stages)) {}
 
+// What lies in memory already, or is kept as well, is reduced there.
+void RowProgram::PlanSinks(Step& step) const {
+  using From = Step::Reduction::From;
+  const RowStage& stage = *step.stage;
+  const bool in_compute_type = lowered().storage == lowered().compute;
+  std::map<NodeId, std::pair<From, int>> found;
+  for (size_t o = 0; o < stage.sinks.size(); ++o) {
+    const Sink& sink = stage.sinks[o];
+    if (sink.kind == Sink::Kind::kReduce) continue;
+    step.written.push_back(static_cast<int>(o));
+    if (sink.kind == Sink::Kind::kKeep) {
+      found[stage.elements.outputs[o].node] = {From::kKept, sink.index};
+    }
+  }
+  for (size_t o = 0; o < stage.sinks.size(); ++o) {
+    const Sink& sink = stage.sinks[o];
+    if (sink.kind != Sink::Kind::kReduce) continue;
+    const NodeId id = stage.elements.outputs[o].node;
+    const Node& node = stage.elements.node(id);
+    const size_t index = node.index;
+    const size_t num_tensors = stage.tensors.size();
+    if (node.op == Op::kInput && index < num_tensors && in_compute_type) {
+      found[id] = {From::kTensor, stage.tensors[index]};
+    } else if (node.op == Op::kInput && index >= num_tensors &&
+               index < num_tensors + stage.kept.size()) {
+      found[id] = {From::kKept, stage.kept[index - num_tensors]};
+    } else if (!found.contains(id)) {
+      found[id] = {From::kScratch, static_cast<int>(step.written.size())};
+      step.written.push_back(static_cast<int>(o));
+    }
+    const auto [from, at] = found[id];
+    step.reductions.push_back({sink.op, sink.index, from, at});
+  }
+}
+
 absl::StatusOr<std::shared_ptr<RowProgram>> RowProgram::Create(
     const LoweredProgram& lowered, KernelBuilder& builder,
     const StopToken& stop) {
@@ -116,14 +126,18 @@ absl::StatusOr<std::shared_ptr<RowProgram>> RowProgram::Create(
     return std::move(built.kernel);
   };
   for (const RowStage& stage : program->stages_.stages) {
-    Kernels& kernels = program->kernels_.emplace_back();
-    ACTSERVE_ASSIGN_OR_RETURN(kernels.rows, build(RowsProgram(stage)));
+    Step& step = program->steps_.emplace_back();
+    step.stage = &stage;
+    program->PlanSinks(step);
+    ACTSERVE_ASSIGN_OR_RETURN(step.rows, build(RowsProgram(stage)));
     ACTSERVE_ASSIGN_OR_RETURN(
-        kernels.elements_of_long,
-        build(ElementsProgram(lowered, stage, /*as_parameters=*/true)));
+        step.elements_of_long,
+        build(ElementsProgram(lowered, stage, step.written,
+                              /*as_parameters=*/true)));
     ACTSERVE_ASSIGN_OR_RETURN(
-        kernels.elements_of_short,
-        build(ElementsProgram(lowered, stage, /*as_parameters=*/false)));
+        step.elements_of_short,
+        build(ElementsProgram(lowered, stage, step.written,
+                              /*as_parameters=*/false)));
   }
   return program;
 }
@@ -278,76 +292,154 @@ class RowProgram::Runner {
 
   void RunContiguous(Place place, int64_t num_rows, ThreadPool* threads) {
     if (size_ >= kLongRow) {
-      LongBuffers buffers(program_, size_);
+      Workspace work(*this, 1, size_, std::min(size_, kSumTileElements));
       for (int64_t row = 0; row < num_rows; ++row) {
-        RunLongRow(place, buffers, threads);
+        RunLongRow(place, work, threads);
         place.Advance(*this, size_);
       }
       return;
     }
     const int64_t rows_at_once =
         std::min(num_rows, std::max<int64_t>(1, kBlockElements / size_));
-    ShortBuffers buffers(program_, rows_at_once, size_);
+    Workspace work(*this, rows_at_once, rows_at_once * size_,
+                   rows_at_once * size_);
     for (int64_t row = 0; row < num_rows; row += rows_at_once) {
       const int64_t count = std::min(rows_at_once, num_rows - row);
-      RunShortRows(place, count, buffers);
+      RunShortRows(place, count, work);
       place.Advance(*this, count * size_);
     }
   }
 
-  // --- Long rows, one at a time.
-
-  struct LongBuffers {
-    LongBuffers(const RowProgram& program, int64_t size)
-        : kept(program.stages_.num_kept, std::vector<T>(size)),
-          numbers(program.stages_.num_row_numbers) {}
+  // What the stages of some rows leave to each other.
+  struct Workspace {
+    // Some rows of so many elements in all; scratch for terms holds fewer.
+    Workspace(const Runner& runner, int64_t num_rows, int64_t num_elements,
+              int64_t num_scratch)
+        : rows(num_rows),
+          kept(runner.program_.stages_.num_kept, std::vector<T>(num_elements)),
+          numbers(runner.program_.stages_.num_row_numbers * num_rows),
+          parameters(runner.parameters_) {
+      std::fill_n(numbers.begin(), num_rows, static_cast<T>(runner.size_));
+      for (const Step& step : runner.program_.steps_) {
+        for (const auto& reduction : step.reductions) {
+          if (reduction.from != Step::Reduction::From::kScratch) continue;
+          const size_t needed = reduction.index + 1;
+          if (scratch.size() < needed) scratch.resize(needed);
+          scratch[reduction.index].resize(num_scratch);
+        }
+      }
+    }
+    const int64_t rows;
     std::vector<std::vector<T>> kept;
+    // Number i of row r is numbers[i * rows + r].
     std::vector<T> numbers;
+    // By index in `written`, the terms of what is reduced.
+    std::vector<std::vector<T>> scratch;
+    // Of short rows: numbers, one for each element.
+    std::vector<std::vector<T>> spread;
+    // Of long rows: those of the program, then numbers.
+    std::vector<T> parameters;
+    std::vector<std::vector<double>> tile_sums;
+    std::vector<std::vector<T>> tile_maxima;
+    std::vector<const void*> in;
+    std::vector<void*> out;
   };
 
-  void RunLongRow(const Place& place, LongBuffers& buffers,
-                  ThreadPool* threads) {
-    buffers.numbers[0] = static_cast<T>(size_);
-    for (size_t s = 0; s < program_.kernels_.size(); ++s) {
-      const RowStage& stage = program_.stages_.stages[s];
-      const Kernels& kernels = program_.kernels_[s];
-      ComputeNumbers(stage, kernels, buffers.numbers.data(), 1, 1);
-      if (kernels.elements_of_long == nullptr) continue;
-      std::vector<T> parameters = parameters_;
-      for (const int number : stage.row_inputs) {
-        parameters.push_back(buffers.numbers[number]);
+  // Of the elements from `begin` on.
+  void SetInputs(const Step& step, const Place& place, Workspace& work,
+                 int64_t begin, std::vector<const void*>& in) const {
+    in.clear();
+    for (const int tensor : step.stage->tensors) {
+      in.push_back(place.tensors[tensor] + begin * item_size_);
+    }
+    for (const int array : step.stage->kept) {
+      in.push_back(work.kept[array].data() + begin);
+    }
+  }
+  void SetOutputs(const Step& step, const Place& place, Workspace& work,
+                  int64_t begin, std::vector<std::vector<T>>& scratch,
+                  std::vector<void*>& out) const {
+    out.clear();
+    for (const int o : step.written) {
+      const Sink& sink = step.stage->sinks[o];
+      switch (sink.kind) {
+        case Sink::Kind::kOutput:
+          out.push_back(place.outputs[sink.index] +
+                        begin * output_sizes_[sink.index]);
+          break;
+        case Sink::Kind::kKeep:
+          out.push_back(work.kept[sink.index].data() + begin);
+          break;
+        case Sink::Kind::kReduce:
+          out.push_back(scratch[out.size()].data());
       }
-      // By sink and tile.
-      const int64_t num_tiles =
-          (size_ + kSumTileElements - 1) / kSumTileElements;
-      std::vector<std::vector<double>> sums(stage.sinks.size());
-      std::vector<std::vector<T>> maxima(stage.sinks.size());
-      bool reduces = false;
-      for (size_t o = 0; o < stage.sinks.size(); ++o) {
-        if (stage.sinks[o].kind != Sink::Kind::kReduce) continue;
-        reduces = true;
-        if (stage.sinks[o].op == Op::kRowSum) sums[o].resize(num_tiles);
-        if (stage.sinks[o].op == Op::kRowMax) maxima[o].resize(num_tiles);
+    }
+  }
+
+  // The terms of `reduction` from element `begin` on. Where a tensor of the
+  // request is not aligned, they are copied to `aligned` first.
+  absl::Span<const T> TermsOf(const typename Step::Reduction& reduction,
+                              const Place& place, const Workspace& work,
+                              const std::vector<std::vector<T>>& scratch,
+                              int64_t begin, int64_t count,
+                              std::vector<T>& aligned) const {
+    using From = Step::Reduction::From;
+    const size_t size = count;
+    switch (reduction.from) {
+      case From::kScratch:
+        return {scratch[reduction.index].data(), size};
+      case From::kKept:
+        return {work.kept[reduction.index].data() + begin, size};
+      case From::kTensor:
+        break;
+    }
+    const std::byte* data = place.tensors[reduction.index] + begin * item_size_;
+    if (reinterpret_cast<uintptr_t>(data) % alignof(T) == 0) {
+      return {reinterpret_cast<const T*>(data), size};
+    }
+    aligned.resize(count);
+    std::memcpy(aligned.data(), data, count * sizeof(T));
+    return {aligned.data(), size};
+  }
+
+  // --- Long rows, one at a time.
+
+  void RunLongRow(const Place& place, Workspace& work, ThreadPool* threads) {
+    const int64_t num_tiles = (size_ + kSumTileElements - 1) / kSumTileElements;
+    for (const Step& step : program_.steps_) {
+      ComputeNumbers(step, work, 1);
+      work.parameters.resize(parameters_.size());
+      for (const int number : step.stage->row_inputs) {
+        work.parameters.push_back(work.numbers[number]);
       }
-      const auto run = [&](int64_t first_tile, int64_t end_tile) {
-        RunTiles(stage, *kernels.elements_of_long, place, buffers, parameters,
-                 first_tile, end_tile, reduces, sums, maxima);
-      };
+      const size_t num_reductions = step.reductions.size();
+      if (work.tile_sums.size() < num_reductions) {
+        work.tile_sums.resize(num_reductions);
+        work.tile_maxima.resize(num_reductions);
+      }
+      for (size_t r = 0; r < num_reductions; ++r) {
+        work.tile_sums[r].resize(num_tiles);
+        work.tile_maxima[r].resize(num_tiles);
+      }
       if (threads != nullptr && num_tiles >= 2 * kTilesPerTask) {
         threads->ParallelFor(
             (num_tiles + kTilesPerTask - 1) / kTilesPerTask, [&](int64_t i) {
-              run(i * kTilesPerTask,
-                  std::min(num_tiles, (i + 1) * kTilesPerTask));
+              std::vector<std::vector<T>> scratch = work.scratch;
+              std::vector<const void*> in;
+              std::vector<void*> out;
+              RunTiles(step, place, work, scratch, in, out, i * kTilesPerTask,
+                       std::min(num_tiles, (i + 1) * kTilesPerTask));
             });
       } else {
-        run(0, num_tiles);
+        RunTiles(step, place, work, work.scratch, work.in, work.out, 0,
+                 num_tiles);
       }
-      for (size_t o = 0; o < stage.sinks.size(); ++o) {
-        if (stage.sinks[o].kind != Sink::Kind::kReduce) continue;
-        buffers.numbers[stage.sinks[o].index] =
-            stage.sinks[o].op == Op::kRowSum
-                ? static_cast<T>(SumTiles(absl::MakeSpan(sums[o])))
-                : MaxOrNaN(maxima[o].data(), maxima[o].size()) + T{0};
+      for (size_t r = 0; r < num_reductions; ++r) {
+        const auto& reduction = step.reductions[r];
+        work.numbers[reduction.number] =
+            reduction.op == Op::kRowSum
+                ? static_cast<T>(SumTiles(absl::MakeSpan(work.tile_sums[r])))
+                : MaxOrNaN(work.tile_maxima[r]) + T{0};
       }
     }
   }
@@ -355,54 +447,34 @@ class RowProgram::Runner {
   // Of a row that threads share.
   static constexpr int64_t kTilesPerTask = 16;
 
-  void RunTiles(const RowStage& stage, const LoadedKernel& kernel,
-                const Place& place, LongBuffers& buffers,
-                const std::vector<T>& parameters, int64_t first_tile,
-                int64_t end_tile, bool reduces,
-                std::vector<std::vector<double>>& sums,
-                std::vector<std::vector<T>>& maxima) const {
-    std::vector<std::vector<T>> scratch(stage.sinks.size());
-    for (size_t o = 0; o < stage.sinks.size(); ++o) {
-      if (stage.sinks[o].kind == Sink::Kind::kReduce) {
-        scratch[o].resize(kSumTileElements);
-      }
-    }
-    std::vector<const void*> in(stage.tensors.size() + stage.kept.size());
-    std::vector<void*> out(stage.sinks.size());
+  // Different tiles of a row may run at the same time, each with scratch, `in`
+  // and `out` of its own.
+  void RunTiles(const Step& step, const Place& place, Workspace& work,
+                std::vector<std::vector<T>>& scratch,
+                std::vector<const void*>& in, std::vector<void*>& out,
+                int64_t first_tile, int64_t end_tile) const {
+    std::vector<T> aligned;
     // Without reductions in one go.
-    const int64_t step = reduces ? 1 : end_tile - first_tile;
-    for (int64_t tile = first_tile; tile < end_tile; tile += step) {
+    const int64_t step_tiles =
+        step.reductions.empty() ? end_tile - first_tile : 1;
+    for (int64_t tile = first_tile; tile < end_tile; tile += step_tiles) {
       const int64_t begin = tile * kSumTileElements;
       const int64_t count =
-          std::min(size_, (tile + step) * kSumTileElements) - begin;
-      size_t i = 0;
-      for (const int tensor : stage.tensors) {
-        in[i++] = place.tensors[tensor] + begin * item_size_;
+          std::min(size_, (tile + step_tiles) * kSumTileElements) - begin;
+      if (step.elements_of_long != nullptr) {
+        SetInputs(step, place, work, begin, in);
+        SetOutputs(step, place, work, begin, scratch, out);
+        step.elements_of_long->function()(in.data(), out.data(),
+                                          work.parameters.data(), count);
       }
-      for (const int array : stage.kept) {
-        in[i++] = buffers.kept[array].data() + begin;
-      }
-      for (size_t o = 0; o < out.size(); ++o) {
-        const Sink& sink = stage.sinks[o];
-        switch (sink.kind) {
-          case Sink::Kind::kOutput:
-            out[o] =
-                place.outputs[sink.index] + begin * output_sizes_[sink.index];
-            break;
-          case Sink::Kind::kKeep:
-            out[o] = buffers.kept[sink.index].data() + begin;
-            break;
-          case Sink::Kind::kReduce:
-            out[o] = scratch[o].data();
-        }
-      }
-      kernel.function()(in.data(), out.data(), parameters.data(), count);
-      for (size_t o = 0; o < out.size(); ++o) {
-        if (!sums[o].empty()) {
-          sums[o][tile] =
-              SumTile(absl::MakeConstSpan(scratch[o].data(), count));
-        } else if (!maxima[o].empty()) {
-          maxima[o][tile] = MaxOrNaN(scratch[o].data(), count);
+      for (size_t r = 0; r < step.reductions.size(); ++r) {
+        const auto& reduction = step.reductions[r];
+        const absl::Span<const T> terms =
+            TermsOf(reduction, place, work, scratch, begin, count, aligned);
+        if (reduction.op == Op::kRowSum) {
+          work.tile_sums[r][tile] = SumTile(terms);
+        } else {
+          work.tile_maxima[r][tile] = MaxOrNaN(terms);
         }
       }
     }
@@ -410,101 +482,60 @@ class RowProgram::Runner {
 
   // --- Short rows, a block at a time.
 
-  struct ShortBuffers {
-    ShortBuffers(const RowProgram& program, int64_t num_rows, int64_t size)
-        : rows(num_rows),
-          kept(program.stages_.num_kept, std::vector<T>(num_rows * size)),
-          numbers(program.stages_.num_row_numbers * num_rows) {}
-    const int64_t rows;
-    std::vector<std::vector<T>> kept;
-    // Those of all rows, one number after the other.
-    std::vector<T> numbers;
-    // For each input of a stage that is a number of the row, and each output
-    // that is reduced: one for each element.
-    std::vector<std::vector<T>> spread;
-    std::vector<std::vector<T>> scratch;
-  };
-
-  void RunShortRows(const Place& place, int64_t num_rows,
-                    ShortBuffers& buffers) {
-    std::fill_n(buffers.numbers.begin(), num_rows, static_cast<T>(size_));
-    for (size_t s = 0; s < program_.kernels_.size(); ++s) {
-      const RowStage& stage = program_.stages_.stages[s];
-      const Kernels& kernels = program_.kernels_[s];
-      ComputeNumbers(stage, kernels, buffers.numbers.data(), buffers.rows,
-                     num_rows);
-      if (kernels.elements_of_short == nullptr) continue;
-      RunElements(stage, *kernels.elements_of_short, place, num_rows, buffers);
-      for (size_t o = 0; o < stage.sinks.size(); ++o) {
-        const Sink& sink = stage.sinks[o];
-        if (sink.kind != Sink::Kind::kReduce) continue;
-        const T* terms = buffers.scratch[o].data();
-        T* number = buffers.numbers.data() + sink.index * buffers.rows;
-        for (int64_t r = 0; r < num_rows; ++r, terms += size_) {
-          number[r] =
-              sink.op == Op::kRowSum
-                  ? static_cast<T>(SumTile(absl::MakeConstSpan(terms, size_)))
-                  : MaxOrNaN(terms, size_) + T{0};
+  void RunShortRows(const Place& place, int64_t num_rows, Workspace& work) {
+    std::vector<T> aligned;
+    for (const Step& step : program_.steps_) {
+      ComputeNumbers(step, work, num_rows);
+      if (step.elements_of_short != nullptr) {
+        SetInputs(step, place, work, 0, work.in);
+        SpreadNumbers(*step.stage, num_rows, work);
+        SetOutputs(step, place, work, 0, work.scratch, work.out);
+        step.elements_of_short->function()(work.in.data(), work.out.data(),
+                                           parameters_.data(),
+                                           num_rows * size_);
+      }
+      for (const auto& reduction : step.reductions) {
+        const absl::Span<const T> terms = TermsOf(
+            reduction, place, work, work.scratch, 0, num_rows * size_, aligned);
+        T* number = work.numbers.data() + reduction.number * work.rows;
+        for (int64_t r = 0; r < num_rows; ++r) {
+          const auto row = terms.subspan(r * size_, size_);
+          number[r] = reduction.op == Op::kRowSum ? static_cast<T>(SumTile(row))
+                                                  : MaxOrNaN(row) + T{0};
         }
       }
     }
   }
 
-  void RunElements(const RowStage& stage, const LoadedKernel& kernel,
-                   const Place& place, int64_t num_rows,
-                   ShortBuffers& buffers) {
-    const int64_t count = num_rows * size_;
-    std::vector<const void*> in;
-    for (const int tensor : stage.tensors) in.push_back(place.tensors[tensor]);
-    for (const int array : stage.kept) {
-      in.push_back(buffers.kept[array].data());
-    }
-    buffers.spread.resize(
-        std::max(buffers.spread.size(), stage.row_inputs.size()));
-    for (size_t i = 0; i < stage.row_inputs.size(); ++i) {
-      std::vector<T>& spread = buffers.spread[i];
-      spread.resize(buffers.rows * size_);
-      const T* numbers =
-          buffers.numbers.data() + stage.row_inputs[i] * buffers.rows;
+  // Adds the numbers that the elements read to their inputs.
+  void SpreadNumbers(const RowStage& stage, int64_t num_rows,
+                     Workspace& work) const {
+    const size_t num_inputs = stage.row_inputs.size();
+    if (work.spread.size() < num_inputs) work.spread.resize(num_inputs);
+    for (size_t i = 0; i < num_inputs; ++i) {
+      std::vector<T>& spread = work.spread[i];
+      spread.resize(work.rows * size_);
+      const T* numbers = work.numbers.data() + stage.row_inputs[i] * work.rows;
       for (int64_t r = 0; r < num_rows; ++r) {
         std::fill_n(spread.data() + r * size_, size_, numbers[r]);
       }
-      in.push_back(spread.data());
+      work.in.push_back(spread.data());
     }
-    std::vector<void*> out;
-    buffers.scratch.resize(
-        std::max(buffers.scratch.size(), stage.sinks.size()));
-    for (size_t o = 0; o < stage.sinks.size(); ++o) {
-      const Sink& sink = stage.sinks[o];
-      switch (sink.kind) {
-        case Sink::Kind::kOutput:
-          out.push_back(place.outputs[sink.index]);
-          break;
-        case Sink::Kind::kKeep:
-          out.push_back(buffers.kept[sink.index].data());
-          break;
-        case Sink::Kind::kReduce:
-          buffers.scratch[o].resize(buffers.rows * size_);
-          out.push_back(buffers.scratch[o].data());
-      }
-    }
-    kernel.function()(in.data(), out.data(), parameters_.data(), count);
   }
 
-  // The numbers of `count` rows that other numbers give. Number i of row r is
-  // numbers[i * apart + r].
-  void ComputeNumbers(const RowStage& stage, const Kernels& kernels, T* numbers,
-                      int64_t apart, int64_t count) const {
-    if (kernels.rows == nullptr) return;
-    std::vector<const void*> in;
-    for (const int number : stage.rows_inputs) {
-      in.push_back(numbers + number * apart);
+  // The numbers of `count` rows that other numbers give.
+  void ComputeNumbers(const Step& step, Workspace& work, int64_t count) const {
+    if (step.rows == nullptr) return;
+    work.in.clear();
+    for (const int number : step.stage->rows_inputs) {
+      work.in.push_back(work.numbers.data() + number * work.rows);
     }
-    std::vector<void*> out;
-    for (const int number : stage.rows_outputs) {
-      out.push_back(numbers + number * apart);
+    work.out.clear();
+    for (const int number : step.stage->rows_outputs) {
+      work.out.push_back(work.numbers.data() + number * work.rows);
     }
-    kernels.rows->function()(in.data(), out.data(), parameters_.data(), count);
+    step.rows->function()(work.in.data(), work.out.data(), parameters_.data(),
+                          count);
   }
 
   const RowProgram& program_;

@@ -37,19 +37,33 @@ class RowProgram final : public Program {
   size_t object_size_bytes() const { return object_size_bytes_; }
 
  private:
-  struct Kernels {
+  // A stage as it runs.
+  struct Step {
+    const RowStage* stage = nullptr;
     // nullptr if there is nothing to compute.
     std::unique_ptr<LoadedKernel> rows;
     std::unique_ptr<LoadedKernel> elements_of_long;
     std::unique_ptr<LoadedKernel> elements_of_short;
+    // The sinks that the kernels of the elements write, one for each output.
+    std::vector<int> written;
+    // What is reduced over the row, and where its terms lie.
+    struct Reduction {
+      enum class From { kTensor, kKept, kScratch };
+      Op op;
+      int number;
+      From from;
+      int index;  // of the tensor, the kept array, or in `written`
+    };
+    std::vector<Reduction> reductions;
   };
   template <typename T>
   class Runner;
 
   RowProgram(LoweredProgram lowered, RowStages stages);
+  void PlanSinks(Step& step) const;
 
   const RowStages stages_;
-  std::vector<Kernels> kernels_;  // by stage
+  std::vector<Step> steps_;
   size_t object_size_bytes_ = 0;
 };
 
