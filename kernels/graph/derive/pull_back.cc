@@ -1,9 +1,9 @@
 #include "kernels/graph/derive/pull_back.h"
 
-#include <limits>
 #include <vector>
 
 #include "kernels/graph/derive/differentiate.h"
+#include "kernels/graph/derive/row_ops.h"
 #include "kernels/graph/passes/exact_zeros.h"
 #include "kernels/graph/passes/simplify.h"
 
@@ -16,7 +16,7 @@ class Puller {
 
   void Run(NodeId output, NodeId upstream) {
     sensitive_ = {{output, upstream}};
-    const std::vector<NodeId> row_ops = RowOpsOf(output);
+    const std::vector<NodeId> row_ops = RowOpsOf(graph_, output);
     for (size_t i = row_ops.size(); i-- > 0;) {
       const NodeId terms = Along(row_ops[i]);
       if (terms != kNoNode) PassOn(row_ops[i], Make(Op::kRowSum, terms));
@@ -43,21 +43,6 @@ class Puller {
     NodeId sensitivity;
   };
 
-  // In topological order.
-  std::vector<NodeId> RowOpsOf(NodeId output) const {
-    std::vector<bool> needed(output + 1, false);
-    needed[output] = true;
-    std::vector<NodeId> row_ops;
-    for (NodeId i = output; i >= 0; --i) {
-      if (!needed[i]) continue;
-      for (NodeId operand : graph_.node(i).operands) {
-        if (operand != kNoNode) needed[operand] = true;
-      }
-      if (Info(graph_.node(i).op).reads_row) row_ops.push_back(i);
-    }
-    return {row_ops.rbegin(), row_ops.rend()};
-  }
-
   // From the row op `id` to its operand.
   void PassOn(NodeId id, NodeId sensitivity) {
     const Node node = graph_.node(id);
@@ -66,20 +51,11 @@ class Puller {
       case Op::kRowSum:
         sensitive_.push_back({operand, sensitivity});
         break;
-      case Op::kRowMax: {
-        const NodeId is_max = Make(Op::kEqual, operand, id);
-        const NodeId zero = graph_.Constant(0);
-        const NodeId count = Make(
-            Op::kRowSum, Make(Op::kSelect, is_max, graph_.Constant(1), zero));
-        const NodeId nan =
-            graph_.Constant(std::numeric_limits<double>::quiet_NaN());
-        const NodeId other =
-            Make(Op::kSelect, Make(Op::kEqual, id, id), zero, nan);
-        sensitive_.push_back(
-            {operand, Make(Op::kSelect, is_max,
-                           Make(Op::kDiv, sensitivity, count), other)});
+      case Op::kRowMax:
+        sensitive_.push_back({operand, WhereMax(graph_, id,
+                                                Make(Op::kDiv, sensitivity,
+                                                     CountMax(graph_, id)))});
         break;
-      }
       default:
         break;
     }

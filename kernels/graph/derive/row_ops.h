@@ -1,0 +1,22 @@
+#ifndef ACTSERVE_KERNELS_GRAPH_DERIVE_ROW_OPS_H_
+#define ACTSERVE_KERNELS_GRAPH_DERIVE_ROW_OPS_H_
+
+#include <vector>
+
+#include "kernels/graph/graph.h"
+
+namespace actserve {
+
+// The row ops that `node` needs, in topological order, itself included.
+std::vector<NodeId> RowOpsOf(const Graph& graph, NodeId node);
+
+// Adds `at` where the operand of `row_max`, a kRowMax, is the maximum; 0
+// elsewhere, but NaN everywhere if the maximum is NaN.
+NodeId WhereMax(Graph& graph, NodeId row_max, NodeId at);
+
+// Adds the number of elements that are the maximum.
+NodeId CountMax(Graph& graph, NodeId row_max);
+
+}  // namespace actserve
+
+#endif  // ACTSERVE_KERNELS_GRAPH_DERIVE_ROW_OPS_H_
