@@ -13,6 +13,7 @@
 #include "kernels/graph/copy.h"
 #include "kernels/graph/derive/differentiate.h"
 #include "kernels/graph/derive/pull_back.h"
+#include "kernels/graph/derive/push_forward.h"
 #include "kernels/graph/passes/declared.h"
 #include "kernels/graph/passes/exact_zeros.h"
 #include "kernels/graph/passes/lower.h"
@@ -72,6 +73,13 @@ struct Activation::State {
   absl::Status CheckDeclared(std::string_view name) const;
   absl::Status CheckNames(const std::vector<std::string>& names,
                           std::string_view what, bool parameters) const;
+  // At least one name, all known; of CheckWithGradient() all with a gradient.
+  absl::Status CheckVariables(const std::vector<std::string>& names,
+                              std::string_view what) const;
+  absl::Status CheckWithGradient(const std::vector<std::string>& names,
+                                 std::string_view what) const;
+  std::vector<NodeId> AddCompanions(
+      Graph& graph, const std::vector<std::string>& names) const;
   bool IsInput(std::string_view name) const {
     return IndexOf(source.inputs, name) >= 0;
   }
@@ -258,15 +266,122 @@ absl::StatusOr<LoweredProgram> Activation::LowerForward(
                state_->limits);
 }
 
+absl::Status Activation::State::CheckVariables(
+    const std::vector<std::string>& names, std::string_view what) const {
+  if (names.empty()) {
+    return InvalidArgument(std::string(what),
+                           " names no input and no parameter");
+  }
+  return CheckNames(names, what, /*parameters=*/true);
+}
+
+absl::Status Activation::State::CheckWithGradient(
+    const std::vector<std::string>& names, std::string_view what) const {
+  ACTSERVE_RETURN_IF_ERROR(CheckVariables(names, what));
+  for (const std::string& name : names) {
+    ACTSERVE_RETURN_IF_ERROR(CheckDeclared(name));
+  }
+  return absl::OkStatus();
+}
+
+// Adds an input for each input in `names` and a parameter for each parameter,
+// and returns their nodes in the order of `names`.
+std::vector<NodeId> Activation::State::AddCompanions(
+    Graph& graph, const std::vector<std::string>& names) const {
+  std::vector<NodeId> nodes;
+  for (const std::string& name : names) {
+    const std::string companion = absl::StrCat("d_", name);
+    if (IsInput(name)) {
+      graph.inputs.push_back(companion);
+      nodes.push_back(
+          graph.Input(static_cast<int32_t>(graph.inputs.size()) - 1));
+    } else {
+      graph.parameters.push_back({companion, 0});
+      nodes.push_back(graph.ParameterNode(
+          static_cast<int32_t>(graph.parameters.size()) - 1));
+    }
+  }
+  return nodes;
+}
+
+absl::StatusOr<LoweredProgram> Activation::LowerSecondOrder(
+    DType dtype, const std::vector<std::string>& of,
+    const std::vector<std::string>& wrt, bool wrt_upstream) const {
+  ACTSERVE_RETURN_IF_ERROR(state_->CheckWithGradient(of, "of"));
+  if (!wrt.empty() || !wrt_upstream) {
+    ACTSERVE_RETURN_IF_ERROR(state_->CheckVariables(wrt, "wrt"));
+  }
+  Graph graph = state_->source;
+  graph.outputs.clear();
+  graph.inputs.push_back(kUpstreamName);
+  const NodeId upstream =
+      graph.Input(static_cast<int32_t>(graph.inputs.size()) - 1);
+  const std::vector<NodeId> cotangents = state_->AddCompanions(graph, of);
+  const std::vector<NodeId> gradients = state_->Gradients(graph, of, upstream);
+  std::vector<NodeId> variables;
+  for (const std::string& name : wrt) {
+    variables.push_back(state_->Variable(graph, name));
+  }
+  if (wrt_upstream) variables.push_back(upstream);
+  std::vector<NodeId> sums(variables.size(), kNoNode);
+  for (size_t i = 0; i < of.size(); ++i) {
+    const std::vector<NodeId> terms =
+        PullBack(graph, gradients[i], cotangents[i], variables);
+    for (size_t v = 0; v < terms.size(); ++v) {
+      if (terms[v] == kNoNode) continue;
+      sums[v] = sums[v] == kNoNode
+                    ? terms[v]
+                    : AddSimplified(graph, Op::kAdd, sums[v], terms[v]);
+    }
+  }
+  for (size_t v = 0; v < sums.size(); ++v) {
+    const bool is_upstream = v == wrt.size();
+    graph.outputs.push_back({is_upstream ? kUpstreamName : wrt[v],
+                             sums[v] == kNoNode ? graph.Constant(0) : sums[v],
+                             !is_upstream && !state_->IsInput(wrt[v])});
+  }
+  return Lower(graph, dtype, LoweredProgram::Rule::kDirect,
+               absl::StrCat(id(), "\nsecond order of ", absl::StrJoin(of, " "),
+                            "\nwrt ", absl::StrJoin(wrt, " "),
+                            wrt_upstream ? "\nand upstream" : ""),
+               state_->limits);
+}
+
+absl::StatusOr<LoweredProgram> Activation::LowerTangent(
+    DType dtype, const std::vector<std::string>& along) const {
+  ACTSERVE_RETURN_IF_ERROR(state_->CheckWithGradient(along, "along"));
+  if (state_->gradient && !state_->unit_gradient) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "the gradient that ", name(),
+        " declares is not linear in the upstream gradient, or reads rows, so "
+        "there is no tangent"));
+  }
+  Graph graph = state_->source;
+  graph.outputs.clear();
+  const std::vector<NodeId> tangents = state_->AddCompanions(graph, along);
+  NodeId sum = kNoNode;
+  if (state_->unit_gradient) {
+    for (size_t i = 0; i < along.size(); ++i) {
+      const NodeId term = ExactZeros(graph).Times(
+          state_->Derivative(graph, along[i]), tangents[i]);
+      sum = i == 0 ? term : AddSimplified(graph, Op::kAdd, sum, term);
+    }
+  } else {
+    std::vector<Direction> directions;
+    for (size_t i = 0; i < along.size(); ++i) {
+      directions.push_back({state_->Variable(graph, along[i]), tangents[i]});
+    }
+    sum = PushForward(graph, state_->source.outputs[0].node, directions);
+  }
+  graph.outputs.push_back({"y", sum == kNoNode ? graph.Constant(0) : sum});
+  return Lower(graph, dtype, LoweredProgram::Rule::kDirect,
+               absl::StrCat(id(), "\ntangent ", absl::StrJoin(along, " ")),
+               state_->limits);
+}
+
 absl::StatusOr<LoweredProgram> Activation::LowerBackward(
     DType dtype, const std::vector<std::string>& wrt) const {
-  if (wrt.empty()) {
-    return absl::InvalidArgumentError("wrt names no input and no parameter");
-  }
-  ACTSERVE_RETURN_IF_ERROR(state_->CheckNames(wrt, "wrt", /*parameters=*/true));
-  for (const std::string& name : wrt) {
-    ACTSERVE_RETURN_IF_ERROR(state_->CheckDeclared(name));
-  }
+  ACTSERVE_RETURN_IF_ERROR(state_->CheckWithGradient(wrt, "wrt"));
   const std::string identity =
       absl::StrCat(id(), "\nbackward ", absl::StrJoin(wrt, " "));
   Graph graph = state_->source;

@@ -79,6 +79,26 @@ class Activation {
   absl::StatusOr<LoweredProgram> LowerBackward(
       DType dtype, const std::vector<std::string>& wrt) const;
 
+  // The vector-Jacobian product of LowerBackward(dtype, of): tensor inputs are
+  // the activation's, dy, then a cotangent for each input in `of`, in its
+  // order; parameters are the activation's, then a cotangent for each parameter
+  // in `of`. One output per name of `wrt`, summed for parameters, and then, if
+  // `wrt_upstream`, the gradient with respect to dy, which is called so. A
+  // declared gradient is differentiated as it is written.
+  // InvalidArgument: as LowerBackward(), for both lists.
+  absl::StatusOr<LoweredProgram> LowerSecondOrder(
+      DType dtype, const std::vector<std::string>& of,
+      const std::vector<std::string>& wrt, bool wrt_upstream) const;
+
+  // The Jacobian-vector product: tensor inputs are the activation's, then a
+  // tangent for each input in `along`, in its order; parameters are the
+  // activation's, then a tangent for each parameter in `along`. One output, the
+  // tangent of y. InvalidArgument: an unknown or repeated name, or none; a
+  // declared gradient that is not linear in the upstream gradient, or reads
+  // rows, or leaves out a name.
+  absl::StatusOr<LoweredProgram> LowerTangent(
+      DType dtype, const std::vector<std::string>& along) const;
+
   // The graph of LowerBackward(float64) for one name with the upstream
   // gradient 1, as text that Parse() accepts. Longer than `max_bytes` it is
   // cut, as PrintGraph() does.
