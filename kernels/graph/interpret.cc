@@ -1,9 +1,12 @@
 #include "kernels/graph/interpret.h"
 
+#include <algorithm>
 #include <cassert>
 #include <cmath>
 #include <limits>
+#include <numeric>
 
+#include "kernels/graph/row_moves.h"
 #include "kernels/graph/summation.h"
 
 namespace actserve {
@@ -62,7 +65,7 @@ bool CompareNumbers(Op op, T a, T b) {
 }
 
 template <typename T>
-T ApplyOpToRow(Op op, absl::Span<const T> row) {
+T Reduce(Op op, absl::Span<const T> row) {
   switch (op) {
     case Op::kRowSum: {
       std::vector<double> tiles;
@@ -79,6 +82,20 @@ T ApplyOpToRow(Op op, absl::Span<const T> row) {
     default:
       return static_cast<T>(row.size());
   }
+}
+
+template <typename T>
+std::vector<T> ApplyOpToRow(Op op, absl::Span<const T> a,
+                            absl::Span<const T> b) {
+  std::vector<T> result(a.size());
+  if (op == Op::kRowIndex) {
+    std::iota(result.begin(), result.end(), T{0});
+  } else if (IsByElement(op)) {
+    ApplyByElement<T, double>(op, a, b, absl::MakeSpan(result));
+  } else {
+    std::fill(result.begin(), result.end(), Reduce(op, a));
+  }
+  return result;
 }
 
 }  // namespace
@@ -105,12 +122,16 @@ bool NumberOps<double>::Compare(Op op, double a, double b) {
   return CompareNumbers(op, a, b);
 }
 
-float NumberOps<float>::ApplyToRow(Op op, absl::Span<const float> row) {
-  return ApplyOpToRow(op, row);
+std::vector<float> NumberOps<float>::ApplyToRow(Op op,
+                                                absl::Span<const float> a,
+                                                absl::Span<const float> b) {
+  return ApplyOpToRow(op, a, b);
 }
 
-double NumberOps<double>::ApplyToRow(Op op, absl::Span<const double> row) {
-  return ApplyOpToRow(op, row);
+std::vector<double> NumberOps<double>::ApplyToRow(Op op,
+                                                  absl::Span<const double> a,
+                                                  absl::Span<const double> b) {
+  return ApplyOpToRow(op, a, b);
 }
 
 }  // namespace actserve

@@ -17,8 +17,8 @@
 namespace actserve {
 
 // Computes in one number type: every op that returns a real, except leaves and
-// kSelect, every comparison, and every row op. Ops of one operand ignore `b`.
-// A sum follows the tree of summation.h, in float64, and is rounded once.
+// kSelect, every comparison, and every row op, for all elements of a row. Ops
+// of one operand ignore `b`.
 template <typename T>
 struct NumberOps;
 
@@ -27,7 +27,8 @@ struct NumberOps<float> {
   static float FromDouble(double value) { return static_cast<float>(value); }
   static float Apply(Op op, float a, float b);
   static bool Compare(Op op, float a, float b);
-  static float ApplyToRow(Op op, absl::Span<const float> row);
+  static std::vector<float> ApplyToRow(Op op, absl::Span<const float> a,
+                                       absl::Span<const float> b);
 };
 
 template <>
@@ -35,7 +36,8 @@ struct NumberOps<double> {
   static double FromDouble(double value) { return value; }
   static double Apply(Op op, double a, double b);
   static bool Compare(Op op, double a, double b);
-  static double ApplyToRow(Op op, absl::Span<const double> row);
+  static std::vector<double> ApplyToRow(Op op, absl::Span<const double> a,
+                                        absl::Span<const double> b);
 };
 
 // The values of the nodes of a graph for one element: numbers and booleans, by
@@ -127,13 +129,17 @@ std::vector<std::vector<T>> EvaluateRow(
     if (!live[i]) continue;
     const Node& node = graph.nodes()[i];
     if (Info(node.op).reads_row) {
-      std::vector<T> operand;
-      operand.reserve(row.size());
-      for (const NodeValues<T>& element : row) {
-        operand.push_back(element.reals[node.operands[0]]);
-      }
-      const T value = NumberOps<T>::ApplyToRow(node.op, operand);
-      for (NodeValues<T>& element : row) element.reals[i] = value;
+      const auto operand = [&](int index) {
+        std::vector<T> values;
+        const NodeId id = node.operands[index];
+        for (const NodeValues<T>& element : row) {
+          values.push_back(id == kNoNode ? T() : element.reals[id]);
+        }
+        return values;
+      };
+      const std::vector<T> values =
+          NumberOps<T>::ApplyToRow(node.op, operand(0), operand(1));
+      for (size_t e = 0; e < row.size(); ++e) row[e].reals[i] = values[e];
     } else {
       for (size_t e = 0; e < row.size(); ++e) {
         row[e].Set(graph, i, inputs[e], parameters);

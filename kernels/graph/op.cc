@@ -102,10 +102,10 @@ OpInfo Function2(Op op, std::string_view name, int weight,
           .f64_2 = f64};
 }
 
-OpInfo RowReduction(Op op, std::string_view name) {
+OpInfo OfRow(Op op, std::string_view name, int arity) {
   return {.op = op,
           .name = name,
-          .arity = 1,
+          .arity = arity,
           .callable = true,
           .reads_row = true,
           .weight = 4};
@@ -245,9 +245,16 @@ std::vector<OpInfo> MakeTable() {
                 "mish_grad(x)"),
       Function1(Op::kMishGrad, "mish_grad", 79, actserve_mish_grad_f32,
                 actserve_mish_grad_f64, kMishCurvature),
-      RowReduction(Op::kRowSum, "rowsum"),
-      RowReduction(Op::kRowMax, "rowmax"),
-      RowReduction(Op::kRowSize, "rowsize"),
+      OfRow(Op::kRowSum, "rowsum", 1),
+      OfRow(Op::kRowMax, "rowmax", 1),
+      OfRow(Op::kRowSize, "rowsize", 1),
+      OfRow(Op::kRowIndex, "rowindex", 1),
+      OfRow(Op::kRowSort, "rowsort", 2),
+      OfRow(Op::kRowUnsort, "rowunsort", 2),
+      OfRow(Op::kRowScan, "rowscan", 2),
+      OfRow(Op::kRowScanBack, "rowscanback", 2),
+      OfRow(Op::kRowShift, "rowshift", 1),
+      OfRow(Op::kRowShiftBack, "rowshiftback", 1),
   };
 }
 

@@ -106,10 +106,18 @@ enum class Op : uint8_t {
   kMishGrad,
   // Of the whole row that an element is in; the same number for all its
   // elements. A row has any number of elements, also none.
-  kRowSum,   // as rows.h sums; 0 of no element
+  kRowSum,   // along the tree of summation.h; 0 of no element
   kRowMax,   // NaN if any is NaN, never -0; -inf of no element
   kRowSize,  // the number of elements; its operand does not matter
-  kNumOps,   // not an op
+  // Of the whole row, a number for each of its elements.
+  kRowIndex,      // 0, 1, ... along the row; its operand does not matter
+  kRowSort,       // (key, v): v by falling keys, NaN first, ties as they were
+  kRowUnsort,     // (key, v): puts back what kRowSort moved
+  kRowScan,       // (a, b): s[i] = a[i] * s[i-1] + b[i], s[-1] is 0; in float64
+  kRowScanBack,   // (a, b): s[i] = a[i] * s[i+1] + b[i], s[n] is 0; in float64
+  kRowShift,      // v[i-1]; 0 at the first element
+  kRowShiftBack,  // v[i+1]; 0 at the last element
+  kNumOps,        // not an op
 };
 
 // One row of the op table: everything about an op but its math and reference.
@@ -144,6 +152,11 @@ const OpInfo& Info(Op op);
 
 // The op called `name`, if any.
 std::optional<Op> FindOp(std::string_view name);
+
+// True for a row op with a number for each element of its row.
+constexpr bool IsByElement(Op op) {
+  return op >= Op::kRowIndex && op <= Op::kRowShiftBack;
+}
 
 // True if operand `index` of `op` is a boolean.
 constexpr bool TakesBool(Op op, int index) {

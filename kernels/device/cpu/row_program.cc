@@ -11,6 +11,7 @@
 #include "kernels/base/status_macros.h"
 #include "kernels/device/cpu/row_max.h"
 #include "kernels/graph/copy.h"
+#include "kernels/graph/row_moves.h"
 #include "kernels/graph/summation.h"
 
 namespace actserve {
@@ -320,6 +321,12 @@ class RowProgram::Runner {
           numbers(runner.program_.stages_.num_row_numbers * num_rows),
           parameters(runner.parameters_) {
       std::fill_n(numbers.begin(), num_rows, static_cast<T>(runner.size_));
+      const int index_array = runner.program_.stages_.index_array;
+      if (index_array >= 0) {
+        for (int64_t i = 0; i < num_elements; ++i) {
+          kept[index_array][i] = static_cast<T>(i % runner.size_);
+        }
+      }
       for (const Step& step : runner.program_.steps_) {
         for (const auto& reduction : step.reductions) {
           if (reduction.from != Step::Reduction::From::kScratch) continue;
@@ -441,6 +448,7 @@ class RowProgram::Runner {
                 ? static_cast<T>(SumTiles(absl::MakeSpan(work.tile_sums[r])))
                 : MaxOrNaN(work.tile_maxima[r]) + T{0};
       }
+      ApplyMoves(*step.stage, work, 1);
     }
   }
 
@@ -503,6 +511,22 @@ class RowProgram::Runner {
           number[r] = reduction.op == Op::kRowSum ? static_cast<T>(SumTile(row))
                                                   : MaxOrNaN(row) + T{0};
         }
+      }
+      ApplyMoves(*step.stage, work, num_rows);
+    }
+  }
+
+  void ApplyMoves(const RowStage& stage, Workspace& work,
+                  int64_t num_rows) const {
+    for (const RowStage::Move& move : stage.moves) {
+      const auto row_of = [&](int array, int64_t row) {
+        return absl::MakeSpan(work.kept[array]).subspan(row * size_, size_);
+      };
+      for (int64_t r = 0; r < num_rows; ++r) {
+        ApplyByElement<T, double>(
+            move.op, row_of(move.a, r),
+            move.b < 0 ? absl::Span<const T>() : row_of(move.b, r),
+            row_of(move.to, r));
       }
     }
   }

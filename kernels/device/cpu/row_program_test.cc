@@ -26,6 +26,11 @@ const char* const kTexts[] = {
     "def standardize_e(x, t=0.01):\n"
     "    m = rowmean(x)\n"
     "    return (x - m) / sqrt(rowmean((x - m) ** 2) + t)\n",
+    "def sorted_sums(x, t=0.6):\n"
+    "    z = rowsort(x, x)\n"
+    "    c = rowscan(1.0, z)\n"
+    "    k = rowsum(1.0 if z * (rowindex(x) + 1) + t > c else 0.0)\n"
+    "    return max(x - rowsum(z if rowindex(x) < k else 0.0) / k, 0.0)\n",
     "def gated(x, g, t=1.5):\n"
     "    s = rowsum(tanh(t * g))\n"
     "    return x * sigmoid(g) / (1 + s * s) + rowmin(x) if x > t else s\n",

@@ -78,7 +78,9 @@ NodeId GraphBuilder::CallPrimitive(const Expr& expr) {
   if (expr.name == kClamp) {
     return Clamp(arguments[0], arguments[1], arguments[2]);
   }
-  if (expr.name == "rowsize") return Add(Op::kRowSize, graph_.Constant(0));
+  if (expr.name == "rowsize" || expr.name == "rowindex") {
+    return Add(*FindOp(expr.name), graph_.Constant(0));
+  }
   if (expr.name == kRowMean) {
     return Add(Op::kDiv, Add(Op::kRowSum, arguments[0]),
                Add(Op::kRowSize, graph_.Constant(0)));

@@ -19,7 +19,9 @@ class Puller {
     const std::vector<NodeId> row_ops = RowOpsOf(graph_, output);
     for (size_t i = row_ops.size(); i-- > 0;) {
       const NodeId terms = Along(row_ops[i]);
-      if (terms != kNoNode) PassOn(row_ops[i], Make(Op::kRowSum, terms));
+      if (terms == kNoNode) continue;
+      const bool by_element = IsByElement(graph_.node(row_ops[i]).op);
+      PassOn(row_ops[i], by_element ? terms : Make(Op::kRowSum, terms));
     }
   }
 
@@ -47,6 +49,7 @@ class Puller {
   void PassOn(NodeId id, NodeId sensitivity) {
     const Node node = graph_.node(id);
     const NodeId operand = node.operands[0];
+    const NodeId second = node.operands[1];
     switch (node.op) {
       case Op::kRowSum:
         sensitive_.push_back({operand, sensitivity});
@@ -56,8 +59,43 @@ class Puller {
                                                 Make(Op::kDiv, sensitivity,
                                                      CountMax(graph_, id)))});
         break;
+      case Op::kRowSort:
+        sensitive_.push_back(
+            {second, Make(Op::kRowUnsort, operand, sensitivity)});
+        break;
+      case Op::kRowUnsort:
+        sensitive_.push_back(
+            {second, Make(Op::kRowSort, operand, sensitivity)});
+        break;
+      case Op::kRowScan:
+        PassOnScan(id, sensitivity, Op::kRowScanBack, Op::kRowShift,
+                   Op::kRowShiftBack);
+        break;
+      case Op::kRowScanBack:
+        PassOnScan(id, sensitivity, Op::kRowScan, Op::kRowShiftBack,
+                   Op::kRowShift);
+        break;
+      case Op::kRowShift:
+        sensitive_.push_back({operand, Make(Op::kRowShiftBack, sensitivity)});
+        break;
+      case Op::kRowShiftBack:
+        sensitive_.push_back({operand, Make(Op::kRowShift, sensitivity)});
+        break;
       default:
         break;
+    }
+  }
+
+  // Of s[i] = a[i] s[i-1] + b[i] with the sensitivity g: b receives
+  // l[i] = a[i+1] l[i+1] + g[i], and a receives l[i] s[i-1]. `back` scans the
+  // other way, `before` gives s[i-1], `after` a[i+1].
+  void PassOnScan(NodeId id, NodeId sensitivity, Op back, Op before, Op after) {
+    const Node node = graph_.node(id);
+    const NodeId a = node.operands[0];
+    const NodeId to_b = Make(back, Make(after, a), sensitivity);
+    sensitive_.push_back({node.operands[1], to_b});
+    if (!graph_.is_constant(a)) {
+      sensitive_.push_back({a, zeros_.Times(to_b, Make(before, id))});
     }
   }
 

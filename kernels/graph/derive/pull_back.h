@@ -7,7 +7,11 @@
 //   rowsum  the sensitivity, at every element
 //   rowmax  equal shares at the elements that are the maximum, 0 elsewhere; NaN
 //           if the maximum is NaN
-//   rowsize nothing
+//   rowsize, rowindex  nothing
+//
+// A row op with a number for each element passes its sensitivity on by element:
+// what was sorted goes back, what was shifted too, and a scan runs the other
+// way. The keys of a sort receive nothing.
 //
 // The result is a graph with row ops again, so the pass applies to it too.
 

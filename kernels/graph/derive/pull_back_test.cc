@@ -40,6 +40,12 @@ const char* const kTexts[] = {
     "    s = rowsum(sin(x))\n"
     "    return tanh(x * s) + rowmean(a * s * x) * s\n",
     "def f(x, a=0.5):\n    return x * rowmin(x * x + a) + rowsize(x)\n",
+    "def f(x, a=0.5):\n"
+    "    z = rowsort(x, x)\n"
+    "    return rowunsort(x * x, z * a) * x + rowscan(a * x, z + x)\n",
+    "def f(x, a=0.5):\n"
+    "    e = rowscan(rowshift(a + x), 1.0 if rowindex(x) == 0 else 0.0)\n"
+    "    return e * rowscanback(x, sin(a * x)) - rowshiftback(x * e)\n",
     // Choices inside a level.
     "def f(x, a=0.5):\n"
     "    return rowsum(sqrt(x) if x > 0 else a * x) * (x if x < a else x * "

@@ -24,19 +24,37 @@ NodeId PushForward(Graph& graph, NodeId output,
     }
     return sum;
   };
-  for (const NodeId row_op : RowOpsOf(graph, output)) {
-    const Op op = graph.node(row_op).op;
-    if (op == Op::kRowSize) continue;
-    const NodeId tangent = tangent_of(graph.node(row_op).operands[0]);
-    if (tangent == kNoNode) continue;
-    if (op == Op::kRowSum) {
-      moving.push_back({row_op, AddSimplified(graph, Op::kRowSum, tangent)});
-    } else {
-      const NodeId sum =
-          AddSimplified(graph, Op::kRowSum, WhereMax(graph, row_op, tangent));
-      moving.push_back({row_op, AddSimplified(graph, Op::kDiv, sum,
-                                              CountMax(graph, row_op))});
+  const auto make = [&](Op op, NodeId a, NodeId b = kNoNode) {
+    return AddSimplified(graph, op, a, b);
+  };
+  const auto tangent_of_row_op = [&](NodeId id) -> NodeId {
+    const Node node = graph.node(id);
+    if (node.op == Op::kRowSize || node.op == Op::kRowIndex) return kNoNode;
+    const NodeId first = tangent_of(node.operands[0]);
+    if (node.op == Op::kRowScan || node.op == Op::kRowScanBack) {
+      NodeId terms = tangent_of(node.operands[1]);
+      if (first != kNoNode) {
+        const Op before =
+            node.op == Op::kRowScan ? Op::kRowShift : Op::kRowShiftBack;
+        const NodeId by_a = zeros.Times(first, make(before, id));
+        terms = terms == kNoNode ? by_a : make(Op::kAdd, by_a, terms);
+      }
+      if (terms == kNoNode) return kNoNode;
+      return make(node.op, node.operands[0], terms);
     }
+    if (node.op == Op::kRowSort || node.op == Op::kRowUnsort) {
+      const NodeId moved = tangent_of(node.operands[1]);
+      if (moved == kNoNode) return kNoNode;
+      return make(node.op, node.operands[0], moved);
+    }
+    if (first == kNoNode) return kNoNode;
+    if (node.op != Op::kRowMax) return make(node.op, first);
+    return make(Op::kDiv, make(Op::kRowSum, WhereMax(graph, id, first)),
+                CountMax(graph, id));
+  };
+  for (const NodeId row_op : RowOpsOf(graph, output)) {
+    const NodeId tangent = tangent_of_row_op(row_op);
+    if (tangent != kNoNode) moving.push_back({row_op, tangent});
   }
   return tangent_of(output);
 }

@@ -5,7 +5,9 @@
 //   rowsum  the sum of the tangents over the row
 //   rowmax  the mean of the tangents at the elements that are the maximum; NaN
 //           if the maximum is NaN
-//   rowsize 0
+//   rowsize, rowindex  0
+//
+// Tangents are sorted, shifted and scanned like the values.
 
 #ifndef ACTSERVE_KERNELS_GRAPH_DERIVE_PUSH_FORWARD_H_
 #define ACTSERVE_KERNELS_GRAPH_DERIVE_PUSH_FORWARD_H_

@@ -29,6 +29,12 @@ const char* const kTexts[] = {
     "    z = (x - m) / sqrt(rowmean((x - m) ** 2) + a)\n"
     "    return z * rowmin(z) + rowsize(x)\n",
     "def f(x, a=0.5):\n"
+    "    z = rowsort(x, x)\n"
+    "    return rowunsort(x * x, z * a) * x + rowscan(a * x, z + x)\n",
+    "def f(x, a=0.5):\n"
+    "    e = rowscan(rowshift(a + x), 1.0 if rowindex(x) == 0 else 0.0)\n"
+    "    return e * rowscanback(x, sin(a * x)) - rowshiftback(x * e)\n",
+    "def f(x, a=0.5):\n"
     "    return rowsum(sqrt(x) if x > 0 else a * x) * (x if x < a else x * "
     "x)\n",
 };

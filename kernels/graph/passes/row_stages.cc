@@ -52,8 +52,8 @@ class Cutter {
       levels_[id] = std::max(levels_[id], levels_[operand]);
     }
     if (!Info(node.op).reads_row) return;
-    scopes_[id] = Scope::kRow;
-    if (node.op != Op::kRowSize) ++levels_[id];
+    scopes_[id] = IsByElement(node.op) ? Scope::kElement : Scope::kRow;
+    if (node.op != Op::kRowSize && node.op != Op::kRowIndex) ++levels_[id];
   }
 
   void FindRoots() {
@@ -68,6 +68,19 @@ class Cutter {
       if (!live_[i] || !Info(node.op).reads_row) continue;
       if (node.op == Op::kRowSize) {
         numbers_[static_cast<NodeId>(i)] = 0;
+        continue;
+      }
+      if (node.op == Op::kRowIndex) {
+        result_.index_array = result_.num_kept++;
+        kept_[static_cast<NodeId>(i)] = result_.index_array;
+        continue;
+      }
+      if (IsByElement(node.op)) {
+        moves_.push_back(static_cast<NodeId>(i));
+        for (const NodeId operand : node.operands) {
+          if (operand != kNoNode)
+            add(operand, {RowStage::Sink::Kind::kKeep, -1, Op::kNumOps});
+        }
         continue;
       }
       const int number = result_.num_row_numbers++;
@@ -197,7 +210,8 @@ class Cutter {
   // What stands for `id` in the elements of a stage: a tensor, a kept array, a
   // number of the row.
   bool IsLeaf(NodeId id) const {
-    return graph_.node(id).op == Op::kInput || kept_.contains(id) ||
+    const Op op = graph_.node(id).op;
+    return op == Op::kInput || IsByElement(op) || kept_.contains(id) ||
            IsNumber(id);
   }
   // True also for the numbers of later stages, which are found at their level.
@@ -246,10 +260,17 @@ class Cutter {
 
   void AddElements(size_t level, RowStage& stage) {
     std::vector<Root> roots = roots_[level];
-    const std::vector<NodeId> keep = ToKeep(level);
-    for (const NodeId id : keep) {
-      roots.push_back(
-          {id, {RowStage::Sink::Kind::kKeep, result_.num_kept++, Op::kNumOps}});
+    // What is to be kept has no array yet; some for two reasons.
+    std::map<NodeId, int> keep;
+    std::erase_if(roots, [&](const Root& root) {
+      if (root.sink.kind != RowStage::Sink::Kind::kKeep) return false;
+      if (!kept_.contains(root.node)) keep[root.node] = -1;
+      return true;
+    });
+    for (const NodeId id : ToKeep(level)) keep[id] = -1;
+    for (auto& [id, array] : keep) {
+      array = result_.num_kept++;
+      roots.push_back({id, {RowStage::Sink::Kind::kKeep, array, Op::kNumOps}});
     }
     Graph& to = stage.elements;
     to.parameters = graph_.parameters;
@@ -285,8 +306,14 @@ class Cutter {
       to.outputs.push_back({"", Copy(root.node, to, moved, leaf)});
       stage.sinks.push_back(root.sink);
     }
-    for (size_t i = 0; i < keep.size(); ++i) {
-      kept_[keep[i]] = roots[roots_[level].size() + i].sink.index;
+    kept_.insert(keep.begin(), keep.end());
+    for (const NodeId id : moves_) {
+      if (levels_[id] != static_cast<int>(level) + 1) continue;
+      const Node& node = graph_.node(id);
+      const NodeId b = node.operands[1];
+      kept_[id] = result_.num_kept++;
+      stage.moves.push_back({node.op, kept_.at(node.operands[0]),
+                             b == kNoNode ? -1 : kept_.at(b), kept_[id]});
     }
   }
 
@@ -295,6 +322,7 @@ class Cutter {
   std::vector<Scope> scopes_;
   std::vector<int> levels_;
   std::vector<std::vector<Root>> roots_;  // by level
+  std::vector<NodeId> moves_;
   // Nodes that are numbers of the row, and nodes that were kept.
   std::map<NodeId, int> numbers_;
   std::map<NodeId, int> kept_;

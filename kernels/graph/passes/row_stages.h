@@ -6,10 +6,11 @@
 //   1. `rows` computes numbers of the row from other numbers of the row, once;
 //   2. `elements` computes for every element;
 //   3. some outputs of `elements` are reduced over the row, which gives new
-//      numbers of the row.
+//      numbers of the row, or moved along it.
 //
 // What a stage computes at a cost and a later one needs again is kept: an array
-// of one number for each element.
+// of one number for each element. What is to be moved is kept, too, and what
+// that gives.
 
 #ifndef ACTSERVE_KERNELS_GRAPH_PASSES_ROW_STAGES_H_
 #define ACTSERVE_KERNELS_GRAPH_PASSES_ROW_STAGES_H_
@@ -50,11 +51,22 @@ struct RowStage {
     Op op;
   };
   std::vector<Sink> sinks;
+
+  // Kept array `to` is `op`, one of IsByElement(), of kept arrays `a` and `b`.
+  struct Move {
+    Op op;
+    int a;
+    int b;  // -1 for an op of one operand
+    int to;
+  };
+  std::vector<Move> moves;
 };
 
 struct RowStages {
   std::vector<RowStage> stages;
   int num_kept = 0;
+  // The kept array that is 0, 1, ... along the row from the start; -1 if none.
+  int index_array = -1;
   // Number 0 of a row is its size.
   int num_row_numbers = 1;
 };

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <numeric>
 #include <random>
 #include <string>
 #include <vector>
@@ -37,6 +38,14 @@ const char* const kTexts[] = {
     "        return exp((x - m) / s) * rowmax(sin(x))\n"
     "    return sin(x) + rowsum(exp((x - m) / s)) / s\n",
     "def f(x, t=0.5):\n"
+    "    z = rowsort(x, x)\n"
+    "    c = rowscan(1.0, z)\n"
+    "    k = rowsum(1.0 if z * (rowindex(x) + 1) + t > c else 0.0)\n"
+    "    return rowunsort(x, exp(z)) * k + rowshift(exp(z)) * z\n",
+    "def f(x, t=0.5):\n"
+    "    e = rowscan(rowshift(x), 1.0 if rowindex(x) == 0 else 0.0)\n"
+    "    return e * rowscanback(t, rowmax(x)) - rowshiftback(x * e)\n",
+    "def f(x, t=0.5):\n"
     "    s = rowsum(tanh(x))\n"
     "    u = rowsum(tanh(x) * s)\n"
     "    return rowsum(tanh(x) * u * s) * tanh(x)\n",
@@ -53,6 +62,10 @@ std::vector<std::vector<float>> RunStages(
   numbers[0] = static_cast<float>(size);
   std::vector<std::vector<float>> kept(program.num_kept,
                                        std::vector<float>(size));
+  if (program.index_array >= 0) {
+    std::iota(kept[program.index_array].begin(),
+              kept[program.index_array].end(), 0.0F);
+  }
   std::vector<std::vector<float>> results(graph.outputs.size(),
                                           std::vector<float>(size));
   for (const RowStage& stage : program.stages) {
@@ -88,8 +101,13 @@ std::vector<std::vector<float>> RunStages(
           break;
         case RowStage::Sink::Kind::kReduce:
           numbers[sink.index] =
-              NumberOps<float>::ApplyToRow(sink.op, outputs[o]);
+              NumberOps<float>::ApplyToRow(sink.op, outputs[o], {})[0];
       }
+    }
+    for (const RowStage::Move& move : stage.moves) {
+      kept[move.to] = NumberOps<float>::ApplyToRow(
+          move.op, kept[move.a],
+          move.b < 0 ? std::vector<float>() : kept[move.b]);
     }
   }
   return results;

@@ -1,6 +1,9 @@
 #include "kernels/graph/reference/real_ops.h"
 
+#include <algorithm>
 #include <limits>
+
+#include "kernels/graph/row_moves.h"
 
 namespace actserve {
 namespace {
@@ -203,13 +206,25 @@ bool NumberOps<testing::Real>::Compare(Op op, const testing::Real& a,
   }
 }
 
-Real NumberOps<Real>::ApplyToRow(Op op, absl::Span<const Real> row) {
-  if (op == Op::kRowSize) return static_cast<double>(row.size());
-  const bool is_sum = op == Op::kRowSum;
-  Real result = is_sum ? 0 : -std::numeric_limits<double>::infinity();
-  for (const Real& value : row) {
-    result = is_sum ? result + value : Apply(Op::kMax, result, value);
+std::vector<Real> NumberOps<Real>::ApplyToRow(Op op, absl::Span<const Real> a,
+                                              absl::Span<const Real> b) {
+  std::vector<Real> result(a.size());
+  if (op == Op::kRowIndex) {
+    for (size_t i = 0; i < a.size(); ++i) result[i] = static_cast<double>(i);
+    return result;
   }
+  if (IsByElement(op)) {
+    ApplyByElement<Real, Real>(op, a, b, absl::MakeSpan(result));
+    return result;
+  }
+  Real reduced = op == Op::kRowSum   ? 0.0
+                 : op == Op::kRowMax ? -std::numeric_limits<double>::infinity()
+                                     : static_cast<double>(a.size());
+  for (const Real& value : a) {
+    if (op == Op::kRowSum) reduced = reduced + value;
+    if (op == Op::kRowMax) reduced = Apply(Op::kMax, reduced, value);
+  }
+  std::fill(result.begin(), result.end(), reduced);
   return result;
 }
 

@@ -4,6 +4,8 @@
 #ifndef ACTSERVE_KERNELS_GRAPH_REFERENCE_REAL_OPS_H_
 #define ACTSERVE_KERNELS_GRAPH_REFERENCE_REAL_OPS_H_
 
+#include <vector>
+
 #include "absl/types/span.h"
 #include "kernels/graph/interpret.h"
 #include "kernels/math/reference/real.h"
@@ -17,7 +19,9 @@ struct NumberOps<testing::Real> {
   static testing::Real Apply(Op op, const testing::Real& a,
                              const testing::Real& b);
   static bool Compare(Op op, const testing::Real& a, const testing::Real& b);
-  static testing::Real ApplyToRow(Op op, absl::Span<const testing::Real> row);
+  static std::vector<testing::Real> ApplyToRow(
+      Op op, absl::Span<const testing::Real> a,
+      absl::Span<const testing::Real> b);
 };
 
 }  // namespace actserve
