@@ -47,6 +47,11 @@ struct Expr {
     //   float(c)          1 if c else 0 for a boolean, a number itself
     //   rowmean(x)        rowsum(x) / rowsize(x)
     //   rowmin(x)         -rowmax(-x)
+    //   rowprod(x)        the product over the row
+    //   rowsorted(x)      the row by falling values
+    //   rowcumsum(x)      the sum up to each element, itself included
+    //   rowkth(x, k)      the k-th largest of the row, k from 1; 0 if none
+    //   rowargmax(x)      1 at the first maximum of the row, 0 elsewhere
     kPrimitive,
     kHelper,   // module.functions[helper]
     kCatalog,  // the built-in activation `name`; inputs, then parameters

@@ -38,8 +38,11 @@ SignatureMap MakePrimitives() {
   // Those of ast.h that are no op.
   add("clamp", {"x", "lo", "hi"});
   add("float", {"x"});
-  add("rowmean", {"x"});
-  add("rowmin", {"x"});
+  for (const std::string_view name : {"rowmean", "rowmin", "rowprod",
+                                      "rowsorted", "rowcumsum", "rowargmax"}) {
+    add(name, {"x"});
+  }
+  add("rowkth", {"x", "k"});
   return map;
 }
 

@@ -12,6 +12,8 @@
 #include "absl/strings/str_cat.h"
 #include "kernels/catalog/catalog.h"
 #include "kernels/graph/build/builder.h"
+#include "kernels/graph/build/formula.h"
+#include "kernels/graph/build/row_functions.h"
 #include "kernels/graph/passes/declared.h"
 #include "kernels/lang/parser.h"
 
@@ -36,8 +38,6 @@ const Module* CatalogModule(std::string_view name) {
 // Primitives that are not an op of the graph.
 constexpr std::string_view kCast = "float";  // 1 or 0 of a truth value
 constexpr std::string_view kClamp = "clamp";
-constexpr std::string_view kRowMean = "rowmean";
-constexpr std::string_view kRowMin = "rowmin";
 
 }  // namespace
 
@@ -81,12 +81,13 @@ NodeId GraphBuilder::CallPrimitive(const Expr& expr) {
   if (expr.name == "rowsize" || expr.name == "rowindex") {
     return Add(*FindOp(expr.name), graph_.Constant(0));
   }
-  if (expr.name == kRowMean) {
-    return Add(Op::kDiv, Add(Op::kRowSum, arguments[0]),
-               Add(Op::kRowSize, graph_.Constant(0)));
-  }
-  if (expr.name == kRowMin) {
-    return Add(Op::kNeg, Add(Op::kRowMax, Add(Op::kNeg, arguments[0])));
+  // Formulas are of ops only, so none of them asks for another one.
+  if (expr.name.starts_with("row") && !FindOp(expr.name)) {
+    if (const Graph* formula = FindRowFunction(expr.name)) {
+      return Account(AddFormula(*formula, graph_, [&](const Node& input) {
+        return arguments[input.index];
+      }));
+    }
   }
   if (expr.name == "max" || expr.name == "min") NoteTie(expr, arguments);
   return Add(*FindOp(expr.name), arguments[0],
