@@ -232,6 +232,37 @@ def test_equal_largest_elements_share_the_gradient(client):
     np.testing.assert_array_equal(dx, [[3, 0, 3], [15, 0, 0]])
 
 
+def test_a_row_is_whole_whichever_branch_an_element_takes(client):
+    f = actserve.activation(
+        "def f(x):\n"
+        "    if x > 0:\n"
+        "        return rowsum(x)\n"
+        "    return rowsum(log(x) if x > 0 else 0)\n"
+    )
+    x = np.array([1, -2, 1, 0], np.float32)
+    dy = np.array([1, 10, 100, 1000], np.float32)
+
+    y = client.forward(f, x, axis=0)
+    dx = client.backward(f, x, grad_output=dy, axis=0)["x"]
+
+    np.testing.assert_array_equal(y, [0, 0, 0, 0])
+    np.testing.assert_array_equal(dx, [1111, 101, 1111, 101])
+
+
+def test_a_declared_gradient_may_read_rows_alone(client):
+    f = actserve.activation(
+        "def f(x):\n    return 2 * x\n"
+        "def f_grad(x, dy):\n    return dy - rowmean(dy)\n"
+    )
+    x = np.zeros((2, 2), np.float32)
+    dy = np.array([[1, 3], [5, 9]], np.float32)
+
+    dx = client.backward(f, x, grad_output=dy, axis=0)["x"]
+
+    assert client.register_activation(f).reads_rows
+    np.testing.assert_array_equal(dx, [[-2, -3], [2, 3]])
+
+
 @pytest.mark.parametrize("dtype", TOLERANCES)
 @pytest.mark.parametrize("shape", [(0,), (3, 0), (0, 3), (2, 0, 3)])
 def test_tensors_without_elements(client, shape, dtype):
