@@ -45,8 +45,8 @@ class ActivationInfo:
         Client.list_activations.
       gradient_check: None in Client.list_activations.
       reads_rows: True if a result, or a gradient, depends on the whole row of
-        its element: calls then need an axis. `gradients` are those of the sum
-        of the output.
+        its element: calls then need an axis, and `gradients` are those of
+        rowsum(output).
     """
 
     id: str
