@@ -44,6 +44,11 @@ constexpr char kSpiky[] = R"(def spiky(x):
         return 0
 )";
 
+constexpr char kSoftmax[] = R"(def softmax(x, scale=1.0):
+    e = exp(scale * (x - rowmax(x)))
+    return e / rowsum(e)
+)";
+
 std::string TempPath(const std::string& name) {
   return std::filesystem::path(::testing::TempDir()) / name;
 }
@@ -99,7 +104,7 @@ TEST(Actctl, AWrongCommandLineIsExitCode2) {
        {"", "frobnicate", "show", "check", "forward", "health --unknown",
         "precompile", "precompile --builtins --arch=ninety",
         "forward relu 1 --parameter alpha",
-        "forward relu 1 --parameter alpha=x",
+        "forward relu 1 --parameter alpha=x", "forward relu 1 --axis last",
         "forward relu 1 --parameter a=1 --parameter a=2", "token", "token new",
         "token new --tenant=a --roles=root", "token new --tenant='a b'",
         "health --token=t"}) {
@@ -139,6 +144,17 @@ TEST(Actctl, ShowHasTheMeasuredAccuracy) {
       "float16 0 misrounded\n";
   EXPECT_THAT(outcome.output, HasSubstr(absl::StrCat("  value:    ", row)));
   EXPECT_THAT(outcome.output, HasSubstr(absl::StrCat("  gradient: ", row)));
+}
+
+TEST(Actctl, ShowSaysThatRowsAreRead) {
+  const Outcome outcome =
+      Actctl(absl::StrCat("show ", WriteText("softmax.py", kSoftmax)));
+
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.errors;
+  EXPECT_THAT(
+      outcome.output,
+      AllOf(HasSubstr("\nreads rows: forward and backward need --axis\n"),
+            ::testing::Not(HasSubstr("accuracy on"))));
 }
 
 TEST(Actctl, CheckCompilesForThisMachine) {
@@ -214,6 +230,34 @@ TEST(Actctl, PrecompiledProgramsNeedNoCompilerOnTheCpu) {
 
   const auto device = *CpuDevice::Create({.cache_directory = cache.path()});
   for (const LoweredProgram& program : SpikyPrograms()) {
+    EXPECT_TRUE(device->Compile(program).ok());
+  }
+
+  EXPECT_EQ(cache.num_files(), num_files);
+}
+
+TEST(Actctl, ProgramsThatReadRowsArePrecompiledForTheCpuAlone) {
+  const std::string why_not = FakeDriver::WhyNoKernels();
+  if (!why_not.empty()) GTEST_SKIP() << why_not;
+  const FreshDirectory cache("precompiled_rows");
+  const std::string library = FakeDriver::Path();
+  setenv("ACTSERVE_NVRTC", library.c_str(), 1);
+  const Outcome outcome = Actctl(absl::StrCat(
+      "precompile --arch=90 --dtype float32 --cache_directory=", cache.path(),
+      " ", WriteText("softmax.py", kSoftmax)));
+  unsetenv("ACTSERVE_NVRTC");
+  ASSERT_EQ(outcome.exit_code, 0) << outcome.errors;
+  // y, and the gradients by x, by the scale and by both.
+  EXPECT_THAT(outcome.output, HasSubstr(": 4 programs of 1 activations"));
+  EXPECT_EQ(outcome.errors,
+            "softmax reads rows: it is not compiled for GPUs yet\n");
+  const int num_files = cache.num_files();
+
+  const auto softmax = *Activation::Create(kSoftmax, {}, nullptr);
+  const auto device = *CpuDevice::Create({.cache_directory = cache.path()});
+  for (const auto& wrt : std::vector<std::vector<std::string>>{
+           {"x"}, {"scale"}, {"x", "scale"}}) {
+    const auto program = *softmax->LowerBackward(DType::kFloat32, wrt);
     EXPECT_TRUE(device->Compile(program).ok());
   }
 
@@ -425,6 +469,42 @@ TEST_F(ActctlWithServer, ParametersAndTheirGradients) {
 
   EXPECT_EQ(outcome.exit_code, 0) << outcome.errors;
   EXPECT_EQ(outcome.output, "x: 0.5 10\na: -2\n");
+}
+
+TEST_F(ActctlWithServer, RowsRunAlongTheAxis) {
+  const std::string centered =
+      WriteText("centered.py", "def centered(x):\n    return x - rowmean(x)\n");
+  auto x = *ParseArray({"1", "2", "6", "3", "3", "0"}, v1::DTYPE_FLOAT32);
+  x.shape = {2, 3};
+  ASSERT_TRUE(WriteNpy(TempPath("x.npy"), x).ok());
+  const std::string on_file =
+      absl::StrCat(centered, " -i ", TempPath("x.npy"), " --axis ");
+
+  EXPECT_EQ(
+      Actctl(absl::StrCat("forward ", centered, " 1 2 6 --axis 0")).output,
+      "-2 -1 3\n");
+  EXPECT_EQ(Actctl(absl::StrCat("forward ", on_file, "-1")).output,
+            "-2 -1 3\n1 1 -2\n");
+  EXPECT_EQ(Actctl(absl::StrCat("forward ", on_file, "0")).output,
+            "-1 -0.5 3\n1 0.5 -3\n");
+  EXPECT_EQ(
+      Actctl(absl::StrCat("backward ", on_file, "1 --grad_output 3,0,0,1,1,4"))
+          .output,
+      "2 -1 -1\n-1 -1 2\n");
+}
+
+TEST_F(ActctlWithServer, AWrongAxisIsRefused) {
+  const std::string softmax = WriteText("softmax.py", kSoftmax);
+
+  const Outcome missing = Actctl(absl::StrCat("backward ", softmax, " 1 2"));
+  const Outcome superfluous = Actctl("forward relu 1 2 --axis=0");
+
+  EXPECT_EQ(missing.exit_code, 1);
+  EXPECT_EQ(missing.errors,
+            "actctl: INVALID_ARGUMENT: axis: not set, but softmax reads "
+            "rows\n");
+  EXPECT_EQ(superfluous.exit_code, 1);
+  EXPECT_THAT(superfluous.errors, HasSubstr("relu reads no rows"));
 }
 
 TEST_F(ActctlWithServer, AFileIsRegisteredFirst) {

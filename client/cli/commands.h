@@ -6,6 +6,7 @@
 #define ACTSERVE_CLIENT_CLI_COMMANDS_H_
 
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -68,6 +69,8 @@ struct EvaluateFlags {
   // Empty: that of the .npy files, else float32.
   std::string dtype;
   std::map<std::string, double> parameters;
+  // Along which rows run, for an activation that reads rows.
+  std::optional<int> axis;
   // FILE.npy, or NAME=FILE.npy where there are several gradients; empty:
   // print.
   std::vector<std::string> outputs;

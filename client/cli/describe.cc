@@ -61,6 +61,7 @@ ActivationDescription FromMessage(const v1::Activation& message) {
     names.push_back(parameter.name());
   }
   activation.declared_gradient = message.declared_gradient();
+  activation.reads_rows = message.reads_rows();
   activation.rewrites.assign(message.rewrites().begin(),
                              message.rewrites().end());
   const size_t num_gradients = message.gradients_size();
@@ -89,6 +90,9 @@ std::string Signature(const ActivationDescription& activation) {
 std::string DescriptionText(const ActivationDescription& activation) {
   std::string text =
       absl::StrCat(Signature(activation), "\n", activation.id, "\n");
+  if (activation.reads_rows) {
+    absl::StrAppend(&text, "reads rows: forward and backward need --axis\n");
+  }
   AppendPart("text", activation.text, text);
   AppendPart("rewritten for accuracy", absl::StrJoin(activation.rewrites, "\n"),
              text);
@@ -96,7 +100,9 @@ std::string DescriptionText(const ActivationDescription& activation) {
   const char* const origin =
       activation.declared_gradient ? "declared" : "derived";
   for (const ActivationDescription::Gradient& gradient : activation.gradients) {
-    AppendPart(absl::StrCat(origin, " gradient d/d", gradient.name),
+    AppendPart(absl::StrCat(origin, " gradient ",
+                            activation.reads_rows ? "d(rowsum(y))/d" : "d/d",
+                            gradient.name),
                gradient.text.ok()
                    ? *gradient.text
                    : absl::StrCat("none: ", gradient.text.status().message()),

@@ -47,6 +47,17 @@ TEST(Describe, SaysWhyThereIsNoGradient) {
                         "  none: too heavy\n"));
 }
 
+TEST(Describe, TellsThatRowsAreRead) {
+  ActivationDescription activation = LeakyRelu();
+  activation.reads_rows = true;
+  activation.gradients = {{"x", "def d_x(x): ...\n"}};
+
+  EXPECT_THAT(DescriptionText(activation),
+              AllOf(HasSubstr("\nsha256:1\n"
+                              "reads rows: forward and backward need --axis\n"),
+                    HasSubstr("\nderived gradient d(rowsum(y))/dx:\n")));
+}
+
 TEST(Describe, TellsWhatTheGradientCheckFound) {
   ActivationDescription activation = LeakyRelu();
   activation.gradient_check = {
@@ -71,17 +82,20 @@ TEST(Describe, AMessageReadsAsTheDescriptionThatItWasMadeFrom) {
   message.add_gradients("def d_x(x): ...\n");
   message.add_gradients("");
   message.set_declared_gradient(true);
+  message.set_reads_rows(true);
   message.add_rewrites("log(1+x) -> log1p(x)");
   message.mutable_gradient_check()->set_num_points(7);
 
   const ActivationDescription activation = FromMessage(message);
 
   EXPECT_EQ(Signature(activation), "leaky_relu(x, slope=0.01)");
+  EXPECT_TRUE(activation.reads_rows);
   ASSERT_EQ(activation.gradients.size(), 2u);
   EXPECT_EQ(activation.gradients[0].text.value(), "def d_x(x): ...\n");
   EXPECT_TRUE(absl::IsNotFound(activation.gradients[1].text.status()));
   EXPECT_THAT(DescriptionText(activation),
-              AllOf(HasSubstr("declared gradient d/dslope:\n  none: "),
+              AllOf(HasSubstr("declared gradient d(rowsum(y))/dslope:\n"
+                              "  none: "),
                     HasSubstr("log(1+x) -> log1p(x)"), HasSubstr("at 7 points"),
                     Not(HasSubstr("NaN"))));
 }

@@ -125,6 +125,11 @@ void AddEvaluateFlags(CLI::App& command, EvaluateFlags& flags) {
       ->type_name("DTYPE");
   AddAssignments(command, "--parameter", flags.parameters,
                  "The value of a parameter; repeatable");
+  command
+      .add_option("--axis", flags.axis,
+                  "The axis along which rows run, for an activation that reads "
+                  "rows: 0 is the first, -1 the last")
+      ->type_name("NUMBER");
 }
 
 // The flags of every command. Parsing fills those of the command that it meets,

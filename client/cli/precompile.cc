@@ -145,12 +145,15 @@ absl::StatusOr<Targets> MakeTargets(const PrecompileFlags& flags,
 absl::Status CompileForCpu(CpuDevice& cpu, const LoweredProgram& lowered) {
   const auto program = cpu.Compile(lowered);
   if (!program.ok()) return program.status();
-  static_cast<const CpuProgram&>(**program).non_temporal();
+  if (!lowered.graph.HasRows()) {
+    static_cast<const CpuProgram&>(**program).non_temporal();
+  }
   return absl::OkStatus();
 }
 
 // Everything, into the cache; what is for GPUs, into `codes` too. The programs
-// of a GPU's self-test are among it.
+// of a GPU's self-test are among it. Those that read rows are for the processor
+// alone: a GPU does not run them yet.
 absl::Status CompileAll(const std::vector<LoweredProgram>& programs,
                         const Targets& targets,
                         std::vector<SassPack::Code>& codes) {
@@ -166,6 +169,7 @@ absl::Status CompileAll(const std::vector<LoweredProgram>& programs,
   std::set<std::string> unique;
   for (const auto& some : {&programs, &self_test}) {
     for (const LoweredProgram& program : *some) {
+      if (program.graph.HasRows()) continue;
       for (const CudaPart part : LaunchLayout(program).parts()) {
         unique.insert(EmitCuda(program, part));
       }
@@ -206,6 +210,12 @@ absl::Status Precompile(const PrecompileFlags& flags) {
   }
   const auto activations = ActivationsOf(flags);
   if (!activations.ok()) return activations.status();
+  for (const ActivationPtr& activation : *activations) {
+    if (activation->reads_rows() && !flags.architectures.empty()) {
+      std::cerr << activation->name()
+                << " reads rows: it is not compiled for GPUs yet\n";
+    }
+  }
   const absl::Time start = absl::Now();
   const auto programs = ProgramsOf(*activations, flags.dtypes);
   if (!programs.ok()) return programs.status();

@@ -159,6 +159,7 @@ absl::Status Forward(const ServerFlags& server, const EvaluateFlags& flags) {
   Array output = inputs[0].Like();
   CallOptions options;
   options.parameters = flags.parameters;
+  options.axis = flags.axis;
   ACTSERVE_RETURN_IF_ERROR(
       client->Forward(id, Views(inputs), output.MutableBytes(), options));
   return Deliver(output, OutputFile(flags.outputs, "y", true), "");
@@ -190,6 +191,7 @@ absl::Status Backward(const ServerFlags& server, const EvaluateFlags& flags) {
   call.inputs = Views(inputs);
   if (!flags.grad_output.empty()) call.grad_output = grad_output.View();
   call.options.parameters = flags.parameters;
+  call.options.axis = flags.axis;
   const auto is_input = [&](const std::string& name) {
     return absl::c_linear_search(activation.inputs(), name);
   };

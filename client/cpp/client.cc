@@ -143,6 +143,7 @@ absl::Status MakeForward(std::string_view activation,
     payloads.push_back(input.bytes);
   }
   SetParameters(options.parameters, request);
+  if (options.axis) request.set_axis(*options.axis);
   return absl::OkStatus();
 }
 
@@ -507,6 +508,7 @@ absl::StatusOr<BackwardResult> Client::Backward(const BackwardCall& call) {
   for (const BackwardCall::Gradient& gradient : call.wrt) {
     request.add_wrt(gradient.name);
   }
+  if (call.options.axis) request.set_axis(*call.options.axis);
   ReplicaPtr place;
   if (!call.residual.empty()) {
     request.set_residual(call.residual);

@@ -69,6 +69,10 @@ absl::Span<std::byte> MutableBytes(std::vector<T>& elements) {
 struct CallOptions {
   // Parameters that differ from their default.
   std::map<std::string, double> parameters;
+  // The axis along which rows run: 0 is the first one, -1 the last. For an
+  // activation that reads rows, and for no other; the server answers
+  // InvalidArgument if it is missing, superfluous, or not one of the inputs'.
+  std::optional<int> axis;
   // Time limit of the call, retries included. Zero: the client's default.
   absl::Duration timeout = absl::ZeroDuration();
   // Cancels the call from another thread. Null: none.
@@ -92,6 +96,7 @@ struct ForwardCall {
     // Receives d(y)/d(input): as many bytes as an input.
     absl::Span<std::byte> output;
   };
+  // None of an activation that reads rows.
   std::vector<Partial> partials;
   // True to keep the inputs on the server, for one Backward by handle.
   bool keep_residual = false;
@@ -118,7 +123,8 @@ struct BackwardCall {
   // A built-in's name, or an id.
   std::string activation;
   // From ForwardResult; empty: none. If given, the client tries it first, and
-  // sends `inputs` and `options.parameters` only if the server has lost it.
+  // sends `inputs` and `options.parameters` only if the server has lost it. It
+  // knows its axis: `options.axis` is for the inputs, and must be the same.
   std::string residual;
   std::vector<TensorView> inputs;
   // dL/dy, like an input. Absent: ones.

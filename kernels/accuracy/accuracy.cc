@@ -297,6 +297,11 @@ absl::StatusOr<Accuracy> MeasureAccuracy(Device& device,
         absl::StrCat(activation.name(), " has ", activation.inputs().size(),
                      " tensor inputs; accuracy is measured for one"));
   }
+  if (activation.reads_rows()) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        activation.name(),
+        " reads rows; accuracy is measured for functions of one element"));
+  }
   ACTSERVE_ASSIGN_OR_RETURN(auto reference,
                             Reference::Create(activation, dtype, derivative));
   const std::vector<double> inputs = AccuracyInputs(dtype, num_points);

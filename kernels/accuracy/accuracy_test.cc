@@ -81,5 +81,17 @@ TEST(MeasureAccuracy, SeesTheCancellationOfTheUsualGelu) {
   EXPECT_GT(accuracy->max_ulp, 1e6);
 }
 
+TEST(MeasureAccuracy, RefusesSeveralInputsAndRows) {
+  for (const char* text : {"def f(x):\n    return x - rowmax(x)\n",
+                           "def f(x, y):\n    return x - y\n"}) {
+    const auto activation = *Activation::Create(text, {}, nullptr);
+
+    const auto accuracy = MeasureAccuracy(CpuForTests(), *activation,
+                                          DType::kFloat32, false, 2000);
+
+    EXPECT_TRUE(absl::IsInvalidArgument(accuracy.status())) << text;
+  }
+}
+
 }  // namespace
 }  // namespace actserve

@@ -17,6 +17,7 @@ ActivationDescription Summarize(const Activation& activation) {
   description.inputs = activation.inputs();
   description.parameters = activation.parameters();
   description.declared_gradient = activation.has_declared_gradient();
+  description.reads_rows = activation.reads_rows();
   description.rewrites = activation.rewrites();
   return description;
 }

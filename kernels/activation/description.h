@@ -17,7 +17,9 @@ struct ActivationDescription {
   struct Gradient {
     // The input or parameter.
     std::string name;
-    // d(output)/d(name) as text that Parse() accepts, or why it cannot be had.
+    // d(output)/d(name), as text that Parse() accepts, or why it cannot be had.
+    // Where rows are read, d(rowsum(output))/d(name): of a parameter, the
+    // element's term of it.
     absl::StatusOr<std::string> text;
   };
 
@@ -28,6 +30,7 @@ struct ActivationDescription {
   std::vector<std::string> inputs;
   std::vector<Parameter> parameters;
   bool declared_gradient = false;
+  bool reads_rows = false;
   std::vector<std::string> rewrites;
   // One per input, then one per parameter.
   std::vector<Gradient> gradients;

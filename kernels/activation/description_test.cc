@@ -61,6 +61,14 @@ TEST(Description, ASummaryLeavesTheLongPartsOut) {
   EXPECT_EQ(got.gradient_check.num_points, 0);
 }
 
+TEST(Description, TellsWhatReadsRows) {
+  const auto rows =
+      *Activation::Create("def f(x):\n    return x - rowmax(x)\n", {}, nullptr);
+
+  EXPECT_TRUE(Summarize(*rows).reads_rows);
+  EXPECT_FALSE(Summarize(*LeakyRelu()).reads_rows);
+}
+
 TEST(Description, CutsLongGradients) {
   const auto activation = LeakyRelu();
   const std::string of_x = *activation->GradientText("x");

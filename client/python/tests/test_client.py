@@ -61,6 +61,21 @@ def test_sends_names_as_they_are(fake, service):
     assert [(p.name, p.scalar) for p in request.parameters] == [("a", 1.0)]
 
 
+def test_sends_an_axis_only_if_there_is_one(fake, service):
+    fake.forward("f", X)
+    fake.forward("f", X, axis=-1)
+    fake.backward("f", X, axis=np.int64(0))
+    _, _, residual = fake.forward_with("f", X, axis=0, keep_residual=True)
+    service.failures = [GONE]
+    fake.backward("f", residual=residual, axis=-1)
+
+    none, *others, kept, gone, resent = service.calls
+    assert not none.HasField("axis")
+    assert [call.axis for call in others] == [-1, 0]
+    assert [call.axis for call in (kept, gone, resent)] == [0, 0, 0]
+    assert all(call.HasField("axis") for call in service.calls[1:])
+
+
 def test_registers_again_where_unknown(fake, service):
     service.failures = [None, UNKNOWN]
 

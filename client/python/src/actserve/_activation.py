@@ -18,8 +18,8 @@ class Activation:
     """An activation function as text, ready to be registered.
 
     Made by `activation`. Immutable. Two are equal if their text, derivative,
-    constants and `exact` are equal. Calling one runs the Python function that
-    it was made from, on this machine. Pickles as its text.
+    constants, `exact` and `axis` are equal. Calling one runs the Python
+    function that it was made from, on this machine. Pickles as its text.
 
     Attributes:
       name: The name of its `def`; None if only the server can tell it.
@@ -29,6 +29,7 @@ class Activation:
       constants: Numbers for names that the text does not define, as they were
         when the activation was made.
       exact: True if the server must keep the formula as written.
+      axis: The axis along which rows run in calls that name none; or None.
     """
 
     def __init__(
@@ -38,6 +39,7 @@ class Activation:
         constants: Mapping[str, float] | None = None,
         exact: bool = False,
         function: Callable[..., Any] | None = None,
+        axis: int | None = None,
     ):
         self.text = text
         self.derivative = derivative
@@ -45,6 +47,7 @@ class Activation:
             dict(constants or {})
         )
         self.exact = exact
+        self.axis = axis
         self.name = function_name(text)
         self._function = function
         if function is not None:
@@ -83,11 +86,13 @@ class Activation:
             self.derivative,
             dict(self.constants),
             self.exact,
+            None,
+            self.axis,
         )
 
     def _key(self) -> tuple[Any, ...]:
         constants = tuple(sorted(self.constants.items()))
-        return self.text, self.derivative, constants, self.exact
+        return self.text, self.derivative, constants, self.exact, self.axis
 
 
 @overload
@@ -98,6 +103,7 @@ def activation(
     gradient: Callable[..., Any] | None = None,
     constants: Mapping[str, float] | None = None,
     exact: bool = False,
+    axis: int | None = None,
 ) -> Activation: ...
 
 
@@ -108,6 +114,7 @@ def activation(
     gradient: Callable[..., Any] | None = None,
     constants: Mapping[str, float] | None = None,
     exact: bool = False,
+    axis: int | None = None,
 ) -> Callable[[Callable[..., Any]], Activation]: ...
 
 
@@ -118,6 +125,7 @@ def activation(
     gradient: Callable[..., Any] | None = None,
     constants: Mapping[str, float] | None = None,
     exact: bool = False,
+    axis: int | None = None,
 ) -> Activation | Callable[[Callable[..., Any]], Activation]:
     """Makes an activation of a Python function or of text.
 
@@ -141,6 +149,9 @@ def activation(
         it.
       constants: Numbers for names that the text does not define. Finite.
       exact: Keep the formula as written: no rewriting for numerical safety.
+      axis: For a function that reads rows (`rowmax(x)`): the axis along which
+        they run, unless a call names another; negative ones count from the
+        last.
 
     Raises:
       TypeError: `source` is neither text nor a plain function.
@@ -155,10 +166,12 @@ def activation(
             gradient=gradient,
             constants=constants,
             exact=exact,
+            axis=axis,
         )
 
-    if isinstance(source, Activation) and derivative is None:
-        derivative = source.derivative
+    if isinstance(source, Activation):
+        derivative = source.derivative if derivative is None else derivative
+        axis = source.axis if axis is None else axis
     collected = Collected()
     for name, value in (constants or {}).items():
         if not math.isfinite(value):
@@ -190,7 +203,12 @@ def activation(
     elif not isinstance(source, str):
         function = source
     result = Activation(
-        collected.text(), derived.text(), collected.constants, exact, function
+        collected.text(),
+        derived.text(),
+        collected.constants,
+        exact,
+        function,
+        axis,
     )
     if result.constants:
         _log.info("%r binds %s", result.name, dict(result.constants))

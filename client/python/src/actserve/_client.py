@@ -142,18 +142,26 @@ class Client:
         activation: Activation | str,
         *inputs: Any,
         parameters: Mapping[str, float] | None = None,
+        axis: int | None = None,
         timeout: float | None = None,
     ) -> Array:
-        """Returns activation(*inputs), element by element.
+        """Returns activation(*inputs), element by element or row by row.
 
         Args:
           activation: The activation to evaluate.
           *inputs: One per tensor input, in order.
           parameters: Parameters that differ from their default, by name.
+          axis: The axis along which rows run, for an activation that reads
+            rows; negative ones count from the last. None: that of the
+            Activation.
           timeout: Seconds; None: the client's.
         """
         y, _, _ = self.forward_with(
-            activation, *inputs, parameters=parameters, timeout=timeout
+            activation,
+            *inputs,
+            parameters=parameters,
+            axis=axis,
+            timeout=timeout,
         )
         return y
 
@@ -162,6 +170,7 @@ class Client:
         activation: Activation | str,
         *inputs: Any,
         parameters: Mapping[str, float] | None = None,
+        axis: int | None = None,
         partials: bool | Sequence[str] = False,
         keep_residual: bool = False,
         residual_lease: float | None = None,
@@ -173,9 +182,13 @@ class Client:
           activation: The activation to evaluate.
           *inputs: One per tensor input, in order.
           parameters: Parameters that differ from their default, by name.
+          axis: The axis along which rows run, for an activation that reads
+            rows; negative ones count from the last. None: that of the
+            Activation.
           partials: Inputs for which d(y)/d(input) is wanted, or True for all.
             The gradient of a loss is then partial * dL/dy, without a second
-            call, but rounded once more than `backward` rounds.
+            call, but rounded once more than `backward` rounds. An activation
+            that reads rows has none.
           keep_residual: Leave the inputs on the server for one
             backward(activation, residual=residual).
           residual_lease: Seconds to keep them; None: the server's default.
@@ -187,10 +200,12 @@ class Client:
         """
         deadline = self._deadline(timeout)
         arrays = _input_arrays(inputs)
+        axis = _axis(activation, axis)
         request = service_pb2.ForwardRequest(
             inputs=map(_tensors.to_proto, arrays),
             parameters=_parameter_values(parameters),
             keep_residual=keep_residual,
+            axis=axis,
         )
         if residual_lease is not None:
             request.residual_lease.FromNanoseconds(round(residual_lease * 1e9))
@@ -214,6 +229,7 @@ class Client:
                 response.residual.lease.ToTimedelta().total_seconds(),
                 arrays,
                 parameters or {},
+                axis,
                 place.replica,
             )
         return (
@@ -230,6 +246,7 @@ class Client:
         wrt: Sequence[str] | None = None,
         residual: Residual | None = None,
         parameters: Mapping[str, float] | None = None,
+        axis: int | None = None,
         timeout: float | None = None,
     ) -> dict[str, Any]:
         """Returns the gradients of a loss: dL/dy times the derivative.
@@ -239,9 +256,12 @@ class Client:
           *inputs: The same as for `forward`; none with `residual`.
           grad_output: dL/dy, of the dtype and shape of the inputs. None: ones.
           wrt: Names of inputs and parameters. None: all inputs.
-          residual: The residual from forward_with, instead of inputs and
-            parameters. If the server has lost it, the inputs are sent again.
+          residual: The residual from forward_with, instead of inputs,
+            parameters and axis. If the server has lost it, the inputs are sent
+            again.
           parameters: The same as for `forward`.
+          axis: The same as for `forward`. With `residual` it may be left out,
+            and must mean the same axis if given.
           timeout: Seconds; None: the client's.
 
         Returns:
@@ -252,12 +272,20 @@ class Client:
         deadline = self._deadline(timeout)
         if residual is None:
             arrays = _input_arrays(inputs)
+            axis = _axis(activation, axis)
         elif inputs or parameters:
             raise TypeError("residual stands for the inputs and parameters")
         else:
+            if axis is not None and not residual._has_axis(axis):
+                raise ActivationError(
+                    grpc.StatusCode.INVALID_ARGUMENT,
+                    f"axis: {axis} is not that of the residual, "
+                    f"{residual._axis}",
+                )
             arrays, parameters = residual._inputs, residual._parameters
+            axis = residual._axis
         upstream: list[Array] = []
-        request = service_pb2.BackwardRequest(wrt=_names(wrt or ()))
+        request = service_pb2.BackwardRequest(wrt=_names(wrt or ()), axis=axis)
         if grad_output is not None:
             dtype = arrays[0].dtype if arrays else None
             upstream = _tensors.to_arrays([grad_output], ["grad_output"], dtype)
@@ -490,6 +518,12 @@ def _input_arrays(inputs: Sequence[Any]) -> list[Array]:
     return _tensors.to_arrays(
         inputs, [f"inputs[{i}]" for i in range(len(inputs))]
     )
+
+
+def _axis(activation: Activation | str, axis: int | None) -> int | None:
+    if axis is None and isinstance(activation, Activation):
+        return activation.axis
+    return axis
 
 
 def _names(names: Sequence[str]) -> tuple[str, ...]:

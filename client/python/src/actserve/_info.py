@@ -44,6 +44,9 @@ class ActivationInfo:
       program: The function as straight-line text; "" in
         Client.list_activations.
       gradient_check: None in Client.list_activations.
+      reads_rows: True if a result, or a gradient, depends on the whole row of
+        its element: calls then need an axis, and `gradients` are those of
+        rowsum(output).
     """
 
     id: str
@@ -58,6 +61,7 @@ class ActivationInfo:
     rewrites: tuple[str, ...]
     program: str
     gradient_check: GradientCheck | None
+    reads_rows: bool
 
 
 @dataclass(frozen=True)
@@ -121,6 +125,7 @@ def activation_info(message: activation_pb2.Activation) -> ActivationInfo:
         rewrites=tuple(message.rewrites),
         program=message.program,
         gradient_check=check,
+        reads_rows=message.reads_rows,
     )
 
 

@@ -25,12 +25,14 @@ class Residual:
         lease: float,
         inputs: list[NDArray[Any]],
         parameters: Mapping[str, float],
+        axis: int | None,
         replica: Replica | None = None,
     ):
         self._handle = handle
         self._expires = time.monotonic() + lease
         self._inputs = inputs
         self._parameters = dict(parameters)
+        self._axis = axis
         # The one that holds it.
         self._replica = replica
 
@@ -38,3 +40,12 @@ class Residual:
     def is_held(self) -> bool:
         """False once the server is known to have dropped the inputs."""
         return self._handle is not None and time.monotonic() < self._expires
+
+    def _has_axis(self, axis: int) -> bool:
+        """Whether `axis` is that of the Forward, counted from either end."""
+        rank = self._inputs[0].ndim
+        return (
+            self._axis is not None
+            and -rank <= axis < rank
+            and axis % rank == self._axis % rank
+        )
