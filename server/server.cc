@@ -1,6 +1,7 @@
 #include "server/server.h"
 
 #include <algorithm>
+#include <optional>
 #include <utility>
 
 #include "absl/strings/str_join.h"
@@ -284,7 +285,11 @@ absl::Status Server::Listen(const Options& options,
         .parts = serving_,
         .calls = *call_metrics_,
         .num_connections = [this] { return listener_->num_connections(); },
-        .is_draining = [this] { return is_draining_.load(); }});
+        .is_draining = [this] { return is_draining_.load(); },
+        .certificate_expiry = [this]() -> std::optional<absl::Time> {
+          if (tls_ == nullptr) return std::nullopt;
+          return tls_->expires();
+        }});
     ACTSERVE_ASSIGN_OR_RETURN(
         metrics_, MetricsEndpoint::Start(options.metrics, std::move(metrics)));
   }

@@ -19,6 +19,7 @@
 #include "grpcpp/security/credentials.h"
 #include "kernels/device/testing/scratch_directory.h"
 #include "server/end_to_end/calls.h"
+#include "server/end_to_end/scrape.h"
 #include "server/testing/certificates.h"
 #include "server/testing/server_process.h"
 
@@ -190,6 +191,35 @@ TEST_F(Tls, ServesANewCertificateAndKeepsConnections) {
   ReplaceFile(folder_.path() + "/cert.pem", "damaged");
   EXPECT_TRUE(server_->WaitForEvent("tls_not_reloaded"));
   EXPECT_EQ(NameOfServer(), "second");
+}
+
+TEST_F(Tls, MetricsTellOfExpiryAndOfReloads) {
+  Start({"--metrics=127.0.0.1:0"});
+  const std::string address = MetricsAddressOf(*server_);
+  const auto read = [&] { return SeriesOf(Scrape(address)); };
+  constexpr char kExpiry[] = "actserve_certificate_expiry_timestamp_seconds";
+  constexpr char kOk[] = "actserve_reloads_total{files=\"tls\",result=\"ok\"}";
+  constexpr char kFailed[] =
+      "actserve_reloads_total{files=\"tls\",result=\"failed\"}";
+  constexpr char kLast[] = "actserve_last_reload_successful{files=\"tls\"}";
+  const double now = absl::ToDoubleSeconds(absl::Now() - absl::UnixEpoch());
+  EXPECT_NEAR(read()[kExpiry], now + 24 * 3600, 600);
+  EXPECT_EQ(read()[kLast], 1);
+
+  ReplaceFile(folder_.path() + "/cert.pem", "damaged");
+  server_->WaitForEvent("tls_not_reloaded");
+  auto wrong = read();
+  Replace(ca_.Sign("second", absl::Now() - absl::Hours(12)));
+  EXPECT_TRUE(ServesSoon("second"));
+  auto right = read();
+
+  EXPECT_EQ(wrong[kLast], 0);
+  EXPECT_GE(wrong[kFailed], 1);
+  EXPECT_EQ(wrong[kOk], 0);
+  EXPECT_NEAR(wrong[kExpiry], now + 24 * 3600, 600);
+  EXPECT_EQ(right[kLast], 1);
+  EXPECT_GE(right[kOk], 1);
+  EXPECT_NEAR(right[kExpiry], now + 12 * 3600, 600);
 }
 
 TEST_F(Tls, ReadsItsFilesOnSighup) {

@@ -11,6 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "kernels/base/status_macros.h"
 #include "server/identity/token_file.h"
+#include "server/metrics/reloads.h"
 #include "server/observe/log.h"
 
 namespace actserve {
@@ -165,7 +166,9 @@ absl::Status Authenticator::Reload() {
 }
 
 absl::Status Authenticator::LoadOrLog() {
+  if (options_.tokens.empty()) return absl::OkStatus();
   absl::Status status = Load();
+  CountReload(ReloadedFiles::kTokens, status.ok());
   if (!status.ok()) {
     LogEvent(LogLevel::kError, "tokens_not_reloaded",
              {{"reason", std::string(status.message())}});
