@@ -93,7 +93,7 @@ absl::Status Authenticator::Load() {
                              Tenants::kMaxTenants,
                              " tenants since the server started");
     }
-    table->emplace(token.digest, Identity{tenant, token.roles});
+    table->emplace(token.digest, Token{{tenant, token.roles}, token.expires});
   }
   // Those without quotas lose what they had.
   for (const TokenFile::Token& token : file->tokens) {
@@ -108,19 +108,19 @@ absl::Status Authenticator::Load() {
 }
 
 absl::StatusOr<Identity> Authenticator::Authenticate(
-    const Credentials& credentials) const {
+    const Credentials& credentials, absl::Time now) const {
   const bool has_token =
       credentials.is_ambiguous || !credentials.authorization.empty();
   if (credentials.is_unix_socket && !has_token) {
     return Identity{local_, Roles::All()};
   }
-  if (!options_.tokens.empty()) return ByToken(credentials);
+  if (!options_.tokens.empty()) return ByToken(credentials, now);
   if (credentials.is_unix_socket) return Identity{local_, Roles::All()};
   return ByCertificate(credentials.common_name);
 }
 
-absl::StatusOr<Identity> Authenticator::ByToken(
-    const Credentials& credentials) const {
+absl::StatusOr<Identity> Authenticator::ByToken(const Credentials& credentials,
+                                                absl::Time now) const {
   if (credentials.is_ambiguous) return WrongTokenError();
   if (credentials.authorization.empty()) return NoTokenError();
   absl::string_view token = credentials.authorization;
@@ -130,8 +130,10 @@ absl::StatusOr<Identity> Authenticator::ByToken(
   const Sha256Digest digest = Sha256({token.data(), token.size()});
   const Table& table = table_.Get();
   const auto found = table.find(digest);
-  if (found == table.end()) return WrongTokenError();
-  return found->second;
+  if (found == table.end() || now >= found->second.expires) {
+    return WrongTokenError();
+  }
+  return found->second.identity;
 }
 
 absl::StatusOr<Identity> Authenticator::ByCertificate(

@@ -10,6 +10,8 @@
 #include <string>
 
 #include "absl/strings/str_cat.h"
+#include "absl/time/civil_time.h"
+#include "absl/time/time.h"
 #include "kernels/device/testing/scratch_directory.h"
 
 namespace actserve {
@@ -89,6 +91,24 @@ TEST_F(AuthenticatorTest, SaysTheSameOfEveryWrongToken) {
   EXPECT_EQ(authenticator->Authenticate({.common_name = "a"}).status().code(),
             absl::StatusCode::kUnauthenticated)
       << "a certificate is no token";
+}
+
+TEST_F(AuthenticatorTest, AnExpiredTokenIsAWrongOne) {
+  std::string entry = Entry("one", "a", "compute");
+  entry.insert(entry.size() - 1, ", \"expires\": \"2030-01-31T12:00:00Z\"");
+  Write(entry + "," + Entry("two", "b", "compute"));
+  const auto authenticator = Create();
+  const absl::Time end =
+      absl::FromCivil(absl::CivilHour(2030, 1, 31, 12), absl::UTCTimeZone());
+  const auto at = [&](const std::string& token, absl::Time now) {
+    return authenticator->Authenticate({.authorization = token}, now).status();
+  };
+
+  EXPECT_TRUE(at("Bearer one", end - absl::Nanoseconds(1)).ok());
+  EXPECT_EQ(
+      at("Bearer one", end),
+      absl::UnauthenticatedError("the token is not valid on this server"));
+  EXPECT_TRUE(at("Bearer two", end + absl::Hours(100'000)).ok());
 }
 
 TEST_F(AuthenticatorTest, TheUnixSocketIsTheTenantLocal) {
