@@ -2,6 +2,7 @@
 #define ACTSERVE_SERVER_IDENTITY_AUTHENTICATOR_H_
 
 #include <cstddef>
+#include <limits>
 #include <memory>
 #include <string>
 
@@ -64,6 +65,8 @@ class Authenticator {
     // Of the client's certificate, which was verified; "" without one.
     absl::string_view common_name = "";
   };
+  // Limit on the tenants that certificates have named since the start.
+  static constexpr size_t kMaxTenantsOfCertificates = 4096;
   // The tenant of the unix socket.
   static constexpr absl::string_view kLocalTenant = "local";
 
@@ -110,9 +113,11 @@ class Authenticator {
   absl::StatusOr<Identity> ByCertificate(absl::string_view name) const;
 
   const Options options_;
-  Tenants tenants_;
+  // Those of all files so far: a file bounds how many it adds, and whatever it
+  // leaves out must lose its tokens.
+  Tenants tenants_{std::numeric_limits<size_t>::max()};
   // Apart, so that no certificate can name the unix socket's.
-  mutable Tenants tenants_of_certificates_;
+  mutable Tenants tenants_of_certificates_{kMaxTenantsOfCertificates};
   Tenant* const local_;
   Snapshot<Table> table_;
   absl::Mutex mu_;

@@ -8,8 +8,10 @@
 #include <fstream>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "absl/time/civil_time.h"
 #include "absl/time/time.h"
 #include "kernels/device/testing/scratch_directory.h"
@@ -161,6 +163,34 @@ TEST_F(AuthenticatorTest, ReadsAChangedFileAndKeepsItsTenants) {
   EXPECT_EQ(
       authenticator->Authenticate({.authorization = "Bearer two"})->tenant,
       before);
+}
+
+// With 4096 names since the start a reload once failed for good, and a token
+// that was taken out of the file stayed valid.
+TEST_F(AuthenticatorTest, ForgetsTokensHoweverManyTenantsThereWere) {
+  const auto write = [&](const std::string& prefix, int count) {
+    std::vector<std::string> entries;
+    for (int i = 0; i < count; ++i) {
+      const std::string name = absl::StrCat(prefix, i);
+      entries.push_back(Entry(name, name, "compute"));
+    }
+    Write(absl::StrJoin(entries, ","));
+  };
+  write("old", 3000);
+  const auto authenticator = Create();
+
+  write("new", 3000);
+  const absl::Status reloaded = authenticator->Reload();
+  write("many", 4097);
+  const absl::Status too_many = authenticator->Reload();
+
+  EXPECT_TRUE(reloaded.ok()) << reloaded;
+  EXPECT_EQ(TenantOf(*authenticator, {.authorization = "Bearer new2999"}),
+            "new2999");
+  EXPECT_FALSE(
+      authenticator->Authenticate({.authorization = "Bearer old0"}).ok());
+  EXPECT_THAT(std::string(too_many.message()),
+              HasSubstr("tokens[4096].tenant: one of more than 4096 tenants"));
 }
 
 TEST_F(AuthenticatorTest, ABadFileChangesNothing) {

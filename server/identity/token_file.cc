@@ -182,12 +182,18 @@ absl::StatusOr<TokenFile> ParseTokenFile(absl::string_view json) {
   const Json tokens = root.value("tokens", Json());
   if (!tokens.is_array()) return InvalidArgument("tokens: not a list");
   std::set<Sha256Digest> digests;
+  std::set<std::string> names;
   for (const Json& token : tokens) {
     const std::string where = absl::StrCat("tokens[", file.tokens.size(), "]");
     ACTSERVE_ASSIGN_OR_RETURN(file.tokens.emplace_back(),
                               TokenOf(where, token));
     if (!digests.insert(file.tokens.back().digest).second) {
       return InvalidArgument(where, ".sha256: given more than once");
+    }
+    names.insert(file.tokens.back().tenant);
+    if (names.size() > kMaxTenantsOfFile) {
+      return InvalidArgument(where, ".tenant: one of more than ",
+                             kMaxTenantsOfFile, " tenants");
     }
   }
   return file;

@@ -38,6 +38,9 @@ struct TokenFile {
   std::vector<Token> tokens;
 };
 
+// Limit on the tenants that have tokens in one file.
+inline constexpr size_t kMaxTenantsOfFile = 4096;
+
 // Limit on the bytes of a tenant's name.
 inline constexpr size_t kMaxTenantNameBytes = 256;
 
