@@ -11,6 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "kernels/base/status_macros.h"
 #include "server/identity/token_file.h"
+#include "server/metrics/refusals.h"
 #include "server/metrics/reloads.h"
 #include "server/observe/log.h"
 
@@ -144,8 +145,13 @@ absl::StatusOr<Identity> Authenticator::ByCertificate(
 }
 
 absl::StatusOr<Identity> Authenticator::Authorize(
-    const Credentials& credentials, Role role) const {
-  ACTSERVE_ASSIGN_OR_RETURN(const Identity identity, Authenticate(credentials));
+    const Credentials& credentials, Role role, absl::Time now) const {
+  ACTSERVE_ASSIGN_OR_RETURN(const Identity identity,
+                            Authenticate(credentials, now));
+  if (absl::Status over = identity.tenant->TakeRequest(now); !over.ok()) {
+    CountRefusal(Refusal::kTenantRequests);
+    return over;
+  }
   if (identity.roles.Has(role)) return identity;
   return absl::PermissionDeniedError(
       absl::StrCat("this caller does not have the role ", NameOf(role)));

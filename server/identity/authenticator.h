@@ -79,10 +79,12 @@ class Authenticator {
   absl::StatusOr<Identity> Authenticate(const Credentials& credentials,
                                         absl::Time now = absl::Now()) const;
 
-  // The same, and checks the role.
-  //   PermissionDenied  the caller does not have it
-  absl::StatusOr<Identity> Authorize(const Credentials& credentials,
-                                     Role role) const;
+  // The same for a call that needs `role`. The call costs from the tenant's
+  // quota of requests even if it is denied.
+  //   ResourceExhausted  as Tenant::TakeRequest()
+  //   PermissionDenied   the caller does not have the role
+  absl::StatusOr<Identity> Authorize(const Credentials& credentials, Role role,
+                                     absl::Time now = absl::Now()) const;
 
   bool health_needs_identity() const { return options_.health_needs_identity; }
 

@@ -13,6 +13,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/time/civil_time.h"
+#include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "kernels/device/testing/scratch_directory.h"
 
@@ -69,6 +70,23 @@ TEST_F(AuthenticatorTest, KnowsTenantsByToken) {
   EXPECT_TRUE(
       authenticator->Authorize({.authorization = "Bearer one"}, Role::kCompute)
           .ok());
+}
+
+TEST_F(AuthenticatorTest, ADeniedCallCostsOfTheQuota) {
+  Write(Entry("one", "a", "compute"));
+  const auto authenticator = Create();
+  const absl::Time now = absl::Now();
+  const Credentials one = {.authorization = "Bearer one"};
+  authenticator->Authenticate(one)->tenant->SetQuotas(
+      {.requests_per_second = 2});
+  const auto code = [&](Role role) {
+    return authenticator->Authorize(one, role, now).status().code();
+  };
+
+  EXPECT_EQ(code(Role::kAdmin), absl::StatusCode::kPermissionDenied);
+  EXPECT_EQ(code(Role::kCompute), absl::StatusCode::kOk);
+  EXPECT_EQ(code(Role::kCompute), absl::StatusCode::kResourceExhausted);
+  EXPECT_EQ(code(Role::kAdmin), absl::StatusCode::kResourceExhausted);
 }
 
 TEST_F(AuthenticatorTest, SaysTheSameOfEveryWrongToken) {

@@ -10,11 +10,9 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_replace.h"
 #include "absl/strings/strip.h"
-#include "absl/time/clock.h"
 #include "grpc/grpc_security.h"
 #include "server/gate/call_credentials.h"
 #include "server/identity/tenant.h"
-#include "server/metrics/refusals.h"
 
 namespace actserve {
 namespace {
@@ -51,10 +49,6 @@ absl::StatusOr<CallerId> Admit(grpc::CallbackServerContext& context, Role role,
       CredentialsOf(context, context.peer(), connection.get()), role);
   if (!identity.ok()) return identity.status();
   Tenant* const tenant = identity->tenant;
-  if (absl::Status over = tenant->TakeRequest(absl::Now()); !over.ok()) {
-    CountRefusal(Refusal::kTenantRequests);
-    return over;
-  }
   return CallerId{.peer = tenant->number(),
                   .connection = connection.number(),
                   .tenant = tenant};
