@@ -9,6 +9,7 @@
 #include "server/metrics/endpoint/process_metrics.h"
 #include "server/metrics/refusals.h"
 #include "server/metrics/reloads.h"
+#include "server/observe/service_name.h"
 
 namespace actserve {
 namespace {
@@ -43,7 +44,7 @@ Labels LabelsOf(Method method) {
             {"grpc_type", "other"}};
   }
   return {{"grpc_method", std::string(NameOf(method))},
-          {"grpc_service", "actserve.v1.ActivationService"},
+          {"grpc_service", kServiceName},
           {"grpc_type", "unary"}};
 }
 
