@@ -8,6 +8,7 @@
 #include "actserve/v1/service.pb.h"
 #include "kernels/base/status_macros.h"
 #include "proto/duration.h"
+#include "server/config/version.h"
 #include "server/device_makers.h"
 #include "server/message/control_request.h"
 #include "server/metrics/endpoint/server_metrics.h"
@@ -15,7 +16,6 @@
 #include "server/observe/log.h"
 #include "server/scheduling/clock.h"
 #include "server/state/memory_trimmer.h"
-#include "server/version.h"
 
 namespace actserve {
 namespace {
