@@ -335,7 +335,7 @@ ROWS = [
     Row("40 requests that stop after 60 of 64 MiB", unfinished_requests),
     Row("20,000 calls without a message, 1 connection", headers_alone),
     Row("connections of 900 calls that hang up, 10 s", brief_connections),
-    Row("120 registrations with 36 long gradients", long_gradients),
+    Row("120 registrations of 36 long gradients in 25 s", long_gradients),
     Row("200 residuals of 256 KiB in frames of 24 bytes", small_frames),
     Row("600 heavy programs, then cancelled", compile_storm),
     Row("1,084 idle connections, 1,024 files", idle_connections, (), 1024),
