@@ -107,7 +107,8 @@ for panel in json.load(open(sys.argv[1]))["panels"]:
 
 # The images of others that the stack needs.
 make_stack_images() {
-  local prometheus=$deploy_cache/debian/usr/bin/prometheus envoy
+  local prometheus envoy
+  prometheus=$(command -v prometheus)  # of scripts/setup
   envoy=$(echo "$deploy_cache"/python/lib/python3*/site-packages/envoy/_bin/envoy)
   image envoyproxy/envoy:v1.40.0 make_wrapped 101 "$envoy" /usr/local/bin/envoy
   image prom/prometheus:v2.55.1 make_wrapped 65534 "$prometheus" /bin/prometheus
