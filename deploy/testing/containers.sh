@@ -16,6 +16,10 @@ await() {
 build_images() {
   local target base=/etc/ssl/certs/ca-certificates.crt
   image debian:12-slim make_debian
+  # Nothing is missing that the image would compile with.
+  docker build --file deploy/docker/Dockerfile --target configured \
+    --network host . >"$engine_folder/build" 2>&1 \
+    || { tail -40 "$engine_folder/build"; fail "configured"; return 1; }
   for target in cpu cuda trainer; do
     scripts/image "$target" --build-arg BINARIES=prebuilt --network host \
       --secret "id=certificates,src=$base" >"$engine_folder/build" 2>&1 \
