@@ -57,6 +57,19 @@ check_container() {
   docker rm --volumes server >/dev/null
 }
 
+# The bills of materials name what the images say that they have.
+check_bills() {
+  local target in_image=(docker run --rm --pull never --network none)
+  for target in cpu cuda; do
+    "${in_image[@]}" --entrypoint dpkg-query "actserve:$target" \
+      --show --showformat='${Package} ${Version}\n' >"$engine_folder/packages"
+    "${in_image[@]}" "actserve:$target" --version >"$engine_folder/version"
+    PATH=$deploy_cache/python/bin:$PATH scripts/sbom "actserve:$target" \
+      >"$engine_folder/bill"
+    run_python deploy/testing/check_bill.py "$target" "$engine_folder"
+  done
+}
+
 # Without a driver, the GPU image still compiles for GPUs, and says why it does
 # not start.
 check_cuda_image() {
