@@ -25,13 +25,13 @@
 #include "kernels/base/status_macros.h"
 #include "server/check.h"
 #include "server/config/build_info.h"
+#include "server/config/version.h"
 #include "server/flags.h"
 #include "server/observe/log.h"
 #include "server/options.h"
 #include "server/rpc/library_log.h"
 #include "server/server.h"
 #include "server/tracing/grpc/otlp_exporter.h"
-#include "server/version.h"
 
 namespace actserve {
 namespace {

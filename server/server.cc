@@ -1,12 +1,14 @@
 #include "server/server.h"
 
 #include <algorithm>
+#include <optional>
 #include <utility>
 
 #include "absl/strings/str_join.h"
 #include "actserve/v1/service.pb.h"
 #include "kernels/base/status_macros.h"
 #include "proto/duration.h"
+#include "server/config/version.h"
 #include "server/device_makers.h"
 #include "server/message/control_request.h"
 #include "server/metrics/endpoint/server_metrics.h"
@@ -14,7 +16,6 @@
 #include "server/observe/log.h"
 #include "server/scheduling/clock.h"
 #include "server/state/memory_trimmer.h"
-#include "server/version.h"
 
 namespace actserve {
 namespace {
@@ -162,12 +163,15 @@ Server::Server(const Options& options,
                scheduler_,        residuals_, *buffers_,  memory_},
       scheduler_(SchedulerOptions(options, device), device_.get(),
                  Clock::Real()),
-      compile_pool_({.num_threads = options.compile_threads,
-                     .max_queued = options.max_queued_compilations,
-                     .name = "compile queue",
-                     .flag = "--max_queued_compilations",
-                     .refusal = Refusal::kCompileQueue,
-                     .retry_after = absl::Seconds(1)}),
+      compile_pool_(
+          {.num_threads = options.compile_threads,
+           .max_queued = options.max_queued_compilations,
+           .name = "compile queue",
+           .flag = "--max_queued_compilations",
+           .refusal = Refusal::kCompileQueue,
+           .retry_after = absl::Seconds(1),
+           .used_time =
+               [this](uint64_t peer) { return programs_.UsedTime(peer); }}),
       registration_pool_({.max_queued = options.max_queued_control_calls,
                           .name = "registration queue",
                           .flag = "--max_queued_control_calls",
@@ -284,7 +288,11 @@ absl::Status Server::Listen(const Options& options,
         .parts = serving_,
         .calls = *call_metrics_,
         .num_connections = [this] { return listener_->num_connections(); },
-        .is_draining = [this] { return is_draining_.load(); }});
+        .is_draining = [this] { return is_draining_.load(); },
+        .certificate_expiry = [this]() -> std::optional<absl::Time> {
+          if (tls_ == nullptr) return std::nullopt;
+          return tls_->expires();
+        }});
     ACTSERVE_ASSIGN_OR_RETURN(
         metrics_, MetricsEndpoint::Start(options.metrics, std::move(metrics)));
   }

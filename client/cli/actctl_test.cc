@@ -106,7 +106,8 @@ TEST(Actctl, AWrongCommandLineIsExitCode2) {
         "forward relu 1 --parameter alpha",
         "forward relu 1 --parameter alpha=x", "forward relu 1 --axis last",
         "forward relu 1 --parameter a=1 --parameter a=2", "token", "token new",
-        "token new --tenant=a --roles=root", "token new --tenant='a b'",
+        "token new --tenant=a --roles=root",
+        "token new --tenant=a --expires=tomorrow", "token new --tenant='a b'",
         "health --token=t"}) {
     SCOPED_TRACE(arguments);
 
@@ -579,12 +580,14 @@ TEST_F(ActctlWithServer, TheExampleOfTheLibraryRuns) {
 
 // From a new token to a call with it.
 TEST(ActctlToken, OpensAServer) {
-  const Outcome made = Actctl("token new --tenant=team --roles=compute");
+  const Outcome made = Actctl(
+      "token new --tenant=team --roles=compute --expires=2099-01-31T00:00:00Z");
   ASSERT_EQ(made.exit_code, 0) << made.errors;
   const std::vector<std::string> lines = absl::StrSplit(made.output, '\n');
   ASSERT_EQ(lines.size(), 3) << made.output;
   EXPECT_THAT(lines[0], ContainsRegex("^actserve_[0-9A-Za-z_-]{43}$"));
   EXPECT_THAT(lines[1], ::testing::Not(HasSubstr(lines[0])));
+  EXPECT_THAT(lines[1], HasSubstr("\"expires\": \"2099-01-31T00:00:00Z\"}"));
   EXPECT_NE(Actctl("token new --tenant=team").output, made.output);
   const std::string tokens =
       WriteText("tokens.json", absl::StrCat("{\"tokens\": [", lines[1], "]}"));

@@ -29,6 +29,8 @@ struct ServerFlags {
 struct NewTokenFlags {
   std::string tenant;
   std::vector<std::string> roles = {"compute", "register"};
+  // As RFC 3339 writes it, in UTC; empty: never.
+  std::string expires;
 };
 
 // Flags that say how to read a text.

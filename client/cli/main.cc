@@ -15,6 +15,7 @@
 #include "CLI/CLI.hpp"
 #include "absl/status/status.h"
 #include "absl/strings/ascii.h"
+#include "absl/time/time.h"
 #include "client/cli/array.h"
 #include "client/cli/commands.h"
 #include "kernels/base/process_options.h"
@@ -313,6 +314,19 @@ void AddOperatorCommands(CLI::App& app, CommandLine& line) {
       ->delimiter(',')
       ->capture_default_str()
       ->check(CLI::IsMember({"compute", "register", "admin"}));
+  made.add_option("--expires", line.token.expires,
+                  "When a server takes it no more, in UTC: "
+                  "2030-01-31T00:00:00Z; default: never")
+      ->type_name("TIME")
+      ->check([](const std::string& time) {
+        absl::Time parsed;
+        const bool fits =
+            time.size() == 20 &&
+            absl::ParseTime("%Y-%m-%dT%H:%M:%SZ", time, &parsed, nullptr);
+        return std::string(fits ? ""
+                                : "not a time such as "
+                                  "2030-01-31T00:00:00Z");
+      });
 }
 
 int Run(int argc, char** argv) {

@@ -34,7 +34,11 @@ absl::Status NewToken(const NewTokenFlags& flags) {
   std::cout << token << "\n"
             << R"({"sha256": ")" << Sha256Hex(token) << R"(", "tenant": ")"
             << flags.tenant << R"(", "roles": [")"
-            << absl::StrJoin(flags.roles, R"(", ")") << "\"]}\n";
+            << absl::StrJoin(flags.roles, R"(", ")") << "\"]";
+  if (!flags.expires.empty()) {
+    std::cout << R"(, "expires": ")" << flags.expires << "\"";
+  }
+  std::cout << "}\n";
   return absl::OkStatus();
 }
 

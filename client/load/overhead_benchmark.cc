@@ -14,7 +14,6 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
-#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <iostream>
@@ -29,7 +28,7 @@
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "client/cpp/client.h"
-#include "client/load/relu_load.h"
+#include "client/load/testing/load.h"
 #include "kernels/base/process_options.h"
 #include "kernels/base/quantile.h"
 #include "server/testing/server_process.h"
@@ -47,21 +46,12 @@ struct Settings {
   std::vector<std::string> common_flags;
 };
 
-[[noreturn]] void Fail(const std::string& message) {
-  std::cerr << "overhead_benchmark: " << message << "\n";
-  std::exit(1);
-}
-
 // One server with its client.
 struct Server {
-  Server(const std::string& binary, const std::vector<std::string>& flags) {
-    auto started = testing::ServerProcess::Start(binary, flags);
-    if (!started.ok()) Fail(started.status().ToString());
-    process = *std::move(started);
-    auto connected = Client::Connect(process->tcp_address());
-    if (!connected.ok()) Fail(connected.status().ToString());
-    client = *std::move(connected);
-  }
+  Server(const std::string& binary, const std::vector<std::string>& flags)
+      : process(StartServer(binary, flags)),
+        client(Connect(process->tcp_address())) {}
+
   std::unique_ptr<testing::ServerProcess> process;
   std::unique_ptr<Client> client;
 };
@@ -96,13 +86,8 @@ Cost CostOfACall(Server& server,
   const absl::Time end = start + absl::Seconds(seconds);
   for (size_t t = 0; t < tensors.size(); ++t) {
     threads.emplace_back([&, t] {
-      ReluTensors& mine = *tensors[t];
       int64_t count = 0;
-      for (; absl::Now() < end; ++count) {
-        const absl::Status status = server.client->Forward(
-            "relu", {View(mine.x)}, MutableBytes(mine.y));
-        if (!status.ok()) Fail(status.ToString());
-      }
+      for (; absl::Now() < end; ++count) Forward(*server.client, *tensors[t]);
       counts[t] = count;
     });
   }
@@ -163,7 +148,7 @@ void Measure(int64_t payload_bytes, int in_flight, const Settings& settings,
     }
   }
   const std::string name =
-      absl::StrCat(payload_bytes >> 10, " KiB, ", in_flight, " in flight");
+      absl::StrCat(SizeName(payload_bytes), ", ", in_flight, " in flight");
   std::cout << absl::StrFormat("| %s | time | %.1f us | %s | %s |\n", name,
                                Median(times), MedianWithInterval(ratios[kWith]),
                                MedianWithInterval(ratios[kControl]))

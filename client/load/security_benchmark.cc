@@ -14,10 +14,8 @@
 #include "CLI/CLI.hpp"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
-#include "absl/time/clock.h"
-#include "absl/time/time.h"
 #include "client/cpp/client.h"
-#include "client/load/relu_load.h"
+#include "client/load/testing/load.h"
 #include "kernels/base/process_options.h"
 #include "kernels/base/quantile.h"
 #include "kernels/base/sha256.h"
@@ -29,7 +27,6 @@ namespace {
 
 using testing::Authority;
 using testing::ReplaceFile;
-using testing::ServerProcess;
 
 struct Settings {
   int repetitions = 40;
@@ -38,45 +35,29 @@ struct Settings {
   std::string baseline;
 };
 
-[[noreturn]] void Fail(const std::string& message) {
-  std::cerr << "security_benchmark: " << message << "\n";
-  std::exit(1);
-}
-
 // A server and a client of it.
 class Contestant {
  public:
   Contestant(std::string name, const std::string& binary,
              const std::vector<std::string>& flags, const Security& security)
-      : name_(std::move(name)) {
-    auto server = ServerProcess::Start(binary, flags);
-    if (!server.ok()) Fail(server.status().ToString());
-    server_ = *std::move(server);
-    Client::Options options;
-    options.security = security;
-    auto client = Client::Connect(server_->tcp_address(), options);
-    if (!client.ok()) Fail(client.status().ToString());
-    client_ = *std::move(client);
-  }
+      : name_(std::move(name)),
+        server_(StartServer(binary, flags)),
+        client_(Connect(server_->tcp_address(), {.security = security})) {}
 
   const std::string& name() const { return name_; }
   std::vector<double>& seconds() { return seconds_; }
 
   void RunBlock(ReluTensors& tensors, int num_calls) {
-    for (int i = 0; i < num_calls; ++i) {
-      const absl::Time start = absl::Now();
-      const absl::Status status =
-          client_->Forward("relu", {View(tensors.x)}, MutableBytes(tensors.y));
-      if (!status.ok()) Fail(absl::StrCat(name_, ": ", status.ToString()));
-      seconds_.push_back(absl::ToDoubleSeconds(absl::Now() - start));
-    }
-    if (!tensors.IsRight()) Fail("relu differs");
+    const std::vector<double> seconds =
+        actserve::RunBlock([&] { Forward(*client_, tensors); }, num_calls);
+    seconds_.insert(seconds_.end(), seconds.begin(), seconds.end());
+    if (!tensors.IsRight()) Fail(absl::StrCat(name_, ": relu differs"));
   }
 
  private:
   const std::string name_;
-  std::unique_ptr<ServerProcess> server_;
-  std::unique_ptr<Client> client_;
+  const std::unique_ptr<testing::ServerProcess> server_;
+  const std::unique_ptr<Client> client_;
   std::vector<double> seconds_;
 };
 
@@ -123,10 +104,10 @@ void Measure(std::vector<std::unique_ptr<Contestant>>& contestants,
   for (auto& contestant : contestants) {
     const std::vector<double>& seconds = contestant->seconds();
     const double median = Median(seconds);
-    std::cout << absl::StrFormat(
-        "| %d KiB | %s | %.0f | %.0f | %.0f | %.2f |\n", payload_bytes >> 10,
-        contestant->name(), median * 1e6, Quantile(seconds, 0.99) * 1e6,
-        1 / median, median / first);
+    std::cout << absl::StrFormat("| %s | %s | %.0f | %.0f | %.0f | %.2f |\n",
+                                 SizeName(payload_bytes), contestant->name(),
+                                 median * 1e6, Quantile(seconds, 0.99) * 1e6,
+                                 1 / median, median / first);
   }
 }
 

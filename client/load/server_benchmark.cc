@@ -8,11 +8,8 @@
 
 #include <algorithm>
 #include <array>
-#include <atomic>
-#include <cstdlib>
 #include <filesystem>
 #include <fstream>
-#include <functional>
 #include <iostream>
 #include <memory>
 #include <string>
@@ -26,7 +23,7 @@
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "client/cpp/client.h"
-#include "client/load/relu_load.h"
+#include "client/load/testing/load.h"
 #include "kernels/base/process_options.h"
 #include "kernels/base/quantile.h"
 #include "nlohmann/json.hpp"
@@ -50,11 +47,6 @@ struct Settings {
   std::vector<std::string> actserved_flags;
 };
 
-[[noreturn]] void Fail(const std::string& message) {
-  std::cerr << "server_benchmark: " << message << "\n";
-  std::exit(1);
-}
-
 // A server and connections to it: gRPC shares one among all channels to the
 // same address, so the server has several.
 struct Server {
@@ -63,8 +55,8 @@ struct Server {
   std::vector<std::unique_ptr<Client>> clients;
 };
 
-Server StartServer(const std::string& name, std::vector<std::string> flags,
-                   const Settings& settings) {
+Server StartAndConnect(const std::string& name, std::vector<std::string> flags,
+                       const Settings& settings) {
   std::string listen = "--listen=127.0.0.1:0";
   for (int i = 2; i <= settings.connections; ++i) {
     absl::StrAppend(&listen, ",127.0.0.", i, ":0");
@@ -72,27 +64,16 @@ Server StartServer(const std::string& name, std::vector<std::string> flags,
   flags.push_back(listen);
   Server server;
   server.name = name;
-  auto process =
-      testing::ServerProcess::Start(settings.folder + "/actserved", flags);
-  if (!process.ok()) Fail(process.status().ToString());
-  server.process = *std::move(process);
+  server.process = StartServer(settings.folder + "/actserved", flags);
   for (const std::string& address : server.process->tcp_addresses()) {
-    auto client = Client::Connect(address);
-    if (!client.ok()) Fail(client.status().ToString());
-    server.clients.push_back(*std::move(client));
+    server.clients.push_back(Connect(address));
   }
   return server;
 }
 
-void Call(Client& client, ReluTensors& tensors) {
-  const absl::Status status =
-      client.Forward("relu", {View(tensors.x)}, MutableBytes(tensors.y));
-  if (!status.ok()) Fail(status.ToString());
-}
-
 void Check(Client& client, ReluTensors& tensors) {
   std::fill(tensors.y.begin(), tensors.y.end(), -1.0f);
-  Call(client, tensors);
+  Forward(client, tensors);
   if (!tensors.IsRight()) Fail("relu differs");
 }
 
@@ -114,7 +95,7 @@ Window RunWindow(Server& server, std::vector<ReluTensors>& callers,
       Client& client = *server.clients[t % server.clients.size()];
       absl::Time now = absl::Now();
       do {
-        Call(client, callers[t]);
+        Forward(client, callers[t]);
         const absl::Time after = absl::Now();
         times[t].push_back(absl::ToDoubleMicroseconds(after - now));
         now = after;
@@ -170,11 +151,6 @@ Row Measure(std::array<Server, 2>& servers, int64_t payload_bytes, int callers,
     }
   }
   return row;
-}
-
-std::string SizeName(int64_t bytes) {
-  return bytes < 1 << 20 ? absl::StrCat(bytes >> 10, " KiB")
-                         : absl::StrCat(bytes >> 20, " MiB");
 }
 
 std::string Markdown(const std::array<Server, 2>& servers,
@@ -275,8 +251,8 @@ int Main(int argc, char** argv) {
   std::vector<std::string> alone = settings.actserved_flags;
   alone.push_back("--max_batch_requests=1");
   std::array<Server, 2> servers = {
-      StartServer("batched", settings.actserved_flags, settings),
-      StartServer("one by one", alone, settings)};
+      StartAndConnect("batched", settings.actserved_flags, settings),
+      StartAndConnect("one by one", alone, settings)};
   std::vector<Row> rows;
   std::vector<std::string> left_out;
   for (const int64_t payload_bytes : settings.payload_bytes) {

@@ -7,9 +7,6 @@
 // of the median times, and the table has the median and range of those ratios.
 
 #include <algorithm>
-#include <atomic>
-#include <cstdio>
-#include <cstdlib>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
@@ -27,7 +24,7 @@
 #include "client/cpp/client.h"
 #include "client/cpp/message/envelope.h"
 #include "client/cpp/raw_stub.h"
-#include "client/load/relu_load.h"
+#include "client/load/testing/load.h"
 #include "kernels/base/process_options.h"
 #include "kernels/base/quantile.h"
 #include "nlohmann/json.hpp"
@@ -47,21 +44,12 @@ struct Settings {
   std::vector<std::string> actserved_flags;
 };
 
-[[noreturn]] void Fail(const std::string& message) {
-  std::cerr << "transport_benchmark: " << message << "\n";
-  std::exit(1);
-}
-
 // One call of one server; fails the program if the call fails.
 using Call = std::function<void()>;
 
 // Forward of relu through the library.
 Call ForwardCallOf(Client& client, ReluTensors& tensors) {
-  return [&client, &tensors] {
-    const absl::Status status =
-        client.Forward("relu", {View(tensors.x)}, MutableBytes(tensors.y));
-    if (!status.ok()) Fail(status.ToString());
-  };
+  return [&client, &tensors] { Forward(client, tensors); };
 }
 
 // The same bytes to the echo, its reply's last bytes to the same place.
@@ -102,18 +90,6 @@ void CheckBoth(const Call& echo, const Call& forward, ReluTensors& tensors) {
   if (!tensors.IsRight()) Fail("relu differs");
 }
 
-double Seconds(const Call& call) {
-  const absl::Time start = absl::Now();
-  call();
-  return absl::ToDoubleSeconds(absl::Now() - start);
-}
-
-std::vector<double> RunBlock(const Call& call, int num_calls) {
-  std::vector<double> seconds;
-  for (int i = 0; i < num_calls; ++i) seconds.push_back(Seconds(call));
-  return seconds;
-}
-
 // The results of one repetition of one row, per server.
 struct Pair {
   double echo = 0;
@@ -144,11 +120,6 @@ struct Row {
     return less_is_better ? ratio <= goal : ratio >= goal;
   }
 };
-
-std::string SizeName(int64_t bytes) {
-  return bytes < 1 << 20 ? absl::StrCat(bytes >> 10, " KiB")
-                         : absl::StrCat(bytes >> 20, " MiB");
-}
 
 Row MeasureRate(const std::string& transport, int64_t payload_bytes,
                 const Settings& settings, RawStub& stub, Client& client) {
@@ -190,7 +161,7 @@ std::vector<double> RunWindow(const std::vector<Call>& calls, double seconds) {
   const absl::Time end = absl::Now() + absl::Seconds(seconds);
   for (size_t t = 0; t < calls.size(); ++t) {
     threads.emplace_back([&, t] {
-      while (absl::Now() < end) times[t].push_back(Seconds(calls[t]));
+      while (absl::Now() < end) times[t].push_back(SecondsOf(calls[t]));
     });
   }
   for (std::thread& thread : threads) thread.join();
@@ -282,13 +253,6 @@ nlohmann::json Json(const std::vector<Row>& rows) {
   return all;
 }
 
-std::unique_ptr<testing::ServerProcess> Start(
-    const std::string& binary, const std::vector<std::string>& flags) {
-  auto process = testing::ServerProcess::Start(binary, flags);
-  if (!process.ok()) Fail(process.status().ToString());
-  return *std::move(process);
-}
-
 int Main(int argc, char** argv) {
   SetProcessOptions();
   Settings settings;
@@ -320,9 +284,9 @@ int Main(int argc, char** argv) {
                  "File for the results of every pair");
   CLI11_PARSE(app, argc, argv);
 
-  const auto echo_server = Start(settings.folder + "/echo_server", {});
+  const auto echo_server = StartServer(settings.folder + "/echo_server", {});
   const auto actserved =
-      Start(settings.folder + "/actserved", settings.actserved_flags);
+      StartServer(settings.folder + "/actserved", settings.actserved_flags);
   std::vector<Row> rows;
   for (const bool unix_socket : {false, true}) {
     const std::string transport = unix_socket ? "unix" : "TCP";
@@ -330,14 +294,13 @@ int Main(int argc, char** argv) {
       return unix_socket ? server.unix_address() : server.tcp_address();
     };
     RawStub stub(MakeChannel(address(*echo_server)));
-    auto client = Client::Connect(address(*actserved));
-    if (!client.ok()) Fail(client.status().ToString());
+    const auto client = Connect(address(*actserved));
     for (const int64_t payload_bytes : settings.payload_bytes) {
       rows.push_back(
-          MeasureRate(transport, payload_bytes, settings, stub, **client));
+          MeasureRate(transport, payload_bytes, settings, stub, *client));
     }
     if (settings.in_flight > 0) {
-      MeasureRequests(transport, 4 << 10, settings, stub, **client, rows);
+      MeasureRequests(transport, 4 << 10, settings, stub, *client, rows);
     }
   }
   std::cout << Markdown(rows);

@@ -19,7 +19,6 @@ import sys
 import threading
 import time
 
-import grpc
 import numpy as np
 from proxy import Proxy
 
@@ -31,26 +30,6 @@ TRAINERS = 4
 # Steps that each trainer has done on a replica before the next one goes.
 STEPS_BETWEEN = 2
 DRAIN_DELAY = "2s"
-
-
-class Session(grpc.UnaryUnaryClientInterceptor):
-    """Gives all calls of a channel the header by which Envoy chooses."""
-
-    _numbers = itertools.count()
-
-    def __init__(self) -> None:
-        """Begins a session with a name of its own."""
-        self._header = ("x-actserve-session", f"trainer-{next(self._numbers)}")
-
-    def intercept_unary_unary(self, continuation, details, request):
-        """Adds the header."""
-        metadata = [*(details.metadata or ()), self._header]
-        return continuation(details._replace(metadata=metadata), request)
-
-
-def with_sessions(connect):
-    """Returns `connect`, a maker of channels, with a session for each."""
-    return lambda *a, **k: grpc.intercept_channel(connect(*a, **k), Session())
 
 
 @dataclasses.dataclass
@@ -156,7 +135,6 @@ def disturb(
 def main() -> int:
     """Runs all; returns 1 if a step failed."""
     envoy, actserved = sys.argv[1:]
-    grpc.insecure_channel = with_sessions(grpc.insecure_channel)
     failed = False
     with (
         ServerProcess(actserved, f"--drain_delay={DRAIN_DELAY}") as a,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import pathlib
-import socket
 import subprocess
 import tempfile
 import time
@@ -13,6 +12,7 @@ from typing import Any
 
 import yaml
 from certificate import make_certificate
+from free_port import free_port
 
 HERE = pathlib.Path(__file__).resolve().parent
 _START_SECONDS = 30.0
@@ -49,7 +49,7 @@ class Proxy:
         self.certificate = folder / "tls.crt"
         make_certificate(folder)
         ports = {
-            name: _free_port()
+            name: free_port()
             for name in ("clients", "inside", "statistics", "admin")
         }
         self.address = f"127.0.0.1:{ports['inside']}"
@@ -163,10 +163,3 @@ def _set_replicas(cluster: dict[str, Any], replicas: list[str]) -> None:
 
 def _address(host: str, port: int) -> dict[str, Any]:
     return {"socket_address": {"address": host, "port_value": port}}
-
-
-def _free_port() -> int:
-    with socket.socket() as unused:
-        unused.bind(("127.0.0.1", 0))
-        port: int = unused.getsockname()[1]
-        return port

@@ -17,6 +17,7 @@ import unittest
 import grpc
 import numpy as np
 from certificate import make_certificate
+from free_port import free_port
 from http2_peer import GOAWAY, Peer
 
 import actserve
@@ -35,9 +36,7 @@ class Nginx:
         folder.chmod(0o755)
         make_certificate(folder)
         self.certificate = folder / "tls.crt"
-        with socket.socket() as unused:
-            unused.bind(("127.0.0.1", 0))
-            port = unused.getsockname()[1]
+        port = free_port()
         self.address = f"localhost:{port}"
         text = CONFIG.read_text()
         for place, other in [
@@ -119,20 +118,12 @@ class NginxTest(unittest.TestCase):
         self.assertIn(GOAWAY, [kind for kind, _ in peer.frames()])
 
     def _forward(self, x: np.ndarray, max_attempts: int = 7) -> np.ndarray:
-        credentials = grpc.ssl_channel_credentials(
-            self.nginx.certificate.read_bytes()
-        )
-        plain = grpc.insecure_channel
-        grpc.insecure_channel = lambda target, options: grpc.secure_channel(
-            target, credentials, options
-        )
-        try:
-            with actserve.connect(
-                self.nginx.address, max_attempts=max_attempts
-            ) as client:
-                return client.forward("gelu", x)
-        finally:
-            grpc.insecure_channel = plain
+        with actserve.connect(
+            self.nginx.address,
+            max_attempts=max_attempts,
+            tls_ca=str(self.nginx.certificate),
+        ) as client:
+            return client.forward("gelu", x)
 
 
 def main() -> None:

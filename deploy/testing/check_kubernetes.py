@@ -8,6 +8,7 @@ usage: check_kubernetes.py KUBECTL ACTSERVED
 
 from __future__ import annotations
 
+import functools
 import pathlib
 import re
 import subprocess
@@ -33,6 +34,7 @@ kubectl = ""
 actserved = ""
 
 
+@functools.cache
 def resources(overlay: pathlib.Path) -> list[dict[str, Any]]:
     """Returns what an overlay applies."""
     text = subprocess.run(

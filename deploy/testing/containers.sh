@@ -16,6 +16,10 @@ await() {
 build_images() {
   local target base=/etc/ssl/certs/ca-certificates.crt
   image debian:12-slim make_debian
+  # Nothing is missing that the image would compile with.
+  docker build --file deploy/docker/Dockerfile --target configured \
+    --network host . >"$engine_folder/build" 2>&1 \
+    || { tail -40 "$engine_folder/build"; fail "configured"; return 1; }
   for target in cpu cuda trainer; do
     scripts/image "$target" --build-arg BINARIES=prebuilt --network host \
       --secret "id=certificates,src=$base" >"$engine_folder/build" 2>&1 \
@@ -51,6 +55,19 @@ check_container() {
   [[ $(docker inspect --format '{{.State.ExitCode}}' server) == 0 ]] \
     || fail "exit code"
   docker rm --volumes server >/dev/null
+}
+
+# The bills of materials name what the images say that they have.
+check_bills() {
+  local target in_image=(docker run --rm --pull never --network none)
+  for target in cpu cuda; do
+    "${in_image[@]}" --entrypoint dpkg-query "actserve:$target" \
+      --show --showformat='${Package} ${Version}\n' >"$engine_folder/packages"
+    "${in_image[@]}" "actserve:$target" --version >"$engine_folder/version"
+    PATH=$deploy_cache/python/bin:$PATH scripts/sbom "actserve:$target" \
+      >"$engine_folder/bill"
+    run_python deploy/testing/check_bill.py "$target" "$engine_folder"
+  done
 }
 
 # Without a driver, the GPU image still compiles for GPUs, and says why it does
@@ -107,7 +124,8 @@ for panel in json.load(open(sys.argv[1]))["panels"]:
 
 # The images of others that the stack needs.
 make_stack_images() {
-  local prometheus=$deploy_cache/debian/usr/bin/prometheus envoy
+  local prometheus envoy
+  prometheus=$(command -v prometheus)  # of scripts/setup
   envoy=$(echo "$deploy_cache"/python/lib/python3*/site-packages/envoy/_bin/envoy)
   image envoyproxy/envoy:v1.40.0 make_wrapped 101 "$envoy" /usr/local/bin/envoy
   image prom/prometheus:v2.55.1 make_wrapped 65534 "$prometheus" /bin/prometheus

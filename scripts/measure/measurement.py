@@ -1,5 +1,6 @@
 """Shared by the scripts that measure: build, run, and write to docs/."""
 
+import os
 import pathlib
 import subprocess
 import sys
@@ -14,6 +15,17 @@ def options(usage: str) -> list[str]:
         print(usage)
         sys.exit()
     return sys.argv[1:]
+
+
+def use_environment() -> None:
+    """Goes on in the Python of scripts/setup, which has NumPy and gRPC."""
+    environment = ROOT / "scripts" / "environment"
+    venv = output(
+        "bash", "-c", 'source "$0" && echo "$ACTSERVE_VENV"', environment
+    )
+    if not os.path.samefile(sys.prefix, venv):
+        python = f"{venv}/bin/python"
+        os.execv(python, [python, *sys.argv])
 
 
 def command() -> str:

@@ -1,6 +1,7 @@
 #include "server/config/build_info.h"
 
 #include "absl/strings/str_cat.h"
+#include "server/config/version.h"
 
 namespace actserve {
 namespace {
@@ -16,7 +17,7 @@ constexpr char kCompiler[] =
 
 std::string BuildDescription(absl::string_view pack) {
   return absl::StrCat(
-      "actserved ", ACTSERVE_VERSION, "\nrevision: ", kRevision,
+      "actserved ", kVersion, "\nrevision: ", kRevision,
       "\ncompiler: ", kCompiler, "\ngRPC: ", ACTSERVE_GRPC_VERSION,
       "\nLLVM: ", ACTSERVE_LLVM_VERSION,
       "\nCUDA: driver and NVRTC are opened when it starts; built-ins ",

@@ -11,6 +11,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
+#include "kernels/base/edit_distance.h"
 #include "kernels/base/status_macros.h"
 #include "server/config/config_file.h"
 
@@ -42,22 +43,6 @@ bool IsOfOthers(absl::string_view name) {
          (absl::StartsWith(name, "PORT_") && name != "PORT_FILE") ||
          absl::StartsWith(name, "FAKE_") ||
          absl::c_linear_search(kOfOthers, name);
-}
-
-// The number of letters to insert, remove or replace to make `a` into `b`.
-size_t EditDistance(absl::string_view a, absl::string_view b) {
-  std::vector<size_t> row(b.size() + 1);
-  for (size_t j = 0; j <= b.size(); ++j) row[j] = j;
-  for (size_t i = 1; i <= a.size(); ++i) {
-    size_t diagonal = row[0];
-    row[0] = i;
-    for (size_t j = 1; j <= b.size(); ++j) {
-      const size_t replaced = diagonal + (a[i - 1] != b[j - 1]);
-      diagonal = row[j];
-      row[j] = std::min({replaced, row[j] + 1, row[j - 1] + 1});
-    }
-  }
-  return row.back();
 }
 
 // What the arguments say, as far as it must be known before they are parsed.
@@ -202,7 +187,7 @@ absl::Status FlagValues::TakeVariable(absl::string_view name,
   }
   if (IsOfOthers(name)) return absl::OkStatus();
   for (const auto& [known, ignored] : flags_) {
-    const size_t most = known.size() <= kShort ? 1 : 2;
+    const int most = known.size() <= kShort ? 1 : 2;
     if (EditDistance(flag, known) <= most) {
       return InvalidArgument(variable, ": no flag has this variable; ",
                              VariableOf(known), " is --", known);

@@ -12,6 +12,7 @@
 #include "actserve/v1/status.pb.h"
 #include "google/protobuf/message.h"
 #include "grpcpp/channel.h"
+#include "grpcpp/security/credentials.h"
 #include "grpcpp/support/status.h"
 
 namespace actserve::testing {
@@ -19,7 +20,10 @@ namespace actserve::testing {
 using Stub = v1::ActivationService::Stub;
 
 // Makes a new connection, with no limit on messages.
-std::shared_ptr<grpc::Channel> ChannelTo(const std::string& address);
+std::shared_ptr<grpc::Channel> ChannelTo(
+    const std::string& address,
+    const std::shared_ptr<grpc::ChannelCredentials>& credentials =
+        grpc::InsecureChannelCredentials());
 
 template <typename T>
 std::string BytesOf(const std::vector<T>& elements) {

@@ -51,6 +51,7 @@ constexpr int64_t kLeftBytes = 128 * kMiB;
 constexpr absl::Duration kPromptly = absl::Seconds(20);
 
 constexpr char kForward[] = "/actserve.v1.ActivationService/Forward";
+constexpr char kWatch[] = "/grpc.health.v1.Health/Watch";
 constexpr char kBackward[] = "/actserve.v1.ActivationService/Backward";
 
 using Client = std::unique_ptr<Http2Client>;
@@ -479,6 +480,30 @@ TEST_F(Memory, ResidualsInSmallFramesAreBounded) {
 
   // Of the residuals, which end by their lease.
   absl::SleepFor(absl::Seconds(2));
+  ExpectNothingHeld();
+}
+
+// A Watch takes one message. Of further ones gRPC keeps what fits into the
+// window of the stream, 64 KiB, and its quota bounds them all.
+TEST_F(Memory, MessagesThatAWatchDoesNotTakeAreBounded) {
+  Start();
+  // Fills the window of a stream, nearly.
+  const std::string bytes =
+      WithPrefix("", 0) + WithPrefix(std::string(60'000, '\0'), kMiB);
+
+  Check([&] {
+    std::vector<Client> clients;
+    for (int i = 0; i < 10; ++i) {
+      clients.push_back(Connect({.patience = absl::Milliseconds(20)}));
+      for (int k = 0; k < 1000; ++k) {
+        const auto stream = clients.back()->StartCall(kWatch);
+        if (!stream.ok()) break;
+        (void)clients.back()->Send(*stream, bytes, /*is_last=*/false);
+      }
+    }
+    return clients;
+  });
+
   ExpectNothingHeld();
 }
 

@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cstdio>
 #include <filesystem>
@@ -273,6 +274,36 @@ TEST_F(MetricsTest, AreServedWhileAnotherHostDoesNotRead) {
   for (int i = 0; i < 10; ++i) {
     EXPECT_THAT(Scrape(address_), HasSubstr("actserve_build_info"));
   }
+  for (int fd : sockets) close(fd);
+}
+
+// Clients that send a byte now and then once kept their places for good, so
+// that Prometheus on the same host got none.
+TEST_F(MetricsTest, CloseConnectionsThatTrickle) {
+  std::vector<int> sockets;
+  for (int i = 0; i < 8; ++i) {
+    sockets.push_back(ConnectFrom("127.0.0.3", address_));
+    ASSERT_GE(sockets.back(), 0);
+    ASSERT_EQ(
+        send(sockets.back(), "GET /metrics HTTP/1.1\r\nA: ", 26, MSG_NOSIGNAL),
+        26);
+  }
+  const absl::Time begin = absl::Now();
+
+  // Closed by the server, as the socket tells.
+  const auto is_closed = [](int fd) {
+    char byte = 0;
+    return send(fd, "a", 1, MSG_NOSIGNAL) < 0 ||
+           recv(fd, &byte, 1, MSG_DONTWAIT) == 0;
+  };
+  while (!std::ranges::all_of(sockets, is_closed) &&
+         absl::Now() < begin + absl::Minutes(1)) {
+    absl::SleepFor(absl::Milliseconds(500));
+  }
+
+  EXPECT_GT(absl::Now() - begin, absl::Seconds(8));
+  EXPECT_LT(absl::Now() - begin, absl::Seconds(30));
+  EXPECT_THAT(Scrape(address_, "127.0.0.3"), HasSubstr("actserve_build_info"));
   for (int fd : sockets) close(fd);
 }
 

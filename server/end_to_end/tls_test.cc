@@ -15,10 +15,10 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
-#include "grpcpp/create_channel.h"
 #include "grpcpp/security/credentials.h"
 #include "kernels/device/testing/scratch_directory.h"
 #include "server/end_to_end/calls.h"
+#include "server/end_to_end/scrape.h"
 #include "server/testing/certificates.h"
 #include "server/testing/server_process.h"
 
@@ -50,17 +50,17 @@ class Tls : public ::testing::Test {
     Start({absl::StrCat("--tls_client_ca=", folder_.path(), "/ca.pem")});
   }
 
+  // A new connection.
+  std::unique_ptr<Stub> StubFor(const std::string& authority,
+                                const Authority::Pair& client = {}) const {
+    return v1::ActivationService::NewStub(
+        ChannelTo(server_->tcp_address(),
+                  grpc::SslCredentials({authority, client.key, client.cert})));
+  }
   // The status of a Forward over a new connection.
   grpc::Status Call(const std::string& authority,
                     const Authority::Pair& client = {}) const {
-    grpc::SslCredentialsOptions options;
-    options.pem_root_certs = authority;
-    options.pem_private_key = client.key;
-    options.pem_cert_chain = client.cert;
-    grpc::ChannelArguments arguments;
-    arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
-    auto stub = v1::ActivationService::NewStub(grpc::CreateCustomChannel(
-        server_->tcp_address(), grpc::SslCredentials(options), arguments));
+    auto stub = StubFor(authority, client);
     v1::ForwardResponse response;
     return Forward(*stub, ForwardOf("relu", {1, -1}), &response);
   }
@@ -152,17 +152,9 @@ TEST_F(Tls, MutualTlsWantsACertificateOfItsAuthority) {
 // Names of different clients are different tenants.
 TEST_F(Tls, ACertificateNamesATenant) {
   StartMutual();
-  const auto stub = [&](const std::string& name) {
-    const Authority::Pair pair = ca_.Sign(name);
-    grpc::SslCredentialsOptions options{ca_.cert(), pair.key, pair.cert};
-    grpc::ChannelArguments arguments;
-    arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
-    return v1::ActivationService::NewStub(grpc::CreateCustomChannel(
-        server_->tcp_address(), grpc::SslCredentials(options), arguments));
-  };
-  auto alice = stub("alice");
-  auto again = stub("alice");
-  auto bob = stub("bob");
+  auto alice = StubFor(ca_.cert(), ca_.Sign("alice"));
+  auto again = StubFor(ca_.cert(), ca_.Sign("alice"));
+  auto bob = StubFor(ca_.cert(), ca_.Sign("bob"));
   v1::RegisterActivationResponse registered;
   ASSERT_TRUE(
       Register(*alice, "def f(x):\n    return x + 1.25\n", &registered).ok());
@@ -176,10 +168,7 @@ TEST_F(Tls, ACertificateNamesATenant) {
 
 TEST_F(Tls, ServesANewCertificateAndKeepsConnections) {
   Start();
-  grpc::SslCredentialsOptions options;
-  options.pem_root_certs = ca_.cert();
-  auto stub = v1::ActivationService::NewStub(grpc::CreateChannel(
-      server_->tcp_address(), grpc::SslCredentials(options)));
+  auto stub = StubFor(ca_.cert());
   v1::ForwardResponse response;
   ASSERT_TRUE(Forward(*stub, ForwardOf("relu", {1}), &response).ok());
 
@@ -190,6 +179,35 @@ TEST_F(Tls, ServesANewCertificateAndKeepsConnections) {
   ReplaceFile(folder_.path() + "/cert.pem", "damaged");
   EXPECT_TRUE(server_->WaitForEvent("tls_not_reloaded"));
   EXPECT_EQ(NameOfServer(), "second");
+}
+
+TEST_F(Tls, MetricsTellOfExpiryAndOfReloads) {
+  Start({"--metrics=127.0.0.1:0"});
+  const std::string address = MetricsAddressOf(*server_);
+  const auto read = [&] { return SeriesOf(Scrape(address)); };
+  constexpr char kExpiry[] = "actserve_certificate_expiry_timestamp_seconds";
+  constexpr char kOk[] = "actserve_reloads_total{files=\"tls\",result=\"ok\"}";
+  constexpr char kFailed[] =
+      "actserve_reloads_total{files=\"tls\",result=\"failed\"}";
+  constexpr char kLast[] = "actserve_last_reload_successful{files=\"tls\"}";
+  const double now = absl::ToDoubleSeconds(absl::Now() - absl::UnixEpoch());
+  EXPECT_NEAR(read()[kExpiry], now + 24 * 3600, 600);
+  EXPECT_EQ(read()[kLast], 1);
+
+  ReplaceFile(folder_.path() + "/cert.pem", "damaged");
+  server_->WaitForEvent("tls_not_reloaded");
+  auto wrong = read();
+  Replace(ca_.Sign("second", absl::Now() - absl::Hours(12)));
+  EXPECT_TRUE(ServesSoon("second"));
+  auto right = read();
+
+  EXPECT_EQ(wrong[kLast], 0);
+  EXPECT_GE(wrong[kFailed], 1);
+  EXPECT_EQ(wrong[kOk], 0);
+  EXPECT_NEAR(wrong[kExpiry], now + 24 * 3600, 600);
+  EXPECT_EQ(right[kLast], 1);
+  EXPECT_GE(right[kOk], 1);
+  EXPECT_NEAR(right[kExpiry], now + 12 * 3600, 600);
 }
 
 TEST_F(Tls, ReadsItsFilesOnSighup) {

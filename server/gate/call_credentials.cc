@@ -21,21 +21,23 @@ absl::string_view Property(const grpc_auth_context* connection,
 
 }  // namespace
 
-Authenticator::Credentials CredentialsOf(const grpc::ServerContextBase& context,
-                                         absl::string_view peer,
-                                         const grpc_auth_context* connection) {
+Authenticator::Credentials CredentialsOf(grpc::ServerContextBase& context) {
   Authenticator::Credentials credentials;
-  credentials.is_unix_socket = absl::StartsWith(peer, "unix");
+  credentials.is_unix_socket = absl::StartsWith(context.peer(), "unix");
   const auto [begin, end] =
       context.client_metadata().equal_range("authorization");
   if (begin != end) {
     credentials.authorization = {begin->second.data(), begin->second.size()};
     credentials.is_ambiguous = std::next(begin) != end;
   }
+  // It lives as long as the call.
+  grpc_auth_context* const connection =
+      grpc_call_auth_context(context.c_call());
   credentials.common_name = Property(connection, GRPC_X509_CN_PROPERTY_NAME);
   if (credentials.common_name.empty()) {
     credentials.common_name = Property(connection, GRPC_X509_SAN_PROPERTY_NAME);
   }
+  grpc_auth_context_release(connection);
   return credentials;
 }
 

@@ -5,7 +5,6 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "grpc/grpc.h"
-#include "grpc/grpc_security.h"
 #include "server/gate/call_credentials.h"
 
 namespace actserve {
@@ -33,18 +32,12 @@ class AdminOnly final : public Interceptor {
  private:
   void Check() {
     grpc::ServerContextBase& context = *info_.server_context();
-    grpc_call* const call = context.c_call();
-    grpc_auth_context* const connection = grpc_call_auth_context(call);
     const absl::Status status =
-        authenticator_
-            .Authorize(CredentialsOf(context, context.peer(), connection),
-                       Role::kAdmin)
-            .status();
-    grpc_auth_context_release(connection);
+        authenticator_.Authorize(CredentialsOf(context), Role::kAdmin).status();
     if (status.ok()) return;
     // gRPC answers with this status; what the handler writes goes nowhere.
     grpc_call_cancel_with_status(
-        call, static_cast<grpc_status_code>(status.code()),
+        context.c_call(), static_cast<grpc_status_code>(status.code()),
         std::string(status.message()).c_str(), nullptr);
   }
 

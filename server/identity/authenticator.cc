@@ -11,6 +11,8 @@
 #include "absl/strings/str_cat.h"
 #include "kernels/base/status_macros.h"
 #include "server/identity/token_file.h"
+#include "server/metrics/refusals.h"
+#include "server/metrics/reloads.h"
 #include "server/observe/log.h"
 
 namespace actserve {
@@ -87,12 +89,7 @@ absl::Status Authenticator::Load() {
   auto table = std::make_shared<Table>();
   for (const TokenFile::Token& token : file->tokens) {
     Tenant* const tenant = tenants_.Get(token.tenant);
-    if (tenant == nullptr) {
-      return InvalidArgument("tokens: ", options_.tokens, ": over ",
-                             Tenants::kMaxTenants,
-                             " tenants since the server started");
-    }
-    table->emplace(token.digest, Identity{tenant, token.roles});
+    table->emplace(token.digest, Token{{tenant, token.roles}, token.expires});
   }
   // Those without quotas lose what they had.
   for (const TokenFile::Token& token : file->tokens) {
@@ -107,19 +104,19 @@ absl::Status Authenticator::Load() {
 }
 
 absl::StatusOr<Identity> Authenticator::Authenticate(
-    const Credentials& credentials) const {
+    const Credentials& credentials, absl::Time now) const {
   const bool has_token =
       credentials.is_ambiguous || !credentials.authorization.empty();
   if (credentials.is_unix_socket && !has_token) {
     return Identity{local_, Roles::All()};
   }
-  if (!options_.tokens.empty()) return ByToken(credentials);
+  if (!options_.tokens.empty()) return ByToken(credentials, now);
   if (credentials.is_unix_socket) return Identity{local_, Roles::All()};
   return ByCertificate(credentials.common_name);
 }
 
-absl::StatusOr<Identity> Authenticator::ByToken(
-    const Credentials& credentials) const {
+absl::StatusOr<Identity> Authenticator::ByToken(const Credentials& credentials,
+                                                absl::Time now) const {
   if (credentials.is_ambiguous) return WrongTokenError();
   if (credentials.authorization.empty()) return NoTokenError();
   absl::string_view token = credentials.authorization;
@@ -129,8 +126,10 @@ absl::StatusOr<Identity> Authenticator::ByToken(
   const Sha256Digest digest = Sha256({token.data(), token.size()});
   const Table& table = table_.Get();
   const auto found = table.find(digest);
-  if (found == table.end()) return WrongTokenError();
-  return found->second;
+  if (found == table.end() || now >= found->second.expires) {
+    return WrongTokenError();
+  }
+  return found->second.identity;
 }
 
 absl::StatusOr<Identity> Authenticator::ByCertificate(
@@ -146,8 +145,13 @@ absl::StatusOr<Identity> Authenticator::ByCertificate(
 }
 
 absl::StatusOr<Identity> Authenticator::Authorize(
-    const Credentials& credentials, Role role) const {
-  ACTSERVE_ASSIGN_OR_RETURN(const Identity identity, Authenticate(credentials));
+    const Credentials& credentials, Role role, absl::Time now) const {
+  ACTSERVE_ASSIGN_OR_RETURN(const Identity identity,
+                            Authenticate(credentials, now));
+  if (absl::Status over = identity.tenant->TakeRequest(now); !over.ok()) {
+    CountRefusal(Refusal::kTenantRequests);
+    return over;
+  }
   if (identity.roles.Has(role)) return identity;
   return absl::PermissionDeniedError(
       absl::StrCat("this caller does not have the role ", NameOf(role)));
@@ -165,7 +169,9 @@ absl::Status Authenticator::Reload() {
 }
 
 absl::Status Authenticator::LoadOrLog() {
+  if (options_.tokens.empty()) return absl::OkStatus();
   absl::Status status = Load();
+  CountReload(ReloadedFiles::kTokens, status.ok());
   if (!status.ok()) {
     LogEvent(LogLevel::kError, "tokens_not_reloaded",
              {{"reason", std::string(status.message())}});

@@ -2,6 +2,7 @@
 #define ACTSERVE_SERVER_IDENTITY_AUTHENTICATOR_H_
 
 #include <cstddef>
+#include <limits>
 #include <memory>
 #include <string>
 
@@ -11,6 +12,8 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/synchronization/mutex.h"
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
 #include "kernels/base/sha256.h"
 #include "server/identity/roles.h"
 #include "server/identity/snapshot.h"
@@ -36,9 +39,9 @@ struct Identity {
 //                      "local", with all roles, because the socket lets in only
 //                      the users that it is for
 //
-// A token is found by its SHA-256. How long the search takes depends on that
-// digest alone, which a caller cannot steer to one that is near; digests are
-// compared in constant time.
+// A token that has expired counts as unknown. A token is found by its SHA-256.
+// How long the search takes depends on that digest alone, which a caller cannot
+// steer to one that is near; digests are compared in constant time.
 //
 // A changed file of tokens is read within two seconds. One that is wrong is
 // logged, and the tokens before stay valid.
@@ -62,6 +65,8 @@ class Authenticator {
     // Of the client's certificate, which was verified; "" without one.
     absl::string_view common_name = "";
   };
+  // Limit on the tenants that certificates have named since the start.
+  static constexpr size_t kMaxTenantsOfCertificates = 4096;
   // The tenant of the unix socket.
   static constexpr absl::string_view kLocalTenant = "local";
 
@@ -70,13 +75,16 @@ class Authenticator {
   static absl::StatusOr<std::unique_ptr<Authenticator>> Create(
       const Options& options);
 
-  //   Unauthenticated  no token, or none that this server knows
-  absl::StatusOr<Identity> Authenticate(const Credentials& credentials) const;
+  //   Unauthenticated  no token, or none that this server knows at `now`
+  absl::StatusOr<Identity> Authenticate(const Credentials& credentials,
+                                        absl::Time now = absl::Now()) const;
 
-  // The same, and checks the role.
-  //   PermissionDenied  the caller does not have it
-  absl::StatusOr<Identity> Authorize(const Credentials& credentials,
-                                     Role role) const;
+  // The same for a call that needs `role`. The call costs from the tenant's
+  // quota of requests even if it is denied.
+  //   ResourceExhausted  as Tenant::TakeRequest()
+  //   PermissionDenied   the caller does not have the role
+  absl::StatusOr<Identity> Authorize(const Credentials& credentials, Role role,
+                                     absl::Time now = absl::Now()) const;
 
   bool health_needs_identity() const { return options_.health_needs_identity; }
 
@@ -86,6 +94,10 @@ class Authenticator {
   absl::Status Reload();
 
  private:
+  struct Token {
+    Identity identity;
+    absl::Time expires;
+  };
   // A digest is as good as random already.
   struct FirstBytes {
     size_t operator()(const Sha256Digest& digest) const;
@@ -93,19 +105,21 @@ class Authenticator {
   struct SameBytes {
     bool operator()(const Sha256Digest& a, const Sha256Digest& b) const;
   };
-  using Table =
-      absl::flat_hash_map<Sha256Digest, Identity, FirstBytes, SameBytes>;
+  using Table = absl::flat_hash_map<Sha256Digest, Token, FirstBytes, SameBytes>;
 
   explicit Authenticator(const Options& options);
   absl::Status Load() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   absl::Status LoadOrLog() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  absl::StatusOr<Identity> ByToken(const Credentials& credentials) const;
+  absl::StatusOr<Identity> ByToken(const Credentials& credentials,
+                                   absl::Time now) const;
   absl::StatusOr<Identity> ByCertificate(absl::string_view name) const;
 
   const Options options_;
-  Tenants tenants_;
+  // Those of all files so far: a file bounds how many it adds, and whatever it
+  // leaves out must lose its tokens.
+  Tenants tenants_{std::numeric_limits<size_t>::max()};
   // Apart, so that no certificate can name the unix socket's.
-  mutable Tenants tenants_of_certificates_;
+  mutable Tenants tenants_of_certificates_{kMaxTenantsOfCertificates};
   Tenant* const local_;
   Snapshot<Table> table_;
   absl::Mutex mu_;

@@ -8,8 +8,13 @@
 #include <fstream>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/time/civil_time.h"
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
 #include "kernels/device/testing/scratch_directory.h"
 
 namespace actserve {
@@ -67,6 +72,23 @@ TEST_F(AuthenticatorTest, KnowsTenantsByToken) {
           .ok());
 }
 
+TEST_F(AuthenticatorTest, ADeniedCallCostsOfTheQuota) {
+  Write(Entry("one", "a", "compute"));
+  const auto authenticator = Create();
+  const absl::Time now = absl::Now();
+  const Credentials one = {.authorization = "Bearer one"};
+  authenticator->Authenticate(one)->tenant->SetQuotas(
+      {.requests_per_second = 2});
+  const auto code = [&](Role role) {
+    return authenticator->Authorize(one, role, now).status().code();
+  };
+
+  EXPECT_EQ(code(Role::kAdmin), absl::StatusCode::kPermissionDenied);
+  EXPECT_EQ(code(Role::kCompute), absl::StatusCode::kOk);
+  EXPECT_EQ(code(Role::kCompute), absl::StatusCode::kResourceExhausted);
+  EXPECT_EQ(code(Role::kAdmin), absl::StatusCode::kResourceExhausted);
+}
+
 TEST_F(AuthenticatorTest, SaysTheSameOfEveryWrongToken) {
   Write(Entry("one", "a", "compute"));
   const auto authenticator = Create();
@@ -89,6 +111,24 @@ TEST_F(AuthenticatorTest, SaysTheSameOfEveryWrongToken) {
   EXPECT_EQ(authenticator->Authenticate({.common_name = "a"}).status().code(),
             absl::StatusCode::kUnauthenticated)
       << "a certificate is no token";
+}
+
+TEST_F(AuthenticatorTest, AnExpiredTokenIsAWrongOne) {
+  std::string entry = Entry("one", "a", "compute");
+  entry.insert(entry.size() - 1, ", \"expires\": \"2030-01-31T12:00:00Z\"");
+  Write(entry + "," + Entry("two", "b", "compute"));
+  const auto authenticator = Create();
+  const absl::Time end =
+      absl::FromCivil(absl::CivilHour(2030, 1, 31, 12), absl::UTCTimeZone());
+  const auto at = [&](const std::string& token, absl::Time now) {
+    return authenticator->Authenticate({.authorization = token}, now).status();
+  };
+
+  EXPECT_TRUE(at("Bearer one", end - absl::Nanoseconds(1)).ok());
+  EXPECT_EQ(
+      at("Bearer one", end),
+      absl::UnauthenticatedError("the token is not valid on this server"));
+  EXPECT_TRUE(at("Bearer two", end + absl::Hours(100'000)).ok());
 }
 
 TEST_F(AuthenticatorTest, TheUnixSocketIsTheTenantLocal) {
@@ -141,6 +181,34 @@ TEST_F(AuthenticatorTest, ReadsAChangedFileAndKeepsItsTenants) {
   EXPECT_EQ(
       authenticator->Authenticate({.authorization = "Bearer two"})->tenant,
       before);
+}
+
+// With 4096 names since the start a reload once failed for good, and a token
+// that was taken out of the file stayed valid.
+TEST_F(AuthenticatorTest, ForgetsTokensHoweverManyTenantsThereWere) {
+  const auto write = [&](const std::string& prefix, int count) {
+    std::vector<std::string> entries;
+    for (int i = 0; i < count; ++i) {
+      const std::string name = absl::StrCat(prefix, i);
+      entries.push_back(Entry(name, name, "compute"));
+    }
+    Write(absl::StrJoin(entries, ","));
+  };
+  write("old", 3000);
+  const auto authenticator = Create();
+
+  write("new", 3000);
+  const absl::Status reloaded = authenticator->Reload();
+  write("many", 4097);
+  const absl::Status too_many = authenticator->Reload();
+
+  EXPECT_TRUE(reloaded.ok()) << reloaded;
+  EXPECT_EQ(TenantOf(*authenticator, {.authorization = "Bearer new2999"}),
+            "new2999");
+  EXPECT_FALSE(
+      authenticator->Authenticate({.authorization = "Bearer old0"}).ok());
+  EXPECT_THAT(std::string(too_many.message()),
+              HasSubstr("tokens[4096].tenant: one of more than 4096 tenants"));
 }
 
 TEST_F(AuthenticatorTest, ABadFileChangesNothing) {

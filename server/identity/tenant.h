@@ -18,7 +18,8 @@ namespace actserve {
 struct TenantQuotas {
   static constexpr int64_t kNoLimit = std::numeric_limits<int64_t>::max();
 
-  // Calls of the activation service; a second's worth may come at once.
+  // Calls, but for those of the health service; a second's worth may come at
+  // once. A call that is denied for its role counts as well.
   double requests_per_second = std::numeric_limits<double>::infinity();
   // Memory of requests that run and of their results.
   int64_t bytes_in_flight = kNoLimit;

@@ -16,7 +16,7 @@ Tenant* Tenants::Get(absl::string_view name) {
   absl::MutexLock lock(&mu_);
   if (Tenant* const known = find()) return known;
   auto table = std::make_shared<Table>(table_.Get());
-  if (table->size() >= kMaxTenants) return nullptr;
+  if (table->size() >= max_tenants_) return nullptr;
   static std::atomic<uint64_t> last_number = 0;
   auto made = std::make_shared<Tenant>(std::string(name), ++last_number);
   Tenant* const tenant = made.get();

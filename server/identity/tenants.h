@@ -13,13 +13,12 @@
 
 namespace actserve {
 
-// All tenants of a server, by name. One that was made stays, so that a reload
+// Tenants of a server, by name. One that was made stays, so that a reload
 // of the tokens loses no residuals and no debts, and pointers stay valid.
 // Thread-safe; Get() of a known name takes no lock (see Snapshot).
 class Tenants {
  public:
-  // Limit on the tenants: a client's certificate can make one.
-  static constexpr size_t kMaxTenants = 4096;
+  explicit Tenants(size_t max_tenants) : max_tenants_(max_tenants) {}
 
   // Returns the tenant of that name, made if it is new; nullptr if there are
   // too many.
@@ -28,6 +27,7 @@ class Tenants {
  private:
   using Table = absl::flat_hash_map<std::string, std::shared_ptr<Tenant>>;
 
+  const size_t max_tenants_;
   absl::Mutex mu_;  // of those who add
   Snapshot<Table> table_{std::make_shared<Table>()};
 };

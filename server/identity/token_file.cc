@@ -12,6 +12,7 @@
 #include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/time/time.h"
 #include "kernels/base/status_macros.h"
 #include "kernels/base/text.h"
 #include "nlohmann/json.hpp"
@@ -93,10 +94,25 @@ absl::Status CheckTenantName(const std::string& where,
   return absl::OkStatus();
 }
 
+// A time as RFC 3339 writes it, in UTC and whole seconds.
+absl::StatusOr<absl::Time> TimeOf(const std::string& where, const Json& value) {
+  constexpr absl::string_view kFormat = "%Y-%m-%dT%H:%M:%SZ";
+  const std::string text = value.is_string() ? value.get<std::string>() : "";
+  absl::Time time;
+  // The parser also takes words for infinity, spaces and single digits.
+  if (!absl::EndsWith(text, "Z") ||
+      !absl::ParseTime(kFormat, text, &time, nullptr) ||
+      absl::FormatTime(kFormat, time, absl::UTCTimeZone()) != text) {
+    return InvalidArgument(where,
+                           ": not a time in UTC such as 2030-01-31T00:00:00Z");
+  }
+  return time;
+}
+
 absl::StatusOr<TokenFile::Token> TokenOf(const std::string& where,
                                          const Json& value) {
   ACTSERVE_RETURN_IF_ERROR(
-      CheckNames(where, value, {"sha256", "tenant", "roles"}));
+      CheckNames(where, value, {"sha256", "tenant", "roles", "expires"}));
   TokenFile::Token token;
   const Json digest = value.value("sha256", Json());
   const std::string hex = digest.is_string() ? digest.get<std::string>() : "";
@@ -120,6 +136,10 @@ absl::StatusOr<TokenFile::Token> TokenOf(const std::string& where,
     token.roles.Add(found->second);
   }
   if (token.roles.empty()) return InvalidArgument(where, ".roles: none");
+  if (value.contains("expires")) {
+    ACTSERVE_ASSIGN_OR_RETURN(token.expires,
+                              TimeOf(where + ".expires", value["expires"]));
+  }
   return token;
 }
 
@@ -162,12 +182,18 @@ absl::StatusOr<TokenFile> ParseTokenFile(absl::string_view json) {
   const Json tokens = root.value("tokens", Json());
   if (!tokens.is_array()) return InvalidArgument("tokens: not a list");
   std::set<Sha256Digest> digests;
+  std::set<std::string> names;
   for (const Json& token : tokens) {
     const std::string where = absl::StrCat("tokens[", file.tokens.size(), "]");
     ACTSERVE_ASSIGN_OR_RETURN(file.tokens.emplace_back(),
                               TokenOf(where, token));
     if (!digests.insert(file.tokens.back().digest).second) {
       return InvalidArgument(where, ".sha256: given more than once");
+    }
+    names.insert(file.tokens.back().tenant);
+    if (names.size() > kMaxTenantsOfFile) {
+      return InvalidArgument(where, ".tenant: one of more than ",
+                             kMaxTenantsOfFile, " tenants");
     }
   }
   return file;

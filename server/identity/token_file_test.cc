@@ -42,6 +42,15 @@ TEST(TokenFile, HasTenantsAndTokens) {
   EXPECT_TRUE(file->tokens[0].roles.Has(Role::kAdmin));
 }
 
+TEST(TokenFile, ATokenMayExpire) {
+  const auto file = ParseTokenFile(
+      File("{'tokens': [{'sha256': '@', 'tenant': 'a', 'roles': ['compute'], "
+           "'expires': '2000-01-01T00:00:01Z'}]}"));
+
+  ASSERT_TRUE(file.ok()) << file.status();
+  EXPECT_EQ(file->tokens[0].expires, absl::FromUnixSeconds(946'684'801));
+}
+
 TEST(TokenFile, TellsWhatIsWrongButNoDigest) {
   const std::string good = "'sha256': '@', 'tenant': 'a', 'roles': ['compute']";
   const struct {
@@ -64,6 +73,18 @@ TEST(TokenFile, TellsWhatIsWrongButNoDigest) {
        "tokens[0].roles: not one of compute, register, admin"},
       {"{'tokens': [{'sha256': '@', 'tenant': 'a', 'roles': [], 'role': 1}]}",
        "tokens[0]: 'role' is not a name here"},
+      {absl::StrCat("{'tokens': [{", good, ", 'expires': 1}]}"),
+       "tokens[0].expires: not a time in UTC such as"},
+      {absl::StrCat("{'tokens': [{", good, ", 'expires': '2030-01-01'}]}"),
+       "tokens[0].expires"},
+      {absl::StrCat("{'tokens': [{", good,
+                    ", 'expires': '2030-01-01T00:00:00+01:00'}]}"),
+       "tokens[0].expires"},
+      {absl::StrCat("{'tokens': [{", good,
+                    ", 'expires': '2030-02-30T00:00:00Z'}]}"),
+       "tokens[0].expires"},
+      {absl::StrCat("{'tokens': [{", good, ", 'expires': 'infinite-future'}]}"),
+       "tokens[0].expires"},
       {absl::StrCat("{'tokens': [{", good, "}, {", good, "}]}"),
        "tokens[1].sha256: given more than once"},
       {"{'tenants': [], 'tokens': []}", "tenants: not an object"},

@@ -32,9 +32,10 @@ absl::StatusOr<std::string> ReadSecretFile(absl::string_view flag,
   if (!S_ISREG(info.st_mode)) {
     return InvalidArgument(flag, ": ", path, ": not a plain file");
   }
-  if (private_only && (info.st_mode & S_IRWXO) != 0) {
+  if (private_only && (info.st_mode & (S_IWGRP | S_IRWXO)) != 0) {
     return absl::FailedPreconditionError(absl::StrFormat(
-        "%s: %s: mode %04o lets other users read or write it; chmod 600 it",
+        "%s: %s: mode %04o lets its group write it, or other users read or "
+        "write it; chmod 600 it",
         flag, path, info.st_mode & 07777));
   }
   if (info.st_size == 0 || info.st_size > kMaxSecretFileBytes) {

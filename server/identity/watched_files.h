@@ -16,8 +16,8 @@ inline constexpr int64_t kMaxSecretFileBytes = int64_t{16} << 20;
 // Returns the content of the plain file that `flag` names. Does not wait for a
 // FIFO. The messages begin with "FLAG: PATH".
 //   InvalidArgument     it is empty or too large, or no plain file
-//   FailedPrecondition  `private_only`, and the file's mode lets other users
-//                       read or write it
+//   FailedPrecondition  `private_only`, and the file's mode lets its group
+//                       write it, or other users read or write it
 //   NotFound            it cannot be opened
 absl::StatusOr<std::string> ReadSecretFile(absl::string_view flag,
                                            const std::string& path,

@@ -97,6 +97,10 @@ TEST_F(WatchedFilesTest, RefusesFilesThatOthersCanRead) {
               HasSubstr(absl::StrCat("tokens: ", path, ": mode 0644")));
   chmod(path.c_str(), 0640);
   EXPECT_TRUE(ReadSecretFile("tokens", path, true).ok());
+  chmod(path.c_str(), 0660);
+  EXPECT_THAT(
+      std::string(ReadSecretFile("tokens", path, true).status().message()),
+      HasSubstr("mode 0660 lets its group write it"));
 }
 
 TEST_F(WatchedFilesTest, DoesNotWaitForAFifo) {

@@ -6,6 +6,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <sys/eventfd.h>
+#include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -79,6 +80,17 @@ std::string HostOf(const Peer& peer) { return peer.address.substr(0, 8); }
 void Drop(int fd) {
   const sockaddr nobody = {.sa_family = AF_UNSPEC, .sa_data = {}};
   if (connect(fd, &nobody, sizeof(nobody)) != 0) shutdown(fd, SHUT_RDWR);
+}
+
+// Whether a poll() has seen that the other side hung up.
+bool IsHungUp(short revents) {
+  return (revents & (POLLRDHUP | POLLHUP | POLLERR)) != 0;
+}
+
+// Whether something has arrived at `fd` that nobody has read.
+bool HasUnread(int fd) {
+  int unread = 0;
+  return ioctl(fd, FIONREAD, &unread) == 0 && unread > 0;
 }
 
 // The limit on descriptors of this process.
@@ -156,6 +168,10 @@ void Acceptor::Stop() {
 
 void Acceptor::Run(const Take& take) {
   absl::Time checked = absl::Now();
+  // In a flood there is more to look after.
+  const auto is_busy = [this] {
+    return !waiting_.empty() || !hung_up_.empty();
+  };
   for (;;) {
     std::vector<pollfd> polled = {{stop_event_, POLLIN, 0}};
     for (const ListeningSocket& socket : sockets_) {
@@ -163,7 +179,7 @@ void Acceptor::Run(const Take& take) {
     }
     poll(polled.data(), polled.size(),
          static_cast<int>(absl::ToInt64Milliseconds(
-             waiting_.empty() ? kCheckInterval : kPaceInterval)));
+             is_busy() ? kPaceInterval : kCheckInterval)));
     if (polled[0].revents != 0) return;
     bool has_error = false;
     for (size_t i = 0; i < sockets_.size(); ++i) {
@@ -176,7 +192,8 @@ void Acceptor::Run(const Take& take) {
       }
     }
     HandOver(take);
-    if (has_error || absl::Now() - checked >= kCheckInterval) {
+    if (has_error ||
+        absl::Now() - checked >= (is_busy() ? kPaceInterval : kCheckInterval)) {
       Check();
       checked = absl::Now();
     }
@@ -205,12 +222,13 @@ void Acceptor::AcceptAll(const ListeningSocket& socket) {
       close(fd);
       continue;
     }
-    const std::string host = HostOf(PeerOf(fd));
+    const Peer peer = PeerOf(fd);
+    const std::string host = HostOf(peer);
     if (fd < max_descriptor_ && MayAccept(host)) {
       ++connections_of_host_[host];
       ++num_connections_;
       ++waiting_of_host_[host];
-      waiting_.push_back({socket.fd(), fd, is_unix, host});
+      waiting_.push_back({socket.fd(), fd, is_unix, peer});
       continue;
     }
     CountRefusal(Refusal::kConnections);
@@ -228,23 +246,53 @@ void Acceptor::HandOver(const Take& take) {
     interval_began_ = now;
     handed_over_of_host_.clear();
   }
+  std::vector<pollfd> polled;
+  for (const Waiting& each : waiting_) {
+    polled.push_back({each.fd, POLLRDHUP, 0});
+  }
+  poll(polled.data(), polled.size(), 0);
+  const pollfd* at = polled.data();
   std::erase_if(waiting_, [&](const Waiting& next) {
-    const bool is_refused = IsRefused(next.host);
-    int& handed_over = handed_over_of_host_[next.host];
-    if (!is_refused && !next.is_unix_socket && handed_over >= kPace) {
+    const std::string host = HostOf(next.peer);
+    const bool is_hung_up = IsHungUp((at++)->revents);
+    const bool is_dropped = is_hung_up || IsRefused(host);
+    int& handed_over = handed_over_of_host_[host];
+    if (!is_dropped && !next.is_unix_socket && handed_over >= kPace) {
       return false;
     }
-    ++handed_over;
-    --waiting_of_host_[next.host];
-    if (is_refused) {
-      CountRefusal(Refusal::kConnections);
-      close(next.fd);
-    } else {
+    --waiting_of_host_[host];
+    if (!is_dropped) {
+      ++handed_over;
       take(next.listener_fd, next.fd, next.is_unix_socket);
+      return true;
     }
+    if (is_hung_up && HasUnread(next.fd)) NoteGivenUp(next.peer);
+    if (!is_hung_up) CountRefusal(Refusal::kConnections);
+    close(next.fd);
     return true;
   });
   if (waiting_.empty()) waiting_of_host_.clear();
+}
+
+void Acceptor::NoteGivenUp(const Peer& peer) {
+  GivenUp& given_up = given_up_of_host_[HostOf(peer)];
+  given_up.peer = peer;
+  ++given_up.count;
+}
+
+void Acceptor::RefuseWhoGivesUp() {
+  absl::flat_hash_set<Peer> peers;
+  for (const auto& [host, given_up] : given_up_of_host_) {
+    if (given_up.count > kMaxGivenUp) peers.insert(given_up.peer);
+  }
+  given_up_of_host_.clear();
+  if (peers.empty()) return;
+  Refuse(peers);
+  static absl::Time logged = absl::InfinitePast();
+  if (IsTimeToLog(&logged)) {
+    LogEvent(LogLevel::kWarning, "connections_given_up",
+             {{"hosts", static_cast<int64_t>(peers.size())}});
+  }
 }
 
 bool Acceptor::IsRefused(const std::string& host) {
@@ -289,13 +337,14 @@ void Acceptor::DropHungUp(const std::vector<Connection>& connections) {
   poll(polled.data(), polled.size(), 0);
   absl::flat_hash_map<int, Peer> hung_up;
   for (size_t i = 0; i < polled.size(); ++i) {
-    if ((polled[i].revents & (POLLRDHUP | POLLHUP)) == 0) continue;
+    if (!IsHungUp(polled[i].revents)) continue;
     const auto& [fd, peer] = connections[i];
     const auto before = hung_up_.find(fd);
     if (before != hung_up_.end() && before->second == peer) {
       Drop(fd);
     } else {
       hung_up.emplace(fd, peer);
+      if (HasUnread(fd)) NoteGivenUp(peer);
     }
   }
   hung_up_ = std::move(hung_up);
@@ -322,6 +371,7 @@ void Acceptor::Check() {
   const std::vector<Connection> connections = Connections();
   Count(connections);
   DropHungUp(connections);
+  RefuseWhoGivesUp();
   static absl::Time logged_failure = absl::InfinitePast();
   for (ListeningSocket& socket : sockets_) {
     if (socket.IsReachable()) continue;

@@ -32,8 +32,9 @@ namespace actserve {
 //   * hands over kPace connections of a host in kPaceInterval; up to
 //     kMaxWaiting wait. gRPC reads 8 KiB of each, whatever has become of it:
 //     200 streams, which take 30 ms;
-//   * drops connections whose peer hung up, where gRPC is a second or more
-//     behind with reading them;
+//   * drops connections whose peer hung up before they were handed over, or
+//     long before gRPC comes to read them, and refuses a host that gives up
+//     more than kMaxGivenUp at a time in this way;
 //   * goes on after any error, and listens again within a second if a socket
 //     does not listen any more or somebody removed its path;
 //   * can stop accepting while connections go on, and close those later.
@@ -60,6 +61,7 @@ class Acceptor {
   static constexpr int kPace = 64;
   static constexpr absl::Duration kPaceInterval = absl::Milliseconds(100);
   static constexpr int kMaxWaiting = 1024;
+  static constexpr int kMaxGivenUp = 64;
   // Owns `fd` from then on.
   using Take =
       std::function<void(int listener_fd, int fd, bool is_unix_socket)>;
@@ -129,6 +131,9 @@ class Acceptor {
   void Count(const std::vector<Connection>& connections);
   // Drops those whose peer had hung up at the last call already.
   void DropHungUp(const std::vector<Connection>& connections);
+  void NoteGivenUp(const Peer& peer);
+  // Refuses the hosts that gave up too many connections since the last call.
+  void RefuseWhoGivesUp();
   // Calls `visit` with the descriptor and the peer of each connection: two
   // system calls each.
   template <typename Visit>
@@ -151,7 +156,7 @@ class Acceptor {
     int listener_fd = -1;
     int fd = -1;
     bool is_unix_socket = false;
-    std::string host;
+    Peer peer;
   };
   std::vector<Waiting> waiting_;
   absl::flat_hash_map<std::string, int> waiting_of_host_;
@@ -160,6 +165,12 @@ class Acceptor {
   absl::Time interval_began_ = absl::InfinitePast();
   // By descriptor.
   absl::flat_hash_map<int, Peer> hung_up_;
+  // Connections that hung up with something unread, by a peer of the host.
+  struct GivenUp {
+    Peer peer;
+    int count = 0;
+  };
+  absl::flat_hash_map<std::string, GivenUp> given_up_of_host_;
   absl::Mutex mu_;
   RefusedHosts refused_ ABSL_GUARDED_BY(mu_);
   std::thread thread_;

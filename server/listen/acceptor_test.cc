@@ -295,9 +295,9 @@ TEST_F(AcceptorTest, DropsWhatItsPeerHasGivenUp) {
   const Socket waits = ConnectTo(tcp());
   {
     const Socket client = ConnectTo(tcp());
+    ASSERT_TRUE(Await(2));
     ASSERT_EQ(send(client.fd(), "12345", 5, 0), 5);
   }
-  ASSERT_TRUE(Await(2));
 
   // Not by reading, which ThreadSanitizer takes for a race with connect().
   const auto state = [&] {
@@ -314,6 +314,42 @@ TEST_F(AcceptorTest, DropsWhatItsPeerHasGivenUp) {
   }
   EXPECT_EQ(state(), TCP_CLOSE);
   EXPECT_TRUE(IsOpen(waits));
+}
+
+TEST_F(AcceptorTest, NeverHandsOverWhatHungUpBefore) {
+  Start(/*max_connections=*/400);
+  std::vector<Socket> clients;
+  // Some of them have to wait for their turn.
+  for (int i = 0; i < 3 * Acceptor::kPace; ++i) {
+    clients.push_back(OutOfTheWay(ConnectTo(tcp())));
+  }
+  clients.clear();
+  const Socket last = ConnectTo(tcp());
+
+  absl::SleepFor(5 * Acceptor::kPaceInterval);
+  EXPECT_TRUE(IsOpen(last));
+  absl::MutexLock lock(&mu_);
+  EXPECT_LE(taken_.size(), 2 * Acceptor::kPace + 1);
+}
+
+TEST_F(AcceptorTest, RefusesAHostThatGivesUpTooMuch) {
+  Start(/*max_connections=*/400);
+  for (int i = 0; i < 3 * Acceptor::kMaxGivenUp; ++i) {
+    const Socket client = ConnectTo(tcp());
+    EXPECT_EQ(send(client.fd(), "12345", 5, MSG_NOSIGNAL), 5);
+  }
+
+  const absl::Time start = absl::Now();
+  bool is_refused = false;
+  while (!is_refused && absl::Now() - start < kPatience) {
+    const Socket next = ConnectTo(tcp());
+    absl::SleepFor(absl::Milliseconds(20));
+    is_refused = !IsOpen(next);
+  }
+  EXPECT_TRUE(is_refused);
+  const Socket other = ConnectTo(tcp(), "127.0.0.2");
+  absl::SleepFor(absl::Milliseconds(100));
+  EXPECT_TRUE(IsOpen(other));
 }
 
 // gRPC's own listener never comes back from this.
@@ -354,6 +390,8 @@ TEST_F(AcceptorTest, ListensAgainIfASocketDied) {
 
   EXPECT_TRUE(Reaches(address));
   EXPECT_TRUE(Reaches(unix_socket()));
+  const Socket client = ConnectTo(address);
+  const Socket local = ConnectTo(unix_socket());
   EXPECT_TRUE(Await(2));
 }
 

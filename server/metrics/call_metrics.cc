@@ -1,6 +1,5 @@
 #include "server/metrics/call_metrics.h"
 
-#include <algorithm>
 #include <utility>
 
 #include "server/metrics/bounds.h"
@@ -31,12 +30,6 @@ std::array<StripedHistogram, N> LatencyHistograms() {
 
 absl::string_view NameOf(Method method) {
   return kNames[static_cast<size_t>(method)];
-}
-
-Method MethodOf(absl::string_view name) {
-  const auto found = std::ranges::find(kNames, name);
-  return found == kNames.end() ? Method::kOther
-                               : static_cast<Method>(found - kNames.begin());
 }
 
 CallMetrics::CallMetrics()

@@ -31,8 +31,6 @@ enum class Method {
 };
 // "Forward"; "other".
 absl::string_view NameOf(Method method);
-// kOther if the activation service has no method of that name.
-Method MethodOf(absl::string_view name);
 
 // Counts the calls that were answered, and their times. Thread-safe, without
 // locks.

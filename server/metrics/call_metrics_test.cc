@@ -62,13 +62,6 @@ TEST(CallMetrics, CountsCodesThatAreNoneAsUnknown) {
   EXPECT_EQ(metrics.num_calls(Method::kForward, 2), 1);
 }
 
-TEST(CallMetrics, FindsMethodsByTheirNames) {
-  EXPECT_EQ(MethodOf("Backward"), Method::kBackward);
-  EXPECT_EQ(MethodOf("GetServerInfo"), Method::kGetServerInfo);
-  EXPECT_EQ(MethodOf("forward"), Method::kOther);
-  EXPECT_EQ(MethodOf(""), Method::kOther);
-}
-
 TEST(CallMetrics, TellsWhyCallsAreUnavailable) {
   CallMetrics metrics;
   const int64_t draining = NumRefused(Refusal::kDraining);

@@ -20,10 +20,13 @@ class StripedHistogram {
  public:
   static constexpr size_t kMaxBounds = 22;
 
-  // `bounds` ascend, are at most kMaxBounds and must outlive this object. A
-  // value belongs to the first bound that is not less than it.
-  explicit StripedHistogram(absl::Span<const int64_t> bounds)
-      : bounds_(bounds) {}
+  // `bounds` ascend and must outlive this object. A value belongs to the first
+  // bound that is not less than it.
+  template <size_t kNumBounds>
+  explicit StripedHistogram(const int64_t (&bounds)[kNumBounds])
+      : bounds_(bounds) {
+    static_assert(kNumBounds <= kMaxBounds, "there is no room for the counts");
+  }
 
   void Observe(int64_t value) {
     size_t bucket = 0;

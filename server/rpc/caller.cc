@@ -10,53 +10,38 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_replace.h"
 #include "absl/strings/strip.h"
-#include "absl/time/clock.h"
 #include "grpc/grpc_security.h"
 #include "server/gate/call_credentials.h"
 #include "server/identity/tenant.h"
-#include "server/metrics/refusals.h"
 
 namespace actserve {
 namespace {
 
-// What gRPC knows of the connection of a call. It makes one for each
-// connection, encrypted or not.
-class Connection {
- public:
-  explicit Connection(grpc::CallbackServerContext& context)
-      : context_(grpc_call_auth_context(context.c_call())) {}
-  ~Connection() { grpc_auth_context_release(context_); }
-  Connection(const Connection&) = delete;
-  Connection& operator=(const Connection&) = delete;
-
-  const grpc_auth_context* get() const { return context_; }
-  uint64_t number() const { return reinterpret_cast<uintptr_t>(context_); }
-
- private:
-  grpc_auth_context* const context_;
-};
+// A number of the connection of a call: gRPC keeps an object for each,
+// encrypted or not.
+uint64_t ConnectionOf(grpc::CallbackServerContext& context) {
+  grpc_auth_context* const connection =
+      grpc_call_auth_context(context.c_call());
+  const auto number = reinterpret_cast<uintptr_t>(connection);
+  grpc_auth_context_release(connection);
+  return number;
+}
 
 }  // namespace
 
 CallerId CallerOf(grpc::CallbackServerContext& context) {
-  return {.peer = PeerOf(context.peer()),
-          .connection = Connection(context).number()};
+  return {.peer = PeerOf(context.peer()), .connection = ConnectionOf(context)};
 }
 
 absl::StatusOr<CallerId> Admit(grpc::CallbackServerContext& context, Role role,
                                const Authenticator* authenticator) {
   if (authenticator == nullptr) return CallerOf(context);
-  const Connection connection(context);
-  const absl::StatusOr<Identity> identity = authenticator->Authorize(
-      CredentialsOf(context, context.peer(), connection.get()), role);
+  const absl::StatusOr<Identity> identity =
+      authenticator->Authorize(CredentialsOf(context), role);
   if (!identity.ok()) return identity.status();
   Tenant* const tenant = identity->tenant;
-  if (absl::Status over = tenant->TakeRequest(absl::Now()); !over.ok()) {
-    CountRefusal(Refusal::kTenantRequests);
-    return over;
-  }
   return CallerId{.peer = tenant->number(),
-                  .connection = connection.number(),
+                  .connection = ConnectionOf(context),
                   .tenant = tenant};
 }
 
@@ -69,10 +54,7 @@ absl::Status AdmitHealth(grpc::CallbackServerContext& context,
   if (authenticator == nullptr || !authenticator->health_needs_identity()) {
     return absl::OkStatus();
   }
-  const Connection connection(context);
-  return authenticator
-      ->Authenticate(CredentialsOf(context, context.peer(), connection.get()))
-      .status();
+  return authenticator->Authenticate(CredentialsOf(context)).status();
 }
 
 uint64_t PeerOf(absl::string_view address) {

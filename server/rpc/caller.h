@@ -25,8 +25,7 @@ CallerId CallerOf(grpc::CallbackServerContext& context);
 // The same for a caller that may call a method of `role`, within its tenant's
 // quota of requests; its peer is then the tenant. A null `authenticator` lets
 // everyone in.
-//   Unauthenticated, PermissionDenied  as Authenticator::Authorize()
-//   ResourceExhausted                  as Tenant::TakeRequest()
+// Returns what Authenticator::Authorize() does.
 absl::StatusOr<CallerId> Admit(grpc::CallbackServerContext& context, Role role,
                                const Authenticator* authenticator);
 

@@ -34,7 +34,8 @@ using HealthMethods = grpc::health::v1::Health::WithRawCallbackMethod_Check<
 //   "liveness"                    alive: false if only a new process helps
 //
 // Each serves until it is stopped, and then for good does not. A Watch ends
-// with its client or its connection. Thread-safe.
+// with its client or its connection. It reads one message: further ones stay
+// in the window of their stream and in gRPC's quota. Thread-safe.
 class Health final : public internal::HealthMethods {
  public:
   // A request beyond it is refused with INVALID_ARGUMENT.

@@ -79,7 +79,7 @@ Reactor* Service::RegisterActivation(grpc::CallbackServerContext* context,
                                      const grpc::ByteBuffer* request,
                                      grpc::ByteBuffer* response) {
   const ControlCall call = {.context = context,
-                            .method = "RegisterActivation",
+                            .method = Method::kRegisterActivation,
                             .request = request,
                             .response = response,
                             .pool = &pools_.registrations,
@@ -117,7 +117,7 @@ Reactor* Service::GetActivation(grpc::CallbackServerContext* context,
                                 const grpc::ByteBuffer* request,
                                 grpc::ByteBuffer* response) {
   const ControlCall call = {.context = context,
-                            .method = "GetActivation",
+                            .method = Method::kGetActivation,
                             .request = request,
                             .response = response,
                             .pool = &pools_.lookups};
@@ -138,7 +138,7 @@ Reactor* Service::ListActivations(grpc::CallbackServerContext* context,
                                   const grpc::ByteBuffer* request,
                                   grpc::ByteBuffer* response) {
   const ControlCall call = {.context = context,
-                            .method = "ListActivations",
+                            .method = Method::kListActivations,
                             .request = request,
                             .response = response,
                             .pool = &pools_.lookups};
@@ -159,7 +159,7 @@ Reactor* Service::ReleaseResiduals(grpc::CallbackServerContext* context,
   using Request = v1::ReleaseResidualsRequest;
   using Response = v1::ReleaseResidualsResponse;
   return Serve<Request, Response>(
-      {context, "ReleaseResiduals", request, response},
+      {context, Method::kReleaseResiduals, request, response},
       [this](const CallerId& caller, const Request& request,
              Response* response) {
         int num_released = 0;
@@ -176,7 +176,7 @@ Reactor* Service::GetServerInfo(grpc::CallbackServerContext* context,
                                 grpc::ByteBuffer* response) {
   using Request = v1::GetServerInfoRequest;
   return Serve<Request, v1::ServerInfo>(
-      {context, "GetServerInfo", request, response},
+      {context, Method::kGetServerInfo, request, response},
       [this](const CallerId&, const Request&, v1::ServerInfo* response) {
         {
           absl::MutexLock lock(&mu_);
@@ -231,7 +231,7 @@ Reactor* Service::Serve(const ControlCall& call, Work work) {
 
 Service::Seen Service::See(const ControlCall& call) const {
   Seen seen;
-  seen.record.method = call.method;
+  seen.record.method = NameOf(call.method);
   seen.record.received = absl::Now();
   seen.record.request_bytes = SizeOf(*call.request);
   seen.ids = !call.ids.request_id.empty() || !observer_.is_on()
@@ -266,7 +266,7 @@ Reactor* Service::StartTensorCall(TensorCall::Direction direction,
       Admit(*context, Role::kCompute, authenticator_);
   if (!caller.ok()) {
     const ControlCall call = {.context = context,
-                              .method = is_forward ? "Forward" : "Backward",
+                              .method = method,
                               .request = request,
                               .response = response};
     Seen seen = See(call);
@@ -283,8 +283,8 @@ Reactor* Service::StartTensorCall(TensorCall::Direction direction,
 
 Reactor* Service::Answer(const ControlCall& call, Seen seen,
                          const std::function<absl::Status()>& work) {
-  if (!calls_.Enter()) return Refuse(call.context, MethodOf(call.method));
-  auto* const reactor = new CallReactor(metrics_, MethodOf(call.method));
+  if (!calls_.Enter()) return Refuse(call.context, call.method);
+  auto* const reactor = new CallReactor(metrics_, call.method);
   const absl::Status status = work();
   seen.record.response_bytes = SizeOf(*call.response);
   Observe(std::move(seen), status, call.context);
@@ -296,8 +296,8 @@ Reactor* Service::Answer(const ControlCall& call, Seen seen,
 Reactor* Service::AnswerOnPool(const ControlCall& call, const CallerId& caller,
                                Seen seen, std::function<absl::Status()> work) {
   grpc::CallbackServerContext* const context = call.context;
-  if (!calls_.Enter()) return Refuse(context, MethodOf(call.method));
-  auto* const reactor = new CallReactor(metrics_, MethodOf(call.method));
+  if (!calls_.Enter()) return Refuse(context, call.method);
+  auto* const reactor = new CallReactor(metrics_, call.method);
   const absl::Time submitted = absl::Now();
   call.pool->Submit(
       caller, [this, context, reactor, response = call.response, submitted,

@@ -90,7 +90,7 @@ class Service final : public internal::ServiceMethods {
   // How a call without tensors is served.
   struct ControlCall {
     grpc::CallbackServerContext* context;
-    absl::string_view method;
+    Method method;
     const grpc::ByteBuffer* request;
     grpc::ByteBuffer* response;
     // Where to answer; null: at once, on this thread, as a request is that is

@@ -32,6 +32,12 @@ void TimeBudget::Charge(uint64_t peer, absl::Duration per_minute,
   debt = {AmountAt(debt, now) + used, per_minute, now};
 }
 
+absl::Duration TimeBudget::Owed(uint64_t peer, absl::Time now) const {
+  const auto found = debts_.find(peer);
+  return found == debts_.end() ? absl::ZeroDuration()
+                               : AmountAt(found->second, now);
+}
+
 absl::Duration TimeBudget::AmountAt(const Debt& debt, absl::Time now) {
   // A clock that was set back pays nothing, and owes nothing more.
   const absl::Duration passed = std::max(absl::ZeroDuration(), now - debt.at);

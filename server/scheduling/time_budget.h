@@ -28,6 +28,9 @@ class TimeBudget {
   void Charge(uint64_t peer, absl::Duration per_minute, absl::Duration used,
               absl::Time now);
 
+  // What `peer` owes: what it used in the last minutes beyond its share.
+  absl::Duration Owed(uint64_t peer, absl::Time now) const;
+
   // The peers that owe time, for tests.
   size_t num_debtors() const { return debts_.size(); }
 

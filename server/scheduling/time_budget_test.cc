@@ -56,6 +56,16 @@ TEST(TimeBudget, AClockThatIsSetBackLocksNobodyOut) {
   EXPECT_EQ(budget.Wait(1, kPerMinute, kStart + Seconds(5)), ZeroDuration());
 }
 
+TEST(TimeBudget, TellsWhatIsOwed) {
+  TimeBudget budget;
+  budget.Charge(1, kPerMinute, Seconds(20), kStart);
+
+  EXPECT_EQ(budget.Owed(1, kStart), Seconds(20));
+  EXPECT_EQ(budget.Owed(1, kStart + Seconds(30)), Seconds(5));
+  EXPECT_EQ(budget.Owed(1, kStart + Minutes(1)), ZeroDuration());
+  EXPECT_EQ(budget.Owed(2, kStart), ZeroDuration());
+}
+
 TEST(TimeBudget, KeepsPeersApart) {
   TimeBudget budget;
   budget.Charge(1, kPerMinute, Minutes(60), kStart);

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <cstdint>
 #include <deque>
 #include <iterator>
 #include <list>
@@ -45,8 +46,22 @@ class TurnQueue {
 
   // The next item; nullopt if there is none.
   std::optional<Item> Pop() {
+    return Pop([](uint64_t) { return 0; });
+  }
+
+  // The next item of the peer for whose id `used` returns the least. Those for
+  // whom it is equal take turns.
+  template <typename Used>
+  std::optional<Item> Pop(const Used& used) {
     if (peers_.empty()) return std::nullopt;
-    const auto peer = peers_.begin();
+    auto peer = peers_.begin();
+    auto least = used(peer->id);
+    for (auto it = std::next(peer); it != peers_.end(); ++it) {
+      if (auto its = used(it->id); its < least) {
+        peer = it;
+        least = std::move(its);
+      }
+    }
     const auto lane = peer->lanes.begin();
     Item item = std::move(lane->items.front());
     lane->items.pop_front();

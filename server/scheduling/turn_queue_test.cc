@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 
@@ -62,6 +64,23 @@ TEST(TurnQueue, WhoComesBackQueuesAgain) {
   PushAll(queue, kB, {"b2"});
 
   EXPECT_EQ(PopAll(queue), "a2 b2 ");
+}
+
+TEST(TurnQueue, ThePeerThatUsedLeastGoesFirst) {
+  TurnQueue<std::string> queue(10);
+  PushAll(queue, kA, {"a1", "a2"});
+  PushAll(queue, kB, {"b1", "b2"});
+  PushAll(queue, kC, {"c1", "c2"});
+  std::map<uint64_t, int> used = {{kA.peer, 5}, {kB.peer, 1}, {kC.peer, 1}};
+  std::string order;
+
+  while (auto item = queue.Pop([&](uint64_t peer) { return used.at(peer); })) {
+    order += *item + " ";
+    if (*item == "b2") used[kB.peer] = 9;
+    if (*item == "c1") used[kC.peer] = 7;
+  }
+
+  EXPECT_EQ(order, "b1 c1 b2 a1 a2 c2 ");
 }
 
 TEST(TurnQueue, AFullOneRefusesThePeerThatFilledIt) {

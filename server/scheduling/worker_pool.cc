@@ -70,7 +70,7 @@ void WorkerPool::Work() {
     std::optional<Task> task;
     {
       absl::MutexLock lock(&mu_, absl::Condition(&ready));
-      task = queue_.Pop();
+      task = options_.used_time ? queue_.Pop(options_.used_time) : queue_.Pop();
     }
     if (!task.has_value()) return;
     (*task)(absl::OkStatus());

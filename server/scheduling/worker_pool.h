@@ -1,6 +1,7 @@
 #ifndef ACTSERVE_SERVER_SCHEDULING_WORKER_POOL_H_
 #define ACTSERVE_SERVER_SCHEDULING_WORKER_POOL_H_
 
+#include <cstdint>
 #include <functional>
 #include <string>
 #include <thread>
@@ -17,7 +18,7 @@
 namespace actserve {
 
 // Threads for work that takes milliseconds to seconds, such as compilations.
-// The callers take turns (see TurnQueue). Thread-safe.
+// The callers take turns (see TurnQueue), by count or by time. Thread-safe.
 class WorkerPool {
  public:
   struct Options {
@@ -31,6 +32,10 @@ class WorkerPool {
     Refusal refusal = Refusal::kControlQueue;
     // What a caller whose task is refused is told to wait.
     absl::Duration retry_after = absl::Milliseconds(100);
+    // What a peer has used of the threads lately: the one with the least goes
+    // first, and equal ones take turns. Null: all take turns. Must be
+    // thread-safe and not call the pool.
+    std::function<absl::Duration(uint64_t peer)> used_time = nullptr;
   };
 
   // Called once, by a thread of the pool if the status is OK, and then it does

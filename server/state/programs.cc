@@ -101,6 +101,11 @@ int64_t Programs::count() const {
   return static_cast<int64_t>(ready_.entries().size());
 }
 
+absl::Duration Programs::UsedTime(uint64_t peer) const {
+  absl::MutexLock lock(&mu_);
+  return budget_.Owed(peer, clock_->Now());
+}
+
 int Programs::num_waiting() const {
   absl::MutexLock lock(&mu_);
   return num_waiting_;

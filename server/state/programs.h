@@ -52,8 +52,9 @@ struct ProgramKey {
 // The compiled programs in memory. Compiles on the threads of a pool, each
 // program once, however many requests wait for it.
 //
-// Compilations are shared fairly. Peers take turns, and a program that several
-// callers want is compiled at the first of their turns. A peer may hold back
+// Compilations are shared fairly. Peers take turns, by time if the pool asks
+// UsedTime(), and a program that several callers want is compiled at the first
+// of their turns. A peer may hold back
 // neither the others' requests (see Options::max_waiting) nor, for long, the
 // threads (see Options::compile_time_per_minute). A program that nobody waits
 // for any more is not compiled, and its compilation is stopped at its next
@@ -116,6 +117,10 @@ class Programs {
   // Answers every waiter, and every one to come, with `why`, which is not OK.
   // Compilations that run stop at their next step.
   void Stop(const absl::Status& why);
+
+  // What `peer` has used of the compile threads lately, beyond its share: for
+  // WorkerPool::Options::used_time.
+  absl::Duration UsedTime(uint64_t peer) const;
 
   int num_waiting() const;
   // Programs in memory.

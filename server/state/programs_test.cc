@@ -145,7 +145,9 @@ class ProgramsTest : public testing::Test {
                      &device_,
                      &clock_,
                      &pool_};
-  WorkerPool pool_{{.max_queued = 10}};
+  WorkerPool pool_{{.max_queued = 10, .used_time = [this](uint64_t peer) {
+                      return programs_.UsedTime(peer);
+                    }}};
 };
 
 constexpr auto kForward = ProgramKey::Direction::kForward;
@@ -294,6 +296,28 @@ TEST_F(ProgramsTest, CompilesAtTheFirstTurnOfThoseWhoWait) {
   EXPECT_EQ(second.code(), absl::StatusCode::kOk);
   EXPECT_EQ(of_b.code(), absl::StatusCode::kOk);
   EXPECT_EQ(order, "--- --- 1-- 1-3 ");
+}
+
+// One text that takes seconds to compile once counted as much as one that takes
+// milliseconds.
+TEST_F(ProgramsTest, WhoUsedLessTimeGoesFirst) {
+  device_.during = [&] { clock_.Advance(absl::Seconds(10)); };
+  ASSERT_TRUE(Get(KeyOf(0), kA).ok());
+  device_.during = nullptr;
+  HoldUp();
+  Ask(KeyOf(1), kA);
+  Asked& heavy = Ask(KeyOf(2), kA);
+  Asked& light = Ask(KeyOf(3), kB);
+  std::vector<bool> light_is_done;
+  device_.during = [&] {
+    light_is_done.push_back(light.done.HasBeenNotified());
+  };
+
+  Go();
+  EXPECT_EQ(heavy.code(), absl::StatusCode::kOk);
+
+  // For the holder, for B and twice for A.
+  EXPECT_EQ(light_is_done, (std::vector<bool>{false, false, true, true}));
 }
 
 TEST_F(ProgramsTest, BoundsTheTimeOfOnePeer) {

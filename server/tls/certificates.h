@@ -36,8 +36,7 @@ struct TlsMaterial {
 
 // Reads and checks the files. A message begins with the flag and the path, and
 // never has a part of a key.
-//   InvalidArgument     a file has no certificate or key, or has something
-//   else;
+//   InvalidArgument     a file has no certificate or key, or something else;
 //                       the key is of another certificate or has a passphrase
 //   FailedPrecondition  the certificate is not valid yet, or not any more
 //   NotFound            a file cannot be opened

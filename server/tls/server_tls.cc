@@ -9,6 +9,7 @@
 #include "grpc/grpc.h"
 #include "grpc/grpc_security.h"
 #include "kernels/base/status_macros.h"
+#include "server/metrics/reloads.h"
 #include "server/observe/log.h"
 
 namespace actserve {
@@ -106,8 +107,14 @@ absl::Status ServerTls::Reload() {
   return Load();
 }
 
+absl::Time ServerTls::expires() const {
+  absl::MutexLock lock(&material_mu_);
+  return material_.expires;
+}
+
 absl::Status ServerTls::Load() {
   auto material = LoadTls(files_, absl::Now());
+  CountReload(ReloadedFiles::kTls, material.ok());
   if (!material.ok()) {
     LogEvent(LogLevel::kError, "tls_not_reloaded",
              {{"reason", std::string(material.status().message())}});

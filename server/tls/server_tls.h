@@ -7,6 +7,7 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
 #include "grpcpp/security/server_credentials.h"
 #include "server/identity/watched_files.h"
 #include "server/tls/certificates.h"
@@ -34,6 +35,9 @@ class ServerTls {
     return credentials_;
   }
 
+  // When the certificate in use expires.
+  absl::Time expires() const;
+
   // Reads the files if they have changed; call it about once a second.
   void ReloadIfChanged();
   // Reads the files. What is wrong with them is logged, too.
@@ -47,7 +51,7 @@ class ServerTls {
   absl::Mutex mu_;
   WatchedFiles watched_ ABSL_GUARDED_BY(mu_);
   // Apart from mu_, so that no handshake waits for a file.
-  absl::Mutex material_mu_;
+  mutable absl::Mutex material_mu_;
   TlsMaterial material_ ABSL_GUARDED_BY(material_mu_);
   int64_t version_ ABSL_GUARDED_BY(material_mu_) = 1;
 

@@ -67,8 +67,7 @@ void CallObserver::Observe(CallRecord record, CallIds ids,
       record.ended - record.received > options_.slow_request &&
       IsLogged(LogLevel::kWarning) && slow_lines_.Allow(record.ended)) {
     Log(LogLevel::kWarning, "slow_request", record, ids, peer());
-  }
-  if (IsLogged(LogLevel::kDebug)) {
+  } else if (IsLogged(LogLevel::kDebug)) {
     Log(LogLevel::kDebug, "request", record, ids, peer());
   } else if (options_.access_log && IsLogged(LogLevel::kInfo) &&
              access_lines_.Allow(record.ended)) {

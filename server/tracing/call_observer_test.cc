@@ -103,6 +103,20 @@ TEST(CallObserver, LogsOnlySlowCallsAsSlow) {
   EXPECT_EQ(lines[0]["level"], "warning");
 }
 
+TEST(CallObserver, LogsASlowCallOnce) {
+  const auto lines =
+      Log({.slow_request = absl::Milliseconds(1), .access_log = true},
+          CallObserver::kMaxSlowLinesPerSecond + 1,
+          RecordOf(absl::Milliseconds(9)));
+
+  // The last one was one too many for slow ones.
+  ASSERT_EQ(lines.size(), CallObserver::kMaxSlowLinesPerSecond + 2u);
+  for (int i = 0; i < CallObserver::kMaxSlowLinesPerSecond; ++i) {
+    EXPECT_EQ(lines[i]["event"], "slow_request");
+  }
+  EXPECT_EQ(lines[CallObserver::kMaxSlowLinesPerSecond]["event"], "request");
+}
+
 // All calls end in one second.
 TEST(CallObserver, CountsTheLinesThatItLeavesOut) {
   const auto slow = Log({.slow_request = absl::Milliseconds(1)},

@@ -2,15 +2,22 @@
 
 #include <fcntl.h>
 #include <microhttpd.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <cstring>
+#include <thread>
 #include <utility>
 
+#include "absl/base/thread_annotations.h"
+#include "absl/container/flat_hash_map.h"
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
 #include "kernels/base/status_macros.h"
 #include "prometheus/text_serializer.h"
 #include "server/listen/listening_socket.h"
@@ -58,6 +65,58 @@ MHD_Result Handle(void* metrics, MHD_Connection* connection, const char* url,
 
 }  // namespace
 
+// Shuts down the sockets of connections that grow too old, which the library
+// then closes. The library itself ends only those on which nothing happens, and
+// a client that sends a byte now and then would keep its place.
+class MetricsEndpoint::OldConnections {
+ public:
+  OldConnections() : thread_([this] { Work(); }) {}
+  ~OldConnections() {
+    {
+      absl::MutexLock lock(&mu_);
+      stopping_ = true;
+    }
+    thread_.join();
+  }
+
+  // The library's callback, before a socket is used and before it is closed.
+  static void Notify(void* self, MHD_Connection* connection, void** /*state*/,
+                     MHD_ConnectionNotificationCode code) {
+    const int fd =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD)
+            ->connect_fd;
+    auto& connections = *static_cast<OldConnections*>(self);
+    absl::MutexLock lock(&connections.mu_);
+    if (code == MHD_CONNECTION_NOTIFY_STARTED) {
+      connections.begins_[fd] = absl::Now();
+    } else {
+      connections.begins_.erase(fd);
+    }
+  }
+
+ private:
+  void Work() {
+    absl::MutexLock lock(&mu_);
+    while (
+        !mu_.AwaitWithTimeout(absl::Condition(&stopping_), absl::Seconds(1))) {
+      const absl::Time oldest = absl::Now() - absl::Seconds(kMaxAgeSeconds);
+      for (const auto& [fd, begin] : begins_) {
+        if (begin < oldest) shutdown(fd, SHUT_RDWR);
+      }
+    }
+  }
+
+  absl::Mutex mu_;
+  bool stopping_ ABSL_GUARDED_BY(mu_) = false;
+  absl::flat_hash_map<int, absl::Time> begins_ ABSL_GUARDED_BY(mu_);
+  std::thread thread_;
+};
+
+MetricsEndpoint::MetricsEndpoint(
+    std::unique_ptr<prometheus::Collectable> metrics)
+    : metrics_(std::move(metrics)),
+      old_connections_(std::make_unique<OldConnections>()) {}
+
 absl::StatusOr<std::unique_ptr<MetricsEndpoint>> MetricsEndpoint::Start(
     const std::string& address,
     std::unique_ptr<prometheus::Collectable> metrics) {
@@ -80,6 +139,8 @@ absl::StatusOr<std::unique_ptr<MetricsEndpoint>> MetricsEndpoint::Start(
                      static_cast<unsigned int>(kMaxConnections / 2),
                      MHD_OPTION_CONNECTION_TIMEOUT,
                      static_cast<unsigned int>(kTimeoutSeconds),
+                     MHD_OPTION_NOTIFY_CONNECTION, &OldConnections::Notify,
+                     endpoint->old_connections_.get(),
                      MHD_OPTION_CONNECTION_MEMORY_LIMIT, kConnectionBytes,
                      MHD_OPTION_END);
     if (daemon == nullptr) {

@@ -3,7 +3,6 @@
 
 #include <memory>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -25,6 +24,9 @@ class MetricsEndpoint {
   static constexpr int kMaxConnections = 16;
   // A connection is closed on which nothing happens for so long.
   static constexpr int kTimeoutSeconds = 5;
+  // A connection of this age is closed, give or take a second, whatever happens
+  // on it: it serves one request.
+  static constexpr int kMaxAgeSeconds = 10;
 
   // Listens when it returns, at "127.0.0.1:9464", "[::1]:0", "localhost:9464"
   // or ":9464" (all interfaces). `metrics` is read at each scrape, from threads
@@ -41,10 +43,13 @@ class MetricsEndpoint {
   const std::string& address() const { return address_; }
 
  private:
-  explicit MetricsEndpoint(std::unique_ptr<prometheus::Collectable> metrics)
-      : metrics_(std::move(metrics)) {}
+  class OldConnections;
+
+  explicit MetricsEndpoint(std::unique_ptr<prometheus::Collectable> metrics);
 
   const std::unique_ptr<prometheus::Collectable> metrics_;
+  // The daemons refer to it.
+  const std::unique_ptr<OldConnections> old_connections_;
   std::string address_;
   // One for each address that the host has.
   std::vector<MHD_Daemon*> daemons_;

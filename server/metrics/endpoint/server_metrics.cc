@@ -8,6 +8,8 @@
 #include "server/metrics/endpoint/families.h"
 #include "server/metrics/endpoint/process_metrics.h"
 #include "server/metrics/refusals.h"
+#include "server/metrics/reloads.h"
+#include "server/observe/service_name.h"
 
 namespace actserve {
 namespace {
@@ -42,7 +44,7 @@ Labels LabelsOf(Method method) {
             {"grpc_type", "other"}};
   }
   return {{"grpc_method", std::string(NameOf(method))},
-          {"grpc_service", "actserve.v1.ActivationService"},
+          {"grpc_service", kServiceName},
           {"grpc_type", "unary"}};
 }
 
@@ -58,6 +60,7 @@ std::vector<prometheus::MetricFamily> ServerMetrics::Collect() const {
   CollectWork(families);
   CollectMemory(families);
   CollectState(families);
+  CollectKeys(families);
   return families;
 }
 
@@ -211,6 +214,35 @@ void ServerMetrics::CollectState(Families& families) const {
   families.push_back(Gauge("actserve_draining",
                            "1 once the server is told to stop, 0 before.",
                            sources_.is_draining()));
+}
+
+void ServerMetrics::CollectKeys(Families& families) const {
+  auto reloads = CounterFamily(
+      "actserve_reloads_total",
+      "How often files of keys were read again, by files and result.");
+  auto last = GaugeFamily("actserve_last_reload_successful",
+                          "0 while the files are wrong, so that older ones are "
+                          "in use; 1 otherwise.");
+  for (size_t i = 0; i < static_cast<size_t>(ReloadedFiles::kNumReloadedFiles);
+       ++i) {
+    const auto files = static_cast<ReloadedFiles>(i);
+    const std::string name(NameOf(files));
+    const ReloadCounts counts = CountsOf(files);
+    AddValue(Number(counts.succeeded), {{"files", name}, {"result", "ok"}},
+             &reloads);
+    AddValue(Number(counts.failed), {{"files", name}, {"result", "failed"}},
+             &reloads);
+    AddValue(counts.last_succeeded, {{"files", name}}, &last);
+  }
+  families.push_back(std::move(reloads));
+  families.push_back(std::move(last));
+  auto expiry = GaugeFamily("actserve_certificate_expiry_timestamp_seconds",
+                            "When the server's certificate expires, in seconds "
+                            "since 1970. No value without TLS.");
+  if (const auto time = sources_.certificate_expiry(); time.has_value()) {
+    AddValue(Number(absl::ToUnixSeconds(*time)), {}, &expiry);
+  }
+  families.push_back(std::move(expiry));
 }
 
 }  // namespace actserve

@@ -2,9 +2,11 @@
 #define ACTSERVE_SERVER_METRICS_ENDPOINT_SERVER_METRICS_H_
 
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "absl/time/time.h"
 #include "prometheus/collectable.h"
 #include "server/evaluation/serving_parts.h"
 #include "server/metrics/call_metrics.h"
@@ -24,6 +26,8 @@ class ServerMetrics final : public prometheus::Collectable {
     // Thread-safe.
     std::function<int()> num_connections;
     std::function<bool()> is_draining;
+    // When the server's certificate expires; nullopt without TLS.
+    std::function<std::optional<absl::Time>()> certificate_expiry;
   };
 
   explicit ServerMetrics(Sources sources);
@@ -37,6 +41,7 @@ class ServerMetrics final : public prometheus::Collectable {
   void CollectWork(Families& families) const;
   void CollectMemory(Families& families) const;
   void CollectState(Families& families) const;
+  void CollectKeys(Families& families) const;
 
   const Sources sources_;
 };

@@ -8,6 +8,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "opentelemetry/proto/trace/v1/trace.pb.h"
+#include "server/observe/service_name.h"
 
 namespace actserve {
 namespace {
@@ -17,8 +18,6 @@ using opentelemetry::proto::common::v1::KeyValue;
 using opentelemetry::proto::trace::v1::ScopeSpans;
 using opentelemetry::proto::trace::v1::Span;
 using Attributes = google::protobuf::RepeatedPtrField<KeyValue>;
-
-constexpr char kService[] = "actserve.v1.ActivationService";
 
 template <typename Id>
 std::string BytesOf(const Id& id) {
@@ -75,7 +74,7 @@ void AddStep(absl::string_view name, const std::optional<Step>& step,
 void AddCall(const TracedCall& call, const std::string& device,
              ScopeSpans* to) {
   const CallRecord& record = call.record;
-  Span& span = AddSpan(absl::StrCat(kService, "/", record.method),
+  Span& span = AddSpan(absl::StrCat(kServiceName, "/", record.method),
                        {record.received, record.ended}, call.ids.trace->span_id,
                        call.ids, to);
   if (call.ids.parent) span.set_parent_span_id(BytesOf(*call.ids.parent));
@@ -86,7 +85,7 @@ void AddCall(const TracedCall& call, const std::string& device,
   }
   Attributes* const attributes = span.mutable_attributes();
   Add("rpc.system", "grpc", attributes);
-  Add("rpc.service", kService, attributes);
+  Add("rpc.service", kServiceName, attributes);
   Add("rpc.method", std::string(record.method), attributes);
   Add("rpc.grpc.status_code", static_cast<int64_t>(record.code), attributes);
   Add("actserve.request_id", call.ids.request_id, attributes);

@@ -1,5 +1,5 @@
-#ifndef ACTSERVE_SERVER_VERSION_H_
-#define ACTSERVE_SERVER_VERSION_H_
+#ifndef ACTSERVE_SERVER_CONFIG_VERSION_H_
+#define ACTSERVE_SERVER_CONFIG_VERSION_H_
 
 namespace actserve {
 
@@ -8,4 +8,4 @@ inline constexpr char kVersion[] = ACTSERVE_VERSION;
 
 }  // namespace actserve
 
-#endif  // ACTSERVE_SERVER_VERSION_H_
+#endif  // ACTSERVE_SERVER_CONFIG_VERSION_H_

@@ -1,0 +1,166 @@
+#include "client/cpp/tensor_calls.h"
+
+#include <cstdint>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "kernels/base/status_macros.h"
+
+namespace actserve {
+namespace {
+
+int64_t ItemSizeBytes(v1::DType dtype) {
+  switch (dtype) {
+    case v1::DTYPE_FLOAT16:
+    case v1::DTYPE_BFLOAT16:
+      return 2;
+    case v1::DTYPE_FLOAT32:
+      return 4;
+    case v1::DTYPE_FLOAT64:
+      return 8;
+    default:
+      return 0;
+  }
+}
+
+absl::Status CheckTensor(const TensorView& tensor, absl::string_view what) {
+  const int64_t item_size_bytes = ItemSizeBytes(tensor.dtype);
+  if (item_size_bytes == 0) {
+    return absl::InvalidArgumentError(absl::StrCat(what, " has no dtype"));
+  }
+  int64_t size_bytes = item_size_bytes;
+  bool overflow = false;
+  for (const int64_t dimension : tensor.shape) {
+    if (dimension < 0) {
+      return absl::InvalidArgumentError(
+          absl::StrCat(what, ": shape [", absl::StrJoin(tensor.shape, ", "),
+                       "]: a dimension is negative"));
+    }
+    overflow |= __builtin_mul_overflow(size_bytes, dimension, &size_bytes);
+  }
+  if (overflow || static_cast<uint64_t>(size_bytes) != tensor.bytes.size()) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        what, ": ", tensor.bytes.size(), " bytes do not match shape [",
+        absl::StrJoin(tensor.shape, ", "), "] of ", item_size_bytes,
+        "-byte elements"));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckInputs(absl::Span<const TensorView> inputs) {
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    absl::Status status = CheckTensor(inputs[i], "");
+    if (!status.ok()) return CheckTensor(inputs[i], absl::StrCat("input ", i));
+  }
+  return absl::OkStatus();
+}
+
+// Printable ASCII, as gRPC asks of a header.
+absl::Status CheckHeader(absl::string_view name, absl::string_view value) {
+  for (const char c : value) {
+    if (c < ' ' || c > '~') {
+      return absl::InvalidArgumentError(absl::StrCat(
+          name, ": byte ", static_cast<uint8_t>(c), " is not printable ASCII"));
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckTrace(const CallOptions& options) {
+  ACTSERVE_RETURN_IF_ERROR(CheckHeader("traceparent", options.traceparent));
+  return CheckHeader("tracestate", options.tracestate);
+}
+
+}  // namespace
+
+absl::Status CheckOutput(absl::Span<std::byte> output, absl::string_view what,
+                         size_t want_bytes) {
+  if (output.size() == want_bytes) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat("room for ", what, ": ", output.size(),
+                   " bytes, but it has ", want_bytes));
+}
+
+void SetTensor(const TensorView& view, v1::Tensor& tensor) {
+  tensor.set_dtype(view.dtype);
+  tensor.mutable_shape()->Add(view.shape.begin(), view.shape.end());
+}
+
+absl::Status MakeForward(std::string_view activation,
+                         absl::Span<const TensorView> inputs,
+                         absl::Span<std::byte> output,
+                         const CallOptions& options,
+                         v1::ForwardRequest& request, Payloads& payloads) {
+  if (inputs.empty()) return absl::InvalidArgumentError("no inputs");
+  absl::Status status = CheckTrace(options);
+  status.Update(CheckInputs(inputs));
+  status.Update(CheckOutput(output, "the output", inputs[0].bytes.size()));
+  if (!status.ok()) return status;
+  request.set_activation(activation.data(), activation.size());
+  for (const TensorView& input : inputs) {
+    SetTensor(input, *request.add_inputs());
+    payloads.push_back(input.bytes);
+  }
+  SetParameters(options.parameters, request);
+  if (options.axis) request.set_axis(*options.axis);
+  return absl::OkStatus();
+}
+
+absl::Status CheckBackward(const BackwardCall& call) {
+  if (call.inputs.empty() && call.residual.empty()) {
+    return absl::InvalidArgumentError("neither inputs nor a residual");
+  }
+  if (call.wrt.empty()) {
+    return absl::InvalidArgumentError("no gradient is asked for");
+  }
+  absl::Status status = CheckTrace(call.options);
+  status.Update(CheckInputs(call.inputs));
+  const TensorView* like = call.inputs.empty() ? nullptr : &call.inputs[0];
+  if (call.grad_output) {
+    status.Update(CheckTensor(*call.grad_output, "grad_output"));
+    like = &*call.grad_output;
+  }
+  if (like == nullptr) return status;
+  for (const BackwardCall::Gradient& gradient : call.wrt) {
+    if (gradient.output.empty()) continue;
+    status.Update(CheckOutput(gradient.output,
+                              absl::StrCat("the gradient ", gradient.name),
+                              like->bytes.size()));
+  }
+  return status;
+}
+
+absl::StatusOr<BackwardResult> TakeGradients(
+    const BackwardCall& call, Answer<v1::BackwardResponse>& answer) {
+  v1::BackwardResponse& response = answer.metadata;
+  if (static_cast<size_t>(response.gradients_size()) != call.wrt.size()) {
+    return absl::InternalError(
+        absl::StrCat("malformed reply: ", response.gradients_size(),
+                     " gradients, expected ", call.wrt.size()));
+  }
+  BackwardResult result;
+  std::vector<absl::Span<std::byte>> outputs;
+  for (size_t i = 0; i < call.wrt.size(); ++i) {
+    const v1::Gradient& gradient = response.gradients(i);
+    if (gradient.name() != call.wrt[i].name) {
+      return absl::InternalError(absl::StrCat("malformed reply: gradient ", i,
+                                              " is ", gradient.name(),
+                                              ", expected ", call.wrt[i].name));
+    }
+    if (gradient.has_tensor()) {
+      outputs.push_back(call.wrt[i].output);
+    } else {
+      result.parameter_gradients[gradient.name()] = gradient.scalar();
+    }
+  }
+  ACTSERVE_RETURN_IF_ERROR(Deliver(answer.payloads, outputs));
+  result.activation_id = std::move(*response.mutable_activation_id());
+  result.program_id = std::move(*response.mutable_program_id());
+  result.device = std::move(*response.mutable_device());
+  result.timings = std::move(*response.mutable_timings());
+  return result;
+}
+
+}  // namespace actserve

@@ -1,0 +1,61 @@
+// The requests and replies of Forward and Backward: checked, made and read.
+// This is how Client works; see client.h for what it promises.
+
+#ifndef ACTSERVE_CLIENT_CPP_TENSOR_CALLS_H_
+#define ACTSERVE_CLIENT_CPP_TENSOR_CALLS_H_
+
+#include <cstddef>
+#include <map>
+#include <string>
+#include <string_view>
+
+#include "absl/container/inlined_vector.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/types/span.h"
+#include "actserve/v1/service.pb.h"
+#include "client/cpp/client.h"
+#include "client/cpp/message/envelope.h"
+#include "client/cpp/message/split_response.h"
+
+namespace actserve {
+
+// The bytes of a request's tensors, in their order.
+using Payloads = absl::InlinedVector<ByteSpan, 4>;
+
+// InvalidArgument unless `output` has `want_bytes`; `what` names it.
+absl::Status CheckOutput(absl::Span<std::byte> output, absl::string_view what,
+                         size_t want_bytes);
+
+void SetTensor(const TensorView& view, v1::Tensor& tensor);
+
+template <typename Request>
+void SetParameters(const std::map<std::string, double>& parameters,
+                   Request& request) {
+  for (const auto& [name, value] : parameters) {
+    auto* parameter = request.add_parameters();
+    parameter->set_name(name);
+    parameter->set_scalar(value);
+  }
+}
+
+// Checks what every Forward has, and puts it into `request` and `payloads`.
+absl::Status MakeForward(std::string_view activation,
+                         absl::Span<const TensorView> inputs,
+                         absl::Span<std::byte> output,
+                         const CallOptions& options,
+                         v1::ForwardRequest& request, Payloads& payloads);
+
+// Checks that `call` fits together, as far as one can tell without knowing
+// which names are parameters.
+absl::Status CheckBackward(const BackwardCall& call);
+
+// Copies the gradients to where `call` wants them, and returns the rest.
+//   Internal  `answer` is malformed
+absl::StatusOr<BackwardResult> TakeGradients(
+    const BackwardCall& call, Answer<v1::BackwardResponse>& answer);
+
+}  // namespace actserve
+
+#endif  // ACTSERVE_CLIENT_CPP_TENSOR_CALLS_H_
