@@ -133,10 +133,12 @@ TEST(SchedulerBits, AreThoseOfTheJobAlone) {
     Scheduler scheduler(options, device->get(), Clock::Real());
     std::deque<BitsJob> together, alone;
     for (int j = 0; j < kJobs; ++j) {
-      // A few programs, so that some share batches; most jobs small.
+      // A few programs, so that some share batches; most jobs small, behind
+      // some that keep every thread busy.
       const auto& program =
           programs[(7 * round + random() % 3) % programs.size()];
-      const int64_t num_elements = random() % (j % 10 == 0 ? 20'000 : 300);
+      const int64_t num_elements =
+          j < 3 ? 200'000 : random() % (j % 10 == 0 ? 20'000 : 300);
       const uint32_t seed = random();
       together.emplace_back(program, num_elements, seed);
       alone.emplace_back(program, num_elements, seed);
