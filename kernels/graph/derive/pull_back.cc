@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "kernels/graph/derive/differentiate.h"
+#include "kernels/graph/derive/vanishing.h"
 #include "kernels/graph/passes/exact_zeros.h"
 #include "kernels/graph/passes/simplify.h"
 
@@ -12,14 +13,16 @@ namespace {
 
 class Puller {
  public:
-  explicit Puller(Graph& graph) : graph_(graph), zeros_(graph) {}
+  explicit Puller(Graph& graph) : graph_(graph), zeros_(graph), vanishing_(graph) {}
 
   void Run(NodeId output, NodeId upstream) {
     sensitive_ = {{output, upstream}};
     const std::vector<NodeId> row_ops = RowOpsOf(output);
     for (size_t i = row_ops.size(); i-- > 0;) {
       const NodeId terms = Along(row_ops[i]);
-      if (terms != kNoNode) PassOn(row_ops[i], Make(Op::kRowSum, terms));
+      if (terms == kNoNode) continue;
+      const NodeId sensitivity = Make(Op::kRowSum, terms);
+      if (!vanishing_.IsZero(sensitivity)) PassOn(row_ops[i], sensitivity);
     }
   }
 
@@ -91,6 +94,7 @@ class Puller {
 
   Graph& graph_;
   ExactZeros zeros_;
+  Vanishing vanishing_;
   std::vector<Sensitive> sensitive_;
 };
 
