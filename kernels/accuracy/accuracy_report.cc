@@ -91,7 +91,8 @@ void PrintTable(const std::vector<Measured>& all) {
 }
 
 // One table for each of the types: by function and length of the row, the
-// largest error in ulp of the result and, after a slash, of its terms.
+// largest error in ulp of the result and, after a slash, of its terms; of
+// gradients the latter alone.
 absl::Status PrintRowTables(Device& device, const std::string& only) {
   constexpr int64_t kSizes[] = {1, 2, 64, 1000, 32768, 1 << 20};
   for (const DType dtype : {DType::kFloat32, DType::kFloat64}) {
@@ -113,8 +114,10 @@ absl::Status PrintRowTables(Device& device, const std::string& only) {
           ACTSERVE_ASSIGN_OR_RETURN(
               const RowAccuracy accuracy,
               MeasureRowAccuracy(device, *activation, dtype, derivative, size));
-          std::cout << absl::StrFormat(" | %.3g / %.2f", accuracy.max_ulp,
-                                       accuracy.max_term_ulp);
+          std::cout << " | ";
+          if (!derivative)
+            std::cout << absl::StrFormat("%.3g / ", accuracy.max_ulp);
+          std::cout << absl::StrFormat("%.2f", accuracy.max_term_ulp);
         }
         std::cout << " |\n";
       }
