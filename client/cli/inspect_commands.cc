@@ -18,6 +18,7 @@
 #include "client/cli/text_file.h"
 #include "client/cpp/client.h"
 #include "kernels/accuracy/accuracy.h"
+#include "kernels/accuracy/row_accuracy.h"
 #include "kernels/activation/activation.h"
 #include "kernels/activation/description.h"
 #include "kernels/base/status_macros.h"
@@ -46,9 +47,32 @@ std::string AccuracyCell(DType dtype, const Accuracy& accuracy) {
   return absl::StrFormat("%.2f ulp", accuracy.max_term_ulp);
 }
 
+absl::StatusOr<std::string> RowAccuracyText(const Activation& activation) {
+  constexpr int64_t kRowSize = 1000;
+  ACTSERVE_ASSIGN_OR_RETURN(const auto device, CpuDevice::Create({}));
+  std::string text =
+      absl::StrCat("accuracy on ", device->description(), ", rows of ",
+                   kRowSize, ", largest error against 320 bits:\n");
+  for (const bool derivative : {false, true}) {
+    absl::StrAppend(&text, derivative ? "  gradient:" : "  value:   ");
+    for (const DType dtype : {DType::kFloat32, DType::kFloat64}) {
+      ACTSERVE_ASSIGN_OR_RETURN(
+          const RowAccuracy accuracy,
+          MeasureRowAccuracy(*device, activation, dtype, derivative, kRowSize));
+      absl::StrAppend(
+          &text, dtype == DType::kFloat32 ? " " : ", ",
+          std::string(DTypeName(dtype)),
+          absl::StrFormat(" %.2f ulp of the terms", accuracy.max_term_ulp));
+    }
+    absl::StrAppend(&text, "\n");
+  }
+  return text;
+}
+
 // Measures an activation of one input on this machine. A few hundred points
 // of float32 and float64 take a second or two; docs/accuracy.md has more.
 absl::StatusOr<std::string> AccuracyText(const Activation& activation) {
+  if (activation.reads_rows()) return RowAccuracyText(activation);
   constexpr int64_t kNumPoints = 500;
   ACTSERVE_ASSIGN_OR_RETURN(const auto device, CpuDevice::Create({}));
   std::string text = absl::StrCat("accuracy on ", device->description(),

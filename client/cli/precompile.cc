@@ -142,11 +142,12 @@ absl::StatusOr<Targets> MakeTargets(const PrecompileFlags& flags,
   return targets;
 }
 
-absl::Status CompileForCpu(CpuDevice& cpu, const LoweredProgram& lowered) {
-  const auto program = cpu.Compile(lowered);
+absl::Status CompileForCpu(CpuDevice& device, const LoweredProgram& lowered) {
+  const auto program = device.Compile(lowered);
   if (!program.ok()) return program.status();
-  if (!lowered.graph.HasRows()) {
-    static_cast<const CpuProgram&>(**program).non_temporal();
+  // One that reads rows is complete.
+  if (const auto* cpu = dynamic_cast<const CpuProgram*>(program->get())) {
+    cpu->non_temporal();
   }
   return absl::OkStatus();
 }
@@ -169,7 +170,7 @@ absl::Status CompileAll(const std::vector<LoweredProgram>& programs,
   std::set<std::string> unique;
   for (const auto& some : {&programs, &self_test}) {
     for (const LoweredProgram& program : *some) {
-      if (program.graph.HasRows()) continue;
+      if (program.graph.HasRows()) continue;  // GPUs do not run it
       for (const CudaPart part : LaunchLayout(program).parts()) {
         unique.insert(EmitCuda(program, part));
       }
@@ -229,6 +230,9 @@ absl::Status Precompile(const PrecompileFlags& flags) {
                              std::move(codes));
   }
   if (!status.ok()) return status;
+  const auto num_row_programs = std::count_if(
+      programs->begin(), programs->end(),
+      [](const auto& program) { return program.graph.HasRows(); });
   std::cout << (is_pack ? flags.pack : directory) << ": " << programs->size()
             << " programs of " << activations->size() << " activations for ";
   std::vector<std::string> names;
@@ -238,6 +242,10 @@ absl::Status Precompile(const PrecompileFlags& flags) {
   }
   std::cout << absl::StrJoin(names, ", ") << ", in "
             << absl::ToInt64Milliseconds(absl::Now() - start) << " ms\n";
+  if (!targets->gpus.empty() && num_row_programs > 0) {
+    std::cout << num_row_programs
+              << " programs that read rows were left out for GPUs\n";
+  }
   return absl::OkStatus();
 }
 

@@ -14,6 +14,8 @@
 #include "absl/strings/str_format.h"
 #include "kernels/accuracy/accuracy.h"
 #include "kernels/accuracy/goals.h"
+#include "kernels/accuracy/row_accuracy.h"
+#include "kernels/base/status_macros.h"
 #include "kernels/catalog/catalog.h"
 #include "kernels/device/cpu/cpu_device.h"
 #include "nlohmann/json.hpp"
@@ -88,6 +90,42 @@ void PrintTable(const std::vector<Measured>& all) {
   }
 }
 
+// One table for each of the types: by function and length of the row, the
+// largest error in ulp of the result and, after a slash, of its terms; of
+// gradients the latter alone.
+absl::Status PrintRowTables(Device& device, const std::string& only) {
+  constexpr int64_t kSizes[] = {1, 2, 64, 1000, 32768, 1 << 20};
+  for (const DType dtype : {DType::kFloat32, DType::kFloat64}) {
+    std::cout << "\n| " << DTypeName(dtype)
+              << " | of | 1 | 2 | 64 | 1000 | 32768 | 1048576 |\n"
+                 "|---|---|---|---|---|---|---|---|\n";
+    for (const CatalogEntry& entry : Catalog()) {
+      if (!only.empty() && entry.name != only) continue;
+      ACTSERVE_ASSIGN_OR_RETURN(const auto activation,
+                                Activation::Create(entry.text, {}, nullptr));
+      if (!activation->reads_rows()) continue;
+      for (const bool derivative : {false, true}) {
+        std::cout << "| " << entry.name << (derivative ? " | f'" : " | f");
+        for (const int64_t size : kSizes) {
+          if (dtype == DType::kFloat64 && size > 32768) {
+            std::cout << " | -";
+            continue;
+          }
+          ACTSERVE_ASSIGN_OR_RETURN(
+              const RowAccuracy accuracy,
+              MeasureRowAccuracy(device, *activation, dtype, derivative, size));
+          std::cout << " | ";
+          if (!derivative)
+            std::cout << absl::StrFormat("%.3g / ", accuracy.max_ulp);
+          std::cout << absl::StrFormat("%.2f", accuracy.max_term_ulp);
+        }
+        std::cout << " |\n";
+      }
+    }
+  }
+  return absl::OkStatus();
+}
+
 void WriteJson(const std::vector<Measured>& all, const std::string& path) {
   nlohmann::json rows = nlohmann::json::array();
   for (const Measured& m : all) {
@@ -127,6 +165,7 @@ int Main() {
       std::cerr << activation.status() << "\n";
       return 1;
     }
+    if ((*activation)->reads_rows()) continue;
     for (bool derivative : {false, true}) {
       for (DType dtype : kDTypes) {
         auto accuracy =
@@ -142,7 +181,13 @@ int Main() {
       }
     }
   }
-  PrintTable(all);
+  if (!all.empty()) PrintTable(all);
+  std::cout << "\n## Rows\n";
+  const absl::Status rows = PrintRowTables(**device, only);
+  if (!rows.ok()) {
+    std::cerr << rows << "\n";
+    return 1;
+  }
   const std::string json = absl::GetFlag(FLAGS_json);
   if (!json.empty()) WriteJson(all, json);
   return 0;

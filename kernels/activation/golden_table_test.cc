@@ -9,6 +9,7 @@
 
 #include "kernels/activation/activation.h"
 #include "kernels/catalog/catalog.h"
+#include "kernels/graph/interpret.h"
 #include "kernels/graph/testing/graphs.h"
 
 namespace actserve {
@@ -129,20 +130,20 @@ const Row kTable[] = {
     {"erf", {kInf}, "x", 0},
 };
 
-std::string TextOf(const Row& row) {
-  const std::string name = row.activation;
-  if (const CatalogEntry* entry = FindInCatalog(name)) {
+// Of a built-in, or of an expression of `inputs`.
+std::string TextOf(const std::string& activation, const char* inputs) {
+  if (const CatalogEntry* entry = FindInCatalog(activation)) {
     return std::string(entry->text);
   }
-  const char* inputs = row.at.size() == 2 ? "x, y" : "x";
-  return "def f(" + std::string(inputs) + "):\n    return " + name + "\n";
+  return "def f(" + std::string(inputs) + "):\n    return " + activation + "\n";
 }
 
 template <typename T>
 void Check(const Row& row, DType dtype) {
   SCOPED_TRACE(std::string(DTypeName(dtype)) + " " + row.activation + " d/d" +
                row.wrt);
-  const auto activation = Activation::Create(TextOf(row), {}, nullptr);
+  const auto activation = Activation::Create(
+      TextOf(row.activation, row.at.size() == 2 ? "x, y" : "x"), {}, nullptr);
   ASSERT_TRUE(activation.ok()) << activation.status();
   const std::string wrt = row.wrt;
   const auto program = wrt.empty() ? (*activation)->LowerForward(dtype, {})
@@ -165,6 +166,114 @@ TEST(GoldenTable, Float32) {
 
 TEST(GoldenTable, Float64) {
   for (const Row& row : kTable) Check<double>(row, DType::kFloat64);
+}
+
+struct RowOfBuiltIn {
+  const char* activation;
+  std::vector<double> row;
+  std::vector<double> want;
+};
+
+// PyTorch's answers.
+const RowOfBuiltIn kRows[] = {
+    {"softmax", {5}, {1}},
+    {"softmax", {-kInf, 2, 2}, {0, 0.5, 0.5}},
+    {"softmax", {-kInf, -kInf}, {kNaN, kNaN}},
+    {"softmax", {-kInf}, {kNaN}},
+    {"softmax", {kInf, 1}, {kNaN, kNaN}},
+    {"softmax", {kNaN, 1}, {kNaN, kNaN}},
+    {"softmax", {3e38, 3e38, -3e38}, {0.5, 0.5, 0}},
+    {"log_softmax", {5}, {0}},
+    {"log_softmax", {-kInf, 2}, {-kInf, 0}},
+    {"log_softmax", {-kInf, -kInf}, {kNaN, kNaN}},
+    {"log_softmax", {kInf, 1}, {kNaN, kNaN}},
+    {"log_softmax", {kNaN, 1}, {kNaN, kNaN}},
+    {"log_softmax", {0, -1000}, {0, -1000}},
+    {"softmin", {5}, {1}},
+    {"softmin", {kInf, 2, 2}, {0, 0.5, 0.5}},
+    {"softmin", {kInf, kInf}, {kNaN, kNaN}},
+    {"softmin", {-kInf, 1}, {kNaN, kNaN}},
+    {"softmin", {kNaN, 1}, {kNaN, kNaN}},
+    {"standardize", {5}, {0}},
+    {"standardize", {3, 3, 3}, {0, 0, 0}},
+    {"standardize", {kInf, 1}, {kNaN, kNaN}},
+    {"standardize", {-kInf, -kInf}, {kNaN, kNaN}},
+    {"standardize", {kNaN, 1}, {kNaN, kNaN}},
+    {"rms_norm", {0, 0}, {0, 0}},
+    {"rms_norm", {0x1p40}, {1}},
+    {"rms_norm", {kInf, 1}, {kNaN, 0}},
+    {"rms_norm", {-kInf, -kInf}, {kNaN, kNaN}},
+    {"rms_norm", {kNaN, 1}, {kNaN, kNaN}},
+    {"l2_normalize", {0, 0}, {0, 0}},
+    {"l2_normalize", {-5}, {-1}},
+    {"l2_normalize", {3, -0.0, 0}, {1, -0.0, 0}},
+    {"l2_normalize", {kInf, 1}, {kNaN, 0}},
+    {"l2_normalize", {-kInf, -kInf}, {kNaN, kNaN}},
+    {"l2_normalize", {kNaN, 1}, {kNaN, kNaN}},
+};
+
+struct RowGradient {
+  const char* activation;
+  std::vector<double> row, upstream;
+  std::vector<double> want;
+};
+
+const RowGradient kRowGradients[] = {
+    {"softmax", {5}, {3}, {0}},
+    {"softmax", {-kInf, 2, 2}, {1, 2, 4}, {0, -0.5, 0.5}},
+    {"softmin", {kInf, 2, 2}, {1, 2, 4}, {0, 0.5, -0.5}},
+    {"log_softmax", {2, 2}, {1, 3}, {-1, 1}},
+    {"l2_normalize(x, 0.25)", {0, 0}, {1, -2}, {4, -8}},
+    {"rms_norm(x, 0.25)", {0, 0}, {1, -2}, {2, -4}},
+    {"standardize(x, 0.25)", {0, 0}, {1, -3}, {4, -4}},
+};
+
+// One row: an element's inputs are an element of each of `columns`.
+template <typename T>
+void CheckRow(const std::string& text, DType dtype, bool derivative,
+              const std::vector<std::vector<double>>& columns,
+              const std::vector<double>& want) {
+  SCOPED_TRACE(std::string(DTypeName(dtype)) + "\n" + text);
+  const auto activation = Activation::Create(text, {}, nullptr);
+  ASSERT_TRUE(activation.ok()) << activation.status();
+  const auto program = derivative ? (*activation)->LowerBackward(dtype, {"x"})
+                                  : (*activation)->LowerForward(dtype, {});
+  ASSERT_TRUE(program.ok()) << program.status();
+  std::vector<std::vector<T>> inputs(want.size());
+  for (const std::vector<double>& column : columns) {
+    for (size_t i = 0; i < column.size(); ++i) {
+      inputs[i].push_back(static_cast<T>(column[i]));
+    }
+  }
+  std::vector<T> parameters;
+  for (const Parameter& parameter : program->graph.parameters) {
+    parameters.push_back(static_cast<T>(parameter.default_value));
+  }
+
+  const auto got = EvaluateRow<T>(program->graph, inputs, parameters)[0];
+
+  for (size_t i = 0; i < got.size(); ++i) {
+    const T wanted = static_cast<T>(want[i]);
+    EXPECT_TRUE(SameBits(got[i], wanted) || (derivative && got[i] == wanted))
+        << "element " << i << " of " << columns[0][0] << "...: " << got[i];
+  }
+}
+
+TEST(GoldenTable, Rows) {
+  for (const RowOfBuiltIn& row : kRows) {
+    const std::string text = TextOf(row.activation, "x");
+    CheckRow<float>(text, DType::kFloat32, false, {row.row}, row.want);
+    CheckRow<double>(text, DType::kFloat64, false, {row.row}, row.want);
+  }
+}
+
+TEST(GoldenTable, GradientsOfRows) {
+  for (const RowGradient& row : kRowGradients) {
+    const std::string text = TextOf(row.activation, "x");
+    const std::vector<std::vector<double>> columns = {row.row, row.upstream};
+    CheckRow<float>(text, DType::kFloat32, true, columns, row.want);
+    CheckRow<double>(text, DType::kFloat64, true, columns, row.want);
+  }
 }
 
 }  // namespace

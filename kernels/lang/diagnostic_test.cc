@@ -337,6 +337,13 @@ const std::vector<ErrorCase>& ErrorCases() {
        "this reduces over elements or an axis"},
       {"def f(x): return x.max()", 1, 18,
        "this reduces over elements or an axis"},
+      {"def f(x): return F.softmax(x, dim=-1)", 1, 18,
+       "this reads rows, along the axis that each request names: write "
+       "softmax(x)"},
+      {"def f(x): return torch.nn.functional.layer_norm(x, 3)", 1, 18,
+       "write standardize(x)"},
+      {"def f(x): return tf.math.l2_normalize(x)", 1, 18,
+       "write l2_normalize(x)"},
       {"def f(x): return np.sum(x)", 1, 18, "this adds over the whole batch"},
       {"def f(x): return x.mean()", 1, 18,
        "this averages over the whole batch"},

@@ -4,6 +4,7 @@
 
 #include "kernels/graph/derive/differentiate.h"
 #include "kernels/graph/derive/row_ops.h"
+#include "kernels/graph/derive/vanishing.h"
 #include "kernels/graph/passes/exact_zeros.h"
 #include "kernels/graph/passes/simplify.h"
 
@@ -12,7 +13,8 @@ namespace {
 
 class Puller {
  public:
-  explicit Puller(Graph& graph) : graph_(graph), zeros_(graph) {}
+  explicit Puller(Graph& graph)
+      : graph_(graph), zeros_(graph), vanishing_(graph) {}
 
   void Run(NodeId output, NodeId upstream) {
     sensitive_ = {{output, upstream}};
@@ -20,8 +22,12 @@ class Puller {
     for (size_t i = row_ops.size(); i-- > 0;) {
       const NodeId terms = Along(row_ops[i]);
       if (terms == kNoNode) continue;
-      const bool by_element = IsByElement(graph_.node(row_ops[i]).op);
-      PassOn(row_ops[i], by_element ? terms : Make(Op::kRowSum, terms));
+      if (IsByElement(graph_.node(row_ops[i]).op)) {
+        PassOn(row_ops[i], terms);
+        continue;
+      }
+      const NodeId sensitivity = Make(Op::kRowSum, terms);
+      if (!vanishing_.IsZero(sensitivity)) PassOn(row_ops[i], sensitivity);
     }
   }
 
@@ -105,6 +111,7 @@ class Puller {
 
   Graph& graph_;
   ExactZeros zeros_;
+  Vanishing vanishing_;
   std::vector<Sensitive> sensitive_;
 };
 

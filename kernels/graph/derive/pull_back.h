@@ -13,6 +13,10 @@
 // what was sorted goes back, what was shifted too, and a scan runs the other
 // way. The keys of a sort receive nothing.
 //
+// A sensitivity that vanishing.h finds to be 0 is not passed on: the maximum
+// that softmax subtracts takes no part in its gradient. So where terms of it
+// are infinite, they do not make the gradient NaN.
+//
 // The result is a graph with row ops again, so the pass applies to it too.
 
 #ifndef ACTSERVE_KERNELS_GRAPH_DERIVE_PULL_BACK_H_

@@ -34,6 +34,7 @@ std::vector<CatalogProgram> CatalogPrograms(DType dtype) {
   for (const CatalogEntry& entry : Catalog()) {
     const auto activation =
         ValueOrDie(Activation::Create(entry.text, {}, nullptr), entry.name);
+    if (activation->reads_rows()) continue;
     std::vector<double> parameters;
     for (const Parameter& parameter : activation->parameters()) {
       parameters.push_back(parameter.default_value);
