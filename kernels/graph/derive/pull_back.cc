@@ -13,7 +13,8 @@ namespace {
 
 class Puller {
  public:
-  explicit Puller(Graph& graph) : graph_(graph), zeros_(graph), vanishing_(graph) {}
+  explicit Puller(Graph& graph)
+      : graph_(graph), zeros_(graph), vanishing_(graph) {}
 
   void Run(NodeId output, NodeId upstream) {
     sensitive_ = {{output, upstream}};

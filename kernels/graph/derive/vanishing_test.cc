@@ -41,6 +41,8 @@ TEST(Vanishing, FindsWhatCancels) {
            "rowsum(exp(x) / rowsum(exp(x))) - 1",
            "(x if y > 0 else 0) - (0 if not y > 0 else x) "
            "if y > 0 or x > 0 else 0 * y",
+           "(x if x > 0 or y > 0 else 0) - (0 if not x > 0 and not y > 0 else "
+           "x)",
            "rowsum((x if x > 0 else y) * (2 if x > 0 else 3)) "
            "- rowsum(2 * x if x > 0 else 3 * y)",
        }) {
@@ -73,6 +75,18 @@ TEST(Vanishing, GivesUpOnWhatIsLarge) {
   EXPECT_TRUE(IsZero(square + " * " + square + " - " + fourth));
   EXPECT_FALSE(IsZero(square + " * " + square + " * " + square + " * " +
                       square + " - (" + fourth + ") * (" + fourth + ")"));
+}
+
+TEST(Vanishing, GivesUpOnWhatIsLong) {
+  const Graph graph = GraphOf(
+      "def f(x, y, a=1.5):\n"
+      "    s = 0\n"
+      "    for i in range(500):\n"
+      "        p = (x + y + a + i) * (x + y + a - i) * (x - y + a * i)\n"
+      "        s = s + p * (x + a - i)\n"
+      "    return (x - x) * s\n");
+
+  EXPECT_FALSE(Vanishing(graph).IsZero(graph.outputs[0].node));
 }
 
 class RandomText {
