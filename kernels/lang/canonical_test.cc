@@ -101,6 +101,18 @@ TEST(Canonical, IdsAreFrozen) {
       {"def gelu(x):\n    return x * normcdf(x)\n", false,
        "sha256:"
        "61f111f832d1456d73d96495d0cb909b95db6f01890826da0df53ed7511853b8"},
+      {"def f(x):\n"
+       "    return rowsum(x) + rowmax(x) + rowmin(x) + rowmean(x) + "
+       "rowsize(x)\n",
+       false,
+       "sha256:"
+       "b214eebf5e0aa2bd87d9a2fa0bc2d05adcb707e619374763f0534bf63bf7e478"},
+      {"def softmax(x, temperature=1.0):\n"
+       "    e = exp((x - rowmax(x)) / temperature)\n"
+       "    return e / rowsum(e)\n",
+       false,
+       "sha256:"
+       "259a6aef1bdecf2750f92873627d55ae6814349e9e83deab6a05b8b07d9f9df1"},
   };
   for (const GoldenId& c : cases) {
     SCOPED_TRACE(c.text);
