@@ -87,10 +87,12 @@ bool IsHungUp(short revents) {
   return (revents & (POLLRDHUP | POLLHUP | POLLERR)) != 0;
 }
 
-// Whether something has arrived at `fd` that nobody has read.
-bool HasUnread(int fd) {
+// Whether so much has arrived at `fd` and is unread that reading it takes
+// milliseconds.
+bool HasMuchUnread(int fd) {
+  constexpr int kMuch = 4096;
   int unread = 0;
-  return ioctl(fd, FIONREAD, &unread) == 0 && unread > 0;
+  return ioctl(fd, FIONREAD, &unread) == 0 && unread >= kMuch;
 }
 
 // The limit on descriptors of this process.
@@ -266,32 +268,32 @@ void Acceptor::HandOver(const Take& take) {
       take(next.listener_fd, next.fd, next.is_unix_socket);
       return true;
     }
-    if (is_hung_up && HasUnread(next.fd)) NoteGivenUp(next.peer);
-    if (!is_hung_up) CountRefusal(Refusal::kConnections);
+    if (is_hung_up) {
+      Drop(next.fd);
+    } else {
+      CountRefusal(Refusal::kConnections);
+    }
     close(next.fd);
     return true;
   });
   if (waiting_.empty()) waiting_of_host_.clear();
 }
 
-void Acceptor::NoteGivenUp(const Peer& peer) {
-  GivenUp& given_up = given_up_of_host_[HostOf(peer)];
-  given_up.peer = peer;
-  ++given_up.count;
-}
-
 void Acceptor::RefuseWhoGivesUp() {
-  absl::flat_hash_set<Peer> peers;
-  for (const auto& [host, given_up] : given_up_of_host_) {
-    if (given_up.count > kMaxGivenUp) peers.insert(given_up.peer);
+  int64_t num_hosts = 0;
+  {
+    absl::MutexLock lock(&mu_);
+    for (const auto& [host, count] : given_up_of_host_) {
+      if (count <= kMaxGivenUp) continue;
+      refused_.Refuse(host, absl::Now());
+      ++num_hosts;
+    }
   }
   given_up_of_host_.clear();
-  if (peers.empty()) return;
-  Refuse(peers);
   static absl::Time logged = absl::InfinitePast();
-  if (IsTimeToLog(&logged)) {
+  if (num_hosts > 0 && IsTimeToLog(&logged)) {
     LogEvent(LogLevel::kWarning, "connections_given_up",
-             {{"hosts", static_cast<int64_t>(peers.size())}});
+             {{"hosts", num_hosts}});
   }
 }
 
@@ -344,7 +346,7 @@ void Acceptor::DropHungUp(const std::vector<Connection>& connections) {
       Drop(fd);
     } else {
       hung_up.emplace(fd, peer);
-      if (HasUnread(fd)) NoteGivenUp(peer);
+      if (HasMuchUnread(fd)) ++given_up_of_host_[HostOf(peer)];
     }
   }
   hung_up_ = std::move(hung_up);

@@ -33,8 +33,8 @@ namespace actserve {
 //     kMaxWaiting wait. gRPC reads 8 KiB of each, whatever has become of it:
 //     200 streams, which take 30 ms;
 //   * drops connections whose peer hung up before they were handed over, or
-//     long before gRPC comes to read them, and refuses a host that gives up
-//     more than kMaxGivenUp at a time in this way;
+//     long before gRPC comes to read them. The host of more than kMaxGivenUp at
+//     a time that leave much unread can open no others for a while;
 //   * goes on after any error, and listens again within a second if a socket
 //     does not listen any more or somebody removed its path;
 //   * can stop accepting while connections go on, and close those later.
@@ -131,7 +131,6 @@ class Acceptor {
   void Count(const std::vector<Connection>& connections);
   // Drops those whose peer had hung up at the last call already.
   void DropHungUp(const std::vector<Connection>& connections);
-  void NoteGivenUp(const Peer& peer);
   // Refuses the hosts that gave up too many connections since the last call.
   void RefuseWhoGivesUp();
   // Calls `visit` with the descriptor and the peer of each connection: two
@@ -165,12 +164,8 @@ class Acceptor {
   absl::Time interval_began_ = absl::InfinitePast();
   // By descriptor.
   absl::flat_hash_map<int, Peer> hung_up_;
-  // Connections that hung up with something unread, by a peer of the host.
-  struct GivenUp {
-    Peer peer;
-    int count = 0;
-  };
-  absl::flat_hash_map<std::string, GivenUp> given_up_of_host_;
+  // Connections that hung up with much unread.
+  absl::flat_hash_map<std::string, int> given_up_of_host_;
   absl::Mutex mu_;
   RefusedHosts refused_ ABSL_GUARDED_BY(mu_);
   std::thread thread_;

@@ -334,10 +334,17 @@ TEST_F(AcceptorTest, NeverHandsOverWhatHungUpBefore) {
 
 TEST_F(AcceptorTest, RefusesAHostThatGivesUpTooMuch) {
   Start(/*max_connections=*/400);
-  for (int i = 0; i < 3 * Acceptor::kMaxGivenUp; ++i) {
-    const Socket client = ConnectTo(tcp());
-    EXPECT_EQ(send(client.fd(), "12345", 5, MSG_NOSIGNAL), 5);
+  const Socket before = ConnectTo(tcp());
+  std::vector<Socket> clients;
+  for (int i = 0; i < 2 * Acceptor::kMaxGivenUp; ++i) {
+    clients.push_back(OutOfTheWay(ConnectTo(tcp())));
   }
+  ASSERT_TRUE(Await(1 + clients.size()));
+  const std::string bytes(5000, 'x');
+  for (const Socket& client : clients) {
+    ASSERT_EQ(send(client.fd(), bytes.data(), bytes.size(), 0), 5000);
+  }
+  clients.clear();
 
   const absl::Time start = absl::Now();
   bool is_refused = false;
@@ -347,9 +354,23 @@ TEST_F(AcceptorTest, RefusesAHostThatGivesUpTooMuch) {
     is_refused = !IsOpen(next);
   }
   EXPECT_TRUE(is_refused);
+  EXPECT_TRUE(IsOpen(before));
   const Socket other = ConnectTo(tcp(), "127.0.0.2");
   absl::SleepFor(absl::Milliseconds(100));
   EXPECT_TRUE(IsOpen(other));
+}
+
+TEST_F(AcceptorTest, LetsAHostGiveUpALittle) {
+  Start(/*max_connections=*/400);
+  for (int i = 0; i < 3 * Acceptor::kMaxGivenUp; ++i) {
+    const Socket client = ConnectTo(tcp());
+    EXPECT_EQ(send(client.fd(), "12345", 5, MSG_NOSIGNAL), 5);
+  }
+
+  absl::SleepFor(5 * Acceptor::kPaceInterval);
+  const Socket next = ConnectTo(tcp());
+  absl::SleepFor(absl::Milliseconds(100));
+  EXPECT_TRUE(IsOpen(next));
 }
 
 // gRPC's own listener never comes back from this.

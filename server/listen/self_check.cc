@@ -13,6 +13,9 @@
 namespace actserve {
 namespace {
 
+// Longer than a connection waits to be handed over, but for a flood.
+constexpr absl::Duration kHandedOver = absl::Milliseconds(200);
+
 // Waits until `fd` is ready for `events`, or has ended.
 bool Await(int fd, short events, absl::Time deadline) {
   while (true) {
@@ -37,6 +40,17 @@ bool IsConnected(int fd, const std::string& address, absl::Time deadline) {
   return getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size) == 0 && error == 0;
 }
 
+// Whether the other side closes the connection, not by a reset.
+bool Ends(int fd, absl::Time deadline) {
+  char bytes[256];
+  while (Await(fd, POLLIN, deadline)) {
+    const ssize_t received = recv(fd, bytes, sizeof(bytes), 0);
+    if (received == 0) return true;
+    if (received < 0 && errno != EAGAIN && errno != EINTR) return false;
+  }
+  return false;
+}
+
 }  // namespace
 
 bool SelfCheck::Answers(const std::string& address, absl::Duration timeout) {
@@ -45,11 +59,12 @@ bool SelfCheck::Answers(const std::string& address, absl::Duration timeout) {
       reinterpret_cast<const sockaddr*>(address.data())->sa_family;
   const int fd = socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   if (fd < 0) return true;  // no descriptor left: says nothing of the server
-  bool answers = IsConnected(fd, address, deadline);
-  if (answers) {
+  bool answers = false;
+  if (IsConnected(fd, address, deadline)) {
+    // Whoever hangs up sooner is dropped before gRPC sees him.
+    Await(fd, 0, std::min(deadline, absl::Now() + kHandedOver));
     shutdown(fd, SHUT_WR);
-    char byte;
-    answers = Await(fd, POLLIN, deadline) && recv(fd, &byte, 1, 0) >= 0;
+    answers = Ends(fd, deadline);
   }
   close(fd);
   return answers;

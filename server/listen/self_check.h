@@ -11,11 +11,11 @@
 
 namespace actserve {
 
-// Calls its own server, as a client would: connects to each address and waits
-// until the other side says something or hangs up, which both prove that the
-// connection was accepted and that somebody reads it. (A reset does not: the
-// Acceptor drops so what nobody reads.) A server of HTTP/2 speaks
-// first, one of TLS hangs up, and so does one that has too many connections.
+// Calls its own server, as a client would: connects to each address, says that
+// it has nothing to say, and waits until the other side closes the connection
+// too. That proves that it was accepted and that somebody reads it; what the
+// other side says before proves nothing, for the thread that accepts says it.
+// Nor does a reset: the Acceptor drops so what nobody reads.
 //
 // The Acceptor opens a socket again that listens no more. This finds what it
 // cannot see: that nobody accepts, or nobody reads.

@@ -9,6 +9,7 @@
 #include <optional>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include "absl/synchronization/notification.h"
 #include "absl/time/clock.h"
@@ -18,8 +19,8 @@ namespace actserve {
 namespace {
 
 constexpr SelfCheck::Options kQuick = {.interval = absl::Milliseconds(10),
-                                       .timeout = absl::Milliseconds(50),
-                                       .patience = absl::Milliseconds(300)};
+                                       .timeout = absl::Milliseconds(400),
+                                       .patience = absl::Milliseconds(900)};
 // Far more than it needs.
 constexpr absl::Duration kPatience = absl::Seconds(30);
 
@@ -44,14 +45,23 @@ class Listening {
   }
   const std::string& address() const { return address_; }
 
-  // Serves from now on: says `greeting`, then hangs up.
-  void Serve(const std::string& greeting) {
-    thread_ = std::thread([this, greeting] {
+  // Serves from now on: says `greeting`, reads until the end, and hangs up.
+  // Without `reads` it goes no further than the greeting.
+  void Serve(const std::string& greeting, bool reads = true) {
+    thread_ = std::thread([this, greeting, reads] {
+      std::vector<int> unread;
       int fd = -1;
       while ((fd = accept(fd_, nullptr, nullptr)) >= 0) {
         (void)send(fd, greeting.data(), greeting.size(), MSG_NOSIGNAL);
-        close(fd);
+        char byte;
+        while (reads && recv(fd, &byte, 1, 0) > 0) continue;
+        if (reads) {
+          close(fd);
+        } else {
+          unread.push_back(fd);
+        }
       }
+      for (const int each : unread) close(each);
     });
   }
 
@@ -61,13 +71,20 @@ class Listening {
   std::thread thread_;
 };
 
-TEST(SelfCheck, AnAnswerIsAGreetingOrAFarewell) {
+TEST(SelfCheck, AnAnswerIsTheEnd) {
   for (const char* greeting : {"settings", ""}) {
     Listening server;
     EXPECT_FALSE(SelfCheck::Answers(server.address(), absl::Milliseconds(50)));
     server.Serve(greeting);
     EXPECT_TRUE(SelfCheck::Answers(server.address(), kPatience));
   }
+}
+
+TEST(SelfCheck, AGreetingIsNoAnswer) {
+  Listening server;
+  server.Serve("settings", /*reads=*/false);
+
+  EXPECT_FALSE(SelfCheck::Answers(server.address(), absl::Milliseconds(500)));
 }
 
 TEST(SelfCheck, NobodyAnswersWhereNobodyListens) {
