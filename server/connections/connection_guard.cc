@@ -1,5 +1,7 @@
 #include "server/connections/connection_guard.h"
 
+#include <sys/resource.h>
+
 #include <algorithm>
 #include <functional>
 #include <optional>
@@ -9,6 +11,7 @@
 #include "absl/container/flat_hash_map.h"
 #include "absl/container/flat_hash_set.h"
 #include "absl/time/clock.h"
+#include "server/connections/frames_without_calls.h"
 #include "server/listen/refused_hosts.h"
 #include "server/observe/log.h"
 #include "server/observe/resident_bytes.h"
@@ -19,8 +22,20 @@ namespace {
 constexpr absl::Duration kInterval = absl::Milliseconds(100);
 // Growth of the process that is worth a look: 2,000 streams.
 constexpr int64_t kGrowthBytes = int64_t{32} << 20;
+// How often frames without calls are looked for, while the process is busy: a
+// flood keeps it so.
+constexpr absl::Duration kFramesInterval = absl::Seconds(1);
+constexpr double kBusyCores = 0.5;
 // Looks for stalled bodies in the time that one may take.
 constexpr int kLooks = 4;
+
+// The time that the process has computed so far.
+absl::Duration ProcessorTime() {
+  rusage usage = {};
+  getrusage(RUSAGE_SELF, &usage);
+  return absl::DurationFromTimeval(usage.ru_utime) +
+         absl::DurationFromTimeval(usage.ru_stime);
+}
 
 absl::flat_hash_set<Peer> PeersOf(
     const std::vector<OpenConnection>& connections) {
@@ -100,6 +115,10 @@ void ConnectionGuard::Run() {
   int64_t seen_bytes = ResidentBytes();
   // Memory that a burst has left lets the next one pass without growth.
   absl::Time alert_until = absl::InfinitePast();
+  FramesWithoutCalls frames;
+  absl::Time looked_at_frames = absl::Now();
+  absl::Duration computed = ProcessorTime();
+  absl::Duration frames_interval = kFramesInterval;
   absl::Duration pause = kInterval;
   while (!stopped_.WaitForNotificationWithTimeout(pause)) {
     const absl::Time start = absl::Now();
@@ -117,6 +136,18 @@ void ConnectionGuard::Run() {
     if (start - looked_at_bodies >= bodies_interval) {
       looked_at_bodies = start;
       Close("request_stalled", Refusal::kStalled, FindStalled(bodies));
+    }
+    if (start - looked_at_frames >= frames_interval) {
+      const absl::Duration now_computed = ProcessorTime();
+      if (now_computed - computed >= kBusyCores * (start - looked_at_frames)) {
+        const auto found =
+            frames.Find(OpenConnections(), acceptor_.ReceivedBytes());
+        if (!found.empty()) acceptor_.Refuse(PeersOf(found));
+        Close("frames_without_calls", Refusal::kStreams, found);
+        frames_interval = std::max(kFramesInterval, 10 * (absl::Now() - start));
+      }
+      computed = now_computed;
+      looked_at_frames = start;
     }
     // Many connections must not take a whole core.
     pause = std::max(kInterval, absl::Now() - start);

@@ -25,6 +25,8 @@ namespace actserve {
 //     first. Their hosts lose all their connections and are refused for a
 //     while. It looks when the process has grown, and for a minute after it
 //     found some, at most ten times a second.
+//   * frames that belong to no call: see FramesWithoutCalls. Their hosts are
+//     refused as well. It looks once a second while the process is busy.
 //   * requests that stopped to arrive for `body_timeout`: see StalledBodies.
 class ConnectionGuard {
  public:
