@@ -70,6 +70,8 @@ MHD_Result Handle(void* metrics, MHD_Connection* connection, const char* url,
 // a client that sends a byte now and then would keep its place.
 class MetricsEndpoint::OldConnections {
  public:
+  static constexpr absl::Duration kTick = absl::Milliseconds(250);
+
   OldConnections() : thread_([this] { Work(); }) {}
   ~OldConnections() {
     {
@@ -77,6 +79,13 @@ class MetricsEndpoint::OldConnections {
       stopping_ = true;
     }
     thread_.join();
+  }
+
+  // Also those that begin from now on, within a tick.
+  void CloseAll() {
+    absl::MutexLock lock(&mu_);
+    max_age_ = absl::ZeroDuration();
+    for (const auto& [fd, begin] : begins_) shutdown(fd, SHUT_RDWR);
   }
 
   // The library's callback, before a socket is used and before it is closed.
@@ -97,9 +106,8 @@ class MetricsEndpoint::OldConnections {
  private:
   void Work() {
     absl::MutexLock lock(&mu_);
-    while (
-        !mu_.AwaitWithTimeout(absl::Condition(&stopping_), absl::Seconds(1))) {
-      const absl::Time oldest = absl::Now() - absl::Seconds(kMaxAgeSeconds);
+    while (!mu_.AwaitWithTimeout(absl::Condition(&stopping_), kTick)) {
+      const absl::Time oldest = absl::Now() - max_age_;
       for (const auto& [fd, begin] : begins_) {
         if (begin < oldest) shutdown(fd, SHUT_RDWR);
       }
@@ -108,6 +116,7 @@ class MetricsEndpoint::OldConnections {
 
   absl::Mutex mu_;
   bool stopping_ ABSL_GUARDED_BY(mu_) = false;
+  absl::Duration max_age_ ABSL_GUARDED_BY(mu_) = absl::Seconds(kMaxAgeSeconds);
   absl::flat_hash_map<int, absl::Time> begins_ ABSL_GUARDED_BY(mu_);
   std::thread thread_;
 };
@@ -155,6 +164,8 @@ absl::StatusOr<std::unique_ptr<MetricsEndpoint>> MetricsEndpoint::Start(
 }
 
 MetricsEndpoint::~MetricsEndpoint() {
+  // The library waits for connections that somebody keeps open.
+  old_connections_->CloseAll();
   for (MHD_Daemon* daemon : daemons_) MHD_stop_daemon(daemon);
 }
 
