@@ -101,13 +101,25 @@ TEST(Actctl, EveryCommandExplainsItself) {
 
 TEST(Actctl, AWrongCommandLineIsExitCode2) {
   for (const char* arguments :
-       {"", "frobnicate", "show", "check", "forward", "health --unknown",
-        "precompile", "precompile --builtins --arch=ninety",
+       {"",
+        "frobnicate",
+        "show",
+        "check",
+        "forward",
+        "health --unknown",
+        "precompile",
+        "precompile --builtins --arch=ninety",
         "forward relu 1 --parameter alpha",
-        "forward relu 1 --parameter alpha=x", "forward relu 1 --axis last",
-        "forward relu 1 --parameter a=1 --parameter a=2", "token", "token new",
+        "forward relu 1 --parameter alpha=x",
+        "forward relu 1 --axis last",
+        "forward relu 1 --parameter a=1 --parameter a=2",
+        "token",
+        "token new",
         "token new --tenant=a --roles=root",
-        "token new --tenant=a --expires=tomorrow", "token new --tenant='a b'",
+        "token new --tenant=a --expires=tomorrow",
+        "token new --tenant='a b'",
+        "token new --tenant= --roles=compute",
+        "--address= health",
         "health --token=t"}) {
     SCOPED_TRACE(arguments);
 

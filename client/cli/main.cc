@@ -15,6 +15,7 @@
 #include "CLI/CLI.hpp"
 #include "absl/status/status.h"
 #include "absl/strings/ascii.h"
+#include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
 #include "client/cli/array.h"
 #include "client/cli/commands.h"
@@ -279,6 +280,16 @@ std::vector<std::string> ShieldNumbers(int argc, char** argv) {
   return arguments;
 }
 
+// The parser would take the next argument for the value of `--name=`.
+void CheckValues(const std::vector<std::string>& arguments) {
+  for (const std::string& argument : arguments) {
+    const size_t equals = argument.find('=');
+    if (argument.starts_with("--") && equals + 1 == argument.size()) {
+      throw CLI::ArgumentMismatch(absl::StrCat(argument, ": no value follows"));
+    }
+  }
+}
+
 void RestoreNumbers(EvaluateFlags& flags) {
   const auto restore = [](std::string& value) {
     if (value.starts_with(" -")) value.erase(0, 1);
@@ -345,6 +356,7 @@ int Run(int argc, char** argv) {
   try {
     // The parser takes its arguments from the back.
     std::vector<std::string> arguments = ShieldNumbers(argc, argv);
+    CheckValues(arguments);
     std::reverse(arguments.begin(), arguments.end());
     app.parse(std::move(arguments));
   } catch (const CLI::ParseError& error) {

@@ -11,7 +11,7 @@
 namespace actserve {
 
 // Limit on the bytes of a file of keys or tokens.
-inline constexpr int64_t kMaxSecretFileBytes = int64_t{16} << 20;
+inline constexpr int64_t kMaxSecretFileBytes = int64_t{2} << 20;
 
 // Returns the content of the plain file that `flag` names. Does not wait for a
 // FIFO. The messages begin with "FLAG: PATH".

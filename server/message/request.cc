@@ -175,8 +175,9 @@ absl::Status CheckResponseSize(int64_t num_tensors, int64_t message_bytes,
     return absl::OkStatus();
   }
   return InvalidArgument("response: ", num_tensors, " tensors of ",
-                         type.size_bytes(), " bytes, limit ", message_bytes,
-                         " bytes a message");
+                         type.size_bytes(), " bytes, limit ",
+                         message_bytes - kRoomForHeader,
+                         " bytes together, by --max_message_bytes");
 }
 
 // Elements of value one, to be read again and again.
