@@ -36,7 +36,7 @@ absl::Status CheckNumbers(const Options& o) {
   const LanguageLimits& language = o.registry.language;
   const BatchQueue::Limits& queue = o.scheduler.queue;
   const Range ranges[] = {
-      {"max_connections", o.max_connections, 1, 1 << 20},
+      {"max_connections", o.max_connections, 16, 1 << 20},
       {"max_streams", o.max_streams, 1, 1 << 20},
       // Twice the largest result fits into its half, and one message into what
       // is not left to those that arrive.

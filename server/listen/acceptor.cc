@@ -136,7 +136,14 @@ absl::StatusOr<std::unique_ptr<Acceptor>> Acceptor::Listen(
       std::min(acceptor->stop_event_ + options.max_connections,
                DescriptorLimit() - kReservedDescriptors);
   acceptor->max_connections_ =
-      std::max(1, acceptor->max_descriptor_ - acceptor->stop_event_);
+      acceptor->max_descriptor_ - acceptor->stop_event_;
+  if (acceptor->max_connections_ < kFewestConnections) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        "max_connections: this process may open ", DescriptorLimit(),
+        " files, which leaves ", std::max(0, acceptor->max_connections_),
+        " for connections, and at least ", int{kFewestConnections},
+        " are needed"));
+  }
   return acceptor;
 }
 

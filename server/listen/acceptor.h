@@ -58,6 +58,8 @@ class Acceptor {
   };
   static constexpr int kReservedDescriptors = 32;
   static constexpr int kShare = 4;
+  // With fewer a server would serve nobody beside its check of itself.
+  static constexpr int kFewestConnections = 16;
   static constexpr int kPace = 64;
   static constexpr absl::Duration kPaceInterval = absl::Milliseconds(100);
   static constexpr int kMaxWaiting = 1024;
@@ -68,7 +70,9 @@ class Acceptor {
 
   // Listens when it returns; accepts from Start() on.
   //   InvalidArgument     an address is none
-  //   FailedPrecondition  the unix socket is not usable
+  //   FailedPrecondition  the unix socket is not usable, or too few files may
+  //   be
+  //                       open
   //   Unavailable         an address is taken
   static absl::StatusOr<std::unique_ptr<Acceptor>> Listen(
       const Options& options);
