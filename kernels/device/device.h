@@ -27,6 +27,8 @@ struct Fragment {
   size_t size_bytes = 0;
 };
 
+struct WorkItem;
+
 // A compiled program. Immutable; any thread may run it, several at once.
 class Program {
  public:
@@ -34,6 +36,9 @@ class Program {
   const LoweredProgram& lowered() const { return lowered_; }
   // The weight of its graph.
   int64_t weight() const { return weight_; }
+  // About the host memory that a run of `item` takes beside its tensors, while
+  // it runs.
+  virtual int64_t ScratchBytes(const WorkItem& /*item*/) const { return 0; }
 
  protected:
   explicit Program(LoweredProgram lowered)

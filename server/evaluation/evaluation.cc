@@ -78,6 +78,12 @@ void Evaluation::Execute(bool may_run_inline) {
     tensors_.back().Hold(*std::move(charge));
     item.outputs.push_back(tensors_.back().data());
   }
+  if (const int64_t bytes = program->ScratchBytes(item); bytes > 0) {
+    auto charge =
+        parts_.memory.Take(MemoryBudget::Half::kResults, caller(), bytes);
+    if (!charge.ok()) return Fail(charge.status());
+    scratch_ = *std::move(charge);
+  }
   size_bytes =
       tensor_bytes * static_cast<int64_t>(item.inputs.size() + tensors_.size());
   // A program too large to be interleaved is slow for its bytes.
@@ -91,6 +97,7 @@ void Evaluation::Execute(bool may_run_inline) {
 
 void Evaluation::Done(const Scheduler::Outcome& outcome) {
   if (record_ != nullptr) Record(outcome);
+  scratch_ = MemoryBudget::Charge();
   if (!outcome.status.ok()) return Fail(outcome.status);
   TensorResult result;
   result.tensors = std::move(tensors_);

@@ -88,6 +88,8 @@ class Evaluation : private Scheduler::Job {
   std::shared_ptr<const CallPlan> plan_;
   // One per output of the program that is a tensor.
   std::vector<Buffer> tensors_;
+  // What the program takes beside the tensors, while it runs.
+  MemoryBudget::Charge scratch_;
 };
 
 }  // namespace actserve

@@ -578,6 +578,21 @@ class RowProgram::Runner {
   std::vector<std::vector<T>> terms_;
 };
 
+// Inputs in several fragments are copied together, sums need their terms, and
+// a long row what is kept of it.
+int64_t RowProgram::ScratchBytes(const WorkItem& item) const {
+  const int64_t compute_size = ItemSizeBytes(lowered().compute);
+  int64_t bytes = 0;
+  for (const absl::Span<const Fragment> input : item.inputs) {
+    if (input.size() == 1) continue;
+    bytes += item.num_elements * ItemSizeBytes(lowered().storage);
+  }
+  for (const Output& output : lowered().graph.outputs) {
+    if (output.summed) bytes += item.num_elements * compute_size;
+  }
+  return bytes + stages_.num_kept * item.rows.size * compute_size;
+}
+
 void RowProgram::Run(WorkItem& item, ThreadPool& threads,
                      int64_t min_elements_per_task) const {
   if (item.num_elements == 0) {

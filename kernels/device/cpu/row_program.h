@@ -33,6 +33,8 @@ class RowProgram final : public Program {
   void Run(WorkItem& item, ThreadPool& threads,
            int64_t min_elements_per_task) const;
 
+  int64_t ScratchBytes(const WorkItem& item) const override;
+
   // The bytes of machine code of its objects.
   size_t object_size_bytes() const { return object_size_bytes_; }
 

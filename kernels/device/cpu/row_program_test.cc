@@ -158,6 +158,33 @@ TEST(RowProgram, TakesAnyFragments) {
       "");
 }
 
+TEST(RowProgram, TellsWhatItTakesBesideTheTensors) {
+  const auto device = MakeDevice(1, 4096);
+  const auto activation = Activation::Create(kTexts[0], {}, nullptr);
+  ASSERT_TRUE(activation.ok());
+  const auto forward =
+      device->Compile(*(*activation)->LowerForward(DType::kBFloat16, {}));
+  const auto backward = device->Compile(
+      *(*activation)->LowerBackward(DType::kBFloat16, {"x", "t"}));
+  ASSERT_TRUE(forward.ok() && backward.ok());
+  const std::string x(2000, '\0');
+  const auto* bytes = reinterpret_cast<const std::byte*>(x.data());
+  const std::vector<Fragment> two = {{bytes, 1000}, {bytes + 1000, 1000}};
+  const std::vector<Fragment> one = {{bytes, 2000}};
+  WorkItem item;
+  item.num_elements = 1000;
+  item.rows = {.size = 100};
+
+  // The exponentials of a row, in float32.
+  item.inputs = {one};
+  EXPECT_EQ((*forward)->ScratchBytes(item), 400);
+  item.inputs = {two};
+  EXPECT_EQ((*forward)->ScratchBytes(item), 400 + 2000);
+  // The terms of the gradient of t, besides.
+  item.inputs = {one, two};
+  EXPECT_GE((*backward)->ScratchBytes(item), 4000 + 2000 + 400);
+}
+
 TEST(RowProgram, RefusesRowsThatDoNotFillTheTensor) {
   const auto device = MakeDevice(1, 4096);
   const auto activation = Activation::Create(kTexts[0], {}, nullptr);
