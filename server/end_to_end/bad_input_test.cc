@@ -203,7 +203,7 @@ TEST_F(BadInput, ForwardIsRefused) {
          r.add_partials("x");
        },
        StatusCode::INVALID_ARGUMENT,
-       "response: 2 tensors of 800000 bytes, limit 1048576"},
+       "response: 2 tensors of 800000 bytes, limit 1032192"},
   };
   for (const Case& c : cases) {
     SCOPED_TRACE(c.name);
