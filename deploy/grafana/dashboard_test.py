@@ -1,12 +1,14 @@
 """Every query of the dashboard has a result, over a stack under load."""
 
 import math
+import pathlib
 import re
 import shutil
 
 import loaded_stack
 import pytest
 
+RULES = pathlib.Path(__file__).parents[1] / "prometheus" / "rules.yml"
 TARGETS = [
     pytest.param(target, id=f"{panel['title']}-{target['refId']}")
     for panel in loaded_stack.panels()
@@ -45,7 +47,8 @@ def test_load_is_seen(prometheus, title):
 
 def test_rules_are_evaluated(prometheus):
     (group,) = prometheus.get("rules")["groups"]
-    assert len(group["rules"]) == 10
+    written = RULES.read_text().count("- alert:")
+    assert len(group["rules"]) == written > 0
     for rule in group["rules"]:
         assert rule["health"] == "ok", rule
 
