@@ -219,6 +219,8 @@ TEST_F(AcceptorTest, ClosesConnectionsBeyondItsBound) {
   for (int i = 0; i < 40; ++i) clients.push_back(ConnectTo(tcp()));
 
   EXPECT_TRUE(clients.back().IsEnded());
+  // Those that were accepted with it are handed over after that.
+  absl::SleepFor(Acceptor::kPaceInterval);
   {
     absl::MutexLock lock(&mu_);
     const auto num_taken = static_cast<int>(taken_.size());
@@ -243,6 +245,8 @@ TEST_F(AcceptorTest, LeavesConnectionsForOtherPeers) {
     clients.push_back(OutOfTheWay(ConnectTo(tcp())));
   }
   EXPECT_TRUE(clients.back().IsEnded());
+  EXPECT_TRUE(Await(16));
+  absl::SleepFor(Acceptor::kPaceInterval);
   size_t num_taken = 0;
   {
     absl::MutexLock lock(&mu_);
