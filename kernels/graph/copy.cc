@@ -10,20 +10,21 @@ Graph WithSignatureOf(const Graph& graph) {
 }
 
 std::vector<NodeId> CopyNodes(
-    const Graph& from, Graph& to, absl::FunctionRef<NodeId(const Node&)> leaf,
+    const Graph& from, const std::vector<bool>& needed, Graph& to,
+    absl::FunctionRef<NodeId(NodeId)> leaf,
     absl::FunctionRef<NodeId(Op, NodeId, NodeId, NodeId)> add) {
-  const std::vector<bool> live = from.LiveNodes();
   std::vector<NodeId> moved(from.nodes().size(), kNoNode);
   const auto at = [&moved](NodeId id) {
     return id == kNoNode ? kNoNode : moved[id];
   };
   for (size_t i = 0; i < moved.size(); ++i) {
-    if (!live[i]) continue;
+    if (!needed[i]) continue;
+    moved[i] = leaf(static_cast<NodeId>(i));
+    if (moved[i] != kNoNode) continue;
     const Node& node = from.nodes()[i];
     switch (node.op) {
-      case Op::kInput:
       case Op::kParameter:
-        moved[i] = leaf(node);
+        moved[i] = to.ParameterNode(node.index);
         break;
       case Op::kConstant:
         moved[i] = to.Constant(node.constant);
@@ -37,6 +38,17 @@ std::vector<NodeId> CopyNodes(
     }
   }
   return moved;
+}
+
+std::vector<NodeId> CopyNodes(
+    const Graph& from, Graph& to, absl::FunctionRef<NodeId(const Node&)> leaf,
+    absl::FunctionRef<NodeId(Op, NodeId, NodeId, NodeId)> add) {
+  const auto leaf_of = [&](NodeId id) {
+    const Node& node = from.node(id);
+    const bool is_leaf = node.op == Op::kInput || node.op == Op::kParameter;
+    return is_leaf ? leaf(node) : kNoNode;
+  };
+  return CopyNodes(from, from.LiveNodes(), to, leaf_of, add);
 }
 
 std::vector<NodeId> CopyNodes(

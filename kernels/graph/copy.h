@@ -18,7 +18,15 @@ std::vector<NodeId> CopyNodes(
     const Graph& from, Graph& to, absl::FunctionRef<NodeId(const Node&)> leaf,
     absl::FunctionRef<NodeId(Op, NodeId, NodeId, NodeId)> add);
 
-// The same; inputs and parameters keep their index.
+// Copies the nodes of `from` that `needed` has; `leaf` says what a node
+// becomes, or kNoNode for one that is copied with its operands, which `needed`
+// has too. Returns where each node went.
+std::vector<NodeId> CopyNodes(
+    const Graph& from, const std::vector<bool>& needed, Graph& to,
+    absl::FunctionRef<NodeId(NodeId)> leaf,
+    absl::FunctionRef<NodeId(Op, NodeId, NodeId, NodeId)> add);
+
+// As the first; inputs and parameters keep their index.
 std::vector<NodeId> CopyNodes(
     const Graph& from, Graph& to,
     absl::FunctionRef<NodeId(Op, NodeId, NodeId, NodeId)> add);

@@ -1,5 +1,6 @@
 #include "kernels/graph/graph.h"
 
+#include <algorithm>
 #include <bit>
 #include <cassert>
 #include <utility>
@@ -88,16 +89,29 @@ bool Graph::HasRows() const {
   return false;
 }
 
-std::vector<bool> Graph::LiveNodes() const {
-  std::vector<bool> live(nodes_.size(), false);
-  for (const Output& output : outputs) live[output.node] = true;
-  for (size_t i = nodes_.size(); i-- > 0;) {
-    if (!live[i]) continue;
-    for (NodeId operand : nodes_[i].operands) {
-      if (operand != kNoNode) live[operand] = true;
+std::vector<bool> Graph::NodesFor(
+    absl::Span<const NodeId> roots,
+    absl::FunctionRef<bool(NodeId)> is_leaf) const {
+  std::vector<bool> needed(nodes_.size(), false);
+  NodeId last = -1;
+  for (const NodeId root : roots) {
+    needed[root] = true;
+    last = std::max(last, root);
+  }
+  for (NodeId i = last; i >= 0; --i) {
+    if (!needed[i] || is_leaf(i)) continue;
+    for (const NodeId operand : nodes_[i].operands) {
+      if (operand != kNoNode) needed[operand] = true;
     }
   }
-  return live;
+  return needed;
+}
+
+std::vector<bool> Graph::LiveNodes() const {
+  std::vector<NodeId> roots;
+  roots.reserve(outputs.size());
+  for (const Output& output : outputs) roots.push_back(output.node);
+  return NodesFor(roots, [](NodeId) { return false; });
 }
 
 int64_t Graph::size_bytes() const {

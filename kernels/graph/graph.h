@@ -13,7 +13,9 @@
 #include <unordered_map>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "absl/hash/hash.h"
+#include "absl/types/span.h"
 #include "kernels/graph/op.h"
 
 namespace actserve {
@@ -70,6 +72,10 @@ class Graph {
   int64_t Weight() const;
   // True if an output needs more than its own element: its row.
   bool HasRows() const;
+  // Entry i is true if node i is one of `roots` or one of them depends on it.
+  // What a node depends on of which `is_leaf` holds does not count.
+  std::vector<bool> NodesFor(absl::Span<const NodeId> roots,
+                             absl::FunctionRef<bool(NodeId)> is_leaf) const;
   // Entry i is true if an output depends on node i.
   std::vector<bool> LiveNodes() const;
   // About the memory that the graph keeps.

@@ -67,13 +67,8 @@ bool CompareNumbers(Op op, T a, T b) {
 template <typename T>
 T Reduce(Op op, absl::Span<const T> row) {
   switch (op) {
-    case Op::kRowSum: {
-      std::vector<double> tiles;
-      for (size_t i = 0; i < row.size(); i += kSumTileElements) {
-        tiles.push_back(SumTile(row.subspan(i, kSumTileElements)));
-      }
-      return static_cast<T>(SumTiles(absl::MakeSpan(tiles)));
-    }
+    case Op::kRowSum:
+      return static_cast<T>(Sum(row));
     case Op::kRowMax: {
       T max = -std::numeric_limits<T>::infinity();
       for (const T value : row) max = ApplyInstruction(Op::kMax, max, value);

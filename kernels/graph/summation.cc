@@ -1,6 +1,7 @@
 #include "kernels/graph/summation.h"
 
 #include <cstddef>
+#include <vector>
 
 namespace actserve {
 namespace {
@@ -78,6 +79,15 @@ SumTileFunction<T> BestSumTile() {
   return &SumTilePortable<T>;
 }
 
+template <typename T>
+double SumAll(absl::Span<const T> contributions) {
+  std::vector<double> tiles;
+  for (size_t at = 0; at < contributions.size(); at += kSumTileElements) {
+    tiles.push_back(SumTile(contributions.subspan(at, kSumTileElements)));
+  }
+  return SumTiles(absl::MakeSpan(tiles));
+}
+
 }  // namespace
 
 double SumTile(absl::Span<const float> contributions) {
@@ -101,6 +111,14 @@ double SumTiles(absl::Span<double> tile_sums) {
     count = (count + 1) / 2;
   }
   return tile_sums[0];
+}
+
+double Sum(absl::Span<const float> contributions) {
+  return SumAll(contributions);
+}
+
+double Sum(absl::Span<const double> contributions) {
+  return SumAll(contributions);
 }
 
 }  // namespace actserve

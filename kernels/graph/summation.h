@@ -33,6 +33,10 @@ double SumTile(absl::Span<const double> contributions);
 // Step 4. Uses `tile_sums` as its working space.
 double SumTiles(absl::Span<double> tile_sums);
 
+// All steps for any number of contributions.
+double Sum(absl::Span<const float> contributions);
+double Sum(absl::Span<const double> contributions);
+
 }  // namespace actserve
 
 #endif  // ACTSERVE_KERNELS_GRAPH_SUMMATION_H_

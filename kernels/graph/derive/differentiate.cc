@@ -18,14 +18,8 @@ class Differentiator {
       : graph_(graph), zeros_(graph), variable_(variable) {}
 
   NodeId Run(NodeId node) {
-    std::vector<bool> needed(node + 1, false);
-    needed[node] = true;
-    for (NodeId i = node; i >= 0; --i) {
-      if (!needed[i] || Info(graph_.node(i).op).reads_row) continue;
-      for (NodeId operand : graph_.node(i).operands) {
-        if (operand != kNoNode) needed[operand] = true;
-      }
-    }
+    const std::vector<bool> needed = graph_.NodesFor(
+        {node}, [&](NodeId i) { return Info(graph_.node(i).op).reads_row; });
     std::vector<NodeId> tangents(node + 1, kNoNode);
     for (NodeId i = 0; i <= node; ++i) {
       if (!needed[i] || graph_.is_bool(i)) continue;

@@ -4,7 +4,7 @@
 
 #include <cmath>
 #include <limits>
-#include <string>
+#include <string_view>
 #include <vector>
 
 #include "kernels/graph/reference/real_ops.h"
@@ -14,46 +14,14 @@ namespace actserve {
 namespace {
 
 using testing::GraphOf;
+using testing::kRowTexts;
 using testing::Real;
 
 constexpr double kInf = std::numeric_limits<double>::infinity();
 constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 
-// Texts of f(x, a) without ties at the points below.
-const char* const kTexts[] = {
-    // One level, two, three.
-    "def f(x, a=1.5):\n    return x * rowsum(a * x)\n",
-    "def f(x, a=1.5):\n"
-    "    e = exp(a * (x - rowmax(x)))\n"
-    "    return e / rowsum(e)\n",
-    "def f(x, a=0.3):\n"
-    "    m = rowmean(x)\n"
-    "    v = rowmean((x - m) * (x - m))\n"
-    "    return (x - m) / sqrt(v + a)\n",
-    "def f(x, a=0.3):\n"
-    "    m = rowmean(x)\n"
-    "    z = (x - m) / sqrt(rowmean((x - m) ** 2) + a)\n"
-    "    e = exp(z - rowmax(z))\n"
-    "    return e / rowsum(e)\n",
-    // A row result of a row result, and one that is used at two levels.
-    "def f(x, a=2.0):\n"
-    "    s = rowsum(sin(x))\n"
-    "    return tanh(x * s) + rowmean(a * s * x) * s\n",
-    "def f(x, a=0.5):\n    return x * rowmin(x * x + a) + rowsize(x)\n",
-    "def f(x, a=0.5):\n"
-    "    z = rowsort(x, x)\n"
-    "    return rowunsort(x * x, z * a) * x + rowscan(a * x, z + x)\n",
-    "def f(x, a=0.5):\n"
-    "    e = rowscan(rowshift(a + x), 1.0 if rowindex(x) == 0 else 0.0)\n"
-    "    return e * rowscanback(x, sin(a * x)) - rowshiftback(x * e)\n",
-    // Choices inside a level.
-    "def f(x, a=0.5):\n"
-    "    return rowsum(sqrt(x) if x > 0 else a * x) * (x if x < a else x * "
-    "x)\n",
-};
-
 // f of a row, and the upstream gradient as a second input.
-Graph WithUpstream(const char* text) {
+Graph WithUpstream(std::string_view text) {
   Graph graph = GraphOf(text);
   graph.inputs.push_back("dy");
   return graph;
@@ -108,10 +76,10 @@ Row PointsOf(const Graph& graph) {
           graph.parameters[0].default_value};
 }
 
-// Holds the two outputs of `gradients` to differences of 320 bits.
-void ExpectGradients(const Graph& graph, const Graph& gradients,
-                     const std::vector<Real>& weights) {
-  const Row row = PointsOf(graph);
+// Holds the two outputs of `gradients` to differences of 320 bits: of the sum
+// of `weights` times the first output of `graph`.
+void ExpectGradients(const Graph& graph, const Graph& gradients, const Row& row,
+                     const std::vector<Real>& weights, double tolerance) {
   const auto got = EvaluateRow<Real>(gradients, row.inputs, {row.parameter});
   const Real h("1e-40");
   for (size_t v = 0; v < row.num_variables(); ++v) {
@@ -128,59 +96,41 @@ void ExpectGradients(const Graph& graph, const Graph& gradients,
       for (const Real& term : got[1]) found = found + term;
     }
     EXPECT_NEAR(found.ToDouble(), want.ToDouble(),
-                1e-14 * std::max(1.0, std::fabs(want.ToDouble())))
+                tolerance * std::max(1.0, std::fabs(want.ToDouble())))
         << "by variable " << v;
   }
 }
 
 TEST(PullBack, AgreesWithDifferences) {
-  for (const char* text : kTexts) {
+  for (const std::string_view text : kRowTexts) {
     SCOPED_TRACE(text);
     Graph graph = WithUpstream(text);
-    const NodeId upstream = graph.Input(1);
+    const Row row = PointsOf(graph);
     std::vector<Real> weights;
-    for (const auto& inputs : PointsOf(graph).inputs) {
-      weights.push_back(inputs[1]);
-    }
+    for (const auto& inputs : row.inputs) weights.push_back(inputs[1]);
 
-    ExpectGradients(graph, Gradients(graph, upstream), weights);
+    ExpectGradients(graph, Gradients(graph, graph.Input(1)), row, weights,
+                    1e-14);
   }
 }
 
 // The pass applies to its own result.
 TEST(PullBack, AgreesWithDifferencesInSecondOrder) {
   const std::vector<Real> weights = {0.3, -1.2, 0.8, 0.5, 2.0};
-  for (const char* text : kTexts) {
+  for (const std::string_view text : kRowTexts) {
     SCOPED_TRACE(text);
     Graph graph = WithUpstream(text);
     Graph gradients = Gradients(graph, graph.Input(1));
     gradients.outputs.resize(1);
     // A third input holds the weights, as the second upstream gradient.
     gradients.inputs.push_back("ddx");
-    Graph second = Gradients(gradients, gradients.Input(2));
-
-    const Row row = PointsOf(graph);
-    std::vector<std::vector<Real>> inputs = row.inputs;
-    for (size_t i = 0; i < inputs.size(); ++i) inputs[i].push_back(weights[i]);
-    const auto got = EvaluateRow<Real>(second, inputs, {row.parameter});
-    const Real h("1e-40");
-    for (size_t v = 0; v < row.num_variables(); ++v) {
-      Row up = row, down = row;
-      *up.At(v) = *up.At(v) + h;
-      *down.At(v) = *down.At(v) - h;
-      const Real want = (Weighed(gradients, up, weights) -
-                         Weighed(gradients, down, weights)) /
-                        (Real(2) * h);
-      Real found = 0;
-      if (v < row.inputs.size()) {
-        found = got[0][v];
-      } else {
-        for (const Real& term : got[1]) found = found + term;
-      }
-      EXPECT_NEAR(found.ToDouble(), want.ToDouble(),
-                  1e-13 * std::max(1.0, std::fabs(want.ToDouble())))
-          << "by variable " << v;
+    Row row = PointsOf(graph);
+    for (size_t i = 0; i < weights.size(); ++i) {
+      row.inputs[i].push_back(weights[i]);
     }
+
+    ExpectGradients(gradients, Gradients(gradients, gradients.Input(2)), row,
+                    weights, 1e-13);
   }
 }
 

@@ -4,6 +4,7 @@
 
 #include <cmath>
 #include <limits>
+#include <string_view>
 #include <vector>
 
 #include "kernels/graph/derive/pull_back.h"
@@ -14,33 +15,13 @@ namespace actserve {
 namespace {
 
 using testing::GraphOf;
+using testing::kRowTexts;
 using testing::Real;
 
 constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 
-const char* const kTexts[] = {
-    "def f(x, a=1.5):\n    return sin(a * x) * x\n",
-    "def f(x, a=1.5):\n    return x * rowsum(a * x)\n",
-    "def f(x, a=1.5):\n"
-    "    e = exp(a * (x - rowmax(x)))\n"
-    "    return e / rowsum(e)\n",
-    "def f(x, a=0.3):\n"
-    "    m = rowmean(x)\n"
-    "    z = (x - m) / sqrt(rowmean((x - m) ** 2) + a)\n"
-    "    return z * rowmin(z) + rowsize(x)\n",
-    "def f(x, a=0.5):\n"
-    "    z = rowsort(x, x)\n"
-    "    return rowunsort(x * x, z * a) * x + rowscan(a * x, z + x)\n",
-    "def f(x, a=0.5):\n"
-    "    e = rowscan(rowshift(a + x), 1.0 if rowindex(x) == 0 else 0.0)\n"
-    "    return e * rowscanback(x, sin(a * x)) - rowshiftback(x * e)\n",
-    "def f(x, a=0.5):\n"
-    "    return rowsum(sqrt(x) if x > 0 else a * x) * (x if x < a else x * "
-    "x)\n",
-};
-
 // The tangent of `text` when x moves along a second input and a along 0.7.
-Graph Pushed(const char* text) {
+Graph Pushed(std::string_view text) {
   Graph graph = GraphOf(text);
   graph.inputs.push_back("dx");
   const NodeId tangent =
@@ -59,7 +40,7 @@ std::vector<double> At(const Graph& graph,
 TEST(PushForward, AgreesWithDifferences) {
   const std::vector<std::vector<Real>> row = {
       {0.7, 1.3}, {-1.1, 0.4}, {0.2, -2.1}, {2.3, 0.9}, {-0.4, 0.6}};
-  for (const char* text : kTexts) {
+  for (const std::string_view text : kRowTexts) {
     SCOPED_TRACE(text);
     const Graph graph = GraphOf(text);
     const Real a = graph.parameters[0].default_value;
@@ -87,7 +68,7 @@ TEST(PushForward, AgreesWithDifferences) {
 TEST(PushForward, IsTheTransposeOfPullBack) {
   const std::vector<std::vector<Real>> row = {
       {0.7, 1.3, -0.3}, {-1.1, 0.4, 2.2}, {0.2, -2.1, 0.8}, {2.3, 0.9, 1.1}};
-  for (const char* text : kTexts) {
+  for (const std::string_view text : kRowTexts) {
     SCOPED_TRACE(text);
     Graph graph = GraphOf(text);
     graph.inputs.insert(graph.inputs.end(), {"dx", "dy"});

@@ -15,17 +15,13 @@ NodeId IsMax(Graph& graph, NodeId row_max) {
 }  // namespace
 
 std::vector<NodeId> RowOpsOf(const Graph& graph, NodeId node) {
-  std::vector<bool> needed(node + 1, false);
-  needed[node] = true;
+  const std::vector<bool> needed =
+      graph.NodesFor({node}, [](NodeId) { return false; });
   std::vector<NodeId> row_ops;
-  for (NodeId i = node; i >= 0; --i) {
-    if (!needed[i]) continue;
-    for (const NodeId operand : graph.node(i).operands) {
-      if (operand != kNoNode) needed[operand] = true;
-    }
-    if (Info(graph.node(i).op).reads_row) row_ops.push_back(i);
+  for (NodeId i = 0; i <= node; ++i) {
+    if (needed[i] && Info(graph.node(i).op).reads_row) row_ops.push_back(i);
   }
-  return {row_ops.rbegin(), row_ops.rend()};
+  return row_ops;
 }
 
 NodeId WhereMax(Graph& graph, NodeId row_max, NodeId at) {

@@ -46,18 +46,10 @@ bool Vanishing::IsZero(NodeId id) {
 }
 
 void Vanishing::SetForms(NodeId id) {
-  std::vector<bool> needed(id + 1, false);
-  needed[id] = true;
-  for (NodeId i = id; i >= 0; --i) {
-    if (!needed[i]) continue;
-    needed[i] = !forms_.contains(i);
-    if (!needed[i]) continue;
-    for (const NodeId operand : graph_.node(i).operands) {
-      if (operand != kNoNode) needed[operand] = true;
-    }
-  }
+  const auto is_known = [this](NodeId i) { return forms_.contains(i); };
+  const std::vector<bool> needed = graph_.NodesFor({id}, is_known);
   for (NodeId i = 0; i <= id; ++i) {
-    if (!needed[i]) continue;
+    if (!needed[i] || is_known(i)) continue;
     std::optional<Polynomial> form;
     if (budget_ >= 0) form = Expanded(i);
     const bool fits = form && budget_ >= 0 && form->size() <= kMaxTerms;

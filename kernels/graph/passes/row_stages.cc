@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "absl/functional/function_ref.h"
+#include "kernels/graph/copy.h"
 
 namespace actserve {
 namespace {
@@ -121,12 +122,16 @@ class Cutter {
   void AddRows(int level, RowStage& stage) {
     stage.rows.parameters = graph_.parameters;
     const std::vector<NodeId> results = RowResults(level);
-    std::map<NodeId, NodeId> moved;
+    const auto is_known = [&](NodeId id) { return numbers_.contains(id); };
+    const auto leaf = [&](NodeId id) {
+      return is_known(id)
+                 ? InputFor(numbers_.at(id), stage.rows, stage.rows_inputs, 0)
+                 : kNoNode;
+    };
+    const std::vector<NodeId> moved =
+        CopyNeeded(graph_.NodesFor(results, is_known), stage.rows, leaf);
     for (const NodeId id : results) {
-      stage.rows.outputs.push_back(
-          {"", Copy(id, stage.rows, moved, [&](NodeId leaf) {
-             return LeafOf(leaf, stage.rows, stage.rows_inputs);
-           })});
+      stage.rows.outputs.push_back({"", moved[id]});
     }
     for (const NodeId id : results) {
       numbers_[id] = result_.num_row_numbers++;
@@ -134,11 +139,12 @@ class Cutter {
     }
   }
 
-  // The input of `graph` for what is a number of the row already, or kNoNode.
-  NodeId LeafOf(NodeId id, Graph& graph, std::vector<int>& numbers) const {
-    const auto number = numbers_.find(id);
-    if (number == numbers_.end()) return kNoNode;
-    return InputFor(number->second, graph, numbers, 0);
+  std::vector<NodeId> CopyNeeded(const std::vector<bool>& needed, Graph& to,
+                                 absl::FunctionRef<NodeId(NodeId)> leaf) const {
+    const auto add = [&to](Op op, NodeId a, NodeId b, NodeId c) {
+      return to.Add(op, a, b, c);
+    };
+    return CopyNodes(graph_, needed, to, leaf, add);
   }
 
   // The input of `graph` that stands for `wanted`: the inputs from `first` on
@@ -154,59 +160,6 @@ class Cutter {
     return graph.Input(static_cast<int32_t>(index));
   }
 
-  // Copies what `id` needs; `leaf` returns what stands for a node, or kNoNode
-  // where it is to be computed.
-  NodeId Copy(NodeId id, Graph& to, std::map<NodeId, NodeId>& moved,
-              absl::FunctionRef<NodeId(NodeId)> leaf) const {
-    // In topological order, because a chain may be long.
-    const std::set<NodeId> needed = Needed({id}, [&](NodeId node) {
-      return moved.contains(node) || leaf(node) != kNoNode;
-    });
-    for (const NodeId at : needed) {
-      if (moved.contains(at)) continue;
-      const Node& node = graph_.node(at);
-      NodeId copy = leaf(at);
-      if (copy == kNoNode) {
-        const auto operand = [&](int i) {
-          return node.operands[i] == kNoNode ? kNoNode
-                                             : moved.at(node.operands[i]);
-        };
-        switch (node.op) {
-          case Op::kParameter:
-            copy = to.ParameterNode(node.index);
-            break;
-          case Op::kConstant:
-            copy = to.Constant(node.constant);
-            break;
-          case Op::kBool:
-            copy = to.Bool(node.constant != 0);
-            break;
-          default:
-            copy = to.Add(node.op, operand(0), operand(1), operand(2));
-        }
-      }
-      moved[at] = copy;
-    }
-    return moved.at(id);
-  }
-
-  // `roots` and what they need, without what the nodes of which `is_leaf` holds
-  // need.
-  std::set<NodeId> Needed(const std::vector<NodeId>& roots,
-                          absl::FunctionRef<bool(NodeId)> is_leaf) const {
-    std::set<NodeId> needed;
-    std::vector<NodeId> open = roots;
-    while (!open.empty()) {
-      const NodeId id = open.back();
-      open.pop_back();
-      if (!needed.insert(id).second || is_leaf(id)) continue;
-      for (const NodeId operand : graph_.node(id).operands) {
-        if (operand != kNoNode) open.push_back(operand);
-      }
-    }
-    return needed;
-  }
-
   // What stands for `id` in the elements of a stage: a tensor, a kept array, a
   // number of the row.
   bool IsLeaf(NodeId id) const {
@@ -219,43 +172,47 @@ class Cutter {
     return scopes_[id] == Scope::kRow && !graph_.is_bool(id);
   }
 
-  std::set<NodeId> NeededBy(const std::vector<Root>& roots) const {
+  std::vector<bool> NeededBy(const std::vector<NodeId>& roots) const {
+    return graph_.NodesFor(roots, [&](NodeId id) { return IsLeaf(id); });
+  }
+  static std::vector<NodeId> NodesOf(const std::vector<Root>& roots) {
     std::vector<NodeId> nodes;
     for (const Root& root : roots) nodes.push_back(root.node);
-    return Needed(nodes, [&](NodeId id) { return IsLeaf(id); });
+    return nodes;
   }
 
   int64_t WeightOf(NodeId id) const {
+    const std::vector<bool> needed = NeededBy({id});
     int64_t weight = 0;
-    for (const NodeId at : Needed({id}, [&](NodeId n) { return IsLeaf(n); })) {
-      if (!IsLeaf(at)) weight += Info(graph_.node(at).op).weight;
+    for (NodeId i = 0; i <= id; ++i) {
+      if (needed[i] && !IsLeaf(i)) weight += Info(graph_.node(i).op).weight;
     }
     return weight;
   }
 
   // The nodes of stage `level` that are worth keeping for later ones.
-  std::vector<NodeId> ToKeep(size_t level) const {
-    const std::set<NodeId> here = NeededBy(roots_[level]);
-    const auto is_shared = [&](NodeId id) {
-      return here.contains(id) && scopes_[id] == Scope::kElement &&
-             !graph_.is_bool(id) && !IsLeaf(id);
-    };
+  std::set<NodeId> ToKeep(size_t level) const {
+    const std::vector<bool> here = NeededBy(NodesOf(roots_[level]));
     std::set<NodeId> keep;
-    for (size_t later = level + 1; later < roots_.size(); ++later) {
-      // Shared ones that a later stage reads itself.
-      for (const Root& root : roots_[later]) {
-        if (is_shared(root.node)) keep.insert(root.node);
+    // Of what both need, that which the later one reads itself.
+    const auto consider = [&](NodeId id) {
+      if (id != kNoNode && here[id] && scopes_[id] == Scope::kElement &&
+          !graph_.is_bool(id) && !IsLeaf(id)) {
+        keep.insert(id);
       }
-      for (const NodeId id : NeededBy(roots_[later])) {
-        if (here.contains(id) || IsLeaf(id)) continue;
-        for (const NodeId operand : graph_.node(id).operands) {
-          if (operand != kNoNode && is_shared(operand)) keep.insert(operand);
-        }
+    };
+    for (size_t later = level + 1; later < roots_.size(); ++later) {
+      const std::vector<NodeId> roots = NodesOf(roots_[later]);
+      std::ranges::for_each(roots, consider);
+      const std::vector<bool> needed = NeededBy(roots);
+      for (NodeId i = 0; i < static_cast<NodeId>(needed.size()); ++i) {
+        if (!needed[i] || here[i] || IsLeaf(i)) continue;
+        std::ranges::for_each(graph_.node(i).operands, consider);
       }
     }
     std::erase_if(keep,
                   [&](NodeId id) { return WeightOf(id) < kWorthKeeping; });
-    return {keep.begin(), keep.end()};
+    return keep;
   }
 
   void AddElements(size_t level, RowStage& stage) {
@@ -275,7 +232,9 @@ class Cutter {
     Graph& to = stage.elements;
     to.parameters = graph_.parameters;
     // Inputs have their order, so the leaves are counted first.
-    for (const NodeId id : NeededBy(roots)) {
+    const std::vector<bool> needed = NeededBy(NodesOf(roots));
+    for (NodeId id = 0; id < static_cast<NodeId>(needed.size()); ++id) {
+      if (!needed[id]) continue;
       const Node& node = graph_.node(id);
       if (node.op == Op::kInput) {
         stage.tensors.push_back(node.index);
@@ -301,9 +260,9 @@ class Cutter {
       if (!IsNumber(id)) return kNoNode;
       return InputFor(numbers_.at(id), to, stage.row_inputs, first);
     };
-    std::map<NodeId, NodeId> moved;
+    const std::vector<NodeId> moved = CopyNeeded(needed, to, leaf);
     for (const Root& root : roots) {
-      to.outputs.push_back({"", Copy(root.node, to, moved, leaf)});
+      to.outputs.push_back({"", moved[root.node]});
       stage.sinks.push_back(root.sink);
     }
     kept_.insert(keep.begin(), keep.end());

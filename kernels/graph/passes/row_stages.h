@@ -25,11 +25,11 @@ namespace actserve {
 // in. A graph of a stage has the parameters of the program and nothing of the
 // rest of its signature; its own inputs are, in this order:
 //
-//   of `rows`      numbers of the row: `row_inputs`
+//   of `rows`      numbers of the row: `rows_inputs`
 //   of `elements`  tensors of the program: `tensors`; kept arrays: `kept`;
 //                  numbers of the row: `row_inputs`
 struct RowStage {
-  // Its outputs are numbers of the row: `row_outputs`.
+  // Its outputs are numbers of the row: `rows_outputs`.
   Graph rows;
   std::vector<int> rows_inputs;
   std::vector<int> rows_outputs;
