@@ -47,28 +47,7 @@ void RunActivation(benchmark::State& state, Device& device,
   const LoweredProgram lowered = ValueOrDie(
       gradient ? activation->LowerBackward(dtype, activation->inputs())
                : activation->LowerForward(dtype, {}));
-  auto program = ValueOrDie(device.Compile(lowered));
-
-  WorkItem item;
-  std::vector<Fragment> fragments;
-  for (int i = 0; i < lowered.num_tensor_inputs(); ++i) {
-    fragments.push_back(
-        {InputOf(dtype, i).bytes(), static_cast<size_t>(size_bytes)});
-  }
-  for (const Fragment& fragment : fragments) {
-    item.inputs.push_back(absl::MakeConstSpan(&fragment, 1));
-  }
-  for (const Parameter& parameter : lowered.graph.parameters) {
-    item.parameters.push_back(parameter.default_value);
-  }
-  item.outputs = {Output().bytes()};
-  item.num_elements = size_bytes / ItemSizeBytes(dtype);
-  OkOrDie(device.Run(*program, absl::MakeSpan(&item, 1)));
-  for (auto _ : state) {
-    OkOrDie(device.Run(*program, absl::MakeSpan(&item, 1)));
-  }
-  SetCounters(state, size_bytes, lowered.num_tensor_inputs() + 1,
-              ItemSizeBytes(dtype));
+  RunProgram(state, device, lowered, /*row_size=*/1, size_bytes);
 }
 
 void RegisterKernels(Device& device) {

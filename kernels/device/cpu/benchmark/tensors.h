@@ -14,6 +14,8 @@
 
 #include "absl/status/statusor.h"
 #include "kernels/base/dtype.h"
+#include "kernels/device/device.h"
+#include "kernels/graph/lowered_program.h"
 
 namespace actserve {
 
@@ -57,6 +59,12 @@ const Tensor& Output();
 // `size_bytes` are those of each of `tensors`.
 void SetCounters(benchmark::State& state, int64_t size_bytes, int tensors,
                  int64_t item_size);
+
+// Times runs of `program`, of one output, on tensors of `size_bytes`, with the
+// default parameters; rows of `row_size` if it reads rows.
+void RunProgram(benchmark::State& state, Device& device,
+                const LoweredProgram& program, int64_t row_size,
+                int64_t size_bytes);
 
 // copy/plain/BYTES and copy/non_temporal/BYTES.
 void RegisterCopies(int64_t size_bytes);
