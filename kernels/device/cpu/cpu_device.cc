@@ -229,7 +229,8 @@ absl::StatusOr<std::shared_ptr<const Program>> CpuDevice::Compile(
         if (program.graph.HasRows()) {
           ACTSERVE_ASSIGN_OR_RETURN(
               std::shared_ptr<RowProgram> rows,
-              RowProgram::Create(program, *builder_, stop));
+              RowProgram::Create(program, *builder_, threads_.num_threads(),
+                                 stop));
           const int64_t size_bytes = rows->object_size_bytes();
           return ProgramCache::Compiled{std::move(rows), size_bytes};
         }

@@ -175,14 +175,21 @@ TEST(RowProgram, TellsWhatItTakesBesideTheTensors) {
   item.num_elements = 1000;
   item.rows = {.size = 100};
 
-  // The exponentials of a row, in float32.
+  // The exponentials of the rows that go together, in float32: all, here.
   item.inputs = {one};
-  EXPECT_EQ((*forward)->ScratchBytes(item), 400);
+  EXPECT_EQ((*forward)->ScratchBytes(item), 4000);
   item.inputs = {two};
-  EXPECT_EQ((*forward)->ScratchBytes(item), 400 + 2000);
+  EXPECT_EQ((*forward)->ScratchBytes(item), 4000 + 2000);
+  // Rows that lie apart are copied together, in and out.
+  item.inputs = {one};
+  item.rows = {.size = 100, .stride = 10};
+  EXPECT_EQ((*forward)->ScratchBytes(item), 4000 + 2000 + 2000);
+  // Of one long row after the other, as much as one of them takes.
+  item.rows = {.size = 500};
+  EXPECT_EQ((*forward)->ScratchBytes(item), 2000);
   // The terms of the gradient of t, besides.
   item.inputs = {one, two};
-  EXPECT_GE((*backward)->ScratchBytes(item), 4000 + 2000 + 400);
+  EXPECT_GE((*backward)->ScratchBytes(item), 4000 + 2000 + 2000);
 }
 
 TEST(RowProgram, RefusesRowsThatDoNotFillTheTensor) {

@@ -1,0 +1,503 @@
+#include "kernels/device/cpu/row_runner.h"
+
+#include <algorithm>
+#include <cstddef>
+#include <cstring>
+#include <vector>
+
+#include "kernels/device/cpu/row_max.h"
+#include "kernels/device/fragment_cursor.h"
+#include "kernels/graph/row_moves.h"
+#include "kernels/graph/summation.h"
+
+namespace actserve {
+namespace {
+
+using Sink = RowStage::Sink;
+
+// Elements that go through the stages together, so that they stay in cache.
+constexpr int64_t kBlockElements = kSumTileElements;
+// Rows of fewer elements go in blocks. For longer ones calling a kernel costs
+// less than spreading the numbers of a row.
+constexpr int64_t kLongRow = 256;
+
+// Rows that go through the stages together.
+int64_t RowsAtOnce(int64_t size) {
+  return size >= kLongRow ? 1 : kBlockElements / size;
+}
+
+// Rows that are copied together from where they lie apart: as many as make the
+// copy read whole cache lines.
+int64_t StridedRowsAtOnce(const Rows& rows) {
+  return std::min(rows.stride, std::max<int64_t>(16, RowsAtOnce(rows.size)));
+}
+
+// Computes one item; T is the compute type.
+template <typename T>
+class Runner {
+ public:
+  Runner(const LoweredProgram& lowered, const RowStages& stages,
+         absl::Span<const RowStep> steps, WorkItem& item)
+      : lowered_(lowered),
+        stages_(stages),
+        steps_(steps),
+        item_(item),
+        item_size_(ItemSizeBytes(lowered_.storage)),
+        size_(item.rows.size),
+        stride_(item.rows.stride),
+        num_rows_(item.num_elements / item.rows.size),
+        parameters_(item.parameters.begin(), item.parameters.end()) {
+    for (const absl::Span<const Fragment> input : item.inputs) {
+      tensors_.push_back(Contiguous(input));
+    }
+    size_t tensor = 0;
+    for (const Output& output : lowered_.graph.outputs) {
+      if (output.summed) {
+        terms_.emplace_back(item.num_elements);
+        outputs_.push_back(reinterpret_cast<std::byte*>(terms_.back().data()));
+        output_sizes_.push_back(sizeof(T));
+      } else {
+        outputs_.push_back(item.outputs[tensor++]);
+        output_sizes_.push_back(item_size_);
+      }
+    }
+  }
+
+  void Run(ThreadPool& threads, int64_t min_elements_per_task) {
+    const int64_t per_task = std::max<int64_t>(
+        1, std::max(min_elements_per_task,
+                    item_.num_elements / (4 * threads.num_threads())) /
+               size_);
+    const int64_t num_tasks = (num_rows_ + per_task - 1) / per_task;
+    if (num_tasks > 1) {
+      threads.ParallelFor(num_tasks, [&](int64_t i) {
+        RunRange(i * per_task, std::min(num_rows_, (i + 1) * per_task), nullptr);
+      });
+    } else {
+      RunRange(0, num_rows_,
+              item_.num_elements > min_elements_per_task ? &threads : nullptr);
+    }
+    item_.sums.clear();
+    for (const std::vector<T>& terms : terms_) {
+      item_.sums.push_back(Sum(absl::MakeConstSpan(terms)));
+    }
+  }
+
+ private:
+  // Where some rows that lie one after the other are, and go.
+  struct Place {
+    std::vector<const std::byte*> tensors;
+    std::vector<std::byte*> outputs;
+
+    void Advance(const Runner& runner, int64_t elements) {
+      for (const std::byte*& tensor : tensors) {
+        tensor += elements * runner.item_size_;
+      }
+      for (size_t o = 0; o < outputs.size(); ++o) {
+        outputs[o] += elements * runner.output_sizes_[o];
+      }
+    }
+  };
+
+  const std::byte* Contiguous(absl::Span<const Fragment> fragments) {
+    if (fragments.size() == 1) return fragments[0].data;
+    const int64_t size_bytes = item_.num_elements * item_size_;
+    copies_.emplace_back(size_bytes);
+    FragmentCursor(fragments).Copy(copies_.back().data(), size_bytes);
+    return copies_.back().data();
+  }
+
+  // What the stages of some rows leave to each other.
+  struct Workspace {
+    // For up to so many rows; one, if they are long.
+    Workspace(const Runner& runner, int64_t num_rows)
+        : rows(num_rows),
+          kept(runner.stages_.num_kept,
+               std::vector<T>(num_rows * runner.size_)),
+          numbers(runner.stages_.num_row_numbers * num_rows),
+          parameters(runner.parameters_) {
+      const int64_t num_elements = num_rows * runner.size_;
+      std::fill_n(numbers.begin(), num_rows, static_cast<T>(runner.size_));
+      const int index_array = runner.stages_.index_array;
+      if (index_array >= 0) {
+        for (int64_t i = 0; i < num_elements; ++i) {
+          kept[index_array][i] = static_cast<T>(i % runner.size_);
+        }
+      }
+      for (const RowStep& step : runner.steps_) {
+        for (const auto& reduction : step.reductions) {
+          if (reduction.from != RowStep::Reduction::From::kScratch) continue;
+          const size_t needed = reduction.index + 1;
+          if (scratch.size() < needed) scratch.resize(needed);
+          scratch[reduction.index].resize(
+              std::min(num_elements, kSumTileElements));
+        }
+      }
+    }
+    const int64_t rows;
+    std::vector<std::vector<T>> kept;
+    // Number i of row r is numbers[i * rows + r].
+    std::vector<T> numbers;
+    // By index in `written`, the terms of what is reduced.
+    std::vector<std::vector<T>> scratch;
+    // Of short rows: numbers, one for each element.
+    std::vector<std::vector<T>> spread;
+    // Of long rows: those of the program, then numbers.
+    std::vector<T> parameters;
+    std::vector<std::vector<double>> tile_sums;
+    std::vector<std::vector<T>> tile_maxima;
+    std::vector<const void*> in;
+    std::vector<void*> out;
+  };
+
+  // `threads` to share the elements of a row, or nullptr.
+  void RunRange(int64_t begin, int64_t end, ThreadPool* threads) {
+    Workspace work(*this, std::min(end - begin, RowsAtOnce(size_)));
+    if (stride_ > 1) return RunStrided(begin, end, work, threads);
+    Place place = {tensors_, outputs_};
+    place.Advance(*this, begin * size_);
+    RunContiguous(place, end - begin, work, threads);
+  }
+
+  // Copies a block of rows together, computes, and copies the results back.
+  void RunStrided(int64_t begin, int64_t end, Workspace& work,
+                  ThreadPool* threads) {
+    const int64_t rows_at_once =
+        std::min(end - begin, StridedRowsAtOnce(item_.rows));
+    std::vector<std::vector<std::byte>> from(tensors_.size());
+    std::vector<std::vector<std::byte>> to(outputs_.size());
+    Place place;
+    for (std::vector<std::byte>& buffer : from) {
+      buffer.resize(rows_at_once * size_ * item_size_);
+      place.tensors.push_back(buffer.data());
+    }
+    for (size_t o = 0; o < to.size(); ++o) {
+      to[o].resize(rows_at_once * size_ * output_sizes_[o]);
+      place.outputs.push_back(to[o].data());
+    }
+    for (int64_t row = begin; row < end;) {
+      // Neighbours: rows that begin at consecutive elements.
+      const int64_t column = row % stride_;
+      const int64_t count =
+          std::min({rows_at_once, end - row, stride_ - column});
+      const int64_t first = row / stride_ * size_ * stride_ + column;
+      for (size_t i = 0; i < from.size(); ++i) {
+        Transpose(tensors_[i] + first * item_size_, from[i].data(), count,
+                  item_size_, /*gather=*/true);
+      }
+      RunContiguous(place, count, work, threads);
+      for (size_t o = 0; o < to.size(); ++o) {
+        Transpose(to[o].data(), outputs_[o] + first * output_sizes_[o], count,
+                  output_sizes_[o], /*gather=*/false);
+      }
+      row += count;
+    }
+  }
+
+  // Between `count` rows, stride_ apart inside, and the same one after the
+  // other.
+  void Transpose(const std::byte* from, std::byte* to, int64_t count,
+                 int64_t item_size, bool gather) const {
+    const auto move = [&]<typename U>(U) {
+      for (int64_t k = 0; k < size_; ++k) {
+        for (int64_t r = 0; r < count; ++r) {
+          const int64_t apart = (k * stride_ + r) * sizeof(U);
+          const int64_t together = (r * size_ + k) * sizeof(U);
+          std::memcpy(to + (gather ? together : apart),
+                      from + (gather ? apart : together), sizeof(U));
+        }
+      }
+    };
+    switch (item_size) {
+      case 2:
+        return move(uint16_t{});
+      case 4:
+        return move(uint32_t{});
+      default:
+        return move(uint64_t{});
+    }
+  }
+
+  void RunContiguous(Place place, int64_t num_rows, Workspace& work,
+                     ThreadPool* threads) {
+    for (int64_t row = 0; row < num_rows; row += work.rows) {
+      const int64_t count = std::min(work.rows, num_rows - row);
+      if (size_ >= kLongRow) {
+        RunLongRow(place, work, threads);
+      } else {
+        RunShortRows(place, count, work);
+      }
+      place.Advance(*this, count * size_);
+    }
+  }
+
+  // Of the elements from `begin` on.
+  void SetInputs(const RowStep& step, const Place& place, Workspace& work,
+                 int64_t begin, std::vector<const void*>& in) const {
+    in.clear();
+    for (const int tensor : step.stage->tensors) {
+      in.push_back(place.tensors[tensor] + begin * item_size_);
+    }
+    for (const int array : step.stage->kept) {
+      in.push_back(work.kept[array].data() + begin);
+    }
+  }
+  void SetOutputs(const RowStep& step, const Place& place, Workspace& work,
+                  int64_t begin, std::vector<std::vector<T>>& scratch,
+                  std::vector<void*>& out) const {
+    out.clear();
+    for (const int o : step.written) {
+      const Sink& sink = step.stage->sinks[o];
+      switch (sink.kind) {
+        case Sink::Kind::kOutput:
+          out.push_back(place.outputs[sink.index] +
+                        begin * output_sizes_[sink.index]);
+          break;
+        case Sink::Kind::kKeep:
+          out.push_back(work.kept[sink.index].data() + begin);
+          break;
+        case Sink::Kind::kReduce:
+          out.push_back(scratch[out.size()].data());
+      }
+    }
+  }
+
+  // The terms of `reduction` from element `begin` on. Where a tensor of the
+  // request is not aligned, they are copied to `aligned` first.
+  absl::Span<const T> TermsOf(const RowStep::Reduction& reduction,
+                              const Place& place, const Workspace& work,
+                              const std::vector<std::vector<T>>& scratch,
+                              int64_t begin, int64_t count,
+                              std::vector<T>& aligned) const {
+    using From = RowStep::Reduction::From;
+    const size_t size = count;
+    switch (reduction.from) {
+      case From::kScratch:
+        return {scratch[reduction.index].data(), size};
+      case From::kKept:
+        return {work.kept[reduction.index].data() + begin, size};
+      case From::kTensor:
+        break;
+    }
+    const std::byte* data = place.tensors[reduction.index] + begin * item_size_;
+    if (reinterpret_cast<uintptr_t>(data) % alignof(T) == 0) {
+      return {reinterpret_cast<const T*>(data), size};
+    }
+    aligned.resize(count);
+    std::memcpy(aligned.data(), data, count * sizeof(T));
+    return {aligned.data(), size};
+  }
+
+  // --- Long rows, one at a time.
+
+  void RunLongRow(const Place& place, Workspace& work, ThreadPool* threads) {
+    const int64_t num_tiles = (size_ + kSumTileElements - 1) / kSumTileElements;
+    for (const RowStep& step : steps_) {
+      ComputeNumbers(step, work, 1);
+      work.parameters.resize(parameters_.size());
+      for (const int number : step.stage->row_inputs) {
+        work.parameters.push_back(work.numbers[number]);
+      }
+      const size_t num_reductions = step.reductions.size();
+      if (work.tile_sums.size() < num_reductions) {
+        work.tile_sums.resize(num_reductions);
+        work.tile_maxima.resize(num_reductions);
+      }
+      for (size_t r = 0; r < num_reductions; ++r) {
+        work.tile_sums[r].resize(num_tiles);
+        work.tile_maxima[r].resize(num_tiles);
+      }
+      if (threads != nullptr && num_tiles >= 2 * kTilesPerTask) {
+        threads->ParallelFor(
+            (num_tiles + kTilesPerTask - 1) / kTilesPerTask, [&](int64_t i) {
+              std::vector<std::vector<T>> scratch = work.scratch;
+              std::vector<const void*> in;
+              std::vector<void*> out;
+              RunTiles(step, place, work, scratch, in, out, i * kTilesPerTask,
+                       std::min(num_tiles, (i + 1) * kTilesPerTask));
+            });
+      } else {
+        RunTiles(step, place, work, work.scratch, work.in, work.out, 0,
+                 num_tiles);
+      }
+      for (size_t r = 0; r < num_reductions; ++r) {
+        const auto& reduction = step.reductions[r];
+        work.numbers[reduction.number] =
+            reduction.op == Op::kRowSum
+                ? static_cast<T>(SumTiles(absl::MakeSpan(work.tile_sums[r])))
+                : MaxOrNaN(work.tile_maxima[r]) + T{0};
+      }
+      ApplyMoves(*step.stage, work, 1);
+    }
+  }
+
+  // Of a row that threads share.
+  static constexpr int64_t kTilesPerTask = 16;
+
+  // Different tiles of a row may run at the same time, each with scratch, `in`
+  // and `out` of its own.
+  void RunTiles(const RowStep& step, const Place& place, Workspace& work,
+                std::vector<std::vector<T>>& scratch,
+                std::vector<const void*>& in, std::vector<void*>& out,
+                int64_t first_tile, int64_t end_tile) const {
+    std::vector<T> aligned;
+    // Without reductions in one go.
+    const int64_t step_tiles =
+        step.reductions.empty() ? end_tile - first_tile : 1;
+    for (int64_t tile = first_tile; tile < end_tile; tile += step_tiles) {
+      const int64_t begin = tile * kSumTileElements;
+      const int64_t count =
+          std::min(size_, (tile + step_tiles) * kSumTileElements) - begin;
+      if (step.elements_of_long != nullptr) {
+        SetInputs(step, place, work, begin, in);
+        SetOutputs(step, place, work, begin, scratch, out);
+        step.elements_of_long->function()(in.data(), out.data(),
+                                          work.parameters.data(), count);
+      }
+      for (size_t r = 0; r < step.reductions.size(); ++r) {
+        const auto& reduction = step.reductions[r];
+        const absl::Span<const T> terms =
+            TermsOf(reduction, place, work, scratch, begin, count, aligned);
+        if (reduction.op == Op::kRowSum) {
+          work.tile_sums[r][tile] = SumTile(terms);
+        } else {
+          work.tile_maxima[r][tile] = MaxOrNaN(terms);
+        }
+      }
+    }
+  }
+
+  // --- Short rows, a block at a time.
+
+  void RunShortRows(const Place& place, int64_t num_rows, Workspace& work) {
+    std::vector<T> aligned;
+    for (const RowStep& step : steps_) {
+      ComputeNumbers(step, work, num_rows);
+      if (step.elements_of_short != nullptr) {
+        SetInputs(step, place, work, 0, work.in);
+        SpreadNumbers(*step.stage, num_rows, work);
+        SetOutputs(step, place, work, 0, work.scratch, work.out);
+        step.elements_of_short->function()(work.in.data(), work.out.data(),
+                                           parameters_.data(),
+                                           num_rows * size_);
+      }
+      for (const auto& reduction : step.reductions) {
+        const absl::Span<const T> terms = TermsOf(
+            reduction, place, work, work.scratch, 0, num_rows * size_, aligned);
+        T* number = work.numbers.data() + reduction.number * work.rows;
+        for (int64_t r = 0; r < num_rows; ++r) {
+          const auto row = terms.subspan(r * size_, size_);
+          number[r] = reduction.op == Op::kRowSum ? static_cast<T>(SumTile(row))
+                                                  : MaxOrNaN(row) + T{0};
+        }
+      }
+      ApplyMoves(*step.stage, work, num_rows);
+    }
+  }
+
+  void ApplyMoves(const RowStage& stage, Workspace& work,
+                  int64_t num_rows) const {
+    for (const RowStage::Move& move : stage.moves) {
+      const auto row_of = [&](int array, int64_t row) {
+        return absl::MakeSpan(work.kept[array]).subspan(row * size_, size_);
+      };
+      for (int64_t r = 0; r < num_rows; ++r) {
+        ApplyByElement<T, double>(
+            move.op, row_of(move.a, r),
+            move.b < 0 ? absl::Span<const T>() : row_of(move.b, r),
+            row_of(move.to, r));
+      }
+    }
+  }
+
+  // Adds the numbers that the elements read to their inputs.
+  void SpreadNumbers(const RowStage& stage, int64_t num_rows,
+                     Workspace& work) const {
+    const size_t num_inputs = stage.row_inputs.size();
+    if (work.spread.size() < num_inputs) work.spread.resize(num_inputs);
+    for (size_t i = 0; i < num_inputs; ++i) {
+      std::vector<T>& spread = work.spread[i];
+      spread.resize(work.rows * size_);
+      const T* numbers = work.numbers.data() + stage.row_inputs[i] * work.rows;
+      for (int64_t r = 0; r < num_rows; ++r) {
+        std::fill_n(spread.data() + r * size_, size_, numbers[r]);
+      }
+      work.in.push_back(spread.data());
+    }
+  }
+
+  // The numbers of `count` rows that other numbers give.
+  void ComputeNumbers(const RowStep& step, Workspace& work,
+                      int64_t count) const {
+    if (step.rows == nullptr) return;
+    work.in.clear();
+    for (const int number : step.stage->rows_inputs) {
+      work.in.push_back(work.numbers.data() + number * work.rows);
+    }
+    work.out.clear();
+    for (const int number : step.stage->rows_outputs) {
+      work.out.push_back(work.numbers.data() + number * work.rows);
+    }
+    step.rows->function()(work.in.data(), work.out.data(), parameters_.data(),
+                          count);
+  }
+
+  const LoweredProgram& lowered_;
+  const RowStages& stages_;
+  const absl::Span<const RowStep> steps_;
+  WorkItem& item_;
+  const int64_t item_size_;
+  const int64_t size_;
+  const int64_t stride_;
+  const int64_t num_rows_;
+  const std::vector<T> parameters_;
+  std::vector<const std::byte*> tensors_;
+  std::vector<std::vector<std::byte>> copies_;
+  // One per output of the program: its tensor, or the terms of its sum.
+  std::vector<std::byte*> outputs_;
+  std::vector<int64_t> output_sizes_;
+  std::vector<std::vector<T>> terms_;
+};
+
+}  // namespace
+
+void RunRows(const LoweredProgram& program, const RowStages& stages,
+             absl::Span<const RowStep> steps, ThreadPool& threads,
+             int64_t min_elements_per_task, WorkItem& item) {
+  if (program.compute == DType::kFloat64) {
+    Runner<double>(program, stages, steps, item)
+        .Run(threads, min_elements_per_task);
+  } else {
+    Runner<float>(program, stages, steps, item)
+        .Run(threads, min_elements_per_task);
+  }
+}
+
+int64_t RowScratchBytes(const LoweredProgram& program, const RowStages& stages,
+                        int num_threads, const WorkItem& item) {
+  if (item.num_elements == 0) return 0;
+  const Rows& rows = item.rows;
+  const int64_t item_size = ItemSizeBytes(program.storage);
+  const int64_t compute_size = ItemSizeBytes(program.compute);
+  // Of what each thread has a piece, no more than there are in all.
+  const auto elements_of_threads = [&](int64_t rows_at_once) {
+    return std::min(item.num_elements, num_threads * rows_at_once * rows.size);
+  };
+  int64_t tensor_sizes = static_cast<int64_t>(item.inputs.size()) * item_size;
+  int64_t bytes = 0;
+  for (const Output& output : program.graph.outputs) {
+    tensor_sizes += output.summed ? compute_size : item_size;
+    if (output.summed) bytes += item.num_elements * compute_size;
+  }
+  for (const absl::Span<const Fragment> input : item.inputs) {
+    if (input.size() != 1) bytes += item.num_elements * item_size;
+  }
+  bytes += stages.num_kept * compute_size *
+           elements_of_threads(RowsAtOnce(rows.size));
+  if (rows.stride > 1) {
+    bytes += tensor_sizes * elements_of_threads(StridedRowsAtOnce(rows));
+  }
+  return bytes;
+}
+
+}  // namespace actserve

@@ -1,0 +1,52 @@
+#ifndef ACTSERVE_KERNELS_DEVICE_CPU_ROW_RUNNER_H_
+#define ACTSERVE_KERNELS_DEVICE_CPU_ROW_RUNNER_H_
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "absl/types/span.h"
+#include "kernels/device/cpu/object_loader.h"
+#include "kernels/device/cpu/thread_pool.h"
+#include "kernels/device/device.h"
+#include "kernels/graph/lowered_program.h"
+#include "kernels/graph/passes/row_stages.h"
+
+namespace actserve {
+
+// A stage as it runs.
+struct RowStep {
+  const RowStage* stage = nullptr;
+  // nullptr if there is nothing to compute.
+  std::unique_ptr<LoadedKernel> rows;
+  std::unique_ptr<LoadedKernel> elements_of_long;
+  std::unique_ptr<LoadedKernel> elements_of_short;
+  // The sinks that the kernels of the elements write, one for each output.
+  std::vector<int> written;
+  // What is reduced over the row, and where its terms lie.
+  struct Reduction {
+    enum class From { kTensor, kKept, kScratch };
+    Op op;
+    int number;
+    From from;
+    int index;  // of the tensor, the kept array, or in `written`
+  };
+  std::vector<Reduction> reductions;
+};
+
+// Computes one item, which has elements and fits the program. A long row goes
+// through the stages alone, its numbers as parameters of the kernels; of short
+// rows a block does, with their numbers in arrays. Rows, or parts of long ones,
+// are shared among `threads`; the bits do not depend on them. Thread-safe.
+void RunRows(const LoweredProgram& program, const RowStages& stages,
+             absl::Span<const RowStep> steps, ThreadPool& threads,
+             int64_t min_elements_per_task, WorkItem& item);
+
+// About the memory that this takes beside the tensors, with so many threads,
+// but for some buffers of kSumTileElements.
+int64_t RowScratchBytes(const LoweredProgram& program, const RowStages& stages,
+                        int num_threads, const WorkItem& item);
+
+}  // namespace actserve
+
+#endif  // ACTSERVE_KERNELS_DEVICE_CPU_ROW_RUNNER_H_
