@@ -5,8 +5,8 @@
 #include <cstring>
 #include <vector>
 
-#include "kernels/device/cpu/row_max.h"
 #include "kernels/device/fragment_cursor.h"
+#include "kernels/graph/row_max.h"
 #include "kernels/graph/row_moves.h"
 #include "kernels/graph/summation.h"
 
@@ -71,11 +71,12 @@ class Runner {
     const int64_t num_tasks = (num_rows_ + per_task - 1) / per_task;
     if (num_tasks > 1) {
       threads.ParallelFor(num_tasks, [&](int64_t i) {
-        RunRange(i * per_task, std::min(num_rows_, (i + 1) * per_task), nullptr);
+        RunRange(i * per_task, std::min(num_rows_, (i + 1) * per_task),
+                 nullptr);
       });
     } else {
       RunRange(0, num_rows_,
-              item_.num_elements > min_elements_per_task ? &threads : nullptr);
+               item_.num_elements > min_elements_per_task ? &threads : nullptr);
     }
     item_.sums.clear();
     for (const std::vector<T>& terms : terms_) {

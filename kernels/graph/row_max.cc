@@ -1,4 +1,4 @@
-#include "kernels/device/cpu/row_max.h"
+#include "kernels/graph/row_max.h"
 
 #include <cstddef>
 #include <limits>

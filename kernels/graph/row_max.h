@@ -1,5 +1,5 @@
-#ifndef ACTSERVE_KERNELS_DEVICE_CPU_ROW_MAX_H_
-#define ACTSERVE_KERNELS_DEVICE_CPU_ROW_MAX_H_
+#ifndef ACTSERVE_KERNELS_GRAPH_ROW_MAX_H_
+#define ACTSERVE_KERNELS_GRAPH_ROW_MAX_H_
 
 #include "absl/types/span.h"
 
@@ -12,4 +12,4 @@ double MaxOrNaN(absl::Span<const double> numbers);
 
 }  // namespace actserve
 
-#endif  // ACTSERVE_KERNELS_DEVICE_CPU_ROW_MAX_H_
+#endif  // ACTSERVE_KERNELS_GRAPH_ROW_MAX_H_
