@@ -11,7 +11,6 @@
 #include "absl/container/flat_hash_map.h"
 #include "absl/container/flat_hash_set.h"
 #include "absl/time/clock.h"
-#include "server/connections/frames_without_calls.h"
 #include "server/listen/refused_hosts.h"
 #include "server/observe/log.h"
 #include "server/observe/resident_bytes.h"
@@ -48,17 +47,17 @@ absl::flat_hash_set<Peer> PeersOf(
 
 std::vector<OpenConnection> ConnectionGuard::WithTooManyStreams(
     std::vector<OpenConnection> connections, const Options& options) {
-  absl::flat_hash_map<std::string, int64_t> streams_of_peer;
+  absl::flat_hash_map<std::string, int64_t> streams_of_host;
   int64_t num_streams = 0;
   for (const OpenConnection& each : connections) {
     num_streams += each.num_streams();
-    streams_of_peer[each.peer.address] += each.num_streams();
+    streams_of_host[HostOf(each.peer)] += each.num_streams();
   }
   const auto has_too_many = [&](const OpenConnection& each) {
     return each.num_streams() > options.max_streams;
   };
   std::ranges::sort(connections, std::greater(), [&](const auto& each) {
-    return std::tuple(has_too_many(each), streams_of_peer[each.peer.address],
+    return std::tuple(has_too_many(each), streams_of_host[HostOf(each.peer)],
                       each.num_streams());
   });
   size_t num_closed = 0;
@@ -72,7 +71,15 @@ std::vector<OpenConnection> ConnectionGuard::WithTooManyStreams(
 }
 
 ConnectionGuard::ConnectionGuard(const Options& options, Acceptor* acceptor)
-    : options_(options), acceptor_(*acceptor), thread_([this] { Run(); }) {}
+    : options_(options),
+      acceptor_(*acceptor),
+      seen_bytes_(ResidentBytes()),
+      bodies_(options.body_timeout),
+      looked_at_bodies_(absl::Now()),
+      looked_at_frames_(absl::Now()),
+      computed_(ProcessorTime()),
+      frames_interval_(kFramesInterval),
+      thread_([this] { Run(); }) {}
 
 ConnectionGuard::~ConnectionGuard() {
   stopped_.Notify();
@@ -94,10 +101,9 @@ void ConnectionGuard::Close(
   acceptor_.CloseConnections(PeersOf(connections));
 }
 
-std::vector<OpenConnection> ConnectionGuard::FindStalled(
-    StalledBodies& bodies) const {
+std::vector<OpenConnection> ConnectionGuard::FindStalled() {
   std::optional<absl::flat_hash_map<Peer, int64_t>> bytes;
-  return bodies.Find(
+  return bodies_.Find(
       OpenConnections(),
       [&](const OpenConnection& connection) -> std::optional<int64_t> {
         if (connection.peer.address.empty()) return std::nullopt;
@@ -108,47 +114,45 @@ std::vector<OpenConnection> ConnectionGuard::FindStalled(
       absl::Now());
 }
 
+void ConnectionGuard::LookAtStreams(absl::Time now) {
+  const int64_t bytes = ResidentBytes();
+  const bool has_grown = bytes - seen_bytes_ >= kGrowthBytes;
+  if (has_grown || bytes < seen_bytes_) seen_bytes_ = bytes;
+  if (!has_grown && now >= alert_until_) return;
+  const auto found = WithTooManyStreams(OpenConnections(), options_);
+  if (found.empty()) return;
+  alert_until_ = now + RefusedHosts::kLongestRefusal;
+  acceptor_.Refuse(PeersOf(found));
+  Close("too_many_streams", Refusal::kStreams, found);
+}
+
+void ConnectionGuard::LookAtBodies(absl::Time now) {
+  if (now - looked_at_bodies_ < options_.body_timeout / kLooks) return;
+  looked_at_bodies_ = now;
+  Close("request_stalled", Refusal::kStalled, FindStalled());
+}
+
+void ConnectionGuard::LookAtFrames(absl::Time now) {
+  if (now - looked_at_frames_ < frames_interval_) return;
+  const absl::Duration computed = ProcessorTime();
+  const bool is_busy =
+      computed - computed_ >= kBusyCores * (now - looked_at_frames_);
+  computed_ = computed;
+  looked_at_frames_ = now;
+  if (!is_busy) return;
+  const auto found = frames_.Find(OpenConnections(), acceptor_.ReceivedBytes());
+  if (!found.empty()) acceptor_.Refuse(PeersOf(found));
+  Close("frames_without_calls", Refusal::kStreams, found);
+  frames_interval_ = std::max(kFramesInterval, 10 * (absl::Now() - now));
+}
+
 void ConnectionGuard::Run() {
-  StalledBodies bodies(options_.body_timeout);
-  const absl::Duration bodies_interval = options_.body_timeout / kLooks;
-  absl::Time looked_at_bodies = absl::Now();
-  int64_t seen_bytes = ResidentBytes();
-  // Memory that a burst has left lets the next one pass without growth.
-  absl::Time alert_until = absl::InfinitePast();
-  FramesWithoutCalls frames;
-  absl::Time looked_at_frames = absl::Now();
-  absl::Duration computed = ProcessorTime();
-  absl::Duration frames_interval = kFramesInterval;
   absl::Duration pause = kInterval;
   while (!stopped_.WaitForNotificationWithTimeout(pause)) {
     const absl::Time start = absl::Now();
-    const int64_t bytes = ResidentBytes();
-    const bool has_grown = bytes - seen_bytes >= kGrowthBytes;
-    if (has_grown || bytes < seen_bytes) seen_bytes = bytes;
-    if (has_grown || start < alert_until) {
-      const auto closed = WithTooManyStreams(OpenConnections(), options_);
-      if (!closed.empty()) {
-        alert_until = start + RefusedHosts::kLongestRefusal;
-        acceptor_.Refuse(PeersOf(closed));
-      }
-      Close("too_many_streams", Refusal::kStreams, closed);
-    }
-    if (start - looked_at_bodies >= bodies_interval) {
-      looked_at_bodies = start;
-      Close("request_stalled", Refusal::kStalled, FindStalled(bodies));
-    }
-    if (start - looked_at_frames >= frames_interval) {
-      const absl::Duration now_computed = ProcessorTime();
-      if (now_computed - computed >= kBusyCores * (start - looked_at_frames)) {
-        const auto found =
-            frames.Find(OpenConnections(), acceptor_.ReceivedBytes());
-        if (!found.empty()) acceptor_.Refuse(PeersOf(found));
-        Close("frames_without_calls", Refusal::kStreams, found);
-        frames_interval = std::max(kFramesInterval, 10 * (absl::Now() - start));
-      }
-      computed = now_computed;
-      looked_at_frames = start;
-    }
+    LookAtStreams(start);
+    LookAtBodies(start);
+    LookAtFrames(start);
     // Many connections must not take a whole core.
     pause = std::max(kInterval, absl::Now() - start);
   }

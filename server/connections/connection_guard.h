@@ -7,6 +7,7 @@
 
 #include "absl/synchronization/notification.h"
 #include "absl/time/time.h"
+#include "server/connections/frames_without_calls.h"
 #include "server/connections/open_connection.h"
 #include "server/connections/stalled_bodies.h"
 #include "server/listen/acceptor.h"
@@ -35,6 +36,7 @@ class ConnectionGuard {
     int64_t max_bytes = 0;
     absl::Duration body_timeout = absl::InfiniteDuration();
   };
+
   // Works on a thread of its own until it is destroyed, which must be before
   // `acceptor` stops.
   ConnectionGuard(const Options& options, Acceptor* acceptor);
@@ -49,15 +51,28 @@ class ConnectionGuard {
 
  private:
   void Run();
+  void LookAtStreams(absl::Time now);
+  void LookAtBodies(absl::Time now);
+  void LookAtFrames(absl::Time now);
   // gRPC does not tell one connection over a unix socket from another, so all
   // over unix sockets are closed for any of them.
   void Close(const char* event, Refusal reason,
              const std::vector<OpenConnection>& connections) const;
-  std::vector<OpenConnection> FindStalled(StalledBodies& bodies) const;
+  std::vector<OpenConnection> FindStalled();
 
   const Options options_;
   Acceptor& acceptor_;
   absl::Notification stopped_;
+  // Of the thread.
+  int64_t seen_bytes_;
+  // Memory that a burst has left lets the next one pass without growth.
+  absl::Time alert_until_ = absl::InfinitePast();
+  StalledBodies bodies_;
+  absl::Time looked_at_bodies_;
+  FramesWithoutCalls frames_;
+  absl::Time looked_at_frames_;
+  absl::Duration computed_;  // by the process, at that time
+  absl::Duration frames_interval_;
   std::thread thread_;
 };
 

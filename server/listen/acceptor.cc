@@ -71,10 +71,6 @@ Peer PeerOf(int fd) {
   return PeerOf(remote);
 }
 
-// Who is one peer in sharing connections: an address, of IPv6 the first 64
-// bits, for a host has all addresses below them.
-std::string HostOf(const Peer& peer) { return peer.address.substr(0, 8); }
-
 // Ends a connection. Unlike shutdown() it drops what has arrived and was not
 // read: that may be megabytes of what the connection is closed for. TCP only.
 void Drop(int fd) {
@@ -82,9 +78,16 @@ void Drop(int fd) {
   if (connect(fd, &nobody, sizeof(nobody)) != 0) shutdown(fd, SHUT_RDWR);
 }
 
-// Whether a poll() has seen that the other side hung up.
-bool IsHungUp(short revents) {
-  return (revents & (POLLRDHUP | POLLHUP | POLLERR)) != 0;
+// Of each of `fds`, whether the other side hung up.
+std::vector<bool> AreHungUp(const std::vector<int>& fds) {
+  std::vector<pollfd> polled;
+  for (const int fd : fds) polled.push_back({fd, POLLRDHUP, 0});
+  poll(polled.data(), polled.size(), 0);
+  std::vector<bool> hung_up;
+  for (const pollfd& each : polled) {
+    hung_up.push_back((each.revents & (POLLRDHUP | POLLHUP | POLLERR)) != 0);
+  }
+  return hung_up;
 }
 
 // Whether so much has arrived at `fd` and is unread that reading it takes
@@ -255,15 +258,13 @@ void Acceptor::HandOver(const Take& take) {
     interval_began_ = now;
     handed_over_of_host_.clear();
   }
-  std::vector<pollfd> polled;
-  for (const Waiting& each : waiting_) {
-    polled.push_back({each.fd, POLLRDHUP, 0});
-  }
-  poll(polled.data(), polled.size(), 0);
-  const pollfd* at = polled.data();
+  std::vector<int> fds;
+  for (const Waiting& each : waiting_) fds.push_back(each.fd);
+  const std::vector<bool> hung_up = AreHungUp(fds);
+  size_t at = 0;
   std::erase_if(waiting_, [&](const Waiting& next) {
     const std::string host = HostOf(next.peer);
-    const bool is_hung_up = IsHungUp((at++)->revents);
+    const bool is_hung_up = hung_up[at++];
     const bool is_dropped = is_hung_up || IsRefused(host);
     int& handed_over = handed_over_of_host_[host];
     if (!is_dropped && !next.is_unix_socket && handed_over >= kPace) {
@@ -339,14 +340,12 @@ void Acceptor::Count(const std::vector<Connection>& connections) {
 }
 
 void Acceptor::DropHungUp(const std::vector<Connection>& connections) {
-  std::vector<pollfd> polled;
-  for (const Connection& each : connections) {
-    polled.push_back({each.fd, POLLRDHUP, 0});
-  }
-  poll(polled.data(), polled.size(), 0);
+  std::vector<int> fds;
+  for (const Connection& each : connections) fds.push_back(each.fd);
+  const std::vector<bool> are_hung_up = AreHungUp(fds);
   absl::flat_hash_map<int, Peer> hung_up;
-  for (size_t i = 0; i < polled.size(); ++i) {
-    if (!IsHungUp(polled[i].revents)) continue;
+  for (size_t i = 0; i < connections.size(); ++i) {
+    if (!are_hung_up[i]) continue;
     const auto& [fd, peer] = connections[i];
     const auto before = hung_up_.find(fd);
     if (before != hung_up_.end() && before->second == peer) {

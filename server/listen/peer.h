@@ -19,6 +19,12 @@ struct Peer {
   }
 };
 
+// Who counts as one host: an address, of IPv6 its first 64 bits, for a host has
+// all addresses below them.
+inline std::string HostOf(const Peer& peer) {
+  return peer.address.substr(0, 8);
+}
+
 }  // namespace actserve
 
 #endif  // ACTSERVE_SERVER_LISTEN_PEER_H_
