@@ -91,6 +91,16 @@ class Peer:
             return False
         return True
 
+    def has_ended(self) -> bool:
+        """Returns True once the other side has closed; reads what it said."""
+        while select.select([self.socket], [], [], 0)[0]:
+            try:
+                if not self.socket.recv(1 << 16):
+                    return True
+            except OSError:
+                return True
+        return False
+
     def reset_streams(self, limit: int) -> int:
         """Begins and resets streams; returns how many were possible."""
         block = header_block([])

@@ -70,8 +70,6 @@ MHD_Result Handle(void* metrics, MHD_Connection* connection, const char* url,
 // a client that sends a byte now and then would keep its place.
 class MetricsEndpoint::OldConnections {
  public:
-  static constexpr absl::Duration kTick = absl::Milliseconds(250);
-
   OldConnections() : thread_([this] { Work(); }) {}
   ~OldConnections() {
     {
@@ -104,6 +102,8 @@ class MetricsEndpoint::OldConnections {
   }
 
  private:
+  static constexpr absl::Duration kTick = absl::Milliseconds(250);
+
   void Work() {
     absl::MutexLock lock(&mu_);
     while (!mu_.AwaitWithTimeout(absl::Condition(&stopping_), kTick)) {
