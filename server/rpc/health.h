@@ -35,7 +35,8 @@ using HealthMethods = grpc::health::v1::Health::WithRawCallbackMethod_Check<
 //
 // Each serves until it is stopped, and then for good does not. A Watch ends
 // with its client or its connection. It reads one message: further ones stay
-// in the window of their stream and in gRPC's quota. Thread-safe.
+// in the window of their stream and in gRPC's quota, and ConnectionGuard bounds
+// the streams. Thread-safe.
 class Health final : public internal::HealthMethods {
  public:
   // A request beyond it is refused with INVALID_ARGUMENT.

@@ -47,40 +47,53 @@ T ValueAt(const Graph& graph, const std::vector<T>& inputs) {
 // elements are different, and none of them 0 or the default of a, they are
 // smooth.
 inline constexpr std::string_view kRowTexts[] = {
-    "def f(x, a=1.5):\n    return sin(a * x) * x\n",
+    R"(def f(x, a=1.5):
+    return sin(a * x) * x
+)",
     // One level, two, three.
-    "def f(x, a=1.5):\n    return x * rowsum(a * x)\n",
-    "def f(x, a=1.5):\n"
-    "    e = exp(a * (x - rowmax(x)))\n"
-    "    return e / rowsum(e)\n",
-    "def f(x, a=0.3):\n"
-    "    m = rowmean(x)\n"
-    "    v = rowmean((x - m) * (x - m))\n"
-    "    return (x - m) / sqrt(v + a)\n",
-    "def f(x, a=0.3):\n"
-    "    m = rowmean(x)\n"
-    "    z = (x - m) / sqrt(rowmean((x - m) ** 2) + a)\n"
-    "    e = exp(z - rowmax(z))\n"
-    "    return e / rowsum(e)\n",
-    "def f(x, a=0.3):\n"
-    "    m = rowmean(x)\n"
-    "    z = (x - m) / sqrt(rowmean((x - m) ** 2) + a)\n"
-    "    return z * rowmin(z) + rowsize(x)\n",
+    R"(def f(x, a=1.5):
+    return x * rowsum(a * x)
+)",
+    R"(def f(x, a=1.5):
+    e = exp(a * (x - rowmax(x)))
+    return e / rowsum(e)
+)",
+    R"(def f(x, a=0.3):
+    m = rowmean(x)
+    v = rowmean((x - m) * (x - m))
+    return (x - m) / sqrt(v + a)
+)",
+    R"(def f(x, a=0.3):
+    m = rowmean(x)
+    z = (x - m) / sqrt(rowmean((x - m) ** 2) + a)
+    e = exp(z - rowmax(z))
+    return e / rowsum(e)
+)",
+    R"(def f(x, a=0.3):
+    m = rowmean(x)
+    z = (x - m) / sqrt(rowmean((x - m) ** 2) + a)
+    return z * rowmin(z) + rowsize(x)
+)",
     // A row result of a row result, and one that is used at two levels.
-    "def f(x, a=2.0):\n"
-    "    s = rowsum(sin(x))\n"
-    "    return tanh(x * s) + rowmean(a * s * x) * s\n",
-    "def f(x, a=0.5):\n    return x * rowmin(x * x + a) + rowsize(x)\n",
-    "def f(x, a=0.5):\n"
-    "    z = rowsort(x, x)\n"
-    "    return rowunsort(x * x, z * a) * x + rowscan(a * x, z + x)\n",
-    "def f(x, a=0.5):\n"
-    "    e = rowscan(rowshift(a + x), 1.0 if rowindex(x) == 0 else 0.0)\n"
-    "    return e * rowscanback(x, sin(a * x)) - rowshiftback(x * e)\n",
+    R"(def f(x, a=2.0):
+    s = rowsum(sin(x))
+    return tanh(x * s) + rowmean(a * s * x) * s
+)",
+    R"(def f(x, a=0.5):
+    return x * rowmin(x * x + a) + rowsize(x)
+)",
+    R"(def f(x, a=0.5):
+    z = rowsort(x, x)
+    return rowunsort(x * x, z * a) * x + rowscan(a * x, z + x)
+)",
+    R"(def f(x, a=0.5):
+    e = rowscan(rowshift(a + x), 1.0 if rowindex(x) == 0 else 0.0)
+    return e * rowscanback(x, sin(a * x)) - rowshiftback(x * e)
+)",
     // Choices inside a level.
-    "def f(x, a=0.5):\n"
-    "    return rowsum(sqrt(x) if x > 0 else a * x) * (x if x < a else x * "
-    "x)\n",
+    R"(def f(x, a=0.5):
+    return rowsum(sqrt(x) if x > 0 else a * x) * (x if x < a else x * x)
+)",
 };
 
 }  // namespace actserve::testing
