@@ -219,10 +219,11 @@ TEST(SecondOrder, RefusesNamesItDoesNotHave) {
             .status()
             .message());
   };
-  EXPECT_EQ(message({}, {"x"}, false), "of names no input and no parameter");
+  EXPECT_EQ(message({}, {"x"}, false),
+            "cotangents names no input and no parameter");
   EXPECT_EQ(message({"x"}, {}, false), "wrt names no input and no parameter");
   EXPECT_EQ(message({"x"}, {}, true), "");
-  EXPECT_EQ(message({"z"}, {"x"}, false), "of 'z': f has only x, g, a");
+  EXPECT_EQ(message({"z"}, {"x"}, false), "cotangents 'z': f has only x, g, a");
   EXPECT_EQ(message({"x"}, {"x", "x"}, false), "wrt 'x' is given twice");
 }
 
@@ -256,7 +257,7 @@ TEST(Tangent, IsTheTransposeOfTheGradient) {
     const auto pulled =
         EvaluateRow<Real>(gradient->graph, backward, parameters);
     for (size_t e = 0; e < 4; ++e) {
-      left = left + pushed[0][e] * backward[e][num_inputs];
+      left = left + pushed[1][e] * backward[e][num_inputs];
       for (size_t i = 0; i < num_inputs; ++i) {
         right = right + pulled[i][e] * forward[e][num_inputs + i];
       }
@@ -271,8 +272,10 @@ TEST(Tangent, HonoursADeclaredGradient) {
   ASSERT_TRUE(tangent.ok()) << tangent.status();
 
   // x, dx; a, da.
-  EXPECT_NEAR(Evaluate<double>(tangent->graph, {0.5, 3}, {2, 10})[0],
-              3 * std::exp(-2 * 0.25) + 10 * 0.5 * 4, 1e-12);
+  const std::vector<double> at =
+      Evaluate<double>(tangent->graph, {0.5, 3}, {2, 10});
+  EXPECT_EQ(at[0], 0.5);
+  EXPECT_NEAR(at[1], 3 * std::exp(-2 * 0.25) + 10 * 0.5 * 4, 1e-12);
   EXPECT_EQ(
       Make(kTexts[4])->LowerTangent(DType::kFloat64, {"x"}).status().message(),
       "the gradient that f declares is not linear in the upstream "
