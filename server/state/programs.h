@@ -44,7 +44,9 @@ struct ProgramKey {
   // that order: partials of a forward, wrt of a backward and of the second
   // order, what has a tangent. A set, so that the order of a request does not
   // multiply the programs; of a forward and a backward one of GradientSets, so
-  // that its choice does not either.
+  // that its choice does not either. The other directions have a program for
+  // each choice, because what is not named would add 0 times its gradient,
+  // which may be NaN; what a caller may compile bounds them.
   uint64_t variables = 0;
   // Second order: the gradients that have a cotangent, as such a set.
   uint64_t cotangents = 0;
