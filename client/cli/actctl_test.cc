@@ -484,6 +484,28 @@ TEST_F(ActctlWithServer, ParametersAndTheirGradients) {
   EXPECT_EQ(outcome.output, "x: 0.5 10\na: -2\n");
 }
 
+// y = a x^3.
+TEST_F(ActctlWithServer, SecondOrderAndTangents) {
+  const std::string cube =
+      WriteText("cube.py", "def cube(x, a=2.0):\n    return a * x * x * x\n");
+
+  const Outcome second = Actctl(absl::StrCat(
+      "backward ", cube,
+      " 1 2 --order 2 --grad_output 5,7 --cotangent x=1,10 --cotangent a=100 "
+      "--wrt dL/dy,a,x"));
+  const Outcome tangent = Actctl(absl::StrCat(
+      "forward ", cube, " 1 -2 --tangent x=1,10 --tangent a=-0.5"));
+
+  EXPECT_EQ(second.exit_code, 0) << second.errors;
+  EXPECT_EQ(second.output, "dL/dy: 106 1040\na: 855\nx: 1560 10080\n");
+  EXPECT_EQ(tangent.exit_code, 0) << tangent.errors;
+  EXPECT_EQ(tangent.output, "y: 2 -16\ntangent: 5.5 244\n");
+  EXPECT_THAT(Actctl("backward relu 1 --order 3").errors,
+              HasSubstr("order: 3, must be 1 or 2"));
+  EXPECT_THAT(Actctl("forward relu 1 --tangent x").errors,
+              HasSubstr("--tangent 'x' is not NAME=VALUE"));
+}
+
 TEST_F(ActctlWithServer, RowsRunAlongTheAxis) {
   const std::string centered =
       WriteText("centered.py", "def centered(x):\n    return x - rowmean(x)\n");

@@ -41,6 +41,7 @@
 #include "client/cpp/connect/security.h"
 #include "client/cpp/error_details.h"
 #include "client/cpp/retry.h"
+#include "proto/grad_output_name.h"
 
 namespace actserve {
 
@@ -64,6 +65,15 @@ absl::Span<std::byte> MutableBytes(std::vector<T>& elements) {
   return {reinterpret_cast<std::byte*>(elements.data()),
           elements.size() * sizeof(T)};
 }
+
+// What belongs to one input or parameter.
+struct NamedValue {
+  std::string name;
+  // For an input: of the dtype and shape of the inputs.
+  std::optional<TensorView> tensor;
+  // For a parameter.
+  double scalar = 0;
+};
 
 // Options of one call.
 struct CallOptions {
@@ -98,6 +108,11 @@ struct ForwardCall {
   };
   // None of an activation that reads rows.
   std::vector<Partial> partials;
+  // Forward mode: the directions in which inputs and parameters move; empty:
+  // none. With neither partials nor a residual.
+  std::vector<NamedValue> tangents;
+  // With `tangents`, receives that of y: as many bytes as an input.
+  absl::Span<std::byte> tangent;
   // True to keep the inputs on the server, for one Backward by handle.
   bool keep_residual = false;
   // How long to keep them. Zero: the server's default.
@@ -130,14 +145,19 @@ struct BackwardCall {
   // dL/dy, like an input. Absent: ones.
   std::optional<TensorView> grad_output;
   struct Gradient {
-    // An input or a parameter.
+    // An input or a parameter; with order 2 also kGradOutputName.
     std::string name;
-    // Receives the gradient of an input: as many bytes as that input. Empty
-    // for a parameter, whose gradient is in BackwardResult.
+    // Receives the gradient of an input or of grad_output: as many bytes as an
+    // input. Empty for a parameter, whose gradient is in BackwardResult.
     absl::Span<std::byte> output;
   };
   // At least one.
   std::vector<Gradient> wrt;
+  // 1: the gradient. 2: the gradient of the sum of `cotangents` times the
+  // gradients of order 1.
+  int order = 1;
+  // Order 2: at least one, for the gradients that the loss contains.
+  std::vector<NamedValue> cotangents;
   CallOptions options;
 };
 
@@ -195,7 +215,8 @@ class Client {
   // The address as it was given, or the default.
   const std::string& address() const;
 
-  // y = f(inputs). `output` receives y: as many bytes as an input.
+  // y = f(inputs), and of ForwardWith() the Jacobian-vector product with
+  // `tangents`. `output` receives y: as many bytes as an input.
   //   NotFound  neither the server nor this client knows the activation
   absl::Status Forward(std::string_view activation,
                        absl::Span<const TensorView> inputs,
@@ -203,7 +224,7 @@ class Client {
                        const CallOptions& options = {});
   absl::StatusOr<ForwardResult> ForwardWith(const ForwardCall& call);
 
-  // The vector-Jacobian product.
+  // The vector-Jacobian product, and with order 2 that of it.
   //   NotFound  as above; or the residual is lost and `inputs` is empty
   absl::StatusOr<BackwardResult> Backward(const BackwardCall& call);
 

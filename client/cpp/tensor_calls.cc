@@ -83,9 +83,34 @@ absl::Status CheckOutput(absl::Span<std::byte> output, absl::string_view what,
                    " bytes, but it has ", want_bytes));
 }
 
+absl::Status CheckValues(const std::vector<NamedValue>& values,
+                         absl::string_view what) {
+  for (const NamedValue& value : values) {
+    if (!value.tensor) continue;
+    ACTSERVE_RETURN_IF_ERROR(
+        CheckTensor(*value.tensor, absl::StrCat(what, ": ", value.name)));
+  }
+  return absl::OkStatus();
+}
+
 void SetTensor(const TensorView& view, v1::Tensor& tensor) {
   tensor.set_dtype(view.dtype);
   tensor.mutable_shape()->Add(view.shape.begin(), view.shape.end());
+}
+
+void SetValues(const std::vector<NamedValue>& values,
+               google::protobuf::RepeatedPtrField<v1::NamedValue>& to,
+               Payloads& payloads) {
+  for (const NamedValue& value : values) {
+    v1::NamedValue& message = *to.Add();
+    message.set_name(value.name);
+    if (value.tensor) {
+      SetTensor(*value.tensor, *message.mutable_tensor());
+      payloads.push_back(value.tensor->bytes);
+    } else {
+      message.set_scalar(value.scalar);
+    }
+  }
 }
 
 absl::Status MakeForward(std::string_view activation,
@@ -117,6 +142,7 @@ absl::Status CheckBackward(const BackwardCall& call) {
   }
   absl::Status status = CheckTrace(call.options);
   status.Update(CheckInputs(call.inputs));
+  status.Update(CheckValues(call.cotangents, "cotangents"));
   const TensorView* like = call.inputs.empty() ? nullptr : &call.inputs[0];
   if (call.grad_output) {
     status.Update(CheckTensor(*call.grad_output, "grad_output"));

@@ -8,6 +8,7 @@
 #include <map>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "absl/container/inlined_vector.h"
 #include "absl/status/status.h"
@@ -29,6 +30,15 @@ absl::Status CheckOutput(absl::Span<std::byte> output, absl::string_view what,
                          size_t want_bytes);
 
 void SetTensor(const TensorView& view, v1::Tensor& tensor);
+
+// Puts `values` into a request, and their tensors after its other payloads.
+void SetValues(const std::vector<NamedValue>& values,
+               google::protobuf::RepeatedPtrField<v1::NamedValue>& to,
+               Payloads& payloads);
+
+// Checks that the tensors are as many bytes as they say; `what` names the list.
+absl::Status CheckValues(const std::vector<NamedValue>& values,
+                         absl::string_view what);
 
 template <typename Request>
 void SetParameters(const std::map<std::string, double>& parameters,

@@ -70,7 +70,8 @@ struct Activation::State {
   bool IsDeclared(std::string_view name) const;
   // Where a gradient is declared, it is the only one: what it does not cover
   // has none.
-  absl::Status CheckDeclared(std::string_view name) const;
+  absl::Status CheckDeclared(std::string_view name,
+                             std::string_view what) const;
   absl::Status CheckNames(const std::vector<std::string>& names,
                           std::string_view what, bool parameters) const;
   // At least one name, all known; of CheckWithGradient() all with a gradient.
@@ -107,7 +108,8 @@ bool Activation::State::IsDeclared(std::string_view name) const {
                      [&](const Output& output) { return output.name == name; });
 }
 
-absl::Status Activation::State::CheckDeclared(std::string_view name) const {
+absl::Status Activation::State::CheckDeclared(std::string_view name,
+                                              std::string_view what) const {
   if (!gradient || IsDeclared(name)) return absl::OkStatus();
   const std::string gradient_name = absl::StrCat(this->name, "_grad");
   std::vector<std::string> results;
@@ -121,8 +123,8 @@ absl::Status Activation::State::CheckDeclared(std::string_view name) const {
                     parameter.name);
   }
   return absl::InvalidArgumentError(absl::StrCat(
-      "wrt '", std::string(name), "': the gradient that ", this->name,
-      " declares covers ", absl::StrJoin(source.inputs, ", "),
+      std::string(what), " '", std::string(name), "': the gradient that ",
+      this->name, " declares covers ", absl::StrJoin(source.inputs, ", "),
       " only; to declare that of ", parameters, " too, let ", gradient_name,
       " return ", results.size(), " values: ", absl::StrJoin(results, ", "),
       ", each times dy"));
@@ -217,7 +219,7 @@ bool Activation::reads_rows() const {
          (state_->gradient && state_->gradient->HasRows());
 }
 bool Activation::HasGradient(std::string_view name) const {
-  return state_->CheckDeclared(name).ok();
+  return state_->CheckDeclared(name, "wrt").ok();
 }
 const std::vector<std::string>& Activation::rewrites() const {
   return state_->rewrites;
@@ -279,7 +281,7 @@ absl::Status Activation::State::CheckWithGradient(
     const std::vector<std::string>& names, std::string_view what) const {
   ACTSERVE_RETURN_IF_ERROR(CheckVariables(names, what));
   for (const std::string& name : names) {
-    ACTSERVE_RETURN_IF_ERROR(CheckDeclared(name));
+    ACTSERVE_RETURN_IF_ERROR(CheckDeclared(name, what));
   }
   return absl::OkStatus();
 }
@@ -307,7 +309,7 @@ std::vector<NodeId> Activation::State::AddCompanions(
 absl::StatusOr<LoweredProgram> Activation::LowerSecondOrder(
     DType dtype, const std::vector<std::string>& of,
     const std::vector<std::string>& wrt, bool wrt_upstream) const {
-  ACTSERVE_RETURN_IF_ERROR(state_->CheckWithGradient(of, "of"));
+  ACTSERVE_RETURN_IF_ERROR(state_->CheckWithGradient(of, "cotangents"));
   if (!wrt.empty() || !wrt_upstream) {
     ACTSERVE_RETURN_IF_ERROR(state_->CheckVariables(wrt, "wrt"));
   }
@@ -349,7 +351,7 @@ absl::StatusOr<LoweredProgram> Activation::LowerSecondOrder(
 
 absl::StatusOr<LoweredProgram> Activation::LowerTangent(
     DType dtype, const std::vector<std::string>& along) const {
-  ACTSERVE_RETURN_IF_ERROR(state_->CheckWithGradient(along, "along"));
+  ACTSERVE_RETURN_IF_ERROR(state_->CheckWithGradient(along, "tangents"));
   if (state_->gradient && !state_->unit_gradient) {
     return absl::InvalidArgumentError(absl::StrCat(
         "the gradient that ", name(),
@@ -357,7 +359,6 @@ absl::StatusOr<LoweredProgram> Activation::LowerTangent(
         "there is no tangent"));
   }
   Graph graph = state_->source;
-  graph.outputs.clear();
   const std::vector<NodeId> tangents = state_->AddCompanions(graph, along);
   NodeId sum = kNoNode;
   if (state_->unit_gradient) {
@@ -373,7 +374,8 @@ absl::StatusOr<LoweredProgram> Activation::LowerTangent(
     }
     sum = PushForward(graph, state_->source.outputs[0].node, directions);
   }
-  graph.outputs.push_back({"y", sum == kNoNode ? graph.Constant(0) : sum});
+  graph.outputs.push_back(
+      {"tangent", sum == kNoNode ? graph.Constant(0) : sum});
   return Lower(graph, dtype, LoweredProgram::Rule::kDirect,
                absl::StrCat(id(), "\ntangent ", absl::StrJoin(along, " ")),
                state_->limits);
@@ -409,7 +411,7 @@ absl::StatusOr<std::string> Activation::GradientText(std::string_view wrt,
   const std::string name(wrt);
   ACTSERVE_RETURN_IF_ERROR(
       state_->CheckNames({name}, "wrt", /*parameters=*/true));
-  ACTSERVE_RETURN_IF_ERROR(state_->CheckDeclared(name));
+  ACTSERVE_RETURN_IF_ERROR(state_->CheckDeclared(name, "wrt"));
   Graph graph = state_->source;
   graph.outputs.clear();
   if (state_->IsDeclared(name)) {

@@ -92,8 +92,8 @@ class Activation {
 
   // The Jacobian-vector product: tensor inputs are the activation's, then a
   // tangent for each input in `along`, in its order; parameters are the
-  // activation's, then a tangent for each parameter in `along`. One output, the
-  // tangent of y. InvalidArgument: an unknown or repeated name, or none; a
+  // activation's, then a tangent for each parameter in `along`. Outputs: y and
+  // its tangent. InvalidArgument: an unknown or repeated name, or none; a
   // declared gradient that is not linear in the upstream gradient, or reads
   // rows, or leaves out a name.
   absl::StatusOr<LoweredProgram> LowerTangent(

@@ -4,6 +4,7 @@
 #ifndef ACTSERVE_SERVER_MESSAGE_REQUEST_H_
 #define ACTSERVE_SERVER_MESSAGE_REQUEST_H_
 
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <vector>
@@ -20,6 +21,10 @@
 
 namespace actserve {
 
+// The methods whose calls are requests. What one asks for is the direction of
+// its program.
+enum class TensorMethod : uint8_t { kForward, kBackward };
+
 // A request without its tensors, after all checks.
 struct TensorRequest {
   std::shared_ptr<const RegisteredActivation> activation;
@@ -27,12 +32,15 @@ struct TensorRequest {
   TensorType type;
   ProgramKey program;
   // The variables of `partials` or `wrt` in the order of the request, as
-  // indices into the activation's inputs and then parameters. The program's
-  // outputs are in rising order instead, and may be for more variables:
-  // program.variables.
+  // indices into the activation's inputs and then parameters; grad_output is
+  // one more, the last. The program's outputs are in rising order instead, and
+  // may be for more variables: program.variables.
   std::vector<int> variables;
-  // One per parameter of the activation.
+  // One per parameter of the activation, then the numbers of `cotangents` or
+  // `tangents`, in the order of the program.
   std::vector<double> parameters;
+  // The payloads are the program's tensor inputs in another order.
+  bool is_permuted = false;
   // Along which rows run, from 0; nullopt for an activation that reads none.
   std::optional<int> axis;
 
@@ -44,7 +52,14 @@ struct TensorRequest {
   int num_inputs() const {
     return static_cast<int>(activation->activation().inputs().size());
   }
-  bool IsParameter(int variable) const { return variable >= num_inputs(); }
+  // The index of grad_output among the variables.
+  int grad_output() const {
+    return num_inputs() +
+           static_cast<int>(activation->activation().parameters().size());
+  }
+  bool IsParameter(int variable) const {
+    return variable >= num_inputs() && variable < grad_output();
+  }
   // Of each tensor, along `axis`.
   Rows rows() const;
 };

@@ -238,6 +238,63 @@ class Client:
             residual,
         )
 
+    def jvp(
+        self,
+        activation: Activation | str,
+        *inputs: Any,
+        tangents: Mapping[str, Any],
+        parameters: Mapping[str, float] | None = None,
+        axis: int | None = None,
+        timeout: float | None = None,
+    ) -> tuple[Array, Array]:
+        """Returns the output and its tangent: forward mode.
+
+        The tangent is the sum of d(y)/d(variable) times the tangent of the
+        variable. A declared gradient is used, and must be linear in the
+        upstream gradient.
+
+        Args:
+          activation: The activation to evaluate.
+          *inputs: The same as for `forward`.
+          tangents: How inputs and parameters move, by name: an array like the
+            inputs, or a number for a parameter. What is not named stays.
+          parameters: The same as for `forward`.
+          axis: The same as for `forward`.
+          timeout: Seconds; None: the client's.
+
+        Raises:
+          ValueError: `tangents` is empty.
+        """
+        if not tangents:
+            raise ValueError("tangents is empty")
+        deadline = self._deadline(timeout)
+        arrays = _input_arrays(inputs)
+        place = Place()
+        values, directions = _named_values(
+            "tangents",
+            tangents,
+            self._calls.info(activation, deadline, place).inputs,
+            arrays,
+        )
+        request = service_pb2.ForwardRequest(
+            inputs=map(_tensors.to_proto, arrays),
+            parameters=_parameter_values(parameters),
+            axis=_axis(activation, axis),
+            tangents=values,
+        )
+        response = service_pb2.ForwardResponse()
+        payloads = self._calls.evaluate(
+            "Forward",
+            activation,
+            request,
+            arrays + directions,
+            response,
+            deadline,
+            place,
+        )
+        y, tangent = _take(payloads, [response.output, response.tangent])
+        return y, tangent
+
     def backward(
         self,
         activation: Activation | str,
@@ -247,21 +304,31 @@ class Client:
         residual: Residual | None = None,
         parameters: Mapping[str, float] | None = None,
         axis: int | None = None,
+        order: int = 1,
+        cotangents: Mapping[str, Any] | None = None,
         timeout: float | None = None,
     ) -> dict[str, Any]:
         """Returns the gradients of a loss: dL/dy times the derivative.
+
+        With order=2 the loss is the sum of the cotangents times the gradients
+        of order 1, as in a penalty on a gradient or a Hessian-vector product.
 
         Args:
           activation: The activation that was evaluated.
           *inputs: The same as for `forward`; none with `residual`.
           grad_output: dL/dy, of the dtype and shape of the inputs. None: ones.
-          wrt: Names of inputs and parameters. None: all inputs.
+          wrt: Names of inputs and parameters; with order=2 also "dL/dy", which
+            stands for grad_output. None: all inputs.
           residual: The residual from forward_with, instead of inputs,
             parameters and axis. If the server has lost it, the inputs are sent
             again.
           parameters: The same as for `forward`.
           axis: The same as for `forward`. With `residual` it may be left out,
             and must mean the same axis if given.
+          order: 1, or 2 for the gradient of the gradient.
+          cotangents: With order=2: for each gradient that the loss contains,
+            by name of the input or parameter, an array like the inputs, or a
+            number for a parameter. At least one.
           timeout: Seconds; None: the client's.
 
         Returns:
@@ -290,10 +357,21 @@ class Client:
             dtype = arrays[0].dtype if arrays else None
             upstream = _tensors.to_arrays([grad_output], ["grad_output"], dtype)
             request.grad_output.CopyFrom(_tensors.to_proto(upstream[0]))
+        place = Place()
+        if order != 1:
+            request.order = order
+        if cotangents:
+            values, directions = _named_values(
+                "cotangents",
+                cotangents,
+                self._calls.info(activation, deadline, place).inputs,
+                arrays,
+            )
+            request.cotangents.extend(values)
+            upstream += directions
 
         response = service_pb2.BackwardResponse()
         payloads: Sequence[memoryview] | None = None
-        place = Place()
         if residual is not None and residual.is_held:
             place.replica = residual._replica
             request.residual = residual._handle or b""
@@ -537,6 +615,37 @@ def _parameter_values(
         service_pb2.ParameterValue(name=name, scalar=float(value))
         for name, value in (parameters or {}).items()
     ]
+
+
+def _named_values(
+    what: str,
+    values: Mapping[str, Any],
+    tensors: Sequence[str],
+    like: Sequence[Array],
+) -> tuple[list[service_pb2.NamedValue], list[Array]]:
+    """Returns `values` for a request, and the arrays among them.
+
+    Args:
+      what: What they are, for error messages.
+      values: By name.
+      tensors: The names of those that are arrays.
+      like: The inputs, whose dtype Python numbers and lists take.
+    """
+    named = []
+    arrays = []
+    dtype = like[0].dtype if like else None
+    for name, value in values.items():
+        if name in tensors:
+            array = _tensors.to_arrays([value], [f"{what}[{name!r}]"], dtype)[0]
+            arrays.append(array)
+            named.append(
+                service_pb2.NamedValue(
+                    name=name, tensor=_tensors.to_proto(array)
+                )
+            )
+        else:
+            named.append(service_pb2.NamedValue(name=name, scalar=float(value)))
+    return named, arrays
 
 
 def _take(
