@@ -7,6 +7,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "kernels/activation/gradient_check.h"
 #include "kernels/base/status_macros.h"
 #include "kernels/graph/build/build.h"
 #include "kernels/graph/build/stabilize.h"
@@ -454,6 +455,35 @@ void WarnIfFlat(const Activation& activation, Position position,
   }
 }
 
+bool HoldsDeclared(const Graph& graph) {
+  return std::any_of(graph.nodes().begin(), graph.nodes().end(),
+                     [](const Node& node) { return node.op == Op::kDeclared; });
+}
+
+// Says where a gradient that somebody declared is not that of the function: on
+// purpose, as of a straight-through estimator, or by mistake.
+void NoteDifferences(const Activation& activation, Position position,
+                     Diagnostics& diagnostics) {
+  for (const auto& variable : CheckGradient(activation).variables) {
+    const std::string where = TellDifference(variable, activation.inputs());
+    if (where.empty()) continue;
+    diagnostics.Note(
+        position, absl::StrCat("the gradient with respect to '", variable.name,
+                               "' is declared and is not the derivative of ",
+                               activation.name(), ": ", where));
+  }
+}
+
+void NoteNotLinear(const std::string& name, Position position,
+                   Diagnostics& diagnostics) {
+  diagnostics.Note(
+      position,
+      absl::StrCat("the gradient that ", name,
+                   " declares is not linear in the upstream gradient, or reads "
+                   "rows: Backward uses it; partials, tangents and other "
+                   "activations cannot"));
+}
+
 // Checks that every gradient can be compiled, and warns of those that are 0.
 void CheckGradients(const Activation& activation, Position position,
                     Diagnostics& diagnostics) {
@@ -486,6 +516,11 @@ struct Texts {
   Diagnostics in_derivative;
 
   const FunctionDef& main() const { return module.functions[module.main]; }
+  // Of the declared gradient in the text, or else of the activation.
+  Position GradientPosition() const {
+    const FunctionDef* gradient = module.Gradient();
+    return (gradient != nullptr ? *gradient : main()).position;
+  }
 };
 
 void RefuseDerivative(const Texts& texts, Diagnostics& diagnostics) {
@@ -557,7 +592,15 @@ std::shared_ptr<const Activation> Activation::State::Create(
   std::shared_ptr<const Activation> activation(
       new Activation(std::move(state)));
   CheckGradients(*activation, texts->main().position, diagnostics);
-  return diagnostics.has_errors() ? nullptr : activation;
+  if (diagnostics.has_errors()) return nullptr;
+  const State& made = *activation->state_;
+  if (made.gradient || HoldsDeclared(made.source)) {
+    NoteDifferences(*activation, texts->GradientPosition(), diagnostics);
+  }
+  if (made.gradient && !made.unit_gradient) {
+    NoteNotLinear(made.name, texts->GradientPosition(), diagnostics);
+  }
+  return activation;
 }
 
 absl::StatusOr<std::shared_ptr<const Activation>> Activation::Create(

@@ -11,6 +11,7 @@
 #include <string_view>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "kernels/activation/activation.h"
 #include "kernels/catalog/catalog.h"
 #include "kernels/graph/reference/real_ops.h"
@@ -166,6 +167,55 @@ TEST(SecondOrder, OfEveryBuiltInAgreesWithDifferences) {
     SCOPED_TRACE(entry.name);
     ExpectSecondOrder(*Make(entry.text));
   }
+}
+
+// Differentiated as it is written, whatever the function is.
+TEST(SecondOrder, OfADeclaredGradientIsThatOfItsText) {
+  struct Case {
+    const char* function;
+    const char* gradient;
+    // At x, with the upstream gradient dy and the cotangent 1.
+    double x, dy, by_x, by_dy;
+  };
+  const Case cases[] = {
+      {"round(x)", "dy if abs(x) <= 1 else 0", 0.5, 3, 0, 1},
+      {"round(x)", "dy if abs(x) <= 1 else 0", 1.5, 3, 0, 0},
+      {"x", "-0.5 * dy", 0.5, 3, 0, -0.5},
+      {"x", "clamp(dy, -1, 1)", 2, 0.5, 0, 1},
+      {"x", "clamp(dy, -1, 1)", 2, 3, 0, 0},
+      {"x * x", "clamp(2 * x * dy, -1, 1)", 0.125, 2, 4, 0.25},
+      {"1.0 if x >= 0 else 0.0", "dy / (1 + x * x)", 1, 3, -1.5, 0.5},
+      {"1.0 if x >= 0 else 0.0", "dy / (1 + x * x)", 0, 3, 0, 1},
+  };
+  for (const Case& c : cases) {
+    const std::string declared =
+        absl::StrCat("def h(x):\n    return ", c.function,
+                     "\n\ndef h_grad(x, dy):\n    return ", c.gradient, "\n");
+    const Graph graph = SecondOrder(*Make(declared), {"x"}, {"x"});
+    EXPECT_EQ(Evaluate<double>(graph, {c.x, c.dy, 1}, {}),
+              (std::vector<double>{c.by_x, c.by_dy}))
+        << declared;
+  }
+}
+
+TEST(SecondOrder, OfAHelpersDeclaredGradientIsThatOfItsText) {
+  const auto f = Make(
+      "def h(x, k=1.0):\n    return k * round(x)\n\n"
+      "def h_grad(x, dy, k):\n    return dy * k * sin(x), dy * cos(x)\n\n"
+      "def f(x, a=2.0):\n    return 3 * h(x * x, a)\n");
+  const double x = 0.7, a = 2, dy = 1.3;
+  const Graph of_x = SecondOrder(*f, {"x"}, {"x", "a"});
+  const Graph of_a = SecondOrder(*f, {"a"}, {"x"});
+
+  // The gradients are 6 a x sin(x^2) dy and 3 cos(x^2) dy.
+  const auto by = Evaluate<double>(of_x, {x, dy, 1}, {a});
+  EXPECT_NEAR(by[0],
+              6 * a * dy * (std::sin(x * x) + 2 * x * x * std::cos(x * x)),
+              1e-14);
+  EXPECT_NEAR(by[1], 6 * x * std::sin(x * x) * dy, 1e-14);
+  EXPECT_NEAR(by[2], 6 * a * x * std::sin(x * x), 1e-14);
+  const auto of_parameter = Evaluate<double>(of_a, {x, dy}, {a, 1});
+  EXPECT_NEAR(of_parameter[0], -6 * x * std::sin(x * x) * dy, 1e-14);
 }
 
 // d/dg of the gradient by x is d/dx of the gradient by g.
@@ -327,6 +377,44 @@ TEST(Tangent, HonoursADeclaredGradient) {
       Make(kTexts[4])->LowerTangent(DType::kFloat64, {"x"}).status().message(),
       "the gradient that f declares is not linear in the upstream "
       "gradient, or reads rows, so there is no tangent");
+}
+
+TEST(Tangent, HonoursADeclaredGradientInside) {
+  const auto f = Make(
+      "def reversed(x, k=0.5):\n    return x\n\n"
+      "def reversed_grad(x, dy, k):\n    return -k * dy, 0.0\n\n"
+      "def ste(x):\n    return round(x)\n\n"
+      "def ste_grad(x, dy):\n    return dy if abs(x) <= 1 else 0\n\n"
+      "def f(x):\n    return reversed(ste(x) * ste(x))\n");
+  const auto tangent = f->LowerTangent(DType::kFloat64, {"x"});
+  ASSERT_TRUE(tangent.ok()) << tangent.status();
+
+  // -0.5 * 2 * round(x), where |x| <= 1.
+  EXPECT_EQ(Evaluate<double>(tangent->graph, {0.75, 3}, {})[0], -3);
+  EXPECT_EQ(Evaluate<double>(tangent->graph, {1.75, 3}, {})[0], 0);
+}
+
+TEST(Tangent, OfAClippedGradientIsRefused) {
+  const auto clipped = Make(
+      "def clipped(x, a=1.0):\n    return a * x\n\n"
+      "def clipped_grad(x, dy, a):\n    return clamp(dy, -a, a)\n");
+
+  EXPECT_EQ(clipped->LowerTangent(DType::kFloat32, {"x"}).status().message(),
+            "the gradient that clipped declares is not linear in the upstream "
+            "gradient, or reads rows, so there is no tangent");
+  EXPECT_EQ(clipped->LowerForward(DType::kFloat32, {"x"}).status().message(),
+            "the gradient that clipped declares is not linear in the upstream "
+            "gradient, so there are no partials: use Backward");
+  EXPECT_EQ(Activation::Create(
+                clipped->text() + "\ndef f(x):\n    return 2 * clipped(x)\n",
+                {}, nullptr)
+                .status()
+                .message(),
+            "8:16: error: the gradient declared for 'clipped' is not linear in "
+            "the upstream gradient, or reads rows, so it cannot be used inside "
+            "another activation\n"
+            "        return 2 * clipped(x)\n"
+            "                   ^\n");
 }
 
 }  // namespace

@@ -216,6 +216,27 @@ def test_gradient_written_by_the_author(client):
     assert client.get_activation(surrogate).declared_gradient
 
 
+def test_registration_tells_where_a_declared_gradient_differs(client):
+    def clip(x, g, a=2.0):
+        return a * x + g
+
+    def clip_grad(x, g, dy):
+        return 2 * dy if abs(x) <= 20 else 0, dy
+
+    info = client.register_activation(
+        actserve.activation(clip, gradient=clip_grad)
+    )
+
+    worst = info.gradient_check.variables
+    assert list(worst) == ["x", "g"]
+    assert abs(worst["x"].inputs["x"]) > 20
+    assert list(worst["x"].inputs) == ["x", "g"]
+    assert worst["x"].gradient == 0
+    assert worst["x"].difference == pytest.approx(2)
+    assert worst["x"].max_error == pytest.approx(1)
+    assert worst["g"].max_error < 1e-6
+
+
 @pytest.mark.parametrize(
     ("name", "x", "want"),
     [

@@ -19,6 +19,7 @@ from actserve._info import (
     ActivationInfo,
     DeviceInfo,
     GradientCheck,
+    GradientDifference,
     ServerInfo,
 )
 from actserve._residual import Residual
@@ -32,6 +33,7 @@ __all__ = [
     "DeviceInfo",
     "Diagnostic",
     "GradientCheck",
+    "GradientDifference",
     "Residual",
     "ServerInfo",
     "activation",
