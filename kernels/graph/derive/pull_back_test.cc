@@ -4,6 +4,7 @@
 
 #include <cmath>
 #include <limits>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -152,6 +153,26 @@ TEST(PullBack, NothingLeaksFromTheBranchNotTaken) {
 
   EXPECT_EQ(Evaluated(gradients, {4, -1, 0}, {1, 1, 1}, 0)[0],
             (std::vector<double>{0.75, 0, 0}));
+}
+
+// Shares of a whole do not change with its size: the sum of x * dy, not of
+// x / sum / sum * dy, gives an exact 0.
+TEST(PullBack, TakesWhatTheRowSharesOutOfSums) {
+  Graph graph = WithUpstream("def f(x, a=0):\n    return -(x / rowsum(x))\n");
+  const Graph gradients = Gradients(graph, graph.Input(1));
+
+  EXPECT_EQ(Evaluated(gradients, {1, 2, 7}, {1, 1, 1}, 0)[0],
+            (std::vector<double>{0, 0, 0}));
+}
+
+TEST(PullBack, EndsForAProductOfMoreFactorsThanNodes) {
+  std::string text = "def f(x, a=0):\n    y = x / rowsum(x)\n";
+  for (int i = 0; i < 100; ++i) text += "    y = y * y / 2\n";
+  Graph graph = WithUpstream(text + "    return x + rowsum(y)\n");
+
+  const Graph gradients = Gradients(graph, graph.Input(1));
+
+  EXPECT_EQ(Evaluated(gradients, {1}, {1}, 0)[0], std::vector<double>{1});
 }
 
 TEST(PullBack, IsAbsentWhereNothingDepends) {
