@@ -19,6 +19,7 @@
 #include "absl/time/time.h"
 #include "kernels/base/status_macros.h"
 #include "kernels/device/cpu/element_runs.h"
+#include "kernels/device/cpu/reductions.h"
 #include "kernels/device/cpu/row_program.h"
 #include "kernels/device/cpu/table.h"
 #include "kernels/device/work_item.h"
@@ -333,14 +334,8 @@ void CpuDevice::RunRange(Plan& plan, int64_t begin, int64_t end) {
       for (size_t s = 0; s < plan.tile_sums.size(); ++s) {
         const std::byte* contributions =
             scratch_bytes.data() + s * kSumTileElements * compute_size;
-        plan.tile_sums[s][tile] =
-            lowered.compute == DType::kFloat64
-                ? SumTile(absl::MakeConstSpan(
-                      reinterpret_cast<const double*>(contributions),
-                      tile_elements))
-                : SumTile(absl::MakeConstSpan(
-                      reinterpret_cast<const float*>(contributions),
-                      tile_elements));
+        SumRuns(contributions, lowered.compute, tile_elements, 1,
+                &plan.tile_sums[s][tile]);
       }
     }
   }

@@ -70,7 +70,6 @@ RowProgram::RowProgram(LoweredProgram lowered, RowStages stages,
 void RowProgram::PlanSinks(RowStep& step) const {
   using From = RowStep::Reduction::From;
   const RowStage& stage = *step.stage;
-  const bool in_compute_type = lowered().storage == lowered().compute;
   std::map<NodeId, std::pair<From, int>> found;
   for (size_t o = 0; o < stage.sinks.size(); ++o) {
     const Sink& sink = stage.sinks[o];
@@ -87,7 +86,7 @@ void RowProgram::PlanSinks(RowStep& step) const {
     const Node& node = stage.elements.node(id);
     const size_t index = node.index;
     const size_t num_tensors = stage.tensors.size();
-    if (node.op == Op::kInput && index < num_tensors && in_compute_type) {
+    if (node.op == Op::kInput && index < num_tensors) {
       found[id] = {From::kTensor, stage.tensors[index]};
     } else if (node.op == Op::kInput && index >= num_tensors &&
                index < num_tensors + stage.kept.size()) {

@@ -5,8 +5,8 @@
 #include <cstring>
 #include <vector>
 
+#include "kernels/device/cpu/reductions.h"
 #include "kernels/device/fragment_cursor.h"
-#include "kernels/graph/row_max.h"
 #include "kernels/graph/row_moves.h"
 #include "kernels/graph/summation.h"
 
@@ -80,11 +80,21 @@ class Runner {
     }
     item_.sums.clear();
     for (const std::vector<T>& terms : terms_) {
-      item_.sums.push_back(Sum(absl::MakeConstSpan(terms)));
+      item_.sums.push_back(SumOf(terms));
     }
   }
 
  private:
+  double SumOf(const std::vector<T>& terms) const {
+    const auto size = static_cast<int64_t>(terms.size());
+    std::vector<double> tiles;
+    for (int64_t at = 0; at < size; at += kSumTileElements) {
+      SumRuns(terms.data() + at, lowered_.compute,
+              std::min(kSumTileElements, size - at), 1, &tiles.emplace_back());
+    }
+    return SumTiles(absl::MakeSpan(tiles));
+  }
+
   // Where some rows that lie one after the other are, and go.
   struct Place {
     std::vector<const std::byte*> tensors;
@@ -263,30 +273,25 @@ class Runner {
     }
   }
 
-  // The terms of `reduction` from element `begin` on. Where a tensor of the
-  // request is not aligned, they are copied to `aligned` first.
-  absl::Span<const T> TermsOf(const RowStep::Reduction& reduction,
-                              const Place& place, const Workspace& work,
-                              const std::vector<std::vector<T>>& scratch,
-                              int64_t begin, int64_t count,
-                              std::vector<T>& aligned) const {
-    using From = RowStep::Reduction::From;
-    const size_t size = count;
+  struct Terms {
+    const void* data;
+    DType dtype;
+  };
+  // The terms of `reduction` from element `begin` on.
+  Terms TermsOf(const RowStep::Reduction& reduction, const Place& place,
+                const Workspace& work,
+                const std::vector<std::vector<T>>& scratch,
+                int64_t begin) const {
     switch (reduction.from) {
-      case From::kScratch:
-        return {scratch[reduction.index].data(), size};
-      case From::kKept:
-        return {work.kept[reduction.index].data() + begin, size};
-      case From::kTensor:
+      case RowStep::Reduction::From::kScratch:
+        return {scratch[reduction.index].data(), lowered_.compute};
+      case RowStep::Reduction::From::kKept:
+        return {work.kept[reduction.index].data() + begin, lowered_.compute};
+      case RowStep::Reduction::From::kTensor:
         break;
     }
-    const std::byte* data = place.tensors[reduction.index] + begin * item_size_;
-    if (reinterpret_cast<uintptr_t>(data) % alignof(T) == 0) {
-      return {reinterpret_cast<const T*>(data), size};
-    }
-    aligned.resize(count);
-    std::memcpy(aligned.data(), data, count * sizeof(T));
-    return {aligned.data(), size};
+    return {place.tensors[reduction.index] + begin * item_size_,
+            lowered_.storage};
   }
 
   // --- Long rows, one at a time.
@@ -323,10 +328,14 @@ class Runner {
       }
       for (size_t r = 0; r < num_reductions; ++r) {
         const auto& reduction = step.reductions[r];
-        work.numbers[reduction.number] =
-            reduction.op == Op::kRowSum
-                ? static_cast<T>(SumTiles(absl::MakeSpan(work.tile_sums[r])))
-                : MaxOrNaN(work.tile_maxima[r]) + T{0};
+        T& number = work.numbers[reduction.number];
+        if (reduction.op == Op::kRowSum) {
+          number = static_cast<T>(SumTiles(absl::MakeSpan(work.tile_sums[r])));
+        } else {
+          MaxOfRuns(work.tile_maxima[r].data(), lowered_.compute, num_tiles, 1,
+                    &number);
+          number += T{0};
+        }
       }
       ApplyMoves(*step.stage, work, 1);
     }
@@ -341,7 +350,6 @@ class Runner {
                 std::vector<std::vector<T>>& scratch,
                 std::vector<const void*>& in, std::vector<void*>& out,
                 int64_t first_tile, int64_t end_tile) const {
-    std::vector<T> aligned;
     // Without reductions in one go.
     const int64_t step_tiles =
         step.reductions.empty() ? end_tile - first_tile : 1;
@@ -357,12 +365,12 @@ class Runner {
       }
       for (size_t r = 0; r < step.reductions.size(); ++r) {
         const auto& reduction = step.reductions[r];
-        const absl::Span<const T> terms =
-            TermsOf(reduction, place, work, scratch, begin, count, aligned);
+        const Terms terms = TermsOf(reduction, place, work, scratch, begin);
         if (reduction.op == Op::kRowSum) {
-          work.tile_sums[r][tile] = SumTile(terms);
+          SumRuns(terms.data, terms.dtype, count, 1, &work.tile_sums[r][tile]);
         } else {
-          work.tile_maxima[r][tile] = MaxOrNaN(terms);
+          MaxOfRuns(terms.data, terms.dtype, count, 1,
+                    &work.tile_maxima[r][tile]);
         }
       }
     }
@@ -371,7 +379,8 @@ class Runner {
   // --- Short rows, a block at a time.
 
   void RunShortRows(const Place& place, int64_t num_rows, Workspace& work) {
-    std::vector<T> aligned;
+    work.tile_sums.resize(1);
+    work.tile_sums[0].resize(num_rows);
     for (const RowStep& step : steps_) {
       ComputeNumbers(step, work, num_rows);
       if (step.elements_of_short != nullptr) {
@@ -383,13 +392,15 @@ class Runner {
                                            num_rows * size_);
       }
       for (const auto& reduction : step.reductions) {
-        const absl::Span<const T> terms = TermsOf(
-            reduction, place, work, work.scratch, 0, num_rows * size_, aligned);
-        T* number = work.numbers.data() + reduction.number * work.rows;
-        for (int64_t r = 0; r < num_rows; ++r) {
-          const auto row = terms.subspan(r * size_, size_);
-          number[r] = reduction.op == Op::kRowSum ? static_cast<T>(SumTile(row))
-                                                  : MaxOrNaN(row) + T{0};
+        const Terms terms = TermsOf(reduction, place, work, work.scratch, 0);
+        T* numbers = work.numbers.data() + reduction.number * work.rows;
+        if (reduction.op == Op::kRowSum) {
+          SumRuns(terms.data, terms.dtype, size_, num_rows,
+                  work.tile_sums[0].data());
+          std::copy_n(work.tile_sums[0].begin(), num_rows, numbers);
+        } else {
+          MaxOfRuns(terms.data, terms.dtype, size_, num_rows, numbers);
+          for (int64_t r = 0; r < num_rows; ++r) numbers[r] += T{0};
         }
       }
       ApplyMoves(*step.stage, work, num_rows);
