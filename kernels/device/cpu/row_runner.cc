@@ -3,9 +3,11 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstring>
+#include <utility>
 #include <vector>
 
-#include "kernels/device/cpu/reductions.h"
+#include "kernels/base/status_macros.h"
+#include "kernels/device/cpu/reduce/reductions.h"
 #include "kernels/device/fragment_cursor.h"
 #include "kernels/graph/row_moves.h"
 #include "kernels/graph/summation.h"
@@ -63,6 +65,26 @@ class Runner {
     }
   }
 
+  absl::Status Prepare(int64_t non_temporal_threshold_bytes) {
+    const bool non_temporal =
+        non_temporal_threshold_bytes > 0 && stride_ == 1 &&
+        item_.num_elements * item_size_ >= non_temporal_threshold_bytes;
+    for (const RowStep& step : steps_) {
+      const RowStep::Elements& elements =
+          size_ >= kLongRow ? step.elements_of_long : step.elements_of_short;
+      Kernels& kernels = kernels_.emplace_back();
+      for (const auto& [kernel, function] :
+           {std::pair{step.rows.get(), &kernels.rows},
+            std::pair{elements.plain.get(), &kernels.elements},
+            std::pair{non_temporal ? elements.non_temporal.get() : nullptr,
+                      &kernels.non_temporal}}) {
+        if (kernel == nullptr) continue;
+        ACTSERVE_ASSIGN_OR_RETURN(*function, kernel->Get(StopToken()));
+      }
+    }
+    return absl::OkStatus();
+  }
+
   void Run(ThreadPool& threads, int64_t min_elements_per_task) {
     const int64_t per_task = std::max<int64_t>(
         1, std::max(min_elements_per_task,
@@ -85,6 +107,13 @@ class Runner {
   }
 
  private:
+  // Of one step; nullptr if there is nothing to compute, or none is wanted.
+  struct Kernels {
+    KernelFunction rows = nullptr;
+    KernelFunction elements = nullptr;
+    KernelFunction non_temporal = nullptr;
+  };
+
   double SumOf(const std::vector<T>& terms) const {
     const auto size = static_cast<int64_t>(terms.size());
     std::vector<double> tiles;
@@ -168,6 +197,7 @@ class Runner {
     Place place = {tensors_, outputs_};
     place.Advance(*this, begin * size_);
     RunContiguous(place, end - begin, work, threads);
+    StoreFence();
   }
 
   // Copies a block of rows together, computes, and copies the results back.
@@ -273,6 +303,42 @@ class Runner {
     }
   }
 
+  // Calls the kernel of step `s`; past the caches from where the outputs are
+  // aligned to their lines, if they are so together.
+  void RunElements(size_t s, const std::vector<T>& parameters,
+                   std::vector<const void*>& in, std::vector<void*>& out,
+                   int64_t count) const {
+    const KernelFunction non_temporal = kernels_[s].non_temporal;
+    const int64_t head =
+        non_temporal == nullptr ? count : ElementsToLine(out, count);
+    if (head > 0) {
+      kernels_[s].elements(in.data(), out.data(), parameters.data(), head);
+    }
+    if (head == count) return;
+    for (size_t i = 0; i < in.size(); ++i) {
+      const bool is_tensor = i < steps_[s].stage->tensors.size();
+      in[i] = static_cast<const std::byte*>(in[i]) +
+              head * (is_tensor ? item_size_ : sizeof(T));
+    }
+    for (void*& to : out) to = static_cast<std::byte*>(to) + head * item_size_;
+    non_temporal(in.data(), out.data(), parameters.data(), count - head);
+  }
+
+  // Elements after which all of `outputs` are at a cache line; `count` if that
+  // is further.
+  int64_t ElementsToLine(absl::Span<void* const> outputs, int64_t count) const {
+    constexpr uintptr_t kLineBytes = 64;
+    const uintptr_t over = reinterpret_cast<uintptr_t>(outputs[0]) % kLineBytes;
+    const int64_t bytes = (kLineBytes - over) % kLineBytes;
+    for (const void* output : outputs) {
+      if (reinterpret_cast<uintptr_t>(output) % kLineBytes != over) {
+        return count;
+      }
+    }
+    if (bytes % item_size_ != 0) return count;
+    return std::min(count, bytes / item_size_);
+  }
+
   struct Terms {
     const void* data;
     DType dtype;
@@ -298,8 +364,9 @@ class Runner {
 
   void RunLongRow(const Place& place, Workspace& work, ThreadPool* threads) {
     const int64_t num_tiles = (size_ + kSumTileElements - 1) / kSumTileElements;
-    for (const RowStep& step : steps_) {
-      ComputeNumbers(step, work, 1);
+    for (size_t s = 0; s < steps_.size(); ++s) {
+      const RowStep& step = steps_[s];
+      ComputeNumbers(s, work, 1);
       work.parameters.resize(parameters_.size());
       for (const int number : step.stage->row_inputs) {
         work.parameters.push_back(work.numbers[number]);
@@ -319,12 +386,11 @@ class Runner {
               std::vector<std::vector<T>> scratch = work.scratch;
               std::vector<const void*> in;
               std::vector<void*> out;
-              RunTiles(step, place, work, scratch, in, out, i * kTilesPerTask,
+              RunTiles(s, place, work, scratch, in, out, i * kTilesPerTask,
                        std::min(num_tiles, (i + 1) * kTilesPerTask));
             });
       } else {
-        RunTiles(step, place, work, work.scratch, work.in, work.out, 0,
-                 num_tiles);
+        RunTiles(s, place, work, work.scratch, work.in, work.out, 0, num_tiles);
       }
       for (size_t r = 0; r < num_reductions; ++r) {
         const auto& reduction = step.reductions[r];
@@ -346,10 +412,11 @@ class Runner {
 
   // Different tiles of a row may run at the same time, each with scratch, `in`
   // and `out` of its own.
-  void RunTiles(const RowStep& step, const Place& place, Workspace& work,
+  void RunTiles(size_t s, const Place& place, Workspace& work,
                 std::vector<std::vector<T>>& scratch,
                 std::vector<const void*>& in, std::vector<void*>& out,
                 int64_t first_tile, int64_t end_tile) const {
+    const RowStep& step = steps_[s];
     // Without reductions in one go.
     const int64_t step_tiles =
         step.reductions.empty() ? end_tile - first_tile : 1;
@@ -357,11 +424,10 @@ class Runner {
       const int64_t begin = tile * kSumTileElements;
       const int64_t count =
           std::min(size_, (tile + step_tiles) * kSumTileElements) - begin;
-      if (step.elements_of_long != nullptr) {
+      if (kernels_[s].elements != nullptr) {
         SetInputs(step, place, work, begin, in);
         SetOutputs(step, place, work, begin, scratch, out);
-        step.elements_of_long->function()(in.data(), out.data(),
-                                          work.parameters.data(), count);
+        RunElements(s, work.parameters, in, out, count);
       }
       for (size_t r = 0; r < step.reductions.size(); ++r) {
         const auto& reduction = step.reductions[r];
@@ -381,15 +447,14 @@ class Runner {
   void RunShortRows(const Place& place, int64_t num_rows, Workspace& work) {
     work.tile_sums.resize(1);
     work.tile_sums[0].resize(num_rows);
-    for (const RowStep& step : steps_) {
-      ComputeNumbers(step, work, num_rows);
-      if (step.elements_of_short != nullptr) {
+    for (size_t s = 0; s < steps_.size(); ++s) {
+      const RowStep& step = steps_[s];
+      ComputeNumbers(s, work, num_rows);
+      if (kernels_[s].elements != nullptr) {
         SetInputs(step, place, work, 0, work.in);
         SpreadNumbers(*step.stage, num_rows, work);
         SetOutputs(step, place, work, 0, work.scratch, work.out);
-        step.elements_of_short->function()(work.in.data(), work.out.data(),
-                                           parameters_.data(),
-                                           num_rows * size_);
+        RunElements(s, parameters_, work.in, work.out, num_rows * size_);
       }
       for (const auto& reduction : step.reductions) {
         const Terms terms = TermsOf(reduction, place, work, work.scratch, 0);
@@ -439,9 +504,9 @@ class Runner {
   }
 
   // The numbers of `count` rows that other numbers give.
-  void ComputeNumbers(const RowStep& step, Workspace& work,
-                      int64_t count) const {
-    if (step.rows == nullptr) return;
+  void ComputeNumbers(size_t s, Workspace& work, int64_t count) const {
+    if (kernels_[s].rows == nullptr) return;
+    const RowStep& step = steps_[s];
     work.in.clear();
     for (const int number : step.stage->rows_inputs) {
       work.in.push_back(work.numbers.data() + number * work.rows);
@@ -450,13 +515,14 @@ class Runner {
     for (const int number : step.stage->rows_outputs) {
       work.out.push_back(work.numbers.data() + number * work.rows);
     }
-    step.rows->function()(work.in.data(), work.out.data(), parameters_.data(),
-                          count);
+    kernels_[s].rows(work.in.data(), work.out.data(), parameters_.data(),
+                     count);
   }
 
   const LoweredProgram& lowered_;
   const RowStages& stages_;
   const absl::Span<const RowStep> steps_;
+  std::vector<Kernels> kernels_;  // by step
   WorkItem& item_;
   const int64_t item_size_;
   const int64_t size_;
@@ -473,16 +539,19 @@ class Runner {
 
 }  // namespace
 
-void RunRows(const LoweredProgram& program, const RowStages& stages,
-             absl::Span<const RowStep> steps, ThreadPool& threads,
-             int64_t min_elements_per_task, WorkItem& item) {
+absl::Status RunRows(const LoweredProgram& program, const RowStages& stages,
+                     absl::Span<const RowStep> steps, ThreadPool& threads,
+                     const RowOptions& options, WorkItem& item) {
+  const auto run = [&](auto runner) {
+    ACTSERVE_RETURN_IF_ERROR(
+        runner.Prepare(options.non_temporal_threshold_bytes));
+    runner.Run(threads, options.min_elements_per_task);
+    return absl::OkStatus();
+  };
   if (program.compute == DType::kFloat64) {
-    Runner<double>(program, stages, steps, item)
-        .Run(threads, min_elements_per_task);
-  } else {
-    Runner<float>(program, stages, steps, item)
-        .Run(threads, min_elements_per_task);
+    return run(Runner<double>(program, stages, steps, item));
   }
+  return run(Runner<float>(program, stages, steps, item));
 }
 
 int64_t RowScratchBytes(const LoweredProgram& program, const RowStages& stages,

@@ -4,8 +4,8 @@
 // `data` holds `num_runs` runs of `size` numbers of type `dtype` each, one
 // after the other, at any address. Result r is that of run r.
 
-#ifndef ACTSERVE_KERNELS_DEVICE_CPU_REDUCTIONS_H_
-#define ACTSERVE_KERNELS_DEVICE_CPU_REDUCTIONS_H_
+#ifndef ACTSERVE_KERNELS_DEVICE_CPU_REDUCE_REDUCTIONS_H_
+#define ACTSERVE_KERNELS_DEVICE_CPU_REDUCE_REDUCTIONS_H_
 
 #include <cstdint>
 
@@ -26,4 +26,4 @@ void MaxOfRuns(const void* data, DType dtype, int64_t size, int64_t num_runs,
 
 }  // namespace actserve
 
-#endif  // ACTSERVE_KERNELS_DEVICE_CPU_REDUCTIONS_H_
+#endif  // ACTSERVE_KERNELS_DEVICE_CPU_REDUCE_REDUCTIONS_H_

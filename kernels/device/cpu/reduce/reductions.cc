@@ -1,4 +1,4 @@
-#include "kernels/device/cpu/reductions.h"
+#include "kernels/device/cpu/reduce/reductions.h"
 
 #include <algorithm>
 #include <cstddef>
