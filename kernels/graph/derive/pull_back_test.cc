@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "kernels/graph/passes/row_stages.h"
 #include "kernels/graph/reference/real_ops.h"
 #include "kernels/graph/testing/graphs.h"
 
@@ -163,6 +164,19 @@ TEST(PullBack, TakesWhatTheRowSharesOutOfSums) {
 
   EXPECT_EQ(Evaluated(gradients, {1, 2, 7}, {1, 1, 1}, 0)[0],
             (std::vector<double>{0, 0, 0}));
+}
+
+// Otherwise one stage of the device waits for the other.
+TEST(PullBack, SumsOfOneGradientDoNotWaitForEachOther) {
+  Graph graph = WithUpstream(
+      "def f(x, a=1e-5):\n"
+      "    d = x - rowmean(x)\n"
+      "    return d / sqrt(rowmean(d * d) + a)\n");
+
+  const RowStages stages = CutIntoStages(Gradients(graph, graph.Input(1)));
+
+  // The mean, the sums that need it, the gradient.
+  EXPECT_EQ(stages.stages.size(), 3);
 }
 
 TEST(PullBack, EndsForAProductOfMoreFactorsThanNodes) {

@@ -1,5 +1,6 @@
 #include "kernels/graph/derive/row_ops.h"
 
+#include <algorithm>
 #include <cstddef>
 #include <limits>
 #include <vector>
@@ -34,34 +35,77 @@ std::vector<bool> VariesAlongRow(const Graph& graph, NodeId last) {
   return varies;
 }
 
-// A product of products may have more factors than the graph has nodes.
-constexpr int kMaxFactors = 64;
+// Sums over the row what is in front of what the row shares.
+class Summer {
+ public:
+  Summer(Graph& graph, NodeId terms)
+      : graph_(graph), varies_(VariesAlongRow(graph, terms)) {}
 
-// Returns `term` without those of its factors and divisors that are the same
-// for the row, and adds these to `taken`. Looks at `budget` nodes at most.
-NodeId TakeShared(Graph& graph, const std::vector<bool>& varies, NodeId term,
-                  std::vector<Taken>& taken, int& budget) {
-  if (--budget < 0) return term;
-  const Op op = graph.node(term).op;
-  const auto [a, b, c] = graph.node(term).operands;
-  if (op == Op::kNeg) {
-    taken.push_back({op, kNoNode});
-    return TakeShared(graph, varies, a, taken, budget);
+  NodeId Sum(NodeId terms) {
+    std::vector<Taken> taken;
+    const NodeId rest = Take(terms, taken);
+    NodeId sum = SumOfRest(rest);
+    for (size_t i = taken.size(); i-- > 0;) {
+      sum = AddSimplified(graph_, taken[i].op, sum, taken[i].by);
+    }
+    return sum;
   }
-  if (op != Op::kMul && op != Op::kDiv) return term;
-  if (!varies[b] && varies[a]) {
-    taken.push_back({op, b});
-    return TakeShared(graph, varies, a, taken, budget);
+
+ private:
+  // A product of products may have more factors than the graph has nodes.
+  static constexpr int kMaxFactors = 64;
+
+  // Two sums if what both terms share with the row may then wait for others.
+  NodeId SumOfRest(NodeId rest) {
+    const Op op = graph_.node(rest).op;
+    const auto [a, b, c] = graph_.node(rest).operands;
+    if ((op == Op::kAdd || op == Op::kSub) && Shares(a) && Shares(b)) {
+      const NodeId left = Sum(a);
+      return AddSimplified(graph_, op, left, Sum(b));
+    }
+    return AddSimplified(graph_, Op::kRowSum, rest);
   }
-  if (!varies[a] && varies[b] && op == Op::kMul) {
-    taken.push_back({op, a});
-    return TakeShared(graph, varies, b, taken, budget);
+
+  bool Shares(NodeId term) {
+    std::vector<Taken> taken;
+    Take(term, taken);
+    return std::ranges::any_of(
+        taken, [](const Taken& one) { return one.by != kNoNode; });
   }
-  const NodeId left = TakeShared(graph, varies, a, taken, budget);
-  const NodeId right =
-      op == Op::kMul ? TakeShared(graph, varies, b, taken, budget) : b;
-  return AddSimplified(graph, op, left, right);
-}
+
+  bool Varies(NodeId id) const {
+    // Later nodes are products of what varies.
+    return id >= static_cast<NodeId>(varies_.size()) || varies_[id];
+  }
+
+  // Returns `term` without those of its factors and divisors that are the same
+  // for the row, and adds these to `taken`.
+  NodeId Take(NodeId term, std::vector<Taken>& taken) {
+    if (--budget_ < 0) return term;
+    const Op op = graph_.node(term).op;
+    const auto [a, b, c] = graph_.node(term).operands;
+    if (op == Op::kNeg) {
+      taken.push_back({op, kNoNode});
+      return Take(a, taken);
+    }
+    if (op != Op::kMul && op != Op::kDiv) return term;
+    if (!Varies(b) && Varies(a)) {
+      taken.push_back({op, b});
+      return Take(a, taken);
+    }
+    if (!Varies(a) && Varies(b) && op == Op::kMul) {
+      taken.push_back({op, a});
+      return Take(b, taken);
+    }
+    const NodeId left = Take(a, taken);
+    const NodeId right = op == Op::kMul ? Take(b, taken) : b;
+    return AddSimplified(graph_, op, left, right);
+  }
+
+  Graph& graph_;
+  const std::vector<bool> varies_;
+  int budget_ = kMaxFactors;
+};
 
 }  // namespace
 
@@ -85,15 +129,7 @@ NodeId WhereMax(Graph& graph, NodeId row_max, NodeId at) {
 }
 
 NodeId SumOverRow(Graph& graph, NodeId terms) {
-  std::vector<Taken> taken;
-  int budget = kMaxFactors;
-  const NodeId rest =
-      TakeShared(graph, VariesAlongRow(graph, terms), terms, taken, budget);
-  NodeId sum = AddSimplified(graph, Op::kRowSum, rest);
-  for (size_t i = taken.size(); i-- > 0;) {
-    sum = AddSimplified(graph, taken[i].op, sum, taken[i].by);
-  }
-  return sum;
+  return Summer(graph, terms).Sum(terms);
 }
 
 NodeId CountMax(Graph& graph, NodeId row_max) {
