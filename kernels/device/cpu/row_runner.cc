@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstring>
+#include <memory>
 #include <utility>
 #include <vector>
 
@@ -34,6 +35,12 @@ int64_t StridedRowsAtOnce(const Rows& rows) {
   return std::min(rows.stride, std::max<int64_t>(16, RowsAtOnce(rows.size)));
 }
 
+// For arrays that are written before they are read.
+template <typename T>
+std::unique_ptr<T[]> Uninitialized(int64_t size) {
+  return std::make_unique_for_overwrite<T[]>(size);
+}
+
 // Computes one item; T is the compute type.
 template <typename T>
 class Runner {
@@ -55,8 +62,8 @@ class Runner {
     size_t tensor = 0;
     for (const Output& output : lowered_.graph.outputs) {
       if (output.summed) {
-        terms_.emplace_back(item.num_elements);
-        outputs_.push_back(reinterpret_cast<std::byte*>(terms_.back().data()));
+        terms_.push_back(Uninitialized<T>(item.num_elements));
+        outputs_.push_back(reinterpret_cast<std::byte*>(terms_.back().get()));
         output_sizes_.push_back(sizeof(T));
       } else {
         outputs_.push_back(item.outputs[tensor++]);
@@ -101,8 +108,8 @@ class Runner {
                item_.num_elements > min_elements_per_task ? &threads : nullptr);
     }
     item_.sums.clear();
-    for (const std::vector<T>& terms : terms_) {
-      item_.sums.push_back(SumOf(terms));
+    for (const std::unique_ptr<T[]>& terms : terms_) {
+      item_.sums.push_back(SumOf(terms.get()));
     }
   }
 
@@ -114,12 +121,12 @@ class Runner {
     KernelFunction non_temporal = nullptr;
   };
 
-  double SumOf(const std::vector<T>& terms) const {
-    const auto size = static_cast<int64_t>(terms.size());
+  double SumOf(const T* terms) const {
     std::vector<double> tiles;
-    for (int64_t at = 0; at < size; at += kSumTileElements) {
-      SumRuns(terms.data() + at, lowered_.compute,
-              std::min(kSumTileElements, size - at), 1, &tiles.emplace_back());
+    for (int64_t at = 0; at < item_.num_elements; at += kSumTileElements) {
+      SumRuns(terms + at, lowered_.compute,
+              std::min(kSumTileElements, item_.num_elements - at), 1,
+              &tiles.emplace_back());
     }
     return SumTiles(absl::MakeSpan(tiles));
   }
@@ -152,11 +159,12 @@ class Runner {
     // For up to so many rows; one, if they are long.
     Workspace(const Runner& runner, int64_t num_rows)
         : rows(num_rows),
-          kept(runner.stages_.num_kept,
-               std::vector<T>(num_rows * runner.size_)),
           numbers(runner.stages_.num_row_numbers * num_rows),
           parameters(runner.parameters_) {
       const int64_t num_elements = num_rows * runner.size_;
+      for (int i = 0; i < runner.stages_.num_kept; ++i) {
+        kept.push_back(Uninitialized<T>(num_elements));
+      }
       std::fill_n(numbers.begin(), num_rows, static_cast<T>(runner.size_));
       const int index_array = runner.stages_.index_array;
       if (index_array >= 0) {
@@ -175,7 +183,7 @@ class Runner {
       }
     }
     const int64_t rows;
-    std::vector<std::vector<T>> kept;
+    std::vector<std::unique_ptr<T[]>> kept;
     // Number i of row r is numbers[i * rows + r].
     std::vector<T> numbers;
     // By index in `written`, the terms of what is reduced.
@@ -280,7 +288,7 @@ class Runner {
       in.push_back(place.tensors[tensor] + begin * item_size_);
     }
     for (const int array : step.stage->kept) {
-      in.push_back(work.kept[array].data() + begin);
+      in.push_back(work.kept[array].get() + begin);
     }
   }
   void SetOutputs(const RowStep& step, const Place& place, Workspace& work,
@@ -295,7 +303,7 @@ class Runner {
                         begin * output_sizes_[sink.index]);
           break;
         case Sink::Kind::kKeep:
-          out.push_back(work.kept[sink.index].data() + begin);
+          out.push_back(work.kept[sink.index].get() + begin);
           break;
         case Sink::Kind::kReduce:
           out.push_back(scratch[out.size()].data());
@@ -352,7 +360,7 @@ class Runner {
       case RowStep::Reduction::From::kScratch:
         return {scratch[reduction.index].data(), lowered_.compute};
       case RowStep::Reduction::From::kKept:
-        return {work.kept[reduction.index].data() + begin, lowered_.compute};
+        return {work.kept[reduction.index].get() + begin, lowered_.compute};
       case RowStep::Reduction::From::kTensor:
         break;
     }
@@ -476,7 +484,7 @@ class Runner {
                   int64_t num_rows) const {
     for (const RowStage::Move& move : stage.moves) {
       const auto row_of = [&](int array, int64_t row) {
-        return absl::MakeSpan(work.kept[array]).subspan(row * size_, size_);
+        return absl::Span<T>(work.kept[array].get() + row * size_, size_);
       };
       for (int64_t r = 0; r < num_rows; ++r) {
         ApplyByElement<T, double>(
@@ -534,7 +542,7 @@ class Runner {
   // One per output of the program: its tensor, or the terms of its sum.
   std::vector<std::byte*> outputs_;
   std::vector<int64_t> output_sizes_;
-  std::vector<std::vector<T>> terms_;
+  std::vector<std::unique_ptr<T[]>> terms_;
 };
 
 }  // namespace
