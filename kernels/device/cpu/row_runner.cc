@@ -502,11 +502,9 @@ class Runner {
     if (work.spread.size() < num_inputs) work.spread.resize(num_inputs);
     for (size_t i = 0; i < num_inputs; ++i) {
       std::vector<T>& spread = work.spread[i];
-      spread.resize(work.rows * size_);
-      const T* numbers = work.numbers.data() + stage.row_inputs[i] * work.rows;
-      for (int64_t r = 0; r < num_rows; ++r) {
-        std::fill_n(spread.data() + r * size_, size_, numbers[r]);
-      }
+      spread.resize(work.rows * size_ + kSpreadPadding);
+      SpreadOverRuns(work.numbers.data() + stage.row_inputs[i] * work.rows,
+                     size_, num_rows, spread.data());
       work.in.push_back(spread.data());
     }
   }

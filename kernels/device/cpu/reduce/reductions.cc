@@ -95,6 +95,23 @@ template <typename Type>
   return max;
 }
 
+template <typename T>
+[[gnu::always_inline]] inline void Spread(const T* numbers, int64_t size,
+                                          int64_t num_runs, T* to) {
+  for (int64_t r = 0; r < num_runs; ++r, to += size) {
+    const T number = numbers[r];
+    // What lands in the next run is overwritten there.
+    for (int64_t i = 0; i < size; i += kSpreadPadding) {
+      for (int64_t j = 0; j < kSpreadPadding; ++j) to[i + j] = number;
+    }
+  }
+}
+
+template <typename T>
+void SpreadPortable(const T* numbers, int64_t size, int64_t num_runs, T* to) {
+  Spread(numbers, size, num_runs, to);
+}
+
 template <typename Type>
 struct Portable {
   static void Sums(const std::byte* data, size_t size, size_t num_runs,
@@ -113,6 +130,12 @@ struct Portable {
 };
 
 #if defined(__x86_64__)
+
+template <typename T>
+[[gnu::target("avx2")]] void SpreadAvx2(const T* numbers, int64_t size,
+                                        int64_t num_runs, T* to) {
+  Spread(numbers, size, num_runs, to);
+}
 
 template <typename Type>
 struct Avx2 {
@@ -342,6 +365,14 @@ struct Best {
   }
 };
 
+template <typename T>
+auto BestSpread() {
+#if defined(__x86_64__)
+  if (HasAvx2()) return &SpreadAvx2<T>;
+#endif
+  return &SpreadPortable<T>;
+}
+
 }  // namespace
 
 void SumRuns(const void* data, DType dtype, int64_t size, int64_t num_runs,
@@ -378,5 +409,14 @@ void MaxOfRuns<double>(const void* data, DType, int64_t size, int64_t num_runs,
   Best<Float64>::Get().maxima(static_cast<const std::byte*>(data), size,
                               num_runs, maxima);
 }
+
+template <typename T>
+void SpreadOverRuns(const T* numbers, int64_t size, int64_t num_runs, T* to) {
+  static const auto spread = BestSpread<T>();
+  spread(numbers, size, num_runs, to);
+}
+
+template void SpreadOverRuns(const float*, int64_t, int64_t, float*);
+template void SpreadOverRuns(const double*, int64_t, int64_t, double*);
 
 }  // namespace actserve

@@ -24,6 +24,12 @@ template <typename T>
 void MaxOfRuns(const void* data, DType dtype, int64_t size, int64_t num_runs,
                T* maxima);
 
+// The other way: writes number r to all elements of run r, and something to up
+// to kSpreadPadding elements behind the last run.
+inline constexpr int64_t kSpreadPadding = 16;
+template <typename T>
+void SpreadOverRuns(const T* numbers, int64_t size, int64_t num_runs, T* to);
+
 }  // namespace actserve
 
 #endif  // ACTSERVE_KERNELS_DEVICE_CPU_REDUCE_REDUCTIONS_H_

@@ -148,6 +148,19 @@ TEST_P(Reductions, TheMaximumIsNaNIfOneIs) {
   }
 }
 
+TEST(SpreadOverRuns, FillsEachRunWithItsNumber) {
+  for (const int64_t size : kSizes) {
+    const std::vector<float> numbers = {1, 2, 3};
+    std::vector<float> to(size * kRuns + kSpreadPadding, 0.0f);
+
+    SpreadOverRuns(numbers.data(), size, kRuns, to.data());
+
+    for (int64_t i = 0; i < size * kRuns; ++i) {
+      ASSERT_EQ(to[i], numbers[i / size]) << size << " " << i;
+    }
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(Types, Reductions,
                          ::testing::Values(DType::kFloat16, DType::kBFloat16,
                                            DType::kFloat32, DType::kFloat64),
