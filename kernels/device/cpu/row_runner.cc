@@ -9,6 +9,7 @@
 
 #include "kernels/base/status_macros.h"
 #include "kernels/device/cpu/reduce/reductions.h"
+#include "kernels/device/cpu/reduce/transpose.h"
 #include "kernels/device/fragment_cursor.h"
 #include "kernels/graph/row_moves.h"
 #include "kernels/graph/summation.h"
@@ -31,8 +32,10 @@ int64_t RowsAtOnce(int64_t size) {
 
 // Rows that are copied together from where they lie apart: as many as make the
 // copy read whole cache lines.
-int64_t StridedRowsAtOnce(const Rows& rows) {
-  return std::min(rows.stride, std::max<int64_t>(16, RowsAtOnce(rows.size)));
+int64_t StridedRowsAtOnce(const Rows& rows, int64_t item_size) {
+  constexpr int64_t kLineBytes = 64;
+  return std::min(rows.stride,
+                  std::max(kLineBytes / item_size, RowsAtOnce(rows.size)));
 }
 
 // For arrays that are written before they are read.
@@ -212,17 +215,17 @@ class Runner {
   void RunStrided(int64_t begin, int64_t end, Workspace& work,
                   ThreadPool* threads) {
     const int64_t rows_at_once =
-        std::min(end - begin, StridedRowsAtOnce(item_.rows));
-    std::vector<std::vector<std::byte>> from(tensors_.size());
-    std::vector<std::vector<std::byte>> to(outputs_.size());
+        std::min(end - begin, StridedRowsAtOnce(item_.rows, item_size_));
+    std::vector<std::unique_ptr<std::byte[]>> from(tensors_.size());
+    std::vector<std::unique_ptr<std::byte[]>> to(outputs_.size());
     Place place;
-    for (std::vector<std::byte>& buffer : from) {
-      buffer.resize(rows_at_once * size_ * item_size_);
-      place.tensors.push_back(buffer.data());
+    for (std::unique_ptr<std::byte[]>& buffer : from) {
+      buffer = Uninitialized<std::byte>(rows_at_once * size_ * item_size_);
+      place.tensors.push_back(buffer.get());
     }
     for (size_t o = 0; o < to.size(); ++o) {
-      to[o].resize(rows_at_once * size_ * output_sizes_[o]);
-      place.outputs.push_back(to[o].data());
+      to[o] = Uninitialized<std::byte>(rows_at_once * size_ * output_sizes_[o]);
+      place.outputs.push_back(to[o].get());
     }
     for (int64_t row = begin; row < end;) {
       // Neighbours: rows that begin at consecutive elements.
@@ -231,39 +234,15 @@ class Runner {
           std::min({rows_at_once, end - row, stride_ - column});
       const int64_t first = row / stride_ * size_ * stride_ + column;
       for (size_t i = 0; i < from.size(); ++i) {
-        Transpose(tensors_[i] + first * item_size_, from[i].data(), count,
-                  item_size_, /*gather=*/true);
+        Transpose(tensors_[i] + first * item_size_, stride_, size_, count,
+                  item_size_, from[i].get(), size_);
       }
       RunContiguous(place, count, work, threads);
       for (size_t o = 0; o < to.size(); ++o) {
-        Transpose(to[o].data(), outputs_[o] + first * output_sizes_[o], count,
-                  output_sizes_[o], /*gather=*/false);
+        Transpose(to[o].get(), size_, count, size_, output_sizes_[o],
+                  outputs_[o] + first * output_sizes_[o], stride_);
       }
       row += count;
-    }
-  }
-
-  // Between `count` rows, stride_ apart inside, and the same one after the
-  // other.
-  void Transpose(const std::byte* from, std::byte* to, int64_t count,
-                 int64_t item_size, bool gather) const {
-    const auto move = [&]<typename U>(U) {
-      for (int64_t k = 0; k < size_; ++k) {
-        for (int64_t r = 0; r < count; ++r) {
-          const int64_t apart = (k * stride_ + r) * sizeof(U);
-          const int64_t together = (r * size_ + k) * sizeof(U);
-          std::memcpy(to + (gather ? together : apart),
-                      from + (gather ? apart : together), sizeof(U));
-        }
-      }
-    };
-    switch (item_size) {
-      case 2:
-        return move(uint16_t{});
-      case 4:
-        return move(uint32_t{});
-      default:
-        return move(uint64_t{});
     }
   }
 
@@ -582,7 +561,8 @@ int64_t RowScratchBytes(const LoweredProgram& program, const RowStages& stages,
   bytes += stages.num_kept * compute_size *
            elements_of_threads(RowsAtOnce(rows.size));
   if (rows.stride > 1) {
-    bytes += tensor_sizes * elements_of_threads(StridedRowsAtOnce(rows));
+    bytes +=
+        tensor_sizes * elements_of_threads(StridedRowsAtOnce(rows, item_size));
   }
   return bytes;
 }
