@@ -7,13 +7,6 @@
 #include "kernels/device/cpu/table.h"
 
 namespace actserve {
-namespace {
-
-// Weight of the graph: a gelu is about where a core of today computes as long
-// as it waits for memory.
-constexpr int64_t kMaxNonTemporalWeight = 150;
-
-}  // namespace
 
 size_t ProgramTable::size_bytes() const {
   size_t size_bytes = derivatives.size() * sizeof(float);

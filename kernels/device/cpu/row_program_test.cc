@@ -125,6 +125,30 @@ TEST_P(RowProgramTest, DoesNotDependOnThreads) {
   }
 }
 
+// Outputs start anywhere in a cache line, and rows end anywhere.
+TEST_P(RowProgramTest, DoesNotDependOnTheKindOfStores) {
+  CpuDevice::Options options;
+  options.num_threads = 1;
+  options.non_temporal_threshold_bytes = 0;
+  const auto through = CpuDevice::Create(options);
+  options.non_temporal_threshold_bytes = 1;
+  const auto past = CpuDevice::Create(options);
+  ASSERT_TRUE(through.ok() && past.ok());
+  for (const LoweredProgram& program : Programs()) {
+    for (const int64_t size : {9, 64, 1000, 9001}) {
+      SCOPED_TRACE(absl::StrCat(program.graph.outputs[0].name, ", ", size));
+      const auto inputs = InputsOf(program, size * 5);
+
+      EXPECT_EQ(
+          Difference(
+              program,
+              RunOnDevice(**past, program, inputs, {0.7}, {.size = size}),
+              RunOnDevice(**through, program, inputs, {0.7}, {.size = size})),
+          "");
+    }
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(Types, RowProgramTest,
                          ::testing::Values(DType::kFloat32),
                          [](const auto& info) {
