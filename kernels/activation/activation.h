@@ -67,6 +67,15 @@ class Activation {
   // sigmoid(x)".
   const std::vector<std::string>& rewrites() const;
 
+  // This activation for calls that give tensors which broadcast for some inputs
+  // and parameters (kernels/graph/broadcast.h). A parameter among them counts
+  // as an input, after the others. In its programs these tensors, and
+  // cotangents and tangents of them, come last among the inputs; gradients with
+  // respect to them have `like`. InvalidArgument: an unknown or repeated name,
+  // or all inputs.
+  absl::StatusOr<std::shared_ptr<const Activation>> WithBroadcasts(
+      const std::vector<std::string>& names) const;
+
   // Outputs: y, then d(y)/d(name) for each name in `partials`. InvalidArgument:
   // a partial that is not an input, or any where rows are read.
   absl::StatusOr<LoweredProgram> LowerForward(

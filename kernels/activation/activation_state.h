@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -38,6 +39,10 @@ struct Activation::State {
   std::optional<Graph> gradient;
   // `gradient` for the upstream gradient 1; absent if it is not linear.
   std::optional<Graph> unit_gradient;
+
+  // The inputs for which tensors that broadcast are given. A parameter among
+  // them is an input of all graphs.
+  std::set<std::string> broadcasts;
 
   // nullptr after an error.
   static std::shared_ptr<const Activation> Create(std::string_view text,
@@ -72,6 +77,10 @@ struct Activation::State {
     return std::find(source.inputs.begin(), source.inputs.end(), name) !=
            source.inputs.end();
   }
+  // The program of `graph`, which `what` tells from others of the activation.
+  absl::StatusOr<LoweredProgram> LowerGraph(const Graph& graph, DType dtype,
+                                            LoweredProgram::Rule rule_16_bit,
+                                            std::string_view what) const;
   // A copy of the output `name` of `from`, whose inputs begin like those of
   // `graph`, in `graph`.
   static NodeId CopyOutput(const Graph& from, std::string_view name,

@@ -12,6 +12,7 @@
 #include "kernels/graph/derive/differentiate.h"
 #include "kernels/graph/derive/pull_back.h"
 #include "kernels/graph/derive/push_forward.h"
+#include "kernels/graph/passes/broadcasts.h"
 #include "kernels/graph/passes/declared.h"
 #include "kernels/graph/passes/exact_zeros.h"
 #include "kernels/graph/passes/simplify.h"
@@ -25,6 +26,9 @@ int IndexOf(const std::vector<std::string>& names, std::string_view name) {
   const auto it = std::find(names.begin(), names.end(), name);
   return it == names.end() ? -1 : static_cast<int>(it - names.begin());
 }
+
+// Of a cotangent's or tangent's name.
+constexpr char kCompanionPrefix[] = "d_";
 
 }  // namespace
 
@@ -133,6 +137,56 @@ absl::Status Activation::State::CheckNames(
   return absl::OkStatus();
 }
 
+absl::StatusOr<std::shared_ptr<const Activation>> Activation::WithBroadcasts(
+    const std::vector<std::string>& names) const {
+  ACTSERVE_RETURN_IF_ERROR(
+      state_->CheckNames(names, "broadcast", /*parameters=*/true));
+  auto state = std::make_unique<State>(*state_);
+  state->broadcasts.insert(names.begin(), names.end());
+  std::vector<int> parameters;
+  for (size_t i = 0; i < state->source.parameters.size(); ++i) {
+    if (state->broadcasts.contains(state->source.parameters[i].name)) {
+      parameters.push_back(static_cast<int>(i));
+    }
+  }
+  if (state->broadcasts.size() - parameters.size() ==
+      state->source.inputs.size()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("broadcast: all inputs of ", name(),
+                     ", but one must have the shape of the result"));
+  }
+  const int num_inputs = static_cast<int>(state->source.inputs.size());
+  const auto convert = [&](Graph& graph) {
+    graph = WithParametersAsInputs(graph, parameters, num_inputs);
+  };
+  convert(state->source);
+  convert(state->forward);
+  if (state->gradient) convert(*state->gradient);
+  if (state->unit_gradient) convert(*state->unit_gradient);
+  return std::shared_ptr<const Activation>(new Activation(std::move(state)));
+}
+
+absl::StatusOr<LoweredProgram> Activation::State::LowerGraph(
+    const Graph& graph, DType dtype, LoweredProgram::Rule rule_16_bit,
+    std::string_view what) const {
+  std::string identity = absl::StrCat(id, "\n", std::string(what));
+  if (broadcasts.empty()) {
+    return Lower(graph, dtype, rule_16_bit, identity, limits);
+  }
+  absl::StrAppend(&identity, "\nbroadcast ", absl::StrJoin(broadcasts, " "));
+  ACTSERVE_ASSIGN_OR_RETURN(
+      LoweredProgram program,
+      Lower(graph, dtype, LoweredProgram::Rule::kDirect, identity, limits));
+  std::set<std::string> inputs = broadcasts;
+  for (const std::string& name : broadcasts) {
+    inputs.insert(absl::StrCat(kCompanionPrefix, name));
+  }
+  PutBroadcastsLast(
+      [&](const std::string& input) { return inputs.contains(input); },
+      program);
+  return program;
+}
+
 absl::StatusOr<LoweredProgram> Activation::LowerForward(
     DType dtype, const std::vector<std::string>& partials) const {
   ACTSERVE_RETURN_IF_ERROR(
@@ -148,6 +202,12 @@ absl::StatusOr<LoweredProgram> Activation::LowerForward(
         " declares is not linear in the upstream gradient, so there are no "
         "partials: use Backward"));
   }
+  for (const std::string& partial : partials) {
+    if (!state_->broadcasts.contains(partial)) continue;
+    return InvalidArgument("partial '", partial,
+                           "': its tensor broadcasts, so a partial is not of "
+                           "its shape: use Backward");
+  }
   Graph graph = state_->source;
   for (const std::string& partial : partials) {
     graph.outputs.push_back({partial, state_->Derivative(graph, partial)});
@@ -155,9 +215,9 @@ absl::StatusOr<LoweredProgram> Activation::LowerForward(
   const auto rule = inputs().size() == 1 && !graph.HasRows()
                         ? LoweredProgram::Rule::kRoundOnce16
                         : LoweredProgram::Rule::kDirect;
-  return Lower(graph, dtype, rule,
-               absl::StrCat(id(), "\nforward ", absl::StrJoin(partials, " ")),
-               state_->limits);
+  return state_->LowerGraph(
+      graph, dtype, rule,
+      absl::StrCat("forward ", absl::StrJoin(partials, " ")));
 }
 
 absl::Status Activation::State::CheckVariables(
@@ -184,7 +244,7 @@ std::vector<NodeId> Activation::State::AddCompanions(
     Graph& graph, const std::vector<std::string>& names) const {
   std::vector<NodeId> nodes;
   for (const std::string& name : names) {
-    const std::string companion = absl::StrCat("d_", name);
+    const std::string companion = absl::StrCat(kCompanionPrefix, name);
     if (IsInput(name)) {
       graph.inputs.push_back(companion);
       nodes.push_back(
@@ -234,11 +294,11 @@ absl::StatusOr<LoweredProgram> Activation::LowerSecondOrder(
                              sums[v] == kNoNode ? graph.Constant(0) : sums[v],
                              !is_upstream && !state_->IsInput(wrt[v])});
   }
-  return Lower(graph, dtype, LoweredProgram::Rule::kDirect,
-               absl::StrCat(id(), "\nsecond order of ", absl::StrJoin(of, " "),
-                            "\nwrt ", absl::StrJoin(wrt, " "),
-                            wrt_upstream ? "\nand upstream" : ""),
-               state_->limits);
+  return state_->LowerGraph(
+      graph, dtype, LoweredProgram::Rule::kDirect,
+      absl::StrCat("second order of ", absl::StrJoin(of, " "), "\nwrt ",
+                   absl::StrJoin(wrt, " "),
+                   wrt_upstream ? "\nand upstream" : ""));
 }
 
 absl::StatusOr<LoweredProgram> Activation::LowerTangent(
@@ -268,24 +328,23 @@ absl::StatusOr<LoweredProgram> Activation::LowerTangent(
   }
   graph.outputs.push_back(
       {"tangent", sum == kNoNode ? graph.Constant(0) : sum});
-  return Lower(graph, dtype, LoweredProgram::Rule::kDirect,
-               absl::StrCat(id(), "\ntangent ", absl::StrJoin(along, " ")),
-               state_->limits);
+  return state_->LowerGraph(
+      graph, dtype, LoweredProgram::Rule::kDirect,
+      absl::StrCat("tangent ", absl::StrJoin(along, " ")));
 }
 
 absl::StatusOr<LoweredProgram> Activation::LowerBackward(
     DType dtype, const std::vector<std::string>& wrt) const {
   ACTSERVE_RETURN_IF_ERROR(state_->CheckWithGradient(wrt, "wrt"));
-  const std::string identity =
-      absl::StrCat(id(), "\nbackward ", absl::StrJoin(wrt, " "));
+  const std::string what = absl::StrCat("backward ", absl::StrJoin(wrt, " "));
   Graph graph = state_->source;
   graph.outputs.clear();
   const bool has_unit = !state_->gradient || state_->unit_gradient;
   if (Is16Bit(dtype) && inputs().size() == 1 && wrt == inputs() && has_unit &&
       !reads_rows()) {
     graph.outputs.push_back({wrt[0], state_->Derivative(graph, wrt[0])});
-    return Lower(graph, dtype, LoweredProgram::Rule::kDerivative16, identity,
-                 state_->limits);
+    return state_->LowerGraph(graph, dtype, LoweredProgram::Rule::kDerivative16,
+                              what);
   }
   const int32_t upstream = static_cast<int32_t>(inputs().size());
   graph.inputs.push_back(kUpstreamName);
@@ -294,8 +353,7 @@ absl::StatusOr<LoweredProgram> Activation::LowerBackward(
   for (size_t i = 0; i < wrt.size(); ++i) {
     graph.outputs.push_back({wrt[i], gradients[i], !state_->IsInput(wrt[i])});
   }
-  return Lower(graph, dtype, LoweredProgram::Rule::kDirect, identity,
-               state_->limits);
+  return state_->LowerGraph(graph, dtype, LoweredProgram::Rule::kDirect, what);
 }
 
 absl::StatusOr<std::string> Activation::GradientText(std::string_view wrt,

@@ -14,6 +14,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
 #include "kernels/base/status_macros.h"
+#include "kernels/device/cpu/broadcast/broadcast_run.h"
 #include "kernels/device/cpu/element_runs.h"
 #include "kernels/device/cpu/reduce/reductions.h"
 #include "kernels/device/cpu/row_program.h"
@@ -341,6 +342,12 @@ absl::Status CpuDevice::Run(const Program& program,
                   [](const WorkItem& item) { return item.time_stages; });
   const auto run = [&] {
     const auto* rows = dynamic_cast<const RowProgram*>(&program);
+    if (rows == nullptr && program.lowered().num_broadcasts > 0) {
+      for (WorkItem& item : items) {
+        RunBroadcasts(static_cast<const CpuProgram&>(program), item);
+      }
+      return absl::OkStatus();
+    }
     if (rows == nullptr) {
       RunItems(static_cast<const CpuProgram&>(program), items);
       return absl::OkStatus();
@@ -360,6 +367,17 @@ absl::Status CpuDevice::Run(const Program& program,
       absl::FromChrono(std::chrono::steady_clock::now() - start);
   for (WorkItem& item : items) item.stages = {.compute = compute};
   return absl::OkStatus();
+}
+
+void CpuDevice::RunBroadcasts(const CpuProgram& program, WorkItem& item) {
+  const int64_t output_bytes = static_cast<int64_t>(item.outputs.size()) *
+                               item.num_elements *
+                               ItemSizeBytes(program.lowered().storage);
+  const BroadcastRunOptions options = {
+      .min_elements_per_task = options_.min_elements_per_task,
+      .non_temporal = options_.non_temporal_threshold_bytes > 0 &&
+                      output_bytes >= options_.non_temporal_threshold_bytes};
+  RunWithBroadcasts(program, options, threads_, item);
 }
 
 void CpuDevice::RunItems(const CpuProgram& program,

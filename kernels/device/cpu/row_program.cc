@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "kernels/base/status_macros.h"
+#include "kernels/device/cpu/broadcast/broadcast_source.h"
 #include "kernels/graph/copy.h"
 
 namespace actserve {
@@ -158,14 +159,33 @@ int64_t RowProgram::ScratchBytes(const WorkItem& item) const {
 
 absl::Status RowProgram::Run(WorkItem& item, ThreadPool& threads,
                              const RowOptions& options) const {
-  if (item.num_elements > 0) {
-    return RunRows(lowered(), stages_, steps_, threads, options, item);
+  if (item.num_elements == 0) {
+    item.sums.clear();
+    for (const Output& output : lowered().graph.outputs) {
+      if (!output.summed) continue;
+      const int64_t num_sums =
+          output.like < 0 ? 1
+                          : item.broadcasts[output.like].shape.num_elements();
+      item.sums.insert(item.sums.end(), num_sums, 0);
+    }
+    return absl::OkStatus();
   }
-  item.sums.clear();
-  for (const Output& output : lowered().graph.outputs) {
-    if (output.summed) item.sums.push_back(0);
+  // Rows read a tensor that broadcasts as a whole one.
+  std::vector<std::vector<std::byte>> expanded;
+  std::vector<Fragment> fragments;
+  for (const BroadcastInput& input : item.broadcasts) {
+    expanded.push_back(
+        BroadcastSource(input, ItemSizeBytes(lowered().storage)).Expand());
+    fragments.push_back({expanded.back().data(), expanded.back().size()});
   }
-  return absl::OkStatus();
+  const std::vector<absl::Span<const Fragment>> given = item.inputs;
+  for (const Fragment& fragment : fragments) {
+    item.inputs.push_back(absl::MakeConstSpan(&fragment, 1));
+  }
+  absl::Status status =
+      RunRows(lowered(), stages_, steps_, threads, options, item);
+  item.inputs = given;
+  return status;
 }
 
 }  // namespace actserve

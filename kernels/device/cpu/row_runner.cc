@@ -11,6 +11,7 @@
 #include "kernels/device/cpu/reduce/reductions.h"
 #include "kernels/device/cpu/reduce/transpose.h"
 #include "kernels/device/fragment_cursor.h"
+#include "kernels/graph/broadcast.h"
 #include "kernels/graph/row_moves.h"
 #include "kernels/graph/summation.h"
 
@@ -111,8 +112,18 @@ class Runner {
                item_.num_elements > min_elements_per_task ? &threads : nullptr);
     }
     item_.sums.clear();
-    for (const std::unique_ptr<T[]>& terms : terms_) {
-      item_.sums.push_back(SumOf(terms.get()));
+    size_t sum = 0;
+    for (const Output& output : lowered_.graph.outputs) {
+      if (!output.summed) continue;
+      const T* terms = terms_[sum++].get();
+      if (output.like < 0) {
+        item_.sums.push_back(SumOf(terms));
+        continue;
+      }
+      const std::vector<double> sums =
+          SumLike(item_.broadcasts[output.like].shape,
+                  absl::MakeConstSpan(terms, item_.num_elements));
+      item_.sums.insert(item_.sums.end(), sums.begin(), sums.end());
     }
   }
 
@@ -554,7 +565,14 @@ int64_t RowScratchBytes(const LoweredProgram& program, const RowStages& stages,
   for (const Output& output : program.graph.outputs) {
     tensor_sizes += output.summed ? compute_size : item_size;
     if (output.summed) bytes += item.num_elements * compute_size;
+    if (output.like >= 0) {
+      // The sums, and while they are taken one number for each term.
+      bytes += item.num_elements * static_cast<int64_t>(sizeof(double));
+    }
   }
+  // Those that broadcast are expanded.
+  bytes += static_cast<int64_t>(item.broadcasts.size()) * item.num_elements *
+           item_size;
   for (const absl::Span<const Fragment> input : item.inputs) {
     if (input.size() != 1) bytes += item.num_elements * item_size;
   }

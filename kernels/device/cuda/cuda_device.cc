@@ -101,6 +101,11 @@ std::string CudaDevice::description() const {
 
 absl::StatusOr<std::shared_ptr<const Program>> CudaDevice::Compile(
     const LoweredProgram& program, const StopToken& stop) {
+  if (program.num_broadcasts > 0) {
+    return absl::UnimplementedError(
+        "tensors that broadcast, and parameters per channel, are not available "
+        "on a GPU yet");
+  }
   if (program.graph.HasRows()) {
     return absl::UnimplementedError(
         "functions that read rows are not available on a GPU yet");

@@ -19,21 +19,32 @@ struct Results {
   std::vector<double> sums;
 };
 
-// About a microsecond an element.
+// An input that broadcasts.
+struct BroadcastTensor {
+  std::string data;
+  Broadcast shape;
+};
+
+// About a microsecond an element. `inputs` are those of the full shape.
 Results RunReference(const LoweredProgram& program,
                      const std::vector<std::string>& inputs,
                      const std::vector<double>& parameters,
-                     const Rows& rows = {});
+                     const Rows& rows = {},
+                     const std::vector<BroadcastTensor>& broadcasts = {});
 
 // The same on `device`, each tensor in one fragment. Fails the test and
 // returns nothing on an error.
 Results RunOnDevice(Device& device, const LoweredProgram& program,
                     const std::vector<std::string>& inputs,
                     const std::vector<double>& parameters,
-                    const Rows& rows = {});
+                    const Rows& rows = {},
+                    const std::vector<BroadcastTensor>& broadcasts = {});
 
-// Sums `contributions` along the tree of summation.h, written as it is stated.
+// Sums `contributions` along the tree of summation.h, written as it is stated;
+// and those of a tensor that broadcasts, as broadcast.h states it.
 double SumByTheBook(const std::vector<double>& contributions);
+std::vector<double> SumByTheBook(const Broadcast& shape,
+                                 std::vector<double> contributions);
 
 // "" if equal, any NaN being equal to any NaN; else the first difference.
 std::string Difference(DType dtype, const std::string& got,
