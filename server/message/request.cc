@@ -1,10 +1,7 @@
 #include "server/message/request.h"
 
 #include <algorithm>
-#include <array>
 #include <bit>
-#include <cmath>
-#include <cstring>
 #include <initializer_list>
 #include <string>
 #include <utility>
@@ -17,6 +14,8 @@
 #include "kernels/base/text.h"
 #include "proto/grad_output_name.h"
 #include "server/message/errors.h"
+#include "server/message/ones.h"
+#include "server/message/request_tensors.h"
 #include "server/message/tensor_codec.h"
 
 namespace actserve {
@@ -57,83 +56,6 @@ absl::Status CheckPayloadCount(size_t wanted, absl::string_view tensors,
                          " times, but ", tensors, " need ", wanted);
 }
 
-// Checks the type of `tensor`, which is not of inputs[0], and its payload.
-absl::Status DecodeTensorLikeInputs(absl::string_view what,
-                                    const v1::Tensor& tensor,
-                                    const SplitRequest::Payload& payload,
-                                    const TensorLimits& limits,
-                                    const TensorRequest& request) {
-  ACTSERVE_ASSIGN_OR_RETURN(const TensorType type,
-                            DecodeTensor(what, tensor, limits));
-  ACTSERVE_RETURN_IF_ERROR(
-      CheckSameType(what, type, "the inputs", request.type));
-  return CheckPayload(what, type, static_cast<int64_t>(payload.size_bytes));
-}
-
-void AddInput(const SplitRequest& split, const SplitRequest::Payload& payload,
-              TensorInputs* inputs) {
-  const auto fragments = split.FragmentsOf(payload);
-  inputs->emplace_back(fragments.begin(), fragments.end());
-}
-
-// The first payloads belong to the inputs.
-absl::Status DecodeInputs(const RepeatedPtrField<v1::Tensor>& tensors,
-                          const SplitRequest& split, const TensorLimits& limits,
-                          TensorRequest* request, TensorInputs* inputs) {
-  const auto& names = request->activation->activation().inputs();
-  if (tensors.size() != request->num_inputs()) {
-    return InvalidArgument("inputs: ", tensors.size(), " tensors, but ",
-                           request->activation->activation().name(), " takes ",
-                           names.size(), ": ", absl::StrJoin(names, ", "));
-  }
-  for (int i = 0; i < tensors.size(); ++i) {
-    const std::string what = absl::StrCat("inputs[", i, "]");
-    ACTSERVE_ASSIGN_OR_RETURN(TensorType type,
-                              DecodeTensor(what, tensors[i], limits));
-    if (i == 0) {
-      request->type = std::move(type);
-    } else {
-      ACTSERVE_RETURN_IF_ERROR(
-          CheckSameType(what, type, "inputs[0]", request->type));
-    }
-    const SplitRequest::Payload& payload = split.payloads[i];
-    ACTSERVE_RETURN_IF_ERROR(CheckPayload(
-        what, request->type, static_cast<int64_t>(payload.size_bytes)));
-    AddInput(split, payload, inputs);
-  }
-  return absl::OkStatus();
-}
-
-absl::Status DecodeParameters(
-    const RepeatedPtrField<v1::ParameterValue>& values,
-    TensorRequest* request) {
-  const auto& parameters = request->activation->activation().parameters();
-  for (const Parameter& parameter : parameters) {
-    request->parameters.push_back(parameter.default_value);
-  }
-  std::vector<bool> given(parameters.size());
-  for (const v1::ParameterValue& value : values) {
-    const auto it =
-        std::find_if(parameters.begin(), parameters.end(),
-                     [&](const auto& p) { return p.name == value.name(); });
-    const std::string what = absl::StrCat("parameters: ", Quoted(value.name()));
-    if (it == parameters.end()) {
-      return InvalidArgument(what, " is not a parameter of ",
-                             request->activation->activation().name());
-    }
-    const size_t index = it - parameters.begin();
-    if (given[index]) return InvalidArgument(what, " is given more than once");
-    given[index] = true;
-    if (!value.has_scalar()) return InvalidArgument(what, " has no value");
-    if (!std::isfinite(value.scalar())) {
-      return InvalidArgument(what, " is ", value.scalar(),
-                             ", not a finite number");
-    }
-    request->parameters[index] = value.scalar();
-  }
-  return absl::OkStatus();
-}
-
 // The inputs and then the parameters.
 std::vector<std::string> VariablesOf(const Activation& activation) {
   std::vector<std::string> names = activation.inputs();
@@ -169,6 +91,12 @@ absl::Status DecodePartials(const v1::ForwardRequest& message,
         const int index,
         TakeName("partials", name, known, &request->program.variables));
     request->variables.push_back(index);
+  }
+  for (const int variable : request->variables) {
+    if (request->BroadcastOf(variable) != nullptr) {
+      return InvalidArgument("partials: ", Quoted(known[variable]),
+                             " broadcasts, so its gradient is a sum");
+    }
   }
   if (request->axis.has_value() && !request->variables.empty()) {
     return InvalidArgument("partials: an element of the result of ",
@@ -271,6 +199,15 @@ absl::Status DecodeTangents(const v1::ForwardRequest& message,
   return absl::OkStatus();
 }
 
+absl::Status CheckNoBroadcasts(absl::string_view what,
+                               const TensorRequest& request) {
+  if (request.broadcasts.empty()) return absl::OkStatus();
+  return InvalidArgument(
+      what, ": not available with tensors that broadcast, such as that of ",
+      Quoted(VariablesOf(
+          request.activation->activation())[request.broadcasts[0].variable]));
+}
+
 absl::StatusOr<int> DecodeOrder(const v1::BackwardRequest& message) {
   const int order = message.has_order() ? message.order() : 1;
   if (order != 1 && order != 2) {
@@ -324,48 +261,6 @@ absl::Status CheckResponseSize(int64_t num_tensors, int64_t message_bytes,
                          " bytes together, by --max_message_bytes");
 }
 
-// Elements of value one, to be read again and again.
-struct Ones {
-  alignas(64) std::array<std::byte, 64 << 10> bytes;
-};
-
-const Ones& OnesOf(DType dtype) {
-  const auto make = [](auto one) {
-    auto* ones = new Ones;
-    for (size_t at = 0; at < ones->bytes.size(); at += sizeof(one)) {
-      std::memcpy(ones->bytes.data() + at, &one, sizeof(one));
-    }
-    return ones;
-  };
-  static const Ones* const float16 = make(uint16_t{0x3C00});
-  static const Ones* const bfloat16 = make(uint16_t{0x3F80});
-  static const Ones* const float32 = make(1.0f);
-  static const Ones* const float64 = make(1.0);
-  switch (dtype) {
-    case DType::kFloat16:
-      return *float16;
-    case DType::kBFloat16:
-      return *bfloat16;
-    case DType::kFloat32:
-      return *float32;
-    case DType::kFloat64:
-      break;
-  }
-  return *float64;
-}
-
-std::vector<Fragment> OnesTensor(const TensorType& type) {
-  const Ones& ones = OnesOf(type.dtype);
-  std::vector<Fragment> fragments;
-  size_t left = type.size_bytes();
-  while (left > 0) {
-    const size_t run = std::min(left, ones.bytes.size());
-    fragments.push_back({ones.bytes.data(), run});
-    left -= run;
-  }
-  return fragments;
-}
-
 absl::Status DecodeLease(const v1::ForwardRequest& message,
                          const RequestLimits& limits, TensorRequest* request) {
   if (!message.keep_residual()) return absl::OkStatus();
@@ -413,6 +308,10 @@ absl::Status TakeFromResidual(const v1::BackwardRequest& message,
   request->activation = residual->activation;
   request->type = residual->type;
   request->parameters = residual->parameters;
+  request->broadcasts = residual->broadcasts;
+  for (const BroadcastTensor& tensor : request->broadcasts) {
+    request->program.broadcasts |= uint64_t{1} << tensor.variable;
+  }
   if (message.has_axis()) {
     ACTSERVE_RETURN_IF_ERROR(DecodeAxis(message, request));
     if (request->axis != residual->axis) {
@@ -440,23 +339,31 @@ absl::Status TakeFromMessage(const v1::BackwardRequest& message,
   ACTSERVE_RETURN_IF_ERROR(
       DecodeInputs(message.inputs(), split, limits.tensor, request, inputs));
   ACTSERVE_RETURN_IF_ERROR(DecodeAxis(message, request));
-  return DecodeParameters(message.parameters(), request);
+  return DecodeParameters(message.parameters(), message.inputs_size(), split,
+                          limits.tensor, request, inputs);
 }
 
-// Adds dy, the tensor input after those of the activation.
+// Adds dy, the tensor input after those of the activation that do not
+// broadcast.
 absl::Status DecodeGradOutput(const v1::BackwardRequest& message,
                               const SplitRequest& split,
                               const TensorLimits& limits,
                               const TensorRequest& request,
                               TensorInputs* inputs) {
-  if (!message.has_grad_output()) {
-    inputs->push_back(OnesTensor(request.type));
-    return absl::OkStatus();
+  std::vector<Fragment> upstream;
+  if (message.has_grad_output()) {
+    const SplitRequest::Payload& payload =
+        split.payloads[message.inputs_size() +
+                       CountTensors(message.parameters())];
+    ACTSERVE_RETURN_IF_ERROR(DecodeTensorLikeInputs(
+        "grad_output", message.grad_output(), payload, limits, request));
+    const auto fragments = split.FragmentsOf(payload);
+    upstream.assign(fragments.begin(), fragments.end());
+  } else {
+    upstream = OnesTensor(request.type);
   }
-  const SplitRequest::Payload& payload = split.payloads[message.inputs_size()];
-  ACTSERVE_RETURN_IF_ERROR(DecodeTensorLikeInputs(
-      "grad_output", message.grad_output(), payload, limits, request));
-  AddInput(split, payload, inputs);
+  inputs->insert(inputs->end() - static_cast<int>(request.broadcasts.size()),
+                 std::move(upstream));
   return absl::OkStatus();
 }
 
@@ -483,6 +390,17 @@ absl::Status Parse(const std::string& metadata, Message* message) {
 }
 
 }  // namespace
+
+const BroadcastTensor* TensorRequest::BroadcastOf(int variable) const {
+  const auto found =
+      std::ranges::find(broadcasts, variable, &BroadcastTensor::variable);
+  return found == broadcasts.end() ? nullptr : &*found;
+}
+
+const TensorType& TensorRequest::TypeOf(int variable) const {
+  const BroadcastTensor* broadcast = BroadcastOf(variable);
+  return broadcast == nullptr ? type : broadcast->type;
+}
 
 Rows TensorRequest::rows() const {
   Rows rows;
@@ -512,14 +430,20 @@ absl::StatusOr<DecodedRequest> DecodeForward(const SplitRequest& split,
       request.activation,
       FindActivation(message.activation(), registry, tenant));
   const bool has_tangents = message.tangents_size() > 0;
+  const int num_parameters = CountTensors(message.parameters());
   ACTSERVE_RETURN_IF_ERROR(CheckPayloadCount(
-      message.inputs_size() + CountTensors(message.tangents()),
-      has_tangents ? "the inputs and tangents" : "the inputs", split));
+      message.inputs_size() + num_parameters + CountTensors(message.tangents()),
+      absl::StrCat("the inputs", num_parameters > 0 ? ", parameters" : "",
+                   has_tangents ? " and tangents" : ""),
+      split));
   ACTSERVE_RETURN_IF_ERROR(DecodeInputs(message.inputs(), split, limits.tensor,
                                         &request, &decoded.inputs));
   ACTSERVE_RETURN_IF_ERROR(DecodeAxis(message, &request));
-  ACTSERVE_RETURN_IF_ERROR(DecodeParameters(message.parameters(), &request));
+  ACTSERVE_RETURN_IF_ERROR(
+      DecodeParameters(message.parameters(), message.inputs_size(), split,
+                       limits.tensor, &request, &decoded.inputs));
   if (has_tangents) {
+    ACTSERVE_RETURN_IF_ERROR(CheckNoBroadcasts("tangents", request));
     ACTSERVE_RETURN_IF_ERROR(DecodeTangents(message, split, limits.tensor,
                                             &request, &decoded.inputs));
   } else {
@@ -548,11 +472,14 @@ absl::StatusOr<DecodedRequest> DecodeBackward(const SplitRequest& split,
                              {"order", M::kOrderFieldNumber},
                              {"grad_output", M::kGradOutputFieldNumber}}));
   ACTSERVE_ASSIGN_OR_RETURN(const int order, DecodeOrder(message));
+  const int num_parameters = CountTensors(message.parameters());
   ACTSERVE_RETURN_IF_ERROR(CheckPayloadCount(
-      message.inputs_size() + (message.has_grad_output() ? 1 : 0) +
+      message.inputs_size() + num_parameters +
+          (message.has_grad_output() ? 1 : 0) +
           CountTensors(message.cotangents()),
-      order == 1 ? "the inputs and grad_output"
-                 : "the inputs, grad_output and cotangents",
+      absl::StrCat(
+          "the inputs", num_parameters > 0 ? ", parameters" : "",
+          order == 1 ? " and grad_output" : ", grad_output and cotangents"),
       split));
   DecodedRequest decoded;
   TensorRequest& request = decoded.request;
@@ -565,6 +492,7 @@ absl::StatusOr<DecodedRequest> DecodeBackward(const SplitRequest& split,
   ACTSERVE_RETURN_IF_ERROR(DecodeGradOutput(message, split, limits.tensor,
                                             request, &decoded.inputs));
   if (order == 2) {
+    ACTSERVE_RETURN_IF_ERROR(CheckNoBroadcasts("order 2", request));
     ACTSERVE_ASSIGN_OR_RETURN(
         request.program.cotangents,
         DecodeNamedValues("cotangents", message.cotangents(), split,
@@ -572,7 +500,7 @@ absl::StatusOr<DecodedRequest> DecodeBackward(const SplitRequest& split,
   }
   ACTSERVE_RETURN_IF_ERROR(DecodeWrt(message.wrt(), order, &request));
   const auto is_tensor = [&](int variable) {
-    return !request.IsParameter(variable);
+    return !request.IsNumber(variable);
   };
   ACTSERVE_RETURN_IF_ERROR(
       CheckResponseSize(std::ranges::count_if(request.variables, is_tensor),

@@ -28,7 +28,8 @@ enum class TensorMethod : uint8_t { kForward, kBackward };
 // A request without its tensors, after all checks.
 struct TensorRequest {
   std::shared_ptr<const RegisteredActivation> activation;
-  // The type of every tensor in the request and in its response.
+  // The type of the result, and of every tensor but `broadcasts` and their
+  // gradients.
   TensorType type;
   ProgramKey program;
   // The variables of `partials` or `wrt` in the order of the request, as
@@ -41,6 +42,8 @@ struct TensorRequest {
   std::vector<double> parameters;
   // The payloads are the program's tensor inputs in another order.
   bool is_permuted = false;
+  // In the order of the program, whose last inputs they are.
+  std::vector<BroadcastTensor> broadcasts;
   // Along which rows run, from 0; nullopt for an activation that reads none.
   std::optional<int> axis;
 
@@ -60,6 +63,14 @@ struct TensorRequest {
   bool IsParameter(int variable) const {
     return variable >= num_inputs() && variable < grad_output();
   }
+  // A parameter that is one number, and so is its gradient.
+  bool IsNumber(int variable) const {
+    return IsParameter(variable) && BroadcastOf(variable) == nullptr;
+  }
+  // nullptr for what does not broadcast.
+  const BroadcastTensor* BroadcastOf(int variable) const;
+  // Of the gradient with respect to `variable`, which is not IsNumber().
+  const TensorType& TypeOf(int variable) const;
   // Of each tensor, along `axis`.
   Rows rows() const;
 };

@@ -1,6 +1,5 @@
 #include "server/message/response.h"
 
-#include <bit>
 #include <cstring>
 #include <utility>
 
@@ -99,20 +98,17 @@ EncodedResponse Assemble(std::string head, std::vector<Buffer> payloads) {
   return response;
 }
 
-// The number of the program's variables, which may be more than the request's,
-// below `variable`.
-size_t CountBelow(int variable, const TensorRequest& request) {
-  return std::popcount(request.program.variables &
-                       ((uint64_t{1} << variable) - 1));
-}
-
 // The index of the output for `variable` among those outputs of the program
-// that are tensors, or those that are sums. They are in rising order.
+// that are tensors, or those that are numbers. They are in rising order, and
+// may be for more variables than the request's.
 size_t RankOf(int variable, const TensorRequest& request) {
-  const size_t num_tensors = CountBelow(request.num_inputs(), request);
-  if (variable == request.grad_output()) return num_tensors;
-  const size_t rank = CountBelow(variable, request);
-  return request.IsParameter(variable) ? rank - num_tensors : rank;
+  const bool is_number = request.IsNumber(variable);
+  size_t rank = 0;
+  for (int other = 0; other < variable && other < 64; ++other) {
+    const bool in_program = request.program.variables >> other & 1;
+    rank += in_program && request.IsNumber(other) == is_number;
+  }
+  return rank;
 }
 
 // True for what a Forward asks for.
@@ -148,15 +144,15 @@ v1::BackwardResponse DescribeGradients(const TensorRequest& request,
   v1::BackwardResponse response;
   for (int variable : request.variables) {
     v1::Gradient& gradient = *response.add_gradients();
-    if (request.IsParameter(variable)) {
-      gradient.set_name(
-          activation.parameters()[variable - request.num_inputs()].name);
+    gradient.set_name(
+        variable == request.grad_output() ? kGradOutputName
+        : request.IsParameter(variable)
+            ? activation.parameters()[variable - request.num_inputs()].name
+            : activation.inputs()[variable]);
+    if (request.IsNumber(variable)) {
       gradient.set_scalar(sums[RankOf(variable, request)]);
     } else {
-      gradient.set_name(variable == request.grad_output()
-                            ? kGradOutputName
-                            : activation.inputs()[variable]);
-      *gradient.mutable_tensor() = EncodeTensor(request.type);
+      *gradient.mutable_tensor() = EncodeTensor(request.TypeOf(variable));
     }
   }
   return response;
@@ -187,7 +183,7 @@ EncodedResponse EncodeResponse(const TensorRequest& request, std::string head,
     payloads.push_back(std::move(result.tensors[1]));
   }
   for (int variable : request.variables) {
-    if (request.IsParameter(variable)) continue;
+    if (request.IsNumber(variable)) continue;
     const size_t rank = RankOf(variable, request) + (has_output ? 1 : 0);
     payloads.push_back(std::move(result.tensors[rank]));
   }

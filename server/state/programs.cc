@@ -32,17 +32,24 @@ absl::Status WhyUnwanted(const Programs::Waiter& waiter, absl::Time now) {
 absl::StatusOr<LoweredProgram> Lower(const Activation& activation,
                                      const ProgramKey& key) {
   const std::vector<std::string> names = NamesOf(activation, key.variables);
+  const std::vector<std::string> cotangents =
+      NamesOf(activation, key.cotangents);
+  std::shared_ptr<const Activation> broadcasting;
+  if (key.broadcasts != 0) {
+    ACTSERVE_ASSIGN_OR_RETURN(broadcasting, activation.WithBroadcasts(NamesOf(
+                                                activation, key.broadcasts)));
+  }
+  const Activation& from = broadcasting == nullptr ? activation : *broadcasting;
   switch (key.direction) {
     case ProgramKey::Direction::kForward:
-      return activation.LowerForward(key.dtype, names);
+      return from.LowerForward(key.dtype, names);
     case ProgramKey::Direction::kBackward:
-      return activation.LowerBackward(key.dtype, names);
+      return from.LowerBackward(key.dtype, names);
     case ProgramKey::Direction::kSecondOrder:
-      return activation.LowerSecondOrder(key.dtype,
-                                         NamesOf(activation, key.cotangents),
-                                         names, key.wrt_grad_output);
+      return from.LowerSecondOrder(key.dtype, cotangents, names,
+                                   key.wrt_grad_output);
     case ProgramKey::Direction::kTangent:
-      return activation.LowerTangent(key.dtype, names);
+      return from.LowerTangent(key.dtype, names);
   }
   return absl::InternalError("a program of no direction");
 }

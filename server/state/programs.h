@@ -50,6 +50,9 @@ struct ProgramKey {
   uint64_t variables = 0;
   // Second order: the gradients that have a cotangent, as such a set.
   uint64_t cotangents = 0;
+  // What is given as a tensor with fewer elements than the result, as such a
+  // set.
+  uint64_t broadcasts = 0;
   // Second order: also the gradient with respect to the upstream gradient.
   bool wrt_grad_output = false;
 
@@ -57,7 +60,8 @@ struct ProgramKey {
   template <typename H>
   friend H AbslHashValue(H h, const ProgramKey& key) {
     return H::combine(std::move(h), key.activation_id, key.direction, key.dtype,
-                      key.variables, key.cotangents, key.wrt_grad_output);
+                      key.variables, key.cotangents, key.broadcasts,
+                      key.wrt_grad_output);
   }
 };
 
