@@ -65,7 +65,7 @@ def main() -> None:
     """Prints seconds by name/direction/dtype/row/size."""
     torch.set_num_threads(1)
     names, rows, sizes = json.loads(sys.argv[1])
-    result: dict[str, float | str] = {"version": torch.__version__}
+    result: dict[str, float] = {}
     for size in sizes:
         calls = max(1, BLOCK_BYTES // size)
         for dtype, type_ in DTYPES.items():
@@ -80,7 +80,8 @@ def main() -> None:
                     at = f"{dtype}/{row}/{size}"
                     result[f"{name}/forward/{at}"] = seconds(forward, calls)
                     result[f"{name}/gradient/{at}"] = seconds(gradient, calls)
-    print(json.dumps(result))
+    version = torch.__version__.split("+")[0]
+    print(json.dumps({"version": version, "seconds": result}))
 
 
 if __name__ == "__main__":

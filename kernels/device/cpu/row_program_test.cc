@@ -182,6 +182,29 @@ TEST(RowProgram, TakesAnyFragments) {
       "");
 }
 
+TEST(RowProgram, CompilesForShortRowsWhenTheyCome) {
+  const auto device = MakeDevice(1, 4096);
+  const auto activation = Activation::Create(kTexts[0], {}, nullptr);
+  ASSERT_TRUE(activation.ok());
+  const auto lowered = (*activation)->LowerForward(DType::kFloat32, {});
+  const auto compiled = [&] { return device->code_sources().compiled; };
+  const auto run = [&](int64_t size) {
+    const std::string x = RandomTensor(DType::kFloat32, 2 * size, 3);
+    RunOnDevice(*device, *lowered, {x}, {0.7}, {.size = size});
+  };
+
+  run(1000);
+  const int64_t for_long = compiled();
+  run(2000);
+  EXPECT_EQ(compiled(), for_long);
+  run(10);
+  const int64_t for_both = compiled();
+  run(20);
+
+  EXPECT_GT(for_both, for_long);
+  EXPECT_EQ(compiled(), for_both);
+}
+
 TEST(RowProgram, TellsWhatItTakesBesideTheTensors) {
   const auto device = MakeDevice(1, 4096);
   const auto activation = Activation::Create(kTexts[0], {}, nullptr);

@@ -28,7 +28,7 @@ namespace {
 
 constexpr int64_t kSizes[] = {int64_t{64} << 10, int64_t{1} << 20,
                               int64_t{16} << 20, kLargestBytes};
-constexpr int64_t kRows[] = {8, 64, 1 << 10, 16 << 10, 128 << 10, 1 << 20};
+constexpr int64_t kRows[] = {64, 1 << 10, 16 << 10, 128 << 10, 1 << 20};
 constexpr int kIterations = 7;
 // About the bytes of a block: long enough to be timed.
 constexpr int64_t kBlockBytes = int64_t{16} << 20;
