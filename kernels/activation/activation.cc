@@ -205,7 +205,7 @@ void Activation::State::SetGraphs(const BuiltActivation& built) {
   source = Prepare(built.forward, exact, &rewrites);
   forward = Simplify(WithoutDeclared(source));
   if (!built.gradient) return;
-  gradient = Prepare(WithoutDeclared(*built.gradient), exact, nullptr);
+  gradient = Prepare(*built.gradient, exact, nullptr);
   if (!gradient->HasRows() && IsLinearInUpstream(*gradient)) {
     unit_gradient = WithUnitUpstream(*gradient);
   }

@@ -191,6 +191,16 @@ TEST(DeclaredGradient, OfABuiltInIsHonouredInside) {
   EXPECT_EQ(At<double>(*program, {0.0, 1.0}), 0.0);
 }
 
+TEST(DeclaredGradient, OfASpikingNeuronIsHonouredInside) {
+  const auto f = Make(
+      "def f(x, theta=0.5, a=2.0):\n    return 3 * spike_atan(x - theta, a)\n");
+  const auto program = f->LowerBackward(DType::kFloat64, {"x", "theta", "a"});
+  ASSERT_TRUE(program.ok()) << program.status();
+
+  EXPECT_THAT(Evaluate<double>(program->graph, {0.5, 2.0}, {0.5, 2.0}),
+              ElementsAre(6, -6, 0));
+}
+
 // A derived gradient of a parameter beside a declared one of the input trained
 // a quantizer's step in the wrong direction.
 TEST(DeclaredGradient, IsNeverMixedWithADerivedOne) {

@@ -218,6 +218,51 @@ TEST(SecondOrder, OfAHelpersDeclaredGradientIsThatOfItsText) {
   EXPECT_NEAR(of_parameter[0], -6 * x * std::sin(x * x) * dy, 1e-14);
 }
 
+// As where an autograd function's result is saved for the backward pass.
+TEST(SecondOrder, ReachesThroughAHelpersValue) {
+  struct Case {
+    const char* result;
+    // At x = 0.75: the declared gradient of h is 2, whatever x is.
+    double by_x;
+  };
+  const Case cases[] = {
+      {"h(x) * h(x)", 2 * 2 * 2},
+      {"h(x) * x", 2 * 2},
+      {"exp(h(x))", 4 * std::exp(1.0)},
+      {"h(h(x)) * x", 2 * 4},
+      {"x / h(x)", -2 * 2 + 2 * 0.75 * 4},
+      {"rowsum(h(x)) * h(x)", 2 * 2 * 2},
+      {"rowsum(exp(h(x)))", 4 * std::exp(1.0)},
+      {"1.0 * zero(x) * x", 0},
+  };
+  for (const Case& c : cases) {
+    const auto f =
+        Make(absl::StrCat("def h(x):\n    return round(x)\n\n"
+                          "def h_grad(x, dy):\n    return 2 * dy\n\n"
+                          "def zero(x):\n    return x * x\n\n"
+                          "def zero_grad(x, dy):\n    return 0.0 * dy\n\n"
+                          "def f(x):\n    return ",
+                          c.result, "\n"));
+    const Graph graph = SecondOrder(*f, {"x"}, {"x"});
+    // x, dy and the cotangent.
+    EXPECT_DOUBLE_EQ(EvaluateRow<double>(graph, {{0.75, 1, 1}}, {})[0][0],
+                     c.by_x)
+        << c.result;
+  }
+}
+
+TEST(SecondOrder, ReachesThroughAHelperInADeclaredGradient) {
+  const auto f = Make(
+      "def h(x):\n    return round(x)\n\n"
+      "def h_grad(x, dy):\n    return 2 * dy\n\n"
+      "def f(x):\n    return x\n\n"
+      "def f_grad(x, dy):\n    return dy * h(x) * h(x)\n");
+  const Graph graph = SecondOrder(*f, {"x"}, {"x"});
+
+  // x, dy and the cotangent.
+  EXPECT_EQ(Evaluate<double>(graph, {1.75, 1, 1}, {})[0], 2 * 2 * 2);
+}
+
 // d/dg of the gradient by x is d/dx of the gradient by g.
 TEST(SecondOrder, IsSymmetric) {
   const auto activation = Make(kTexts[0]);

@@ -354,7 +354,7 @@ absl::Status DecodeGradOutput(const v1::BackwardRequest& message,
   if (message.has_grad_output()) {
     const SplitRequest::Payload& payload =
         split.payloads[message.inputs_size() +
-                       CountTensors(message.parameters())];
+                       CountParameterTensors(message.parameters())];
     ACTSERVE_RETURN_IF_ERROR(DecodeTensorLikeInputs(
         "grad_output", message.grad_output(), payload, limits, request));
     const auto fragments = split.FragmentsOf(payload);
@@ -430,7 +430,7 @@ absl::StatusOr<DecodedRequest> DecodeForward(const SplitRequest& split,
       request.activation,
       FindActivation(message.activation(), registry, tenant));
   const bool has_tangents = message.tangents_size() > 0;
-  const int num_parameters = CountTensors(message.parameters());
+  const int num_parameters = CountParameterTensors(message.parameters());
   ACTSERVE_RETURN_IF_ERROR(CheckPayloadCount(
       message.inputs_size() + num_parameters + CountTensors(message.tangents()),
       absl::StrCat("the inputs", num_parameters > 0 ? ", parameters" : "",
@@ -472,7 +472,7 @@ absl::StatusOr<DecodedRequest> DecodeBackward(const SplitRequest& split,
                              {"order", M::kOrderFieldNumber},
                              {"grad_output", M::kGradOutputFieldNumber}}));
   ACTSERVE_ASSIGN_OR_RETURN(const int order, DecodeOrder(message));
-  const int num_parameters = CountTensors(message.parameters());
+  const int num_parameters = CountParameterTensors(message.parameters());
   ACTSERVE_RETURN_IF_ERROR(CheckPayloadCount(
       message.inputs_size() + num_parameters +
           (message.has_grad_output() ? 1 : 0) +

@@ -103,7 +103,7 @@ absl::Status DecodeInputs(const RepeatedPtrField<v1::Tensor>& tensors,
   return absl::OkStatus();
 }
 
-int CountTensors(const RepeatedPtrField<v1::ParameterValue>& values) {
+int CountParameterTensors(const RepeatedPtrField<v1::ParameterValue>& values) {
   return static_cast<int>(
       std::ranges::count_if(values, &v1::ParameterValue::has_tensor));
 }

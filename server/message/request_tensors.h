@@ -32,7 +32,7 @@ absl::Status DecodeInputs(
     TensorRequest* request, TensorInputs* inputs);
 
 // Parameters that are tensors: each has a payload.
-int CountTensors(
+int CountParameterTensors(
     const google::protobuf::RepeatedPtrField<v1::ParameterValue>& values);
 
 // Sets the parameters of `request`, whose type is set, and adds their tensors

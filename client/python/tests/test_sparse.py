@@ -143,7 +143,9 @@ def test_hardmax_takes_the_first(client, row, want):
 
 def test_an_empty_row_gives_an_empty_row(client):
     x = np.zeros((3, 0), np.float32)
-    names = [a.name for a in client.list_activations() if a.reads_rows]
+    names = [
+        a.name for a in client.list_activations() if a.builtin and a.reads_rows
+    ]
 
     assert set(REFERENCES) < set(names)
     for name in names:
