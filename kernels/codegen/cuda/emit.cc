@@ -15,8 +15,10 @@ namespace actserve {
 namespace {
 
 constexpr char kPrelude[] = "kernels/codegen/cuda/text/prelude.h";
-constexpr char kSkeleton[] = "kernels/codegen/cuda/text/skeleton.h";
-// Conversions from and to 16 bits, which the skeleton mentions always.
+constexpr char kSegments[] = "kernels/codegen/cuda/text/segments.h";
+constexpr char kSumsText[] = "kernels/codegen/cuda/text/sums.h";
+constexpr char kElements[] = "kernels/codegen/cuda/text/elements.h";
+// Conversions from and to 16 bits, which segments.h mentions always.
 constexpr char kConversion[] = "actserve_bf16_bits_to_f32";
 
 const char* ElementName(DType storage) {
@@ -254,13 +256,15 @@ std::string EmitCuda(const LoweredProgram& program, CudaPart part) {
     absl::StrAppend(&text, BareText(path));
   }
   absl::StrAppend(&text, PrintProgram(program, layout, body),
-                  BareText(kSkeleton), Entries(program, layout, part));
+                  BareText(kSegments), BareText(kSumsText), BareText(kElements),
+                  Entries(program, layout, part));
   return text;
 }
 
 const std::string& CudaTextFingerprint() {
   static const std::string* const fingerprint = [] {
-    std::string all = absl::StrCat(BareText(kPrelude), BareText(kSkeleton));
+    std::string all = absl::StrCat(BareText(kPrelude), BareText(kSegments),
+                                   BareText(kSumsText), BareText(kElements));
     std::vector<std::string> symbols = {kConversion};
     for (const OpInfo& info : AllOps()) {
       for (const char* suffix : {"_f32", "_f64"}) {
