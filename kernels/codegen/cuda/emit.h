@@ -11,6 +11,9 @@
 //      computed and written, as templates over the Program, and a line for each
 //      entry of launch.h.
 //
+// A program that reads rows has text/rows.h instead of elements.h, and behind
+// it the arithmetic of its stages (row_text.h).
+//
 // So everything that loops, waits or touches memory is ordinary C++, reviewed
 // as a file. Generated code is arithmetic without names: it contains no byte of
 // a user's text, constants are printed as their bits, and values are numbered.

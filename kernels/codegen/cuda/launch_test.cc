@@ -231,7 +231,8 @@ TEST(PackLaunch, PutsSeveralSegmentsIntoATable) {
   EXPECT_EQ(launch->grid, 4);
   EXPECT_EQ(HeaderOf(*launch).segments, 0x7000);
   EXPECT_EQ(HeaderOf(*launch).num_segments, 4);
-  EXPECT_EQ(launch->argument.size(), 4 + layout.row_words());
+  EXPECT_EQ(launch->argument.size(),
+            sizeof(LaunchHeader) / 8 + layout.row_words());
   EXPECT_THAT(launch->segment_table, ElementsAre(0, 2, 2, 3,  // first tiles
                                                  5000, 0x10, 0x20,  // rows
                                                  0, 0x20, 0x30,     //

@@ -62,7 +62,10 @@ constexpr int kOutputsAt = kInputsAt + kInputs;
 constexpr int kTableAt = kOutputsAt + kOutputs;
 constexpr int kTileSumsAt = kTableAt + (Program::kHasTable ? 1 : 0);
 constexpr int kSumsAt = kTileSumsAt + 1;
-constexpr int kParametersAt = kTileSumsAt + (kSums > 0 ? 2 : 0);
+constexpr int kRowSizeAt = kTileSumsAt + (kSums > 0 ? 2 : 0);
+constexpr int kRowStrideAt = kRowSizeAt + 1;
+constexpr int kScratchAt = kRowStrideAt + 1;
+constexpr int kParametersAt = kRowSizeAt + (Program::kHasRows ? 3 : 0);
 constexpr int kSegmentWords = kParametersAt + kParameters;
 // Patterns of 16 bits, and of one sign.
 constexpr unsigned kPatterns = 65536;
@@ -81,6 +84,8 @@ struct Argument {
   Word num_tiles;
   unsigned window_begin;
   unsigned window_size;
+  unsigned stage;
+  unsigned shared_bytes;
   Word segment[kSegmentWords];
 
   ACTSERVE_MEMBER bool streaming() const { return (flags & 1u) != 0; }
@@ -90,6 +95,8 @@ struct Segment {
   Word words[kSegmentWords];
 
   ACTSERVE_MEMBER Word num_elements() const { return words[0]; }
+  ACTSERVE_MEMBER Word row_size() const { return words[kRowSizeAt]; }
+  ACTSERVE_MEMBER Word row_stride() const { return words[kRowStrideAt]; }
   template <typename T>
   ACTSERVE_MEMBER T* address(int at) const {
     return reinterpret_cast<T*>(words[at]);
