@@ -98,6 +98,7 @@ LaunchLayout::LaunchLayout(const LoweredProgram& program)
     num_row_numbers_ = shape.num_numbers;
     num_row_arrays_ = shape.num_arrays;
     max_row_reductions_ = shape.max_reductions;
+    if (shape.has_moves) max_row_size_ = kMaxMovedRow;
     has_short_rows_ = weight <= kShortRowWeight && !has_large_op;
     row_copies_ = weight <= kLightRowWeight && !has_large_op ? 4 : 1;
     return;

@@ -33,6 +33,7 @@
 #define ACTSERVE_KERNELS_CODEGEN_CUDA_LAUNCH_H_
 
 #include <cstdint>
+#include <limits>
 #include <vector>
 
 #include "absl/container/inlined_vector.h"
@@ -109,6 +110,11 @@ inline constexpr int64_t kSharedTableMinElements = int64_t{1} << 24;
 // Rows of more elements are computed by several blocks.
 inline constexpr int64_t kMaxRowOfBlock = int64_t{4} * kSumTileElements;
 
+// The longest rows of programs that sort, scan or shift them, which one block
+// does: more would take seconds, which to the device's watchdog is a hung
+// kernel. Estimated, not measured.
+inline constexpr int64_t kMaxMovedRow = int64_t{1} << 22;
+
 // Shared memory in which a block may keep arrays of its rows. What does not fit
 // is kept in LaunchSegment::scratch.
 inline constexpr int64_t kMaxRowSharedBytes = int64_t{40} << 10;
@@ -148,6 +154,8 @@ class LaunchLayout {
   int num_parameters() const { return num_parameters_; }
   bool has_rows() const { return num_stages_ > 0; }
   int num_stages() const { return num_stages_; }  // of row_stages.h
+  // The longest rows that the program takes.
+  int64_t max_row_size() const { return max_row_size_; }
   bool has_table() const { return table_entry_bytes_ != 0; }
   Body body() const { return body_; }
   // True if the arithmetic costs far more than the memory: such programs may
@@ -214,6 +222,7 @@ class LaunchLayout {
   bool is_heavy_ = false;
   Body body_ = Body::kUnrolled;
   int num_stages_ = 0;
+  int64_t max_row_size_ = std::numeric_limits<int64_t>::max();
   int num_row_numbers_ = 0;
   int num_row_arrays_ = 0;
   int max_row_reductions_ = 0;

@@ -206,6 +206,7 @@ RowShape::RowShape(const RowStages& stages)
   bool sorts = false;
   for (const RowStage& stage : stages.stages) {
     for (const RowStage::Move& move : stage.moves) {
+      has_moves = true;
       sorts |= move.op == Op::kRowSort || move.op == Op::kRowUnsort;
     }
     const auto reductions = std::count_if(

@@ -20,6 +20,8 @@ struct RowShape {
   // elements if something is sorted.
   int num_arrays = 0;
   int max_reductions = 0;  // of a stage
+  // True if something is sorted, scanned or shifted.
+  bool has_moves = false;
 };
 
 // Prints a `Stage<i>` for each of `stages`, of the program of `graph`.

@@ -331,8 +331,7 @@ absl::Status Benchmark::FillTable(Kernel& kernel) {
   absl::StatusOr<PackedLaunch> launch = PackLaunch(
       layout, KernelEntry::kFillTable, absl::MakeConstSpan(&segment, 1), {});
   if (!launch.ok()) return launch.status();
-  return kernel.program->Launch(KernelEntry::kFillTable, *launch,
-                                timer_->stream());
+  return kernel.program->Launch(*launch, timer_->stream());
 }
 
 absl::Status Benchmark::TimeSize(DType dtype, int64_t tensor_bytes) {
@@ -478,11 +477,9 @@ absl::Status Benchmark::TimeKernel(Kernel& kernel, const Way& way,
   }
   const auto call = [&](int64_t i) {
     const std::vector<PackedLaunch>& launches = calls[i % calls.size()];
-    absl::Status status =
-        kernel.program->Launch(way.entry, launches[0], timer_->stream());
+    absl::Status status = kernel.program->Launch(launches[0], timer_->stream());
     if (launches.size() > 1 && status.ok()) {
-      status = kernel.program->Launch(KernelEntry::kFinishSums, launches[1],
-                                      timer_->stream());
+      status = kernel.program->Launch(launches[1], timer_->stream());
     }
     return status;
   };
