@@ -96,19 +96,16 @@ std::string PrintProgram(const LoweredProgram& program,
   return text;
 }
 
-// Blocks that must fit on a multiprocessor together: what holds the compiler
-// to 64 registers a thread (128 in float64). A heavy program has all of them,
-// since it is not memory that it waits for.
-int BlocksTogether(const LoweredProgram& program, const LaunchLayout& layout,
-                   int threads) {
+// Blocks that must fit on a multiprocessor together: what holds the compiler to
+// the layout's registers. A heavy program has all of them, since it is not
+// memory that it waits for.
+int BlocksTogether(const LaunchLayout& layout, KernelEntry entry) {
   if (layout.is_heavy() || layout.num_sums() > 4) return 1;
   constexpr int kRegisters = 65536;
-  const int registers = program.compute == DType::kFloat64 ? 128 : 64;
-  return kRegisters / registers / threads;
+  return kRegisters / layout.max_registers(entry) / layout.threads(entry);
 }
 
-std::string Entries(const LoweredProgram& program, const LaunchLayout& layout,
-                    CudaPart part) {
+std::string Entries(const LaunchLayout& layout, CudaPart part) {
   std::string text;
   const auto entry = [&](KernelEntry which, int blocks,
                          const std::string& call) {
@@ -122,17 +119,15 @@ std::string Entries(const LoweredProgram& program, const LaunchLayout& layout,
          {KernelEntry::kRowsOfFew, KernelEntry::kRowsOfSome,
           KernelEntry::kRows}) {
       if (!layout.has_entry(which)) continue;
-      const int threads = layout.threads(which);
-      entry(which, BlocksTogether(program, layout, threads),
-            absl::StrCat("RunRows<", threads, ", ",
+      entry(which, BlocksTogether(layout, which),
+            absl::StrCat("RunRows<", layout.threads(which), ", ",
                          LaunchLayout::ThreadsOfRow(which), ", ",
                          layout.row_copies(which), ">"));
     }
-    entry(
-        KernelEntry::kRowTiles,
-        BlocksTogether(program, layout, layout.threads(KernelEntry::kRowTiles)),
-        absl::StrCat("RunRowTiles<0, ",
-                     layout.row_copies(KernelEntry::kRowTiles), ">"));
+    entry(KernelEntry::kRowTiles,
+          BlocksTogether(layout, KernelEntry::kRowTiles),
+          absl::StrCat("RunRowTiles<0, ",
+                       layout.row_copies(KernelEntry::kRowTiles), ">"));
     entry(KernelEntry::kFinishRows, 1,
           absl::StrCat("FinishRows<0, ",
                        layout.threads(KernelEntry::kFinishRows), ">"));
@@ -147,7 +142,6 @@ std::string Entries(const LoweredProgram& program, const LaunchLayout& layout,
   }
   const int threads = layout.threads(KernelEntry::kRun);
   const int vectors = layout.vectors_in_flight(KernelEntry::kRun);
-  const int blocks = BlocksTogether(program, layout, threads);
   if (layout.has_table()) {
     // Looking up takes few registers.
     entry(KernelEntry::kRun, 4,
@@ -156,11 +150,12 @@ std::string Entries(const LoweredProgram& program, const LaunchLayout& layout,
     entry(KernelEntry::kRunShared, 1,
           absl::StrCat("RunSharedTable<", shared_threads, ", ",
                        layout.vectors_in_flight(KernelEntry::kRunShared), ">"));
-    entry(KernelEntry::kFillTable, blocks,
+    entry(KernelEntry::kFillTable,
+          BlocksTogether(layout, KernelEntry::kFillTable),
           absl::StrCat("FillTable<", layout.threads(KernelEntry::kFillTable),
                        ">"));
   } else if (layout.body() == LaunchLayout::Body::kSummed) {
-    entry(KernelEntry::kRun, blocks,
+    entry(KernelEntry::kRun, BlocksTogether(layout, KernelEntry::kRun),
           absl::StrCat("RunSummed<", layout.rows_in_flight(), ">"));
     entry(KernelEntry::kFinishSums, 1,
           absl::StrCat("FinishSums<", layout.threads(KernelEntry::kFinishSums),
@@ -170,7 +165,7 @@ std::string Entries(const LoweredProgram& program, const LaunchLayout& layout,
     const int width = layout.body() == LaunchLayout::Body::kScalar
                           ? 1
                           : layout.vector_elements();
-    entry(KernelEntry::kRun, blocks,
+    entry(KernelEntry::kRun, BlocksTogether(layout, KernelEntry::kRun),
           absl::StrCat("Run<", threads, ", ", unrolled ? "true" : "false", ", ",
                        width, ", ", vectors, ">"));
   }
@@ -202,7 +197,7 @@ std::string EmitCuda(const LoweredProgram& program, CudaPart part) {
   }
   absl::StrAppend(&text, shape, BareText(kSegments), BareText(kSumsText),
                   BareText(layout.has_rows() ? kRowsText : kElements), stages,
-                  Entries(program, layout, part));
+                  Entries(layout, part));
   return text;
 }
 

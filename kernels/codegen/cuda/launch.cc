@@ -75,6 +75,7 @@ LaunchLayout::LaunchLayout(const LoweredProgram& program)
     ++(output.summed ? num_sums_ : num_outputs_);
   }
   num_parameters_ = static_cast<int>(program.graph.parameters.size());
+  compute_bytes_ = ItemSizeBytes(program.compute);
   vector_elements_ =
       static_cast<int>(kVectorBytes / ItemSizeBytes(program.storage));
   vectors_in_flight_ = VectorsInFlight(num_inputs_, num_outputs_);
@@ -91,7 +92,6 @@ LaunchLayout::LaunchLayout(const LoweredProgram& program)
   const int64_t weight = program.graph.Weight();
   is_heavy_ = weight > kUnrolledWeight;
   const bool has_large_op = HasLargeOp(program.graph);
-  compute_bytes_ = ItemSizeBytes(program.compute);
   if (program.graph.HasRows()) {
     const RowShape shape(CutIntoStages(program.graph));
     num_stages_ = shape.num_stages;
@@ -169,6 +169,22 @@ int LaunchLayout::threads(KernelEntry entry) const {
       break;
   }
   return kRunThreads;
+}
+
+int LaunchLayout::max_registers(KernelEntry entry) const {
+  const bool looks_up = has_table() && entry != KernelEntry::kFillTable;
+  const bool in_float64 = compute_bytes_ == sizeof(double) && !looks_up;
+  switch (entry) {
+    case KernelEntry::kRowsOfFew:
+      // Eight elements, and lanes of each sum.
+      return in_float64 ? 168 : 128;
+    case KernelEntry::kRowsOfSome:
+    case KernelEntry::kRows:
+    case KernelEntry::kRowTiles:
+      return in_float64 ? 128 : 80;
+    default:
+      return in_float64 ? 128 : 64;
+  }
 }
 
 int LaunchLayout::ThreadsOfRow(KernelEntry entry) {

@@ -180,6 +180,10 @@ class LaunchLayout {
   // The entry for rows of a segment; kRowTiles for long ones.
   KernelEntry RowEntry(int64_t row_size, int64_t row_stride) const;
 
+  // The most registers of a thread, by which the compiler is held to so many
+  // blocks on a multiprocessor at once. Heavy programs are not held to it.
+  int max_registers(KernelEntry entry) const;
+
   // Elements of one tile; unused for kFinishSums and for rows.
   int64_t tile_elements(KernelEntry entry) const;
   int64_t NumTiles(KernelEntry entry, int64_t num_elements) const;
