@@ -15,6 +15,7 @@
 #include "kernels/device/testing/devices.h"
 #include "kernels/device/testing/reference.h"
 #include "kernels/device/testing/scratch_directory.h"
+#include "kernels/graph/testing/random_program.h"
 
 namespace actserve {
 namespace {
@@ -22,6 +23,7 @@ namespace {
 using ::actserve::testing::AllDevices;
 using ::actserve::testing::DeviceRow;
 using ::actserve::testing::Difference;
+using ::actserve::testing::OrdinaryTensor;
 using ::actserve::testing::RandomTensor;
 using ::actserve::testing::Results;
 using ::actserve::testing::RunOnDevice;
@@ -74,11 +76,14 @@ LoweredProgram Backward(const char* text, DType dtype) {
   return *std::move(lowered);
 }
 
-std::vector<std::string> RandomInputs(const LoweredProgram& program,
-                                      int64_t num_elements) {
+using MakeTensor = std::string (*)(DType, int64_t, uint32_t);
+
+std::vector<std::string> Inputs(const LoweredProgram& program,
+                                int64_t num_elements,
+                                MakeTensor make = &OrdinaryTensor) {
   std::vector<std::string> inputs;
   for (int i = 0; i < program.num_tensor_inputs(); ++i) {
-    inputs.push_back(RandomTensor(program.storage, num_elements, 7 + i));
+    inputs.push_back(make(program.storage, num_elements, 7 + i));
   }
   return inputs;
 }
@@ -125,15 +130,19 @@ TEST_P(DeviceConformanceRowsOfType, EqualTheInterpreter) {
     for (const LoweredProgram& program :
          {Forward(text, dtype), Backward(text, dtype)}) {
       for (const Shape& shape : kShapes) {
-        SCOPED_TRACE(absl::StrCat(
-            shape.name(), ", ", program.graph.outputs[0].name, " of\n", text));
-        const auto inputs = RandomInputs(program, shape.num_elements);
+        for (const MakeTensor make : {&OrdinaryTensor, &RandomTensor}) {
+          SCOPED_TRACE(absl::StrCat(shape.name(), ", ",
+                                    program.graph.outputs[0].name, " of\n",
+                                    text));
+          const auto inputs = Inputs(program, shape.num_elements, make);
 
-        EXPECT_EQ(
-            Difference(program,
-                       RunOnDevice(*device, program, inputs, {0.7}, shape.rows),
-                       RunReference(program, inputs, {0.7}, shape.rows)),
-            "");
+          EXPECT_EQ(
+              Difference(
+                  program,
+                  RunOnDevice(*device, program, inputs, {0.7}, shape.rows),
+                  RunReference(program, inputs, {0.7}, shape.rows)),
+              "");
+        }
       }
     }
   }
@@ -152,6 +161,44 @@ INSTANTIATE_TEST_SUITE_P(Devices, DeviceConformanceRows,
                          ::testing::ValuesIn(AllDevices()),
                          [](const auto& info) { return info.param.name; });
 
+TEST_P(DeviceConformanceRows, RandomProgramsEqualTheInterpreter) {
+  constexpr Shape kShapes[] = {{{50, 1}, 500},
+                               {{5000, 1}, 5000},
+                               {{60, 9}, 1080},
+                               {{17'000, 1}, 17'000}};
+  constexpr DType kDTypes[] = {DType::kFloat16, DType::kBFloat16,
+                               DType::kFloat32, DType::kFloat64};
+  const auto device = MakeDevice();
+  for (uint64_t seed = 1; seed <= 40; ++seed) {
+    if (seed % 8 != 1 && GetParam().program_stride > 1) continue;
+    const std::string text = testing::RandomProgram(
+        seed, {.num_inputs = 1 + static_cast<int>(seed % 2),
+               .num_parameters = 1,
+               .num_statements = 3,
+               .rows = true});
+    SCOPED_TRACE(absl::StrCat("seed ", seed, ":\n", text));
+    const auto activation = Activation::Create(text, {}, nullptr);
+    ASSERT_TRUE(activation.ok()) << activation.status();
+    std::vector<std::string> wrt = (*activation)->inputs();
+    wrt.push_back((*activation)->parameters()[0].name);
+    const DType dtype = kDTypes[seed / 8 % 4];
+    for (const auto& lowered : {(*activation)->LowerForward(dtype, {}),
+                                (*activation)->LowerBackward(dtype, wrt)}) {
+      ASSERT_TRUE(lowered.ok()) << lowered.status();
+      for (const Shape& shape : kShapes) {
+        SCOPED_TRACE(shape.name());
+        const auto inputs = Inputs(*lowered, shape.num_elements);
+
+        EXPECT_EQ(Difference(
+                      *lowered,
+                      RunOnDevice(*device, *lowered, inputs, {0.7}, shape.rows),
+                      RunReference(*lowered, inputs, {0.7}, shape.rows)),
+                  "");
+      }
+    }
+  }
+}
+
 // Tensors that a device must cut, or cannot: between rows, at no tile, inside
 // of rows alone.
 constexpr Shape kLargeShapes[] = {
@@ -168,7 +215,7 @@ TEST_P(DeviceConformanceRows, EveryWayGivesTheSameBits) {
   }
   for (const LoweredProgram& program : programs) {
     for (const Shape& shape : kLargeShapes) {
-      const auto inputs = RandomInputs(program, shape.num_elements);
+      const auto inputs = Inputs(program, shape.num_elements);
       const Results want =
           RunOnDevice(*plain, program, inputs, {0.7}, shape.rows);
       for (size_t w = 0; w < devices.size(); ++w) {
@@ -189,7 +236,7 @@ TEST_P(DeviceConformanceRows, LargeTensorsEqualTheInterpreter) {
   const LoweredProgram program = Backward(kSoftmax, DType::kFloat32);
   // Longer than what is copied at a time.
   const Shape shape = {{700'001, 1}, 700'001};
-  const auto inputs = RandomInputs(program, shape.num_elements);
+  const auto inputs = Inputs(program, shape.num_elements);
 
   EXPECT_EQ(Difference(program,
                        RunOnDevice(*device, program, inputs, {0.7}, shape.rows),
@@ -203,7 +250,7 @@ class Request {
   // Tensors come in fragments of at most `fragment_bytes`.
   Request(const LoweredProgram& program, const Shape& shape, double t,
           int64_t fragment_bytes)
-      : program_(program), inputs_(RandomInputs(program, shape.num_elements)) {
+      : program_(program), inputs_(Inputs(program, shape.num_elements)) {
     for (const std::string& input : inputs_) {
       std::vector<Fragment>& fragments = fragments_.emplace_back();
       for (size_t at = 0; at < input.size(); at += fragment_bytes) {
