@@ -159,7 +159,6 @@ class Device {
   //   Internal            the compiler failed (our bug)
   //   FailedPrecondition  there is no compiler here, and the program is not
   //                       in a cache
-  //   Unimplemented       the device has no programs of this kind
   //   Unavailable         the device is lost
   // and what `stop` returns, if that is not OK between two steps.
   virtual absl::StatusOr<std::shared_ptr<const Program>> Compile(

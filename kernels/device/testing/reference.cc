@@ -358,6 +358,18 @@ std::string RandomTensor(DType dtype, int64_t num_elements, uint32_t seed) {
   return tensor;
 }
 
+std::string OrdinaryTensor(DType dtype, int64_t num_elements, uint32_t seed) {
+  std::mt19937 random(seed);
+  std::normal_distribution<double> normal(0, 2);
+  std::string tensor;
+  for (int64_t i = 0; i < num_elements; ++i) {
+    const double number = normal(random);
+    AppendRounded(dtype, i % 4 == 0 ? std::round(2 * number) / 2 : number,
+                  tensor);
+  }
+  return tensor;
+}
+
 LoweredProgram MakeProgram(const std::string& name, Graph graph,
                            DType storage) {
   LoweredProgram program;

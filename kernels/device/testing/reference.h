@@ -56,6 +56,10 @@ std::string Difference(const LoweredProgram& program, const Results& got,
 // halves (where texts branch), moderate numbers, and random bits.
 std::string RandomTensor(DType dtype, int64_t num_elements, uint32_t seed);
 
+// Numbers of moderate size, some of them equal: of a row of RandomTensor(), one
+// NaN would hide all others.
+std::string OrdinaryTensor(DType dtype, int64_t num_elements, uint32_t seed);
+
 // The program of `graph` for tensors of `storage`. One tensor input and
 // nothing summed: a 16-bit program is kRoundOnce16, else kDirect. The id is
 // made of `name` and `storage`. A program that reads rows is kDirect.

@@ -16,6 +16,7 @@ namespace actserve::testing {
 struct ShimRequest {
   std::vector<std::string> inputs;
   std::vector<double> parameters;
+  Rows rows = {};
 };
 
 // Choices for one run.
