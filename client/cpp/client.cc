@@ -364,11 +364,13 @@ absl::StatusOr<BackwardResult> Client::Backward(const BackwardCall& call) {
     if (call.inputs.empty() || !is_gone) return answer.status();
     request.clear_residual();
   }
-  SetParameters(call.options.parameters, request);
-  for (size_t i = 0; i < call.inputs.size(); ++i) {
-    SetTensor(call.inputs[i], *request.add_inputs());
-    payloads.insert(payloads.begin() + i, call.inputs[i].bytes);
+  Payloads inputs;
+  for (const TensorView& input : call.inputs) {
+    SetTensor(input, *request.add_inputs());
+    inputs.push_back(input.bytes);
   }
+  SetParameters(call.options, *request.mutable_parameters(), inputs);
+  payloads.insert(payloads.begin(), inputs.begin(), inputs.end());
   ACTSERVE_ASSIGN_OR_RETURN(
       Answer<v1::BackwardResponse> answer,
       impl_->Evaluate<v1::BackwardResponse>(method, std::move(request),

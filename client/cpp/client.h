@@ -75,10 +75,23 @@ struct NamedValue {
   double scalar = 0;
 };
 
+// One value of a parameter for each channel, or for each element of some axes of
+// the inputs.
+struct ParameterTensor {
+  // dtype: that of the inputs. shape: their sizes along `axis` and the axes
+  // that follow it.
+  TensorView tensor;
+  // The axis of the inputs on which its first dimension lies: 0 is the first
+  // one, -1 the last.
+  int axis = 0;
+};
+
 // Options of one call.
 struct CallOptions {
   // Parameters that differ from their default.
   std::map<std::string, double> parameters;
+  // Parameters that are no single number; none of `parameters`.
+  std::map<std::string, ParameterTensor> parameter_tensors;
   // The axis along which rows run: 0 is the first one, -1 the last. For an
   // activation that reads rows, and for no other; the server answers
   // InvalidArgument if it is missing, superfluous, or not one of the inputs'.
@@ -97,9 +110,10 @@ struct CallOptions {
 struct ForwardCall {
   // A built-in's name, or an id.
   std::string activation;
-  // In the order of the activation's arguments; of one dtype and one shape.
+  // In the order of the activation's arguments; of one dtype. Their shapes
+  // broadcast to that of the result by NumPy's rule, and one of them has it.
   std::vector<TensorView> inputs;
-  // Receives y: as many bytes as an input.
+  // Receives y: as many bytes as the largest input.
   absl::Span<std::byte> output;
   struct Partial {
     std::string input;
@@ -139,7 +153,8 @@ struct BackwardCall {
   std::string activation;
   // From ForwardResult; empty: none. If given, the client tries it first, and
   // sends `inputs` and `options.parameters` only if the server has lost it. It
-  // knows its axis: `options.axis` is for the inputs, and must be the same.
+  // knows its axis: `options.axis` is for the inputs, and must be the same. So
+  // it is with options.parameter_tensors.
   std::string residual;
   std::vector<TensorView> inputs;
   // dL/dy, like an input. Absent: ones.
@@ -147,8 +162,9 @@ struct BackwardCall {
   struct Gradient {
     // An input or a parameter; with order 2 also kGradOutputName.
     std::string name;
-    // Receives the gradient of an input or of grad_output: as many bytes as an
-    // input. Empty for a parameter, whose gradient is in BackwardResult.
+    // Receives the gradient of an input, of grad_output, or of one of
+    // options.parameter_tensors: as many bytes as that. Empty for a parameter
+    // that is a number, whose gradient is in BackwardResult.
     absl::Span<std::byte> output;
   };
   // At least one.

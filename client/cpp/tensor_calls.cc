@@ -1,5 +1,6 @@
 #include "client/cpp/tensor_calls.h"
 
+#include <algorithm>
 #include <cstdint>
 #include <utility>
 #include <vector>
@@ -47,6 +48,24 @@ absl::Status CheckTensor(const TensorView& tensor, absl::string_view what) {
         "-byte elements"));
   }
   return absl::OkStatus();
+}
+
+absl::Status CheckParameters(const CallOptions& options) {
+  for (const auto& [name, value] : options.parameter_tensors) {
+    ACTSERVE_RETURN_IF_ERROR(
+        CheckTensor(value.tensor, absl::StrCat("parameter ", name)));
+  }
+  return absl::OkStatus();
+}
+
+// Of the shape that `inputs`, at least one, broadcast to.
+size_t ResultBytes(absl::Span<const TensorView> inputs) {
+  size_t most = 0;
+  for (const TensorView& input : inputs) {
+    if (input.bytes.empty()) return 0;
+    most = std::max(most, input.bytes.size());
+  }
+  return most;
 }
 
 absl::Status CheckInputs(absl::Span<const TensorView> inputs) {
@@ -113,6 +132,24 @@ void SetValues(const std::vector<NamedValue>& values,
   }
 }
 
+void SetParameters(
+    const CallOptions& options,
+    google::protobuf::RepeatedPtrField<v1::ParameterValue>& parameters,
+    Payloads& payloads) {
+  for (const auto& [name, value] : options.parameters) {
+    v1::ParameterValue& parameter = *parameters.Add();
+    parameter.set_name(name);
+    parameter.set_scalar(value);
+  }
+  for (const auto& [name, value] : options.parameter_tensors) {
+    v1::ParameterValue& parameter = *parameters.Add();
+    parameter.set_name(name);
+    SetTensor(value.tensor, *parameter.mutable_tensor()->mutable_tensor());
+    parameter.mutable_tensor()->set_axis(value.axis);
+    payloads.push_back(value.tensor.bytes);
+  }
+}
+
 absl::Status MakeForward(std::string_view activation,
                          absl::Span<const TensorView> inputs,
                          absl::Span<std::byte> output,
@@ -121,14 +158,15 @@ absl::Status MakeForward(std::string_view activation,
   if (inputs.empty()) return absl::InvalidArgumentError("no inputs");
   absl::Status status = CheckTrace(options);
   status.Update(CheckInputs(inputs));
-  status.Update(CheckOutput(output, "the output", inputs[0].bytes.size()));
+  status.Update(CheckParameters(options));
+  status.Update(CheckOutput(output, "the output", ResultBytes(inputs)));
   if (!status.ok()) return status;
   request.set_activation(activation.data(), activation.size());
   for (const TensorView& input : inputs) {
     SetTensor(input, *request.add_inputs());
     payloads.push_back(input.bytes);
   }
-  SetParameters(options.parameters, request);
+  SetParameters(options, *request.mutable_parameters(), payloads);
   if (options.axis) request.set_axis(*options.axis);
   return absl::OkStatus();
 }
@@ -143,17 +181,28 @@ absl::Status CheckBackward(const BackwardCall& call) {
   absl::Status status = CheckTrace(call.options);
   status.Update(CheckInputs(call.inputs));
   status.Update(CheckValues(call.cotangents, "cotangents"));
-  const TensorView* like = call.inputs.empty() ? nullptr : &call.inputs[0];
+  status.Update(CheckParameters(call.options));
+  // Where inputs broadcast, the reply says what each gradient has.
+  const bool one_size =
+      std::all_of(call.inputs.begin(), call.inputs.end(),
+                  [&](const TensorView& input) {
+                    return input.bytes.size() == call.inputs[0].bytes.size();
+                  });
+  const TensorView* like =
+      call.inputs.empty() || !one_size ? nullptr : &call.inputs[0];
   if (call.grad_output) {
     status.Update(CheckTensor(*call.grad_output, "grad_output"));
-    like = &*call.grad_output;
+    if (one_size) like = &*call.grad_output;
   }
-  if (like == nullptr) return status;
   for (const BackwardCall::Gradient& gradient : call.wrt) {
-    if (gradient.output.empty()) continue;
+    const auto tensor = call.options.parameter_tensors.find(gradient.name);
+    const TensorView* of = tensor == call.options.parameter_tensors.end()
+                               ? like
+                               : &tensor->second.tensor;
+    if (gradient.output.empty() || of == nullptr) continue;
     status.Update(CheckOutput(gradient.output,
                               absl::StrCat("the gradient ", gradient.name),
-                              like->bytes.size()));
+                              of->bytes.size()));
   }
   return status;
 }

@@ -40,15 +40,11 @@ void SetValues(const std::vector<NamedValue>& values,
 absl::Status CheckValues(const std::vector<NamedValue>& values,
                          absl::string_view what);
 
-template <typename Request>
-void SetParameters(const std::map<std::string, double>& parameters,
-                   Request& request) {
-  for (const auto& [name, value] : parameters) {
-    auto* parameter = request.add_parameters();
-    parameter->set_name(name);
-    parameter->set_scalar(value);
-  }
-}
+// Puts the parameters into a request, and adds their tensors to `payloads`.
+void SetParameters(
+    const CallOptions& options,
+    google::protobuf::RepeatedPtrField<v1::ParameterValue>& parameters,
+    Payloads& payloads);
 
 // Checks what every Forward has, and puts it into `request` and `payloads`.
 absl::Status MakeForward(std::string_view activation,

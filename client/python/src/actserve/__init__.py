@@ -22,6 +22,7 @@ from actserve._info import (
     GradientDifference,
     ServerInfo,
 )
+from actserve._parameters import PerAxis
 from actserve._residual import Residual
 from actserve._trace import trace
 
@@ -34,6 +35,7 @@ __all__ = [
     "Diagnostic",
     "GradientCheck",
     "GradientDifference",
+    "PerAxis",
     "Residual",
     "ServerInfo",
     "activation",

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import grpc
+import numpy as np
 from google.protobuf import wrappers_pb2
 
 from actserve import _address, _retry, _tensors
@@ -21,6 +22,7 @@ from actserve._info import (
     ServerInfo,
     server_info,
 )
+from actserve._parameters import Parameters, PerAxis
 from actserve._replicas import Place, Replica, Replicas
 from actserve._residual import Residual
 from actserve._security import Security
@@ -141,7 +143,7 @@ class Client:
         self,
         activation: Activation | str,
         *inputs: Any,
-        parameters: Mapping[str, float] | None = None,
+        parameters: Parameters | None = None,
         axis: int | None = None,
         timeout: float | None = None,
     ) -> Array:
@@ -150,7 +152,8 @@ class Client:
         Args:
           activation: The activation to evaluate.
           *inputs: One per tensor input, in order.
-          parameters: Parameters that differ from their default, by name.
+          parameters: Parameters that differ from their default, by name:
+            numbers, or PerAxis for one value per channel.
           axis: The axis along which rows run, for an activation that reads
             rows; negative ones count from the last. None: that of the
             Activation.
@@ -169,7 +172,7 @@ class Client:
         self,
         activation: Activation | str,
         *inputs: Any,
-        parameters: Mapping[str, float] | None = None,
+        parameters: Parameters | None = None,
         axis: int | None = None,
         partials: bool | Sequence[str] = False,
         keep_residual: bool = False,
@@ -181,7 +184,8 @@ class Client:
         Args:
           activation: The activation to evaluate.
           *inputs: One per tensor input, in order.
-          parameters: Parameters that differ from their default, by name.
+          parameters: Parameters that differ from their default, by name:
+            numbers, or PerAxis for one value per channel.
           axis: The axis along which rows run, for an activation that reads
             rows; negative ones count from the last. None: that of the
             Activation.
@@ -203,10 +207,11 @@ class Client:
         axis = _axis(activation, axis)
         request = service_pb2.ForwardRequest(
             inputs=map(_tensors.to_proto, arrays),
-            parameters=_parameter_values(parameters),
             keep_residual=keep_residual,
             axis=axis,
         )
+        values, channels = _parameter_values(parameters, arrays)
+        request.parameters.extend(values)
         if residual_lease is not None:
             request.residual_lease.FromNanoseconds(round(residual_lease * 1e9))
         if partials is True:
@@ -219,7 +224,13 @@ class Client:
         response = service_pb2.ForwardResponse()
         place = Place()
         payloads = self._calls.evaluate(
-            "Forward", activation, request, arrays, response, deadline, place
+            "Forward",
+            activation,
+            request,
+            arrays + channels,
+            response,
+            deadline,
+            place,
         )
         outputs = _take(payloads, [response.output, *response.partials])
         residual = None
@@ -243,7 +254,7 @@ class Client:
         activation: Activation | str,
         *inputs: Any,
         tangents: Mapping[str, Any],
-        parameters: Mapping[str, float] | None = None,
+        parameters: Parameters | None = None,
         axis: int | None = None,
         timeout: float | None = None,
     ) -> tuple[Array, Array]:
@@ -276,9 +287,10 @@ class Client:
             self._calls.info(activation, deadline, place).inputs,
             arrays,
         )
+        parameter_values, channels = _parameter_values(parameters, arrays)
         request = service_pb2.ForwardRequest(
             inputs=map(_tensors.to_proto, arrays),
-            parameters=_parameter_values(parameters),
+            parameters=parameter_values,
             axis=_axis(activation, axis),
             tangents=values,
         )
@@ -287,7 +299,7 @@ class Client:
             "Forward",
             activation,
             request,
-            arrays + directions,
+            arrays + channels + directions,
             response,
             deadline,
             place,
@@ -302,7 +314,7 @@ class Client:
         grad_output: Any = None,
         wrt: Sequence[str] | None = None,
         residual: Residual | None = None,
-        parameters: Mapping[str, float] | None = None,
+        parameters: Parameters | None = None,
         axis: int | None = None,
         order: int = 1,
         cotangents: Mapping[str, Any] | None = None,
@@ -392,12 +404,13 @@ class Client:
                 request.residual = b""
         if payloads is None:
             request.inputs.extend(map(_tensors.to_proto, arrays))
-            request.parameters.extend(_parameter_values(parameters))
+            parameter_values, channels = _parameter_values(parameters, arrays)
+            request.parameters.extend(parameter_values)
             payloads = self._calls.evaluate(
                 "Backward",
                 activation,
                 request,
-                arrays + upstream,
+                arrays + channels + upstream,
                 response,
                 deadline,
                 place,
@@ -609,12 +622,37 @@ def _names(names: Sequence[str]) -> tuple[str, ...]:
 
 
 def _parameter_values(
-    parameters: Mapping[str, float] | None,
-) -> list[service_pb2.ParameterValue]:
-    return [
-        service_pb2.ParameterValue(name=name, scalar=float(value))
-        for name, value in (parameters or {}).items()
-    ]
+    parameters: Parameters | None, like: Sequence[Array]
+) -> tuple[list[service_pb2.ParameterValue], list[Array]]:
+    """Returns `parameters` for a request, and the arrays among them.
+
+    Args:
+      parameters: By name.
+      like: The inputs, whose dtype Python numbers and lists take.
+    """
+    values = []
+    arrays = []
+    for name, value in (parameters or {}).items():
+        if isinstance(value, PerAxis):
+            array = _tensors.to_arrays(
+                [value.values], [f"parameters[{name!r}]"], like[0].dtype
+            )[0]
+            arrays.append(array)
+            tensor = service_pb2.ParameterTensor(
+                tensor=_tensors.to_proto(array), axis=value.axis
+            )
+            values.append(service_pb2.ParameterValue(name=name, tensor=tensor))
+        elif isinstance(value, np.ndarray) and value.ndim > 0:
+            raise TypeError(
+                f"parameters[{name!r}] is an array of shape "
+                f"{list(value.shape)}: write PerAxis(array, axis), with the "
+                f"axis of the inputs on which its first dimension lies"
+            )
+        else:
+            values.append(
+                service_pb2.ParameterValue(name=name, scalar=float(value))
+            )
+    return values, arrays
 
 
 def _named_values(
