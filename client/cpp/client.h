@@ -75,8 +75,8 @@ struct NamedValue {
   double scalar = 0;
 };
 
-// One value of a parameter for each channel, or for each element of some axes of
-// the inputs.
+// One value of a parameter for each channel, or for each element of some axes
+// of the inputs.
 struct ParameterTensor {
   // dtype: that of the inputs. shape: their sizes along `axis` and the axes
   // that follow it.

@@ -183,11 +183,10 @@ absl::Status CheckBackward(const BackwardCall& call) {
   status.Update(CheckValues(call.cotangents, "cotangents"));
   status.Update(CheckParameters(call.options));
   // Where inputs broadcast, the reply says what each gradient has.
-  const bool one_size =
-      std::all_of(call.inputs.begin(), call.inputs.end(),
-                  [&](const TensorView& input) {
-                    return input.bytes.size() == call.inputs[0].bytes.size();
-                  });
+  const bool one_size = std::all_of(
+      call.inputs.begin(), call.inputs.end(), [&](const TensorView& input) {
+        return input.bytes.size() == call.inputs[0].bytes.size();
+      });
   const TensorView* like =
       call.inputs.empty() || !one_size ? nullptr : &call.inputs[0];
   if (call.grad_output) {

@@ -353,7 +353,7 @@ const std::vector<ErrorCase>& ErrorCases() {
        "this reads rows, along the axis that each request names: write "
        "softmax(x)"},
       {"def f(x): return torch.nn.functional.layer_norm(x, 3)", 1, 18,
-       "write standardize(x)"},
+       "write layer_norm(x, weight, bias)"},
       {"def f(x): return tf.math.l2_normalize(x)", 1, 18,
        "write l2_normalize(x)"},
       {"def f(x): return np.sum(x)", 1, 18, "write rowsum(x)"},

@@ -14,15 +14,6 @@ PRELU = actserve.activation(
     "def channel_prelu(x, weight=0.25): return x if x > 0 else weight * x"
 )
 GATED = actserve.activation("def gated(x, bias): return (x + bias) * bias")
-NORM = actserve.activation(
-    """
-def scaled_norm(x, weight=1.0, bias=0.0):
-    c = x - rowmean(x)
-    return c / sqrt(rowmean(c * c) + 1e-5) * weight + bias
-"""
-)
-
-
 @pytest.fixture(scope="module")
 def random():
     return np.random.default_rng(1)
@@ -117,7 +108,7 @@ def test_inputs_broadcast_as_in_numpy(client, random, shape, small):
     )
 
 
-def test_layer_norm_with_weights(client, random):
+def test_layer_norm_and_rms_norm_with_weights(client, random):
     x = random.normal(size=(6, 50))
     weight = random.normal(size=50)
     bias = random.normal(size=50)
@@ -126,10 +117,10 @@ def test_layer_norm_with_weights(client, random):
     c = x - x.mean(-1, keepdims=True)
     scale = 1 / np.sqrt((c * c).mean(-1, keepdims=True) + 1e-5)
     n = c * scale
-    y = client.forward(NORM, x, parameters=parameters, axis=-1)
+    y = client.forward("layer_norm", x, parameters=parameters, axis=-1)
     np.testing.assert_allclose(y, n * weight + bias, rtol=1e-12, atol=1e-12)
     gradients = client.backward(
-        NORM,
+        "layer_norm",
         x,
         grad_output=dy,
         wrt=["x", "weight", "bias"],
@@ -145,6 +136,24 @@ def test_layer_norm_with_weights(client, random):
         gradients["weight"], (dy * n).sum(0), rtol=1e-10, atol=1e-12
     )
     np.testing.assert_allclose(gradients["bias"], dy.sum(0), rtol=1e-12)
+    del parameters["bias"]
+    r = x / np.sqrt((x * x).mean(-1, keepdims=True) + 1e-6)
+    np.testing.assert_allclose(
+        client.forward("rms_norm", x, parameters=parameters, axis=-1),
+        r * weight,
+        rtol=1e-12,
+    )
+    gradients = client.backward(
+        "rms_norm",
+        x,
+        grad_output=dy,
+        wrt=["weight"],
+        parameters=parameters,
+        axis=-1,
+    )
+    np.testing.assert_allclose(
+        gradients["weight"], (dy * r).sum(0), rtol=1e-10, atol=1e-12
+    )
 
 
 def test_a_residual_keeps_the_tensors_of_parameters(client, random):

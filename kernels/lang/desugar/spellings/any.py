@@ -49,7 +49,7 @@ def prod(x): return "this reads rows, along the axis that each request names: wr
 def log_softmax(x): return "this reads rows, along the axis that each request names: write log_softmax(x)"
 def logsumexp(x): return "this reads rows, along the axis that each request names: write rowmax(x) + log(rowsum(exp(x - rowmax(x)))), or of two numbers logaddexp(a, b)"
 def softmin(x): return "this reads rows, along the axis that each request names: write softmin(x)"
-def layer_norm(x): return "this reads rows, along the axis that each request names: write standardize(x)"
+def layer_norm(x): return "this reads rows, along the axis that each request names: write layer_norm(x, weight, bias)"
 def rms_norm(x): return "this reads rows, along the axis that each request names: write rms_norm(x)"
 def l2_normalize(x): return "this reads rows, along the axis that each request names: write l2_normalize(x)"
 def normalize(x): return "this reads rows, along the axis that each request names: write l2_normalize(x)"
