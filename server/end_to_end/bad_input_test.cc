@@ -105,7 +105,7 @@ TEST_F(BadInput, ForwardIsRefused) {
        [](Request& r) {
          for (int i = 0; i < 1000; ++i) r.add_payload("");
        },
-       StatusCode::INVALID_ARGUMENT, "more than 9 payloads"},
+       StatusCode::INVALID_ARGUMENT, "more than 41 payloads"},
       {"no dtype", [](Request& r) { r.mutable_inputs(0)->clear_dtype(); },
        StatusCode::INVALID_ARGUMENT, "inputs[0]: dtype is not set"},
       {"a dtype of the future",
@@ -289,10 +289,10 @@ TEST_F(BadInput, InputsThatDifferAreRefused) {
   EXPECT_EQ(Forward(*stub_, request, &response).error_message(),
             "inputs[1]: dtype float64 differs from float32 of inputs[0]");
 
-  *request.mutable_inputs(1) = TensorOf(v1::DTYPE_FLOAT32, {1, 2});
-  request.set_payload(1, request.payload(0));
+  *request.mutable_inputs(1) = TensorOf(v1::DTYPE_FLOAT32, {3});
+  request.set_payload(1, BytesOf<float>({1, 2, 3}));
   EXPECT_EQ(Forward(*stub_, request, &response).error_message(),
-            "inputs[1]: shape [1, 2] differs from [2] of inputs[0]");
+            "inputs[1]: shape [3] differs from [2] of inputs[0]");
 }
 
 TEST_F(BadInput, BackwardIsRefused) {
