@@ -14,6 +14,7 @@
 #include "kernels/graph/derive/differentiate.h"
 #include "kernels/graph/derive/pull_back.h"
 #include "kernels/graph/derive/push_forward.h"
+#include "kernels/graph/draws.h"
 #include "kernels/graph/passes/declared.h"
 #include "kernels/graph/passes/exact_zeros.h"
 #include "kernels/graph/passes/lower.h"
@@ -51,6 +52,9 @@ struct Activation::State {
   std::optional<Graph> gradient;
   // `gradient` for the upstream gradient 1; absent if it is not linear.
   std::optional<Graph> unit_gradient;
+  // Of both; the parameters that are seeds.
+  bool draws = false;
+  std::set<int32_t> seeds;
 
   // nullptr after an error.
   static std::shared_ptr<const Activation> Create(std::string_view text,
@@ -216,6 +220,13 @@ bool Activation::reads_rows() const {
   return state_->forward.HasRows() ||
          (state_->gradient && state_->gradient->HasRows());
 }
+bool Activation::draws() const { return state_->draws; }
+bool Activation::IsSeed(size_t parameter) const {
+  return state_->seeds.contains(static_cast<int32_t>(parameter));
+}
+bool Activation::IsSeedValue(double value) {
+  return IsDrawOperand(value, kMaxSeed);
+}
 bool Activation::HasGradient(std::string_view name) const {
   return state_->CheckDeclared(name).ok();
 }
@@ -258,7 +269,7 @@ absl::StatusOr<LoweredProgram> Activation::LowerForward(
   for (const std::string& partial : partials) {
     graph.outputs.push_back({partial, state_->Derivative(graph, partial)});
   }
-  const auto rule = inputs().size() == 1 && !graph.HasRows()
+  const auto rule = inputs().size() == 1 && !graph.HasRows() && !draws()
                         ? LoweredProgram::Rule::kRoundOnce16
                         : LoweredProgram::Rule::kDirect;
   return Lower(graph, dtype, rule,
@@ -388,7 +399,7 @@ absl::StatusOr<LoweredProgram> Activation::LowerBackward(
   graph.outputs.clear();
   const bool has_unit = !state_->gradient || state_->unit_gradient;
   if (Is16Bit(dtype) && inputs().size() == 1 && wrt == inputs() && has_unit &&
-      !reads_rows()) {
+      !reads_rows() && !draws()) {
     graph.outputs.push_back({wrt[0], state_->Derivative(graph, wrt[0])});
     return Lower(graph, dtype, LoweredProgram::Rule::kDerivative16, identity,
                  state_->limits);
@@ -531,7 +542,13 @@ std::string Identify(const Texts& texts, bool exact) {
 void Activation::State::SetGraphs(const BuiltActivation& built) {
   source = Prepare(built.forward, exact, &rewrites);
   forward = Simplify(WithoutDeclared(source));
+  const auto note_draws = [this](const Graph& graph) {
+    draws = draws || graph.HasDraws();
+    for (const int32_t seed : SeedParameters(graph)) seeds.insert(seed);
+  };
+  note_draws(source);
   if (!built.gradient) return;
+  note_draws(*built.gradient);
   gradient = Prepare(WithoutDeclared(*built.gradient), exact, nullptr);
   if (!gradient->HasRows() && IsLinearInUpstream(*gradient)) {
     unit_gradient = WithUnitUpstream(*gradient);
@@ -554,7 +571,14 @@ std::shared_ptr<const Activation> Activation::State::Create(
   state->SetGraphs(*built);
   std::shared_ptr<const Activation> activation(
       new Activation(std::move(state)));
-  CheckGradients(*activation, texts->main().position, diagnostics);
+  const Position position = texts->main().position;
+  if (activation->draws() && activation->reads_rows()) {
+    diagnostics.Error(position,
+                      "random numbers are not available where rows are read: "
+                      "draw in an activation of its own");
+    return nullptr;
+  }
+  CheckGradients(*activation, position, diagnostics);
   return diagnostics.has_errors() ? nullptr : activation;
 }
 

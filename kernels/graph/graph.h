@@ -72,6 +72,8 @@ class Graph {
   int64_t Weight() const;
   // True if an output needs more than its own element: its row.
   bool HasRows() const;
+  // True if an output needs a random number.
+  bool HasDraws() const;
   // Entry i is true if node i is one of `roots` or one of them depends on it.
   // What a node depends on of which `is_leaf` holds does not count.
   std::vector<bool> NodesFor(absl::Span<const NodeId> roots,
@@ -83,6 +85,7 @@ class Graph {
 
  private:
   NodeId Intern(const Node& node);
+  bool HasLive(absl::FunctionRef<bool(Op)> holds) const;
 
   struct Key {
     Op op;

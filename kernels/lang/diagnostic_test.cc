@@ -352,7 +352,7 @@ const std::vector<ErrorCase>& ErrorCases() {
        "return a * sigmoid(b)"},
       {"def f(x): return x.view(1, 2)", 1, 18, "shapes are not visible here"},
       {"def f(x): return torch.randn(2)", 1, 18,
-       "random values are not supported"},
+       "random numbers need a seed here"},
       {"def f(x):\n  print(x)\n  return x", 2, 3,
        "'print': this is not part of an activation"},
       {"def f(x): return x.detach()", 1, 18,

@@ -1,5 +1,6 @@
 #include "kernels/codegen/cuda/emit.h"
 
+#include <algorithm>
 #include <string>
 #include <vector>
 
@@ -9,6 +10,7 @@
 #include "kernels/base/sha256.h"
 #include "kernels/codegen/cuda/launch.h"
 #include "kernels/codegen/cuda/text_files.h"
+#include "kernels/graph/draws.h"
 #include "kernels/graph/op.h"
 
 namespace actserve {
@@ -37,7 +39,9 @@ const char* ElementName(DType storage) {
 class BodyPrinter {
  public:
   explicit BodyPrinter(const LoweredProgram& program)
-      : graph_(program.graph), is_double_(program.compute == DType::kFloat64) {}
+      : graph_(program.graph),
+        is_double_(program.compute == DType::kFloat64),
+        seeds_(SeedParameters(graph_)) {}
 
   std::string Print() {
     std::string body;
@@ -147,12 +151,27 @@ class BodyPrinter {
     const OpInfo& info = Info(node.op);
     symbols_.push_back(absl::StrCat("actserve_", std::string(info.name),
                                     is_double_ ? "_f64" : "_f32"));
+    if (IsDraw(node.op)) return Draw(node);
     return info.arity == 2 ? absl::StrCat(symbols_.back(), "(", a, ", ", b, ")")
                            : absl::StrCat(symbols_.back(), "(", a, ")");
   }
 
+  // A call of the last of symbols_.
+  std::string Draw(const Node& node) const {
+    const Node& seed = graph_.node(node.operands[0]);
+    const double stream = graph_.node(node.operands[1]).constant;
+    const auto at = std::find(seeds_.begin(), seeds_.end(), seed.index);
+    return absl::StrCat(
+        symbols_.back(), "(",
+        seed.op == Op::kParameter
+            ? absl::StrCat("draws[", 1 + (at - seeds_.begin()), "]")
+            : absl::StrCat(static_cast<uint64_t>(seed.constant), "ull"),
+        ", ", static_cast<uint32_t>(stream), "u, draws[0] + element)");
+  }
+
   const Graph& graph_;
   const bool is_double_;
+  const std::vector<int32_t> seeds_;
   std::vector<std::string> symbols_;
 };
 
@@ -178,11 +197,13 @@ std::string PrintProgram(const LoweredProgram& program,
   constant("int", "kOutputs", layout.num_outputs());
   constant("int", "kSums", layout.num_sums());
   constant("int", "kParameters", layout.num_parameters());
+  constant("int", "kDrawWords", layout.num_draw_words());
   constant("bool", "kHasTable", layout.has_table() ? 1 : 0);
   constant("bool", "kIsDerivative", is_derivative ? 1 : 0);
   absl::StrAppend(&text,
                   "  static ACTSERVE_MEMBER void Evaluate(\n"
-                  "      const Number* x, const Number* parameters, "
+                  "      const Number* x, const Number* parameters,\n"
+                  "      const Word* draws, Word element, "
                   "Number* y, Number* terms) {\n",
                   body, "  }\n};\n");
   return text;

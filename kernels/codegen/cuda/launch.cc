@@ -6,6 +6,7 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
+#include "kernels/graph/draws.h"
 #include "kernels/graph/summation.h"
 
 namespace actserve {
@@ -57,6 +58,10 @@ LaunchLayout::LaunchLayout(const LoweredProgram& program)
     ++(output.summed ? num_sums_ : num_outputs_);
   }
   num_parameters_ = static_cast<int>(program.graph.parameters.size());
+  if (program.graph.HasDraws()) {
+    num_draw_words_ =
+        1 + static_cast<int>(SeedParameters(program.graph).size());
+  }
   vector_elements_ =
       static_cast<int>(kVectorBytes / ItemSizeBytes(program.storage));
   vectors_in_flight_ = VectorsInFlight(num_inputs_, num_outputs_);
@@ -138,7 +143,7 @@ int64_t LaunchLayout::NumTiles(KernelEntry entry, int64_t num_elements) const {
 
 int LaunchLayout::row_words() const {
   return 1 + num_inputs_ + num_outputs_ + (has_table() ? 1 : 0) +
-         (num_sums_ > 0 ? 2 : 0) + num_parameters_;
+         (num_sums_ > 0 ? 2 : 0) + num_parameters_ + num_draw_words_;
 }
 
 int64_t LaunchLayout::table_bytes() const {
@@ -196,6 +201,7 @@ void AppendRow(const LaunchLayout& layout, KernelEntry entry,
   for (const double parameter : segment.parameters) {
     words.push_back(__builtin_bit_cast(uint64_t, parameter));
   }
+  words.insert(words.end(), segment.draws.begin(), segment.draws.end());
   assert(words.size() - begin == static_cast<size_t>(layout.row_words()));
   (void)begin;
 }

@@ -107,6 +107,8 @@ class LaunchLayout {
   int num_outputs() const { return num_outputs_; }  // tensors out, not summed
   int num_sums() const { return num_sums_; }        // summed outputs
   int num_parameters() const { return num_parameters_; }
+  // Words of a row for draws: 0 without, else as many as DrawWords() has.
+  int num_draw_words() const { return num_draw_words_; }
   bool has_table() const { return table_entry_bytes_ != 0; }
   Body body() const { return body_; }
   // True if the arithmetic costs far more than the memory: such programs may
@@ -130,7 +132,8 @@ class LaunchLayout {
 
   // Words of a SegmentRow, in this order: num_elements; input addresses;
   // output addresses; the table's address if has_table(); the addresses of
-  // tile sums and of sums if num_sums() > 0; parameters as float64 bits.
+  // tile sums and of sums if num_sums() > 0; parameters as float64 bits; the
+  // words for draws.
   int row_words() const;
 
   // Bytes of a table: for each output of the graph, kTableEntries entries of
@@ -152,6 +155,7 @@ class LaunchLayout {
   int num_outputs_ = 0;
   int num_sums_ = 0;
   int num_parameters_ = 0;
+  int num_draw_words_ = 0;
   int table_entry_bytes_ = 0;
   int vector_elements_ = 1;
   int vectors_in_flight_ = 1;
@@ -178,6 +182,8 @@ struct LaunchSegment {
   DeviceAddress tile_sums = 0;
   DeviceAddress sums = 0;
   absl::InlinedVector<double, 4> parameters;
+  // DrawWords() of the segment's first element.
+  std::vector<uint64_t> draws;
 };
 
 // The head of the kernel's argument; a SegmentRow follows it, read only if

@@ -23,14 +23,14 @@ struct Results {
 Results RunReference(const LoweredProgram& program,
                      const std::vector<std::string>& inputs,
                      const std::vector<double>& parameters,
-                     const Rows& rows = {});
+                     const Rows& rows = {}, int64_t element_offset = 0);
 
 // The same on `device`, each tensor in one fragment. Fails the test and
 // returns nothing on an error.
 Results RunOnDevice(Device& device, const LoweredProgram& program,
                     const std::vector<std::string>& inputs,
                     const std::vector<double>& parameters,
-                    const Rows& rows = {});
+                    const Rows& rows = {}, int64_t element_offset = 0);
 
 // Sums `contributions` along the tree of summation.h, written as it is stated.
 double SumByTheBook(const std::vector<double>& contributions);
@@ -47,7 +47,7 @@ std::string RandomTensor(DType dtype, int64_t num_elements, uint32_t seed);
 
 // The program of `graph` for tensors of `storage`. One tensor input and
 // nothing summed: a 16-bit program is kRoundOnce16, else kDirect. The id is
-// made of `name` and `storage`. A program that reads rows is kDirect.
+// made of `name` and `storage`. One that reads rows or draws is kDirect.
 LoweredProgram MakeProgram(const std::string& name, Graph graph, DType storage);
 
 }  // namespace actserve::testing

@@ -63,7 +63,8 @@ constexpr int kTableAt = kOutputsAt + kOutputs;
 constexpr int kTileSumsAt = kTableAt + (Program::kHasTable ? 1 : 0);
 constexpr int kSumsAt = kTileSumsAt + 1;
 constexpr int kParametersAt = kTileSumsAt + (kSums > 0 ? 2 : 0);
-constexpr int kRowWords = kParametersAt + kParameters;
+constexpr int kDrawsAt = kParametersAt + kParameters;
+constexpr int kRowWords = kDrawsAt + Program::kDrawWords;
 // Patterns of 16 bits, and of one sign.
 constexpr unsigned kPatterns = 65536;
 constexpr unsigned kMagnitudes = 32768;
@@ -176,14 +177,16 @@ ACTSERVE_DEVICE Vector Pack(const Bits* bits) {
   return {words[0], words[1], words[2], words[3]};
 }
 
-// Operations: what happens to kWidth elements, from bits to bits.
+// Operations: what happens to kWidth elements, from bits to bits. `element` is
+// the place of the first in its segment.
 
 // The program itself.
 struct Compute {
   Number parameters[Room(kParameters)];
+  Word draws[Room(Program::kDrawWords)];
 
   template <int kWidth>
-  ACTSERVE_MEMBER void Apply(const Bits (*in)[kWidth],
+  ACTSERVE_MEMBER void Apply(Word element, const Bits (*in)[kWidth],
                              Bits (*out)[kWidth]) const {
     ACTSERVE_UNROLL
     for (int e = 0; e < kWidth; ++e) {
@@ -194,7 +197,7 @@ struct Compute {
       }
       Number y[Room(kOutputs)];
       Number terms[Room(kSums)];
-      Program::Evaluate(x, parameters, y, terms);
+      Program::Evaluate(x, parameters, draws, element + e, y, terms);
       ACTSERVE_UNROLL
       for (int o = 0; o < kOutputs; ++o) out[o][e] = Element::FromNumber(y[o]);
     }
@@ -244,7 +247,7 @@ struct LookUp {
   Table table;
 
   template <int kWidth>
-  ACTSERVE_MEMBER void Apply(const Bits (*in)[kWidth],
+  ACTSERVE_MEMBER void Apply(Word, const Bits (*in)[kWidth],
                              Bits (*out)[kWidth]) const {
     Program::TableEntry found[kWidth];
     ACTSERVE_UNROLL
@@ -360,7 +363,8 @@ ACTSERVE_DEVICE void RunTile(const Row& row, Word tile, bool streaming,
         Bits output[Room(kOutputs)][kWidth];
         ACTSERVE_UNROLL
         for (int i = 0; i < kInputs; ++i) Unpack(x[i][v], input[i]);
-        operation.template Apply<kWidth>(input, output);
+        operation.template Apply<kWidth>(
+            begin + (v * kThreads + ThreadIndex()) * kWidth, input, output);
         ACTSERVE_UNROLL
         for (int o = 0; o < kOutputs; ++o) {
           Vector* const to =
@@ -386,7 +390,7 @@ ACTSERVE_DEVICE void RunTile(const Row& row, Word tile, bool streaming,
     for (int i = 0; i < kInputs; ++i) {
       LoadElements<kWidth>(in[i] + at, whole, count - at, input[i]);
     }
-    operation.template Apply<kWidth>(input, output);
+    operation.template Apply<kWidth>(begin + at, input, output);
     ACTSERVE_UNROLL
     for (int o = 0; o < kOutputs; ++o) {
       StoreElements<kWidth>(out[o] + at, whole, count - at, output[o]);
@@ -402,6 +406,10 @@ ACTSERVE_DEVICE void Run(const Argument& argument) {
   const Row row = ReadRow(argument, place.segment);
   Compute compute;
   row.GetParameters(compute.parameters);
+  ACTSERVE_UNROLL
+  for (int d = 0; d < Program::kDrawWords; ++d) {
+    compute.draws[d] = row.words[kDrawsAt + d];
+  }
   RunTile<kThreads, kUnrolled, kWidth, kVectors>(row, place.tile,
                                                  argument.streaming(), compute);
 }
@@ -443,7 +451,8 @@ ACTSERVE_DEVICE void RunSummed(const Argument& argument) {
       }
       Number y[Room(kOutputs)];
       Number terms[Room(kSums)];
-      Program::Evaluate(x, parameters, y, terms);
+      Program::Evaluate(x, parameters, row.words + kDrawsAt,
+                        begin + at + r * kLanes, y, terms);
       const bool inside = at + r * kLanes < count;
       ACTSERVE_UNROLL
       for (int s = 0; s < kSums; ++s) {
@@ -540,7 +549,7 @@ ACTSERVE_DEVICE void FillTable(const Argument& argument) {
   const Number x = Element::ToNumber(static_cast<Bits>(pattern));
   Number y[Room(kOutputs)];
   Number terms[1];
-  Program::Evaluate(&x, parameters, y, terms);
+  Program::Evaluate(&x, parameters, nullptr, 0, y, terms);
   ACTSERVE_UNROLL
   for (int o = 0; o < kOutputs; ++o) {
     Program::TableEntry entry;

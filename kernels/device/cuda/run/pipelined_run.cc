@@ -8,6 +8,7 @@
 #include "absl/time/time.h"
 #include "kernels/base/status_macros.h"
 #include "kernels/device/fragment_cursor.h"
+#include "kernels/graph/draws.h"
 #include "kernels/graph/summation.h"
 
 namespace actserve {
@@ -290,6 +291,8 @@ absl::StatusOr<PackedLaunch> PipelinedRun::Pack(const Flight& flight,
       segment.tile_sums = out + piece.tile_sums_offset_bytes;
     }
     segment.parameters.assign(item.parameters.begin(), item.parameters.end());
+    segment.draws = DrawWords(program_.lowered().graph, item.parameters,
+                              item.element_offset + piece.begin);
   }
   LaunchOptions options;
   options.num_multiprocessors = context_.num_multiprocessors();
