@@ -160,6 +160,7 @@ absl::Status Forward(const ServerFlags& server, const EvaluateFlags& flags) {
   CallOptions options;
   options.parameters = flags.parameters;
   options.axis = flags.axis;
+  options.element_offset = flags.element_offset;
   ACTSERVE_RETURN_IF_ERROR(
       client->Forward(id, Views(inputs), output.MutableBytes(), options));
   return Deliver(output, OutputFile(flags.outputs, "y", true), "");
@@ -192,6 +193,7 @@ absl::Status Backward(const ServerFlags& server, const EvaluateFlags& flags) {
   if (!flags.grad_output.empty()) call.grad_output = grad_output.View();
   call.options.parameters = flags.parameters;
   call.options.axis = flags.axis;
+  call.options.element_offset = flags.element_offset;
   const auto is_input = [&](const std::string& name) {
     return absl::c_linear_search(activation.inputs(), name);
   };

@@ -105,6 +105,7 @@ absl::Status MakeForward(std::string_view activation,
   }
   SetParameters(options.parameters, request);
   if (options.axis) request.set_axis(*options.axis);
+  request.set_element_offset(options.element_offset);
   return absl::OkStatus();
 }
 

@@ -66,6 +66,7 @@ void Evaluation::Execute(bool may_run_inline) {
   if (request.residual != nullptr) item.resident = request.residual->resident;
   item.parameters = request.parameters;
   item.rows = request.rows();
+  item.element_offset = request.element_offset;
   for (const Output& output : program->lowered().graph.outputs) {
     if (output.summed) {
       item.sums.push_back(0);
@@ -137,6 +138,7 @@ Residuals::Handle Evaluation::KeepInputs() {
   residual->type = request.type;
   residual->parameters = request.parameters;
   residual->axis = request.axis;
+  residual->element_offset = request.element_offset;
   residual->resident = std::move(item.kept);
   if (residual->resident == nullptr) {
     std::shared_ptr<const void> owner;

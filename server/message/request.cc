@@ -6,10 +6,12 @@
 #include <cmath>
 #include <cstring>
 #include <initializer_list>
+#include <limits>
 #include <string>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "actserve/v1/service.pb.h"
 #include "kernels/base/status_macros.h"
@@ -109,6 +111,12 @@ absl::Status DecodeParameters(
       return InvalidArgument(what, " is ", value.scalar(),
                              ", not a finite number");
     }
+    if (request->activation->activation().IsSeed(index) &&
+        !Activation::IsSeedValue(value.scalar())) {
+      return InvalidArgument(what, " is ",
+                             absl::StrFormat("%.17g", value.scalar()),
+                             ", but a seed is an integer from 0 to 2^53");
+    }
     request->parameters[index] = value.scalar();
   }
   return absl::OkStatus();
@@ -164,6 +172,22 @@ absl::Status DecodeAxis(const Message& message, TensorRequest* request) {
                   : absl::StrCat(": want ", -rank, " to ", rank - 1));
   }
   request->axis = axis < 0 ? axis + rank : axis;
+  return absl::OkStatus();
+}
+
+// Sets the element offset of `request`, whose type is set.
+template <typename Message>
+absl::Status DecodeElementOffset(const Message& message,
+                                 TensorRequest* request) {
+  const int64_t offset = message.element_offset();
+  const int64_t most =
+      std::numeric_limits<int64_t>::max() - request->type.num_elements;
+  if (offset < 0 || offset > most) {
+    return InvalidArgument("element_offset: ", offset, ", must be from 0 to ",
+                           most, " for ", request->type.num_elements,
+                           " elements");
+  }
+  request->element_offset = offset;
   return absl::OkStatus();
 }
 
@@ -277,6 +301,13 @@ absl::Status TakeFromResidual(const v1::BackwardRequest& message,
     }
   }
   request->axis = residual->axis;
+  if (message.element_offset() != 0 &&
+      message.element_offset() != residual->element_offset) {
+    return InvalidArgument("element_offset: ", message.element_offset(),
+                           " is not that of the residual, ",
+                           residual->element_offset);
+  }
+  request->element_offset = residual->element_offset;
   *inputs = residual->inputs;
   request->residual = std::move(residual);
   return absl::OkStatus();
@@ -296,6 +327,7 @@ absl::Status TakeFromMessage(const v1::BackwardRequest& message,
   ACTSERVE_RETURN_IF_ERROR(
       DecodeInputs(message.inputs(), split, limits.tensor, request, inputs));
   ACTSERVE_RETURN_IF_ERROR(DecodeAxis(message, request));
+  ACTSERVE_RETURN_IF_ERROR(DecodeElementOffset(message, request));
   return DecodeParameters(message.parameters(), request);
 }
 
@@ -365,6 +397,7 @@ absl::StatusOr<DecodedRequest> DecodeForward(const SplitRequest& split,
       split, {{"activation", M::kActivationFieldNumber},
               {"keep_residual", M::kKeepResidualFieldNumber},
               {"axis", M::kAxisFieldNumber},
+              {"element_offset", M::kElementOffsetFieldNumber},
               {"residual_lease", M::kResidualLeaseFieldNumber}}));
   DecodedRequest decoded;
   TensorRequest& request = decoded.request;
@@ -376,6 +409,7 @@ absl::StatusOr<DecodedRequest> DecodeForward(const SplitRequest& split,
   ACTSERVE_RETURN_IF_ERROR(DecodeInputs(message.inputs(), split, limits.tensor,
                                         &request, &decoded.inputs));
   ACTSERVE_RETURN_IF_ERROR(DecodeAxis(message, &request));
+  ACTSERVE_RETURN_IF_ERROR(DecodeElementOffset(message, &request));
   ACTSERVE_RETURN_IF_ERROR(DecodeParameters(message.parameters(), &request));
   ACTSERVE_RETURN_IF_ERROR(DecodeVariables("partials", message.partials(),
                                            /*parameters_allowed=*/false,
@@ -404,6 +438,7 @@ absl::StatusOr<DecodedRequest> DecodeBackward(const SplitRequest& split,
       CheckGivenOnce(split, {{"activation", M::kActivationFieldNumber},
                              {"residual", M::kResidualFieldNumber},
                              {"axis", M::kAxisFieldNumber},
+                             {"element_offset", M::kElementOffsetFieldNumber},
                              {"grad_output", M::kGradOutputFieldNumber}}));
   ACTSERVE_RETURN_IF_ERROR(CheckPayloadCount(
       message.inputs_size() + (message.has_grad_output() ? 1 : 0),

@@ -143,6 +143,7 @@ class Client:
         *inputs: Any,
         parameters: Mapping[str, float] | None = None,
         axis: int | None = None,
+        element_offset: int = 0,
         timeout: float | None = None,
     ) -> Array:
         """Returns activation(*inputs), element by element or row by row.
@@ -154,6 +155,8 @@ class Client:
           axis: The axis along which rows run, for an activation that reads
             rows; negative ones count from the last. None: that of the
             Activation.
+          element_offset: The place of the first element in the tensor that the
+            inputs are a piece of: random numbers are then those of the whole.
           timeout: Seconds; None: the client's.
         """
         y, _, _ = self.forward_with(
@@ -161,6 +164,7 @@ class Client:
             *inputs,
             parameters=parameters,
             axis=axis,
+            element_offset=element_offset,
             timeout=timeout,
         )
         return y
@@ -171,6 +175,7 @@ class Client:
         *inputs: Any,
         parameters: Mapping[str, float] | None = None,
         axis: int | None = None,
+        element_offset: int = 0,
         partials: bool | Sequence[str] = False,
         keep_residual: bool = False,
         residual_lease: float | None = None,
@@ -185,6 +190,8 @@ class Client:
           axis: The axis along which rows run, for an activation that reads
             rows; negative ones count from the last. None: that of the
             Activation.
+          element_offset: The place of the first element in the tensor that the
+            inputs are a piece of: random numbers are then those of the whole.
           partials: Inputs for which d(y)/d(input) is wanted, or True for all.
             The gradient of a loss is then partial * dL/dy, without a second
             call, but rounded once more than `backward` rounds. An activation
@@ -206,6 +213,7 @@ class Client:
             parameters=_parameter_values(parameters),
             keep_residual=keep_residual,
             axis=axis,
+            element_offset=element_offset,
         )
         if residual_lease is not None:
             request.residual_lease.FromNanoseconds(round(residual_lease * 1e9))
@@ -230,6 +238,7 @@ class Client:
                 arrays,
                 parameters or {},
                 axis,
+                element_offset,
                 place.replica,
             )
         return (
@@ -247,6 +256,7 @@ class Client:
         residual: Residual | None = None,
         parameters: Mapping[str, float] | None = None,
         axis: int | None = None,
+        element_offset: int = 0,
         timeout: float | None = None,
     ) -> dict[str, Any]:
         """Returns the gradients of a loss: dL/dy times the derivative.
@@ -257,11 +267,13 @@ class Client:
           grad_output: dL/dy, of the dtype and shape of the inputs. None: ones.
           wrt: Names of inputs and parameters. None: all inputs.
           residual: The residual from forward_with, instead of inputs,
-            parameters and axis. If the server has lost it, the inputs are sent
-            again.
+            parameters, axis and element_offset. If the server has lost it, the
+            inputs are sent again.
           parameters: The same as for `forward`.
           axis: The same as for `forward`. With `residual` it may be left out,
             and must mean the same axis if given.
+          element_offset: The same as for `forward`. With `residual` it may be
+            left out, and must be the same if given.
           timeout: Seconds; None: the client's.
 
         Returns:
@@ -282,10 +294,19 @@ class Client:
                     f"axis: {axis} is not that of the residual, "
                     f"{residual._axis}",
                 )
+            if element_offset not in (0, residual._element_offset):
+                raise ActivationError(
+                    grpc.StatusCode.INVALID_ARGUMENT,
+                    f"element_offset: {element_offset} is not that of the "
+                    f"residual, {residual._element_offset}",
+                )
             arrays, parameters = residual._inputs, residual._parameters
             axis = residual._axis
+            element_offset = residual._element_offset
         upstream: list[Array] = []
-        request = service_pb2.BackwardRequest(wrt=_names(wrt or ()), axis=axis)
+        request = service_pb2.BackwardRequest(
+            wrt=_names(wrt or ()), axis=axis, element_offset=element_offset
+        )
         if grad_output is not None:
             dtype = arrays[0].dtype if arrays else None
             upstream = _tensors.to_arrays([grad_output], ["grad_output"], dtype)
