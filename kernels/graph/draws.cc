@@ -10,6 +10,7 @@ bool IsDrawOperand(double value, double max) {
 }
 
 std::vector<int32_t> SeedParameters(const Graph& graph) {
+  if (!graph.HasDraws()) return {};
   const std::vector<bool> live = graph.LiveNodes();
   std::set<int32_t> seeds;
   for (size_t i = 0; i < live.size(); ++i) {

@@ -85,7 +85,7 @@ bool Graph::HasRows() const {
   return HasLive([](Op op) { return Info(op).reads_row; });
 }
 
-bool Graph::HasDraws() const { return HasLive(IsDraw); }
+bool Graph::HasDraws() const { return may_draw_ && HasLive(IsDraw); }
 
 bool Graph::HasLive(absl::FunctionRef<bool(Op)> holds) const {
   const std::vector<bool> live = LiveNodes();
@@ -149,6 +149,7 @@ NodeId Graph::Intern(const Node& node) {
   const NodeId id = static_cast<NodeId>(nodes_.size());
   auto [it, inserted] = interned_.try_emplace(key, id);
   if (inserted) nodes_.push_back(node);
+  may_draw_ |= IsDraw(node.op);
   return it->second;
 }
 
