@@ -78,12 +78,15 @@ LaunchLayout::LaunchLayout(const LoweredProgram& program)
   const int64_t weight = program.graph.Weight();
   is_heavy_ = weight > kUnrolledWeight;
   const bool has_large_op = HasLargeOp(program.graph);
-  rows_in_flight_ = is_heavy_      ? 1
-                    : has_large_op ? 2
-                                   : std::max(8 / num_inputs_, 1);
+  // The random numbers of several elements take so many registers that some
+  // architectures spill, and more time than the memory: one at a time.
+  const bool draws = program.graph.HasDraws();
+  rows_in_flight_ = is_heavy_ || draws ? 1
+                    : has_large_op     ? 2
+                                       : std::max(8 / num_inputs_, 1);
   if (num_sums_ > 0) {
     body_ = Body::kSummed;
-  } else if (weight > kVectorWeight) {
+  } else if (weight > kVectorWeight || draws) {
     body_ = Body::kScalar;
   } else if (is_heavy_ || has_large_op) {
     body_ = Body::kVector;

@@ -95,7 +95,8 @@ class LaunchLayout {
     // registers.
     kVector,
     // One element at a time: for programs so heavy that copies of them would
-    // take the compiler seconds, and memory time does not show.
+    // take the compiler seconds, and memory time does not show; and for random
+    // numbers.
     kScalar,
     // One element a lane of the tree of summation.h at a time.
     kSummed,
