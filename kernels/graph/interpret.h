@@ -150,11 +150,12 @@ std::vector<T> Evaluate(const Graph& graph, absl::Span<const T> inputs,
 }
 
 // The same for one row: the values of every output for each of its elements.
-// inputs[e] are those of element e. The graph has no draws.
+// inputs[e] are those of element e, which follows the one before in its tensor
+// too.
 template <typename T>
 std::vector<std::vector<T>> EvaluateRow(
     const Graph& graph, const std::vector<std::vector<T>>& inputs,
-    absl::Span<const T> parameters) {
+    absl::Span<const T> parameters, const DrawState& draws = {}) {
   const size_t num_nodes = graph.nodes().size();
   const std::vector<bool> live = graph.LiveNodes();
   std::vector<NodeValues<T>> row(
@@ -176,8 +177,9 @@ std::vector<std::vector<T>> EvaluateRow(
           NumberOps<T>::ApplyToRow(node.op, operand(0), operand(1));
       for (size_t e = 0; e < row.size(); ++e) row[e].reals[i] = values[e];
     } else {
-      for (size_t e = 0; e < row.size(); ++e) {
-        row[e].Set(graph, i, inputs[e], parameters, {});
+      DrawState at = draws;
+      for (size_t e = 0; e < row.size(); ++e, ++at.element) {
+        row[e].Set(graph, i, inputs[e], parameters, at);
       }
     }
   }

@@ -25,6 +25,7 @@ def rand_like(x): return "random numbers need a seed here, so that forward and b
 def randn_like(x): return "random numbers need a seed here, so that forward and backward draw the same: write uniform(seed, 0) or normal(seed, 0), with a parameter seed=0"
 def uniform(x): return "random numbers need a seed here, so that forward and backward draw the same: write uniform(seed, 0), with a parameter seed=0"
 def normal(x): return "random numbers need a seed here, so that forward and backward draw the same: write normal(seed, 0), with a parameter seed=0"
+def rrelu(x): return "write leaky_relu(x, (lower + upper) / 2), or in training rrelu(x, lower, upper, seed), which draws a slope for each element"
 def stop_gradient(x): return "not supported: write the gradient as a second function, def f_grad(x, dy)"
 def sinc(x): return "not available here: write sin(pi * x) / (pi * x) if x != 0 else 1"
 def hypot(x, y): return "not available here: write sqrt(x ** 2 + y ** 2)"
