@@ -28,7 +28,9 @@ RequestLimits LimitsOf(const Options& options) {
   RequestLimits limits;
   limits.split.metadata_bytes = options.max_metadata_bytes;
   // The inputs and the upstream gradient.
-  limits.split.payloads = options.registry.language.inputs + 1;
+  // Inputs, grad_output, and a cotangent for each input.
+  limits.split.payloads = 2 * options.registry.language.inputs +
+                          options.registry.language.parameters + 1;
   limits.tensor = options.tensor;
   limits.message_bytes = options.max_message_bytes;
   limits.default_lease = options.default_residual_lease;

@@ -249,7 +249,7 @@ TEST(Actctl, PrecompiledProgramsNeedNoCompilerOnTheCpu) {
   EXPECT_EQ(cache.num_files(), num_files);
 }
 
-TEST(Actctl, ProgramsThatReadRowsArePrecompiledForTheCpuAlone) {
+TEST(Actctl, ProgramsThatReadRowsArePrecompiled) {
   const std::string why_not = FakeDriver::WhyNoKernels();
   if (!why_not.empty()) GTEST_SKIP() << why_not;
   const FreshDirectory cache("precompiled_rows");
@@ -262,19 +262,22 @@ TEST(Actctl, ProgramsThatReadRowsArePrecompiledForTheCpuAlone) {
   ASSERT_EQ(outcome.exit_code, 0) << outcome.errors;
   // y, and the gradients by x, by the scale and by both.
   EXPECT_THAT(outcome.output, HasSubstr(": 4 programs of 1 activations"));
-  EXPECT_EQ(outcome.errors,
-            "softmax reads rows: it is not compiled for GPUs yet\n");
   const int num_files = cache.num_files();
 
+  FakeDriver fake;
   const auto softmax = *Activation::Create(kSoftmax, {}, nullptr);
-  const auto device = *CpuDevice::Create({.cache_directory = cache.path()});
+  const auto cpu = *CpuDevice::Create({.cache_directory = cache.path()});
+  const auto gpu = *CudaDevice::Create(
+      {.driver = library, .nvrtc = library, .cache_directory = cache.path()});
   for (const auto& wrt : std::vector<std::vector<std::string>>{
            {"x"}, {"scale"}, {"x", "scale"}}) {
     const auto program = *softmax->LowerBackward(DType::kFloat32, wrt);
-    EXPECT_TRUE(device->Compile(program).ok());
+    EXPECT_TRUE(cpu->Compile(program).ok());
+    EXPECT_TRUE(gpu->Compile(program).ok());
   }
 
   EXPECT_EQ(cache.num_files(), num_files);
+  EXPECT_EQ(fake.Get(FakeKnob::kNumCompiles), 0);
 }
 
 TEST(Actctl, PrecompiledProgramsNeedNoCompilerOnAGpu) {
@@ -482,6 +485,28 @@ TEST_F(ActctlWithServer, ParametersAndTheirGradients) {
 
   EXPECT_EQ(outcome.exit_code, 0) << outcome.errors;
   EXPECT_EQ(outcome.output, "x: 0.5 10\na: -2\n");
+}
+
+// y = a x^3.
+TEST_F(ActctlWithServer, SecondOrderAndTangents) {
+  const std::string cube =
+      WriteText("cube.py", "def cube(x, a=2.0):\n    return a * x * x * x\n");
+
+  const Outcome second = Actctl(absl::StrCat(
+      "backward ", cube,
+      " 1 2 --order 2 --grad_output 5,7 --cotangent x=1,10 --cotangent a=100 "
+      "--wrt dL/dy,a,x"));
+  const Outcome tangent = Actctl(absl::StrCat(
+      "forward ", cube, " 1 -2 --tangent x=1,10 --tangent a=-0.5"));
+
+  EXPECT_EQ(second.exit_code, 0) << second.errors;
+  EXPECT_EQ(second.output, "dL/dy: 106 1040\na: 855\nx: 1560 10080\n");
+  EXPECT_EQ(tangent.exit_code, 0) << tangent.errors;
+  EXPECT_EQ(tangent.output, "y: 2 -16\ntangent: 5.5 244\n");
+  EXPECT_THAT(Actctl("backward relu 1 --order 3").errors,
+              HasSubstr("order: 3, must be 1 or 2"));
+  EXPECT_THAT(Actctl("forward relu 1 --tangent x").errors,
+              HasSubstr("--tangent 'x' is not NAME=VALUE"));
 }
 
 TEST_F(ActctlWithServer, RowsRunAlongTheAxis) {

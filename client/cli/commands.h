@@ -75,13 +75,17 @@ struct EvaluateFlags {
   std::optional<int> axis;
   // The place of the first element, for random numbers.
   int64_t element_offset = 0;
-  // FILE.npy, or NAME=FILE.npy where there are several gradients; empty:
-  // print.
+  // FILE.npy, or NAME=FILE.npy where there are several results; empty: print.
   std::vector<std::string> outputs;
+  // Forward only: NAME= and then like an input, or a number for a parameter.
+  std::vector<std::string> tangents;
   // Backward only: like an input; empty: ones.
   std::string grad_output;
   // Backward only: inputs and parameters; empty: all inputs.
   std::vector<std::string> wrt;
+  // Backward only: 1 or 2, and then the cotangents, like `tangents`.
+  int order = 1;
+  std::vector<std::string> cotangents;
 };
 
 // Lists the activations of the server, or without an address the built-ins of

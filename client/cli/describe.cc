@@ -32,7 +32,8 @@ void AppendPart(absl::string_view title, absl::string_view body,
 }
 
 // "" if no point was compared.
-std::string CheckText(const GradientCheck& check) {
+std::string CheckText(const ActivationDescription& activation) {
+  const GradientCheck& check = activation.gradient_check;
   std::string text;
   if (check.num_points > 0) {
     text = absl::StrCat("largest difference from central differences at ",
@@ -41,6 +42,11 @@ std::string CheckText(const GradientCheck& check) {
   }
   if (check.num_nan > 0) {
     absl::StrAppend(&text, "\nNaN at ", check.num_nan, " points");
+  }
+  for (const GradientCheck::Variable& variable : check.variables) {
+    const std::string where = TellDifference(variable, activation.inputs);
+    if (where.empty()) continue;
+    absl::StrAppend(&text, "\nd/d", variable.name, ": ", where);
   }
   return text;
 }
@@ -72,8 +78,19 @@ ActivationDescription FromMessage(const v1::Activation& message) {
   }
   activation.program = message.program();
   const v1::GradientCheck& check = message.gradient_check();
-  activation.gradient_check = {check.num_points(), check.max_error(),
-                               check.worst_input(), check.num_nan()};
+  activation.gradient_check = {check.num_points(),
+                               check.max_error(),
+                               check.worst_input(),
+                               check.num_nan(),
+                               {}};
+  for (const v1::GradientCheck::Variable& variable : check.variables()) {
+    activation.gradient_check.variables.push_back(
+        {variable.name(),
+         variable.max_error(),
+         {variable.inputs().begin(), variable.inputs().end()},
+         variable.gradient(),
+         variable.difference()});
+  }
   return activation;
 }
 
@@ -108,7 +125,7 @@ std::string DescriptionText(const ActivationDescription& activation) {
                    : absl::StrCat("none: ", gradient.text.status().message()),
                text);
   }
-  AppendPart("gradient check", CheckText(activation.gradient_check), text);
+  AppendPart("gradient check", CheckText(activation), text);
   return text;
 }
 

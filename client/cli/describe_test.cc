@@ -61,13 +61,19 @@ TEST(Describe, TellsThatRowsAreRead) {
 TEST(Describe, TellsWhatTheGradientCheckFound) {
   ActivationDescription activation = LeakyRelu();
   activation.gradient_check = {
-      .num_points = 42, .max_error = 0.5, .worst_input = 1, .num_nan = 3};
+      .num_points = 42,
+      .max_error = 0.5,
+      .worst_input = 1,
+      .num_nan = 3,
+      .variables = {{"x", 0.5, {1}, 1.5, 1}, {"slope", 1e-9, {1}, 1, 1}}};
 
   EXPECT_THAT(DescriptionText(activation),
               HasSubstr("\ngradient check:\n"
                         "  largest difference from central differences at 42 "
                         "points: 0.5\n"
-                        "  NaN at 3 points\n"));
+                        "  NaN at 3 points\n"
+                        "  d/dx: at x = 1 it is 1.5, the slope of the function "
+                        "is 1\n"));
 }
 
 TEST(Describe, AMessageReadsAsTheDescriptionThatItWasMadeFrom) {
@@ -85,6 +91,13 @@ TEST(Describe, AMessageReadsAsTheDescriptionThatItWasMadeFrom) {
   message.set_reads_rows(true);
   message.add_rewrites("log(1+x) -> log1p(x)");
   message.mutable_gradient_check()->set_num_points(7);
+  v1::GradientCheck::Variable& variable =
+      *message.mutable_gradient_check()->add_variables();
+  variable.set_name("x");
+  variable.set_max_error(3);
+  variable.add_inputs(0.25);
+  variable.set_gradient(4);
+  variable.set_difference(1);
 
   const ActivationDescription activation = FromMessage(message);
 
@@ -97,6 +110,8 @@ TEST(Describe, AMessageReadsAsTheDescriptionThatItWasMadeFrom) {
               AllOf(HasSubstr("declared gradient d(rowsum(y))/dslope:\n"
                               "  none: "),
                     HasSubstr("log(1+x) -> log1p(x)"), HasSubstr("at 7 points"),
+                    HasSubstr("d/dx: at x = 0.25 it is 4, the slope of the "
+                              "function is 1\n"),
                     Not(HasSubstr("NaN"))));
 }
 

@@ -241,9 +241,18 @@ void AddEvaluateCommands(CLI::App& app, CommandLine& line) {
       AddCommand(app, line, "forward", "Compute y = f(inputs)",
                  [&line] { return Forward(line.server, line.evaluate); });
   AddEvaluateFlags(forward, line.evaluate);
-  forward.add_option("-o,--output", line.evaluate.outputs, "Where to write y")
-      ->type_name("FILE.npy")
-      ->expected(1);
+  forward
+      .add_option("--tangent", line.evaluate.tangents,
+                  "How an input or parameter moves, to compute the tangent of "
+                  "y too; repeatable")
+      ->type_name("NAME=FILE.npy|NUMBERS")
+      ->allow_extra_args(false);
+  forward
+      .add_option("-o,--output", line.evaluate.outputs,
+                  "Where to write y; y=FILE.npy and tangent=FILE.npy with "
+                  "--tangent")
+      ->type_name("[NAME=]FILE.npy")
+      ->allow_extra_args(false);
 
   CLI::App& backward =
       AddCommand(app, line, "backward",
@@ -257,10 +266,22 @@ void AddEvaluateCommands(CLI::App& app, CommandLine& line) {
       ->type_name("FILE.npy|NUMBERS");
   backward
       .add_option("--wrt", line.evaluate.wrt,
-                  "Names of inputs and parameters, separated by commas; "
-                  "default: all inputs")
+                  "Names of inputs and parameters, separated by commas, and "
+                  "with --order 2 dL/dy; default: all inputs")
       ->type_name("NAMES")
       ->delimiter(',')
+      ->allow_extra_args(false);
+  backward
+      .add_option("--order", line.evaluate.order,
+                  "2: the gradient of the sum of --cotangent times the "
+                  "gradients")
+      ->type_name("NUMBER")
+      ->capture_default_str();
+  backward
+      .add_option("--cotangent", line.evaluate.cotangents,
+                  "With --order 2: what the loss's gradient is with respect to "
+                  "the gradient by that input or parameter; repeatable")
+      ->type_name("NAME=FILE.npy|NUMBERS")
       ->allow_extra_args(false);
   backward
       .add_option(

@@ -153,8 +153,7 @@ absl::Status CompileForCpu(CpuDevice& device, const LoweredProgram& lowered) {
 }
 
 // Everything, into the cache; what is for GPUs, into `codes` too. The programs
-// of a GPU's self-test are among it. Those that read rows are for the processor
-// alone: a GPU does not run them yet.
+// of a GPU's self-test are among it.
 absl::Status CompileAll(const std::vector<LoweredProgram>& programs,
                         const Targets& targets,
                         std::vector<SassPack::Code>& codes) {
@@ -170,7 +169,6 @@ absl::Status CompileAll(const std::vector<LoweredProgram>& programs,
   std::set<std::string> unique;
   for (const auto& some : {&programs, &self_test}) {
     for (const LoweredProgram& program : *some) {
-      if (program.graph.HasRows()) continue;  // GPUs do not run it
       for (const CudaPart part : LaunchLayout(program).parts()) {
         unique.insert(EmitCuda(program, part));
       }
@@ -211,12 +209,6 @@ absl::Status Precompile(const PrecompileFlags& flags) {
   }
   const auto activations = ActivationsOf(flags);
   if (!activations.ok()) return activations.status();
-  for (const ActivationPtr& activation : *activations) {
-    if (activation->reads_rows() && !flags.architectures.empty()) {
-      std::cerr << activation->name()
-                << " reads rows: it is not compiled for GPUs yet\n";
-    }
-  }
   const absl::Time start = absl::Now();
   const auto programs = ProgramsOf(*activations, flags.dtypes);
   if (!programs.ok()) return programs.status();
@@ -230,9 +222,6 @@ absl::Status Precompile(const PrecompileFlags& flags) {
                              std::move(codes));
   }
   if (!status.ok()) return status;
-  const auto num_row_programs = std::count_if(
-      programs->begin(), programs->end(),
-      [](const auto& program) { return program.graph.HasRows(); });
   std::cout << (is_pack ? flags.pack : directory) << ": " << programs->size()
             << " programs of " << activations->size() << " activations for ";
   std::vector<std::string> names;
@@ -242,10 +231,6 @@ absl::Status Precompile(const PrecompileFlags& flags) {
   }
   std::cout << absl::StrJoin(names, ", ") << ", in "
             << absl::ToInt64Milliseconds(absl::Now() - start) << " ms\n";
-  if (!targets->gpus.empty() && num_row_programs > 0) {
-    std::cout << num_row_programs
-              << " programs that read rows were left out for GPUs\n";
-  }
   return absl::OkStatus();
 }
 

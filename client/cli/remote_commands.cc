@@ -1,8 +1,12 @@
 // The commands that ask a server.
 
 #include <algorithm>
+#include <deque>
 #include <iostream>
 #include <optional>
+#include <string>
+#include <utility>
+#include <vector>
 
 #include "absl/algorithm/container.h"
 #include "absl/strings/match.h"
@@ -85,6 +89,49 @@ absl::StatusOr<std::vector<Array>> ReadInputs(const EvaluateFlags& flags,
   return arrays;
 }
 
+// `text` as an argument of --grad_output: numbers have no shape of their own,
+// and take that of `like` if they are as many.
+absl::StatusOr<Array> ReadArrayLike(const std::string& text,
+                                    const Array& like) {
+  ACTSERVE_ASSIGN_OR_RETURN(Array array, ReadArray(text, like.dtype));
+  if (!IsNpy(text) && array.num_elements() == like.num_elements()) {
+    array.shape = like.shape;
+  }
+  return array;
+}
+
+bool IsInput(const v1::Activation& activation, const std::string& name) {
+  return absl::c_linear_search(activation.inputs(), name);
+}
+
+// The arguments of --tangent or --cotangent, which `flag` names. The views are
+// into `arrays`.
+absl::StatusOr<std::vector<NamedValue>> ReadValues(
+    absl::string_view flag, const std::vector<std::string>& arguments,
+    const v1::Activation& activation, const Array& like,
+    std::deque<Array>& arrays) {
+  std::vector<NamedValue> values;
+  for (const std::string& argument : arguments) {
+    const std::pair<std::string, std::string> parts =
+        absl::StrSplit(argument, absl::MaxSplits('=', 1));
+    const auto& [name, text] = parts;
+    NamedValue& value = values.emplace_back();
+    value.name = name;
+    if (text.empty()) {
+      return absl::InvalidArgumentError(
+          absl::StrCat(flag, " '", argument, "' is not NAME=VALUE"));
+    }
+    if (IsInput(activation, name)) {
+      ACTSERVE_ASSIGN_OR_RETURN(arrays.emplace_back(),
+                                ReadArrayLike(text, like));
+      value.tensor = arrays.back().View();
+    } else {
+      ACTSERVE_ASSIGN_OR_RETURN(value.scalar, ParseNumber(text));
+    }
+  }
+  return values;
+}
+
 std::vector<TensorView> Views(const std::vector<Array>& arrays) {
   std::vector<TensorView> views;
   views.reserve(arrays.size());
@@ -120,6 +167,32 @@ absl::Status Deliver(const Array& array, const std::string& file,
   return absl::OkStatus();
 }
 
+absl::Status ForwardWithTangents(Client& client,
+                                 const std::vector<Array>& inputs,
+                                 const EvaluateFlags& flags) {
+  ACTSERVE_ASSIGN_OR_RETURN(const auto activation,
+                            Find(client, flags.activation));
+  Array output = inputs[0].Like();
+  Array tangent = inputs[0].Like();
+  std::deque<Array> arrays;
+  ForwardCall call;
+  call.activation = activation.id();
+  call.inputs = Views(inputs);
+  call.output = output.MutableBytes();
+  ACTSERVE_ASSIGN_OR_RETURN(
+      call.tangents,
+      ReadValues("--tangent", flags.tangents, activation, inputs[0], arrays));
+  call.tangent = tangent.MutableBytes();
+  call.options.parameters = flags.parameters;
+  call.options.axis = flags.axis;
+  call.options.element_offset = flags.element_offset;
+  ACTSERVE_RETURN_IF_ERROR(client.ForwardWith(call).status());
+  ACTSERVE_RETURN_IF_ERROR(
+      Deliver(output, OutputFile(flags.outputs, "y", false), "y"));
+  return Deliver(tangent, OutputFile(flags.outputs, "tangent", false),
+                 "tangent");
+}
+
 // Prints a line for each replica. OK if all of them serve.
 absl::Status DeliverHealth(const std::vector<ReplicaHealth>& replicas) {
   size_t num_serving = 0;
@@ -151,6 +224,9 @@ absl::Status Forward(const ServerFlags& server, const EvaluateFlags& flags) {
   std::optional<v1::DType> dtype;
   ACTSERVE_ASSIGN_OR_RETURN(const auto inputs, ReadInputs(flags, dtype));
   ACTSERVE_ASSIGN_OR_RETURN(const auto client, ConnectTo(server));
+  if (!flags.tangents.empty()) {
+    return ForwardWithTangents(*client, inputs, flags);
+  }
   std::string id = flags.activation;
   if (IsTextFile(id)) {
     ACTSERVE_ASSIGN_OR_RETURN(const auto activation, Find(*client, id));
@@ -172,12 +248,7 @@ absl::Status Backward(const ServerFlags& server, const EvaluateFlags& flags) {
   Array grad_output;
   if (!flags.grad_output.empty()) {
     ACTSERVE_ASSIGN_OR_RETURN(grad_output,
-                              ReadArray(flags.grad_output, inputs[0].dtype));
-    // Numbers have no shape of their own.
-    if (!IsNpy(flags.grad_output) &&
-        grad_output.num_elements() == inputs[0].num_elements()) {
-      grad_output.shape = inputs[0].shape;
-    }
+                              ReadArrayLike(flags.grad_output, inputs[0]));
   }
   ACTSERVE_ASSIGN_OR_RETURN(const auto client, ConnectTo(server));
   ACTSERVE_ASSIGN_OR_RETURN(const auto activation,
@@ -194,14 +265,18 @@ absl::Status Backward(const ServerFlags& server, const EvaluateFlags& flags) {
   call.options.parameters = flags.parameters;
   call.options.axis = flags.axis;
   call.options.element_offset = flags.element_offset;
-  const auto is_input = [&](const std::string& name) {
-    return absl::c_linear_search(activation.inputs(), name);
-  };
+  call.order = flags.order;
+  std::deque<Array> arrays;
+  ACTSERVE_ASSIGN_OR_RETURN(
+      call.cotangents, ReadValues("--cotangent", flags.cotangents, activation,
+                                  inputs[0], arrays));
   std::vector<Array> gradients(wrt.size());
   for (size_t i = 0; i < wrt.size(); ++i) {
     gradients[i] = inputs[0].Like();
-    call.wrt.push_back({wrt[i], is_input(wrt[i]) ? gradients[i].MutableBytes()
-                                                 : absl::Span<std::byte>()});
+    const bool is_tensor =
+        IsInput(activation, wrt[i]) || wrt[i] == kGradOutputName;
+    call.wrt.push_back({wrt[i], is_tensor ? gradients[i].MutableBytes()
+                                          : absl::Span<std::byte>()});
   }
   ACTSERVE_ASSIGN_OR_RETURN(const BackwardResult result,
                             client->Backward(call));

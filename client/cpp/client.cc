@@ -302,7 +302,13 @@ absl::StatusOr<ForwardResult> Client::ForwardWith(const ForwardCall& call) {
     request.add_partials(partial.input);
     outputs.push_back(partial.output);
   }
+  status.Update(CheckValues(call.tangents, "tangents"));
+  if (!call.tangents.empty()) {
+    status.Update(CheckOutput(call.tangent, "the tangent", call.output.size()));
+    outputs.push_back(call.tangent);
+  }
   if (!status.ok()) return status;
+  SetValues(call.tangents, *request.mutable_tangents(), payloads);
   request.set_keep_residual(call.keep_residual);
   if (call.residual_lease != absl::ZeroDuration()) {
     *request.mutable_residual_lease() = ToProto(call.residual_lease);
@@ -334,11 +340,13 @@ absl::StatusOr<BackwardResult> Client::Backward(const BackwardCall& call) {
   const std::string method = absl::StrCat(kService, "Backward");
   v1::BackwardRequest request;
   request.set_activation(call.activation);
-  std::vector<ByteSpan> payloads;
+  Payloads payloads;
   if (call.grad_output) {
     SetTensor(*call.grad_output, *request.mutable_grad_output());
     payloads.push_back(call.grad_output->bytes);
   }
+  if (call.order != 1) request.set_order(call.order);
+  SetValues(call.cotangents, *request.mutable_cotangents(), payloads);
   for (const BackwardCall::Gradient& gradient : call.wrt) {
     request.add_wrt(gradient.name);
   }
@@ -357,11 +365,13 @@ absl::StatusOr<BackwardResult> Client::Backward(const BackwardCall& call) {
     if (call.inputs.empty() || !is_gone) return answer.status();
     request.clear_residual();
   }
-  SetParameters(call.options.parameters, request);
-  for (size_t i = 0; i < call.inputs.size(); ++i) {
-    SetTensor(call.inputs[i], *request.add_inputs());
-    payloads.insert(payloads.begin() + i, call.inputs[i].bytes);
+  Payloads inputs;
+  for (const TensorView& input : call.inputs) {
+    SetTensor(input, *request.add_inputs());
+    inputs.push_back(input.bytes);
   }
+  SetParameters(call.options, *request.mutable_parameters(), inputs);
+  payloads.insert(payloads.begin(), inputs.begin(), inputs.end());
   ACTSERVE_ASSIGN_OR_RETURN(
       Answer<v1::BackwardResponse> answer,
       impl_->Evaluate<v1::BackwardResponse>(method, std::move(request),

@@ -41,6 +41,7 @@
 #include "client/cpp/connect/security.h"
 #include "client/cpp/error_details.h"
 #include "client/cpp/retry.h"
+#include "proto/grad_output_name.h"
 
 namespace actserve {
 
@@ -65,10 +66,32 @@ absl::Span<std::byte> MutableBytes(std::vector<T>& elements) {
           elements.size() * sizeof(T)};
 }
 
+// What belongs to one input or parameter.
+struct NamedValue {
+  std::string name;
+  // For an input: of the dtype and shape of the inputs.
+  std::optional<TensorView> tensor;
+  // For a parameter.
+  double scalar = 0;
+};
+
+// One value of a parameter for each channel, or for each element of some axes
+// of the inputs.
+struct ParameterTensor {
+  // dtype: that of the inputs. shape: their sizes along `axis` and the axes
+  // that follow it.
+  TensorView tensor;
+  // The axis of the inputs on which its first dimension lies: 0 is the first
+  // one, -1 the last.
+  int axis = 0;
+};
+
 // Options of one call.
 struct CallOptions {
   // Parameters that differ from their default.
   std::map<std::string, double> parameters;
+  // Parameters that are no single number; none of `parameters`.
+  std::map<std::string, ParameterTensor> parameter_tensors;
   // The axis along which rows run: 0 is the first one, -1 the last. For an
   // activation that reads rows, and for no other; the server answers
   // InvalidArgument if it is missing, superfluous, or not one of the inputs'.
@@ -90,9 +113,10 @@ struct CallOptions {
 struct ForwardCall {
   // A built-in's name, or an id.
   std::string activation;
-  // In the order of the activation's arguments; of one dtype and one shape.
+  // In the order of the activation's arguments; of one dtype. Their shapes
+  // broadcast to that of the result by NumPy's rule, and one of them has it.
   std::vector<TensorView> inputs;
-  // Receives y: as many bytes as an input.
+  // Receives y: as many bytes as the largest input.
   absl::Span<std::byte> output;
   struct Partial {
     std::string input;
@@ -101,6 +125,11 @@ struct ForwardCall {
   };
   // None of an activation that reads rows.
   std::vector<Partial> partials;
+  // Forward mode: the directions in which inputs and parameters move; empty:
+  // none. With neither partials nor a residual.
+  std::vector<NamedValue> tangents;
+  // With `tangents`, receives that of y: as many bytes as an input.
+  absl::Span<std::byte> tangent;
   // True to keep the inputs on the server, for one Backward by handle.
   bool keep_residual = false;
   // How long to keep them. Zero: the server's default.
@@ -128,20 +157,26 @@ struct BackwardCall {
   // From ForwardResult; empty: none. If given, the client tries it first, and
   // sends `inputs` and `options.parameters` only if the server has lost it. It
   // knows its axis and offset: those of `options` are for the inputs, and must
-  // be the same.
+  // be the same. So it is with options.parameter_tensors.
   std::string residual;
   std::vector<TensorView> inputs;
   // dL/dy, like an input. Absent: ones.
   std::optional<TensorView> grad_output;
   struct Gradient {
-    // An input or a parameter.
+    // An input or a parameter; with order 2 also kGradOutputName.
     std::string name;
-    // Receives the gradient of an input: as many bytes as that input. Empty
-    // for a parameter, whose gradient is in BackwardResult.
+    // Receives the gradient of an input, of grad_output, or of one of
+    // options.parameter_tensors: as many bytes as that. Empty for a parameter
+    // that is a number, whose gradient is in BackwardResult.
     absl::Span<std::byte> output;
   };
   // At least one.
   std::vector<Gradient> wrt;
+  // 1: the gradient. 2: the gradient of the sum of `cotangents` times the
+  // gradients of order 1.
+  int order = 1;
+  // Order 2: at least one, for the gradients that the loss contains.
+  std::vector<NamedValue> cotangents;
   CallOptions options;
 };
 
@@ -199,7 +234,8 @@ class Client {
   // The address as it was given, or the default.
   const std::string& address() const;
 
-  // y = f(inputs). `output` receives y: as many bytes as an input.
+  // y = f(inputs), and of ForwardWith() the Jacobian-vector product with
+  // `tangents`. `output` receives y: as many bytes as an input.
   //   NotFound  neither the server nor this client knows the activation
   absl::Status Forward(std::string_view activation,
                        absl::Span<const TensorView> inputs,
@@ -207,7 +243,7 @@ class Client {
                        const CallOptions& options = {});
   absl::StatusOr<ForwardResult> ForwardWith(const ForwardCall& call);
 
-  // The vector-Jacobian product.
+  // The vector-Jacobian product, and with order 2 that of it.
   //   NotFound  as above; or the residual is lost and `inputs` is empty
   absl::StatusOr<BackwardResult> Backward(const BackwardCall& call);
 

@@ -511,6 +511,88 @@ TEST(Client, SendsTheInputsWhereAResidualIsGone) {
   EXPECT_EQ(seen[1].payload(0).size(), 8u);
 }
 
+// Of which the tensors follow grad_output, with the residual and without.
+TEST(Client, ACallOfSecondOrderKeepsItsCotangentsWhereAResidualIsGone) {
+  FakeServer server;
+  std::vector<v1::BackwardRequest> seen;
+  server.backward = [&, then = server.backward](
+                        grpc::ServerContext* context,
+                        const v1::BackwardRequest& request,
+                        v1::BackwardResponse& response) {
+    seen.push_back(request);
+    if (!request.residual().empty()) {
+      return StatusWithReason(grpc::NOT_FOUND, "residual is gone",
+                              "RESIDUAL_GONE");
+    }
+    for (const std::string& name : request.wrt()) {
+      v1::Gradient& gradient = *response.add_gradients();
+      gradient.set_name(name);
+      *gradient.mutable_tensor() = request.inputs(0);
+      response.add_payload(request.payload(name == "x" ? 1 : 2));
+    }
+    return grpc::Status::OK;
+  };
+  auto client = ConnectTo(server.address());
+  const std::vector<float> x = {1, 2}, dy = {3, 4}, v = {5, 6};
+  std::vector<float> of_x(2), of_dy(2);
+  BackwardCall call;
+  call.activation = "swish";
+  call.residual = "0123456789abcdef";
+  call.inputs = {View(x)};
+  call.grad_output = View(dy);
+  call.order = 2;
+  call.cotangents = {{"beta", {}, 0.5}, {"x", View(v)}};
+  call.wrt = {{kGradOutputName, MutableBytes(of_dy)},
+              {"x", MutableBytes(of_x)}};
+
+  const auto result = client->Backward(call);
+
+  ASSERT_TRUE(result.ok()) << result.status();
+  EXPECT_THAT(of_x, ElementsAre(3, 4));
+  EXPECT_THAT(of_dy, ElementsAre(5, 6));
+  ASSERT_EQ(seen.size(), 2u);
+  for (const v1::BackwardRequest& request : seen) {
+    EXPECT_EQ(request.order(), 2);
+    EXPECT_THAT(request.wrt(), ElementsAre("dL/dy", "x"));
+    ASSERT_EQ(request.cotangents_size(), 2);
+    EXPECT_EQ(request.cotangents(0).name(), "beta");
+    EXPECT_EQ(request.cotangents(0).scalar(), 0.5);
+    EXPECT_THAT(request.cotangents(1).tensor().shape(), ElementsAre(2));
+  }
+  EXPECT_EQ(seen[0].payload_size(), 2);
+  EXPECT_EQ(seen[1].payload_size(), 3);
+}
+
+TEST(Client, ATangentComesAfterTheOutput) {
+  FakeServer server;
+  server.forward = [](grpc::ServerContext*, const v1::ForwardRequest& request,
+                      v1::ForwardResponse& response) {
+    EXPECT_EQ(request.tangents(0).name(), "x");
+    EXPECT_EQ(request.tangents(1).scalar(), 7);
+    *response.mutable_output() = request.inputs(0);
+    *response.mutable_tangent() = request.tangents(0).tensor();
+    *response.mutable_payload() = request.payload();
+    return grpc::Status::OK;
+  };
+  auto client = ConnectTo(server.address());
+  const std::vector<float> x = {1, 2}, dx = {3, 4};
+  std::vector<float> y(2), tangent(2);
+  ForwardCall call;
+  call.activation = "swish";
+  call.inputs = {View(x)};
+  call.output = MutableBytes(y);
+  call.tangents = {{"x", View(dx)}, {"beta", {}, 7}};
+  EXPECT_EQ(client->ForwardWith(call).status().message(),
+            "room for the tangent: 0 bytes, but it has 8");
+  call.tangent = MutableBytes(tangent);
+
+  const auto result = client->ForwardWith(call);
+
+  ASSERT_TRUE(result.ok()) << result.status();
+  EXPECT_THAT(y, ElementsAre(1, 2));
+  EXPECT_THAT(tangent, ElementsAre(3, 4));
+}
+
 // A restart loses the residual, the next one the activation.
 TEST(Client, TwoRestartsWithinABackwardLoseNothing) {
   FakeServer server;

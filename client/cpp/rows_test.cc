@@ -117,6 +117,46 @@ TEST_F(RowsTest, RunAlongTheAxisOfTheOptions) {
   }
 }
 
+// y = x * weight + shift, with a weight per column and a shift per row.
+TEST_F(RowsTest, ParametersMayBeTensors) {
+  v1::RegisterActivationRequest request;
+  request.set_text(
+      "def affine(x, weight=1, shift=0): return x * weight + shift");
+  const auto registered = client_->RegisterActivation(request);
+  ASSERT_TRUE(registered.ok()) << registered.status();
+  const std::vector<double> weight = {1, -2, 3};
+  const std::vector<double> shift = {10, 20};
+  CallOptions options;
+  options.parameter_tensors = {{"weight", {View(weight, {3}), -1}},
+                               {"shift", {View(shift, {2}), 0}}};
+  std::vector<double> y(6), dx(6), dweight(3), dshift(2);
+  BackwardCall call;
+  call.activation = registered->activation().id();
+  call.inputs = {View(kX, {2, 3})};
+  call.wrt = {{"shift", MutableBytes(dshift)},
+              {"x", MutableBytes(dx)},
+              {"weight", MutableBytes(dweight)}};
+  call.options = options;
+
+  const absl::Status status = client_->Forward(
+      call.activation, {View(kX, {2, 3})}, MutableBytes(y), options);
+  const auto result = client_->Backward(call);
+
+  ASSERT_TRUE(status.ok()) << status;
+  ASSERT_TRUE(result.ok()) << result.status();
+  for (int i = 0; i < 6; ++i) {
+    EXPECT_EQ(y[i], kX[i] * weight[i % 3] + shift[i / 3]);
+    EXPECT_EQ(dx[i], weight[i % 3]);
+  }
+  for (int c = 0; c < 3; ++c) EXPECT_EQ(dweight[c], kX[c] + kX[c + 3]);
+  EXPECT_EQ(dshift, std::vector<double>({3, 3}));
+
+  dweight.resize(2);
+  call.wrt = {{"weight", MutableBytes(dweight)}};
+  EXPECT_EQ(client_->Backward(call).status().message(),
+            "room for the gradient weight: 16 bytes, but it has 24");
+}
+
 TEST_F(RowsTest, AResidualKnowsItsAxis) {
   std::vector<double> y(6), dx(6);
   ForwardCall forward = SoftmaxOf(y, 0);

@@ -1,5 +1,6 @@
 #include "client/cpp/tensor_calls.h"
 
+#include <algorithm>
 #include <cstdint>
 #include <utility>
 #include <vector>
@@ -49,6 +50,24 @@ absl::Status CheckTensor(const TensorView& tensor, absl::string_view what) {
   return absl::OkStatus();
 }
 
+absl::Status CheckParameters(const CallOptions& options) {
+  for (const auto& [name, value] : options.parameter_tensors) {
+    ACTSERVE_RETURN_IF_ERROR(
+        CheckTensor(value.tensor, absl::StrCat("parameter ", name)));
+  }
+  return absl::OkStatus();
+}
+
+// Of the shape that `inputs`, at least one, broadcast to.
+size_t ResultBytes(absl::Span<const TensorView> inputs) {
+  size_t most = 0;
+  for (const TensorView& input : inputs) {
+    if (input.bytes.empty()) return 0;
+    most = std::max(most, input.bytes.size());
+  }
+  return most;
+}
+
 absl::Status CheckInputs(absl::Span<const TensorView> inputs) {
   for (size_t i = 0; i < inputs.size(); ++i) {
     absl::Status status = CheckTensor(inputs[i], "");
@@ -83,9 +102,52 @@ absl::Status CheckOutput(absl::Span<std::byte> output, absl::string_view what,
                    " bytes, but it has ", want_bytes));
 }
 
+absl::Status CheckValues(const std::vector<NamedValue>& values,
+                         absl::string_view what) {
+  for (const NamedValue& value : values) {
+    if (!value.tensor) continue;
+    ACTSERVE_RETURN_IF_ERROR(
+        CheckTensor(*value.tensor, absl::StrCat(what, ": ", value.name)));
+  }
+  return absl::OkStatus();
+}
+
 void SetTensor(const TensorView& view, v1::Tensor& tensor) {
   tensor.set_dtype(view.dtype);
   tensor.mutable_shape()->Add(view.shape.begin(), view.shape.end());
+}
+
+void SetValues(const std::vector<NamedValue>& values,
+               google::protobuf::RepeatedPtrField<v1::NamedValue>& to,
+               Payloads& payloads) {
+  for (const NamedValue& value : values) {
+    v1::NamedValue& message = *to.Add();
+    message.set_name(value.name);
+    if (value.tensor) {
+      SetTensor(*value.tensor, *message.mutable_tensor());
+      payloads.push_back(value.tensor->bytes);
+    } else {
+      message.set_scalar(value.scalar);
+    }
+  }
+}
+
+void SetParameters(
+    const CallOptions& options,
+    google::protobuf::RepeatedPtrField<v1::ParameterValue>& parameters,
+    Payloads& payloads) {
+  for (const auto& [name, value] : options.parameters) {
+    v1::ParameterValue& parameter = *parameters.Add();
+    parameter.set_name(name);
+    parameter.set_scalar(value);
+  }
+  for (const auto& [name, value] : options.parameter_tensors) {
+    v1::ParameterValue& parameter = *parameters.Add();
+    parameter.set_name(name);
+    SetTensor(value.tensor, *parameter.mutable_tensor()->mutable_tensor());
+    parameter.mutable_tensor()->set_axis(value.axis);
+    payloads.push_back(value.tensor.bytes);
+  }
 }
 
 absl::Status MakeForward(std::string_view activation,
@@ -96,14 +158,15 @@ absl::Status MakeForward(std::string_view activation,
   if (inputs.empty()) return absl::InvalidArgumentError("no inputs");
   absl::Status status = CheckTrace(options);
   status.Update(CheckInputs(inputs));
-  status.Update(CheckOutput(output, "the output", inputs[0].bytes.size()));
+  status.Update(CheckParameters(options));
+  status.Update(CheckOutput(output, "the output", ResultBytes(inputs)));
   if (!status.ok()) return status;
   request.set_activation(activation.data(), activation.size());
   for (const TensorView& input : inputs) {
     SetTensor(input, *request.add_inputs());
     payloads.push_back(input.bytes);
   }
-  SetParameters(options.parameters, request);
+  SetParameters(options, *request.mutable_parameters(), payloads);
   if (options.axis) request.set_axis(*options.axis);
   request.set_element_offset(options.element_offset);
   return absl::OkStatus();
@@ -118,17 +181,28 @@ absl::Status CheckBackward(const BackwardCall& call) {
   }
   absl::Status status = CheckTrace(call.options);
   status.Update(CheckInputs(call.inputs));
-  const TensorView* like = call.inputs.empty() ? nullptr : &call.inputs[0];
+  status.Update(CheckValues(call.cotangents, "cotangents"));
+  status.Update(CheckParameters(call.options));
+  // Where inputs broadcast, the reply says what each gradient has.
+  const bool one_size = std::all_of(
+      call.inputs.begin(), call.inputs.end(), [&](const TensorView& input) {
+        return input.bytes.size() == call.inputs[0].bytes.size();
+      });
+  const TensorView* like =
+      call.inputs.empty() || !one_size ? nullptr : &call.inputs[0];
   if (call.grad_output) {
     status.Update(CheckTensor(*call.grad_output, "grad_output"));
-    like = &*call.grad_output;
+    if (one_size) like = &*call.grad_output;
   }
-  if (like == nullptr) return status;
   for (const BackwardCall::Gradient& gradient : call.wrt) {
-    if (gradient.output.empty()) continue;
+    const auto tensor = call.options.parameter_tensors.find(gradient.name);
+    const TensorView* of = tensor == call.options.parameter_tensors.end()
+                               ? like
+                               : &tensor->second.tensor;
+    if (gradient.output.empty() || of == nullptr) continue;
     status.Update(CheckOutput(gradient.output,
                               absl::StrCat("the gradient ", gradient.name),
-                              like->bytes.size()));
+                              of->bytes.size()));
   }
   return status;
 }

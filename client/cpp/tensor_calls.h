@@ -8,6 +8,7 @@
 #include <map>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "absl/container/inlined_vector.h"
 #include "absl/status/status.h"
@@ -30,15 +31,20 @@ absl::Status CheckOutput(absl::Span<std::byte> output, absl::string_view what,
 
 void SetTensor(const TensorView& view, v1::Tensor& tensor);
 
-template <typename Request>
-void SetParameters(const std::map<std::string, double>& parameters,
-                   Request& request) {
-  for (const auto& [name, value] : parameters) {
-    auto* parameter = request.add_parameters();
-    parameter->set_name(name);
-    parameter->set_scalar(value);
-  }
-}
+// Puts `values` into a request, and their tensors after its other payloads.
+void SetValues(const std::vector<NamedValue>& values,
+               google::protobuf::RepeatedPtrField<v1::NamedValue>& to,
+               Payloads& payloads);
+
+// Checks that the tensors are as many bytes as they say; `what` names the list.
+absl::Status CheckValues(const std::vector<NamedValue>& values,
+                         absl::string_view what);
+
+// Puts the parameters into a request, and adds their tensors to `payloads`.
+void SetParameters(
+    const CallOptions& options,
+    google::protobuf::RepeatedPtrField<v1::ParameterValue>& parameters,
+    Payloads& payloads);
 
 // Checks what every Forward has, and puts it into `request` and `payloads`.
 absl::Status MakeForward(std::string_view activation,

@@ -31,6 +31,8 @@ constexpr Row kRows[] = {
     {"square", 0.5, 0.5},
     {"squared_relu", 0.5, 0.5},
     {"spiky", 0.5, 0.5},
+    {"spike_atan", 0.5, 4.5},
+    {"spike_fast_sigmoid", 0.5, 4.5},
     {"hardsigmoid", 1.5, 0.5},
     {"hardswish", 1.5, 3.5, true},
     {"exponential", 1, 3},
@@ -70,6 +72,10 @@ constexpr AccuracyException kExceptions[] = {
     {"quick_gelu", false, 25, 12, kRoundedConstant},
     {"quick_gelu", true, 25, 12, kRoundedConstant},
     {"selu", true, 4.5, 2, kSubnormalFactor},
+    {"spike_atan", true, 4.5, 2e15,
+     "the square in the denominator overflows, so subnormal results are 0"},
+    {"spike_fast_sigmoid", true, 4.5, 1.5,
+     "the rounding error of the quotient is squared"},
 };
 
 }  // namespace

@@ -97,6 +97,55 @@ TEST(RowReference, OfSoftmaxIsTheFormula) {
   }
 }
 
+// Sparsemax and 1.5-entmax by their definition: max(x / power - tau, 0)**power
+// for the tau, found by bisection, with which the row adds up to 1.
+void ExpectProjection(std::string_view name, int power) {
+  SCOPED_TRACE(name);
+  const std::vector<Real> x = {0.7, -1.1, 0.4, 0.55, -40.0, 0.4, 0.1};
+  const std::vector<Real> dy = {1.3, 0.4, -2.1, 0.9, 0.6, 0.3, 5.0};
+  const auto at = [&](size_t i, const Real& tau) {
+    const Real excess = x[i] / Real(power) - tau;
+    if (excess < Real(0.0)) return Real(0.0);
+    return power == 1 ? excess : excess * excess;
+  };
+  Real low = -2, high = 2;
+  for (int step = 0; step < 400; ++step) {
+    const Real middle = (low + high) / Real(2);
+    Real sum = 0.0;
+    for (size_t i = 0; i < x.size(); ++i) sum = sum + at(i, middle);
+    (sum < Real(1) ? high : low) = middle;
+  }
+  // The Jacobian is diag(s) - s s^T / sum(s), s = y**(1 - 1 / power).
+  std::vector<Real> s;
+  Real sum = 0, dot = 0;
+  for (size_t i = 0; i < x.size(); ++i) {
+    const Real y = at(i, low);
+    s.push_back(!(y > Real(0.0)) ? Real(0.0)
+                : power == 1     ? Real(1)
+                                 : Real::Apply(mpfr_sqrt, y));
+    sum = sum + s[i];
+    dot = dot + s[i] * dy[i];
+  }
+  std::vector<std::vector<Real>> inputs;
+  for (size_t i = 0; i < x.size(); ++i) inputs.push_back({x[i], dy[i]});
+  const auto activation = BuiltIn(name);
+
+  const auto value = EvaluateRow<Real>(activation->forward(), inputs, {})[0];
+  const auto gradient = EvaluateRow<Real>(
+      activation->LowerBackward(DType::kFloat64, {"x"})->graph, inputs, {})[0];
+
+  for (size_t i = 0; i < x.size(); ++i) {
+    EXPECT_LT(Abs(value[i] - at(i, low)), Real("1e-80")) << i;
+    EXPECT_LT(Abs(gradient[i] - s[i] * (dy[i] - dot / sum)), Real("1e-80"))
+        << i;
+  }
+}
+
+TEST(RowReference, OfSparsemaxAndEntmaxIsTheProjection) {
+  ExpectProjection("sparsemax", 1);
+  ExpectProjection("entmax15", 2);
+}
+
 // The measure must be able to find fault: a variance that cancels.
 TEST(MeasureRowAccuracy, SeesTheCancellationOfAVarianceFromSquares) {
   const auto naive = Activation::Create(

@@ -74,6 +74,15 @@ class Activation {
   // sigmoid(x)".
   const std::vector<std::string>& rewrites() const;
 
+  // This activation for calls that give tensors which broadcast for some inputs
+  // and parameters (kernels/graph/broadcast.h). A parameter among them counts
+  // as an input, after the others. In its programs these tensors, and
+  // cotangents and tangents of them, come last among the inputs; gradients with
+  // respect to them have `like`. InvalidArgument: an unknown or repeated name,
+  // or all inputs.
+  absl::StatusOr<std::shared_ptr<const Activation>> WithBroadcasts(
+      const std::vector<std::string>& names) const;
+
   // Outputs: y, then d(y)/d(name) for each name in `partials`. InvalidArgument:
   // a partial that is not an input, or any where rows are read.
   absl::StatusOr<LoweredProgram> LowerForward(
@@ -99,8 +108,8 @@ class Activation {
 
   // The Jacobian-vector product: tensor inputs are the activation's, then a
   // tangent for each input in `along`, in its order; parameters are the
-  // activation's, then a tangent for each parameter in `along`. One output, the
-  // tangent of y. InvalidArgument: an unknown or repeated name, or none; a
+  // activation's, then a tangent for each parameter in `along`. Outputs: y and
+  // its tangent. InvalidArgument: an unknown or repeated name, or none; a
   // declared gradient that is not linear in the upstream gradient, or reads
   // rows, or leaves out a name.
   absl::StatusOr<LoweredProgram> LowerTangent(

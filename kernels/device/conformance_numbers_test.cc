@@ -297,11 +297,6 @@ TEST_P(DeviceConformanceOfType, EveryBuiltInEqualsTheInterpreter) {
     if (!TakesNext()) continue;
     SCOPED_TRACE(program.name);
     const bool has_rows = program.lowered.graph.HasRows();
-    if (has_rows && !row().has_rows) {
-      EXPECT_EQ(device->Compile(program.lowered).status().code(),
-                absl::StatusCode::kUnimplemented);
-      continue;
-    }
     const auto inputs = RandomInputs(program.lowered, 2000, 2);
     const auto parameters = Defaults(program.lowered);
     const Rows rows = {.size = has_rows ? 40 : 1};

@@ -16,6 +16,7 @@
 #include "absl/time/time.h"
 #include "absl/types/span.h"
 #include "kernels/base/stop_token.h"
+#include "kernels/graph/broadcast.h"
 #include "kernels/graph/lowered_program.h"
 
 namespace actserve {
@@ -86,6 +87,15 @@ struct Rows {
   int64_t stride = 1;
 };
 
+// A tensor with fewer elements than the others, which is read as if it had
+// their shape.
+struct BroadcastInput {
+  // Its elements, of the storage type, as fragments in order.
+  absl::Span<const Fragment> data;
+  // shape.num_read() is the number of elements of the others.
+  Broadcast shape;
+};
+
 // The inputs, parameters and outputs of one request.
 struct WorkItem {
   // The first inputs, if an earlier run on this device kept them; null
@@ -95,6 +105,8 @@ struct WorkItem {
   // storage type, row-major, each as its fragments in order. Without the
   // resident ones.
   std::vector<absl::Span<const Fragment>> inputs;
+  // lowered().num_broadcasts of them.
+  std::vector<BroadcastInput> broadcasts;
   // One per graph parameter. Rounded once to the compute type; a seed of draws
   // is taken as it is, an integer from 0 to kMaxSeed.
   std::vector<double> parameters;
@@ -107,8 +119,9 @@ struct WorkItem {
   // One per graph output that is not summed: num_elements elements. Must not
   // overlap an input. nullptr allowed iff num_elements is 0.
   std::vector<std::byte*> outputs;
-  // One per summed output, in order. Sums follow one tree fixed by element
-  // index (kernels/graph/summation.h): same bits whatever the threads.
+  // One per summed output, in order; of one that is `like` a broadcast, one per
+  // element of that. Sums follow one tree fixed by element index
+  // (kernels/graph/summation.h, broadcast.h): same bits whatever the threads.
   std::vector<double> sums;
   // True to keep `inputs` on the device. Afterwards `kept` holds them, or is
   // null if the device has no memory of its own or no room.
@@ -150,7 +163,6 @@ class Device {
   //   Internal            the compiler failed (our bug)
   //   FailedPrecondition  there is no compiler here, and the program is not
   //                       in a cache
-  //   Unimplemented       the device has no programs of this kind
   //   Unavailable         the device is lost
   // and what `stop` returns, if that is not OK between two steps.
   virtual absl::StatusOr<std::shared_ptr<const Program>> Compile(

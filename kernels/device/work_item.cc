@@ -67,6 +67,23 @@ absl::Status CheckItem(const LoweredProgram& program, const WorkItem& item) {
                        item.num_elements, " elements, want ", want_bytes));
     }
   }
+  if (item.broadcasts.size() != static_cast<size_t>(program.num_broadcasts)) {
+    return differs("broadcast inputs", item.broadcasts.size(),
+                   program.num_broadcasts);
+  }
+  for (size_t b = 0; b < item.broadcasts.size(); ++b) {
+    const BroadcastInput& input = item.broadcasts[b];
+    const size_t got_bytes = TotalSizeBytes(input.data);
+    const size_t want_bytes = static_cast<size_t>(input.shape.num_elements()) *
+                              ItemSizeBytes(program.storage);
+    if (got_bytes != want_bytes ||
+        input.shape.num_read() != item.num_elements) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("broadcast input ", b, ": ", got_bytes, " bytes, want ",
+                       want_bytes, ", read as ", input.shape.num_read(),
+                       " elements, want ", item.num_elements));
+    }
+  }
   const Rows& rows = item.rows;
   if (item.num_elements > 0 &&
       (rows.size <= 0 || rows.stride <= 0 ||

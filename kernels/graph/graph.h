@@ -43,6 +43,9 @@ struct Output {
   std::string name;
   NodeId node = kNoNode;
   bool summed = false;
+  // If not -1: the sums are those of broadcast input `like` of the program, one
+  // for each of its elements (kernels/graph/broadcast.h). `summed` holds.
+  int32_t like = -1;
 };
 
 // Value type; not thread-safe while it is built, safe to share once const.

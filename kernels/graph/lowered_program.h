@@ -41,14 +41,19 @@ struct LoweredProgram {
   int64_t weight = 0;
   // False if the weight is over LanguageLimits::interleaved_weight.
   bool interleave = true;
+  // So many of the graph's inputs, the last ones, are tensors that broadcast:
+  // an item says how. They too are of the type `storage`. Then `rule` is
+  // kDirect.
+  int num_broadcasts = 0;
   // So many of the graph's inputs, the last ones, are arrays of the compute
   // type: what another program left. 0 but in parts of a program.
   int num_compute_inputs = 0;
 
-  // The tensor inputs that a device receives: graph.inputs and, with
-  // kDerivative16, the upstream gradient after them.
+  // The tensor inputs of the full shape that a device receives: graph.inputs
+  // without those that broadcast and, with kDerivative16, the upstream gradient
+  // after them.
   int num_tensor_inputs() const {
-    return static_cast<int>(graph.inputs.size()) +
+    return static_cast<int>(graph.inputs.size()) - num_broadcasts +
            (rule == Rule::kDerivative16 ? 1 : 0);
   }
 };

@@ -20,17 +20,20 @@ constexpr std::string_view kAtanSlope =
 constexpr std::string_view kAsinhSlope =
     "1 / (abs(x) if 1e9 < abs(x) else sqrt(x * x + 1))";
 
-// s' (2 - u tanh(u / 2)), for s is the logistic function and
-// 1 - 2 s(u) = -tanh(u / 2); u is x, or b a.
+// s' (2 - v tanh(v / 2)), s the logistic function and v = x, or b a: in
+// u = |v| and q = exp(-u), q (2 - u + q (2 + u)) / (1 + q)^3.
 constexpr std::string_view kSiluCurvature =
-    "u = min(max(x, -800), 800)\n"
-    "sigmoid_grad(x) * (2 - u * tanh(0.5 * u))";
+    "u = min(abs(x), 800)\n"
+    "q = exp(-u)\n"
+    "q * (2 - u + q * (2 + u)) / ((1 + q * (2 + q)) * (1 + q))";
 constexpr std::string_view kScaledSiluGradInA =
-    "u = min(max(b * a, -800), 800)\n"
-    "sigmoid_grad(b * a) * (2 - u * tanh(0.5 * u)) * b";
+    "u = min(abs(b * a), 800)\n"
+    "q = exp(-u)\n"
+    "q * (2 - u + q * (2 + u)) / ((1 + q * (2 + q)) * (1 + q)) * b";
 constexpr std::string_view kScaledSiluGradInB =
-    "u = min(max(b * a, -800), 800)\n"
-    "sigmoid_grad(b * a) * (2 - u * tanh(0.5 * u)) * a";
+    "u = min(abs(b * a), 800)\n"
+    "q = exp(-u)\n"
+    "q * (2 - u + q * (2 + u)) / ((1 + q * (2 + q)) * (1 + q)) * a";
 
 // phi(x) (2 - x^2)
 constexpr std::string_view kGeluCurvature =
@@ -48,13 +51,20 @@ constexpr std::string_view kGeluTanhCurvature =
     "bend = 6 * k * 0.044715 * (u * u) - u * tanh(0.5 * v) * (v1 * v1)\n"
     "sigmoid_grad(v) * (2 * v1 + bend)";
 
-// With p = softplus(x), w = tanh(p): sech2(p) (2 s + x (s' - 2 w s^2)).
+// With e = exp(x) and d = e^2 + 2 e + 2:
+// 4 e (2 (e + 1) d + x (2 + 2 e - 3 e^2 - 2 e^3)) / d^3, on the left in q = e,
+// on the right in q = 1 / e; d = b + m, where m may be small. A choice instead
+// of abs(u) keeps its slope at 0.
 constexpr std::string_view kMishCurvature =
     "u = min(max(x, -800), 800)\n"
-    "p = softplus(u)\n"
-    "s = sigmoid(u)\n"
-    "bend = sigmoid_grad(u) - 2 * tanh(p) * (s * s)\n"
-    "sech2(p) * (2 * s + u * bend)";
+    "left = u < 0\n"
+    "q = exp(u if left else -u)\n"
+    "b = 2 if left else 1\n"
+    "m = q * (2 + q) if left else 2 * q * (1 + q)\n"
+    "cube = b * b * b + m * (3 * b * b + m * (3 * b + m))\n"
+    "p = 2 + q * (2 - q * (3 + 2 * q)) if left else "
+    "2 * q * q * (1 + q) - 3 * q - 2\n"
+    "4 * (q if left else q * q) * (2 * (1 + q) * (b + m) + u * p) / cube";
 
 // A row of an op that returns a number and that the syntax spells.
 OpInfo Syntax(Op op, std::string_view name, int arity, int weight) {

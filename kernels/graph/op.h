@@ -56,8 +56,8 @@ enum class Op : uint8_t {
   // never reaches the result.
   kSelect,
   // kDeclared(v, t): the value of v with the derivative of t, where an author
-  // declared a gradient. Only differentiate.h reads t; no lowered program has
-  // this op.
+  // declared a gradient. kDeclared(v, 0) holds v constant for the derivative.
+  // Only differentiate.h reads t; no lowered program has this op.
   kDeclared,
   // Functions of kernels/math, each a symbol `actserve_<name>_f32` / `_f64`.
   kExp,

@@ -6,77 +6,16 @@
 namespace actserve {
 namespace {
 
-// Step 3 over the first kLanes lanes.
-template <size_t kLanes>
-[[gnu::always_inline]] inline double Combine(double* lanes) {
-  for (size_t stride = kLanes / 2; stride > 0; stride /= 2) {
-    for (size_t j = 0; j < stride; ++j) lanes[j] += lanes[j + stride];
+template <typename T>
+double SumTileLanes(absl::Span<const T> contributions) {
+  double lanes[kSumLanes] = {};
+  for (size_t i = 0; i < contributions.size(); ++i) {
+    lanes[i % kSumLanes] += static_cast<double>(contributions[i]);
+  }
+  for (int64_t stride = kSumLanes / 2; stride > 0; stride /= 2) {
+    for (int64_t j = 0; j < stride; ++j) lanes[j] += lanes[j + stride];
   }
   return lanes[0];
-}
-
-// Of at most kLanes contributions, one for each lane. The other lanes are +0,
-// and a sum with them changes nothing.
-template <size_t kLanes, typename T>
-[[gnu::always_inline]] inline double SumFew(const T* contributions,
-                                            size_t num_elements) {
-  alignas(64) double lanes[kLanes] = {};
-  for (size_t j = 0; j < num_elements; ++j) {
-    lanes[j] += static_cast<double>(contributions[j]);
-  }
-  return Combine<kLanes>(lanes);
-}
-
-// Inlined into one function per instruction set; additions are in the stated
-// order in all of them, so the width of the vectors does not show.
-template <typename T>
-[[gnu::always_inline]] inline double SumTileLanes(const T* contributions,
-                                                  size_t num_elements) {
-  if (num_elements <= 8) return SumFew<8>(contributions, num_elements);
-  if (num_elements <= 32) return SumFew<32>(contributions, num_elements);
-  if (num_elements <= 64) return SumFew<64>(contributions, num_elements);
-  alignas(64) double lanes[kSumLanes] = {};
-  size_t i = 0;
-  for (; i + kSumLanes <= num_elements; i += kSumLanes) {
-    for (size_t j = 0; j < kSumLanes; ++j) {
-      lanes[j] += static_cast<double>(contributions[i + j]);
-    }
-  }
-  for (size_t j = 0; i + j < num_elements; ++j) {
-    lanes[j] += static_cast<double>(contributions[i + j]);
-  }
-  return Combine<kSumLanes>(lanes);
-}
-
-template <typename T>
-double SumTilePortable(const T* contributions, size_t num_elements) {
-  return SumTileLanes(contributions, num_elements);
-}
-
-#if defined(__x86_64__)
-template <typename T>
-[[gnu::target("avx512f,prefer-vector-width=512")]] double SumTileAvx512(
-    const T* contributions, size_t num_elements) {
-  return SumTileLanes(contributions, num_elements);
-}
-
-template <typename T>
-[[gnu::target("avx2")]] double SumTileAvx2(const T* contributions,
-                                           size_t num_elements) {
-  return SumTileLanes(contributions, num_elements);
-}
-#endif
-
-template <typename T>
-using SumTileFunction = double (*)(const T*, size_t);
-
-template <typename T>
-SumTileFunction<T> BestSumTile() {
-#if defined(__x86_64__)
-  if (__builtin_cpu_supports("avx512f")) return &SumTileAvx512<T>;
-  if (__builtin_cpu_supports("avx2")) return &SumTileAvx2<T>;
-#endif
-  return &SumTilePortable<T>;
 }
 
 template <typename T>
@@ -91,13 +30,11 @@ double SumAll(absl::Span<const T> contributions) {
 }  // namespace
 
 double SumTile(absl::Span<const float> contributions) {
-  static const SumTileFunction<float> sum = BestSumTile<float>();
-  return sum(contributions.data(), contributions.size());
+  return SumTileLanes(contributions);
 }
 
 double SumTile(absl::Span<const double> contributions) {
-  static const SumTileFunction<double> sum = BestSumTile<double>();
-  return sum(contributions.data(), contributions.size());
+  return SumTileLanes(contributions);
 }
 
 double SumTiles(absl::Span<double> tile_sums) {

@@ -61,6 +61,14 @@ TEST_F(BadInput, ForwardIsRefused) {
       SetParameter(name, value, r.mutable_parameters());
     };
   };
+  const auto tangent = [](std::string name) {
+    return [name](Request& r) {
+      v1::NamedValue& value = *r.add_tangents();
+      value.set_name(name);
+      *value.mutable_tensor() = r.inputs(0);
+      r.add_payload(r.payload(0));
+    };
+  };
   struct Case {
     std::string name;
     std::function<void(Request&)> spoil;  // a valid Forward of relu on [1, 2]
@@ -97,7 +105,7 @@ TEST_F(BadInput, ForwardIsRefused) {
        [](Request& r) {
          for (int i = 0; i < 1000; ++i) r.add_payload("");
        },
-       StatusCode::INVALID_ARGUMENT, "more than 5 payloads"},
+       StatusCode::INVALID_ARGUMENT, "more than 9 payloads"},
       {"no dtype", [](Request& r) { r.mutable_inputs(0)->clear_dtype(); },
        StatusCode::INVALID_ARGUMENT, "inputs[0]: dtype is not set"},
       {"a dtype of the future",
@@ -161,6 +169,57 @@ TEST_F(BadInput, ForwardIsRefused) {
          r.add_partials("negative_slope");
        },
        StatusCode::INVALID_ARGUMENT, "is not one of x"},
+      {"tangent of an unknown name", tangent("z"), StatusCode::INVALID_ARGUMENT,
+       "tangents: 'z' is not one of x"},
+      {"repeated tangent",
+       [&](Request& r) {
+         tangent("x")(r);
+         tangent("x")(r);
+       },
+       StatusCode::INVALID_ARGUMENT, "tangents: 'x' is given more than once"},
+      {"tangent of another shape",
+       [&](Request& r) {
+         tangent("x")(r);
+         *r.mutable_tangents(0)->mutable_tensor() =
+             TensorOf(v1::DTYPE_FLOAT32, {2, 1});
+       },
+       StatusCode::INVALID_ARGUMENT,
+       "tangents: 'x': shape [2, 1] differs from [2] of the inputs"},
+      {"tangent without payload",
+       [&](Request& r) {
+         tangent("x")(r);
+         r.mutable_payload()->RemoveLast();
+       },
+       StatusCode::INVALID_ARGUMENT,
+       "payload: given 1 times, but the inputs and tangents need 2"},
+      {"number for an input",
+       [&](Request& r) {
+         tangent("x")(r);
+         r.mutable_tangents(0)->set_scalar(1);
+         r.mutable_payload()->RemoveLast();
+       },
+       StatusCode::INVALID_ARGUMENT,
+       "tangents: 'x' is an input, and has no tensor"},
+      {"tensor for a parameter",
+       [&](Request& r) {
+         r.set_activation("leaky_relu");
+         tangent("negative_slope")(r);
+       },
+       StatusCode::INVALID_ARGUMENT,
+       "tangents: 'negative_slope' is a parameter, and has no scalar"},
+      {"partials and tangents",
+       [&](Request& r) {
+         tangent("x")(r);
+         r.add_partials("x");
+       },
+       StatusCode::INVALID_ARGUMENT, "partials: given together with tangents"},
+      {"residual and tangents",
+       [&](Request& r) {
+         tangent("x")(r);
+         r.set_keep_residual(true);
+       },
+       StatusCode::INVALID_ARGUMENT,
+       "keep_residual: given together with tangents"},
       {"lease of nothing",
        [](Request& r) {
          r.set_keep_residual(true);
@@ -344,6 +403,113 @@ TEST_F(BadInput, BackwardIsRefused) {
     EXPECT_EQ(status.error_code(), c.code) << status.error_message();
     EXPECT_THAT(status.error_message(), HasSubstr(c.message));
     EXPECT_EQ(ReasonOf(status), c.reason);
+  }
+}
+
+TEST_F(BadInput, SecondOrderIsRefused) {
+  using Request = v1::BackwardRequest;
+  const std::string id = IdOf(
+      "def f(x, a=1.0):\n    return x\n\n"
+      "def f_grad(x, dy):\n    return dy * x\n");
+  struct Case {
+    std::string name;
+    std::function<void(Request&)> spoil;  // a valid one of leaky_relu
+    std::string message;
+  };
+  const Case cases[] = {
+      {"order 0", [](Request& r) { r.set_order(0); },
+       "order: 0, must be 1 or 2"},
+      {"order 3", [](Request& r) { r.set_order(3); },
+       "order: 3, must be 1 or 2"},
+      {"negative order", [](Request& r) { r.set_order(-2); },
+       "order: -2, must be 1 or 2"},
+      {"cotangents of the first order", [](Request& r) { r.set_order(1); },
+       "cotangents: given with order 1"},
+      {"cotangents without an order", [](Request& r) { r.clear_order(); },
+       "cotangents: given with order 1"},
+      {"no cotangent",
+       [](Request& r) {
+         r.clear_cotangents();
+         r.mutable_payload()->RemoveLast();
+       },
+       "cotangents: none given, order 2 needs one"},
+      {"a name of no gradient",
+       [](Request& r) { r.mutable_cotangents(0)->set_name("z"); },
+       "cotangents: 'z' is not one of x, negative_slope"},
+      {"a cotangent of grad_output",
+       [](Request& r) { r.mutable_cotangents(0)->set_name("dL/dy"); },
+       "cotangents: 'dL/dy' is not one of x, negative_slope"},
+      {"two of one name",
+       [](Request& r) { r.mutable_cotangents(1)->set_name("x"); },
+       "cotangents: 'x' is given more than once"},
+      {"another shape",
+       [](Request& r) {
+         *r.mutable_cotangents(0)->mutable_tensor() =
+             TensorOf(v1::DTYPE_FLOAT32, {1, 2});
+       },
+       "cotangents: 'x': shape [1, 2] differs from [2] of the inputs"},
+      {"another dtype",
+       [](Request& r) {
+         *r.mutable_cotangents(0)->mutable_tensor() =
+             TensorOf(v1::DTYPE_BFLOAT16, {2});
+       },
+       "cotangents: 'x': dtype bfloat16 differs from float32 of the inputs"},
+      {"other bytes", [](Request& r) { r.mutable_payload(2)->pop_back(); },
+       "cotangents: 'x': payload of 7 bytes"},
+      {"no payload", [](Request& r) { r.mutable_payload()->RemoveLast(); },
+       "payload: given 2 times, but the inputs, grad_output and cotangents "
+       "need 3"},
+      {"a number for an input",
+       [](Request& r) {
+         r.mutable_cotangents(0)->set_scalar(1);
+         r.mutable_payload()->RemoveLast();
+       },
+       "cotangents: 'x' is an input, and has no tensor"},
+      {"no value for a parameter",
+       [](Request& r) { r.mutable_cotangents(1)->clear_scalar(); },
+       "cotangents: 'negative_slope' is a parameter, and has no scalar"},
+      {"unknown wrt", [](Request& r) { r.add_wrt("dy"); },
+       "wrt: 'dy' is not one of x, negative_slope, dL/dy"},
+      {"repeated wrt",
+       [](Request& r) {
+         r.add_wrt("dL/dy");
+         r.add_wrt("dL/dy");
+       },
+       "wrt: 'dL/dy' is given more than once"},
+      {"grad_output at order 1",
+       [](Request& r) {
+         r.clear_order();
+         r.clear_cotangents();
+         r.mutable_payload()->RemoveLast();
+         r.add_wrt("dL/dy");
+       },
+       "wrt: 'dL/dy' is not one of x, negative_slope"},
+      {"what a declared gradient leaves out",
+       [&](Request& r) {
+         r.set_activation(id);
+         r.mutable_cotangents(1)->set_name("a");
+       },
+       "cotangents 'a': the gradient that f declares covers x only"},
+  };
+  for (const Case& c : cases) {
+    SCOPED_TRACE(c.name);
+    Request request = BackwardOf("leaky_relu", {1, 2}, {1, 1});
+    request.set_order(2);
+    v1::NamedValue& of_x = *request.add_cotangents();
+    of_x.set_name("x");
+    *of_x.mutable_tensor() = request.inputs(0);
+    request.add_payload(request.payload(0));
+    v1::NamedValue& of_slope = *request.add_cotangents();
+    of_slope.set_name("negative_slope");
+    of_slope.set_scalar(1);
+    v1::BackwardResponse response;
+    ASSERT_TRUE(Backward(*stub_, request, &response).ok());
+    c.spoil(request);
+
+    const grpc::Status status = Backward(*stub_, request, &response);
+
+    EXPECT_EQ(status.error_code(), StatusCode::INVALID_ARGUMENT);
+    EXPECT_THAT(status.error_message(), HasSubstr(c.message));
   }
 }
 

@@ -103,6 +103,39 @@ TEST_F(Gpu, ComputesBackwardFromWhatItKept) {
   EXPECT_EQ(kept.payload(0), sent.payload(0));
 }
 
+// Of x^3: 6 x dy v by x, and 3 x^2 v by dy.
+TEST_F(Gpu, ComputesTheSecondOrderFromWhatItKept) {
+  Start("", {"--device=cuda:0"});
+  v1::RegisterActivationResponse cube;
+  ASSERT_TRUE(
+      Register(*stub_, "def cube(x):\n    return x * x * x\n", &cube).ok());
+  const std::vector<float> x = {-1, 2, -3, 4}, dy = {5, 6, 7, 8},
+                           v = {1, 2, 1, 2};
+  v1::ForwardRequest request = ForwardOf(cube.activation().id(), x);
+  request.set_keep_residual(true);
+  v1::ForwardResponse forward;
+  ASSERT_TRUE(Forward(*stub_, request, &forward).ok());
+
+  for (v1::BackwardRequest backward :
+       {BackwardOf(forward.residual(), dy),
+        BackwardOf(cube.activation().id(), x, dy)}) {
+    backward.set_order(2);
+    v1::NamedValue& cotangent = *backward.add_cotangents();
+    cotangent.set_name("x");
+    *cotangent.mutable_tensor() = TensorOf(v1::DTYPE_FLOAT32, {4});
+    backward.add_payload(BytesOf(v));
+    for (const char* name : {"x", "dL/dy"}) backward.add_wrt(name);
+    v1::BackwardResponse response;
+    const grpc::Status status = Backward(*stub_, backward, &response);
+
+    ASSERT_TRUE(status.ok()) << status.error_message();
+    EXPECT_THAT(ElementsOf<float>(response.payload(0)),
+                ElementsAre(-30, 144, -126, 384));
+    EXPECT_THAT(ElementsOf<float>(response.payload(1)),
+                ElementsAre(3, 24, 27, 96));
+  }
+}
+
 // A pack in which `activation` has its forward in float32, beside the 4 parts
 // that the self-test needs.
 void WritePack(const std::string& path, const std::string& activation) {

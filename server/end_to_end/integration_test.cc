@@ -194,6 +194,84 @@ TEST_F(Integration, AllThreeWaysToAGradientAgree) {
   }
 }
 
+void AddValue(const std::string& name, const std::vector<float>& elements,
+              google::protobuf::RepeatedPtrField<v1::NamedValue>* values) {
+  v1::NamedValue& value = *values->Add();
+  value.set_name(name);
+  *value.mutable_tensor() =
+      TensorOf(v1::DTYPE_FLOAT32, {static_cast<int64_t>(elements.size())});
+}
+
+// y = a x^3: dx = 3 a x^2 dy and da = sum(x^3 dy), of which the cotangents are
+// v and w.
+TEST_F(Integration, SecondOrderIsTheGradientOfTheGradient) {
+  const std::string id = IdOf("def f(x, a=2.0):\n    return a * x * x * x\n");
+  v1::ForwardRequest forward = ForwardOf(id, {1, 2});
+  forward.set_keep_residual(true);
+  v1::ForwardResponse y;
+  ASSERT_TRUE(Forward(*stub_, forward, &y).ok());
+  const auto of = [](v1::BackwardRequest request) {
+    request.set_order(2);
+    v1::NamedValue& w = *request.add_cotangents();
+    w.set_name("a");
+    w.set_scalar(100);
+    AddValue("x", {1, 10}, request.mutable_cotangents());
+    request.add_payload(BytesOf<float>({1, 10}));
+    for (const char* name : {"dL/dy", "a", "x"}) request.add_wrt(name);
+    return request;
+  };
+  for (const v1::BackwardRequest& request :
+       {BackwardOf(id, {1, 2}, {5, 7}), BackwardOf(y.residual(), {5, 7})}) {
+    v1::BackwardResponse response;
+    const grpc::Status status = Backward(*stub_, of(request), &response);
+    ASSERT_TRUE(status.ok()) << status.error_message();
+
+    ASSERT_EQ(response.gradients_size(), 3);
+    EXPECT_EQ(response.gradients(0).name(), "dL/dy");
+    EXPECT_EQ(response.gradients(1).name(), "a");
+    EXPECT_EQ(response.gradients(2).name(), "x");
+    // 3 a x^2 v + x^3 w
+    EXPECT_THAT(ElementsOf<float>(response.payload(0)),
+                ElementsAre(6 + 100, 240 + 800));
+    // sum(3 x^2 dy v)
+    EXPECT_EQ(response.gradients(1).scalar(), 15 + 840);
+    // 6 a x dy v + 3 x^2 dy w
+    EXPECT_THAT(ElementsOf<float>(response.payload(1)),
+                ElementsAre(60 + 1500, 1680 + 8400));
+  }
+}
+
+TEST_F(Integration, AForwardWithTangentsReturnsThatOfTheOutput) {
+  const std::string id = IdOf("def f(u, v, a=3.0):\n    return a * u * v\n");
+  v1::ForwardRequest request = ForwardOf(id, {1, 2});
+  *request.add_inputs() = request.inputs(0);
+  request.add_payload(BytesOf<float>({5, 7}));
+  // In the order of the activation, and in the other.
+  for (const bool is_swapped : {false, true}) {
+    v1::ForwardRequest with = request;
+    const std::vector<float> du = {10, 100}, dv = {1000, 2000};
+    AddValue(is_swapped ? "v" : "u", du, with.mutable_tangents());
+    with.add_payload(BytesOf<float>(is_swapped ? dv : du));
+    AddValue(is_swapped ? "u" : "v", du, with.mutable_tangents());
+    with.add_payload(BytesOf<float>(is_swapped ? du : dv));
+    v1::NamedValue& da = *with.add_tangents();
+    da.set_name("a");
+    // The second round comes from the plan, if the order is the program's.
+    for (const double scalar : {0.5, 0.5, 1.5}) {
+      da.set_scalar(scalar);
+      v1::ForwardResponse response;
+      const grpc::Status status = Forward(*stub_, with, &response);
+      ASSERT_TRUE(status.ok()) << status.error_message();
+      ASSERT_EQ(response.payload_size(), 2);
+      EXPECT_THAT(ElementsOf<float>(response.payload(0)), ElementsAre(15, 42));
+      const float f = static_cast<float>(scalar);
+      EXPECT_THAT(ElementsOf<float>(response.payload(1)),
+                  ElementsAre(150 + 3000 + f * 5, 2100 + 12000 + f * 14));
+      EXPECT_EQ(response.tangent().shape(0), 2);
+    }
+  }
+}
+
 TEST_F(Integration, ResidualsKeepTheParametersOfTheirForward) {
   const std::string id = IdOf("def f(x, a=2.0):\n    return a * x\n");
   v1::ForwardRequest forward = ForwardOf(id, {1, 2});

@@ -1,11 +1,38 @@
 #include "server/evaluation/evaluation.h"
 
 #include <algorithm>
+#include <cstddef>
+#include <cstring>
 #include <utility>
 
 #include "absl/time/clock.h"
+#include "absl/types/span.h"
+#include "kernels/math/half.h"
 
 namespace actserve {
+namespace {
+
+// Writes `numbers` as elements of `dtype`, each rounded once.
+void RoundTo(DType dtype, absl::Span<const double> numbers, std::byte* to) {
+  const auto write = [&](auto round) {
+    for (size_t i = 0; i < numbers.size(); ++i) {
+      const auto rounded = round(numbers[i]);
+      std::memcpy(to + i * sizeof(rounded), &rounded, sizeof(rounded));
+    }
+  };
+  switch (dtype) {
+    case DType::kFloat16:
+      return write(actserve_f64_to_f16_bits);
+    case DType::kBFloat16:
+      return write(actserve_f64_to_bf16_bits);
+    case DType::kFloat32:
+      return write([](double number) { return static_cast<float>(number); });
+    case DType::kFloat64:
+      return write([](double number) { return number; });
+  }
+}
+
+}  // namespace
 
 Evaluation::Evaluation(const ServingParts& parts, absl::Time received,
                        absl::Time deadline)
@@ -53,7 +80,14 @@ void Evaluation::Plan(std::shared_ptr<const Program> program) {
   plan->program = std::move(program);
   OnPlan(plan);
   plan_ = std::move(plan);
-  item.inputs.assign(decoded_.inputs.begin(), decoded_.inputs.end());
+  const std::vector<BroadcastTensor>& broadcasts = plan_->request.broadcasts;
+  const size_t num_whole = decoded_.inputs.size() - broadcasts.size();
+  item.inputs.assign(decoded_.inputs.begin(),
+                     decoded_.inputs.begin() + static_cast<int>(num_whole));
+  for (size_t b = 0; b < broadcasts.size(); ++b) {
+    item.broadcasts.push_back(
+        {decoded_.inputs[num_whole + b], broadcasts[b].shape});
+  }
 }
 
 void Evaluation::Execute(bool may_run_inline) {
@@ -68,16 +102,17 @@ void Evaluation::Execute(bool may_run_inline) {
   item.rows = request.rows();
   item.element_offset = request.element_offset;
   for (const Output& output : program->lowered().graph.outputs) {
-    if (output.summed) {
-      item.sums.push_back(0);
-      continue;
-    }
+    if (output.summed) item.sums.push_back(0);
+    if (output.summed && output.like < 0) continue;
+    const int64_t output_bytes =
+        output.like < 0 ? tensor_bytes
+                        : request.broadcasts[output.like].type.size_bytes();
     auto charge = parts_.memory.Take(MemoryBudget::Half::kResults, caller(),
-                                     BufferPool::CapacityBytes(tensor_bytes));
+                                     BufferPool::CapacityBytes(output_bytes));
     if (!charge.ok()) return Fail(charge.status());
-    tensors_.push_back(parts_.buffers.Get(tensor_bytes));
+    tensors_.push_back(parts_.buffers.Get(output_bytes));
     tensors_.back().Hold(*std::move(charge));
-    item.outputs.push_back(tensors_.back().data());
+    if (!output.summed) item.outputs.push_back(tensors_.back().data());
   }
   if (const int64_t bytes = program->ScratchBytes(item); bytes > 0) {
     auto charge =
@@ -98,11 +133,14 @@ void Evaluation::Execute(bool may_run_inline) {
 
 void Evaluation::Done(const Scheduler::Outcome& outcome) {
   if (record_ != nullptr) Record(outcome);
-  scratch_ = MemoryBudget::Charge();
-  if (!outcome.status.ok()) return Fail(outcome.status);
+  if (!outcome.status.ok()) {
+    scratch_ = MemoryBudget::Charge();
+    return Fail(outcome.status);
+  }
   TensorResult result;
+  result.sums = TakeSums();
   result.tensors = std::move(tensors_);
-  result.sums = std::move(item.sums);
+  scratch_ = MemoryBudget::Charge();
   result.queue = outcome.queue;
   result.stages = item.stages;
   if (plan_->request.residual_lease.has_value()) {
@@ -114,6 +152,26 @@ void Evaluation::Done(const Scheduler::Outcome& outcome) {
                absl::Now() - received_ - result.queue - result.stages.copy_in -
                    result.stages.compute - result.stages.copy_out);
   Succeed(std::move(result));
+}
+
+std::vector<double> Evaluation::TakeSums() {
+  std::vector<double> numbers;
+  const double* sum = item.sums.data();
+  size_t tensor = 0;
+  for (const Output& output : program->lowered().graph.outputs) {
+    if (!output.summed) {
+      ++tensor;
+    } else if (output.like < 0) {
+      numbers.push_back(*sum++);
+    } else {
+      const TensorType& type = plan_->request.broadcasts[output.like].type;
+      RoundTo(type.dtype, absl::MakeConstSpan(sum, type.num_elements),
+              tensors_[tensor++].data());
+      sum += type.num_elements;
+    }
+  }
+  item.sums = std::vector<double>();
+  return numbers;
 }
 
 void Evaluation::Record(const Scheduler::Outcome& outcome) {
@@ -139,6 +197,7 @@ Residuals::Handle Evaluation::KeepInputs() {
   residual->parameters = request.parameters;
   residual->axis = request.axis;
   residual->element_offset = request.element_offset;
+  residual->broadcasts = request.broadcasts;
   residual->resident = std::move(item.kept);
   if (residual->resident == nullptr) {
     std::shared_ptr<const void> owner;

@@ -76,6 +76,9 @@ class Evaluation : private Scheduler::Job {
   void Plan(std::shared_ptr<const Program> program);
   void Execute(bool may_run_inline);
   void Done(const Scheduler::Outcome& outcome) final;
+  // Rounds the sums of what broadcasts into their tensors, and returns the
+  // others.
+  std::vector<double> TakeSums();
   void Record(const Scheduler::Outcome& outcome);
   Residuals::Handle KeepInputs();
 
@@ -86,7 +89,7 @@ class Evaluation : private Scheduler::Job {
   // Its request moves into the plan.
   DecodedRequest decoded_;
   std::shared_ptr<const CallPlan> plan_;
-  // One per output of the program that is a tensor.
+  // One per output of the program that is a tensor in the response.
   std::vector<Buffer> tensors_;
   // What the program takes beside the tensors, while it runs.
   MemoryBudget::Charge scratch_;

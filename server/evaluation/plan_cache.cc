@@ -24,14 +24,14 @@ PlanCache::PlanCache(const Options& options, Registry* registry)
       plans_{Plans(options.max_plans, options.max_activation_bytes),
              Plans(options.max_plans, options.max_activation_bytes)} {}
 
-std::shared_ptr<const CallPlan> PlanCache::Find(Direction direction,
+std::shared_ptr<const CallPlan> PlanCache::Find(TensorMethod method,
                                                 const SplitRequest& split,
                                                 const Tenant* tenant) {
   if (split.metadata.size() > options_.max_metadata_bytes) return nullptr;
   std::shared_ptr<const CallPlan> plan;
   {
     absl::MutexLock lock(&mu_);
-    auto* found = plans_[static_cast<int>(direction)].Find(split.metadata);
+    auto* found = plans_[static_cast<int>(method)].Find(split.metadata);
     if (found != nullptr) plan = *found;
   }
   if (plan == nullptr || !PayloadsAreInputs(split, *plan)) return nullptr;
@@ -43,20 +43,21 @@ std::shared_ptr<const CallPlan> PlanCache::Find(Direction direction,
   return plan;
 }
 
-void PlanCache::Put(Direction direction, const SplitRequest& split,
+void PlanCache::Put(TensorMethod method, const SplitRequest& split,
                     std::shared_ptr<const CallPlan> plan) {
   const TensorRequest& request = plan->request;
   if (split.metadata.size() > options_.max_metadata_bytes ||
       request.residual != nullptr || request.residual_lease.has_value() ||
-      plan->response_head.empty() || !PayloadsAreInputs(split, *plan)) {
+      request.is_permuted || plan->response_head.empty() ||
+      !PayloadsAreInputs(split, *plan)) {
     return;
   }
   const RegisteredActivation& activation = *request.activation;
   const int64_t charge = activation.builtin() ? 0 : activation.size_bytes();
   Plans::Entries dropped;  // destroyed after the lock is released
   absl::MutexLock lock(&mu_);
-  dropped = plans_[static_cast<int>(direction)].Put(split.metadata,
-                                                    std::move(plan), charge);
+  dropped = plans_[static_cast<int>(method)].Put(split.metadata,
+                                                 std::move(plan), charge);
 }
 
 }  // namespace actserve

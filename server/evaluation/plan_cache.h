@@ -37,7 +37,6 @@ struct CallPlan {
 // Thread-safe.
 class PlanCache {
  public:
-  using Direction = ProgramKey::Direction;
   struct Options {
     int max_plans = 1024;
     // Limit on the memory of the plans' activations, which a plan keeps even if
@@ -52,7 +51,7 @@ class PlanCache {
 
   // Returns the plan for a request of a tenant whose tensor inputs are its
   // payloads, or nullptr; then decode the request.
-  std::shared_ptr<const CallPlan> Find(Direction direction,
+  std::shared_ptr<const CallPlan> Find(TensorMethod method,
                                        const SplitRequest& split,
                                        const Tenant* tenant = nullptr);
 
@@ -60,9 +59,9 @@ class PlanCache {
   int64_t num_found() const { return num_found_.Sum(); }
 
   // Remembers the plan of a decoded request, unless it depends on more than
-  // metadata: on a residual, on an omitted upstream gradient, or on sums in the
-  // response.
-  void Put(Direction direction, const SplitRequest& split,
+  // metadata: on a residual, on an omitted upstream gradient, on another order
+  // of the tensors, or on sums in the response.
+  void Put(TensorMethod method, const SplitRequest& split,
            std::shared_ptr<const CallPlan> plan);
 
  private:
@@ -72,7 +71,7 @@ class PlanCache {
   Registry& registry_;
   StripedCounter num_found_;
   absl::Mutex mu_;
-  // By direction.
+  // By method.
   std::array<Plans, 2> plans_ ABSL_GUARDED_BY(mu_);
 };
 

@@ -11,8 +11,6 @@
 namespace actserve {
 namespace {
 
-using Direction = PlanCache::Direction;
-
 class OneProgram final : public Program {
  public:
   explicit OneProgram(LoweredProgram lowered) : Program(std::move(lowered)) {}
@@ -58,27 +56,27 @@ SplitRequest Message(const std::string& metadata, size_t payload_bytes = 12) {
   return split;
 }
 
-TEST_F(PlanCacheTest, FindsByDirectionAndMetadata) {
+TEST_F(PlanCacheTest, FindsByMethodAndMetadata) {
   const auto plan = PlanOf("relu");
 
-  plans_->Put(Direction::kForward, Message("a"), plan);
+  plans_->Put(TensorMethod::kForward, Message("a"), plan);
 
-  EXPECT_EQ(plans_->Find(Direction::kForward, Message("a")), plan);
-  EXPECT_EQ(plans_->Find(Direction::kForward, Message("b")), nullptr);
-  EXPECT_EQ(plans_->Find(Direction::kBackward, Message("a")), nullptr);
+  EXPECT_EQ(plans_->Find(TensorMethod::kForward, Message("a")), plan);
+  EXPECT_EQ(plans_->Find(TensorMethod::kForward, Message("b")), nullptr);
+  EXPECT_EQ(plans_->Find(TensorMethod::kBackward, Message("a")), nullptr);
   EXPECT_EQ(plans_->num_found(), 1);
 }
 
 TEST_F(PlanCacheTest, LeavesWrongPayloadsToTheDecoder) {
-  plans_->Put(Direction::kForward, Message("a"), PlanOf("relu"));
+  plans_->Put(TensorMethod::kForward, Message("a"), PlanOf("relu"));
   SplitRequest two = Message("a");
   two.payloads.push_back(two.payloads[0]);
   SplitRequest none = Message("a");
   none.payloads.clear();
 
-  EXPECT_EQ(plans_->Find(Direction::kForward, Message("a", 11)), nullptr);
-  EXPECT_EQ(plans_->Find(Direction::kForward, two), nullptr);
-  EXPECT_EQ(plans_->Find(Direction::kForward, none), nullptr);
+  EXPECT_EQ(plans_->Find(TensorMethod::kForward, Message("a", 11)), nullptr);
+  EXPECT_EQ(plans_->Find(TensorMethod::kForward, two), nullptr);
+  EXPECT_EQ(plans_->Find(TensorMethod::kForward, none), nullptr);
 }
 
 TEST_F(PlanCacheTest, DoesNotRememberWhatDependsOnMoreThanMetadata) {
@@ -88,21 +86,24 @@ TEST_F(PlanCacheTest, DoesNotRememberWhatDependsOnMoreThanMetadata) {
   with_residual->request.residual = std::make_shared<Residual>();
   const auto with_sums = PlanOf("relu");
   with_sums->response_head.clear();
+  const auto in_another_order = PlanOf("relu");
+  in_another_order->request.is_permuted = true;
   const auto with_implied_input = PlanOf("relu");
 
-  plans_->Put(Direction::kForward, Message("lease"), with_lease);
-  plans_->Put(Direction::kForward, Message("residual"), with_residual);
-  plans_->Put(Direction::kForward, Message("sums"), with_sums);
+  plans_->Put(TensorMethod::kForward, Message("lease"), with_lease);
+  plans_->Put(TensorMethod::kForward, Message("residual"), with_residual);
+  plans_->Put(TensorMethod::kForward, Message("sums"), with_sums);
+  plans_->Put(TensorMethod::kForward, Message("order"), in_another_order);
   SplitRequest without_payload = Message("implied");
   without_payload.payloads.clear();
-  plans_->Put(Direction::kForward, without_payload, with_implied_input);
+  plans_->Put(TensorMethod::kForward, without_payload, with_implied_input);
   const std::string long_metadata(1025, 'x');
-  plans_->Put(Direction::kForward, Message(long_metadata), PlanOf("relu"));
+  plans_->Put(TensorMethod::kForward, Message(long_metadata), PlanOf("relu"));
 
   for (const std::string& metadata :
        {std::string("lease"), std::string("residual"), std::string("sums"),
-        std::string("implied"), long_metadata}) {
-    EXPECT_EQ(plans_->Find(Direction::kForward, Message(metadata)), nullptr)
+        std::string("order"), std::string("implied"), long_metadata}) {
+    EXPECT_EQ(plans_->Find(TensorMethod::kForward, Message(metadata)), nullptr)
         << metadata.substr(0, 10);
   }
 }
@@ -111,34 +112,34 @@ TEST_F(PlanCacheTest, LimitsTheMemoryOfActivations) {
   PlanCache plans({.max_plans = 10, .max_activation_bytes = 1},
                   registry_.get());
   const auto plan = PlanOf(Register("def f(x): return x * 3"));
-  plans.Put(Direction::kForward, Message("builtin"), PlanOf("relu"));
-  plans.Put(Direction::kForward, Message("first"), plan);
+  plans.Put(TensorMethod::kForward, Message("builtin"), PlanOf("relu"));
+  plans.Put(TensorMethod::kForward, Message("first"), plan);
 
-  plans.Put(Direction::kForward, Message("second"), plan);
+  plans.Put(TensorMethod::kForward, Message("second"), plan);
 
-  EXPECT_EQ(plans.Find(Direction::kForward, Message("first")), nullptr);
-  EXPECT_EQ(plans.Find(Direction::kForward, Message("second")), plan);
+  EXPECT_EQ(plans.Find(TensorMethod::kForward, Message("first")), nullptr);
+  EXPECT_EQ(plans.Find(TensorMethod::kForward, Message("second")), plan);
 }
 
 TEST_F(PlanCacheTest, ForgetsWhatTheRegistryForgot) {
   const std::string id = Register("def f(x): return x * 3");
-  plans_->Put(Direction::kForward, Message("f"), PlanOf(id));
-  EXPECT_NE(plans_->Find(Direction::kForward, Message("f")), nullptr);
+  plans_->Put(TensorMethod::kForward, Message("f"), PlanOf(id));
+  EXPECT_NE(plans_->Find(TensorMethod::kForward, Message("f")), nullptr);
 
   Register("def g(x): return x * 4");
 
-  EXPECT_EQ(plans_->Find(Direction::kForward, Message("f")), nullptr);
+  EXPECT_EQ(plans_->Find(TensorMethod::kForward, Message("f")), nullptr);
 }
 
 TEST_F(PlanCacheTest, KeepsTheLastUsed) {
   for (const char* metadata : {"a", "b"}) {
-    plans_->Put(Direction::kForward, Message(metadata), PlanOf("relu"));
+    plans_->Put(TensorMethod::kForward, Message(metadata), PlanOf("relu"));
   }
-  plans_->Find(Direction::kForward, Message("a"));
-  plans_->Put(Direction::kForward, Message("c"), PlanOf("relu"));
+  plans_->Find(TensorMethod::kForward, Message("a"));
+  plans_->Put(TensorMethod::kForward, Message("c"), PlanOf("relu"));
 
-  EXPECT_NE(plans_->Find(Direction::kForward, Message("a")), nullptr);
-  EXPECT_EQ(plans_->Find(Direction::kForward, Message("b")), nullptr);
+  EXPECT_NE(plans_->Find(TensorMethod::kForward, Message("a")), nullptr);
+  EXPECT_EQ(plans_->Find(TensorMethod::kForward, Message("b")), nullptr);
 }
 
 }  // namespace

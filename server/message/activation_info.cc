@@ -41,6 +41,15 @@ v1::Activation Details(const RegisteredActivation& registered,
   check_message.set_max_error(check.max_error);
   check_message.set_worst_input(check.worst_input);
   check_message.set_num_nan(check.num_nan);
+  for (const GradientCheck::Variable& variable : check.variables) {
+    v1::GradientCheck::Variable& worst = *check_message.add_variables();
+    worst.set_name(variable.name);
+    worst.set_max_error(variable.max_error);
+    worst.mutable_inputs()->Assign(variable.inputs.begin(),
+                                   variable.inputs.end());
+    worst.set_gradient(variable.gradient);
+    worst.set_difference(variable.difference);
+  }
   if (!with_gradients) return message;
   for (const auto& gradient :
        DescribeGradients(activation, kGradientTextLimits)) {

@@ -47,6 +47,22 @@ TEST(ActivationInfo, DetailsHaveGradientsOnRequest) {
   EXPECT_EQ(with.gradients(0), "def d_f_d_x(x, a=2.0):\n    return a\n");
 }
 
+TEST(ActivationInfo, DetailsTellWhereAGradientDiffers) {
+  const v1::Activation message =
+      Details(Registered("def f(x, a=2.0):\n    return a * x\n\n"
+                         "def f_grad(x, dy, a):\n    return 3 * dy, x * dy\n"),
+              /*with_gradients=*/false);
+
+  ASSERT_EQ(message.gradient_check().variables_size(), 2);
+  const v1::GradientCheck::Variable& x = message.gradient_check().variables(0);
+  EXPECT_EQ(x.name(), "x");
+  EXPECT_NEAR(x.max_error(), 0.5, 1e-6);
+  EXPECT_EQ(x.inputs_size(), 1);
+  EXPECT_EQ(x.gradient(), 3);
+  EXPECT_NEAR(x.difference(), 2, 1e-6);
+  EXPECT_LT(message.gradient_check().variables(1).max_error(), 1e-6);
+}
+
 // Its 36 gradients would be megabytes.
 TEST(ActivationInfo, GradientsOfAHeavyTextAreCut) {
   std::string text = "def f(a, b, c, d";

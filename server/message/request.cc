@@ -1,22 +1,22 @@
 #include "server/message/request.h"
 
 #include <algorithm>
-#include <array>
 #include <bit>
-#include <cmath>
-#include <cstring>
 #include <initializer_list>
 #include <limits>
 #include <string>
 #include <utility>
 
+#include "absl/container/btree_map.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "actserve/v1/service.pb.h"
 #include "kernels/base/status_macros.h"
 #include "kernels/base/text.h"
+#include "proto/grad_output_name.h"
 #include "server/message/errors.h"
+#include "server/message/ones.h"
+#include "server/message/request_tensors.h"
 #include "server/message/tensor_codec.h"
 
 namespace actserve {
@@ -57,96 +57,170 @@ absl::Status CheckPayloadCount(size_t wanted, absl::string_view tensors,
                          " times, but ", tensors, " need ", wanted);
 }
 
-// The first payloads belong to the inputs.
-absl::Status DecodeInputs(const RepeatedPtrField<v1::Tensor>& tensors,
-                          const SplitRequest& split, const TensorLimits& limits,
-                          TensorRequest* request, TensorInputs* inputs) {
-  const auto& names = request->activation->activation().inputs();
-  if (tensors.size() != request->num_inputs()) {
-    return InvalidArgument("inputs: ", tensors.size(), " tensors, but ",
-                           request->activation->activation().name(), " takes ",
-                           names.size(), ": ", absl::StrJoin(names, ", "));
-  }
-  for (int i = 0; i < tensors.size(); ++i) {
-    const std::string what = absl::StrCat("inputs[", i, "]");
-    ACTSERVE_ASSIGN_OR_RETURN(TensorType type,
-                              DecodeTensor(what, tensors[i], limits));
-    if (i == 0) {
-      request->type = std::move(type);
-    } else {
-      ACTSERVE_RETURN_IF_ERROR(
-          CheckSameType(what, type, "inputs[0]", request->type));
-    }
-    const SplitRequest::Payload& payload = split.payloads[i];
-    ACTSERVE_RETURN_IF_ERROR(CheckPayload(
-        what, request->type, static_cast<int64_t>(payload.size_bytes)));
-    const auto fragments = split.FragmentsOf(payload);
-    inputs->emplace_back(fragments.begin(), fragments.end());
-  }
-  return absl::OkStatus();
+// The inputs and then the parameters.
+std::vector<std::string> VariablesOf(const Activation& activation) {
+  std::vector<std::string> names = activation.inputs();
+  for (const Parameter& p : activation.parameters()) names.push_back(p.name);
+  return names;
 }
 
-absl::Status DecodeParameters(
-    const RepeatedPtrField<v1::ParameterValue>& values,
-    TensorRequest* request) {
-  const auto& parameters = request->activation->activation().parameters();
-  for (const Parameter& parameter : parameters) {
-    request->parameters.push_back(parameter.default_value);
+// Returns the index of `name` in `known`, and adds it to `set`.
+absl::StatusOr<int> TakeName(absl::string_view field, const std::string& name,
+                             const std::vector<std::string>& known,
+                             uint64_t* set) {
+  const auto it = std::find(known.begin(), known.end(), name);
+  if (it == known.end()) {
+    return InvalidArgument(field, ": ", Quoted(name), " is not one of ",
+                           absl::StrJoin(known, ", "));
   }
-  std::vector<bool> given(parameters.size());
-  for (const v1::ParameterValue& value : values) {
-    const auto it =
-        std::find_if(parameters.begin(), parameters.end(),
-                     [&](const auto& p) { return p.name == value.name(); });
-    const std::string what = absl::StrCat("parameters: ", Quoted(value.name()));
-    if (it == parameters.end()) {
-      return InvalidArgument(what, " is not a parameter of ",
-                             request->activation->activation().name());
-    }
-    const size_t index = it - parameters.begin();
-    if (given[index]) return InvalidArgument(what, " is given more than once");
-    given[index] = true;
-    if (!value.has_scalar()) return InvalidArgument(what, " has no value");
-    if (!std::isfinite(value.scalar())) {
-      return InvalidArgument(what, " is ", value.scalar(),
-                             ", not a finite number");
-    }
-    if (request->activation->activation().IsSeed(index) &&
-        !Activation::IsSeedValue(value.scalar())) {
-      return InvalidArgument(what, " is ",
-                             absl::StrFormat("%.17g", value.scalar()),
-                             ", but a seed is an integer from 0 to 2^53");
-    }
-    request->parameters[index] = value.scalar();
+  const int index = static_cast<int>(it - known.begin());
+  const uint64_t bit = uint64_t{1} << index;
+  if (*set & bit) {
+    return InvalidArgument(field, ": ", Quoted(name),
+                           " is given more than once");
   }
-  return absl::OkStatus();
+  *set |= bit;
+  return index;
 }
 
-// `field` is "partials", of inputs, or "wrt", of inputs and parameters.
-absl::Status DecodeVariables(absl::string_view field,
-                             const RepeatedPtrField<std::string>& names,
-                             bool parameters_allowed, TensorRequest* request) {
-  const Activation& activation = request->activation->activation();
-  std::vector<std::string> known = activation.inputs();
-  if (parameters_allowed) {
-    for (const Parameter& p : activation.parameters()) known.push_back(p.name);
-  }
-  for (const std::string& name : names) {
-    const auto it = std::find(known.begin(), known.end(), name);
-    if (it == known.end()) {
-      return InvalidArgument(field, ": ", Quoted(name), " is not one of ",
-                             absl::StrJoin(known, ", "));
-    }
-    const int index = static_cast<int>(it - known.begin());
-    const uint64_t bit = uint64_t{1} << index;
-    if (request->program.variables & bit) {
-      return InvalidArgument(field, ": ", Quoted(name),
-                             " is given more than once");
-    }
-    request->program.variables |= bit;
+absl::Status DecodePartials(const v1::ForwardRequest& message,
+                            TensorRequest* request) {
+  const std::vector<std::string>& known =
+      request->activation->activation().inputs();
+  for (const std::string& name : message.partials()) {
+    ACTSERVE_ASSIGN_OR_RETURN(
+        const int index,
+        TakeName("partials", name, known, &request->program.variables));
     request->variables.push_back(index);
   }
+  for (const int variable : request->variables) {
+    if (request->BroadcastOf(variable) != nullptr) {
+      return InvalidArgument("partials: ", Quoted(known[variable]),
+                             " broadcasts, so its gradient is a sum");
+    }
+  }
+  if (request->axis.has_value() && !request->variables.empty()) {
+    return InvalidArgument("partials: an element of the result of ",
+                           request->activation->activation().name(),
+                           " depends on its whole row, so there are none");
+  }
   return absl::OkStatus();
+}
+
+absl::Status DecodeWrt(const RepeatedPtrField<std::string>& names, int order,
+                       TensorRequest* request) {
+  ProgramKey& program = request->program;
+  std::vector<std::string> known =
+      VariablesOf(request->activation->activation());
+  if (order == 2) known.push_back(kGradOutputName);
+  uint64_t grad_output = 0;
+  for (const std::string& name : names) {
+    // It has no bit among the 64 of the others.
+    if (order == 2 && name == kGradOutputName) {
+      ACTSERVE_RETURN_IF_ERROR(
+          TakeName("wrt", name, {kGradOutputName}, &grad_output).status());
+      program.wrt_grad_output = true;
+      request->variables.push_back(request->grad_output());
+      continue;
+    }
+    ACTSERVE_ASSIGN_OR_RETURN(const int index,
+                              TakeName("wrt", name, known, &program.variables));
+    request->variables.push_back(index);
+  }
+  if (!request->variables.empty()) return absl::OkStatus();
+  for (int i = 0; i < request->num_inputs(); ++i) {
+    request->variables.push_back(i);
+    program.variables |= uint64_t{1} << i;
+  }
+  return absl::OkStatus();
+}
+
+int CountTensors(const RepeatedPtrField<v1::NamedValue>& values) {
+  return static_cast<int>(
+      std::ranges::count_if(values, &v1::NamedValue::has_tensor));
+}
+
+// Adds `values`, to which the last payloads belong, to the program's inputs and
+// parameters, in the order of the activation. Returns which variables they are
+// for, as ProgramKey::variables.
+absl::StatusOr<uint64_t> DecodeNamedValues(
+    absl::string_view field, const RepeatedPtrField<v1::NamedValue>& values,
+    const SplitRequest& split, const TensorLimits& limits,
+    TensorRequest* request, TensorInputs* inputs) {
+  const std::vector<std::string> known =
+      VariablesOf(request->activation->activation());
+  uint64_t set = 0;
+  absl::btree_map<int, const SplitRequest::Payload*> tensors;
+  absl::btree_map<int, double> scalars;
+  auto payload = split.payloads.end() - CountTensors(values);
+  for (const v1::NamedValue& value : values) {
+    ACTSERVE_ASSIGN_OR_RETURN(const int variable,
+                              TakeName(field, value.name(), known, &set));
+    const std::string what = absl::StrCat(field, ": ", Quoted(value.name()));
+    if (request->IsParameter(variable)) {
+      if (!value.has_scalar()) {
+        return InvalidArgument(what, " is a parameter, and has no scalar");
+      }
+      scalars[variable] = value.scalar();
+      continue;
+    }
+    if (!value.has_tensor()) {
+      return InvalidArgument(what, " is an input, and has no tensor");
+    }
+    ACTSERVE_RETURN_IF_ERROR(DecodeTensorLikeInputs(
+        what, value.tensor(), *payload, limits, *request));
+    if (!tensors.empty() && tensors.rbegin()->first > variable) {
+      request->is_permuted = true;
+    }
+    tensors[variable] = &*payload++;
+  }
+  for (const auto& [variable, tensor] : tensors) {
+    AddInput(split, *tensor, inputs);
+  }
+  for (const auto& [variable, scalar] : scalars) {
+    request->parameters.push_back(scalar);
+  }
+  return set;
+}
+
+// Sets the variables of the program.
+absl::Status DecodeTangents(const v1::ForwardRequest& message,
+                            const SplitRequest& split,
+                            const TensorLimits& limits, TensorRequest* request,
+                            TensorInputs* inputs) {
+  if (message.partials_size() > 0) {
+    return InvalidArgument("partials: given together with tangents");
+  }
+  if (message.keep_residual()) {
+    return InvalidArgument("keep_residual: given together with tangents");
+  }
+  ACTSERVE_ASSIGN_OR_RETURN(request->program.variables,
+                            DecodeNamedValues("tangents", message.tangents(),
+                                              split, limits, request, inputs));
+  return absl::OkStatus();
+}
+
+absl::Status CheckNoBroadcasts(absl::string_view what,
+                               const TensorRequest& request) {
+  if (request.broadcasts.empty()) return absl::OkStatus();
+  return InvalidArgument(
+      what, ": not available with tensors that broadcast, such as that of ",
+      Quoted(VariablesOf(
+          request.activation->activation())[request.broadcasts[0].variable]));
+}
+
+absl::StatusOr<int> DecodeOrder(const v1::BackwardRequest& message) {
+  const int order = message.has_order() ? message.order() : 1;
+  if (order != 1 && order != 2) {
+    return InvalidArgument("order: ", order, ", must be 1 or 2");
+  }
+  if (order == 1 && message.cotangents_size() > 0) {
+    return InvalidArgument("cotangents: given with order 1");
+  }
+  if (order == 2 && message.cotangents_size() == 0) {
+    return InvalidArgument("cotangents: none given, order 2 needs one");
+  }
+  return order;
 }
 
 // Sets the axis of `request`, whose type is set. `Message` has an axis or none.
@@ -204,48 +278,6 @@ absl::Status CheckResponseSize(int64_t num_tensors, int64_t message_bytes,
                          " bytes together, by --max_message_bytes");
 }
 
-// Elements of value one, to be read again and again.
-struct Ones {
-  alignas(64) std::array<std::byte, 64 << 10> bytes;
-};
-
-const Ones& OnesOf(DType dtype) {
-  const auto make = [](auto one) {
-    auto* ones = new Ones;
-    for (size_t at = 0; at < ones->bytes.size(); at += sizeof(one)) {
-      std::memcpy(ones->bytes.data() + at, &one, sizeof(one));
-    }
-    return ones;
-  };
-  static const Ones* const float16 = make(uint16_t{0x3C00});
-  static const Ones* const bfloat16 = make(uint16_t{0x3F80});
-  static const Ones* const float32 = make(1.0f);
-  static const Ones* const float64 = make(1.0);
-  switch (dtype) {
-    case DType::kFloat16:
-      return *float16;
-    case DType::kBFloat16:
-      return *bfloat16;
-    case DType::kFloat32:
-      return *float32;
-    case DType::kFloat64:
-      break;
-  }
-  return *float64;
-}
-
-std::vector<Fragment> OnesTensor(const TensorType& type) {
-  const Ones& ones = OnesOf(type.dtype);
-  std::vector<Fragment> fragments;
-  size_t left = type.size_bytes();
-  while (left > 0) {
-    const size_t run = std::min(left, ones.bytes.size());
-    fragments.push_back({ones.bytes.data(), run});
-    left -= run;
-  }
-  return fragments;
-}
-
 absl::Status DecodeLease(const v1::ForwardRequest& message,
                          const RequestLimits& limits, TensorRequest* request) {
   if (!message.keep_residual()) return absl::OkStatus();
@@ -293,6 +325,10 @@ absl::Status TakeFromResidual(const v1::BackwardRequest& message,
   request->activation = residual->activation;
   request->type = residual->type;
   request->parameters = residual->parameters;
+  request->broadcasts = residual->broadcasts;
+  for (const BroadcastTensor& tensor : request->broadcasts) {
+    request->program.broadcasts |= uint64_t{1} << tensor.variable;
+  }
   if (message.has_axis()) {
     ACTSERVE_RETURN_IF_ERROR(DecodeAxis(message, request));
     if (request->axis != residual->axis) {
@@ -328,36 +364,40 @@ absl::Status TakeFromMessage(const v1::BackwardRequest& message,
       DecodeInputs(message.inputs(), split, limits.tensor, request, inputs));
   ACTSERVE_RETURN_IF_ERROR(DecodeAxis(message, request));
   ACTSERVE_RETURN_IF_ERROR(DecodeElementOffset(message, request));
-  return DecodeParameters(message.parameters(), request);
+  return DecodeParameters(message.parameters(), message.inputs_size(), split,
+                          limits.tensor, request, inputs);
 }
 
-// Adds dy, the last of the program's tensor inputs.
+// Adds dy, the tensor input after those of the activation that do not
+// broadcast.
 absl::Status DecodeGradOutput(const v1::BackwardRequest& message,
                               const SplitRequest& split,
                               const TensorLimits& limits,
                               const TensorRequest& request,
                               TensorInputs* inputs) {
-  if (!message.has_grad_output()) {
-    inputs->push_back(OnesTensor(request.type));
-    return absl::OkStatus();
+  std::vector<Fragment> upstream;
+  if (message.has_grad_output()) {
+    const SplitRequest::Payload& payload =
+        split.payloads[message.inputs_size() +
+                       CountParameterTensors(message.parameters())];
+    ACTSERVE_RETURN_IF_ERROR(DecodeTensorLikeInputs(
+        "grad_output", message.grad_output(), payload, limits, request));
+    const auto fragments = split.FragmentsOf(payload);
+    upstream.assign(fragments.begin(), fragments.end());
+  } else {
+    upstream = OnesTensor(request.type);
   }
-  ACTSERVE_ASSIGN_OR_RETURN(
-      const TensorType type,
-      DecodeTensor("grad_output", message.grad_output(), limits));
-  ACTSERVE_RETURN_IF_ERROR(
-      CheckSameType("grad_output", type, "the inputs", request.type));
-  const SplitRequest::Payload& payload = split.payloads.back();
-  ACTSERVE_RETURN_IF_ERROR(CheckPayload(
-      "grad_output", type, static_cast<int64_t>(payload.size_bytes)));
-  const auto fragments = split.FragmentsOf(payload);
-  inputs->emplace_back(fragments.begin(), fragments.end());
+  inputs->insert(inputs->end() - static_cast<int>(request.broadcasts.size()),
+                 std::move(upstream));
   return absl::OkStatus();
 }
 
 // `variables` of the key are those that the request names.
 void SetKey(Direction direction, TensorRequest* request) {
   uint64_t& variables = request->program.variables;
-  if (std::popcount(variables) > 1) {
+  const bool may_be_larger =
+      direction == Direction::kForward || direction == Direction::kBackward;
+  if (may_be_larger && std::popcount(variables) > 1) {
     const GradientSets& sets = request->activation->gradient_sets();
     variables = direction == Direction::kForward ? sets.ForForward(variables)
                                                  : sets.ForBackward(variables);
@@ -375,6 +415,17 @@ absl::Status Parse(const std::string& metadata, Message* message) {
 }
 
 }  // namespace
+
+const BroadcastTensor* TensorRequest::BroadcastOf(int variable) const {
+  const auto found =
+      std::ranges::find(broadcasts, variable, &BroadcastTensor::variable);
+  return found == broadcasts.end() ? nullptr : &*found;
+}
+
+const TensorType& TensorRequest::TypeOf(int variable) const {
+  const BroadcastTensor* broadcast = BroadcastOf(variable);
+  return broadcast == nullptr ? type : broadcast->type;
+}
 
 Rows TensorRequest::rows() const {
   Rows rows;
@@ -404,25 +455,32 @@ absl::StatusOr<DecodedRequest> DecodeForward(const SplitRequest& split,
   ACTSERVE_ASSIGN_OR_RETURN(
       request.activation,
       FindActivation(message.activation(), registry, tenant));
-  ACTSERVE_RETURN_IF_ERROR(
-      CheckPayloadCount(message.inputs_size(), "the inputs", split));
+  const bool has_tangents = message.tangents_size() > 0;
+  const int num_parameters = CountParameterTensors(message.parameters());
+  ACTSERVE_RETURN_IF_ERROR(CheckPayloadCount(
+      message.inputs_size() + num_parameters + CountTensors(message.tangents()),
+      absl::StrCat("the inputs", num_parameters > 0 ? ", parameters" : "",
+                   has_tangents ? " and tangents" : ""),
+      split));
   ACTSERVE_RETURN_IF_ERROR(DecodeInputs(message.inputs(), split, limits.tensor,
                                         &request, &decoded.inputs));
   ACTSERVE_RETURN_IF_ERROR(DecodeAxis(message, &request));
   ACTSERVE_RETURN_IF_ERROR(DecodeElementOffset(message, &request));
-  ACTSERVE_RETURN_IF_ERROR(DecodeParameters(message.parameters(), &request));
-  ACTSERVE_RETURN_IF_ERROR(DecodeVariables("partials", message.partials(),
-                                           /*parameters_allowed=*/false,
-                                           &request));
-  if (request.axis.has_value() && !request.variables.empty()) {
-    return InvalidArgument("partials: an element of the result of ",
-                           request.activation->activation().name(),
-                           " depends on its whole row, so there are none");
+  ACTSERVE_RETURN_IF_ERROR(
+      DecodeParameters(message.parameters(), message.inputs_size(), split,
+                       limits.tensor, &request, &decoded.inputs));
+  if (has_tangents) {
+    ACTSERVE_RETURN_IF_ERROR(CheckNoBroadcasts("tangents", request));
+    ACTSERVE_RETURN_IF_ERROR(DecodeTangents(message, split, limits.tensor,
+                                            &request, &decoded.inputs));
+  } else {
+    ACTSERVE_RETURN_IF_ERROR(DecodePartials(message, &request));
+    ACTSERVE_RETURN_IF_ERROR(DecodeLease(message, limits, &request));
   }
-  ACTSERVE_RETURN_IF_ERROR(DecodeLease(message, limits, &request));
   ACTSERVE_RETURN_IF_ERROR(CheckResponseSize(
-      1 + request.variables.size(), limits.message_bytes, request.type));
-  SetKey(Direction::kForward, &request);
+      (has_tangents ? 2 : 1) + static_cast<int64_t>(request.variables.size()),
+      limits.message_bytes, request.type));
+  SetKey(has_tangents ? Direction::kTangent : Direction::kForward, &request);
   return decoded;
 }
 
@@ -439,10 +497,18 @@ absl::StatusOr<DecodedRequest> DecodeBackward(const SplitRequest& split,
                              {"residual", M::kResidualFieldNumber},
                              {"axis", M::kAxisFieldNumber},
                              {"element_offset", M::kElementOffsetFieldNumber},
+                             {"order", M::kOrderFieldNumber},
                              {"grad_output", M::kGradOutputFieldNumber}}));
+  ACTSERVE_ASSIGN_OR_RETURN(const int order, DecodeOrder(message));
+  const int num_parameters = CountParameterTensors(message.parameters());
   ACTSERVE_RETURN_IF_ERROR(CheckPayloadCount(
-      message.inputs_size() + (message.has_grad_output() ? 1 : 0),
-      "the inputs and grad_output", split));
+      message.inputs_size() + num_parameters +
+          (message.has_grad_output() ? 1 : 0) +
+          CountTensors(message.cotangents()),
+      absl::StrCat(
+          "the inputs", num_parameters > 0 ? ", parameters" : "",
+          order == 1 ? " and grad_output" : ", grad_output and cotangents"),
+      split));
   DecodedRequest decoded;
   TensorRequest& request = decoded.request;
   ACTSERVE_RETURN_IF_ERROR(message.residual().empty()
@@ -453,21 +519,21 @@ absl::StatusOr<DecodedRequest> DecodeBackward(const SplitRequest& split,
                                                   &request, &decoded.inputs));
   ACTSERVE_RETURN_IF_ERROR(DecodeGradOutput(message, split, limits.tensor,
                                             request, &decoded.inputs));
-  ACTSERVE_RETURN_IF_ERROR(DecodeVariables(
-      "wrt", message.wrt(), /*parameters_allowed=*/true, &request));
-  if (request.variables.empty()) {
-    for (int i = 0; i < request.num_inputs(); ++i) {
-      request.variables.push_back(i);
-      request.program.variables |= uint64_t{1} << i;
-    }
+  if (order == 2) {
+    ACTSERVE_RETURN_IF_ERROR(CheckNoBroadcasts("order 2", request));
+    ACTSERVE_ASSIGN_OR_RETURN(
+        request.program.cotangents,
+        DecodeNamedValues("cotangents", message.cotangents(), split,
+                          limits.tensor, &request, &decoded.inputs));
   }
+  ACTSERVE_RETURN_IF_ERROR(DecodeWrt(message.wrt(), order, &request));
   const auto is_tensor = [&](int variable) {
-    return !request.IsParameter(variable);
+    return !request.IsNumber(variable);
   };
   ACTSERVE_RETURN_IF_ERROR(
       CheckResponseSize(std::ranges::count_if(request.variables, is_tensor),
                         limits.message_bytes, request.type));
-  SetKey(Direction::kBackward, &request);
+  SetKey(order == 1 ? Direction::kBackward : Direction::kSecondOrder, &request);
   return decoded;
 }
 

@@ -4,6 +4,7 @@
 #ifndef ACTSERVE_SERVER_MESSAGE_REQUEST_H_
 #define ACTSERVE_SERVER_MESSAGE_REQUEST_H_
 
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <vector>
@@ -20,19 +21,29 @@
 
 namespace actserve {
 
+// The methods whose calls are requests. What one asks for is the direction of
+// its program.
+enum class TensorMethod : uint8_t { kForward, kBackward };
+
 // A request without its tensors, after all checks.
 struct TensorRequest {
   std::shared_ptr<const RegisteredActivation> activation;
-  // The type of every tensor in the request and in its response.
+  // The type of the result, and of every tensor but `broadcasts` and their
+  // gradients.
   TensorType type;
   ProgramKey program;
   // The variables of `partials` or `wrt` in the order of the request, as
-  // indices into the activation's inputs and then parameters. The program's
-  // outputs are in rising order instead, and may be for more variables:
-  // program.variables.
+  // indices into the activation's inputs and then parameters; grad_output is
+  // one more, the last. The program's outputs are in rising order instead, and
+  // may be for more variables: program.variables.
   std::vector<int> variables;
-  // One per parameter of the activation.
+  // One per parameter of the activation, then the numbers of `cotangents` or
+  // `tangents`, in the order of the program.
   std::vector<double> parameters;
+  // The payloads are the program's tensor inputs in another order.
+  bool is_permuted = false;
+  // In the order of the program, whose last inputs they are.
+  std::vector<BroadcastTensor> broadcasts;
   // Along which rows run, from 0; nullopt for an activation that reads none.
   std::optional<int> axis;
   // The place of the first element in the tensor that was cut into requests.
@@ -46,7 +57,22 @@ struct TensorRequest {
   int num_inputs() const {
     return static_cast<int>(activation->activation().inputs().size());
   }
-  bool IsParameter(int variable) const { return variable >= num_inputs(); }
+  // The index of grad_output among the variables.
+  int grad_output() const {
+    return num_inputs() +
+           static_cast<int>(activation->activation().parameters().size());
+  }
+  bool IsParameter(int variable) const {
+    return variable >= num_inputs() && variable < grad_output();
+  }
+  // A parameter that is one number, and so is its gradient.
+  bool IsNumber(int variable) const {
+    return IsParameter(variable) && BroadcastOf(variable) == nullptr;
+  }
+  // nullptr for what does not broadcast.
+  const BroadcastTensor* BroadcastOf(int variable) const;
+  // Of the gradient with respect to `variable`, which is not IsNumber().
+  const TensorType& TypeOf(int variable) const;
   // Of each tensor, along `axis`.
   Rows rows() const;
 };

@@ -5,6 +5,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <cstdint>
 #include <cstdio>
 #include <memory>
@@ -18,6 +19,8 @@
 
 namespace actserve {
 namespace {
+
+using google::protobuf::RepeatedPtrField;
 
 class RequestTest : public testing::Test {
  protected:
@@ -48,6 +51,15 @@ class RequestTest : public testing::Test {
   RequestLimits limits_;
   SplitRequest split_;
 };
+
+std::string TextOf(absl::Span<const Fragment> fragments) {
+  std::string text;
+  for (const Fragment& fragment : fragments) {
+    text.append(reinterpret_cast<const char*>(fragment.data),
+                fragment.size_bytes);
+  }
+  return text;
+}
 
 v1::BackwardRequest SampleRequest() {
   v1::BackwardRequest request;
@@ -135,6 +147,122 @@ TEST_F(RequestTest, RefusesAnAxisThatIsNone) {
   EXPECT_EQ(message(request), "axis: 0 given, but gelu reads no rows");
 }
 
+// A request of the contract's first version, byte by byte.
+TEST_F(RequestTest, WithoutTheNewFieldsABackwardIsOfTheFirstOrder) {
+  const std::string bytes(
+      "\x0a\x0aleaky_relu"            // activation
+      "\x1a\x05\x08\x03\x12\x01\x02"  // inputs[0]: float32, [2]
+      "\x2a\x05\x08\x03\x12\x01\x02"  // grad_output
+      "\x32\x01x"                     // wrt
+      "\x7a\x08xxxxXXXX"              // payload
+      "\x7a\x08yyyyYYYY",
+      12 + 7 + 7 + 3 + 10 + 10);
+
+  const auto decoded = Decode<v1::BackwardRequest>(bytes);
+
+  ASSERT_TRUE(decoded.ok()) << decoded.status();
+  ProgramKey want;
+  want.activation_id = registry_->Find("leaky_relu")->id();
+  want.direction = ProgramKey::Direction::kBackward;
+  want.variables = 1;
+  EXPECT_EQ(decoded->request.program, want);
+  EXPECT_EQ(decoded->request.variables, std::vector<int>{0});
+  EXPECT_EQ(decoded->request.parameters, std::vector<double>{0.01});
+  ASSERT_EQ(decoded->inputs.size(), 2);
+  EXPECT_EQ(TextOf(decoded->inputs[0]), "xxxxXXXX");
+  EXPECT_EQ(TextOf(decoded->inputs[1]), "yyyyYYYY");
+}
+
+// A function of two inputs and two parameters, and scalars for it.
+class NamedValues : public RequestTest {
+ protected:
+  NamedValues() {
+    Registry::Text text;
+    text.text = "def f(u, v, a=2.0, b=3.0):\n    return a * u * v + b\n";
+    id_ = registry_->Register(text, nullptr)->activation->id();
+  }
+
+  template <typename Request>
+  Request Of() const {
+    Request request;
+    request.set_activation(id_);
+    for (const char* payload : {"uuuu", "vvvv"}) {
+      request.add_inputs()->set_dtype(v1::DTYPE_FLOAT32);
+      request.add_payload(payload);
+    }
+    return request;
+  }
+  static void Add(const std::string& name, double scalar,
+                  RepeatedPtrField<v1::NamedValue>* to) {
+    v1::NamedValue& value = *to->Add();
+    value.set_name(name);
+    value.set_scalar(scalar);
+  }
+  template <typename Request>
+  static void Add(const std::string& name, const std::string& payload,
+                  Request* request, RepeatedPtrField<v1::NamedValue>* to) {
+    v1::NamedValue& value = *to->Add();
+    value.set_name(name);
+    value.mutable_tensor()->set_dtype(v1::DTYPE_FLOAT32);
+    request->add_payload(payload);
+  }
+  static std::vector<std::string> TextsOf(const DecodedRequest& decoded) {
+    std::vector<std::string> texts;
+    for (const auto& input : decoded.inputs) texts.push_back(TextOf(input));
+    return texts;
+  }
+
+  std::string id_;
+};
+
+TEST_F(NamedValues, OfCotangentsFollowTheActivation) {
+  auto request = Of<v1::BackwardRequest>();
+  request.set_order(2);
+  request.mutable_grad_output()->set_dtype(v1::DTYPE_FLOAT32);
+  request.add_payload("dydy");
+  auto* const cotangents = request.mutable_cotangents();
+  Add("b", 5, cotangents);
+  Add("v", "dvdv", &request, cotangents);
+  Add("a", 4, cotangents);
+  Add("u", "dudu", &request, cotangents);
+  for (const char* name : {"dL/dy", "a", "v"}) request.add_wrt(name);
+  const std::string bytes = request.SerializeAsString();
+
+  const auto decoded = Decode<v1::BackwardRequest>(bytes);
+
+  ASSERT_TRUE(decoded.ok()) << decoded.status();
+  EXPECT_EQ(TextsOf(*decoded),
+            (std::vector<std::string>{"uuuu", "vvvv", "dydy", "dudu", "dvdv"}));
+  const TensorRequest& got = decoded->request;
+  EXPECT_EQ(got.parameters, (std::vector<double>{2, 3, 4, 5}));
+  EXPECT_EQ(got.variables, (std::vector<int>{4, 2, 1}));
+  EXPECT_TRUE(got.is_permuted);
+  EXPECT_EQ(got.program.direction, ProgramKey::Direction::kSecondOrder);
+  EXPECT_EQ(got.program.cotangents, 0b1111);
+  EXPECT_EQ(got.program.variables, 0b110);
+  EXPECT_TRUE(got.program.wrt_grad_output);
+}
+
+TEST_F(NamedValues, OfTangentsFollowTheActivation) {
+  auto request = Of<v1::ForwardRequest>();
+  auto* const tangents = request.mutable_tangents();
+  Add("u", "dudu", &request, tangents);
+  Add("v", "dvdv", &request, tangents);
+  Add("b", -INFINITY, tangents);
+  const std::string bytes = request.SerializeAsString();
+
+  const auto decoded = Decode<v1::ForwardRequest>(bytes);
+
+  ASSERT_TRUE(decoded.ok()) << decoded.status();
+  EXPECT_EQ(TextsOf(*decoded),
+            (std::vector<std::string>{"uuuu", "vvvv", "dudu", "dvdv"}));
+  const TensorRequest& got = decoded->request;
+  EXPECT_EQ(got.parameters, (std::vector<double>{2, 3, -INFINITY}));
+  EXPECT_FALSE(got.is_permuted);
+  EXPECT_EQ(got.program.direction, ProgramKey::Direction::kTangent);
+  EXPECT_EQ(got.program.variables, 0b1011);
+}
+
 // A request for a function with random numbers, of two elements.
 v1::ForwardRequest RequestWithDraws(Registry& registry) {
   Registry::Text text;
@@ -172,6 +300,22 @@ TEST_F(RequestTest, ASeedIsAnIntegerOf53Bits) {
   EXPECT_EQ(message(0.5),
             "parameters: 'seed' is 0.5, but a seed is an integer from 0 to "
             "2^53");
+}
+
+TEST_F(RequestTest, ASeedIsNoTensor) {
+  v1::ForwardRequest request = RequestWithDraws(*registry_);
+  v1::ParameterTensor& seeds = *request.mutable_parameters(0)->mutable_tensor();
+  seeds.mutable_tensor()->set_dtype(v1::DTYPE_FLOAT32);
+  seeds.mutable_tensor()->add_shape(2);
+  seeds.set_axis(0);
+  request.add_payload(std::string(8, '\0'));
+  const std::string bytes = request.SerializeAsString();
+
+  const absl::Status status = Decode<v1::ForwardRequest>(bytes).status();
+
+  EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(status.message(),
+            "parameters: 'seed' is a seed: one number, not a tensor");
 }
 
 TEST_F(RequestTest, AnElementOffsetLeavesRoomForTheElements) {
@@ -242,11 +386,18 @@ TEST_F(RequestTest, OfHostileBytesAcceptsOnlyWhatFits) {
   v1::BackwardRequest with_gradient = SampleRequest();
   *with_gradient.mutable_grad_output() = with_gradient.inputs(0);
   with_gradient.add_payload("efgh");
+  v1::BackwardRequest second = with_gradient;
+  second.set_order(2);
+  v1::NamedValue& cotangent = *second.add_cotangents();
+  cotangent.set_name("x");
+  *cotangent.mutable_tensor() = second.inputs(0);
+  second.add_payload("ijkl");
   const std::string samples[] = {SampleRequest().SerializeAsString(),
-                                 with_gradient.SerializeAsString()};
+                                 with_gradient.SerializeAsString(),
+                                 second.SerializeAsString()};
   int num_accepted = 0;
   for (int i = 0; i < 100'000; ++i) {
-    std::string bytes = samples[i % 2];
+    std::string bytes = samples[random() % 3];
     for (uint64_t edits = random() % 4; edits > 0; --edits) {
       bytes[random() % bytes.size()] = static_cast<char>(random());
     }
@@ -259,7 +410,7 @@ TEST_F(RequestTest, OfHostileBytesAcceptsOnlyWhatFits) {
       for (const Fragment& fragment : input) size_bytes += fragment.size_bytes;
       ASSERT_EQ(size_bytes, request->request.type.size_bytes());
     }
-    ASSERT_EQ(request->request.parameters.size(),
+    ASSERT_GE(request->request.parameters.size(),
               request->request.activation->activation().parameters().size());
   }
   EXPECT_GT(num_accepted, 10'000);

@@ -1,12 +1,12 @@
 #include "server/message/response.h"
 
-#include <bit>
 #include <cstring>
 #include <utility>
 
 #include "absl/container/inlined_vector.h"
 #include "actserve/v1/service.pb.h"
 #include "google/protobuf/io/coded_stream.h"
+#include "proto/grad_output_name.h"
 #include "proto/payload_field.h"
 #include "server/message/split_request.h"
 #include "server/message/tensor_codec.h"
@@ -98,11 +98,23 @@ EncodedResponse Assemble(std::string head, std::vector<Buffer> payloads) {
   return response;
 }
 
-// The index of the output for `variable` among the outputs of the program,
-// which are in rising order and may be for more variables than the request's.
+// The index of the output for `variable` among those outputs of the program
+// that are tensors, or those that are numbers. They are in rising order, and
+// may be for more variables than the request's.
 size_t RankOf(int variable, const TensorRequest& request) {
-  return std::popcount(request.program.variables &
-                       ((uint64_t{1} << variable) - 1));
+  const bool is_number = request.IsNumber(variable);
+  size_t rank = 0;
+  for (int other = 0; other < variable && other < 64; ++other) {
+    const bool in_program = request.program.variables >> other & 1;
+    rank += in_program && request.IsNumber(other) == is_number;
+  }
+  return rank;
+}
+
+// True for what a Forward asks for.
+bool HasOutput(const TensorRequest& request) {
+  return request.program.direction == ProgramKey::Direction::kForward ||
+         request.program.direction == ProgramKey::Direction::kTangent;
 }
 
 template <typename Response>
@@ -117,27 +129,30 @@ std::string Serialize(Response response, const TensorRequest& request,
 v1::ForwardResponse DescribeOutputs(const TensorRequest& request) {
   v1::ForwardResponse response;
   *response.mutable_output() = EncodeTensor(request.type);
+  if (request.program.direction == ProgramKey::Direction::kTangent) {
+    *response.mutable_tangent() = response.output();
+  }
   for (size_t i = 0; i < request.variables.size(); ++i) {
     *response.add_partials() = response.output();
   }
   return response;
 }
 
-// The program's outputs are the tensors first, then the sums.
 v1::BackwardResponse DescribeGradients(const TensorRequest& request,
                                        absl::Span<const double> sums) {
   const Activation& activation = request.activation->activation();
-  const size_t num_tensors = RankOf(request.num_inputs(), request);
   v1::BackwardResponse response;
   for (int variable : request.variables) {
     v1::Gradient& gradient = *response.add_gradients();
-    if (request.IsParameter(variable)) {
-      gradient.set_name(
-          activation.parameters()[variable - request.num_inputs()].name);
-      gradient.set_scalar(sums[RankOf(variable, request) - num_tensors]);
+    gradient.set_name(
+        variable == request.grad_output() ? kGradOutputName
+        : request.IsParameter(variable)
+            ? activation.parameters()[variable - request.num_inputs()].name
+            : activation.inputs()[variable]);
+    if (request.IsNumber(variable)) {
+      gradient.set_scalar(sums[RankOf(variable, request)]);
     } else {
-      gradient.set_name(activation.inputs()[variable]);
-      *gradient.mutable_tensor() = EncodeTensor(request.type);
+      *gradient.mutable_tensor() = EncodeTensor(request.TypeOf(variable));
     }
   }
   return response;
@@ -148,7 +163,7 @@ v1::BackwardResponse DescribeGradients(const TensorRequest& request,
 std::string ResponseHead(const TensorRequest& request, const Program& program,
                          const std::string& device,
                          absl::Span<const double> sums) {
-  return request.program.direction == ProgramKey::Direction::kForward
+  return HasOutput(request)
              ? Serialize(DescribeOutputs(request), request, program, device)
              : Serialize(DescribeGradients(request, sums), request, program,
                          device);
@@ -162,12 +177,14 @@ EncodedResponse EncodeResponse(const TensorRequest& request, std::string head,
   }
   std::vector<Buffer> payloads;
   payloads.reserve(result.tensors.size());
-  const bool forward =
-      request.program.direction == ProgramKey::Direction::kForward;
-  if (forward) payloads.push_back(std::move(result.tensors[0]));
+  const bool has_output = HasOutput(request);
+  if (has_output) payloads.push_back(std::move(result.tensors[0]));
+  if (request.program.direction == ProgramKey::Direction::kTangent) {
+    payloads.push_back(std::move(result.tensors[1]));
+  }
   for (int variable : request.variables) {
-    if (request.IsParameter(variable)) continue;
-    const size_t rank = RankOf(variable, request) + (forward ? 1 : 0);
+    if (request.IsNumber(variable)) continue;
+    const size_t rank = RankOf(variable, request) + (has_output ? 1 : 0);
     payloads.push_back(std::move(result.tensors[rank]));
   }
   return Assemble(std::move(head), std::move(payloads));

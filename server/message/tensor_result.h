@@ -14,7 +14,7 @@ namespace actserve {
 struct TensorResult {
   // The outputs of the program that are tensors, in its order.
   std::vector<Buffer> tensors;
-  // The outputs of the program that are sums, in its order.
+  // Its outputs that are numbers, in its order.
   std::vector<double> sums;
   // Time in the scheduler's queue.
   absl::Duration queue;

@@ -64,15 +64,13 @@ void Service::set_addresses(const std::vector<std::string>& addresses) {
 Reactor* Service::Forward(grpc::CallbackServerContext* context,
                           const grpc::ByteBuffer* request,
                           grpc::ByteBuffer* response) {
-  return StartTensorCall(TensorCall::Direction::kForward, context, request,
-                         response);
+  return StartTensorCall(TensorMethod::kForward, context, request, response);
 }
 
 Reactor* Service::Backward(grpc::CallbackServerContext* context,
                            const grpc::ByteBuffer* request,
                            grpc::ByteBuffer* response) {
-  return StartTensorCall(TensorCall::Direction::kBackward, context, request,
-                         response);
+  return StartTensorCall(TensorMethod::kBackward, context, request, response);
 }
 
 Reactor* Service::RegisterActivation(grpc::CallbackServerContext* context,
@@ -256,12 +254,13 @@ Reactor* Service::Refuse(grpc::CallbackServerContext* context, Method method) {
   return reactor;
 }
 
-Reactor* Service::StartTensorCall(TensorCall::Direction direction,
+Reactor* Service::StartTensorCall(TensorMethod tensor_method,
                                   grpc::CallbackServerContext* context,
                                   const grpc::ByteBuffer* request,
                                   grpc::ByteBuffer* response) {
-  const bool is_forward = direction == TensorCall::Direction::kForward;
-  const Method method = is_forward ? Method::kForward : Method::kBackward;
+  const Method method = tensor_method == TensorMethod::kForward
+                            ? Method::kForward
+                            : Method::kBackward;
   const absl::StatusOr<CallerId> caller =
       Admit(*context, Role::kCompute, authenticator_);
   if (!caller.ok()) {
@@ -275,7 +274,7 @@ Reactor* Service::StartTensorCall(TensorCall::Direction direction,
   }
   if (!calls_.Enter()) return Refuse(context, method);
   auto* const reactor = new CallReactor(metrics_, method);
-  (new TensorCall(direction, *caller, parts_, &calls_, &observer_, context,
+  (new TensorCall(tensor_method, *caller, parts_, &calls_, &observer_, context,
                   reactor, request, response))
       ->Start();
   return reactor;

@@ -85,7 +85,7 @@ class Service final : public internal::ServiceMethods {
   grpc::ServerUnaryReactor* Refuse(grpc::CallbackServerContext* context,
                                    Method method);
   grpc::ServerUnaryReactor* StartTensorCall(
-      TensorCall::Direction direction, grpc::CallbackServerContext* context,
+      TensorMethod tensor_method, grpc::CallbackServerContext* context,
       const grpc::ByteBuffer* request, grpc::ByteBuffer* response);
   // How a call without tensors is served.
   struct ControlCall {

@@ -31,14 +31,14 @@ int64_t CostOf(size_t message_bytes, size_t num_slices) {
 
 }  // namespace
 
-TensorCall::TensorCall(Direction direction, const CallerId& caller,
+TensorCall::TensorCall(TensorMethod method, const CallerId& caller,
                        const ServingParts& parts, CallCounter* calls,
                        CallObserver* observer,
                        grpc::CallbackServerContext* context,
                        CallReactor* reactor, const grpc::ByteBuffer* request,
                        grpc::ByteBuffer* response)
     : Evaluation(parts, absl::Now(), absl::FromChrono(context->deadline())),
-      direction_(direction),
+      method_(method),
       caller_(caller),
       calls_(*calls),
       observer_(*observer),
@@ -48,14 +48,14 @@ TensorCall::TensorCall(Direction direction, const CallerId& caller,
       message_{.bytes = TakeRequest(request)} {
   if (!observer_.is_on()) return;
   record_ = std::make_unique<CallRecord>();
-  record_->method = direction == Direction::kForward ? "Forward" : "Backward";
+  record_->method = method == TensorMethod::kForward ? "Forward" : "Backward";
   record_->request_bytes = SizeOf(message_.bytes);
   set_record(record_.get());
 }
 
 void TensorCall::Start() {
   if (absl::Status status = Split(); !status.ok()) return Finish(status);
-  if (auto plan = parts().plans.Find(direction_, split_, caller_.tenant)) {
+  if (auto plan = parts().plans.Find(method_, split_, caller_.tenant)) {
     return Evaluate(std::move(plan), split_);
   }
   auto decoded = Decode();
@@ -86,7 +86,7 @@ absl::Status TensorCall::Split() {
 }
 
 absl::StatusOr<DecodedRequest> TensorCall::Decode() {
-  return direction_ == Direction::kForward
+  return method_ == TensorMethod::kForward
              ? DecodeForward(split_, parts().limits, parts().registry,
                              caller_.tenant)
              : DecodeBackward(split_, parts().limits, parts().registry,
@@ -98,7 +98,7 @@ void TensorCall::OnPlan(const std::shared_ptr<CallPlan>& plan) {
     plan->response_head = ResponseHead(plan->request, *plan->program,
                                        parts().device.name(), /*sums=*/{});
   }
-  parts().plans.Put(direction_, split_, plan);
+  parts().plans.Put(method_, split_, plan);
 }
 
 std::shared_ptr<const void> TensorCall::ReleaseInputs() {

@@ -28,12 +28,10 @@ namespace actserve {
 // The class is no reactor: see CallReactor.
 class TensorCall final : private Evaluation {
  public:
-  using Direction = ProgramKey::Direction;
-
   // The call leaves `calls`, which it must have entered, at its end. Until then
   // `parts` and the objects of the call must live; gRPC keeps the latter, and
   // `observer` outlives it. Takes the bytes of `request`.
-  TensorCall(Direction direction, const CallerId& caller,
+  TensorCall(TensorMethod method, const CallerId& caller,
              const ServingParts& parts, CallCounter* calls,
              CallObserver* observer, grpc::CallbackServerContext* context,
              CallReactor* reactor, const grpc::ByteBuffer* request,
@@ -55,7 +53,7 @@ class TensorCall final : private Evaluation {
   void Finish(const absl::Status& status);
   void Observe(const absl::Status& status);
 
-  const Direction direction_;
+  const TensorMethod method_;
   const CallerId caller_;
   CallCounter& calls_;
   CallObserver& observer_;

@@ -29,6 +29,31 @@ absl::Status WhyUnwanted(const Programs::Waiter& waiter, absl::Time now) {
   return absl::OkStatus();
 }
 
+absl::StatusOr<LoweredProgram> Lower(const Activation& activation,
+                                     const ProgramKey& key) {
+  const std::vector<std::string> names = NamesOf(activation, key.variables);
+  const std::vector<std::string> cotangents =
+      NamesOf(activation, key.cotangents);
+  std::shared_ptr<const Activation> broadcasting;
+  if (key.broadcasts != 0) {
+    ACTSERVE_ASSIGN_OR_RETURN(broadcasting, activation.WithBroadcasts(NamesOf(
+                                                activation, key.broadcasts)));
+  }
+  const Activation& from = broadcasting == nullptr ? activation : *broadcasting;
+  switch (key.direction) {
+    case ProgramKey::Direction::kForward:
+      return from.LowerForward(key.dtype, names);
+    case ProgramKey::Direction::kBackward:
+      return from.LowerBackward(key.dtype, names);
+    case ProgramKey::Direction::kSecondOrder:
+      return from.LowerSecondOrder(key.dtype, cotangents, names,
+                                   key.wrt_grad_output);
+    case ProgramKey::Direction::kTangent:
+      return from.LowerTangent(key.dtype, names);
+  }
+  return absl::InternalError("a program of no direction");
+}
+
 bool Waits(const std::vector<Programs::Waiter>& waiters,
            const CallerId& caller) {
   return std::ranges::any_of(waiters, [&](const Programs::Waiter& waiter) {
@@ -174,12 +199,9 @@ std::shared_ptr<const RegisteredActivation> Programs::Begin(
 Programs::Result Programs::Compile(const Activation& activation,
                                    const ProgramKey& key,
                                    const StopToken& stop) {
-  const std::vector<std::string> names = NamesOf(activation, key.variables);
   LogEvent(LogLevel::kDebug, "compiling", {{"activation", key.activation_id}});
   ACTSERVE_ASSIGN_OR_RETURN(const LoweredProgram lowered,
-                            key.direction == ProgramKey::Direction::kForward
-                                ? activation.LowerForward(key.dtype, names)
-                                : activation.LowerBackward(key.dtype, names));
+                            Lower(activation, key));
   ACTSERVE_RETURN_IF_ERROR(stop.Check());
   return device_->Compile(lowered, stop);
 }

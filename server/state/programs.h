@@ -31,21 +31,37 @@ namespace actserve {
 
 // Names one program of an activation.
 struct ProgramKey {
-  enum class Direction : uint8_t { kForward, kBackward };
+  enum class Direction : uint8_t {
+    kForward,
+    kBackward,
+    kSecondOrder,
+    kTangent
+  };
   std::string activation_id;
   Direction direction = Direction::kForward;
   DType dtype = DType::kFloat32;
   // Bit i stands for the i-th of the activation's inputs and parameters, in
-  // that order: partials of a forward, wrt of a backward. A set, so that the
-  // order of a request does not multiply the programs; one of GradientSets, so
-  // that its choice does not either.
+  // that order: partials of a forward, wrt of a backward and of the second
+  // order, what has a tangent. A set, so that the order of a request does not
+  // multiply the programs; of a forward and a backward one of GradientSets, so
+  // that its choice does not either. The other directions have a program for
+  // each choice, because what is not named would add 0 times its gradient,
+  // which may be NaN; what a caller may compile bounds them.
   uint64_t variables = 0;
+  // Second order: the gradients that have a cotangent, as such a set.
+  uint64_t cotangents = 0;
+  // What is given as a tensor with fewer elements than the result, as such a
+  // set.
+  uint64_t broadcasts = 0;
+  // Second order: also the gradient with respect to the upstream gradient.
+  bool wrt_grad_output = false;
 
   bool operator==(const ProgramKey&) const = default;
   template <typename H>
   friend H AbslHashValue(H h, const ProgramKey& key) {
     return H::combine(std::move(h), key.activation_id, key.direction, key.dtype,
-                      key.variables);
+                      key.variables, key.cotangents, key.broadcasts,
+                      key.wrt_grad_output);
   }
 };
 
@@ -98,7 +114,8 @@ class Programs {
   std::shared_ptr<const Program> Find(const ProgramKey& key);
 
   // Calls `waiter.done` once, from any thread and perhaps before it returns.
-  // Outputs are in the order of the activation's inputs and parameters.
+  // Outputs are in the order of the activation's inputs and parameters, that of
+  // wrt_grad_output is the last; of a tangent they are y and it.
   //   InvalidArgument    the program would be over the weight limit
   //   ResourceExhausted  a queue is full, or the peer has used up its time; the
   //                      status has a RetryAfter()

@@ -176,6 +176,33 @@ TEST_F(ProgramsTest, FindsWhatWasCompiled) {
   EXPECT_EQ(programs_.count(), 1);
 }
 
+// Under one activation and one set of variables.
+TEST_F(ProgramsTest, TellsDirectionsAndCotangentsApart) {
+  std::vector<ProgramKey> keys;
+  using Direction = ProgramKey::Direction;
+  for (const Direction direction :
+       {Direction::kForward, Direction::kBackward, Direction::kTangent}) {
+    keys.push_back(KeyOf(direction, 0b1));
+  }
+  for (const uint64_t cotangents : {0b1, 0b101}) {
+    for (const bool wrt_grad_output : {false, true}) {
+      ProgramKey& key = keys.emplace_back(KeyOf(Direction::kSecondOrder, 0b1));
+      key.cotangents = cotangents;
+      key.wrt_grad_output = wrt_grad_output;
+    }
+  }
+  std::set<std::string> ids;
+  for (const ProgramKey& key : keys) {
+    const auto program = Get(key);
+    ASSERT_TRUE(program.ok()) << program.status();
+    ids.insert((*program)->lowered().program_id);
+    EXPECT_EQ(programs_.Find(key), *program);
+  }
+
+  EXPECT_EQ(ids.size(), keys.size());
+  EXPECT_EQ(device_.num_compilations, static_cast<int>(keys.size()));
+}
+
 TEST_F(ProgramsTest, CompilesOnceForAllWhoWait) {
   HoldUp();
   Asked& first = Ask(KeyOf(1), kA);

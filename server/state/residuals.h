@@ -16,6 +16,7 @@
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "kernels/device/device.h"
+#include "kernels/graph/broadcast.h"
 #include "server/identity/tenant.h"
 #include "server/scheduling/clock.h"
 #include "server/state/memory_budget.h"
@@ -27,6 +28,15 @@ class RegisteredActivation;
 
 // One list of fragments, in order, per tensor input.
 using TensorInputs = std::vector<std::vector<Fragment>>;
+
+// A tensor of a request with fewer elements than its result.
+struct BroadcastTensor {
+  // The input or parameter that it is for: an index into the activation's
+  // inputs and then parameters.
+  int variable;
+  TensorType type;
+  Broadcast shape;
+};
 
 // Holds what a Backward needs of its Forward. Immutable once stored.
 struct Residual {
@@ -51,6 +61,8 @@ struct Residual {
   size_t size_bytes = 0;
   // One per parameter of the activation.
   std::vector<double> parameters;
+  // The last of `inputs`.
+  std::vector<BroadcastTensor> broadcasts;
 };
 
 // Keeps residuals by handle, as long as their lease and the budget allow.

@@ -63,7 +63,16 @@ FORMULAS = {
     "swish": lambda x: x * special.expit(x),
     "tanh": np.tanh,
     "tanhshrink": lambda x: x - np.tanh(x),
+    "spike_atan": lambda x: np.heaviside(x, 1),
+    "spike_fast_sigmoid": lambda x: np.heaviside(x, 1),
     "threshold": lambda x: np.where(x > 1, x, 0),
+}
+
+GATES = {
+    "geglu": lambda gate: gate * special.ndtr(gate),
+    "glu": special.expit,
+    "reglu": lambda gate: np.maximum(gate, 0),
+    "swiglu": lambda gate: gate * special.expit(gate),
 }
 
 
@@ -80,6 +89,15 @@ def test_builtin_is_what_scipy_computes(client, name):
         FORMULAS[name](narrow.astype(np.float64)),
         rtol=4e-7,
         atol=1e-9,
+    )
+
+
+@pytest.mark.parametrize("name", GATES)
+def test_gate_is_what_scipy_computes(client, name):
+    gate = X[::-1].copy()
+
+    np.testing.assert_allclose(
+        client.forward(name, X, gate), X * GATES[name](gate), 1e-12, 1e-14
     )
 
 
@@ -115,22 +133,35 @@ def test_gradients_of_all_builtins_are_differences(client: actserve.Client):
     names = {
         info.name
         for info in client.list_activations()
-        if info.builtin and not info.reads_rows
+        if info.builtin
+        and not info.reads_rows
+        and not info.name.startswith("spike_")
     }
 
     for name in names:
         info = client.get_activation(name)
-        got = client.backward(name, X, wrt=["x", *info.parameters])
-        ahead, behind = (client.forward(name, X + d) for d in (step, -step))
-        difference = (ahead - behind) / (2 * step)
-        far = np.abs(got["x"] - difference) > 1e-7
-        # A kink of a built-in that lies within a step of one of 500 points.
-        assert np.count_nonzero(far) <= 1, (name, X[far])
+        inputs = [X, X[::-1].copy()][: len(info.inputs)]
+        got = client.backward(
+            name, *inputs, wrt=[*info.inputs, *info.parameters]
+        )
+        for i, variable in enumerate(info.inputs):
+            ahead, behind = (
+                client.forward(
+                    name, *inputs[:i], inputs[i] + d, *inputs[i + 1 :]
+                )
+                for d in (step, -step)
+            )
+            difference = (ahead - behind) / (2 * step)
+            far = np.abs(got[variable] - difference) > 1e-7
+            # A kink of a built-in that lies within a step of one of 500 points.
+            assert np.count_nonzero(far) <= 1, (name, X[far])
         for parameter, value in info.parameters.items():
             if parameter == "seed":  # An integer, without neighbours.
                 continue
             ahead, behind = (
-                client.forward(name, X, parameters={parameter: value + d}).sum()
+                client.forward(
+                    name, *inputs, parameters={parameter: value + d}
+                ).sum()
                 for d in (step, -step)
             )
             np.testing.assert_allclose(

@@ -336,6 +336,33 @@ def test_residual_stands_for_the_inputs(fake, service):
     np.testing.assert_array_equal(gradients["x"], X)
 
 
+def test_cotangents_follow_grad_output(fake, service):
+    v = X + 1
+    options = {
+        "grad_output": X,
+        "order": 2,
+        "cotangents": {"a": 2, "x": v},
+        "wrt": ("x",),
+    }
+    _, _, residual = fake.forward_with("f", X, keep_residual=True)
+    fake.backward("f", residual=residual, **options)
+    fake.backward("f", X, **options)
+
+    by_handle, by_inputs = service.calls[-2:]
+    for request in (by_handle, by_inputs):
+        assert request.order == 2
+        of_a, of_x = request.cotangents
+        assert (of_a.name, of_a.scalar) == ("a", 2)
+        assert (of_x.name, list(of_x.tensor.shape)) == ("x", list(X.shape))
+        assert request.payload[-2:] == [X.tobytes(), v.tobytes()]
+    assert [len(r.payload) for r in (by_handle, by_inputs)] == [2, 3]
+
+
+def test_an_order_of_1_is_not_sent(fake, service):
+    fake.backward("f", X, order=1)
+    assert not service.calls[-1].HasField("order")
+
+
 def test_lost_residual_resends_the_inputs(fake, service):
     _, _, residual = fake.forward_with(
         DOUBLE, X, parameters={"a": 3}, keep_residual=True

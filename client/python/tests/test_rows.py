@@ -480,28 +480,27 @@ class OldContract:
 
 @pytest.fixture(scope="module")
 def old():
-    """The contract without the fields that came with rows."""
-    since_rows = {
-        "ForwardRequest": "axis",
-        "BackwardRequest": "axis",
-        "Activation": "reads_rows",
-    }
+    """The contract without the fields that came with rows or later."""
+    first_new = {"ForwardRequest": 7, "BackwardRequest": 7, "Activation": 13}
     pool = descriptor_pool.DescriptorPool()
     messages = {}
     for module in (duration_pb2, tensor_pb2, activation_pb2, service_pb2):
         file = descriptor_pb2.FileDescriptorProto()
         module.DESCRIPTOR.CopyToProto(file)
         for message in file.message_type:
-            added = since_rows.pop(message.name, None)
-            for field in message.field:
-                if field.name == added:
-                    if field.HasField("oneof_index"):
-                        del message.oneof_decl[field.oneof_index]
-                    message.field.remove(field)
-                    break
+            if message.name in first_new:
+                first = first_new.pop(message.name)
+                kept = [
+                    field
+                    for field in message.field
+                    if field.number < first or field.name == "payload"
+                ]
+                assert not any(field.HasField("oneof_index") for field in kept)
+                del message.field[:], message.oneof_decl[:]
+                message.field.extend(kept)
         pool.Add(file)
         messages |= message_factory.GetMessageClassesForFiles([file.name], pool)
-    assert not since_rows
+    assert not first_new
     result = OldContract(
         {name.rpartition(".")[2]: kind for name, kind in messages.items()}
     )

@@ -10,6 +10,7 @@ import pytest
 
 import actserve
 from actserve.v1 import (
+    activation_pb2,
     service_pb2,
     service_pb2_grpc,
     tensor_pb2,
@@ -214,6 +215,46 @@ def test_gradient_written_by_the_author(client):
         client.backward(triangle, x)["x"], [-1, 0.5, 0.5, -1]
     )
     assert client.get_activation(surrogate).declared_gradient
+
+
+def test_a_straight_through_gradient_is_a_note(shared_server):
+    text = (
+        "def ste(x):\n    return round(x)\n\n"
+        "def ste_grad(x, dy):\n    return dy\n"
+    )
+    with grpc.insecure_channel(shared_server.address) as channel:
+        stub = service_pb2_grpc.ActivationServiceStub(channel)
+
+        response = stub.RegisterActivation(
+            service_pb2.RegisterActivationRequest(text=text)
+        )
+
+    (note,) = response.diagnostics
+    assert note.severity == activation_pb2.Diagnostic.NOTE
+    assert note.line == 4
+    assert "is not the derivative of ste: at x = " in note.message
+    assert response.activation.gradient_check.variables[0].gradient == 1
+
+
+def test_registration_tells_where_a_declared_gradient_differs(client):
+    def clip(x, g, a=2.0):
+        return a * x + g
+
+    def clip_grad(x, g, dy):
+        return 2 * dy if abs(x) <= 20 else 0, dy
+
+    info = client.register_activation(
+        actserve.activation(clip, gradient=clip_grad)
+    )
+
+    worst = info.gradient_check.variables
+    assert list(worst) == ["x", "g"]
+    assert abs(worst["x"].inputs["x"]) > 20
+    assert list(worst["x"].inputs) == ["x", "g"]
+    assert worst["x"].gradient == 0
+    assert worst["x"].difference == pytest.approx(2)
+    assert worst["x"].max_error == pytest.approx(1)
+    assert worst["g"].max_error < 1e-6
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,12 @@
 //   2. the headers of kernels/math that the program needs, unchanged;
 //   3. `struct Program`: the graph, one line an operation, and the constants of
 //      its shape. This part alone is generated;
-//   4. text/skeleton.h, how tiles are read, computed and written, as templates
-//      over the Program, and a line for each entry of launch.h.
+//   4. text/segments.h, sums.h and elements.h, how tiles are found, read,
+//      computed and written, as templates over the Program, and a line for each
+//      entry of launch.h.
+//
+// A program that reads rows has text/rows.h instead of elements.h, and behind
+// it the arithmetic of its stages (row_text.h).
 //
 // So everything that loops, waits or touches memory is ordinary C++, reviewed
 // as a file. Generated code is arithmetic without names: it contains no byte of
@@ -17,9 +21,8 @@
 // for bit where there is no GPU. The text has no comments, to save NVRTC's
 // time.
 //
-// A new kind of kernel (row functions) is a function in the skeleton, and its
-// entries in launch.h and Entries() of emit.cc, which is the one place that
-// chooses.
+// A new kind of kernel is a function in a file of text/, and its entries in
+// launch.h and Entries() of emit.cc, which is the one place that chooses.
 
 #ifndef ACTSERVE_KERNELS_CODEGEN_CUDA_EMIT_H_
 #define ACTSERVE_KERNELS_CODEGEN_CUDA_EMIT_H_
@@ -37,8 +40,8 @@ namespace actserve {
 // depend on the graph either.
 std::string EmitCuda(const LoweredProgram& program, CudaPart part);
 
-// Identifies the parts of a text that do not depend on a program (prelude,
-// math, skeleton), for keys of caches. Changes whenever they change.
+// Identifies the parts of a text that do not depend on a program (text/
+// and math), for keys of caches. Changes whenever they change.
 const std::string& CudaTextFingerprint();
 
 }  // namespace actserve

@@ -34,6 +34,8 @@ ShimRequest MakeRequest(const LoweredProgram& program,
         RandomTensor(program.storage, num_elements, seed * 8 + i));
   }
   request.parameters = parameters;
+  // If it reads rows, several or one.
+  request.rows.size = num_elements % 7 == 0 ? 7 : num_elements;
   return request;
 }
 
@@ -59,8 +61,8 @@ std::vector<Results> Reference(const LoweredProgram& program,
                                const std::vector<ShimRequest>& requests) {
   std::vector<Results> results;
   for (const ShimRequest& request : requests) {
-    results.push_back(
-        RunReference(program, request.inputs, request.parameters));
+    results.push_back(RunReference(program, request.inputs, request.parameters,
+                                   request.rows));
   }
   return results;
 }

@@ -83,7 +83,7 @@ void ExpectSameBits(const std::vector<Case>& cases,
     for (size_t r = 0; r < requests.size(); ++r) {
       const Results want =
           RunReference(program, requests[r].inputs, requests[r].parameters, {},
-                       requests[r].element_offset);
+                       {}, requests[r].element_offset);
       EXPECT_EQ(Difference(program, got[r], want), "")
           << sizes[r] << " elements";
     }

@@ -6,8 +6,10 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
+#include "kernels/base/status_macros.h"
+#include "kernels/codegen/cuda/row_text.h"
 #include "kernels/graph/draws.h"
-#include "kernels/graph/summation.h"
+#include "kernels/graph/passes/row_stages.h"
 
 namespace actserve {
 namespace {
@@ -44,6 +46,22 @@ bool HasLargeOp(const Graph& graph) {
   return false;
 }
 
+// Programs of rows of more weight have one copy of each stage in each entry;
+// and those of more than the other run short rows as they run others, since
+// several rows in a block take several copies.
+constexpr int64_t kLightRowWeight = 100;
+constexpr int64_t kShortRowWeight = 200;
+// The longest rows of kRowsOfFew and kRowsOfSome that are not interleaved.
+constexpr int64_t kFew = 128;
+constexpr int64_t kSome = 1024;
+constexpr int kFinishRowsThreads = 512;
+
+int64_t TilesOfRow(int64_t row_size) {
+  return (row_size + kSumTileElements - 1) / kSumTileElements;
+}
+
+int64_t Aligned(int64_t bytes) { return (bytes + 7) / 8 * 8; }
+
 // The top of a window that cannot hold all entries: 32 in float16, 2^21 in
 // bfloat16. Activations are rarely larger.
 uint32_t WindowTop(DType storage) {
@@ -62,6 +80,7 @@ LaunchLayout::LaunchLayout(const LoweredProgram& program)
     num_draw_words_ =
         1 + static_cast<int>(SeedParameters(program.graph).size());
   }
+  compute_bytes_ = ItemSizeBytes(program.compute);
   vector_elements_ =
       static_cast<int>(kVectorBytes / ItemSizeBytes(program.storage));
   vectors_in_flight_ = VectorsInFlight(num_inputs_, num_outputs_);
@@ -78,6 +97,17 @@ LaunchLayout::LaunchLayout(const LoweredProgram& program)
   const int64_t weight = program.graph.Weight();
   is_heavy_ = weight > kUnrolledWeight;
   const bool has_large_op = HasLargeOp(program.graph);
+  if (program.graph.HasRows()) {
+    const RowShape shape(CutIntoStages(program.graph));
+    num_stages_ = shape.num_stages;
+    num_row_numbers_ = shape.num_numbers;
+    num_row_arrays_ = shape.num_arrays;
+    max_row_reductions_ = shape.max_reductions;
+    if (shape.has_moves) max_row_size_ = kMaxMovedRow;
+    has_short_rows_ = weight <= kShortRowWeight && !has_large_op;
+    row_copies_ = weight <= kLightRowWeight && !has_large_op ? 4 : 1;
+    return;
+  }
   // The random numbers of several elements take so many registers that some
   // architectures spill, and more time than the memory: one at a time.
   const bool draws = program.graph.HasDraws();
@@ -96,9 +126,18 @@ LaunchLayout::LaunchLayout(const LoweredProgram& program)
 bool LaunchLayout::has_entry(KernelEntry entry) const {
   switch (entry) {
     case KernelEntry::kRun:
-      return true;
+      return !has_rows();
     case KernelEntry::kFinishSums:
       return num_sums_ > 0;
+    case KernelEntry::kRowsOfFew:
+    case KernelEntry::kRowsOfSome:
+      return has_rows() && has_short_rows_;
+    case KernelEntry::kRows:
+    case KernelEntry::kRowTiles:
+    case KernelEntry::kFinishRows:
+      return has_rows();
+    case KernelEntry::kSumTerms:
+      return has_rows() && num_sums_ > 0;
     case KernelEntry::kFillTable:
     case KernelEntry::kRunShared:
       return has_table();
@@ -120,9 +159,60 @@ CudaPart LaunchLayout::part(KernelEntry entry) const {
 }
 
 int LaunchLayout::threads(KernelEntry entry) const {
-  if (entry == KernelEntry::kRunShared) return kSharedThreads;
-  const bool lanes = entry == KernelEntry::kRun && body_ == Body::kSummed;
-  return lanes ? static_cast<int>(kSumLanes) : kRunThreads;
+  switch (entry) {
+    case KernelEntry::kRunShared:
+      return kSharedThreads;
+    case KernelEntry::kRun:
+      return body_ == Body::kSummed ? static_cast<int>(kSumLanes) : kRunThreads;
+    case KernelEntry::kRowsOfFew:
+    case KernelEntry::kRowsOfSome:
+    case KernelEntry::kRows:
+    case KernelEntry::kRowTiles:
+    case KernelEntry::kSumTerms:
+      return static_cast<int>(kSumLanes);
+    case KernelEntry::kFinishRows:
+      return kFinishRowsThreads;
+    case KernelEntry::kFinishSums:
+    case KernelEntry::kFillTable:
+      break;
+  }
+  return kRunThreads;
+}
+
+int LaunchLayout::max_registers(KernelEntry entry) const {
+  const bool looks_up = has_table() && entry != KernelEntry::kFillTable;
+  const bool in_float64 = compute_bytes_ == sizeof(double) && !looks_up;
+  switch (entry) {
+    case KernelEntry::kRowsOfFew:
+      // Eight elements, and lanes of each sum.
+      return in_float64 ? 168 : 128;
+    case KernelEntry::kRowsOfSome:
+    case KernelEntry::kRows:
+    case KernelEntry::kRowTiles:
+      return in_float64 ? 128 : 80;
+    default:
+      return in_float64 ? 128 : 64;
+  }
+}
+
+int LaunchLayout::ThreadsOfRow(KernelEntry entry) {
+  return entry == KernelEntry::kRowsOfFew    ? 16
+         : entry == KernelEntry::kRowsOfSome ? 32
+                                             : static_cast<int>(kSumLanes);
+}
+
+int LaunchLayout::row_copies(KernelEntry entry) const {
+  // A copy for each lane of the sums' tree that a thread has.
+  const int lanes = static_cast<int>(kSumLanes) / ThreadsOfRow(entry);
+  return std::max(lanes, row_copies_);
+}
+
+KernelEntry LaunchLayout::RowEntry(int64_t row_size, int64_t row_stride) const {
+  if (row_size > kMaxRowOfBlock) return KernelEntry::kRowTiles;
+  if (!has_short_rows_) return KernelEntry::kRows;
+  // Of interleaved rows as many together as make whole sectors of memory.
+  if (row_size <= kFew || row_stride > 1) return KernelEntry::kRowsOfFew;
+  return row_size <= kSome ? KernelEntry::kRowsOfSome : KernelEntry::kRows;
 }
 
 int LaunchLayout::vectors_in_flight(KernelEntry entry) const {
@@ -134,7 +224,9 @@ int LaunchLayout::vectors_in_flight(KernelEntry entry) const {
 
 int64_t LaunchLayout::tile_elements(KernelEntry entry) const {
   if (entry == KernelEntry::kFillTable) return kRunThreads;
-  if (body_ == Body::kSummed) return kSumTileElements;
+  if (entry == KernelEntry::kSumTerms || body_ == Body::kSummed) {
+    return kSumTileElements;
+  }
   return int64_t{threads(entry)} * vector_elements_ * vectors_in_flight(entry);
 }
 
@@ -146,7 +238,8 @@ int64_t LaunchLayout::NumTiles(KernelEntry entry, int64_t num_elements) const {
 
 int LaunchLayout::row_words() const {
   return 1 + num_inputs_ + num_outputs_ + (has_table() ? 1 : 0) +
-         (num_sums_ > 0 ? 2 : 0) + num_parameters_ + num_draw_words_;
+         (num_sums_ > 0 ? 2 : 0) + (has_rows() ? 3 : 0) + num_parameters_ +
+         num_draw_words_;
 }
 
 int64_t LaunchLayout::table_bytes() const {
@@ -170,8 +263,29 @@ int64_t LaunchLayout::SharedBytes(TableWindow window) const {
 }
 
 int64_t LaunchLayout::tile_sums_bytes(int64_t num_elements) const {
-  return num_sums_ * NumTiles(KernelEntry::kRun, num_elements) *
-         static_cast<int64_t>(sizeof(double));
+  const int64_t num_tiles = num_elements / kSumTileElements +
+                            (num_elements % kSumTileElements != 0 ? 1 : 0);
+  return num_sums_ * num_tiles * static_cast<int64_t>(sizeof(double));
+}
+
+int64_t LaunchLayout::scratch_bytes(int64_t num_elements,
+                                    int64_t row_size) const {
+  if (!has_rows() || num_elements == 0) return 0;
+  const int64_t num_rows = num_elements / row_size;
+  int64_t bytes = Aligned(compute_bytes_ * num_row_arrays_ * num_elements) +
+                  compute_bytes_ * num_sums_ * num_elements;
+  if (row_size > kMaxRowOfBlock) {
+    bytes += static_cast<int64_t>(sizeof(double)) * max_row_reductions_ *
+                 num_rows * TilesOfRow(row_size) +
+             Aligned(compute_bytes_ * num_row_numbers_ * num_rows);
+  }
+  return Aligned(bytes);
+}
+
+int64_t LaunchLayout::row_shared_bytes(KernelEntry entry,
+                                       int64_t row_size) const {
+  const int64_t rows = threads(entry) / ThreadsOfRow(entry);
+  return compute_bytes_ * num_row_arrays_ * rows * row_size;
 }
 
 namespace {
@@ -199,6 +313,11 @@ void AppendRow(const LaunchLayout& layout, KernelEntry entry,
     words.push_back(segment.tile_sums);
     words.push_back(segment.sums);
   }
+  if (layout.has_rows()) {
+    words.push_back(segment.row_size);
+    words.push_back(segment.row_stride);
+    words.push_back(segment.scratch);
+  }
   assert(segment.parameters.size() ==
          static_cast<size_t>(layout.num_parameters()));
   for (const double parameter : segment.parameters) {
@@ -209,6 +328,39 @@ void AppendRow(const LaunchLayout& layout, KernelEntry entry,
   (void)begin;
 }
 
+int64_t TilesOf(const LaunchLayout& layout, KernelEntry entry,
+                const LaunchSegment& segment) {
+  const int64_t num_rows = segment.num_elements / segment.row_size;
+  switch (entry) {
+    case KernelEntry::kFillTable:
+      return layout.NumTiles(entry, kTableEntries);
+    case KernelEntry::kRowsOfFew:
+    case KernelEntry::kRowsOfSome:
+    case KernelEntry::kRows: {
+      const int64_t at_once =
+          layout.threads(entry) / LaunchLayout::ThreadsOfRow(entry);
+      return (num_rows + at_once - 1) / at_once;
+    }
+    case KernelEntry::kRowTiles:
+    case KernelEntry::kFinishRows:
+      return num_rows * TilesOfRow(segment.row_size);
+    default:
+      return layout.NumTiles(entry, segment.num_elements);
+  }
+}
+
+// The shared memory for kept arrays: as much as the rows need that it is
+// enough for.
+uint32_t RowSharedBytes(const LaunchLayout& layout, KernelEntry entry,
+                        absl::Span<const LaunchSegment> segments) {
+  int64_t bytes = 0;
+  for (const LaunchSegment& segment : segments) {
+    const int64_t needed = layout.row_shared_bytes(entry, segment.row_size);
+    if (needed <= kMaxRowSharedBytes) bytes = std::max(bytes, needed);
+  }
+  return static_cast<uint32_t>(bytes);
+}
+
 }  // namespace
 
 absl::StatusOr<PackedLaunch> PackLaunch(
@@ -216,6 +368,7 @@ absl::StatusOr<PackedLaunch> PackLaunch(
     absl::Span<const LaunchSegment> segments, const LaunchOptions& options) {
   assert(layout.has_entry(entry));
   PackedLaunch launch;
+  launch.entry = entry;
   launch.block = layout.threads(entry);
   LaunchHeader header;
   header.num_segments = static_cast<uint32_t>(segments.size());
@@ -223,9 +376,7 @@ absl::StatusOr<PackedLaunch> PackLaunch(
   const bool has_table = segments.size() > 1;
   for (const LaunchSegment& segment : segments) {
     if (has_table) launch.segment_table.push_back(header.num_tiles);
-    header.num_tiles += layout.NumTiles(entry, entry == KernelEntry::kFillTable
-                                                   ? kTableEntries
-                                                   : segment.num_elements);
+    header.num_tiles += TilesOf(layout, entry, segment);
   }
   if (entry == KernelEntry::kFinishSums) {
     launch.grid = static_cast<int64_t>(segments.size()) * layout.num_sums();
@@ -236,6 +387,12 @@ absl::StatusOr<PackedLaunch> PackLaunch(
         std::min<int64_t>(header.num_tiles, options.num_multiprocessors);
   } else {
     launch.grid = static_cast<int64_t>(header.num_tiles);
+    header.stage = static_cast<uint32_t>(options.stage);
+    if (entry == KernelEntry::kRowsOfFew || entry == KernelEntry::kRowsOfSome ||
+        entry == KernelEntry::kRows) {
+      header.shared_bytes = RowSharedBytes(layout, entry, segments);
+      launch.shared_bytes = header.shared_bytes;
+    }
   }
   constexpr int64_t kMaxGrid = std::numeric_limits<int32_t>::max();
   if (launch.grid > kMaxGrid) {
@@ -254,6 +411,50 @@ absl::StatusOr<PackedLaunch> PackLaunch(
   // The argument has its full size whether or not a row is in it.
   launch.argument.resize(kHeaderWords + layout.row_words());
   return launch;
+}
+
+absl::StatusOr<std::vector<PackedLaunch>> PackRows(
+    const LaunchLayout& layout, absl::Span<const LaunchSegment> segments) {
+  std::vector<PackedLaunch> launches;
+  const auto add = [&](KernelEntry entry,
+                       absl::Span<const LaunchSegment> of_launch, int stage) {
+    ACTSERVE_ASSIGN_OR_RETURN(
+        launches.emplace_back(),
+        PackLaunch(layout, entry, of_launch, {.stage = stage}));
+    return absl::OkStatus();
+  };
+  for (const KernelEntry entry :
+       {KernelEntry::kRowsOfFew, KernelEntry::kRowsOfSome, KernelEntry::kRows,
+        KernelEntry::kRowTiles}) {
+    std::vector<LaunchSegment> of_entry;
+    for (const LaunchSegment& segment : segments) {
+      if (layout.RowEntry(segment.row_size, segment.row_stride) == entry) {
+        of_entry.push_back(segment);
+      }
+    }
+    if (of_entry.empty()) continue;
+    if (entry != KernelEntry::kRowTiles) {
+      ACTSERVE_RETURN_IF_ERROR(add(entry, of_entry, 0));
+      continue;
+    }
+    for (int stage = 0; stage < layout.num_stages(); ++stage) {
+      ACTSERVE_RETURN_IF_ERROR(add(entry, of_entry, stage));
+      if (stage + 1 == layout.num_stages()) continue;
+      ACTSERVE_RETURN_IF_ERROR(add(KernelEntry::kFinishRows, of_entry, stage));
+    }
+  }
+  if (layout.num_sums() > 0) {
+    ACTSERVE_RETURN_IF_ERROR(add(KernelEntry::kSumTerms, segments, 0));
+  }
+  return launches;
+}
+
+int NumRowLaunches(const LaunchLayout& layout, int64_t row_size,
+                   int64_t row_stride) {
+  const bool is_long =
+      layout.RowEntry(row_size, row_stride) == KernelEntry::kRowTiles;
+  return (is_long ? 2 * layout.num_stages() - 1 : 1) +
+         (layout.num_sums() > 0 ? 1 : 0);
 }
 
 }  // namespace actserve

@@ -16,18 +16,31 @@
 //                            work) or kRunShared (from shared memory, for
 //                            large)
 //
-// Results are bitwise the same whatever the segments, tiles or entry.
+// A program that reads rows has other entries. PackRows() chooses among them,
+// by the size of a segment's rows and whether they are interleaved:
+//
+//   kRowsOfFew, kRowsOfSome, kRows  a row in one block, all stages
+//                                   (row_stages.h), by 16, 32 or 128 threads
+//   kRowTiles, kFinishRows          longer rows, a stage at a time: a block for
+//                                   each tile, then one for each row
+//   kSumTerms                       then tile sums, for kFinishSums, if outputs
+//                                   are summed
+//
+// Results are bitwise the same whatever the segments, tiles or entry: sums of
+// rows, too, follow summation.h.
 
 #ifndef ACTSERVE_KERNELS_CODEGEN_CUDA_LAUNCH_H_
 #define ACTSERVE_KERNELS_CODEGEN_CUDA_LAUNCH_H_
 
 #include <cstdint>
+#include <limits>
 #include <vector>
 
 #include "absl/container/inlined_vector.h"
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
 #include "kernels/graph/lowered_program.h"
+#include "kernels/graph/summation.h"
 
 namespace actserve {
 
@@ -37,12 +50,20 @@ enum class KernelEntry {
   kFinishSums,
   kFillTable,
   kRunShared,
+  kRowsOfFew,
+  kRowsOfSome,
+  kRows,
+  kRowTiles,
+  kFinishRows,
+  kSumTerms,
 };
 
 inline constexpr KernelEntry kKernelEntries[] = {
-    KernelEntry::kRun, KernelEntry::kFinishSums, KernelEntry::kFillTable,
-    KernelEntry::kRunShared};
-inline constexpr int kNumKernelEntries = 4;
+    KernelEntry::kRun,       KernelEntry::kFinishSums, KernelEntry::kFillTable,
+    KernelEntry::kRunShared, KernelEntry::kRowsOfFew,  KernelEntry::kRowsOfSome,
+    KernelEntry::kRows,      KernelEntry::kRowTiles,   KernelEntry::kFinishRows,
+    KernelEntry::kSumTerms};
+inline constexpr int kNumKernelEntries = 10;
 
 // The `extern "C"` name of the entry in every generated text.
 constexpr const char* KernelEntryName(KernelEntry entry) {
@@ -55,6 +76,18 @@ constexpr const char* KernelEntryName(KernelEntry entry) {
       return "actserve_fill_table";
     case KernelEntry::kRunShared:
       return "actserve_run_shared";
+    case KernelEntry::kRowsOfFew:
+      return "actserve_rows_of_few";
+    case KernelEntry::kRowsOfSome:
+      return "actserve_rows_of_some";
+    case KernelEntry::kRows:
+      return "actserve_rows";
+    case KernelEntry::kRowTiles:
+      return "actserve_row_tiles";
+    case KernelEntry::kFinishRows:
+      return "actserve_finish_rows";
+    case KernelEntry::kSumTerms:
+      return "actserve_sum_terms";
   }
   return "";
 }
@@ -73,6 +106,18 @@ enum class CudaPart {
 // table then costs each multiprocessor less than it gains. Estimated from the
 // size of an H100's L2 cache, not measured.
 inline constexpr int64_t kSharedTableMinElements = int64_t{1} << 24;
+
+// Rows of more elements are computed by several blocks.
+inline constexpr int64_t kMaxRowOfBlock = int64_t{4} * kSumTileElements;
+
+// The longest rows of programs that sort, scan or shift them, which one block
+// does: more would take seconds, which to the device's watchdog is a hung
+// kernel. Estimated, not measured.
+inline constexpr int64_t kMaxMovedRow = int64_t{1} << 22;
+
+// Shared memory in which a block may keep arrays of its rows. What does not fit
+// is kept in LaunchSegment::scratch.
+inline constexpr int64_t kMaxRowSharedBytes = int64_t{40} << 10;
 
 // The part of a table that kRunShared keeps in shared memory: the patterns of
 // both signs whose magnitude bits (pattern & 0x7fff) are in
@@ -110,6 +155,10 @@ class LaunchLayout {
   int num_parameters() const { return num_parameters_; }
   // Words of a row for draws: 0 without, else as many as DrawWords() has.
   int num_draw_words() const { return num_draw_words_; }
+  bool has_rows() const { return num_stages_ > 0; }
+  int num_stages() const { return num_stages_; }  // of row_stages.h
+  // The longest rows that the program takes.
+  int64_t max_row_size() const { return max_row_size_; }
   bool has_table() const { return table_entry_bytes_ != 0; }
   Body body() const { return body_; }
   // True if the arithmetic costs far more than the memory: such programs may
@@ -127,14 +176,26 @@ class LaunchLayout {
   // The part that has the entry.
   CudaPart part(KernelEntry entry) const;
   int threads(KernelEntry entry) const;
-  // Elements of one tile; unused for kFinishSums.
+  // The threads that share a row in kRowsOfFew, kRowsOfSome and kRows.
+  static int ThreadsOfRow(KernelEntry entry);
+  // Elements of a row that a thread has under way.
+  int row_copies(KernelEntry entry) const;
+  // The entry for rows of a segment; kRowTiles for long ones.
+  KernelEntry RowEntry(int64_t row_size, int64_t row_stride) const;
+
+  // The most registers of a thread, by which the compiler is held to so many
+  // blocks on a multiprocessor at once. Heavy programs are not held to it.
+  int max_registers(KernelEntry entry) const;
+
+  // Elements of one tile; unused for kFinishSums and for rows.
   int64_t tile_elements(KernelEntry entry) const;
   int64_t NumTiles(KernelEntry entry, int64_t num_elements) const;
 
   // Words of a SegmentRow, in this order: num_elements; input addresses;
   // output addresses; the table's address if has_table(); the addresses of
-  // tile sums and of sums if num_sums() > 0; parameters as float64 bits; the
-  // words for draws.
+  // tile sums and of sums if num_sums() > 0; size and stride of rows and the
+  // scratch's address if has_rows(); parameters as float64 bits; the words for
+  // draws.
   int row_words() const;
 
   // Bytes of a table: for each output of the graph, kTableEntries entries of
@@ -150,6 +211,12 @@ class LaunchLayout {
   // other, of one float64 a tile. kFinishSums overwrites them.
   int64_t tile_sums_bytes(int64_t num_elements) const;
 
+  // Bytes of LaunchSegment::scratch; 0 if there are no rows. It is laid out in
+  // text/rows.h.
+  int64_t scratch_bytes(int64_t num_elements, int64_t row_size) const;
+  // Bytes of shared memory that the kept arrays of a block's rows take.
+  int64_t row_shared_bytes(KernelEntry entry, int64_t row_size) const;
+
  private:
   DType storage_;
   int num_inputs_ = 0;
@@ -163,6 +230,14 @@ class LaunchLayout {
   int rows_in_flight_ = 1;
   bool is_heavy_ = false;
   Body body_ = Body::kUnrolled;
+  int num_stages_ = 0;
+  int64_t max_row_size_ = std::numeric_limits<int64_t>::max();
+  int num_row_numbers_ = 0;
+  int num_row_arrays_ = 0;
+  int max_row_reductions_ = 0;
+  bool has_short_rows_ = false;
+  int row_copies_ = 1;
+  int64_t compute_bytes_ = 0;
 };
 
 // An address in device memory.
@@ -182,6 +257,12 @@ struct LaunchSegment {
   // kFinishSums reads them and writes num_sums() float64 to `sums`.
   DeviceAddress tile_sums = 0;
   DeviceAddress sums = 0;
+  // Of programs that read rows: element k of row r is element
+  // r / stride * size * stride + k * stride + r % stride.
+  int64_t row_size = 1;
+  int64_t row_stride = 1;
+  // Aligned to 8 bytes, scratch_bytes().
+  DeviceAddress scratch = 0;
   absl::InlinedVector<double, 4> parameters;
   // DrawWords() of the segment's first element.
   std::vector<uint64_t> draws;
@@ -198,8 +279,12 @@ struct LaunchHeader {
   uint64_t num_tiles = 0;
   // kRunShared only.
   TableWindow window;
+  // kRowTiles and kFinishRows.
+  uint32_t stage = 0;
+  // kRowsOfFew, kRowsOfSome, kRows: of the launch.
+  uint32_t shared_bytes = 0;
 };
-static_assert(sizeof(LaunchHeader) == 32);
+static_assert(sizeof(LaunchHeader) == 40);
 
 // LaunchHeader::flags: tensors are read and written once and exceed the L2
 // cache; do not keep them in it.
@@ -211,10 +296,12 @@ struct LaunchOptions {
   // kRunShared: blocks that run at once, one a multiprocessor, and the window.
   int num_multiprocessors = 1;
   TableWindow window = {};
+  int stage = 0;  // kRowTiles, kFinishRows
 };
 
 // The values that the driver needs to launch a kernel.
 struct PackedLaunch {
+  KernelEntry entry = KernelEntry::kRun;
   int64_t grid = 0;  // blocks; 0: nothing to do, do not launch
   int block = 0;     // threads in each
   // Dynamic shared memory; more than 48 KiB must be allowed for the function
@@ -235,6 +322,15 @@ struct PackedLaunch {
 absl::StatusOr<PackedLaunch> PackLaunch(
     const LaunchLayout& layout, KernelEntry entry,
     absl::Span<const LaunchSegment> segments, const LaunchOptions& options);
+
+// Packs the launches that compute segments of a program that reads rows, one
+// after the other: all but kFinishSums.
+//   InvalidArgument  as PackLaunch()
+absl::StatusOr<std::vector<PackedLaunch>> PackRows(
+    const LaunchLayout& layout, absl::Span<const LaunchSegment> segments);
+// The launches of PackRows() that a segment with such rows takes part in.
+int NumRowLaunches(const LaunchLayout& layout, int64_t row_size,
+                   int64_t row_stride);
 
 }  // namespace actserve
 

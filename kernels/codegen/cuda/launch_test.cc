@@ -231,7 +231,8 @@ TEST(PackLaunch, PutsSeveralSegmentsIntoATable) {
   EXPECT_EQ(launch->grid, 4);
   EXPECT_EQ(HeaderOf(*launch).segments, 0x7000);
   EXPECT_EQ(HeaderOf(*launch).num_segments, 4);
-  EXPECT_EQ(launch->argument.size(), 4 + layout.row_words());
+  EXPECT_EQ(launch->argument.size(),
+            sizeof(LaunchHeader) / 8 + layout.row_words());
   EXPECT_THAT(launch->segment_table, ElementsAre(0, 2, 2, 3,  // first tiles
                                                  5000, 0x10, 0x20,  // rows
                                                  0, 0x20, 0x30,     //
@@ -303,6 +304,113 @@ TEST(PackLaunch, RefusesMoreBlocksThanAGridHas) {
   EXPECT_EQ(
       PackLaunch(layout, KernelEntry::kRun, {segment}, {}).status().code(),
       absl::StatusCode::kInvalidArgument);
+}
+
+// exp(x - rowmax(x)) over its sum, and the sum of it all if `summed`: three
+// stages, and an array that is kept.
+LoweredProgram RowProgram(bool summed) {
+  LoweredProgram program;
+  Graph& graph = program.graph;
+  graph.inputs = {"x"};
+  const NodeId x = graph.Input(0);
+  const NodeId e =
+      graph.Add(Op::kExp, graph.Add(Op::kSub, x, graph.Add(Op::kRowMax, x)));
+  const NodeId y = graph.Add(Op::kDiv, e, graph.Add(Op::kRowSum, e));
+  graph.outputs = {{"y", y}};
+  if (summed) graph.outputs.push_back({"s", y, /*summed=*/true});
+  return program;
+}
+
+LaunchSegment RowSegment(int64_t num_elements, int64_t size, int64_t stride) {
+  LaunchSegment segment;
+  segment.num_elements = num_elements;
+  segment.inputs = {0x100};
+  segment.outputs = {0x200};
+  segment.row_size = size;
+  segment.row_stride = stride;
+  segment.scratch = 0x300;
+  return segment;
+}
+
+TEST(LaunchLayout, ChoosesTheEntryOfRowsByTheirSize) {
+  struct Case {
+    int64_t size;
+    int64_t stride;
+    KernelEntry entry;
+  };
+  const LaunchLayout layout(RowProgram(false));
+  for (const Case& test : {Case{1, 1, KernelEntry::kRowsOfFew},
+                           {128, 1, KernelEntry::kRowsOfFew},
+                           {129, 1, KernelEntry::kRowsOfSome},
+                           {1024, 1, KernelEntry::kRowsOfSome},
+                           {1025, 1, KernelEntry::kRows},
+                           {16384, 1, KernelEntry::kRows},
+                           {16385, 1, KernelEntry::kRowTiles},
+                           {1025, 2, KernelEntry::kRowsOfFew},
+                           {16385, 2, KernelEntry::kRowTiles}}) {
+    EXPECT_EQ(layout.RowEntry(test.size, test.stride), test.entry)
+        << test.size << ", " << test.stride << " apart";
+  }
+}
+
+TEST(LaunchLayout, HasRoomForWhatStagesOfRowsKeep) {
+  const LaunchLayout plain(RowProgram(false));
+  const LaunchLayout summed(RowProgram(true));
+
+  EXPECT_EQ(plain.num_stages(), 3);
+  // One array, and another of terms.
+  EXPECT_EQ(plain.scratch_bytes(1000, 100), 4 * 1000);
+  EXPECT_EQ(summed.scratch_bytes(1000, 100), 4 * 2 * 1000);
+  // Of long rows also a result for each tile, and three numbers for each row.
+  EXPECT_EQ(plain.scratch_bytes(40'000, 20'000),
+            4 * 40'000 + 8 * 2 * 5 + 4 * 2 * 3);
+  EXPECT_EQ(plain.row_shared_bytes(KernelEntry::kRowsOfFew, 100), 4 * 8 * 100);
+}
+
+TEST(PackRows, LaunchesEachKindOfRowsThenSums) {
+  const LaunchLayout layout(RowProgram(true));
+  const LaunchSegment segments[] = {
+      RowSegment(1000, 10, 1), RowSegment(60'000, 30'000, 1),
+      RowSegment(20'000, 2000, 1), RowSegment(600, 20, 3)};
+
+  const auto launches = PackRows(layout, segments);
+
+  ASSERT_TRUE(launches.ok()) << launches.status();
+  std::vector<KernelEntry> entries;
+  std::vector<int64_t> grids;
+  std::vector<uint32_t> stages;
+  for (const PackedLaunch& launch : *launches) {
+    entries.push_back(launch.entry);
+    grids.push_back(launch.grid);
+    stages.push_back(HeaderOf(launch).stage);
+  }
+  EXPECT_THAT(entries,
+              ElementsAre(KernelEntry::kRowsOfFew, KernelEntry::kRows,
+                          KernelEntry::kRowTiles, KernelEntry::kFinishRows,
+                          KernelEntry::kRowTiles, KernelEntry::kFinishRows,
+                          KernelEntry::kRowTiles, KernelEntry::kSumTerms));
+  // 100 and 30 rows in eights; 10 rows; 2 rows of 8 tiles; tiles of all.
+  EXPECT_THAT(grids,
+              ElementsAre(13 + 4, 10, 16, 16, 16, 16, 16, 1 + 15 + 5 + 1));
+  EXPECT_THAT(stages, ElementsAre(0, 0, 0, 0, 1, 1, 2, 0));
+  // What the longest rows of the launch keep.
+  EXPECT_EQ(launches->at(0).shared_bytes, 4 * 8 * 20);
+  EXPECT_EQ(launches->at(1).shared_bytes, 4 * 2000);
+  EXPECT_EQ(NumRowLaunches(layout, 30'000, 1), 6);
+  EXPECT_EQ(NumRowLaunches(layout, 10, 1), 2);
+}
+
+TEST(PackRows, KeepsInScratchWhatSharedMemoryHasNoRoomFor) {
+  const LaunchLayout layout(RowProgram(false));
+  const LaunchSegment segments[] = {RowSegment(11'000, 11'000, 1),
+                                    RowSegment(2000, 2000, 1)};
+
+  const auto launches = PackRows(layout, segments);
+
+  ASSERT_TRUE(launches.ok()) << launches.status();
+  ASSERT_EQ(launches->size(), 1);
+  EXPECT_EQ(launches->at(0).shared_bytes, 4 * 2000);
+  EXPECT_EQ(HeaderOf(launches->at(0)).shared_bytes, 4 * 2000);
 }
 
 }  // namespace

@@ -145,7 +145,7 @@ void PrintRegisters(const std::vector<int>& architectures,
   }
 }
 
-// One row an activation; computed programs only.
+// One row an activation; computed programs of single elements only.
 void PrintComputed(const Nvrtc& nvrtc, int num_threads) {
   constexpr const char* kDirections[] = {"forward", "backward"};
   std::vector<std::vector<CatalogProgram>> programs;
@@ -158,8 +158,10 @@ void PrintComputed(const Nvrtc& nvrtc, int num_threads) {
   for (const char* direction : kDirections) {
     for (const std::vector<CatalogProgram>& of_type : programs) {
       for (const CatalogProgram& program : of_type) {
-        if (program.direction == direction)
+        if (program.direction == direction &&
+            !program.program.graph.HasRows()) {
           counted.push_back({&program, KernelEntry::kRun});
+        }
       }
       absl::StrAppend(&head, " ",
                       std::string(DTypeName(of_type[0].program.storage)), " ",
@@ -218,7 +220,8 @@ void PrintSums(const Nvrtc& nvrtc, int num_threads) {
     const std::vector<CatalogProgram> programs = CatalogPrograms(dtype);
     std::vector<Counted> counted;
     for (const CatalogProgram& program : programs) {
-      if (LaunchLayout(program.program).num_sums() > 0) {
+      const LaunchLayout layout(program.program);
+      if (layout.num_sums() > 0 && !layout.has_rows()) {
         counted.push_back({&program, KernelEntry::kRun});
       }
     }

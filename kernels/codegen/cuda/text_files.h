@@ -1,5 +1,5 @@
-// The headers that generated texts consist of, embedded: kernels/math, and
-// prelude.h and skeleton.h from text/.
+// The headers that generated texts consist of, embedded: kernels/math and
+// text/.
 
 #ifndef ACTSERVE_KERNELS_CODEGEN_CUDA_TEXT_FILES_H_
 #define ACTSERVE_KERNELS_CODEGEN_CUDA_TEXT_FILES_H_

@@ -9,16 +9,14 @@
 #include <thread>
 #include <utility>
 
-#if defined(__x86_64__)
-#include <immintrin.h>
-#endif
-
 #include "absl/container/inlined_vector.h"
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
 #include "kernels/base/status_macros.h"
+#include "kernels/device/cpu/broadcast/broadcast_run.h"
 #include "kernels/device/cpu/element_runs.h"
+#include "kernels/device/cpu/reduce/reductions.h"
 #include "kernels/device/cpu/row_program.h"
 #include "kernels/device/cpu/table.h"
 #include "kernels/device/work_item.h"
@@ -41,12 +39,6 @@ int64_t DefaultNonTemporalThreshold() {
   constexpr int64_t kMin = int64_t{4} << 20;
   constexpr int64_t kMax = int64_t{16} << 20;
   return std::clamp<int64_t>(sysconf(_SC_LEVEL3_CACHE_SIZE) / 2, kMin, kMax);
-}
-
-void StoreFence() {
-#if defined(__x86_64__)
-  _mm_sfence();
-#endif
 }
 
 // The processor's name for people, from the system.
@@ -240,7 +232,7 @@ absl::StatusOr<std::shared_ptr<const Program>> CpuDevice::Compile(
         if (program.graph.HasRows()) {
           ACTSERVE_ASSIGN_OR_RETURN(
               std::shared_ptr<RowProgram> rows,
-              RowProgram::Create(program, *builder_, threads_.num_threads(),
+              RowProgram::Create(program, builder_, threads_.num_threads(),
                                  stop));
           const int64_t size_bytes = rows->object_size_bytes();
           return ProgramCache::Compiled{std::move(rows), size_bytes};
@@ -345,14 +337,8 @@ void CpuDevice::RunRange(Plan& plan, int64_t begin, int64_t end) {
       for (size_t s = 0; s < plan.tile_sums.size(); ++s) {
         const std::byte* contributions =
             scratch_bytes.data() + s * kSumTileElements * compute_size;
-        plan.tile_sums[s][tile] =
-            lowered.compute == DType::kFloat64
-                ? SumTile(absl::MakeConstSpan(
-                      reinterpret_cast<const double*>(contributions),
-                      tile_elements))
-                : SumTile(absl::MakeConstSpan(
-                      reinterpret_cast<const float*>(contributions),
-                      tile_elements));
+        SumRuns(contributions, lowered.compute, tile_elements, 1,
+                &plan.tile_sums[s][tile]);
       }
     }
   }
@@ -367,24 +353,43 @@ absl::Status CpuDevice::Run(const Program& program,
       std::any_of(items.begin(), items.end(),
                   [](const WorkItem& item) { return item.time_stages; });
   const auto run = [&] {
-    if (const auto* rows = dynamic_cast<const RowProgram*>(&program)) {
+    const auto* rows = dynamic_cast<const RowProgram*>(&program);
+    if (rows == nullptr && program.lowered().num_broadcasts > 0) {
       for (WorkItem& item : items) {
-        rows->Run(item, threads_, options_.min_elements_per_task);
+        RunBroadcasts(static_cast<const CpuProgram&>(program), item);
       }
-    } else {
-      RunItems(static_cast<const CpuProgram&>(program), items);
+      return absl::OkStatus();
     }
-  };
-  if (!timed) {
-    run();
+    if (rows == nullptr) {
+      RunItems(static_cast<const CpuProgram&>(program), items);
+      return absl::OkStatus();
+    }
+    const RowOptions options = {
+        .min_elements_per_task = options_.min_elements_per_task,
+        .non_temporal_threshold_bytes = options_.non_temporal_threshold_bytes};
+    for (WorkItem& item : items) {
+      ACTSERVE_RETURN_IF_ERROR(rows->Run(item, threads_, options));
+    }
     return absl::OkStatus();
-  }
+  };
+  if (!timed) return run();
   const auto start = std::chrono::steady_clock::now();
-  run();
+  ACTSERVE_RETURN_IF_ERROR(run());
   const absl::Duration compute =
       absl::FromChrono(std::chrono::steady_clock::now() - start);
   for (WorkItem& item : items) item.stages = {.compute = compute};
   return absl::OkStatus();
+}
+
+void CpuDevice::RunBroadcasts(const CpuProgram& program, WorkItem& item) {
+  const int64_t output_bytes = static_cast<int64_t>(item.outputs.size()) *
+                               item.num_elements *
+                               ItemSizeBytes(program.lowered().storage);
+  const BroadcastRunOptions options = {
+      .min_elements_per_task = options_.min_elements_per_task,
+      .non_temporal = options_.non_temporal_threshold_bytes > 0 &&
+                      output_bytes >= options_.non_temporal_threshold_bytes};
+  RunWithBroadcasts(program, options, threads_, item);
 }
 
 void CpuDevice::RunItems(const CpuProgram& program,

@@ -68,6 +68,7 @@ class CpuDevice final : public Device {
   CpuDevice(const Options& options, std::shared_ptr<KernelBuilder> builder);
 
   void RunItems(const CpuProgram& program, absl::Span<WorkItem> items);
+  void RunBroadcasts(const CpuProgram& program, WorkItem& item);
   Plan MakePlan(const CpuProgram& program, WorkItem& item);
   std::shared_ptr<const ProgramTable> TableFor(const CpuProgram& program,
                                                const Plan& plan);

@@ -4,16 +4,10 @@
 #include <utility>
 
 #include "kernels/base/status_macros.h"
+#include "kernels/device/cpu/broadcast/broadcast_run.h"
 #include "kernels/device/cpu/table.h"
 
 namespace actserve {
-namespace {
-
-// Weight of the graph: a gelu is about where a core of today computes as long
-// as it waits for memory.
-constexpr int64_t kMaxNonTemporalWeight = 150;
-
-}  // namespace
 
 size_t ProgramTable::size_bytes() const {
   size_t size_bytes = derivatives.size() * sizeof(float);
@@ -58,6 +52,11 @@ KernelFunction CpuProgram::non_temporal() const {
     if (built.ok()) non_temporal_ = std::move(built->kernel);
   });
   return non_temporal_ == nullptr ? nullptr : non_temporal_->function();
+}
+
+int64_t CpuProgram::ScratchBytes(const WorkItem& item) const {
+  return lowered().num_broadcasts == 0 ? 0
+                                       : BroadcastScratchBytes(lowered(), item);
 }
 
 std::shared_ptr<const ProgramTable> CpuProgram::MakeTable(

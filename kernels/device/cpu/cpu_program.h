@@ -67,6 +67,8 @@ class CpuProgram final : public Program {
   // instead of memory, and 16-bit ones with tables. Use plain() then.
   KernelFunction non_temporal() const;
 
+  int64_t ScratchBytes(const WorkItem& item) const override;
+
   // `parameters` are of the compute type.
   std::shared_ptr<const ProgramTable> MakeTable(const void* parameters) const;
 

@@ -3,6 +3,10 @@
 #include <cstring>
 #include <optional>
 
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
 #include "absl/strings/string_view.h"
 #include "kernels/base/sha256.h"
 #include "kernels/base/status_macros.h"
@@ -90,6 +94,25 @@ absl::StatusOr<KernelBuilder::Built> KernelBuilder::Build(
   built.object_size_bytes = object.size();
   ++num_compiled_;
   return built;
+}
+
+absl::StatusOr<KernelFunction> LazyKernel::Get(const StopToken& stop) {
+  if (const KernelFunction built = function_) return built;
+  absl::MutexLock lock(&mutex_);
+  if (kernel_ == nullptr) {
+    ACTSERVE_ASSIGN_OR_RETURN(KernelBuilder::Built built,
+                              builder_->Build(program_, variant_, stop));
+    kernel_ = std::move(built.kernel);
+    object_size_bytes_ = built.object_size_bytes;
+    function_ = kernel_->function();
+  }
+  return function_.load();
+}
+
+void StoreFence() {
+#if defined(__x86_64__)
+  _mm_sfence();
+#endif
 }
 
 }  // namespace actserve

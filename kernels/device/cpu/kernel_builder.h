@@ -2,11 +2,15 @@
 #define ACTSERVE_KERNELS_DEVICE_CPU_KERNEL_BUILDER_H_
 
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <utility>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/status/statusor.h"
+#include "absl/synchronization/mutex.h"
 #include "kernels/base/stop_token.h"
 #include "kernels/codegen/llvm/kernel_compiler.h"
 #include "kernels/device/cpu/object_loader.h"
@@ -15,6 +19,10 @@
 #include "kernels/graph/lowered_program.h"
 
 namespace actserve {
+
+// Programs of a larger weight gain nothing from writing past the caches: a gelu
+// is about where a core of today computes as long as it waits for memory.
+inline constexpr int64_t kMaxNonTemporalWeight = 150;
 
 // Turns a lowered program into a kernel that can be called. Loads it from the
 // disk cache, or compiles it and stores it there.
@@ -59,6 +67,39 @@ class KernelBuilder {
   std::atomic<int64_t> num_from_disk_ = 0;
   std::atomic<int64_t> num_compiled_ = 0;
 };
+
+// A kernel that is built when first asked for.
+//
+// Thread-safe.
+class LazyKernel {
+ public:
+  LazyKernel(LoweredProgram program, KernelVariant variant,
+             std::shared_ptr<KernelBuilder> builder)
+      : program_(std::move(program)),
+        variant_(variant),
+        builder_(std::move(builder)) {}
+
+  // Builds it, or waits for another thread that does. After an error the next
+  // call tries again.
+  //   Internal  the compiler failed
+  // and what `stop` returns.
+  absl::StatusOr<KernelFunction> Get(const StopToken& stop);
+
+  // The bytes of machine code of its object; 0 before it is built.
+  size_t object_size_bytes() const { return object_size_bytes_; }
+
+ private:
+  const LoweredProgram program_;
+  const KernelVariant variant_;
+  const std::shared_ptr<KernelBuilder> builder_;
+  std::atomic<KernelFunction> function_ = nullptr;
+  std::atomic<size_t> object_size_bytes_ = 0;
+  absl::Mutex mutex_;
+  std::unique_ptr<LoadedKernel> kernel_ ABSL_GUARDED_BY(mutex_);
+};
+
+// To be called after kernels that write past the caches.
+void StoreFence();
 
 }  // namespace actserve
 

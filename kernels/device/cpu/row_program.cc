@@ -1,11 +1,13 @@
 #include "kernels/device/cpu/row_program.h"
 
+#include <algorithm>
 #include <cstddef>
 #include <map>
 #include <utility>
 #include <vector>
 
 #include "kernels/base/status_macros.h"
+#include "kernels/device/cpu/broadcast/broadcast_source.h"
 #include "kernels/graph/copy.h"
 
 namespace actserve {
@@ -58,6 +60,15 @@ LoweredProgram RowsProgram(const RowStage& stage) {
   return program;
 }
 
+// If the kernel of `step` writes tensors and nothing that is read again.
+bool WritesOutputsOnly(const LoweredProgram& whole, const RowStep& step) {
+  return !step.written.empty() && std::ranges::all_of(step.written, [&](int o) {
+    const Sink& sink = step.stage->sinks[o];
+    return sink.kind == Sink::Kind::kOutput &&
+           !whole.graph.outputs[sink.index].summed;
+  });
+}
+
 }  // namespace
 
 RowProgram::RowProgram(LoweredProgram lowered, RowStages stages,
@@ -70,7 +81,6 @@ RowProgram::RowProgram(LoweredProgram lowered, RowStages stages,
 void RowProgram::PlanSinks(RowStep& step) const {
   using From = RowStep::Reduction::From;
   const RowStage& stage = *step.stage;
-  const bool in_compute_type = lowered().storage == lowered().compute;
   std::map<NodeId, std::pair<From, int>> found;
   for (size_t o = 0; o < stage.sinks.size(); ++o) {
     const Sink& sink = stage.sinks[o];
@@ -87,7 +97,7 @@ void RowProgram::PlanSinks(RowStep& step) const {
     const Node& node = stage.elements.node(id);
     const size_t index = node.index;
     const size_t num_tensors = stage.tensors.size();
-    if (node.op == Op::kInput && index < num_tensors && in_compute_type) {
+    if (node.op == Op::kInput && index < num_tensors) {
       found[id] = {From::kTensor, stage.tensors[index]};
     } else if (node.op == Op::kInput && index >= num_tensors &&
                index < num_tensors + stage.kept.size()) {
@@ -102,34 +112,43 @@ void RowProgram::PlanSinks(RowStep& step) const {
 }
 
 absl::StatusOr<std::shared_ptr<RowProgram>> RowProgram::Create(
-    const LoweredProgram& lowered, KernelBuilder& builder, int num_threads,
-    const StopToken& stop) {
+    const LoweredProgram& lowered, std::shared_ptr<KernelBuilder> builder,
+    int num_threads, const StopToken& stop) {
   std::shared_ptr<RowProgram> program(
       new RowProgram(lowered, CutIntoStages(lowered.graph), num_threads));
-  const auto build = [&](LoweredProgram part)
-      -> absl::StatusOr<std::unique_ptr<LoadedKernel>> {
+  const auto kernel =
+      [&](LoweredProgram part,
+          KernelVariant variant) -> std::unique_ptr<LazyKernel> {
     if (part.graph.outputs.empty()) return nullptr;
     part.storage = lowered.storage;
     part.compute = lowered.compute;
     part.interleave = lowered.interleave;
-    ACTSERVE_ASSIGN_OR_RETURN(KernelBuilder::Built built,
-                              builder.Build(part, KernelVariant::kPlain, stop));
-    program->object_size_bytes_ += built.object_size_bytes;
-    return std::move(built.kernel);
+    return std::make_unique<LazyKernel>(std::move(part), variant, builder);
+  };
+  const auto build = [&](const std::unique_ptr<LazyKernel>& lazy) {
+    if (lazy == nullptr) return absl::OkStatus();
+    ACTSERVE_RETURN_IF_ERROR(lazy->Get(stop).status());
+    program->object_size_bytes_ += lazy->object_size_bytes();
+    return absl::OkStatus();
   };
   for (const RowStage& stage : program->stages_.stages) {
     RowStep& step = program->steps_.emplace_back();
     step.stage = &stage;
     program->PlanSinks(step);
-    ACTSERVE_ASSIGN_OR_RETURN(step.rows, build(RowsProgram(stage)));
-    ACTSERVE_ASSIGN_OR_RETURN(
-        step.elements_of_long,
-        build(ElementsProgram(lowered, stage, step.written,
-                              /*as_parameters=*/true)));
-    ACTSERVE_ASSIGN_OR_RETURN(
-        step.elements_of_short,
-        build(ElementsProgram(lowered, stage, step.written,
-                              /*as_parameters=*/false)));
+    step.rows = kernel(RowsProgram(stage), KernelVariant::kPlain);
+    ACTSERVE_RETURN_IF_ERROR(build(step.rows));
+    for (const bool is_long : {true, false}) {
+      const LoweredProgram elements = ElementsProgram(
+          lowered, stage, step.written, /*as_parameters=*/is_long);
+      RowStep::Elements& kernels =
+          is_long ? step.elements_of_long : step.elements_of_short;
+      kernels.plain = kernel(elements, KernelVariant::kPlain);
+      if (WritesOutputsOnly(lowered, step) &&
+          elements.graph.Weight() <= kMaxNonTemporalWeight) {
+        kernels.non_temporal = kernel(elements, KernelVariant::kNonTemporal);
+      }
+    }
+    ACTSERVE_RETURN_IF_ERROR(build(step.elements_of_long.plain));
   }
   return program;
 }
@@ -138,16 +157,35 @@ int64_t RowProgram::ScratchBytes(const WorkItem& item) const {
   return RowScratchBytes(lowered(), stages_, num_threads_, item);
 }
 
-void RowProgram::Run(WorkItem& item, ThreadPool& threads,
-                     int64_t min_elements_per_task) const {
-  if (item.num_elements > 0) {
-    return RunRows(lowered(), stages_, steps_, threads, min_elements_per_task,
-                   item);
+absl::Status RowProgram::Run(WorkItem& item, ThreadPool& threads,
+                             const RowOptions& options) const {
+  if (item.num_elements == 0) {
+    item.sums.clear();
+    for (const Output& output : lowered().graph.outputs) {
+      if (!output.summed) continue;
+      const int64_t num_sums =
+          output.like < 0 ? 1
+                          : item.broadcasts[output.like].shape.num_elements();
+      item.sums.insert(item.sums.end(), num_sums, 0);
+    }
+    return absl::OkStatus();
   }
-  item.sums.clear();
-  for (const Output& output : lowered().graph.outputs) {
-    if (output.summed) item.sums.push_back(0);
+  // Rows read a tensor that broadcasts as a whole one.
+  std::vector<std::vector<std::byte>> expanded;
+  std::vector<Fragment> fragments;
+  for (const BroadcastInput& input : item.broadcasts) {
+    expanded.push_back(
+        BroadcastSource(input, ItemSizeBytes(lowered().storage)).Expand());
+    fragments.push_back({expanded.back().data(), expanded.back().size()});
   }
+  const std::vector<absl::Span<const Fragment>> given = item.inputs;
+  for (const Fragment& fragment : fragments) {
+    item.inputs.push_back(absl::MakeConstSpan(&fragment, 1));
+  }
+  absl::Status status =
+      RunRows(lowered(), stages_, steps_, threads, options, item);
+  item.inputs = given;
+  return status;
 }
 
 }  // namespace actserve

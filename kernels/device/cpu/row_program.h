@@ -16,7 +16,9 @@
 namespace actserve {
 
 // A program that reads rows: kernels that compute stages (row_stages.h), and
-// between them reductions along summation.h.
+// between them reductions along summation.h. Create() compiles the kernels for
+// long rows; those for short rows, and those that write past the caches, are
+// compiled when first needed.
 //
 // Thread-safe.
 class RowProgram final : public Program {
@@ -25,17 +27,18 @@ class RowProgram final : public Program {
   //   Internal  the compiler failed
   // and what `stop` returns.
   static absl::StatusOr<std::shared_ptr<RowProgram>> Create(
-      const LoweredProgram& lowered, KernelBuilder& builder, int num_threads,
-      const StopToken& stop);
+      const LoweredProgram& lowered, std::shared_ptr<KernelBuilder> builder,
+      int num_threads, const StopToken& stop);
 
   // Computes one item that CheckItems() accepts. Rows, or parts of long ones,
   // are shared among `threads`; the bits do not depend on them.
-  void Run(WorkItem& item, ThreadPool& threads,
-           int64_t min_elements_per_task) const;
+  //   Internal  the compiler failed
+  absl::Status Run(WorkItem& item, ThreadPool& threads,
+                   const RowOptions& options) const;
 
   int64_t ScratchBytes(const WorkItem& item) const override;
 
-  // The bytes of machine code of its objects.
+  // The bytes of machine code of the objects that Create() made.
   size_t object_size_bytes() const { return object_size_bytes_; }
 
  private:

@@ -125,6 +125,30 @@ TEST_P(RowProgramTest, DoesNotDependOnThreads) {
   }
 }
 
+// Outputs start anywhere in a cache line, and rows end anywhere.
+TEST_P(RowProgramTest, DoesNotDependOnTheKindOfStores) {
+  CpuDevice::Options options;
+  options.num_threads = 1;
+  options.non_temporal_threshold_bytes = 0;
+  const auto through = CpuDevice::Create(options);
+  options.non_temporal_threshold_bytes = 1;
+  const auto past = CpuDevice::Create(options);
+  ASSERT_TRUE(through.ok() && past.ok());
+  for (const LoweredProgram& program : Programs()) {
+    for (const int64_t size : {9, 64, 1000, 9001}) {
+      SCOPED_TRACE(absl::StrCat(program.graph.outputs[0].name, ", ", size));
+      const auto inputs = InputsOf(program, size * 5);
+
+      EXPECT_EQ(
+          Difference(
+              program,
+              RunOnDevice(**past, program, inputs, {0.7}, {.size = size}),
+              RunOnDevice(**through, program, inputs, {0.7}, {.size = size})),
+          "");
+    }
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(Types, RowProgramTest,
                          ::testing::Values(DType::kFloat32),
                          [](const auto& info) {
@@ -156,6 +180,29 @@ TEST(RowProgram, TakesAnyFragments) {
       Difference(DType::kFloat32, y,
                  RunReference(*lowered, {x}, {0.7}, item.rows).outputs[0]),
       "");
+}
+
+TEST(RowProgram, CompilesForShortRowsWhenTheyCome) {
+  const auto device = MakeDevice(1, 4096);
+  const auto activation = Activation::Create(kTexts[0], {}, nullptr);
+  ASSERT_TRUE(activation.ok());
+  const auto lowered = (*activation)->LowerForward(DType::kFloat32, {});
+  const auto compiled = [&] { return device->code_sources().compiled; };
+  const auto run = [&](int64_t size) {
+    const std::string x = RandomTensor(DType::kFloat32, 2 * size, 3);
+    RunOnDevice(*device, *lowered, {x}, {0.7}, {.size = size});
+  };
+
+  run(1000);
+  const int64_t for_long = compiled();
+  run(2000);
+  EXPECT_EQ(compiled(), for_long);
+  run(10);
+  const int64_t for_both = compiled();
+  run(20);
+
+  EXPECT_GT(for_both, for_long);
+  EXPECT_EQ(compiled(), for_both);
 }
 
 TEST(RowProgram, TellsWhatItTakesBesideTheTensors) {

@@ -3,10 +3,15 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstring>
+#include <memory>
+#include <utility>
 #include <vector>
 
+#include "kernels/base/status_macros.h"
+#include "kernels/device/cpu/reduce/reductions.h"
+#include "kernels/device/cpu/reduce/transpose.h"
 #include "kernels/device/fragment_cursor.h"
-#include "kernels/graph/row_max.h"
+#include "kernels/graph/broadcast.h"
 #include "kernels/graph/row_moves.h"
 #include "kernels/graph/summation.h"
 
@@ -28,8 +33,16 @@ int64_t RowsAtOnce(int64_t size) {
 
 // Rows that are copied together from where they lie apart: as many as make the
 // copy read whole cache lines.
-int64_t StridedRowsAtOnce(const Rows& rows) {
-  return std::min(rows.stride, std::max<int64_t>(16, RowsAtOnce(rows.size)));
+int64_t StridedRowsAtOnce(const Rows& rows, int64_t item_size) {
+  constexpr int64_t kLineBytes = 64;
+  return std::min(rows.stride,
+                  std::max(kLineBytes / item_size, RowsAtOnce(rows.size)));
+}
+
+// For arrays that are written before they are read.
+template <typename T>
+std::unique_ptr<T[]> Uninitialized(int64_t size) {
+  return std::make_unique_for_overwrite<T[]>(size);
 }
 
 // Computes one item; T is the compute type.
@@ -53,14 +66,34 @@ class Runner {
     size_t tensor = 0;
     for (const Output& output : lowered_.graph.outputs) {
       if (output.summed) {
-        terms_.emplace_back(item.num_elements);
-        outputs_.push_back(reinterpret_cast<std::byte*>(terms_.back().data()));
+        terms_.push_back(Uninitialized<T>(item.num_elements));
+        outputs_.push_back(reinterpret_cast<std::byte*>(terms_.back().get()));
         output_sizes_.push_back(sizeof(T));
       } else {
         outputs_.push_back(item.outputs[tensor++]);
         output_sizes_.push_back(item_size_);
       }
     }
+  }
+
+  absl::Status Prepare(int64_t non_temporal_threshold_bytes) {
+    const bool non_temporal =
+        non_temporal_threshold_bytes > 0 && stride_ == 1 &&
+        item_.num_elements * item_size_ >= non_temporal_threshold_bytes;
+    for (const RowStep& step : steps_) {
+      const RowStep::Elements& elements =
+          size_ >= kLongRow ? step.elements_of_long : step.elements_of_short;
+      Kernels& kernels = kernels_.emplace_back();
+      for (const auto& [kernel, function] :
+           {std::pair{step.rows.get(), &kernels.rows},
+            std::pair{elements.plain.get(), &kernels.elements},
+            std::pair{non_temporal ? elements.non_temporal.get() : nullptr,
+                      &kernels.non_temporal}}) {
+        if (kernel == nullptr) continue;
+        ACTSERVE_ASSIGN_OR_RETURN(*function, kernel->Get(StopToken()));
+      }
+    }
+    return absl::OkStatus();
   }
 
   void Run(ThreadPool& threads, int64_t min_elements_per_task) {
@@ -79,12 +112,39 @@ class Runner {
                item_.num_elements > min_elements_per_task ? &threads : nullptr);
     }
     item_.sums.clear();
-    for (const std::vector<T>& terms : terms_) {
-      item_.sums.push_back(Sum(absl::MakeConstSpan(terms)));
+    size_t sum = 0;
+    for (const Output& output : lowered_.graph.outputs) {
+      if (!output.summed) continue;
+      const T* terms = terms_[sum++].get();
+      if (output.like < 0) {
+        item_.sums.push_back(SumOf(terms));
+        continue;
+      }
+      const std::vector<double> sums =
+          SumLike(item_.broadcasts[output.like].shape,
+                  absl::MakeConstSpan(terms, item_.num_elements));
+      item_.sums.insert(item_.sums.end(), sums.begin(), sums.end());
     }
   }
 
  private:
+  // Of one step; nullptr if there is nothing to compute, or none is wanted.
+  struct Kernels {
+    KernelFunction rows = nullptr;
+    KernelFunction elements = nullptr;
+    KernelFunction non_temporal = nullptr;
+  };
+
+  double SumOf(const T* terms) const {
+    std::vector<double> tiles;
+    for (int64_t at = 0; at < item_.num_elements; at += kSumTileElements) {
+      SumRuns(terms + at, lowered_.compute,
+              std::min(kSumTileElements, item_.num_elements - at), 1,
+              &tiles.emplace_back());
+    }
+    return SumTiles(absl::MakeSpan(tiles));
+  }
+
   // Where some rows that lie one after the other are, and go.
   struct Place {
     std::vector<const std::byte*> tensors;
@@ -113,11 +173,12 @@ class Runner {
     // For up to so many rows; one, if they are long.
     Workspace(const Runner& runner, int64_t num_rows)
         : rows(num_rows),
-          kept(runner.stages_.num_kept,
-               std::vector<T>(num_rows * runner.size_)),
           numbers(runner.stages_.num_row_numbers * num_rows),
           parameters(runner.parameters_) {
       const int64_t num_elements = num_rows * runner.size_;
+      for (int i = 0; i < runner.stages_.num_kept; ++i) {
+        kept.push_back(Uninitialized<T>(num_elements));
+      }
       std::fill_n(numbers.begin(), num_rows, static_cast<T>(runner.size_));
       const int index_array = runner.stages_.index_array;
       if (index_array >= 0) {
@@ -136,7 +197,7 @@ class Runner {
       }
     }
     const int64_t rows;
-    std::vector<std::vector<T>> kept;
+    std::vector<std::unique_ptr<T[]>> kept;
     // Number i of row r is numbers[i * rows + r].
     std::vector<T> numbers;
     // By index in `written`, the terms of what is reduced.
@@ -158,23 +219,24 @@ class Runner {
     Place place = {tensors_, outputs_};
     place.Advance(*this, begin * size_);
     RunContiguous(place, end - begin, work, threads);
+    StoreFence();
   }
 
   // Copies a block of rows together, computes, and copies the results back.
   void RunStrided(int64_t begin, int64_t end, Workspace& work,
                   ThreadPool* threads) {
     const int64_t rows_at_once =
-        std::min(end - begin, StridedRowsAtOnce(item_.rows));
-    std::vector<std::vector<std::byte>> from(tensors_.size());
-    std::vector<std::vector<std::byte>> to(outputs_.size());
+        std::min(end - begin, StridedRowsAtOnce(item_.rows, item_size_));
+    std::vector<std::unique_ptr<std::byte[]>> from(tensors_.size());
+    std::vector<std::unique_ptr<std::byte[]>> to(outputs_.size());
     Place place;
-    for (std::vector<std::byte>& buffer : from) {
-      buffer.resize(rows_at_once * size_ * item_size_);
-      place.tensors.push_back(buffer.data());
+    for (std::unique_ptr<std::byte[]>& buffer : from) {
+      buffer = Uninitialized<std::byte>(rows_at_once * size_ * item_size_);
+      place.tensors.push_back(buffer.get());
     }
     for (size_t o = 0; o < to.size(); ++o) {
-      to[o].resize(rows_at_once * size_ * output_sizes_[o]);
-      place.outputs.push_back(to[o].data());
+      to[o] = Uninitialized<std::byte>(rows_at_once * size_ * output_sizes_[o]);
+      place.outputs.push_back(to[o].get());
     }
     for (int64_t row = begin; row < end;) {
       // Neighbours: rows that begin at consecutive elements.
@@ -183,39 +245,15 @@ class Runner {
           std::min({rows_at_once, end - row, stride_ - column});
       const int64_t first = row / stride_ * size_ * stride_ + column;
       for (size_t i = 0; i < from.size(); ++i) {
-        Transpose(tensors_[i] + first * item_size_, from[i].data(), count,
-                  item_size_, /*gather=*/true);
+        Transpose(tensors_[i] + first * item_size_, stride_, size_, count,
+                  item_size_, from[i].get(), size_);
       }
       RunContiguous(place, count, work, threads);
       for (size_t o = 0; o < to.size(); ++o) {
-        Transpose(to[o].data(), outputs_[o] + first * output_sizes_[o], count,
-                  output_sizes_[o], /*gather=*/false);
+        Transpose(to[o].get(), size_, count, size_, output_sizes_[o],
+                  outputs_[o] + first * output_sizes_[o], stride_);
       }
       row += count;
-    }
-  }
-
-  // Between `count` rows, stride_ apart inside, and the same one after the
-  // other.
-  void Transpose(const std::byte* from, std::byte* to, int64_t count,
-                 int64_t item_size, bool gather) const {
-    const auto move = [&]<typename U>(U) {
-      for (int64_t k = 0; k < size_; ++k) {
-        for (int64_t r = 0; r < count; ++r) {
-          const int64_t apart = (k * stride_ + r) * sizeof(U);
-          const int64_t together = (r * size_ + k) * sizeof(U);
-          std::memcpy(to + (gather ? together : apart),
-                      from + (gather ? apart : together), sizeof(U));
-        }
-      }
-    };
-    switch (item_size) {
-      case 2:
-        return move(uint16_t{});
-      case 4:
-        return move(uint32_t{});
-      default:
-        return move(uint64_t{});
     }
   }
 
@@ -240,7 +278,7 @@ class Runner {
       in.push_back(place.tensors[tensor] + begin * item_size_);
     }
     for (const int array : step.stage->kept) {
-      in.push_back(work.kept[array].data() + begin);
+      in.push_back(work.kept[array].get() + begin);
     }
   }
   void SetOutputs(const RowStep& step, const Place& place, Workspace& work,
@@ -255,7 +293,7 @@ class Runner {
                         begin * output_sizes_[sink.index]);
           break;
         case Sink::Kind::kKeep:
-          out.push_back(work.kept[sink.index].data() + begin);
+          out.push_back(work.kept[sink.index].get() + begin);
           break;
         case Sink::Kind::kReduce:
           out.push_back(scratch[out.size()].data());
@@ -263,38 +301,70 @@ class Runner {
     }
   }
 
-  // The terms of `reduction` from element `begin` on. Where a tensor of the
-  // request is not aligned, they are copied to `aligned` first.
-  absl::Span<const T> TermsOf(const RowStep::Reduction& reduction,
-                              const Place& place, const Workspace& work,
-                              const std::vector<std::vector<T>>& scratch,
-                              int64_t begin, int64_t count,
-                              std::vector<T>& aligned) const {
-    using From = RowStep::Reduction::From;
-    const size_t size = count;
+  // Calls the kernel of step `s`; past the caches from where the outputs are
+  // aligned to their lines, if they are so together.
+  void RunElements(size_t s, const std::vector<T>& parameters,
+                   std::vector<const void*>& in, std::vector<void*>& out,
+                   int64_t count) const {
+    const KernelFunction non_temporal = kernels_[s].non_temporal;
+    const int64_t head =
+        non_temporal == nullptr ? count : ElementsToLine(out, count);
+    if (head > 0) {
+      kernels_[s].elements(in.data(), out.data(), parameters.data(), head);
+    }
+    if (head == count) return;
+    for (size_t i = 0; i < in.size(); ++i) {
+      const bool is_tensor = i < steps_[s].stage->tensors.size();
+      in[i] = static_cast<const std::byte*>(in[i]) +
+              head * (is_tensor ? item_size_ : sizeof(T));
+    }
+    for (void*& to : out) to = static_cast<std::byte*>(to) + head * item_size_;
+    non_temporal(in.data(), out.data(), parameters.data(), count - head);
+  }
+
+  // Elements after which all of `outputs` are at a cache line; `count` if that
+  // is further.
+  int64_t ElementsToLine(absl::Span<void* const> outputs, int64_t count) const {
+    constexpr uintptr_t kLineBytes = 64;
+    const uintptr_t over = reinterpret_cast<uintptr_t>(outputs[0]) % kLineBytes;
+    const int64_t bytes = (kLineBytes - over) % kLineBytes;
+    for (const void* output : outputs) {
+      if (reinterpret_cast<uintptr_t>(output) % kLineBytes != over) {
+        return count;
+      }
+    }
+    if (bytes % item_size_ != 0) return count;
+    return std::min(count, bytes / item_size_);
+  }
+
+  struct Terms {
+    const void* data;
+    DType dtype;
+  };
+  // The terms of `reduction` from element `begin` on.
+  Terms TermsOf(const RowStep::Reduction& reduction, const Place& place,
+                const Workspace& work,
+                const std::vector<std::vector<T>>& scratch,
+                int64_t begin) const {
     switch (reduction.from) {
-      case From::kScratch:
-        return {scratch[reduction.index].data(), size};
-      case From::kKept:
-        return {work.kept[reduction.index].data() + begin, size};
-      case From::kTensor:
+      case RowStep::Reduction::From::kScratch:
+        return {scratch[reduction.index].data(), lowered_.compute};
+      case RowStep::Reduction::From::kKept:
+        return {work.kept[reduction.index].get() + begin, lowered_.compute};
+      case RowStep::Reduction::From::kTensor:
         break;
     }
-    const std::byte* data = place.tensors[reduction.index] + begin * item_size_;
-    if (reinterpret_cast<uintptr_t>(data) % alignof(T) == 0) {
-      return {reinterpret_cast<const T*>(data), size};
-    }
-    aligned.resize(count);
-    std::memcpy(aligned.data(), data, count * sizeof(T));
-    return {aligned.data(), size};
+    return {place.tensors[reduction.index] + begin * item_size_,
+            lowered_.storage};
   }
 
   // --- Long rows, one at a time.
 
   void RunLongRow(const Place& place, Workspace& work, ThreadPool* threads) {
     const int64_t num_tiles = (size_ + kSumTileElements - 1) / kSumTileElements;
-    for (const RowStep& step : steps_) {
-      ComputeNumbers(step, work, 1);
+    for (size_t s = 0; s < steps_.size(); ++s) {
+      const RowStep& step = steps_[s];
+      ComputeNumbers(s, work, 1);
       work.parameters.resize(parameters_.size());
       for (const int number : step.stage->row_inputs) {
         work.parameters.push_back(work.numbers[number]);
@@ -314,19 +384,22 @@ class Runner {
               std::vector<std::vector<T>> scratch = work.scratch;
               std::vector<const void*> in;
               std::vector<void*> out;
-              RunTiles(step, place, work, scratch, in, out, i * kTilesPerTask,
+              RunTiles(s, place, work, scratch, in, out, i * kTilesPerTask,
                        std::min(num_tiles, (i + 1) * kTilesPerTask));
             });
       } else {
-        RunTiles(step, place, work, work.scratch, work.in, work.out, 0,
-                 num_tiles);
+        RunTiles(s, place, work, work.scratch, work.in, work.out, 0, num_tiles);
       }
       for (size_t r = 0; r < num_reductions; ++r) {
         const auto& reduction = step.reductions[r];
-        work.numbers[reduction.number] =
-            reduction.op == Op::kRowSum
-                ? static_cast<T>(SumTiles(absl::MakeSpan(work.tile_sums[r])))
-                : MaxOrNaN(work.tile_maxima[r]) + T{0};
+        T& number = work.numbers[reduction.number];
+        if (reduction.op == Op::kRowSum) {
+          number = static_cast<T>(SumTiles(absl::MakeSpan(work.tile_sums[r])));
+        } else {
+          MaxOfRuns(work.tile_maxima[r].data(), lowered_.compute, num_tiles, 1,
+                    &number);
+          number += T{0};
+        }
       }
       ApplyMoves(*step.stage, work, 1);
     }
@@ -337,11 +410,11 @@ class Runner {
 
   // Different tiles of a row may run at the same time, each with scratch, `in`
   // and `out` of its own.
-  void RunTiles(const RowStep& step, const Place& place, Workspace& work,
+  void RunTiles(size_t s, const Place& place, Workspace& work,
                 std::vector<std::vector<T>>& scratch,
                 std::vector<const void*>& in, std::vector<void*>& out,
                 int64_t first_tile, int64_t end_tile) const {
-    std::vector<T> aligned;
+    const RowStep& step = steps_[s];
     // Without reductions in one go.
     const int64_t step_tiles =
         step.reductions.empty() ? end_tile - first_tile : 1;
@@ -349,20 +422,19 @@ class Runner {
       const int64_t begin = tile * kSumTileElements;
       const int64_t count =
           std::min(size_, (tile + step_tiles) * kSumTileElements) - begin;
-      if (step.elements_of_long != nullptr) {
+      if (kernels_[s].elements != nullptr) {
         SetInputs(step, place, work, begin, in);
         SetOutputs(step, place, work, begin, scratch, out);
-        step.elements_of_long->function()(in.data(), out.data(),
-                                          work.parameters.data(), count);
+        RunElements(s, work.parameters, in, out, count);
       }
       for (size_t r = 0; r < step.reductions.size(); ++r) {
         const auto& reduction = step.reductions[r];
-        const absl::Span<const T> terms =
-            TermsOf(reduction, place, work, scratch, begin, count, aligned);
+        const Terms terms = TermsOf(reduction, place, work, scratch, begin);
         if (reduction.op == Op::kRowSum) {
-          work.tile_sums[r][tile] = SumTile(terms);
+          SumRuns(terms.data, terms.dtype, count, 1, &work.tile_sums[r][tile]);
         } else {
-          work.tile_maxima[r][tile] = MaxOrNaN(terms);
+          MaxOfRuns(terms.data, terms.dtype, count, 1,
+                    &work.tile_maxima[r][tile]);
         }
       }
     }
@@ -371,25 +443,27 @@ class Runner {
   // --- Short rows, a block at a time.
 
   void RunShortRows(const Place& place, int64_t num_rows, Workspace& work) {
-    std::vector<T> aligned;
-    for (const RowStep& step : steps_) {
-      ComputeNumbers(step, work, num_rows);
-      if (step.elements_of_short != nullptr) {
+    work.tile_sums.resize(1);
+    work.tile_sums[0].resize(num_rows);
+    for (size_t s = 0; s < steps_.size(); ++s) {
+      const RowStep& step = steps_[s];
+      ComputeNumbers(s, work, num_rows);
+      if (kernels_[s].elements != nullptr) {
         SetInputs(step, place, work, 0, work.in);
         SpreadNumbers(*step.stage, num_rows, work);
         SetOutputs(step, place, work, 0, work.scratch, work.out);
-        step.elements_of_short->function()(work.in.data(), work.out.data(),
-                                           parameters_.data(),
-                                           num_rows * size_);
+        RunElements(s, parameters_, work.in, work.out, num_rows * size_);
       }
       for (const auto& reduction : step.reductions) {
-        const absl::Span<const T> terms = TermsOf(
-            reduction, place, work, work.scratch, 0, num_rows * size_, aligned);
-        T* number = work.numbers.data() + reduction.number * work.rows;
-        for (int64_t r = 0; r < num_rows; ++r) {
-          const auto row = terms.subspan(r * size_, size_);
-          number[r] = reduction.op == Op::kRowSum ? static_cast<T>(SumTile(row))
-                                                  : MaxOrNaN(row) + T{0};
+        const Terms terms = TermsOf(reduction, place, work, work.scratch, 0);
+        T* numbers = work.numbers.data() + reduction.number * work.rows;
+        if (reduction.op == Op::kRowSum) {
+          SumRuns(terms.data, terms.dtype, size_, num_rows,
+                  work.tile_sums[0].data());
+          std::copy_n(work.tile_sums[0].begin(), num_rows, numbers);
+        } else {
+          MaxOfRuns(terms.data, terms.dtype, size_, num_rows, numbers);
+          for (int64_t r = 0; r < num_rows; ++r) numbers[r] += T{0};
         }
       }
       ApplyMoves(*step.stage, work, num_rows);
@@ -400,7 +474,7 @@ class Runner {
                   int64_t num_rows) const {
     for (const RowStage::Move& move : stage.moves) {
       const auto row_of = [&](int array, int64_t row) {
-        return absl::MakeSpan(work.kept[array]).subspan(row * size_, size_);
+        return absl::Span<T>(work.kept[array].get() + row * size_, size_);
       };
       for (int64_t r = 0; r < num_rows; ++r) {
         ApplyByElement<T, double>(
@@ -418,19 +492,17 @@ class Runner {
     if (work.spread.size() < num_inputs) work.spread.resize(num_inputs);
     for (size_t i = 0; i < num_inputs; ++i) {
       std::vector<T>& spread = work.spread[i];
-      spread.resize(work.rows * size_);
-      const T* numbers = work.numbers.data() + stage.row_inputs[i] * work.rows;
-      for (int64_t r = 0; r < num_rows; ++r) {
-        std::fill_n(spread.data() + r * size_, size_, numbers[r]);
-      }
+      spread.resize(work.rows * size_ + kSpreadPadding);
+      SpreadOverRuns(work.numbers.data() + stage.row_inputs[i] * work.rows,
+                     size_, num_rows, spread.data());
       work.in.push_back(spread.data());
     }
   }
 
   // The numbers of `count` rows that other numbers give.
-  void ComputeNumbers(const RowStep& step, Workspace& work,
-                      int64_t count) const {
-    if (step.rows == nullptr) return;
+  void ComputeNumbers(size_t s, Workspace& work, int64_t count) const {
+    if (kernels_[s].rows == nullptr) return;
+    const RowStep& step = steps_[s];
     work.in.clear();
     for (const int number : step.stage->rows_inputs) {
       work.in.push_back(work.numbers.data() + number * work.rows);
@@ -439,13 +511,14 @@ class Runner {
     for (const int number : step.stage->rows_outputs) {
       work.out.push_back(work.numbers.data() + number * work.rows);
     }
-    step.rows->function()(work.in.data(), work.out.data(), parameters_.data(),
-                          count);
+    kernels_[s].rows(work.in.data(), work.out.data(), parameters_.data(),
+                     count);
   }
 
   const LoweredProgram& lowered_;
   const RowStages& stages_;
   const absl::Span<const RowStep> steps_;
+  std::vector<Kernels> kernels_;  // by step
   WorkItem& item_;
   const int64_t item_size_;
   const int64_t size_;
@@ -457,21 +530,24 @@ class Runner {
   // One per output of the program: its tensor, or the terms of its sum.
   std::vector<std::byte*> outputs_;
   std::vector<int64_t> output_sizes_;
-  std::vector<std::vector<T>> terms_;
+  std::vector<std::unique_ptr<T[]>> terms_;
 };
 
 }  // namespace
 
-void RunRows(const LoweredProgram& program, const RowStages& stages,
-             absl::Span<const RowStep> steps, ThreadPool& threads,
-             int64_t min_elements_per_task, WorkItem& item) {
+absl::Status RunRows(const LoweredProgram& program, const RowStages& stages,
+                     absl::Span<const RowStep> steps, ThreadPool& threads,
+                     const RowOptions& options, WorkItem& item) {
+  const auto run = [&](auto runner) {
+    ACTSERVE_RETURN_IF_ERROR(
+        runner.Prepare(options.non_temporal_threshold_bytes));
+    runner.Run(threads, options.min_elements_per_task);
+    return absl::OkStatus();
+  };
   if (program.compute == DType::kFloat64) {
-    Runner<double>(program, stages, steps, item)
-        .Run(threads, min_elements_per_task);
-  } else {
-    Runner<float>(program, stages, steps, item)
-        .Run(threads, min_elements_per_task);
+    return run(Runner<double>(program, stages, steps, item));
   }
+  return run(Runner<float>(program, stages, steps, item));
 }
 
 int64_t RowScratchBytes(const LoweredProgram& program, const RowStages& stages,
@@ -489,14 +565,22 @@ int64_t RowScratchBytes(const LoweredProgram& program, const RowStages& stages,
   for (const Output& output : program.graph.outputs) {
     tensor_sizes += output.summed ? compute_size : item_size;
     if (output.summed) bytes += item.num_elements * compute_size;
+    if (output.like >= 0) {
+      // The sums, and while they are taken one number for each term.
+      bytes += item.num_elements * static_cast<int64_t>(sizeof(double));
+    }
   }
+  // Those that broadcast are expanded.
+  bytes += static_cast<int64_t>(item.broadcasts.size()) * item.num_elements *
+           item_size;
   for (const absl::Span<const Fragment> input : item.inputs) {
     if (input.size() != 1) bytes += item.num_elements * item_size;
   }
   bytes += stages.num_kept * compute_size *
            elements_of_threads(RowsAtOnce(rows.size));
   if (rows.stride > 1) {
-    bytes += tensor_sizes * elements_of_threads(StridedRowsAtOnce(rows));
+    bytes +=
+        tensor_sizes * elements_of_threads(StridedRowsAtOnce(rows, item_size));
   }
   return bytes;
 }

@@ -5,8 +5,9 @@
 #include <memory>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "absl/types/span.h"
-#include "kernels/device/cpu/object_loader.h"
+#include "kernels/device/cpu/kernel_builder.h"
 #include "kernels/device/cpu/thread_pool.h"
 #include "kernels/device/device.h"
 #include "kernels/graph/lowered_program.h"
@@ -18,9 +19,14 @@ namespace actserve {
 struct RowStep {
   const RowStage* stage = nullptr;
   // nullptr if there is nothing to compute.
-  std::unique_ptr<LoadedKernel> rows;
-  std::unique_ptr<LoadedKernel> elements_of_long;
-  std::unique_ptr<LoadedKernel> elements_of_short;
+  std::unique_ptr<LazyKernel> rows;
+  struct Elements {
+    std::unique_ptr<LazyKernel> plain;
+    // nullptr also if it gains nothing.
+    std::unique_ptr<LazyKernel> non_temporal;
+  };
+  Elements elements_of_long;
+  Elements elements_of_short;
   // The sinks that the kernels of the elements write, one for each output.
   std::vector<int> written;
   // What is reduced over the row, and where its terms lie.
@@ -34,13 +40,20 @@ struct RowStep {
   std::vector<Reduction> reductions;
 };
 
+// See CpuDevice::Options.
+struct RowOptions {
+  int64_t min_elements_per_task;
+  int64_t non_temporal_threshold_bytes;
+};
+
 // Computes one item, which has elements and fits the program. A long row goes
 // through the stages alone, its numbers as parameters of the kernels; of short
 // rows a block does, with their numbers in arrays. Rows, or parts of long ones,
 // are shared among `threads`; the bits do not depend on them. Thread-safe.
-void RunRows(const LoweredProgram& program, const RowStages& stages,
-             absl::Span<const RowStep> steps, ThreadPool& threads,
-             int64_t min_elements_per_task, WorkItem& item);
+//   Internal  the compiler failed
+absl::Status RunRows(const LoweredProgram& program, const RowStages& stages,
+                     absl::Span<const RowStep> steps, ThreadPool& threads,
+                     const RowOptions& options, WorkItem& item);
 
 // About the memory that this takes beside the tensors, with so many threads,
 // but for some buffers of kSumTileElements.

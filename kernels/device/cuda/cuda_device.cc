@@ -101,9 +101,10 @@ std::string CudaDevice::description() const {
 
 absl::StatusOr<std::shared_ptr<const Program>> CudaDevice::Compile(
     const LoweredProgram& program, const StopToken& stop) {
-  if (program.graph.HasRows()) {
+  if (program.num_broadcasts > 0) {
     return absl::UnimplementedError(
-        "functions that read rows are not available on a GPU yet");
+        "tensors that broadcast, and parameters per channel, are not available "
+        "on a GPU yet");
   }
   return programs_.FindOrCompile(
       program.program_id, [&]() -> absl::StatusOr<ProgramCache::Compiled> {
@@ -125,9 +126,16 @@ absl::Status CudaDevice::Run(const Program& program,
                              absl::Span<WorkItem> items) {
   ACTSERVE_RETURN_IF_ERROR(
       CheckItems(program.lowered(), /*has_resident=*/true, items));
-  return PipelinedRun(resources_, static_cast<const CudaProgram&>(program),
-                      items)
-      .Run();
+  const auto& cuda_program = static_cast<const CudaProgram&>(program);
+  const int64_t max_row_size = cuda_program.layout().max_row_size();
+  for (const WorkItem& item : items) {
+    if (item.rows.size > max_row_size) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "rows of ", item.rows.size, " elements, but a GPU sorts, scans and ",
+          "shifts rows of ", max_row_size, " at most"));
+    }
+  }
+  return PipelinedRun(resources_, cuda_program, items).Run();
 }
 
 }  // namespace actserve

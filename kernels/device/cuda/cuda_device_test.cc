@@ -221,6 +221,116 @@ TEST_F(CudaDeviceTest, FillsATableOncePerParameters) {
   EXPECT_EQ(device->used_memory_bytes(), 2 * 65536 * 2);
 }
 
+// Rows.
+
+// x / rowsum(x), or what a scan of x gives.
+LoweredProgram RowProgram(bool scans) {
+  LoweredProgram program;
+  Graph& graph = program.graph;
+  graph.inputs = {"x"};
+  const NodeId x = graph.Input(0);
+  graph.outputs = {
+      {"y", scans ? graph.Add(Op::kRowScan, x, x)
+                  : graph.Add(Op::kDiv, x, graph.Add(Op::kRowSum, x))}};
+  program.program_id = scans ? "test:scan" : "test:share";
+  return program;
+}
+
+// Rows of so many ones, all in one item.
+absl::Status RunShares(CudaDevice& device, const Program& program,
+                       int64_t row_size, int64_t num_elements) {
+  FloatItem item(std::vector<float>(num_elements, 1));
+  item.item.rows = {.size = row_size};
+  absl::Status status = device.Run(program, absl::MakeSpan(&item.item, 1));
+  if (status.ok()) {
+    EXPECT_EQ(item.out, std::vector<float>(num_elements,
+                                           1 / static_cast<float>(row_size)));
+  }
+  return status;
+}
+
+TEST_F(CudaDeviceTest, RunsManyItemsOfRowsInOneLaunchAndTwoCopies) {
+  const auto device = MakeDevice();
+  const auto program = Compile(*device, RowProgram(/*scans=*/false));
+  std::vector<std::unique_ptr<FloatItem>> owners;
+  std::vector<WorkItem> items;
+  for (int64_t size = 1; size <= 64; ++size) {
+    owners.push_back(
+        std::make_unique<FloatItem>(std::vector<float>(3 * size, 1)));
+    owners.back()->item.rows = {.size = size};
+    items.push_back(owners.back()->item);
+  }
+
+  ASSERT_TRUE(device->Run(*program, absl::MakeSpan(items)).ok());
+
+  EXPECT_EQ(device->num_launches(), 1);
+  EXPECT_EQ(fake_.Get(FakeKnob::kNumCopies), 2);
+  for (int64_t size = 1; size <= 64; ++size) {
+    EXPECT_EQ(owners[size - 1]->out,
+              std::vector<float>(3 * size, 1 / static_cast<float>(size)));
+  }
+}
+
+TEST_F(CudaDeviceTest, TimesEveryStageOfARowThatFillsManySlots) {
+  const auto device = MakeDevice();
+  const auto program = Compile(*device, RowProgram(/*scans=*/false));
+  FloatItem item(std::vector<float>(300'000, 1));
+  item.item.rows = {.size = 300'000};
+  item.item.time_stages = true;
+
+  ASSERT_TRUE(device->Run(*program, absl::MakeSpan(&item.item, 1)).ok());
+
+  EXPECT_GT(item.item.stages.copy_in, absl::ZeroDuration());
+  EXPECT_GT(item.item.stages.compute, absl::ZeroDuration());
+  EXPECT_GT(item.item.stages.copy_out, absl::ZeroDuration());
+}
+
+// One thread scans a row, and a kernel that takes long counts as hung: a client
+// could lose the device for all others.
+TEST_F(CudaDeviceTest, RefusesToScanRowsThatTakeLong) {
+  const auto device = MakeDevice();
+  const auto program = Compile(*device, RowProgram(/*scans=*/true));
+  FloatItem item(std::vector<float>(kMaxMovedRow + 1, 1));
+  item.item.rows = {.size = kMaxMovedRow + 1};
+
+  const absl::Status status =
+      device->Run(*program, absl::MakeSpan(&item.item, 1));
+
+  EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(status.message(),
+            "rows of 4194305 elements, but a GPU sorts, scans and shifts rows "
+            "of 4194304 at most");
+}
+
+TEST_F(CudaDeviceTest, SurvivesARowThatHasNoRoom) {
+  CudaDevice::Options options = Options();
+  options.max_memory_bytes = 2 << 20;
+  const auto device = MakeDevice(options);
+  const auto program = Compile(*device, RowProgram(/*scans=*/false));
+
+  EXPECT_EQ(RunShares(*device, *program, 300'000, 300'000).code(),
+            absl::StatusCode::kResourceExhausted);
+
+  EXPECT_EQ(device->used_memory_bytes(), 0);
+  EXPECT_TRUE(RunShares(*device, *program, 1000, 300'000).ok());
+}
+
+TEST_F(CudaDeviceTest, IsLostByAStickyErrorInsideOfALongRow) {
+  const auto program = RowProgram(/*scans=*/false);
+  for (int nth = 1; nth <= 3; ++nth) {
+    SCOPED_TRACE(nth);
+    const auto device = MakeDevice();
+    const auto compiled = Compile(*device, program);
+    fake_.Set(FakeKnob::kStickyAtLaunch, nth);
+
+    EXPECT_EQ(RunShares(*device, *compiled, 300'000, 300'000).code(),
+              absl::StatusCode::kUnavailable);
+
+    EXPECT_FALSE(device->health().ok());
+    fake_.Reset();
+  }
+}
+
 // Out of memory: an error of one run, and not the end.
 
 TEST_F(CudaDeviceTest, SurvivesAnyAllocationThatFails) {

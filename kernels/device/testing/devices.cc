@@ -75,7 +75,6 @@ DeviceRow CudaOverFakeDriver() {
   row.name = "cuda_over_fake_driver";
   row.why_not = FakeDriver::WhyNoKernels;
   row.program_stride = 17;
-  row.has_rows = false;
   CudaDevice::Options options;
   options.driver = FakeDriver::Path();
   options.nvrtc = FakeDriver::Path();
@@ -87,7 +86,6 @@ DeviceRow CudaOverFakeDriver() {
 DeviceRow Cuda() {
   DeviceRow row;
   row.name = "cuda_0";
-  row.has_rows = false;
   row.why_not = [] {
     return std::string(CudaDevice::Create({}).status().message());
   };

@@ -39,8 +39,6 @@ struct DeviceRow {
   // Tests try one in this many of similar programs, because compiling takes
   // long.
   int program_stride = 1;
-  // False for a device that refuses programs that read rows, UNIMPLEMENTED.
-  bool has_rows = true;
 };
 
 inline std::ostream& operator<<(std::ostream& out, const DeviceRow& row) {

@@ -64,6 +64,7 @@ template <typename T>
 Results Run(const LoweredProgram& program,
             const std::vector<std::string>& inputs,
             const std::vector<double>& parameters, const Rows& rows,
+            const std::vector<BroadcastTensor>& broadcasts,
             int64_t element_offset) {
   const Graph& graph = program.graph;
   const int64_t num_elements =
@@ -71,17 +72,23 @@ Results Run(const LoweredProgram& program,
   const std::vector<T> rounded(parameters.begin(), parameters.end());
   Results results;
   std::vector<std::vector<double>> contributions;
+  std::vector<int32_t> like;
   for (const Output& output : graph.outputs) {
     if (output.summed) {
       contributions.emplace_back();
+      like.push_back(output.like);
     } else {
       results.outputs.emplace_back();
     }
   }
   const auto inputs_of = [&](int64_t i) {
     std::vector<T> elements;
-    for (size_t t = 0; t < graph.inputs.size(); ++t) {
+    for (size_t t = 0; t < graph.inputs.size() - broadcasts.size(); ++t) {
       elements.push_back(LoadElement(program.storage, inputs[t], i));
+    }
+    for (const BroadcastTensor& tensor : broadcasts) {
+      elements.push_back(
+          LoadElement(program.storage, tensor.data, tensor.shape.IndexOf(i)));
     }
     return elements;
   };
@@ -130,8 +137,15 @@ Results Run(const LoweredProgram& program,
       }
     }
   }
-  for (const std::vector<double>& terms : contributions) {
-    results.sums.push_back(SumByTheBook(terms));
+  for (size_t s = 0; s < contributions.size(); ++s) {
+    if (like[s] < 0) {
+      results.sums.push_back(SumByTheBook(contributions[s]));
+      continue;
+    }
+    for (const double sum :
+         SumByTheBook(broadcasts[like[s]].shape, contributions[s])) {
+      results.sums.push_back(sum);
+    }
   }
   return results;
 }
@@ -187,18 +201,65 @@ double SumByTheBook(const std::vector<double>& contributions) {
   return level[0];
 }
 
+std::vector<double> SumByTheBook(const Broadcast& shape,
+                                 std::vector<double> contributions) {
+  const auto dimensions = shape.dimensions();
+  int64_t inner = 1;
+  for (size_t d = dimensions.size(); d-- > 0;) {
+    const auto [size, repeated] = dimensions[d];
+    if (!repeated) {
+      inner *= size;
+      continue;
+    }
+    int64_t outer = 1;
+    for (size_t o = 0; o < d; ++o) outer *= dimensions[o].size;
+    std::vector<double> sums;
+    for (int64_t i = 0; i < outer * inner; ++i) {
+      std::vector<double> terms;
+      for (int64_t k = 0; k < size; ++k) {
+        terms.push_back(
+            contributions[(i / inner * size + k) * inner + i % inner]);
+      }
+      if (d + 1 == dimensions.size()) {
+        sums.push_back(SumByTheBook(terms));
+        continue;
+      }
+      std::vector<double> groups = {0};
+      for (size_t k = 0; k < terms.size(); ++k) {
+        if (k > 0 && k % 64 == 0) groups.push_back(0);
+        groups.back() += terms[k];
+      }
+      while (groups.size() > 1) {
+        std::vector<double> next;
+        for (size_t g = 0; g + 1 < groups.size(); g += 2) {
+          next.push_back(groups[g] + groups[g + 1]);
+        }
+        if (groups.size() % 2 == 1) next.push_back(groups.back());
+        groups = next;
+      }
+      sums.push_back(groups[0]);
+    }
+    contributions = sums;
+  }
+  return contributions;
+}
+
 Results RunReference(const LoweredProgram& program,
                      const std::vector<std::string>& inputs,
                      const std::vector<double>& parameters, const Rows& rows,
+                     const std::vector<BroadcastTensor>& broadcasts,
                      int64_t element_offset) {
   return program.compute == DType::kFloat64
-             ? Run<double>(program, inputs, parameters, rows, element_offset)
-             : Run<float>(program, inputs, parameters, rows, element_offset);
+             ? Run<double>(program, inputs, parameters, rows, broadcasts,
+                           element_offset)
+             : Run<float>(program, inputs, parameters, rows, broadcasts,
+                          element_offset);
 }
 
 Results RunOnDevice(Device& device, const LoweredProgram& program,
                     const std::vector<std::string>& inputs,
                     const std::vector<double>& parameters, const Rows& rows,
+                    const std::vector<BroadcastTensor>& broadcasts,
                     int64_t element_offset) {
   absl::StatusOr<std::shared_ptr<const Program>> compiled =
       device.Compile(program);
@@ -222,6 +283,15 @@ Results RunOnDevice(Device& device, const LoweredProgram& program,
   item.parameters = parameters;
   for (const Fragment& fragment : fragments) {
     item.inputs.push_back(absl::MakeConstSpan(&fragment, 1));
+  }
+  std::vector<Fragment> small;
+  for (const BroadcastTensor& tensor : broadcasts) {
+    small.push_back({reinterpret_cast<const std::byte*>(tensor.data.data()),
+                     tensor.data.size()});
+  }
+  for (size_t b = 0; b < broadcasts.size(); ++b) {
+    item.broadcasts.push_back(
+        {absl::MakeConstSpan(&small[b], 1), broadcasts[b].shape});
   }
   for (std::string& output : results.outputs) {
     item.outputs.push_back(reinterpret_cast<std::byte*>(output.data()));
@@ -292,6 +362,18 @@ std::string RandomTensor(DType dtype, int64_t num_elements, uint32_t seed) {
     } else {
       AppendRounded(dtype, RandomNumber(random), tensor);
     }
+  }
+  return tensor;
+}
+
+std::string OrdinaryTensor(DType dtype, int64_t num_elements, uint32_t seed) {
+  std::mt19937 random(seed);
+  std::normal_distribution<double> normal(0, 2);
+  std::string tensor;
+  for (int64_t i = 0; i < num_elements; ++i) {
+    const double number = normal(random);
+    AppendRounded(dtype, i % 4 == 0 ? std::round(2 * number) / 2 : number,
+                  tensor);
   }
   return tensor;
 }

@@ -19,21 +19,34 @@ struct Results {
   std::vector<double> sums;
 };
 
-// About a microsecond an element.
+// An input that broadcasts.
+struct BroadcastTensor {
+  std::string data;
+  Broadcast shape;
+};
+
+// About a microsecond an element. `inputs` are those of the full shape.
 Results RunReference(const LoweredProgram& program,
                      const std::vector<std::string>& inputs,
                      const std::vector<double>& parameters,
-                     const Rows& rows = {}, int64_t element_offset = 0);
+                     const Rows& rows = {},
+                     const std::vector<BroadcastTensor>& broadcasts = {},
+                     int64_t element_offset = 0);
 
 // The same on `device`, each tensor in one fragment. Fails the test and
 // returns nothing on an error.
 Results RunOnDevice(Device& device, const LoweredProgram& program,
                     const std::vector<std::string>& inputs,
                     const std::vector<double>& parameters,
-                    const Rows& rows = {}, int64_t element_offset = 0);
+                    const Rows& rows = {},
+                    const std::vector<BroadcastTensor>& broadcasts = {},
+                    int64_t element_offset = 0);
 
-// Sums `contributions` along the tree of summation.h, written as it is stated.
+// Sums `contributions` along the tree of summation.h, written as it is stated;
+// and those of a tensor that broadcasts, as broadcast.h states it.
 double SumByTheBook(const std::vector<double>& contributions);
+std::vector<double> SumByTheBook(const Broadcast& shape,
+                                 std::vector<double> contributions);
 
 // "" if equal, any NaN being equal to any NaN; else the first difference.
 std::string Difference(DType dtype, const std::string& got,
@@ -44,6 +57,10 @@ std::string Difference(const LoweredProgram& program, const Results& got,
 // Numbers of all kinds: zeros, subnormals, infinities, NaN, small integers and
 // halves (where texts branch), moderate numbers, and random bits.
 std::string RandomTensor(DType dtype, int64_t num_elements, uint32_t seed);
+
+// Numbers of moderate size, some of them equal: of a row of RandomTensor(), one
+// NaN would hide all others.
+std::string OrdinaryTensor(DType dtype, int64_t num_elements, uint32_t seed);
 
 // The program of `graph` for tensors of `storage`. One tensor input and
 // nothing summed: a 16-bit program is kRoundOnce16, else kDirect. The id is

@@ -79,8 +79,9 @@ class Differentiator {
     if (partial.is_constant(value, 0)) return kNoNode;
     if (partial.is_constant(value, 1)) return tangent;
     const auto leaf = [&](const Node& input) {
-      return input.index < Info(node.op).arity ? node.operands[input.index]
-                                               : id;
+      return input.index < Info(node.op).arity
+                 ? Value(node.operands[input.index])
+                 : id;
     };
     return Times(AddFormula(partial, graph_, leaf), tangent);
   }
@@ -139,9 +140,11 @@ class Differentiator {
   NodeId Over(NodeId tangent, NodeId divisor) {
     return zeros_.Over(tangent, Value(divisor));
   }
-  // The node that computes the value of `id`, without its declared derivative.
+  // `id`, or what it holds constant: only this derivative takes it for a
+  // constant, the derivative of this derivative does not.
   NodeId Value(NodeId id) const {
-    while (graph_.node(id).op == Op::kDeclared) {
+    while (graph_.node(id).op == Op::kDeclared &&
+           graph_.is_constant(graph_.node(id).operands[1], 0)) {
       id = graph_.node(id).operands[0];
     }
     return id;

@@ -26,7 +26,7 @@ class Puller {
         PassOn(row_ops[i], terms);
         continue;
       }
-      const NodeId sensitivity = Make(Op::kRowSum, terms);
+      const NodeId sensitivity = SumOverRow(graph_, terms);
       if (!vanishing_.IsZero(sensitivity)) PassOn(row_ops[i], sensitivity);
     }
   }

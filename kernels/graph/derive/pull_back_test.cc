@@ -4,9 +4,11 @@
 
 #include <cmath>
 #include <limits>
+#include <string>
 #include <string_view>
 #include <vector>
 
+#include "kernels/graph/passes/row_stages.h"
 #include "kernels/graph/reference/real_ops.h"
 #include "kernels/graph/testing/graphs.h"
 
@@ -152,6 +154,39 @@ TEST(PullBack, NothingLeaksFromTheBranchNotTaken) {
 
   EXPECT_EQ(Evaluated(gradients, {4, -1, 0}, {1, 1, 1}, 0)[0],
             (std::vector<double>{0.75, 0, 0}));
+}
+
+// Shares of a whole do not change with its size: the sum of x * dy, not of
+// x / sum / sum * dy, gives an exact 0.
+TEST(PullBack, TakesWhatTheRowSharesOutOfSums) {
+  Graph graph = WithUpstream("def f(x, a=0):\n    return -(x / rowsum(x))\n");
+  const Graph gradients = Gradients(graph, graph.Input(1));
+
+  EXPECT_EQ(Evaluated(gradients, {1, 2, 7}, {1, 1, 1}, 0)[0],
+            (std::vector<double>{0, 0, 0}));
+}
+
+// Otherwise one stage of the device waits for the other.
+TEST(PullBack, SumsOfOneGradientDoNotWaitForEachOther) {
+  Graph graph = WithUpstream(
+      "def f(x, a=1e-5):\n"
+      "    d = x - rowmean(x)\n"
+      "    return d / sqrt(rowmean(d * d) + a)\n");
+
+  const RowStages stages = CutIntoStages(Gradients(graph, graph.Input(1)));
+
+  // The mean, the sums that need it, the gradient.
+  EXPECT_EQ(stages.stages.size(), 3);
+}
+
+TEST(PullBack, EndsForAProductOfMoreFactorsThanNodes) {
+  std::string text = "def f(x, a=0):\n    y = x / rowsum(x)\n";
+  for (int i = 0; i < 100; ++i) text += "    y = y * y / 2\n";
+  Graph graph = WithUpstream(text + "    return x + rowsum(y)\n");
+
+  const Graph gradients = Gradients(graph, graph.Input(1));
+
+  EXPECT_EQ(Evaluated(gradients, {1}, {1}, 0)[0], std::vector<double>{1});
 }
 
 TEST(PullBack, IsAbsentWhereNothingDepends) {

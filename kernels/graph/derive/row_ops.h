@@ -14,6 +14,12 @@ std::vector<NodeId> RowOpsOf(const Graph& graph, NodeId node);
 // elsewhere, but NaN everywhere if the maximum is NaN.
 NodeId WhereMax(Graph& graph, NodeId row_max, NodeId at);
 
+// Adds the sum of `terms` over the row. Factors and divisors of a term that are
+// the same for the whole row are taken out of the sum, which leaves less to
+// compute for each element, and fewer roundings. Two terms that both have some
+// become two sums, which need not wait for what was taken out.
+NodeId SumOverRow(Graph& graph, NodeId terms);
+
 // Adds the number of elements that are the maximum.
 NodeId CountMax(Graph& graph, NodeId row_max);
 

@@ -28,7 +28,11 @@ TEST(Declared, KnowsWhatIsLinear) {
       {"0", true},
       {"dy if x > 0 else dy * x", true},
       {"(dy if x > 0 else 0) * sigmoid(x)", true},
+      {"where(abs(x) < 1, dy, 0)", true},
+      {"dy * (1.0 if x > 0 else 0.1)", true},
+      {"2 * (dy if x > 0 else -dy) / (1 + abs(x)) ** 2", true},
       {"dy + 1", false},
+      {"0 * dy + 1", false},
       {"x", false},
       {"dy * dy", false},
       {"x / dy", false},
@@ -37,6 +41,12 @@ TEST(Declared, KnowsWhatIsLinear) {
       {"dy if dy > 0 else 2 * dy", false},
       {"dy if x > 0 else 1", false},
       {"max(dy, 0)", false},
+      {"min(max(dy, -1), 1)", false},
+      {"dy ** 2", false},
+      {"round(dy)", false},
+      {"dy % 1", false},
+      {"dy / max(abs(dy), 1)", false},
+      {"dy if x > 0 else nan", false},
   };
   for (const Case& c : cases) {
     EXPECT_EQ(IsLinearInUpstream(GradientOf(c.expression)), c.is_linear)

@@ -5,19 +5,49 @@
 namespace actserve {
 
 NodeId ExactZeros::Times(NodeId a, NodeId b) {
+  const NodeId left = WithoutDeclared(a), right = WithoutDeclared(b);
+  const NodeId value = ValueTimes(left, right);
+  if (left == a && right == b) return value;
+  return graph_.Add(Op::kDeclared, value,
+                    AddSimplified(graph_, Op::kMul, a, b));
+}
+
+NodeId ExactZeros::Over(NodeId a, NodeId b) {
+  const NodeId left = WithoutDeclared(a), right = WithoutDeclared(b);
+  const NodeId value = ValueOver(left, right);
+  if (left == a && right == b) return value;
+  return graph_.Add(Op::kDeclared, value,
+                    AddSimplified(graph_, Op::kDiv, a, b));
+}
+
+NodeId ExactZeros::Negated(NodeId a) {
+  const NodeId operand = WithoutDeclared(a);
+  const NodeId value = ValueNegated(operand);
+  if (operand == a) return value;
+  return graph_.Add(Op::kDeclared, value, AddSimplified(graph_, Op::kNeg, a));
+}
+
+NodeId ExactZeros::WithoutDeclared(NodeId node) const {
+  while (graph_.node(node).op == Op::kDeclared) {
+    node = graph_.node(node).operands[0];
+  }
+  return node;
+}
+
+NodeId ExactZeros::ValueTimes(NodeId a, NodeId b) {
   const Choice left = Split(a), right = Split(b);
   if (left.rest == kNoNode || right.rest == kNoNode) return graph_.Constant(0);
   return Join(Or(left.is_zero, right.is_zero),
               AddSimplified(graph_, Op::kMul, left.rest, right.rest));
 }
 
-NodeId ExactZeros::Over(NodeId a, NodeId b) {
+NodeId ExactZeros::ValueOver(NodeId a, NodeId b) {
   const Choice choice = Split(a);
   if (choice.rest == kNoNode) return graph_.Constant(0);
   return Join(choice.is_zero, AddSimplified(graph_, Op::kDiv, choice.rest, b));
 }
 
-NodeId ExactZeros::Negated(NodeId a) {
+NodeId ExactZeros::ValueNegated(NodeId a) {
   const Choice choice = Split(a);
   if (choice.rest == kNoNode) return graph_.Constant(0);
   return Join(choice.is_zero, AddSimplified(graph_, Op::kNeg, choice.rest));

@@ -5,6 +5,9 @@
 // becomes a choice: 0 where a factor chooses 0, otherwise the product of what
 // the factors choose. The choices of both factors are merged into one
 // condition, so that chains of products stay linear in size.
+//
+// Choices behind a kDeclared count. The product is then a kDeclared, too: its
+// value is as if nothing was declared, its derivative that of a plain product.
 
 #ifndef ACTSERVE_KERNELS_GRAPH_PASSES_EXACT_ZEROS_H_
 #define ACTSERVE_KERNELS_GRAPH_PASSES_EXACT_ZEROS_H_
@@ -24,6 +27,12 @@ class ExactZeros {
   NodeId Negated(NodeId a);          // -a
 
  private:
+  // Of values without kDeclared.
+  NodeId ValueTimes(NodeId a, NodeId b);
+  NodeId ValueOver(NodeId a, NodeId b);
+  NodeId ValueNegated(NodeId a);
+  NodeId WithoutDeclared(NodeId node) const;
+
   // A value as a choice: 0 where `is_zero` (kNoNode: nowhere), else `rest`.
   struct Choice {
     NodeId is_zero = kNoNode;

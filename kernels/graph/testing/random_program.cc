@@ -25,6 +25,12 @@ constexpr const char* kSmoothFunctions[] = {
     "exp2",    "cosh",    "tan",        "log2"};
 constexpr const char* kRoundingFunctions[] = {"floor", "ceil", "round", "trunc",
                                               "sign"};
+constexpr const char* kRowFunctions[] = {"rowsum", "rowmean", "rowmax",
+                                         "rowmin", "rowsize", "rowindex"};
+constexpr const char* kRowMoves[] = {"rowsorted", "rowcumsum", "rowshift",
+                                     "rowshiftback"};
+constexpr const char* kRowMovesOfTwo[] = {"rowsort", "rowunsort", "rowscan",
+                                          "rowscanback"};
 
 class Writer {
  public:
@@ -93,6 +99,7 @@ class Writer {
       return Pick(4) == 0 ? PickOf(kConstants) : Name();
     }
     const auto sub = [&] { return Expression(depth - 1); };
+    if (options_.rows && Pick(5) == 0) return OfRow(depth);
     switch (Pick(12)) {
       case 0:
       case 1:
@@ -116,6 +123,19 @@ class Writer {
         return Rare(depth);
       default:
         return absl::StrCat(PickOf(kSmoothFunctions), "(", sub(), ")");
+    }
+  }
+
+  std::string OfRow(int depth) {
+    const auto sub = [&] { return Expression(depth - 1); };
+    switch (Pick(4)) {
+      case 0:
+        return absl::StrCat(PickOf(kRowMoves), "(", sub(), ")");
+      case 1:
+        return absl::StrCat(PickOf(kRowMovesOfTwo), "(", sub(), ", ", sub(),
+                            ")");
+      default:
+        return absl::StrCat(PickOf(kRowFunctions), "(", sub(), ")");
     }
   }
 

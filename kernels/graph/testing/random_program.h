@@ -20,6 +20,8 @@ struct RandomProgramOptions {
   // Without rounding, steps and remainders: differentiable almost everywhere
   // with a derivative that is not 0.
   bool only_smooth = false;
+  // With functions of rows.
+  bool rows = false;
 };
 
 // A text that Activation::Create accepts.

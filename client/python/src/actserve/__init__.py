@@ -19,8 +19,10 @@ from actserve._info import (
     ActivationInfo,
     DeviceInfo,
     GradientCheck,
+    GradientDifference,
     ServerInfo,
 )
+from actserve._parameters import PerAxis
 from actserve._residual import Residual
 from actserve._trace import trace
 
@@ -32,6 +34,8 @@ __all__ = [
     "DeviceInfo",
     "Diagnostic",
     "GradientCheck",
+    "GradientDifference",
+    "PerAxis",
     "Residual",
     "ServerInfo",
     "activation",

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import grpc
+import numpy as np
 from google.protobuf import wrappers_pb2
 
 from actserve import _address, _retry, _tensors
@@ -21,6 +22,7 @@ from actserve._info import (
     ServerInfo,
     server_info,
 )
+from actserve._parameters import Parameters, PerAxis
 from actserve._replicas import Place, Replica, Replicas
 from actserve._residual import Residual
 from actserve._security import Security
@@ -141,7 +143,7 @@ class Client:
         self,
         activation: Activation | str,
         *inputs: Any,
-        parameters: Mapping[str, float] | None = None,
+        parameters: Parameters | None = None,
         axis: int | None = None,
         element_offset: int = 0,
         timeout: float | None = None,
@@ -151,7 +153,8 @@ class Client:
         Args:
           activation: The activation to evaluate.
           *inputs: One per tensor input, in order.
-          parameters: Parameters that differ from their default, by name.
+          parameters: Parameters that differ from their default, by name:
+            numbers, or PerAxis for one value per channel.
           axis: The axis along which rows run, for an activation that reads
             rows; negative ones count from the last. None: that of the
             Activation.
@@ -173,7 +176,7 @@ class Client:
         self,
         activation: Activation | str,
         *inputs: Any,
-        parameters: Mapping[str, float] | None = None,
+        parameters: Parameters | None = None,
         axis: int | None = None,
         element_offset: int = 0,
         partials: bool | Sequence[str] = False,
@@ -186,7 +189,8 @@ class Client:
         Args:
           activation: The activation to evaluate.
           *inputs: One per tensor input, in order.
-          parameters: Parameters that differ from their default, by name.
+          parameters: Parameters that differ from their default, by name:
+            numbers, or PerAxis for one value per channel.
           axis: The axis along which rows run, for an activation that reads
             rows; negative ones count from the last. None: that of the
             Activation.
@@ -210,11 +214,12 @@ class Client:
         axis = _axis(activation, axis)
         request = service_pb2.ForwardRequest(
             inputs=map(_tensors.to_proto, arrays),
-            parameters=_parameter_values(parameters),
             keep_residual=keep_residual,
             axis=axis,
             element_offset=element_offset,
         )
+        values, channels = _parameter_values(parameters, arrays)
+        request.parameters.extend(values)
         if residual_lease is not None:
             request.residual_lease.FromNanoseconds(round(residual_lease * 1e9))
         if partials is True:
@@ -227,7 +232,13 @@ class Client:
         response = service_pb2.ForwardResponse()
         place = Place()
         payloads = self._calls.evaluate(
-            "Forward", activation, request, arrays, response, deadline, place
+            "Forward",
+            activation,
+            request,
+            arrays + channels,
+            response,
+            deadline,
+            place,
         )
         outputs = _take(payloads, [response.output, *response.partials])
         residual = None
@@ -247,6 +258,67 @@ class Client:
             residual,
         )
 
+    def jvp(
+        self,
+        activation: Activation | str,
+        *inputs: Any,
+        tangents: Mapping[str, Any],
+        parameters: Parameters | None = None,
+        axis: int | None = None,
+        element_offset: int = 0,
+        timeout: float | None = None,
+    ) -> tuple[Array, Array]:
+        """Returns the output and its tangent: forward mode.
+
+        The tangent is the sum of d(y)/d(variable) times the tangent of the
+        variable. A declared gradient is used, and must be linear in the
+        upstream gradient.
+
+        Args:
+          activation: The activation to evaluate.
+          *inputs: The same as for `forward`.
+          tangents: How inputs and parameters move, by name: an array like the
+            inputs, or a number for a parameter. What is not named stays.
+          parameters: The same as for `forward`.
+          axis: The same as for `forward`.
+          element_offset: The same as for `forward`.
+          timeout: Seconds; None: the client's.
+
+        Raises:
+          ValueError: `tangents` is empty.
+        """
+        if not tangents:
+            raise ValueError("tangents is empty")
+        deadline = self._deadline(timeout)
+        arrays = _input_arrays(inputs)
+        place = Place()
+        values, directions = _named_values(
+            "tangents",
+            tangents,
+            self._calls.info(activation, deadline, place).inputs,
+            arrays,
+        )
+        parameter_values, channels = _parameter_values(parameters, arrays)
+        request = service_pb2.ForwardRequest(
+            inputs=map(_tensors.to_proto, arrays),
+            parameters=parameter_values,
+            axis=_axis(activation, axis),
+            element_offset=element_offset,
+            tangents=values,
+        )
+        response = service_pb2.ForwardResponse()
+        payloads = self._calls.evaluate(
+            "Forward",
+            activation,
+            request,
+            arrays + channels + directions,
+            response,
+            deadline,
+            place,
+        )
+        y, tangent = _take(payloads, [response.output, response.tangent])
+        return y, tangent
+
     def backward(
         self,
         activation: Activation | str,
@@ -254,18 +326,24 @@ class Client:
         grad_output: Any = None,
         wrt: Sequence[str] | None = None,
         residual: Residual | None = None,
-        parameters: Mapping[str, float] | None = None,
+        parameters: Parameters | None = None,
         axis: int | None = None,
         element_offset: int = 0,
+        order: int = 1,
+        cotangents: Mapping[str, Any] | None = None,
         timeout: float | None = None,
     ) -> dict[str, Any]:
         """Returns the gradients of a loss: dL/dy times the derivative.
+
+        With order=2 the loss is the sum of the cotangents times the gradients
+        of order 1, as in a penalty on a gradient or a Hessian-vector product.
 
         Args:
           activation: The activation that was evaluated.
           *inputs: The same as for `forward`; none with `residual`.
           grad_output: dL/dy, of the dtype and shape of the inputs. None: ones.
-          wrt: Names of inputs and parameters. None: all inputs.
+          wrt: Names of inputs and parameters; with order=2 also "dL/dy", which
+            stands for grad_output. None: all inputs.
           residual: The residual from forward_with, instead of inputs,
             parameters, axis and element_offset. If the server has lost it, the
             inputs are sent again.
@@ -274,6 +352,10 @@ class Client:
             and must mean the same axis if given.
           element_offset: The same as for `forward`. With `residual` it may be
             left out, and must be the same if given.
+          order: 1, or 2 for the gradient of the gradient.
+          cotangents: With order=2: for each gradient that the loss contains,
+            by name of the input or parameter, an array like the inputs, or a
+            number for a parameter. At least one.
           timeout: Seconds; None: the client's.
 
         Returns:
@@ -311,10 +393,21 @@ class Client:
             dtype = arrays[0].dtype if arrays else None
             upstream = _tensors.to_arrays([grad_output], ["grad_output"], dtype)
             request.grad_output.CopyFrom(_tensors.to_proto(upstream[0]))
+        place = Place()
+        if order != 1:
+            request.order = order
+        if cotangents:
+            values, directions = _named_values(
+                "cotangents",
+                cotangents,
+                self._calls.info(activation, deadline, place).inputs,
+                arrays,
+            )
+            request.cotangents.extend(values)
+            upstream += directions
 
         response = service_pb2.BackwardResponse()
         payloads: Sequence[memoryview] | None = None
-        place = Place()
         if residual is not None and residual.is_held:
             place.replica = residual._replica
             request.residual = residual._handle or b""
@@ -335,12 +428,13 @@ class Client:
                 request.residual = b""
         if payloads is None:
             request.inputs.extend(map(_tensors.to_proto, arrays))
-            request.parameters.extend(_parameter_values(parameters))
+            parameter_values, channels = _parameter_values(parameters, arrays)
+            request.parameters.extend(parameter_values)
             payloads = self._calls.evaluate(
                 "Backward",
                 activation,
                 request,
-                arrays + upstream,
+                arrays + channels + upstream,
                 response,
                 deadline,
                 place,
@@ -552,12 +646,68 @@ def _names(names: Sequence[str]) -> tuple[str, ...]:
 
 
 def _parameter_values(
-    parameters: Mapping[str, float] | None,
-) -> list[service_pb2.ParameterValue]:
-    return [
-        service_pb2.ParameterValue(name=name, scalar=float(value))
-        for name, value in (parameters or {}).items()
-    ]
+    parameters: Parameters | None, like: Sequence[Array]
+) -> tuple[list[service_pb2.ParameterValue], list[Array]]:
+    """Returns `parameters` for a request, and the arrays among them.
+
+    Args:
+      parameters: By name.
+      like: The inputs, whose dtype Python numbers and lists take.
+    """
+    values = []
+    arrays = []
+    for name, value in (parameters or {}).items():
+        if isinstance(value, PerAxis):
+            array = _tensors.to_arrays(
+                [value.values], [f"parameters[{name!r}]"], like[0].dtype
+            )[0]
+            arrays.append(array)
+            tensor = service_pb2.ParameterTensor(
+                tensor=_tensors.to_proto(array), axis=value.axis
+            )
+            values.append(service_pb2.ParameterValue(name=name, tensor=tensor))
+        elif isinstance(value, np.ndarray) and value.ndim > 0:
+            raise TypeError(
+                f"parameters[{name!r}] is an array of shape "
+                f"{list(value.shape)}: write PerAxis(array, axis), with the "
+                f"axis of the inputs on which its first dimension lies"
+            )
+        else:
+            values.append(
+                service_pb2.ParameterValue(name=name, scalar=float(value))
+            )
+    return values, arrays
+
+
+def _named_values(
+    what: str,
+    values: Mapping[str, Any],
+    tensors: Sequence[str],
+    like: Sequence[Array],
+) -> tuple[list[service_pb2.NamedValue], list[Array]]:
+    """Returns `values` for a request, and the arrays among them.
+
+    Args:
+      what: What they are, for error messages.
+      values: By name.
+      tensors: The names of those that are arrays.
+      like: The inputs, whose dtype Python numbers and lists take.
+    """
+    named = []
+    arrays = []
+    dtype = like[0].dtype if like else None
+    for name, value in values.items():
+        if name in tensors:
+            array = _tensors.to_arrays([value], [f"{what}[{name!r}]"], dtype)[0]
+            arrays.append(array)
+            named.append(
+                service_pb2.NamedValue(
+                    name=name, tensor=_tensors.to_proto(array)
+                )
+            )
+        else:
+            named.append(service_pb2.NamedValue(name=name, scalar=float(value)))
+    return named, arrays
 
 
 def _take(

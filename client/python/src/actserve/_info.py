@@ -9,6 +9,24 @@ from actserve.v1 import activation_pb2, service_pb2
 
 
 @dataclass(frozen=True)
+class GradientDifference:
+    """Where the gradient by one variable is farthest from the differences.
+
+    Attributes:
+      max_error: Largest |gradient - difference| / max(1, |difference|).
+      inputs: The tensor inputs there, by name; empty if none was compared.
+      gradient: The gradient there, for the upstream gradient 1; where rows are
+        read, that of element e is 1 + e / 8.
+      difference: The central difference there.
+    """
+
+    max_error: float
+    inputs: dict[str, float]
+    gradient: float
+    difference: float
+
+
+@dataclass(frozen=True)
 class GradientCheck:
     """The comparison of a gradient with central differences, in float64.
 
@@ -17,12 +35,14 @@ class GradientCheck:
       max_error: Largest |gradient - difference| / max(1, |difference|).
       worst_input: The first input at that point.
       num_nan: Points with a NaN gradient although the function is finite.
+      variables: By input and parameter, where it is worst for that one.
     """
 
     num_points: int
     max_error: float
     worst_input: float
     num_nan: int
+    variables: dict[str, GradientDifference]
 
 
 @dataclass(frozen=True)
@@ -111,6 +131,15 @@ def activation_info(message: activation_pb2.Activation) -> ActivationInfo:
             message.gradient_check.max_error,
             message.gradient_check.worst_input,
             message.gradient_check.num_nan,
+            {
+                v.name: GradientDifference(
+                    v.max_error,
+                    dict(zip(message.inputs, v.inputs, strict=False)),
+                    v.gradient,
+                    v.difference,
+                )
+                for v in message.gradient_check.variables
+            },
         )
     return ActivationInfo(
         id=message.id,

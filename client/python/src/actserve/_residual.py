@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
 from typing import Any
 
 from numpy.typing import NDArray
 
+from actserve._parameters import Parameters
 from actserve._replicas import Replica
 
 
@@ -24,7 +24,7 @@ class Residual:
         handle: bytes | None,
         lease: float,
         inputs: list[NDArray[Any]],
-        parameters: Mapping[str, float],
+        parameters: Parameters,
         axis: int | None,
         element_offset: int,
         replica: Replica | None = None,

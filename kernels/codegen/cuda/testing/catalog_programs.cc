@@ -34,7 +34,6 @@ std::vector<CatalogProgram> CatalogPrograms(DType dtype) {
   for (const CatalogEntry& entry : Catalog()) {
     const auto activation =
         ValueOrDie(Activation::Create(entry.text, {}, nullptr), entry.name);
-    if (activation->reads_rows()) continue;
     std::vector<double> parameters;
     for (const Parameter& parameter : activation->parameters()) {
       parameters.push_back(parameter.default_value);
@@ -47,7 +46,9 @@ std::vector<CatalogProgram> CatalogPrograms(DType dtype) {
     };
     const std::vector<std::string>& inputs = activation->inputs();
     add("forward", activation->LowerForward(dtype, {}));
-    add("partials", activation->LowerForward(dtype, inputs));
+    if (!activation->reads_rows()) {
+      add("partials", activation->LowerForward(dtype, inputs));
+    }
     add("backward", activation->LowerBackward(dtype, inputs));
     if (!parameters.empty()) {
       std::vector<std::string> all = inputs;

@@ -1,6 +1,5 @@
-// Every program of the catalog that a GPU runs, which is all but those that
-// read rows: each activation forward, forward with partials, and backward, in
-// each element type.
+// Every program of the catalog: each activation forward, forward with partials,
+// and backward, in each element type. One that reads rows has no partials.
 
 #ifndef ACTSERVE_KERNELS_CODEGEN_CUDA_TESTING_CATALOG_PROGRAMS_H_
 #define ACTSERVE_KERNELS_CODEGEN_CUDA_TESTING_CATALOG_PROGRAMS_H_

@@ -104,11 +104,7 @@ std::string Violation(const LoweredProgram& program,
     if (kernel.stack_bytes > 0) {
       return absl::StrCat(name, " spills ", kernel.stack_bytes, " bytes");
     }
-    const bool looks_up =
-        layout.has_table() && entry != KernelEntry::kFillTable;
-    const bool in_float64 = program.compute == DType::kFloat64 && !looks_up;
-    const int most = in_float64 ? 128 : 64;
-    if (kernel.registers > most) {
+    if (kernel.registers > layout.max_registers(entry)) {
       return absl::StrCat(name, " takes ", kernel.registers, " registers");
     }
   }

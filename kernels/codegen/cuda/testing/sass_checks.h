@@ -19,8 +19,8 @@ namespace actserve::testing {
 absl::StatusOr<std::map<std::string, KernelFacts>> CompileFacts(
     const Nvrtc& nvrtc, const LoweredProgram& program, int architecture);
 
-// "" if every entry of launch.h is there, none spills, and each keeps to 64
-// registers, or 128 where it computes in float64; else what is wrong.
+// "" if every entry of launch.h is there, none spills, and each keeps to
+// LaunchLayout::max_registers(); else what is wrong.
 std::string Violation(const LoweredProgram& program,
                       const std::map<std::string, KernelFacts>& facts);
 

@@ -60,6 +60,7 @@ struct Memory {
   std::shared_ptr<Buffer> table;
   std::unique_ptr<Buffer> tile_sums;
   std::unique_ptr<Buffer> sums;
+  std::unique_ptr<Buffer> scratch;
   LaunchSegment segment;
 };
 
@@ -88,11 +89,27 @@ Memory Allocate(const LaunchLayout& layout, const LoweredProgram& program,
                                  memory.tile_sums);
     segment.sums = allocate(layout.num_sums() * int64_t{8}, memory.sums);
   }
+  if (layout.has_rows()) {
+    segment.row_size = request.rows.size;
+    segment.row_stride = request.rows.stride;
+    segment.scratch =
+        allocate(layout.scratch_bytes(segment.num_elements, segment.row_size),
+                 memory.scratch);
+  }
   segment.parameters.assign(request.parameters.begin(),
                             request.parameters.end());
   segment.draws =
       DrawWords(program.graph, request.parameters, request.element_offset);
   return memory;
+}
+
+void Launch(const HostModule& module, int number, PackedLaunch launch) {
+  if (launch.grid == 0) return;
+  if (!launch.segment_table.empty()) {
+    launch.SetSegmentTable(
+        reinterpret_cast<DeviceAddress>(launch.segment_table.data()));
+  }
+  module.Launch(number, launch.entry, launch);
 }
 
 void Launch(const HostModule& module, int number, const LaunchLayout& layout,
@@ -105,12 +122,15 @@ void Launch(const HostModule& module, int number, const LaunchLayout& layout,
        .window = layout.has_table() ? layout.SharedWindow(options.shared_bytes)
                                     : TableWindow{}});
   ASSERT_TRUE(packed.ok()) << packed.status();
-  PackedLaunch launch = *packed;
-  if (!launch.segment_table.empty()) {
-    launch.SetSegmentTable(
-        reinterpret_cast<DeviceAddress>(launch.segment_table.data()));
-  }
-  module.Launch(number, entry, launch);
+  Launch(module, number, *packed);
+}
+
+void LaunchRows(const HostModule& module, int number,
+                const LaunchLayout& layout,
+                const std::vector<LaunchSegment>& segments) {
+  const auto packed = PackRows(layout, segments);
+  ASSERT_TRUE(packed.ok()) << packed.status();
+  for (const PackedLaunch& launch : *packed) Launch(module, number, launch);
 }
 
 }  // namespace
@@ -146,6 +166,8 @@ std::vector<Results> RunOnShim(const HostModule& module, int number,
       Launch(module, number, layout, KernelEntry::kRunShared, {segment},
              options);
     }
+  } else if (layout.has_rows()) {
+    LaunchRows(module, number, layout, segments);
   } else {
     Launch(module, number, layout, KernelEntry::kRun, segments, options);
   }
@@ -157,6 +179,9 @@ std::vector<Results> RunOnShim(const HostModule& module, int number,
   for (const Memory& memory : memories) {
     if (memory.table != nullptr) {
       EXPECT_TRUE(memory.table->GuardsUntouched());
+    }
+    if (memory.scratch != nullptr) {
+      EXPECT_TRUE(memory.scratch->GuardsUntouched());
     }
     Results result;
     for (const Buffer& output : memory.outputs) {

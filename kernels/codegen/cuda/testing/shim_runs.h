@@ -16,6 +16,7 @@ namespace actserve::testing {
 struct ShimRequest {
   std::vector<std::string> inputs;
   std::vector<double> parameters;
+  Rows rows = {};
   int64_t element_offset = 0;
 };
 

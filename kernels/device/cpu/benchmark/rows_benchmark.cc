@@ -1,36 +1,78 @@
 // How fast programs that read rows run on one core, beside a copy of the same
 // bytes. Names are activation/direction/dtype/elements of a row/bytes of a
-// tensor, and copy/bytes. bytes_per_second counts every byte read and written.
+// tensor. An iteration is a block of calls between blocks of plain and
+// streaming copies. bytes_per_second counts every byte read and written;
+// of_copy is the median of its ratio to that of the faster copy of the same
+// iteration.
 
 #include <benchmark/benchmark.h>
+#include <time.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "absl/strings/str_cat.h"
 #include "kernels/activation/activation.h"
+#include "kernels/base/quantile.h"
 #include "kernels/catalog/catalog.h"
+#include "kernels/device/cpu/benchmark/memory_baseline.h"
 #include "kernels/device/cpu/benchmark/tensors.h"
 #include "kernels/device/cpu/cpu_device.h"
 
 namespace actserve {
 namespace {
 
-constexpr int64_t kSizes[] = {int64_t{256} << 10, int64_t{64} << 20};
-constexpr int64_t kRows[] = {8, 64, 1 << 10, 16 << 10, 128 << 10, 1 << 20};
+constexpr int64_t kSizes[] = {int64_t{64} << 10, int64_t{1} << 20,
+                              int64_t{16} << 20, kLargestBytes};
+constexpr int64_t kRows[] = {64, 1 << 10, 16 << 10, 128 << 10, 1 << 20};
+constexpr int kIterations = 7;
+// About the bytes of a block: long enough to be timed.
+constexpr int64_t kBlockBytes = int64_t{16} << 20;
 
 constexpr const char* kNames[] = {"softmax", "log_softmax", "standardize",
                                   "rms_norm"};
+
+double ThreadSeconds() {
+  timespec time;
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+  return time.tv_sec + 1e-9 * time.tv_nsec;
+}
+
+// Seconds of one of `calls`, without those that other processes took.
+double TimeOf(int64_t calls, absl::FunctionRef<void()> call) {
+  const double start = ThreadSeconds();
+  for (int64_t i = 0; i < calls; ++i) call();
+  return (ThreadSeconds() - start) / static_cast<double>(calls);
+}
 
 void Run(benchmark::State& state, Device& device, const char* name,
          bool gradient, DType dtype, int64_t row, int64_t size_bytes) {
   const auto activation =
       ValueOrDie(Activation::Create(FindInCatalog(name)->text, {}, nullptr));
-  RunProgram(state, device,
-             ValueOrDie(gradient ? activation->LowerBackward(dtype, {"x"})
-                                 : activation->LowerForward(dtype, {})),
-             row, size_bytes);
+  const LoweredProgram program =
+      ValueOrDie(gradient ? activation->LowerBackward(dtype, {"x"})
+                          : activation->LowerForward(dtype, {}));
+  Job job(device, program, row, size_bytes);
+  const int tensors = gradient ? 3 : 2;
+  const int64_t calls = std::max<int64_t>(1, kBlockBytes / size_bytes);
+  const std::byte* from = InputOf(dtype, 0).bytes();
+  std::byte* to = Output().bytes();
+  std::vector<double> ratios;
+  for (auto _ : state) {
+    const double plain =
+        TimeOf(calls, [&] { CopyPlain(from, size_bytes, to); });
+    const double time = TimeOf(calls, [&] { job.Run(); });
+    const double streaming =
+        TimeOf(calls, [&] { CopyNonTemporal(from, size_bytes, to); });
+    ratios.push_back(std::min(plain, streaming) * tensors / 2 / time);
+    state.SetIterationTime(time);
+  }
+  state.counters["of_copy"] = Median(ratios);
+  SetCounters(state, size_bytes, tensors, ItemSizeBytes(dtype));
 }
 
 int Main(int argc, char** argv) {
@@ -40,7 +82,6 @@ int Main(int argc, char** argv) {
   const auto device = ValueOrDie(CpuDevice::Create(options));
   benchmark::AddCustomContext("device", device->description());
   for (const int64_t size : kSizes) {
-    RegisterCopies(size);
     for (const char* name : kNames) {
       for (const bool gradient : {false, true}) {
         for (const DType dtype : {DType::kFloat32, DType::kBFloat16}) {
@@ -52,7 +93,9 @@ int Main(int argc, char** argv) {
                     .c_str(),
                 [=, &device](benchmark::State& state) {
                   Run(state, *device, name, gradient, dtype, row, size);
-                });
+                })
+                ->UseManualTime()
+                ->Iterations(kIterations);
           }
         }
       }

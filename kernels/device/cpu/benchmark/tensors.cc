@@ -49,29 +49,30 @@ void SetCounters(benchmark::State& state, int64_t size_bytes, int tensors,
   state.SetItemsProcessed(state.iterations() * size_bytes / item_size);
 }
 
+Job::Job(Device& device, const LoweredProgram& program, int64_t row_size,
+         int64_t size_bytes)
+    : device_(device), compiled_(ValueOrDie(device.Compile(program))) {
+  for (int i = 0; i < program.num_tensor_inputs(); ++i) {
+    fragments_.push_back(
+        {InputOf(program.storage, i).bytes(), static_cast<size_t>(size_bytes)});
+  }
+  for (const Fragment& fragment : fragments_) {
+    item_.inputs.push_back(absl::MakeConstSpan(&fragment, 1));
+  }
+  for (const Parameter& parameter : program.graph.parameters) {
+    item_.parameters.push_back(parameter.default_value);
+  }
+  item_.outputs = {Output().bytes()};
+  item_.num_elements = size_bytes / ItemSizeBytes(program.storage);
+  item_.rows.size = row_size;
+  Run();
+}
+
 void RunProgram(benchmark::State& state, Device& device,
                 const LoweredProgram& program, int64_t row_size,
                 int64_t size_bytes) {
-  const auto compiled = ValueOrDie(device.Compile(program));
-  WorkItem item;
-  std::vector<Fragment> fragments;
-  for (int i = 0; i < program.num_tensor_inputs(); ++i) {
-    fragments.push_back(
-        {InputOf(program.storage, i).bytes(), static_cast<size_t>(size_bytes)});
-  }
-  for (const Fragment& fragment : fragments) {
-    item.inputs.push_back(absl::MakeConstSpan(&fragment, 1));
-  }
-  for (const Parameter& parameter : program.graph.parameters) {
-    item.parameters.push_back(parameter.default_value);
-  }
-  item.outputs = {Output().bytes()};
-  item.num_elements = size_bytes / ItemSizeBytes(program.storage);
-  item.rows.size = row_size;
-  OkOrDie(device.Run(*compiled, absl::MakeSpan(&item, 1)));
-  for (auto _ : state) {
-    OkOrDie(device.Run(*compiled, absl::MakeSpan(&item, 1)));
-  }
+  Job job(device, program, row_size, size_bytes);
+  for (auto _ : state) job.Run();
   SetCounters(state, size_bytes, program.num_tensor_inputs() + 1,
               ItemSizeBytes(program.storage));
 }

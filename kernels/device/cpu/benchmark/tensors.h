@@ -11,8 +11,10 @@
 #include <cstdlib>
 #include <memory>
 #include <utility>
+#include <vector>
 
 #include "absl/status/statusor.h"
+#include "absl/types/span.h"
 #include "kernels/base/dtype.h"
 #include "kernels/device/device.h"
 #include "kernels/graph/lowered_program.h"
@@ -59,6 +61,21 @@ const Tensor& Output();
 // `size_bytes` are those of each of `tensors`.
 void SetCounters(benchmark::State& state, int64_t size_bytes, int tensors,
                  int64_t item_size);
+
+// A program of one output on tensors of `size_bytes`, with the default
+// parameters; rows of `row_size` if it reads rows.
+class Job {
+ public:
+  Job(Device& device, const LoweredProgram& program, int64_t row_size,
+      int64_t size_bytes);
+  void Run() { OkOrDie(device_.Run(*compiled_, absl::MakeSpan(&item_, 1))); }
+
+ private:
+  Device& device_;
+  const std::shared_ptr<const Program> compiled_;
+  std::vector<Fragment> fragments_;
+  WorkItem item_;
+};
 
 // Times runs of `program`, of one output, on tensors of `size_bytes`, with the
 // default parameters; rows of `row_size` if it reads rows.

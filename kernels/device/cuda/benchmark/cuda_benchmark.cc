@@ -24,7 +24,9 @@
 #include "CLI/CLI.hpp"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
 #include "absl/synchronization/mutex.h"
 #include "kernels/activation/activation.h"
 #include "kernels/catalog/catalog.h"
@@ -51,6 +53,13 @@ struct Settings {
   std::vector<int64_t> tensor_bytes = {
       int64_t{2} << 30, int64_t{1} << 30, int64_t{256} << 20, int64_t{64} << 20,
       int64_t{8} << 20, int64_t{1} << 20, int64_t{64} << 10};
+  // Functions of rows, at one of the sizes.
+  std::vector<std::string> row_functions = {"softmax", "log_softmax",
+                                            "rms_norm", "standardize"};
+  std::vector<std::string> row_dtypes = {"bfloat16", "float32"};
+  std::vector<std::string> rows = {"32",    "128",   "1024",    "4096",
+                                   "16384", "65536", "1048576", "1024x64"};
+  int64_t row_tensor_bytes = int64_t{256} << 20;
   std::vector<int> ceiling_vectors = {1, 2, 4, 8};
   int first_results = 11;
   int compile_threads = 8;
@@ -90,6 +99,17 @@ TablePlace PlaceOf(const Kernel& kernel, const Way& way) {
   if (!kernel.program->layout().has_table()) return TablePlace::kNone;
   return way.entry == KernelEntry::kRunShared ? TablePlace::kShared
                                               : TablePlace::kGlobal;
+}
+
+template <typename T>
+bool Contains(const std::vector<T>& all, const T& one) {
+  return std::find(all.begin(), all.end(), one) != all.end();
+}
+
+// Size and stride of "1024" or "1024x64".
+std::pair<int64_t, int64_t> RowsNamed(const std::string& name) {
+  const std::vector<std::string> parts = absl::StrSplit(name, 'x');
+  return {std::stoll(parts[0]), parts.size() > 1 ? std::stoll(parts[1]) : 1};
 }
 
 absl::StatusOr<LoweredProgram> Lower(const std::string& function,
@@ -144,6 +164,11 @@ class Benchmark {
                            int64_t tensor_bytes);
   absl::Status TimeMemcpy(DType dtype, int64_t tensor_bytes);
   absl::Status TimeKernel(Kernel& kernel, const Way& way, int64_t tensor_bytes);
+  absl::Status TimeAllRows(const Kernel& kernel, int64_t tensor_bytes);
+  absl::Status TimeRows(const Kernel& kernel, int64_t row_size,
+                        int64_t row_stride, int64_t tensor_bytes);
+  absl::Status AddKernel(const std::string& function, Direction direction,
+                         DType dtype);
   absl::StatusOr<std::vector<PackedLaunch>> Pack(
       const Kernel& kernel, const Way& way, int64_t tensor_bytes,
       const KernelTimer::Tensors& tensors, CuDeviceAddress tile_sums) const;
@@ -239,25 +264,19 @@ absl::Status Benchmark::MakeKernels() {
       for (const Direction direction :
            {Direction::kForward, Direction::kGradient,
             Direction::kGradientWithParameters}) {
-        absl::StatusOr<LoweredProgram> lowered =
-            Lower(function, direction, *dtype);
-        if (!lowered.ok()) return lowered.status();
-        const int num_inputs = lowered->num_tensor_inputs();
-        const int wanted_inputs = direction == Direction::kForward ? 1 : 2;
-        if (num_inputs != wanted_inputs) {
-          return absl::InvalidArgumentError(
-              absl::StrCat(function, ": want a function of one tensor"));
-        }
-        // Without parameters it is the gradient again.
-        if (direction == Direction::kGradientWithParameters &&
-            lowered->graph.outputs.size() < 2) {
-          continue;
-        }
-        Kernel& kernel = kernels_.emplace_back();
-        kernel.function = function;
-        kernel.direction = direction;
-        kernel.dtype = *dtype;
-        kernel.lowered = *std::move(lowered);
+        absl::Status status = AddKernel(function, direction, *dtype);
+        if (!status.ok()) return status;
+      }
+    }
+    if (!Contains(settings_.row_dtypes, dtype_name) ||
+        !Contains(settings_.tensor_bytes, settings_.row_tensor_bytes)) {
+      continue;
+    }
+    for (const std::string& function : settings_.row_functions) {
+      for (const Direction direction :
+           {Direction::kForward, Direction::kGradient}) {
+        absl::Status status = AddKernel(function, direction, *dtype);
+        if (!status.ok()) return status;
       }
     }
   }
@@ -274,6 +293,29 @@ absl::Status Benchmark::MakeKernels() {
     status = Report(NameOf(kernel), status);
     if (!status.ok()) return status;
   }
+  return absl::OkStatus();
+}
+
+absl::Status Benchmark::AddKernel(const std::string& function,
+                                  Direction direction, DType dtype) {
+  absl::StatusOr<LoweredProgram> lowered = Lower(function, direction, dtype);
+  if (!lowered.ok()) return lowered.status();
+  const int num_inputs = lowered->num_tensor_inputs();
+  const int wanted_inputs = direction == Direction::kForward ? 1 : 2;
+  if (num_inputs != wanted_inputs) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(function, ": want a function of one tensor"));
+  }
+  // Without parameters it is the gradient again.
+  if (direction == Direction::kGradientWithParameters &&
+      lowered->graph.outputs.size() < 2) {
+    return absl::OkStatus();
+  }
+  Kernel& kernel = kernels_.emplace_back();
+  kernel.function = function;
+  kernel.direction = direction;
+  kernel.dtype = dtype;
+  kernel.lowered = *std::move(lowered);
   return absl::OkStatus();
 }
 
@@ -332,14 +374,17 @@ absl::Status Benchmark::FillTable(Kernel& kernel) {
   absl::StatusOr<PackedLaunch> launch = PackLaunch(
       layout, KernelEntry::kFillTable, absl::MakeConstSpan(&segment, 1), {});
   if (!launch.ok()) return launch.status();
-  return kernel.program->Launch(KernelEntry::kFillTable, *launch,
-                                timer_->stream());
+  return kernel.program->Launch(*launch, timer_->stream());
 }
 
 absl::Status Benchmark::TimeSize(DType dtype, int64_t tensor_bytes) {
   absl::Status status = TimeCeilings(dtype, tensor_bytes);
   for (Kernel& kernel : kernels_) {
     if (kernel.dtype != dtype || kernel.program == nullptr) continue;
+    if (kernel.program->layout().has_rows()) {
+      if (status.ok()) status = TimeAllRows(kernel, tensor_bytes);
+      continue;
+    }
     const bool has_sums = kernel.program->layout().num_sums() > 0;
     for (const KernelEntry entry :
          {KernelEntry::kRun, KernelEntry::kRunShared}) {
@@ -482,11 +527,9 @@ absl::Status Benchmark::TimeKernel(Kernel& kernel, const Way& way,
   }
   const auto call = [&](int64_t i) {
     const std::vector<PackedLaunch>& launches = calls[i % calls.size()];
-    absl::Status status =
-        kernel.program->Launch(way.entry, launches[0], timer_->stream());
+    absl::Status status = kernel.program->Launch(launches[0], timer_->stream());
     if (launches.size() > 1 && status.ok()) {
-      status = kernel.program->Launch(KernelEntry::kFinishSums, launches[1],
-                                      timer_->stream());
+      status = kernel.program->Launch(launches[1], timer_->stream());
     }
     return status;
   };
@@ -513,6 +556,82 @@ absl::Status Benchmark::TimeKernel(Kernel& kernel, const Way& way,
   return absl::OkStatus();
 }
 
+absl::Status Benchmark::TimeAllRows(const Kernel& kernel,
+                                    int64_t tensor_bytes) {
+  if (tensor_bytes != settings_.row_tensor_bytes) return absl::OkStatus();
+  for (const std::string& rows : settings_.rows) {
+    const auto [size, stride] = RowsNamed(rows);
+    const std::string what = absl::StrCat(NameOf(kernel), ", rows of ", rows);
+    const int64_t together = size * stride * ItemSizeBytes(kernel.dtype);
+    if (tensor_bytes % together != 0) {
+      LeaveOut(what, "they do not fill a tensor");
+    } else if (IsOutOfTime()) {
+      LeaveOut(what, "no time was left");
+    } else {
+      absl::Status status =
+          Report(what, TimeRows(kernel, size, stride, tensor_bytes));
+      if (!status.ok()) return status;
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Benchmark::TimeRows(const Kernel& kernel, int64_t row_size,
+                                 int64_t row_stride, int64_t tensor_bytes) {
+  const LaunchLayout& layout = kernel.program->layout();
+  LaunchSegment segment;
+  segment.num_elements = tensor_bytes / ItemSizeBytes(kernel.dtype);
+  segment.row_size = row_size;
+  segment.row_stride = row_stride;
+  for (const Parameter& parameter : kernel.lowered.graph.parameters) {
+    segment.parameters.push_back(parameter.default_value);
+  }
+  absl::StatusOr<DeviceBlock> scratch = timer_->Allocate(std::max<int64_t>(
+      layout.scratch_bytes(segment.num_elements, row_size), 1));
+  if (!scratch.ok()) return scratch.status();
+  segment.scratch = scratch->address();
+  const auto sets = timer_->Rotation(layout.num_inputs(), tensor_bytes);
+  std::vector<std::vector<PackedLaunch>> calls;
+  for (const KernelTimer::Tensors& set : sets) {
+    segment.inputs.assign(set.inputs.begin(), set.inputs.end());
+    segment.outputs = {set.output};
+    absl::StatusOr<std::vector<PackedLaunch>> launches =
+        PackRows(layout, absl::MakeConstSpan(&segment, 1));
+    if (!launches.ok()) return launches.status();
+    calls.push_back(*std::move(launches));
+  }
+  const auto call = [&](int64_t i) {
+    absl::Status status;
+    for (const PackedLaunch& launch : calls[i % calls.size()]) {
+      if (status.ok()) {
+        status = kernel.program->Launch(launch, timer_->stream());
+      }
+    }
+    return status;
+  };
+
+  // Inputs repeat, and rows with them.
+  absl::StatusOr<KernelTimer::Ends> ends =
+      timer_->RunOnce([&] { return call(0); }, sets[0].output, tensor_bytes);
+  if (!ends.ok()) return ends.status();
+  if (ends->first != ends->last) {
+    return absl::InternalError("equal rows differ in their results");
+  }
+  absl::StatusOr<KernelTimer::Time> time = timer_->Measure(call);
+  if (!time.ok()) return time.status();
+  KernelTime found;
+  found.function = kernel.function;
+  found.direction = kernel.direction;
+  found.dtype = kernel.dtype;
+  found.tensor_bytes = tensor_bytes;
+  found.num_tensors = layout.num_inputs() + 1;
+  found.row_size = row_size;
+  found.row_stride = row_stride;
+  found.time = *time;
+  report_.rows.push_back(found);
+  return absl::OkStatus();
+}
+
 absl::Status CheckSizes(const std::vector<int64_t>& tensor_bytes) {
   for (const int64_t size : tensor_bytes) {
     if (size < 1 || size % KernelTimer::kPeriodBytes != 0) {
@@ -522,6 +641,17 @@ absl::Status CheckSizes(const std::vector<int64_t>& tensor_bytes) {
     }
   }
   return absl::OkStatus();
+}
+
+// For CLI11: why `rows` is none, or "".
+std::string CheckRows(const std::string& rows) {
+  const std::vector<std::string> parts = absl::StrSplit(rows, 'x');
+  bool is_good = parts.size() <= 2;
+  for (const std::string& part : parts) {
+    int32_t number = 0;
+    is_good &= absl::SimpleAtoi(part, &number) && number > 0;
+  }
+  return is_good ? "" : rows + ": want a size, or as 1024x64";
 }
 
 int Main(int argc, char** argv) {
@@ -541,6 +671,18 @@ int Main(int argc, char** argv) {
   app.add_option("--tensor_bytes", settings.tensor_bytes,
                  "Sizes of one tensor, in this order")
       ->delimiter(',')
+      ->capture_default_str();
+  app.add_option("--row_functions", settings.row_functions,
+                 "Built-ins of one tensor input that read rows")
+      ->delimiter(',')
+      ->capture_default_str();
+  app.add_option("--rows", settings.rows,
+                 "Elements of their rows, or with how far they lie apart")
+      ->delimiter(',')
+      ->check(CLI::Validator(CheckRows, "SIZE or SIZExSTRIDE"))
+      ->capture_default_str();
+  app.add_option("--row_tensor_bytes", settings.row_tensor_bytes,
+                 "Which of the sizes their tensors have")
       ->capture_default_str();
   app.add_option("--ceiling_vectors", settings.ceiling_vectors,
                  "Vectors in flight of the copies that are tried")

@@ -97,6 +97,25 @@ TEST_F(CudaBenchmark, RunsEveryWayOfAKernel) {
   EXPECT_THAT(json_["left_out"], IsEmpty());
 }
 
+TEST_F(CudaBenchmark, TimesRowsAtOneSize) {
+  ASSERT_EQ(Run("--functions=relu --dtypes=float32,float64 --first_results=0"
+                " --tensor_bytes=131072,65536 --row_tensor_bytes=131072"
+                " --row_functions=softmax --rows=64,1024x16,32768,5000"),
+            0)
+      << text_;
+
+  // Forward and gradient; what is not to be timed in float64 is not.
+  EXPECT_EQ(json_["rows"].size(), 2 * 3);
+  for (const nlohmann::json& row : json_["rows"]) {
+    EXPECT_EQ(row["tensor_bytes"], 131072);
+    EXPECT_EQ(row["dtype"], "float32");
+    EXPECT_GT(row["share_of_ceiling"], 0);
+  }
+  EXPECT_THAT(text_, HasSubstr("| elements of a row | 64 | 1024, 16 apart |"));
+  EXPECT_THAT(text_, HasSubstr("left out: softmax, forward, float32, rows of "
+                               "5000: they do not fill a tensor"));
+}
+
 TEST_F(CudaBenchmark, TimesFirstResults) {
   ASSERT_EQ(Run("--functions=relu --dtypes=float32 --first_results=1"), 0)
       << text_;
@@ -192,6 +211,9 @@ TEST_F(CudaBenchmark, EndsWhenTheDeviceIsLost) {
 TEST_F(CudaBenchmark, RefusesWhatItCannotTime) {
   EXPECT_EQ(Run("--functions=nothing --first_results=0"), 1);
   EXPECT_THAT(text_, HasSubstr("no built-in is named nothing"));
+
+  EXPECT_EQ(Run("--rows=8x"), 105);  // CLI11's code of a value that is none
+  EXPECT_THAT(text_, HasSubstr("8x: want a size"));
 
   EXPECT_EQ(Run("--tensor_bytes=1000"), 1);
   EXPECT_THAT(text_, HasSubstr("a tensor of 1000 bytes"));

@@ -142,6 +142,16 @@ class Finder {
     }
     return {sizes.begin(), sizes.end()};
   }
+  // The time of a function of rows; null if there is none.
+  const KernelTime* OfRows(const KernelTime& like, const std::string& function,
+                           Direction direction, DType dtype) const {
+    return Fastest(report_.rows, [&](const KernelTime& time) {
+      return Is(time, function, direction, dtype) &&
+             time.row_size == like.row_size &&
+             time.row_stride == like.row_stride;
+    });
+  }
+
   // In the order in which they were measured.
   std::vector<std::string> Functions(Direction direction, DType dtype) const {
     std::vector<std::string> names;
@@ -228,6 +238,8 @@ nlohmann::json ToJson(const KernelTime& kernel) {
           {"table", TableName(kernel.table)},
           {"streaming", kernel.streaming},
           {"vectors", kernel.vectors},
+          {"row_size", kernel.row_size},
+          {"row_stride", kernel.row_stride},
           {"seconds", kernel.time.median},
           {"least_seconds", kernel.time.least},
           {"most_seconds", kernel.time.most},
@@ -289,6 +301,53 @@ std::string ShareTable(const Finder& finder, Direction direction, DType dtype) {
     absl::StrAppend(&text, " ", absl::StrJoin(ratios, ", "), " |\n");
   }
   return text + "\n";
+}
+
+std::string RowsName(const KernelTime& time) {
+  return time.row_stride == 1
+             ? absl::StrCat(time.row_size)
+             : absl::StrCat(time.row_size, ", ", time.row_stride, " apart");
+}
+
+// Functions of rows down, kinds of rows across.
+std::string RowTable(const KernelReport& report, const Finder& finder) {
+  if (report.rows.empty()) return "";
+  std::vector<KernelTime> kinds;  // one of each
+  std::vector<std::array<std::string, 3>> kernels;
+  std::string head = "| elements of a row |";
+  std::string rule = "|---|";
+  std::string text;
+  for (const KernelTime& time : report.rows) {
+    const auto is_same = [&](const KernelTime& kind) {
+      return RowsName(kind) == RowsName(time);
+    };
+    if (std::none_of(kinds.begin(), kinds.end(), is_same)) {
+      kinds.push_back(time);
+      absl::StrAppend(&head, " ", RowsName(time), " |");
+      rule += "---|";
+    }
+  }
+  for (const KernelTime& time : report.rows) {
+    const std::array<std::string, 3> kernel = {
+        time.function, DirectionName(time.direction),
+        std::string(DTypeName(time.dtype))};
+    if (IsAmong(kernels, kernel)) continue;
+    kernels.push_back(kernel);
+    absl::StrAppend(&text, "| ", absl::StrJoin(kernel, ", "), " |");
+    for (const KernelTime& kind : kinds) {
+      const KernelTime* const found =
+          finder.OfRows(kind, time.function, time.direction, time.dtype);
+      absl::StrAppend(&text, " ",
+                      found == nullptr
+                          ? std::string()
+                          : absl::StrFormat("%.2f", finder.Share(*found)),
+                      " |");
+    }
+    text += "\n";
+  }
+  return absl::StrCat("**Functions of rows, tensors of ",
+                      SizeName(report.rows[0].tensor_bytes), "**\n\n", head,
+                      "\n", rule, "\n", text, "\n");
 }
 
 // Time with the table in global memory by that with it in shared memory.
@@ -474,6 +533,12 @@ nlohmann::json ToJson(const KernelReport& report) {
     }
     kernels.push_back(std::move(kernel));
   }
+  nlohmann::json rows = nlohmann::json::array();
+  for (const KernelTime& time : report.rows) {
+    nlohmann::json row = ToJson(time);
+    row["share_of_ceiling"] = finder.Share(time);
+    rows.push_back(std::move(row));
+  }
   nlohmann::json goals = nlohmann::json::array();
   for (const Goal& goal : GoalsOf(report)) {
     goals.push_back({{"what", goal.what},
@@ -493,6 +558,7 @@ nlohmann::json ToJson(const KernelReport& report) {
           {"l2_bytes", report.l2_bytes},
           {"ceilings", std::move(ceilings)},
           {"kernels", std::move(kernels)},
+          {"rows", std::move(rows)},
           {"pytorch_version", report.pytorch_version},
           {"no_pytorch", report.no_pytorch},
           {"first_results", std::move(first)},
@@ -526,6 +592,7 @@ std::string ToMarkdown(const KernelReport& report) {
       text += ShareTable(finder, direction, dtype);
     }
   }
+  text += RowTable(report, finder);
   text += PlacementTable(finder);
   text += HintTable(report, finder);
   for (const std::string& what : report.left_out) {

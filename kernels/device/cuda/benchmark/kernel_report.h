@@ -37,6 +37,9 @@ struct KernelTime {
   TablePlace table = TablePlace::kNone;
   bool streaming = false;
   int vectors = 0;  // of a ceiling
+  // Of a function of rows: elements in a row, and from one to the next.
+  int64_t row_size = 0;
+  int64_t row_stride = 0;
   KernelTimer::Time time;
 
   int64_t num_elements() const { return tensor_bytes / ItemSizeBytes(dtype); }
@@ -68,6 +71,7 @@ struct KernelReport {
   int64_t l2_bytes = 0;
   std::vector<KernelTime> ceilings;
   std::vector<KernelTime> kernels;
+  std::vector<KernelTime> rows;  // of functions of rows
   // Empty, and why.
   std::vector<PyTorchTime> pytorch;
   std::string pytorch_version;

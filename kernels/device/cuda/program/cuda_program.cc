@@ -22,18 +22,19 @@ CuFunction CudaProgram::function(KernelEntry entry) const {
   return nullptr;
 }
 
-absl::Status CudaProgram::Launch(KernelEntry entry, const PackedLaunch& launch,
+absl::Status CudaProgram::Launch(const PackedLaunch& launch,
                                  CuStream stream) const {
   if (launch.grid == 0) return absl::OkStatus();
   // The driver copies the argument before it returns; it does not write to it.
   void* parameters[] = {const_cast<uint64_t*>(launch.argument.data())};
   context_->CountLaunch();
   return context_->Check(
-      "cuLaunchKernel", context_->cuda().LaunchKernel(
-                            function(entry), static_cast<unsigned>(launch.grid),
-                            1, 1, static_cast<unsigned>(launch.block), 1, 1,
-                            static_cast<unsigned>(launch.shared_bytes), stream,
-                            parameters, nullptr));
+      "cuLaunchKernel",
+      context_->cuda().LaunchKernel(function(launch.entry),
+                                    static_cast<unsigned>(launch.grid), 1, 1,
+                                    static_cast<unsigned>(launch.block), 1, 1,
+                                    static_cast<unsigned>(launch.shared_bytes),
+                                    stream, parameters, nullptr));
 }
 
 }  // namespace actserve

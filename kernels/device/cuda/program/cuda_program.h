@@ -34,8 +34,7 @@ class CudaProgram final : public Program {
   // Puts a launch on `stream`, unless there is nothing to do. The entry must be
   // loaded.
   //   Internal, Unavailable  as CudaContext::Check()
-  absl::Status Launch(KernelEntry entry, const PackedLaunch& launch,
-                      CuStream stream) const;
+  absl::Status Launch(const PackedLaunch& launch, CuStream stream) const;
 
  private:
   CuFunction function(KernelEntry entry) const;

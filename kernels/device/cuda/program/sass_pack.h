@@ -20,8 +20,8 @@ std::string SassKey(const std::string& text, int architecture);
 // programs. Any number of processes may share it.
 //
 // Its code is executed, so nobody but its owner may be able to write to it. The
-// file says which texts it was compiled from (the prelude, the shared math and
-// the skeleton of all programs). A build with other texts refuses it, because
+// file says which texts it was compiled from (the shared math and what else
+// all programs have in common). A build with other texts refuses it, because
 // it could find nothing in it.
 //
 // A header, an index sorted by key, then the code, each piece zstd-compressed;

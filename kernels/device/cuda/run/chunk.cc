@@ -1,6 +1,7 @@
 #include "kernels/device/cuda/run/chunk.h"
 
 #include <algorithm>
+#include <numeric>
 
 #include "kernels/device/cuda/run/device_pool.h"
 #include "kernels/graph/summation.h"
@@ -12,8 +13,6 @@ ChunkCutter::ChunkCutter(const LoweredProgram& program,
                          absl::Span<const WorkItem> items)
     : layout_(layout),
       item_size_bytes_(ItemSizeBytes(program.storage)),
-      // A first tile and a row.
-      segment_bytes_((1 + layout.row_words()) * sizeof(uint64_t)),
       max_region_bytes_(max_region_bytes),
       items_(items) {}
 
@@ -31,9 +30,25 @@ int64_t ChunkCutter::OutBytes(int64_t num_elements) const {
          DevicePool::Padded(layout_.tile_sums_bytes(num_elements));
 }
 
+// A first tile and a row in the table of each launch.
+int64_t ChunkCutter::SegmentBytes() const {
+  const Rows& rows = items_[item_].rows;
+  const int64_t num_launches =
+      layout_.has_rows() ? NumRowLaunches(layout_, rows.size, rows.stride) : 1;
+  return num_launches * (1 + layout_.row_words()) *
+         static_cast<int64_t>(sizeof(uint64_t));
+}
+
+int64_t ChunkCutter::Unit() const {
+  if (!layout_.has_rows()) return kSumTileElements;
+  const Rows& rows = items_[item_].rows;
+  const int64_t together = rows.size * rows.stride;
+  return layout_.num_sums() > 0 ? std::lcm(together, kSumTileElements)
+                                : together;
+}
+
 bool ChunkCutter::Fits(const Chunk& chunk, int64_t num_elements) const {
-  const int64_t segments = (chunk.pieces.size() + 1) * segment_bytes_;
-  return chunk.segments_offset_bytes + InBytes(num_elements) + segments <=
+  return chunk.in_bytes + InBytes(num_elements) + SegmentBytes() <=
              max_region_bytes_ &&
          chunk.out_bytes + OutBytes(num_elements) <= max_region_bytes_;
 }
@@ -48,10 +63,12 @@ void ChunkCutter::Append(Chunk& chunk, int64_t num_elements) const {
   piece.tile_sums_offset_bytes =
       chunk.out_bytes + layout_.num_outputs() * PaddedTensorBytes(num_elements);
   chunk.num_elements += num_elements;
+  piece.scratch_offset_bytes = chunk.scratch_bytes;
   chunk.segments_offset_bytes += InBytes(num_elements);
-  chunk.in_bytes = chunk.segments_offset_bytes +
-                   static_cast<int64_t>(chunk.pieces.size()) * segment_bytes_;
+  chunk.in_bytes += InBytes(num_elements) + SegmentBytes();
   chunk.out_bytes += OutBytes(num_elements);
+  chunk.scratch_bytes += DevicePool::Padded(
+      layout_.scratch_bytes(num_elements, items_[item_].rows.size));
 }
 
 Chunk ChunkCutter::Next() {
@@ -66,16 +83,23 @@ Chunk ChunkCutter::Next() {
       begin_ += left;
     } else if (!chunk.pieces.empty()) {
       break;
+    } else if (const int64_t unit = Unit();
+               unit >= left || !Fits(chunk, unit)) {
+      // One with rows: of single elements a unit fits always.
+      chunk.is_large = true;
+      Append(chunk, left);
+      begin_ += left;
+      break;
     } else {
-      // The largest number of tiles that fits, found by halving: sizes grow
+      // The largest number of units that fits, found by halving: sizes grow
       // with the number.
       int64_t fits = 1;
-      int64_t too_many = left / kSumTileElements + 1;
+      int64_t too_many = left / unit + 1;
       while (too_many - fits > 1) {
         const int64_t middle = fits + (too_many - fits) / 2;
-        (Fits(chunk, middle * kSumTileElements) ? fits : too_many) = middle;
+        (Fits(chunk, middle * unit) ? fits : too_many) = middle;
       }
-      Append(chunk, std::min(left, fits * kSumTileElements));
+      Append(chunk, std::min(left, fits * unit));
       begin_ += chunk.num_elements;
       break;
     }

@@ -21,6 +21,7 @@ struct Piece {
   int64_t inputs_offset_bytes = 0;  // those that are not resident
   int64_t outputs_offset_bytes = 0;
   int64_t tile_sums_offset_bytes = 0;
+  int64_t scratch_offset_bytes = 0;
 };
 
 // Pieces that cross to the device in one copy, are computed by one launch, and
@@ -33,17 +34,23 @@ struct Chunk {
   int64_t in_bytes = 0;
   // The region that is copied out: outputs, then tile sums.
   int64_t out_bytes = 0;
+  // A third region, that stays on the device.
+  int64_t scratch_bytes = 0;
+  // True of an item that is cut nowhere and exceeds the limit.
+  bool is_large = false;
 };
 
 // Cuts items into chunks, each region within a limit of bytes. As many items
 // share a chunk as fit. An item that fits into a chunk is never cut; a larger
-// one gets chunks of its own, cut at tiles of summation.h.
+// one gets chunks of its own, cut where no tile of summation.h and no row is
+// cut. If one piece of these is too large, the item is a chunk whole, beyond
+// the limit.
 //
 // Not thread-safe.
 class ChunkCutter {
  public:
-  // The smallest region that works for any program within today's limits: one
-  // tile of float64 for four inputs and dy.
+  // The smallest region that works for any program of single elements within
+  // today's limits: one tile of float64 for four inputs and dy.
   static constexpr int64_t kMinRegionBytes = int64_t{256} << 10;
 
   // `items` must outlive the cutter and fit the program.
@@ -58,12 +65,14 @@ class ChunkCutter {
  private:
   int64_t InBytes(int64_t num_elements) const;  // of the current item
   int64_t OutBytes(int64_t num_elements) const;
+  int64_t SegmentBytes() const;  // of the current item, in the tables
+  // The current item is cut at multiples of so many elements.
+  int64_t Unit() const;
   bool Fits(const Chunk& chunk, int64_t num_elements) const;
   void Append(Chunk& chunk, int64_t num_elements) const;
 
   const LaunchLayout& layout_;
   const int64_t item_size_bytes_;
-  const int64_t segment_bytes_;
   const int64_t max_region_bytes_;
   const absl::Span<const WorkItem> items_;
   size_t item_ = 0;

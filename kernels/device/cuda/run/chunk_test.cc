@@ -93,5 +93,74 @@ TEST(ChunkCutter, CoversEveryElementOnceWithinItsRegions) {
   for (size_t i = 0; i < counts.size(); ++i) EXPECT_EQ(covered[i], counts[i]);
 }
 
+// x - rowmax(x), and the sum of that if `summed`.
+LoweredProgram RowProgram(bool summed) {
+  LoweredProgram program;
+  Graph& graph = program.graph;
+  graph.inputs = {"x"};
+  const NodeId x = graph.Input(0);
+  const NodeId y = graph.Add(Op::kSub, x, graph.Add(Op::kRowMax, x));
+  graph.outputs = {{"y", y}};
+  if (summed) graph.outputs.push_back({"s", y, /*summed=*/true});
+  return program;
+}
+
+std::vector<Chunk> CutRows(const Rows& rows, int64_t num_elements,
+                           bool summed) {
+  const LoweredProgram program = RowProgram(summed);
+  const LaunchLayout layout(program);
+  WorkItem item;
+  item.inputs.resize(1);
+  item.num_elements = num_elements;
+  item.rows = rows;
+  ChunkCutter cutter(program, layout, kRegionBytes,
+                     absl::MakeConstSpan(&item, 1));
+  std::vector<Chunk> chunks;
+  for (Chunk chunk = cutter.Next(); !chunk.pieces.empty();
+       chunk = cutter.Next()) {
+    chunks.push_back(chunk);
+  }
+  return chunks;
+}
+
+TEST(ChunkCutter, CutsBetweenRowsAlone) {
+  struct Case {
+    Rows rows;
+    bool summed;
+    int64_t unit;
+  };
+  for (const Case& test :
+       {Case{{1000, 1}, false, 1000}, Case{{100, 30}, false, 3000},
+        Case{{64, 1}, true, 4096}, Case{{96, 1}, true, 12288}}) {
+    int64_t begin = 0;
+    for (const Chunk& chunk :
+         CutRows(test.rows, 8 * 12288 * 1125, test.summed)) {
+      ASSERT_EQ(chunk.pieces.size(), 1);
+      EXPECT_FALSE(chunk.is_large);
+      EXPECT_LE(chunk.in_bytes, kRegionBytes);
+      EXPECT_LE(chunk.out_bytes, kRegionBytes);
+      EXPECT_EQ(chunk.pieces[0].begin, begin);
+      EXPECT_EQ(begin % test.unit, 0) << test.rows.size;
+      begin += chunk.num_elements;
+    }
+    EXPECT_EQ(begin, 8 * 12288 * 1125);
+  }
+}
+
+TEST(ChunkCutter, LeavesWholeWhatFitsNowhereAndMayNotBeCut) {
+  for (const Rows& rows : {Rows{100'000, 1}, Rows{100, 1000}}) {
+    const std::vector<Chunk> chunks =
+        CutRows(rows, 3 * rows.size * rows.stride, false);
+
+    ASSERT_EQ(chunks.size(), 1);
+    EXPECT_TRUE(chunks[0].is_large);
+    EXPECT_EQ(chunks[0].num_elements, 3 * rows.size * rows.stride);
+  }
+  // Rows and tiles end together nowhere.
+  const std::vector<Chunk> summed = CutRows({1001, 1}, 100'100, true);
+  ASSERT_EQ(summed.size(), 1);
+  EXPECT_TRUE(summed[0].is_large);
+}
+
 }  // namespace
 }  // namespace actserve

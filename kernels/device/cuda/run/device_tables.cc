@@ -32,8 +32,7 @@ absl::StatusOr<DeviceTables::Table> DeviceTables::Fill(
   ACTSERVE_ASSIGN_OR_RETURN(const PackedLaunch launch,
                             PackLaunch(layout, KernelEntry::kFillTable,
                                        absl::MakeConstSpan(&segment, 1), {}));
-  ACTSERVE_RETURN_IF_ERROR(
-      program.Launch(KernelEntry::kFillTable, launch, stream));
+  ACTSERVE_RETURN_IF_ERROR(program.Launch(launch, stream));
   return std::make_shared<const DeviceBlock>(std::move(block));
 }
 

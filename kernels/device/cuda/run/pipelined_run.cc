@@ -7,6 +7,7 @@
 
 #include "absl/time/time.h"
 #include "kernels/base/status_macros.h"
+#include "kernels/device/cuda/run/sliced_copy.h"
 #include "kernels/device/fragment_cursor.h"
 #include "kernels/graph/draws.h"
 #include "kernels/graph/summation.h"
@@ -150,27 +151,23 @@ absl::Status PipelinedRun::Start(Flight& flight) {
   absl::Status status = context_.Enter();
   if (status.ok()) status = GetTables(flight);
   if (!status.ok()) return status;
-  CopyIn(flight);
-
   const Chunk& chunk = flight.chunk;
   const StagingSlot& slot = *flight.slot;
+  if (!chunk.is_large) CopyIn(flight);
+
   const int64_t in_region_bytes = DevicePool::Padded(chunk.in_bytes);
+  const int64_t out_region_bytes = DevicePool::Padded(chunk.out_bytes);
   // Given back at the end of this function: in the stream's order, so after
   // what is put there now.
   ACTSERVE_ASSIGN_OR_RETURN(
-      DeviceBlock memory, resources_.pool->Allocate(
-                              in_region_bytes + chunk.out_bytes, slot.stream));
-  const KernelEntry entry = ChooseEntry(flight);
-  ACTSERVE_ASSIGN_OR_RETURN(PackedLaunch launch,
-                            Pack(flight, entry, memory.address()));
-  int64_t in_bytes = chunk.segments_offset_bytes;
-  if (!launch.segment_table.empty()) {
-    std::memcpy(slot.in + chunk.segments_offset_bytes,
-                launch.segment_table.data(),
-                launch.segment_table.size() * sizeof(uint64_t));
-    launch.SetSegmentTable(memory.address() + chunk.segments_offset_bytes);
-    in_bytes = chunk.in_bytes;
-  }
+      DeviceBlock memory,
+      resources_.pool->Allocate(
+          in_region_bytes + out_region_bytes + chunk.scratch_bytes,
+          slot.stream));
+  const CuDeviceAddress out = memory.address() + in_region_bytes;
+  ACTSERVE_ASSIGN_OR_RETURN(std::vector<PackedLaunch> launches,
+                            Pack(flight, memory.address()));
+  const int64_t in_bytes = PlaceTables(flight, memory.address(), launches);
 
   const CuFunctions& cuda = context_.cuda();
   const auto record = [&](CuEvent event) {
@@ -180,23 +177,43 @@ absl::Status PipelinedRun::Start(Flight& flight) {
     }
   };
   if (timed_) record(slot.begin);
-  if (status.ok() && in_bytes > 0) {
+  if (status.ok() && chunk.is_large) {
+    status = CopyLargeIn(flight, memory.address());
+  } else if (status.ok() && in_bytes > 0) {
     status = context_.Check(
         "cuMemcpyHtoDAsync",
         cuda.MemcpyHtoDAsync(memory.address(), slot.in, in_bytes, slot.stream));
   }
   if (status.ok()) status = Keep(flight, memory.address());
   if (timed_) record(slot.copied_in);
-  if (status.ok()) status = program_.Launch(entry, launch, slot.stream);
+  for (const PackedLaunch& launch : launches) {
+    if (status.ok()) status = program_.Launch(launch, slot.stream);
+  }
   if (timed_) record(slot.computed);
-  if (status.ok() && chunk.out_bytes > 0) {
+  if (status.ok() && chunk.is_large) {
+    status = CopyLargeOut(flight, out);
+  } else if (status.ok() && chunk.out_bytes > 0) {
     status = context_.Check(
         "cuMemcpyDtoHAsync",
-        cuda.MemcpyDtoHAsync(slot.out, memory.address() + in_region_bytes,
-                             chunk.out_bytes, slot.stream));
+        cuda.MemcpyDtoHAsync(slot.out, out, chunk.out_bytes, slot.stream));
   }
   record(slot.done);
   return status;
+}
+
+int64_t PipelinedRun::PlaceTables(const Flight& flight, CuDeviceAddress memory,
+                                  std::vector<PackedLaunch>& launches) {
+  int64_t end_bytes = flight.chunk.segments_offset_bytes;
+  for (PackedLaunch& launch : launches) {
+    if (launch.segment_table.empty()) continue;
+    const int64_t table_bytes =
+        static_cast<int64_t>(launch.segment_table.size() * sizeof(uint64_t));
+    std::memcpy(flight.slot->in + end_bytes, launch.segment_table.data(),
+                table_bytes);
+    launch.SetSegmentTable(memory + end_bytes);
+    end_bytes += table_bytes;
+  }
+  return end_bytes;
 }
 
 absl::Status PipelinedRun::GetTables(Flight& flight) {
@@ -224,6 +241,41 @@ void PipelinedRun::CopyIn(const Flight& flight) {
       to += cutter_.PaddedTensorBytes(piece.num_elements);
     }
   }
+}
+
+absl::Status PipelinedRun::CopyLargeIn(const Flight& flight,
+                                       CuDeviceAddress memory) {
+  SlicedCopy copy(context_, *flight.slot, resources_.ring->size_bytes());
+  const Piece& piece = flight.chunk.pieces[0];
+  const int64_t size_bytes =
+      piece.num_elements * ItemSizeBytes(program_.lowered().storage);
+  for (absl::Span<const Fragment> input : items_[piece.item].inputs) {
+    ACTSERVE_RETURN_IF_ERROR(
+        copy.In(FragmentCursor(input), memory, size_bytes));
+    memory += cutter_.PaddedTensorBytes(piece.num_elements);
+  }
+  return copy.Finish();
+}
+
+absl::Status PipelinedRun::CopyLargeOut(const Flight& flight,
+                                        CuDeviceAddress out) {
+  SlicedCopy copy(context_, *flight.slot, resources_.ring->size_bytes());
+  const Piece& piece = flight.chunk.pieces[0];
+  const int64_t size_bytes =
+      piece.num_elements * ItemSizeBytes(program_.lowered().storage);
+  for (std::byte* output : items_[piece.item].outputs) {
+    ACTSERVE_RETURN_IF_ERROR(copy.Out(out, output, size_bytes));
+    out += cutter_.PaddedTensorBytes(piece.num_elements);
+  }
+  if (!tile_sums_.empty()) {
+    for (std::vector<double>& sums : tile_sums_[piece.item]) {
+      const int64_t sums_bytes =
+          static_cast<int64_t>(sums.size() * sizeof(double));
+      ACTSERVE_RETURN_IF_ERROR(copy.Out(out, sums.data(), sums_bytes));
+      out += sums_bytes;
+    }
+  }
+  return copy.Finish();
 }
 
 absl::Status PipelinedRun::Keep(const Flight& flight, CuDeviceAddress memory) {
@@ -257,12 +309,12 @@ KernelEntry PipelinedRun::ChooseEntry(const Flight& flight) const {
   return KernelEntry::kRunShared;
 }
 
-absl::StatusOr<PackedLaunch> PipelinedRun::Pack(const Flight& flight,
-                                                KernelEntry entry,
-                                                CuDeviceAddress memory) const {
+absl::StatusOr<std::vector<PackedLaunch>> PipelinedRun::Pack(
+    const Flight& flight, CuDeviceAddress memory) const {
   const LaunchLayout& layout = program_.layout();
   const Chunk& chunk = flight.chunk;
   const CuDeviceAddress out = memory + DevicePool::Padded(chunk.in_bytes);
+  const CuDeviceAddress scratch = out + DevicePool::Padded(chunk.out_bytes);
   std::vector<LaunchSegment> segments;
   segments.reserve(chunk.pieces.size());
   for (size_t p = 0; p < chunk.pieces.size(); ++p) {
@@ -290,14 +342,21 @@ absl::StatusOr<PackedLaunch> PipelinedRun::Pack(const Flight& flight,
     if (layout.num_sums() > 0) {
       segment.tile_sums = out + piece.tile_sums_offset_bytes;
     }
+    segment.row_size = item.rows.size;
+    segment.row_stride = item.rows.stride;
+    segment.scratch = scratch + piece.scratch_offset_bytes;
     segment.parameters.assign(item.parameters.begin(), item.parameters.end());
     segment.draws = DrawWords(program_.lowered().graph, item.parameters,
                               item.element_offset + piece.begin);
   }
+  if (layout.has_rows()) return PackRows(layout, segments);
   LaunchOptions options;
   options.num_multiprocessors = context_.num_multiprocessors();
   options.window = program_.window();
-  return PackLaunch(layout, entry, segments, options);
+  ACTSERVE_ASSIGN_OR_RETURN(
+      PackedLaunch launch,
+      PackLaunch(layout, ChooseEntry(flight), segments, options));
+  return std::vector<PackedLaunch>{std::move(launch)};
 }
 
 absl::Status PipelinedRun::FinishOldest() {
@@ -306,7 +365,7 @@ absl::Status PipelinedRun::FinishOldest() {
   absl::Status status = context_.Wait(flight.slot->done);
   if (status.ok() && !flight.chunk.pieces.empty()) {
     if (timed_) CountStages(*flight.slot);
-    CopyOut(flight);
+    if (!flight.chunk.is_large) CopyOut(flight);
   }
   flight.tables.clear();
   resources_.ring->Release(flight.slot);
@@ -340,12 +399,12 @@ void PipelinedRun::CopyOut(const Flight& flight) {
     }
     if (layout.num_sums() == 0) continue;
     from = flight.slot->out + piece.tile_sums_offset_bytes;
-    const int64_t num_tiles =
-        layout.NumTiles(KernelEntry::kRun, piece.num_elements);
+    const int64_t sums_bytes =
+        layout.tile_sums_bytes(piece.num_elements) / layout.num_sums();
     for (std::vector<double>& sums : tile_sums_[piece.item]) {
       std::memcpy(sums.data() + piece.begin / kSumTileElements, from,
-                  num_tiles * sizeof(double));
-      from += num_tiles * sizeof(double);
+                  sums_bytes);
+      from += sums_bytes;
     }
   }
 }

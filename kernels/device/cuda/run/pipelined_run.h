@@ -31,7 +31,8 @@ struct RunResources {
 
 // One CudaDevice::Run(). Chunks go through the slots of the ring, several at a
 // time: while one is copied in, another is computed and a third is copied out.
-// Fragments are copied once, into pinned memory.
+// Fragments are copied once, into pinned memory. An item that is cut nowhere
+// and fits no slot is copied whole, in slices, before it is computed.
 //
 // Used by one thread, once.
 class PipelinedRun {
@@ -56,11 +57,18 @@ class PipelinedRun {
   absl::Status MakeRoomToKeep();
   absl::Status StartAll();
   absl::Status Start(Flight& flight);
+  // Puts the tables of `launches` behind the inputs in the slot; the region is
+  // at `memory`. Returns the bytes of the region that are to be copied in.
+  static int64_t PlaceTables(const Flight& flight, CuDeviceAddress memory,
+                             std::vector<PackedLaunch>& launches);
   void CopyIn(const Flight& flight);
+  // The same for large chunks, in slices on the slot's stream.
+  absl::Status CopyLargeIn(const Flight& flight, CuDeviceAddress memory);
+  absl::Status CopyLargeOut(const Flight& flight, CuDeviceAddress out);
   // Puts copies on the stream, from the chunk's memory to the kept tensors.
   absl::Status Keep(const Flight& flight, CuDeviceAddress memory);
-  absl::StatusOr<PackedLaunch> Pack(const Flight& flight, KernelEntry entry,
-                                    CuDeviceAddress memory) const;
+  absl::StatusOr<std::vector<PackedLaunch>> Pack(const Flight& flight,
+                                                 CuDeviceAddress memory) const;
   KernelEntry ChooseEntry(const Flight& flight) const;
   absl::Status GetTables(Flight& flight);
   absl::Status FinishOldest();

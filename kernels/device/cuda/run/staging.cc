@@ -32,8 +32,8 @@ absl::Status StagingRing::AddSlot() {
   }
   status.Update(context_->Check(
       "cuStreamCreate", cuda.StreamCreate(&slot.stream, kCuStreamNonBlocking)));
-  for (CuEvent* event :
-       {&slot.begin, &slot.copied_in, &slot.computed, &slot.done}) {
+  for (CuEvent* event : {&slot.begin, &slot.copied_in, &slot.computed,
+                         &slot.done, &slot.in_copied, &slot.out_copied}) {
     status.Update(context_->Check("cuEventCreate",
                                   cuda.EventCreate(event, kCuEventDefault)));
   }
@@ -47,8 +47,8 @@ StagingRing::~StagingRing() {
   if (!context_->Enter().ok()) return;
   const CuFunctions& cuda = context_->cuda();
   for (const std::unique_ptr<StagingSlot>& slot : slots_) {
-    for (CuEvent event :
-         {slot->begin, slot->copied_in, slot->computed, slot->done}) {
+    for (CuEvent event : {slot->begin, slot->copied_in, slot->computed,
+                          slot->done, slot->in_copied, slot->out_copied}) {
       if (event != nullptr) cuda.EventDestroy(event);
     }
     if (slot->stream != nullptr) cuda.StreamDestroy(slot->stream);

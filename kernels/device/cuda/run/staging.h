@@ -24,6 +24,9 @@ struct StagingSlot {
   CuEvent copied_in = nullptr;
   CuEvent computed = nullptr;
   CuEvent done = nullptr;
+  // For SlicedCopy: after the last copy from or to either memory.
+  CuEvent in_copied = nullptr;
+  CuEvent out_copied = nullptr;
 };
 
 // A fixed number of slots, shared by all runs on one device. Pinned memory is

@@ -17,8 +17,11 @@ std::string HostKernelSuffix(const std::string& text) {
       "\nActserveShim actserve_shim;\n"
       "extern \"C\" { extern const unsigned long host_argument_bytes = "
       "sizeof(Argument); }\n";
-  for (const char* name : {"actserve_run", "actserve_finish_sums",
-                           "actserve_fill_table", "actserve_run_shared"}) {
+  for (const char* name :
+       {"actserve_run", "actserve_finish_sums", "actserve_fill_table",
+        "actserve_run_shared", "actserve_rows_of_few", "actserve_rows_of_some",
+        "actserve_rows", "actserve_row_tiles", "actserve_finish_rows",
+        "actserve_sum_terms"}) {
     if (text.find(std::string(name) + "(") == std::string::npos) continue;
     suffix += std::string("extern \"C\" void ") + kCallPrefix + name +
               "(const void* argument) {\n  " + name +

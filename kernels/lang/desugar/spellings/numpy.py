@@ -88,8 +88,8 @@ def astype(x, dtype, /): return float(x)
 def copysign(x1, x2, /, out=None, *, dtype=None): return -abs(x1) if x2 < 0 or (x2 == 0 and 1 / x2 < 0) else abs(x1)
 def clip(a, a_min=None, a_max=None, out=None): return clamp(a, a_min, a_max)
 def clip(a, *, min=None, max=None): return clamp(a, min, max)
-def amax(x): return "this reduces over elements or an axis (its second argument): for elementwise use maximum(x, 0)"
-def amin(x): return "this reduces over elements or an axis (its second argument): for elementwise use minimum(x, 0)"
-def max(x): return "this reduces over elements or an axis (its second argument): for elementwise use maximum(x, 0)"
-def min(x): return "this reduces over elements or an axis (its second argument): for elementwise use minimum(x, 0)"
+def amax(x): return "this reduces over elements or an axis (its second argument): along the axis that each request names, write rowmax(x); for elementwise use maximum(x, 0)"
+def amin(x): return "this reduces over elements or an axis (its second argument): along the axis that each request names, write rowmin(x); for elementwise use minimum(x, 0)"
+def max(x): return "this reduces over elements or an axis (its second argument): along the axis that each request names, write rowmax(x); for elementwise use maximum(x, 0)"
+def min(x): return "this reduces over elements or an axis (its second argument): along the axis that each request names, write rowmin(x); for elementwise use minimum(x, 0)"
 def select(condlist, choicelist): return "lists of conditions are not supported: write x if condition else y"

@@ -110,7 +110,7 @@ def max(self, other): return max(self, other)
 def min(self, other): return min(self, other)
 def detach(x): return "not supported: write the gradient as a second function, def f_grad(x, dy)"
 def item(x): return "not needed: the values here are single numbers already"
-def max(x): return "this reduces over elements or an axis: for elementwise use x.clamp(min=0)"
-def min(x): return "this reduces over elements or an axis: for elementwise use x.clamp(max=0)"
+def max(x): return "this reduces over elements or an axis: along the axis that each request names, write rowmax(x); for elementwise use x.clamp(min=0)"
+def min(x): return "this reduces over elements or an axis: along the axis that each request names, write rowmin(x); for elementwise use x.clamp(max=0)"
 def select(input, dim, index): return "this selects a part of the tensor: an activation sees one element at a time"
 def equal(input, other): return "this compares whole tensors: write x == y"

@@ -110,7 +110,7 @@ def clamp(input, min=None, max=None): return clamp(input, min, max)
 def clip(input, min=None, max=None): return clamp(input, min, max)
 def max(input, other): return max(input, other)
 def min(input, other): return min(input, other)
-def max(x): return "this reduces over elements or an axis: for elementwise use x.clamp(min=0)"
-def min(x): return "this reduces over elements or an axis: for elementwise use x.clamp(max=0)"
+def max(x): return "this reduces over elements or an axis: along the axis that each request names, write rowmax(x); for elementwise use x.clamp(min=0)"
+def min(x): return "this reduces over elements or an axis: along the axis that each request names, write rowmin(x); for elementwise use x.clamp(max=0)"
 def select(input, dim, index): return "this selects a part of the tensor: an activation sees one element at a time"
 def equal(input, other): return "this compares whole tensors: write x == y"

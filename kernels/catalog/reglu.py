@@ -1,0 +1,3 @@
+def reglu(x, gate):
+    """x * relu(gate) (Shazeer 2020, who writes the gate first)."""
+    return x * relu(gate)

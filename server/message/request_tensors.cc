@@ -1,0 +1,168 @@
+#include "server/message/request_tensors.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/container/btree_map.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
+#include "kernels/base/status_macros.h"
+#include "kernels/base/text.h"
+#include "server/message/broadcasting.h"
+#include "server/message/errors.h"
+#include "server/message/tensor_codec.h"
+
+namespace actserve {
+namespace {
+
+using google::protobuf::RepeatedPtrField;
+
+// The tensor itself is the next of the program's last inputs.
+void AddBroadcast(int variable, TensorType type, Broadcast shape,
+                  TensorRequest* request) {
+  request->program.broadcasts |= uint64_t{1} << variable;
+  request->broadcasts.push_back({variable, std::move(type), std::move(shape)});
+  request->is_permuted = true;
+}
+
+// Adds the tensor of parameter `index`.
+absl::Status DecodeParameterTensor(absl::string_view what, size_t index,
+                                   const v1::ParameterTensor& value,
+                                   const SplitRequest::Payload& payload,
+                                   const TensorLimits& limits,
+                                   TensorRequest* request) {
+  ACTSERVE_ASSIGN_OR_RETURN(const TensorType type,
+                            DecodeTensor(what, value.tensor(), limits));
+  ACTSERVE_ASSIGN_OR_RETURN(
+      const Broadcast shape,
+      BroadcastAlong(what, type,
+                     value.has_axis() ? std::optional<int64_t>(value.axis())
+                                      : std::nullopt,
+                     request->type));
+  ACTSERVE_RETURN_IF_ERROR(
+      CheckPayload(what, type, static_cast<int64_t>(payload.size_bytes)));
+  AddBroadcast(request->num_inputs() + static_cast<int>(index), type, shape,
+               request);
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::Status DecodeTensorLikeInputs(absl::string_view what,
+                                    const v1::Tensor& tensor,
+                                    const SplitRequest::Payload& payload,
+                                    const TensorLimits& limits,
+                                    const TensorRequest& request) {
+  ACTSERVE_ASSIGN_OR_RETURN(const TensorType type,
+                            DecodeTensor(what, tensor, limits));
+  ACTSERVE_RETURN_IF_ERROR(
+      CheckSameType(what, type, "the inputs", request.type));
+  return CheckPayload(what, type, static_cast<int64_t>(payload.size_bytes));
+}
+
+void AddInput(const SplitRequest& split, const SplitRequest::Payload& payload,
+              TensorInputs* inputs) {
+  const auto fragments = split.FragmentsOf(payload);
+  inputs->emplace_back(fragments.begin(), fragments.end());
+}
+
+absl::Status DecodeInputs(const RepeatedPtrField<v1::Tensor>& tensors,
+                          const SplitRequest& split, const TensorLimits& limits,
+                          TensorRequest* request, TensorInputs* inputs) {
+  const auto& names = request->activation->activation().inputs();
+  if (tensors.size() != request->num_inputs()) {
+    return InvalidArgument("inputs: ", tensors.size(), " tensors, but ",
+                           request->activation->activation().name(), " takes ",
+                           names.size(), ": ", absl::StrJoin(names, ", "));
+  }
+  std::vector<TensorType> types;
+  for (int i = 0; i < tensors.size(); ++i) {
+    const std::string what = absl::StrCat("inputs[", i, "]");
+    ACTSERVE_ASSIGN_OR_RETURN(TensorType type,
+                              DecodeTensor(what, tensors[i], limits));
+    ACTSERVE_RETURN_IF_ERROR(CheckPayload(
+        what, type, static_cast<int64_t>(split.payloads[i].size_bytes)));
+    types.push_back(std::move(type));
+  }
+  ACTSERVE_ASSIGN_OR_RETURN(request->type, BroadcastType(types));
+  for (size_t i = 0; i < types.size(); ++i) {
+    if (types[i] == request->type) AddInput(split, split.payloads[i], inputs);
+  }
+  for (size_t i = 0; i < types.size(); ++i) {
+    if (types[i] == request->type) continue;
+    AddBroadcast(static_cast<int>(i), types[i],
+                 BroadcastTo(types[i].shape, request->type.shape), request);
+    AddInput(split, split.payloads[i], inputs);
+  }
+  return absl::OkStatus();
+}
+
+int CountParameterTensors(const RepeatedPtrField<v1::ParameterValue>& values) {
+  return static_cast<int>(
+      std::ranges::count_if(values, &v1::ParameterValue::has_tensor));
+}
+
+absl::Status DecodeParameters(
+    const RepeatedPtrField<v1::ParameterValue>& values, int first_payload,
+    const SplitRequest& split, const TensorLimits& limits,
+    TensorRequest* request, TensorInputs* inputs) {
+  const auto& parameters = request->activation->activation().parameters();
+  for (const Parameter& parameter : parameters) {
+    request->parameters.push_back(parameter.default_value);
+  }
+  std::vector<bool> given(parameters.size());
+  // In the order of the activation.
+  absl::btree_map<size_t, const SplitRequest::Payload*> tensors;
+  absl::btree_map<size_t, const v1::ParameterTensor*> values_of;
+  int payload = first_payload;
+  for (const v1::ParameterValue& value : values) {
+    const auto it =
+        std::find_if(parameters.begin(), parameters.end(),
+                     [&](const auto& p) { return p.name == value.name(); });
+    const std::string what = absl::StrCat("parameters: ", Quoted(value.name()));
+    if (it == parameters.end()) {
+      return InvalidArgument(what, " is not a parameter of ",
+                             request->activation->activation().name());
+    }
+    const size_t index = it - parameters.begin();
+    if (given[index]) return InvalidArgument(what, " is given more than once");
+    given[index] = true;
+    const bool is_seed = request->activation->activation().IsSeed(index);
+    if (value.has_tensor()) {
+      if (is_seed) {
+        return InvalidArgument(what, " is a seed: one number, not a tensor");
+      }
+      tensors[index] = &split.payloads[payload++];
+      values_of[index] = &value.tensor();
+      continue;
+    }
+    if (!value.has_scalar()) return InvalidArgument(what, " has no value");
+    if (!std::isfinite(value.scalar())) {
+      return InvalidArgument(what, " is ", value.scalar(),
+                             ", not a finite number");
+    }
+    if (is_seed && !Activation::IsSeedValue(value.scalar())) {
+      return InvalidArgument(what, " is ",
+                             absl::StrFormat("%.17g", value.scalar()),
+                             ", but a seed is an integer from 0 to 2^53");
+    }
+    request->parameters[index] = value.scalar();
+  }
+  for (const auto& [index, value] : values_of) {
+    const std::string what =
+        absl::StrCat("parameters: ", Quoted(parameters[index].name));
+    ACTSERVE_RETURN_IF_ERROR(DecodeParameterTensor(
+        what, index, *value, *tensors[index], limits, request));
+    AddInput(split, *tensors[index], inputs);
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace actserve
