@@ -442,8 +442,8 @@ TEST(Tangent, HonoursADeclaredGradientInside) {
   ASSERT_TRUE(tangent.ok()) << tangent.status();
 
   // -0.5 * 2 * round(x), where |x| <= 1.
-  EXPECT_EQ(Evaluate<double>(tangent->graph, {0.75, 3}, {})[0], -3);
-  EXPECT_EQ(Evaluate<double>(tangent->graph, {1.75, 3}, {})[0], 0);
+  EXPECT_EQ(Evaluate<double>(tangent->graph, {0.75, 3}, {})[1], -3);
+  EXPECT_EQ(Evaluate<double>(tangent->graph, {1.75, 3}, {})[1], 0);
 }
 
 TEST(Tangent, OfAClippedGradientIsRefused) {
