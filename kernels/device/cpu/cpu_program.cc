@@ -6,6 +6,7 @@
 #include "kernels/base/status_macros.h"
 #include "kernels/device/cpu/broadcast/broadcast_run.h"
 #include "kernels/device/cpu/table.h"
+#include "kernels/graph/passes/broadcasts.h"
 
 namespace actserve {
 
@@ -37,16 +38,35 @@ absl::StatusOr<std::shared_ptr<CpuProgram>> CpuProgram::Create(
   ACTSERVE_ASSIGN_OR_RETURN(
       KernelBuilder::Built plain,
       builder->Build(lowered, KernelVariant::kPlain, stop));
-  return std::shared_ptr<CpuProgram>(
-      new CpuProgram(lowered, std::move(builder), std::move(plain)));
+  std::shared_ptr<CpuProgram> program(
+      new CpuProgram(lowered, builder, std::move(plain)));
+  if (lowered.num_broadcasts > 0) {
+    const LoweredProgram of_runs = WithBroadcastsAsParameters(lowered);
+    program->plain_of_runs_ =
+        std::make_unique<LazyKernel>(of_runs, KernelVariant::kPlain, builder);
+    program->non_temporal_of_runs_ = std::make_unique<LazyKernel>(
+        of_runs, KernelVariant::kNonTemporal, builder);
+  }
+  return program;
+}
+
+bool CpuProgram::GainsFromNonTemporal() const {
+  return lowered().rule == LoweredProgram::Rule::kDirect &&
+         lowered().weight <= kMaxNonTemporalWeight;
+}
+
+KernelFunction CpuProgram::plain_of_runs() const {
+  return plain_of_runs_->Get(StopToken()).value_or(nullptr);
+}
+
+KernelFunction CpuProgram::non_temporal_of_runs() const {
+  if (!GainsFromNonTemporal()) return nullptr;
+  return non_temporal_of_runs_->Get(StopToken()).value_or(nullptr);
 }
 
 KernelFunction CpuProgram::non_temporal() const {
   absl::call_once(non_temporal_once_, [this] {
-    if (lowered().rule != LoweredProgram::Rule::kDirect ||
-        lowered().weight > kMaxNonTemporalWeight) {
-      return;
-    }
+    if (!GainsFromNonTemporal()) return;
     absl::StatusOr<KernelBuilder::Built> built =
         builder_->Build(lowered(), KernelVariant::kNonTemporal, StopToken());
     if (built.ok()) non_temporal_ = std::move(built->kernel);

@@ -67,6 +67,13 @@ class CpuProgram final : public Program {
   // instead of memory, and 16-bit ones with tables. Use plain() then.
   KernelFunction non_temporal() const;
 
+  // The same two for runs of elements that each read one element of every
+  // tensor that broadcasts: those elements are further parameters, after the
+  // program's. Compiled on the first call; nullptr also after an error. Only
+  // for programs with such tensors.
+  KernelFunction plain_of_runs() const;
+  KernelFunction non_temporal_of_runs() const;
+
   int64_t ScratchBytes(const WorkItem& item) const override;
 
   // `parameters` are of the compute type.
@@ -82,8 +89,13 @@ class CpuProgram final : public Program {
         builder_(std::move(builder)),
         plain_(std::move(plain)) {}
 
+  bool GainsFromNonTemporal() const;
+
   const std::shared_ptr<KernelBuilder> builder_;
   const KernelBuilder::Built plain_;
+  // nullptr without tensors that broadcast.
+  std::unique_ptr<LazyKernel> plain_of_runs_;
+  std::unique_ptr<LazyKernel> non_temporal_of_runs_;
   mutable absl::once_flag non_temporal_once_;
   mutable std::unique_ptr<LoadedKernel> non_temporal_;
   mutable std::atomic<int64_t> num_evaluated_ = 0;

@@ -174,8 +174,7 @@ absl::Status RowProgram::Run(WorkItem& item, ThreadPool& threads,
   std::vector<std::vector<std::byte>> expanded;
   std::vector<Fragment> fragments;
   for (const BroadcastInput& input : item.broadcasts) {
-    expanded.push_back(
-        BroadcastSource(input, ItemSizeBytes(lowered().storage)).Expand());
+    expanded.push_back(BroadcastSource(input, lowered().storage).Expand());
     fragments.push_back({expanded.back().data(), expanded.back().size()});
   }
   const std::vector<absl::Span<const Fragment>> given = item.inputs;

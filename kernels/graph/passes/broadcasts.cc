@@ -81,4 +81,26 @@ void PutBroadcastsLast(
   }
 }
 
+LoweredProgram WithBroadcastsAsParameters(const LoweredProgram& program) {
+  const Graph& graph = program.graph;
+  const auto num_whole =
+      static_cast<int32_t>(graph.inputs.size()) - program.num_broadcasts;
+  const auto num_parameters = static_cast<int32_t>(graph.parameters.size());
+  Graph signature = WithSignatureOf(graph);
+  for (size_t i = num_whole; i < graph.inputs.size(); ++i) {
+    signature.parameters.push_back({graph.inputs[i], 0});
+  }
+  signature.inputs.resize(num_whole);
+  LoweredProgram result = program;
+  result.num_broadcasts = 0;
+  result.graph =
+      Rewire(graph, std::move(signature), [&](Graph& to, const Node& node) {
+        if (node.op == Op::kParameter) return to.ParameterNode(node.index);
+        return node.index < num_whole
+                   ? to.Input(node.index)
+                   : to.ParameterNode(num_parameters + node.index - num_whole);
+      });
+  return result;
+}
+
 }  // namespace actserve

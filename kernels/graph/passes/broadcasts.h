@@ -27,6 +27,10 @@ void PutBroadcastsLast(
     absl::FunctionRef<bool(const std::string& input)> broadcasts,
     LoweredProgram& program);
 
+// `program` with its inputs that broadcast as further parameters, the last: for
+// elements that all read the same of them.
+LoweredProgram WithBroadcastsAsParameters(const LoweredProgram& program);
+
 }  // namespace actserve
 
 #endif  // ACTSERVE_KERNELS_GRAPH_PASSES_BROADCASTS_H_

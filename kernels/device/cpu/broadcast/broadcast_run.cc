@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <utility>
 #include <vector>
 
@@ -26,6 +27,9 @@ constexpr int64_t kCacheLineBytes = 64;
 // Runs of one element that are at least so long are summed on their own; of
 // shorter ones, those of a group are added up as they come.
 constexpr int64_t kLongRun = 256;
+
+// Runs so long may end inside a cache line.
+constexpr int64_t kLongForLines = 4096;
 
 // The elements of a call of a kernel whose terms are summed next.
 constexpr int64_t kTermsAtOnce = kSumTileElements;
@@ -114,10 +118,25 @@ class Runner {
         draws_(
             DrawWords(lowered_.graph, item.parameters, item.element_offset)) {
     for (const BroadcastInput& input : item.broadcasts) {
-      sources_.emplace_back(input, item_size_);
+      sources_.emplace_back(input, lowered_.storage);
     }
-    if (options.non_temporal && FirstSummed(lowered_) == nullptr) {
-      non_temporal_ = program.non_temporal();
+    int64_t run = std::numeric_limits<int64_t>::max();
+    for (const BroadcastSource& source : sources_) {
+      run = std::min(run, source.LongRun());
+    }
+    of_runs_ = run > 0;
+    if (of_runs_) {
+      const KernelFunction kernel = program.plain_of_runs();
+      of_runs_ = kernel != nullptr;
+      if (of_runs_) kernel_ = kernel;
+    }
+    // A cache line that is written in two parts, past the caches, is slow.
+    const bool whole_lines = !of_runs_ || run >= kLongForLines ||
+                             run * item_size_ % kCacheLineBytes == 0;
+    if (options.non_temporal && whole_lines &&
+        FirstSummed(lowered_) == nullptr) {
+      non_temporal_ =
+          of_runs_ ? program.non_temporal_of_runs() : program.non_temporal();
     }
   }
 
@@ -183,6 +202,8 @@ class Runner {
     std::vector<std::vector<T>> terms;
     std::vector<double> run_sums;
     std::vector<uint64_t> draws;
+    // Those of the item and, of runs, what they read.
+    std::vector<T> parameters;
     absl::InlinedVector<const void*, 8> in;
     absl::InlinedVector<void*, 8> out;
   };
@@ -191,6 +212,7 @@ class Runner {
     Worker worker;
     worker.buffers.resize(sources_.size());
     worker.draws = draws_;
+    worker.parameters = parameters_;
     for (const Target& target : targets_) {
       if (target.taken) worker.terms.emplace_back(kTermsAtOnce);
     }
@@ -203,8 +225,15 @@ class Runner {
                Worker& worker) const {
     for (int64_t element = begin; element < end;) {
       int64_t limit = end - element;
+      if (of_runs_) worker.parameters.resize(parameters_.size());
       for (const BroadcastSource& source : sources_) {
-        limit = std::min(limit, source.RunLength(element));
+        int64_t run = 0;
+        if (of_runs_) {
+          worker.parameters.push_back(source.Value<T>(element, &run));
+        } else {
+          run = source.RunLength(element);
+        }
+        limit = std::min(limit, run);
       }
       KernelFunction kernel = kernel_;
       if (non_temporal_ != nullptr) {
@@ -214,7 +243,7 @@ class Runner {
       }
       const int64_t count = runs.Next(limit);
       worker.in.assign(runs.data(), runs.data() + item_.inputs.size());
-      for (size_t s = 0; s < sources_.size(); ++s) {
+      for (size_t s = 0; s < sources_.size() && !of_runs_; ++s) {
         worker.in.push_back(
             sources_[s].Read(element, count, worker.buffers[s]));
       }
@@ -230,7 +259,8 @@ class Runner {
                                               (element - begin))
                          : target.tensor + element * target.item_size);
       }
-      kernel(worker.in.data(), worker.out.data(), parameters_.data(), count);
+      kernel(worker.in.data(), worker.out.data(), worker.parameters.data(),
+             count);
       element += count;
     }
   }
@@ -470,7 +500,9 @@ class Runner {
   ThreadPool& threads_;
   WorkItem& item_;
   const int64_t item_size_;
-  const KernelFunction kernel_;
+  KernelFunction kernel_;
+  // Long runs read one element of each tensor that broadcasts.
+  bool of_runs_ = false;
   KernelFunction non_temporal_ = nullptr;
   const std::vector<T> parameters_;
   // DrawWords() of the item's first element.

@@ -2,11 +2,17 @@
 
 #include <algorithm>
 #include <cstring>
+#include <limits>
 
 #include "kernels/device/fragment_cursor.h"
+#include "kernels/math/half.h"
 
 namespace actserve {
 namespace {
+
+// From so many elements on a call of a kernel costs less than spreading a
+// value.
+constexpr int64_t kLongRun = 256;
 
 // Elements from the first repeated dimension inwards after which the large
 // shape repeats; the whole shape if it does not.
@@ -57,16 +63,16 @@ int64_t BroadcastSource::SizeBytes(const BroadcastInput& input,
   return elements * item_size_bytes;
 }
 
-BroadcastSource::BroadcastSource(const BroadcastInput& input,
-                                 int64_t item_size_bytes)
+BroadcastSource::BroadcastSource(const BroadcastInput& input, DType dtype)
     : shape_(input.shape),
-      item_size_bytes_(item_size_bytes),
+      dtype_(dtype),
+      item_size_bytes_(ItemSizeBytes(dtype)),
       layout_(LayoutOf(input.shape)) {
   std::vector<std::byte> together;
   if (input.data.size() == 1) {
     values_ = input.data[0].data;
   } else {
-    together.resize(shape_.num_elements() * item_size_bytes);
+    together.resize(shape_.num_elements() * item_size_bytes_);
     FragmentCursor(input.data).Copy(together.data(), together.size());
     values_ = together.data();
   }
@@ -74,10 +80,10 @@ BroadcastSource::BroadcastSource(const BroadcastInput& input,
     period_ = PeriodOf(shape_);
     // Several periods one after the other, so that a run from anywhere in the
     // first has its full length.
-    copy_.resize((period_ + kMaxRun) * item_size_bytes);
+    copy_.resize((period_ + kMaxRun) * item_size_bytes_);
     const int64_t first = std::min(period_, shape_.num_read());
     Fill(0, first, copy_.data());
-    const size_t period_bytes = period_ * item_size_bytes;
+    const size_t period_bytes = period_ * item_size_bytes_;
     for (size_t at = period_bytes; at < copy_.size(); at += period_bytes) {
       std::memcpy(copy_.data() + at, copy_.data(),
                   std::min(period_bytes, copy_.size() - at));
@@ -87,6 +93,45 @@ BroadcastSource::BroadcastSource(const BroadcastInput& input,
     if (input.data.size() != 1) values_ = copy_.data();
   }
 }
+
+int64_t BroadcastSource::LongRun() const {
+  const auto dimensions = shape_.dimensions();
+  if (dimensions.empty()) return std::numeric_limits<int64_t>::max();
+  const Broadcast::Dimension& last = dimensions.back();
+  return last.repeated && last.size >= kLongRun ? last.size : 0;
+}
+
+template <typename T>
+T BroadcastSource::Value(int64_t element, int64_t* run) const {
+  const auto dimensions = shape_.dimensions();
+  *run = 1;
+  if (!dimensions.empty()) {
+    const int64_t size = dimensions.back().size;
+    *run = size - element % size;
+  }
+  const std::byte* value =
+      layout_ == Layout::kPeriod
+          ? copy_.data() + element % period_ * item_size_bytes_
+          : values_ + shape_.IndexOf(element) * item_size_bytes_;
+  const auto load = [&]<typename U>(U bits) {
+    std::memcpy(&bits, value, sizeof(bits));
+    return bits;
+  };
+  switch (dtype_) {
+    case DType::kFloat16:
+      return actserve_f16_bits_to_f32(load(uint16_t{}));
+    case DType::kBFloat16:
+      return actserve_bf16_bits_to_f32(load(uint16_t{}));
+    case DType::kFloat32:
+      return load(float{});
+    case DType::kFloat64:
+      break;
+  }
+  return static_cast<T>(load(double{}));
+}
+
+template float BroadcastSource::Value(int64_t, int64_t*) const;
+template double BroadcastSource::Value(int64_t, int64_t*) const;
 
 int64_t BroadcastSource::RunLength(int64_t element) const {
   switch (layout_) {
@@ -131,17 +176,28 @@ void BroadcastSource::Fill(int64_t element, int64_t count,
     return Repeat(values_, item_size_bytes_, count, to);
   }
   const Broadcast::Dimension& last = dimensions.back();
+  // Elements in which those that are read follow each other.
+  int64_t block = last.size;
+  if (last.repeated && dimensions.size() > 1) {
+    block *= dimensions[dimensions.size() - 2].size;
+  }
   for (int64_t done = 0; done < count;) {
     const int64_t at = element + done;
-    const int64_t run = std::min(count - done, last.size - at % last.size);
+    const int64_t end = done + std::min(count - done, block - at % block);
     const std::byte* from = values_ + shape_.IndexOf(at) * item_size_bytes_;
-    std::byte* next = to + done * item_size_bytes_;
-    if (last.repeated) {
-      Repeat(from, item_size_bytes_, run, next);
-    } else {
-      std::memcpy(next, from, run * item_size_bytes_);
+    if (!last.repeated) {
+      std::memcpy(to + done * item_size_bytes_, from,
+                  (end - done) * item_size_bytes_);
+      done = end;
+      continue;
     }
-    done += run;
+    int64_t run = std::min(end - done, last.size - at % last.size);
+    while (done < end) {
+      Repeat(from, item_size_bytes_, run, to + done * item_size_bytes_);
+      from += item_size_bytes_;
+      done += run;
+      run = std::min(end - done, last.size);
+    }
   }
 }
 

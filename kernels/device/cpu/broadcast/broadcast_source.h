@@ -19,10 +19,18 @@ class BroadcastSource {
   // No run but one that lies in the tensor is longer.
   static constexpr int64_t kMaxRun = 4096;
 
-  BroadcastSource(const BroadcastInput& input, int64_t item_size_bytes);
+  BroadcastSource(const BroadcastInput& input, DType dtype);
 
   // Elements from `element` on that one Read() gives, at least 1.
   int64_t RunLength(int64_t element) const;
+
+  // The length of the runs whose elements all read one element; 0 if they are
+  // short.
+  int64_t LongRun() const;
+  // The element that is read at `element`, and how many from there on read it,
+  // at least 1. For one with long runs. T is the compute type.
+  template <typename T>
+  T Value(int64_t element, int64_t* run) const;
 
   // What one thread needs to read. Empty at first.
   struct Buffer {
@@ -53,6 +61,7 @@ class BroadcastSource {
   void Fill(int64_t element, int64_t count, std::byte* to) const;
 
   const Broadcast& shape_;
+  const DType dtype_;
   const int64_t item_size_bytes_;
   const Layout layout_;
   int64_t period_ = 1;
