@@ -531,6 +531,26 @@ TEST_F(ActctlWithServer, RowsRunAlongTheAxis) {
       "2 -1 -1\n-1 -1 2\n");
 }
 
+TEST_F(ActctlWithServer, APieceHasTheRandomNumbersOfTheWhole) {
+  const std::string drop = WriteText(
+      "drop.py",
+      "def drop(x, seed=0):\n    return x if uniform(seed) < 0.5 else 0\n");
+  for (const std::string command : {"forward ", "backward "}) {
+    const auto run = [&](const std::string& arguments) {
+      return Actctl(
+          absl::StrCat(command, drop, " --parameter seed=5 ", arguments));
+    };
+    const Outcome whole = run("1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1");
+    const Outcome piece = run("1 1 1 1 1 1 1 1 --element_offset 8");
+
+    EXPECT_EQ(piece.exit_code, 0) << piece.errors;
+    // Eight digits, with what is between and behind them.
+    const std::string numbers = piece.output.substr(piece.output.size() - 16);
+    EXPECT_EQ(numbers, whole.output.substr(whole.output.size() - 16));
+    EXPECT_THAT(numbers, AllOf(HasSubstr("0"), HasSubstr("1")));
+  }
+}
+
 TEST_F(ActctlWithServer, AWrongAxisIsRefused) {
   const std::string softmax = WriteText("softmax.py", kSoftmax);
 

@@ -73,6 +73,8 @@ struct EvaluateFlags {
   std::map<std::string, double> parameters;
   // Along which rows run, for an activation that reads rows.
   std::optional<int> axis;
+  // The place of the first element, for random numbers.
+  int64_t element_offset = 0;
   // FILE.npy, or NAME=FILE.npy where there are several results; empty: print.
   std::vector<std::string> outputs;
   // Forward only: NAME= and then like an input, or a number for a parameter.

@@ -109,7 +109,8 @@ absl::Status ShowText(const std::string& name, const std::string& text) {
   const auto activation = CreateActivation(text, {});
   if (!activation.ok()) return DoesNotCompile(name);
   std::cout << DescriptionText(Describe(**activation));
-  if ((*activation)->inputs().size() != 1 || (*activation)->reads_rows()) {
+  if ((*activation)->inputs().size() != 1 || (*activation)->reads_rows() ||
+      (*activation)->draws()) {
     return absl::OkStatus();
   }
   ACTSERVE_ASSIGN_OR_RETURN(const std::string accuracy,

@@ -132,6 +132,11 @@ void AddEvaluateFlags(CLI::App& command, EvaluateFlags& flags) {
                   "The axis along which rows run, for an activation that reads "
                   "rows: 0 is the first, -1 the last")
       ->type_name("NUMBER");
+  command
+      .add_option("--element_offset", flags.element_offset,
+                  "The place of the first element in the tensor that the "
+                  "inputs are a piece of, for random numbers")
+      ->type_name("NUMBER");
 }
 
 // The flags of every command. Parsing fills those of the command that it meets,

@@ -185,6 +185,7 @@ absl::Status ForwardWithTangents(Client& client,
   call.tangent = tangent.MutableBytes();
   call.options.parameters = flags.parameters;
   call.options.axis = flags.axis;
+  call.options.element_offset = flags.element_offset;
   ACTSERVE_RETURN_IF_ERROR(client.ForwardWith(call).status());
   ACTSERVE_RETURN_IF_ERROR(
       Deliver(output, OutputFile(flags.outputs, "y", false), "y"));
@@ -235,6 +236,7 @@ absl::Status Forward(const ServerFlags& server, const EvaluateFlags& flags) {
   CallOptions options;
   options.parameters = flags.parameters;
   options.axis = flags.axis;
+  options.element_offset = flags.element_offset;
   ACTSERVE_RETURN_IF_ERROR(
       client->Forward(id, Views(inputs), output.MutableBytes(), options));
   return Deliver(output, OutputFile(flags.outputs, "y", true), "");
@@ -262,6 +264,7 @@ absl::Status Backward(const ServerFlags& server, const EvaluateFlags& flags) {
   if (!flags.grad_output.empty()) call.grad_output = grad_output.View();
   call.options.parameters = flags.parameters;
   call.options.axis = flags.axis;
+  call.options.element_offset = flags.element_offset;
   call.order = flags.order;
   std::deque<Array> arrays;
   ACTSERVE_ASSIGN_OR_RETURN(

@@ -351,6 +351,7 @@ absl::StatusOr<BackwardResult> Client::Backward(const BackwardCall& call) {
     request.add_wrt(gradient.name);
   }
   if (call.options.axis) request.set_axis(*call.options.axis);
+  request.set_element_offset(call.options.element_offset);
   ReplicaPtr place;
   if (!call.residual.empty()) {
     request.set_residual(call.residual);

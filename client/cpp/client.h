@@ -96,6 +96,9 @@ struct CallOptions {
   // activation that reads rows, and for no other; the server answers
   // InvalidArgument if it is missing, superfluous, or not one of the inputs'.
   std::optional<int> axis;
+  // The place of the first element in the tensor that the inputs are a piece
+  // of: random numbers are then those of the whole.
+  int64_t element_offset = 0;
   // Time limit of the call, retries included. Zero: the client's default.
   absl::Duration timeout = absl::ZeroDuration();
   // Cancels the call from another thread. Null: none.
@@ -153,8 +156,8 @@ struct BackwardCall {
   std::string activation;
   // From ForwardResult; empty: none. If given, the client tries it first, and
   // sends `inputs` and `options.parameters` only if the server has lost it. It
-  // knows its axis: `options.axis` is for the inputs, and must be the same. So
-  // it is with options.parameter_tensors.
+  // knows its axis and offset: those of `options` are for the inputs, and must
+  // be the same. So it is with options.parameter_tensors.
   std::string residual;
   std::vector<TensorView> inputs;
   // dL/dy, like an input. Absent: ones.

@@ -168,6 +168,7 @@ absl::Status MakeForward(std::string_view activation,
   }
   SetParameters(options, *request.mutable_parameters(), payloads);
   if (options.axis) request.set_axis(*options.axis);
+  request.set_element_offset(options.element_offset);
   return absl::OkStatus();
 }
 

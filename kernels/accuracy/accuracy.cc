@@ -302,6 +302,10 @@ absl::StatusOr<Accuracy> MeasureAccuracy(Device& device,
         activation.name(),
         " reads rows; accuracy is measured for functions of one element"));
   }
+  if (activation.draws()) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        activation.name(), " draws random numbers; kernels/math has theirs"));
+  }
   ACTSERVE_ASSIGN_OR_RETURN(auto reference,
                             Reference::Create(activation, dtype, derivative));
   const std::vector<double> inputs = AccuracyInputs(dtype, num_points);

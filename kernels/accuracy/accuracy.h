@@ -53,7 +53,7 @@ std::vector<double> AccuracyInputs(DType dtype, int64_t num_points);
 // activation's float64 result instead, where that is not within 2^-44 of a
 // tie: much faster, and as good as the float64 result, which is to be
 // measured beside it. Every 61st point is compared exactly all the same.
-//   InvalidArgument  more than one input, or it reads rows
+//   InvalidArgument  more than one input, or it reads rows, or draws
 absl::StatusOr<Accuracy> MeasureAccuracy(Device& device,
                                          const Activation& activation,
                                          DType dtype, bool derivative,

@@ -165,7 +165,8 @@ int Main() {
       std::cerr << activation.status() << "\n";
       return 1;
     }
-    if ((*activation)->reads_rows() || (*activation)->inputs().size() > 1) {
+    if ((*activation)->reads_rows() || (*activation)->draws() ||
+        (*activation)->inputs().size() > 1) {
       continue;
     }
     for (bool derivative : {false, true}) {

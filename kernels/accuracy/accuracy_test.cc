@@ -42,9 +42,12 @@ std::vector<Case> AllCases() {
   std::vector<Case> cases;
   for (const CatalogEntry& entry : Catalog()) {
     const auto activation = *Activation::Create(entry.text, {}, nullptr);
-    // row_accuracy_test.cc has those that read rows. Gates multiply a function
-    // that is measured.
-    if (activation->reads_rows() || activation->inputs().size() > 1) continue;
+    // row_accuracy_test.cc has those that read rows, math/draw_test.cc what
+    // random numbers are made of. Gates multiply a function that is measured.
+    if (activation->reads_rows() || activation->draws() ||
+        activation->inputs().size() > 1) {
+      continue;
+    }
     for (DType dtype : {DType::kFloat16, DType::kBFloat16, DType::kFloat32,
                         DType::kFloat64}) {
       for (bool derivative : {false, true}) {

@@ -9,6 +9,7 @@
 #include "kernels/activation/gradient_check.h"
 #include "kernels/graph/build/build.h"
 #include "kernels/graph/build/stabilize.h"
+#include "kernels/graph/draws.h"
 #include "kernels/graph/passes/declared.h"
 #include "kernels/graph/passes/simplify.h"
 #include "kernels/graph/print.h"
@@ -39,6 +40,13 @@ bool Activation::has_declared_gradient() const {
 bool Activation::reads_rows() const {
   return state_->forward.HasRows() ||
          (state_->gradient && state_->gradient->HasRows());
+}
+bool Activation::draws() const { return state_->draws; }
+bool Activation::IsSeed(size_t parameter) const {
+  return state_->seeds.contains(static_cast<int32_t>(parameter));
+}
+bool Activation::IsSeedValue(double value) {
+  return IsDrawOperand(value, kMaxSeed);
 }
 bool Activation::HasGradient(std::string_view name) const {
   return state_->CheckDeclared(name, "wrt").ok();
@@ -204,7 +212,13 @@ std::string Identify(const Texts& texts, bool exact) {
 void Activation::State::SetGraphs(const BuiltActivation& built) {
   source = Prepare(built.forward, exact, &rewrites);
   forward = Simplify(WithoutDeclared(source));
+  const auto note_draws = [this](const Graph& graph) {
+    draws = draws || graph.HasDraws();
+    for (const int32_t seed : SeedParameters(graph)) seeds.insert(seed);
+  };
+  note_draws(source);
   if (!built.gradient) return;
+  note_draws(*built.gradient);
   gradient = Prepare(*built.gradient, exact, nullptr);
   if (!gradient->HasRows() && IsLinearInUpstream(*gradient)) {
     unit_gradient = WithUnitUpstream(*gradient);
@@ -227,7 +241,14 @@ std::shared_ptr<const Activation> Activation::State::Create(
   state->SetGraphs(*built);
   std::shared_ptr<const Activation> activation(
       new Activation(std::move(state)));
-  CheckGradients(*activation, texts->main().position, diagnostics);
+  const Position position = texts->main().position;
+  if (activation->draws() && activation->reads_rows()) {
+    diagnostics.Error(position,
+                      "random numbers are not available where rows are read: "
+                      "draw in an activation of its own");
+    return nullptr;
+  }
+  CheckGradients(*activation, position, diagnostics);
   if (diagnostics.has_errors()) return nullptr;
   const State& made = *activation->state_;
   if (made.gradient || HoldsDeclared(made.source)) {

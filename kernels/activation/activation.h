@@ -60,6 +60,13 @@ class Activation {
   // True if a value depends on the whole row of its element, along an axis that
   // each request names.
   bool reads_rows() const;
+  // True if the value or the declared gradient has a random number: a result
+  // depends on the element's place in its tensor.
+  bool draws() const;
+  // True if the parameter is the seed of one, which takes only an integer from
+  // 0 to 2^53.
+  bool IsSeed(size_t parameter) const;
+  static bool IsSeedValue(double value);
   // False for a parameter that the declared gradient leaves out: LowerBackward
   // refuses it.
   bool HasGradient(std::string_view name) const;

@@ -5,6 +5,7 @@
 #define ACTSERVE_KERNELS_ACTIVATION_ACTIVATION_STATE_H_
 
 #include <algorithm>
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <set>
@@ -39,6 +40,9 @@ struct Activation::State {
   std::optional<Graph> gradient;
   // `gradient` for the upstream gradient 1; absent if it is not linear.
   std::optional<Graph> unit_gradient;
+  // Of both; the parameters that are seeds.
+  bool draws = false;
+  std::set<int32_t> seeds;
 
   // The inputs for which tensors that broadcast are given. A parameter among
   // them is an input of all graphs.

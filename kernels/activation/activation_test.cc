@@ -10,7 +10,9 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "kernels/activation/gradient_check.h"
 #include "kernels/graph/interpret.h"
+#include "kernels/math/math.h"
 
 namespace actserve {
 namespace {
@@ -367,6 +369,100 @@ TEST(DeclaredGradient, RendersTheErrorsOfADerivativeText) {
 }
 
 // Lowering.
+
+constexpr char kNoisy[] =
+    "def noisy(x, sigma=0.5, seed=3):\n"
+    "    return x * x + sigma * normal(seed, 1)\n";
+
+TEST(Draws, AreFlatInTheirSeed) {
+  const auto noisy = Make(kNoisy);
+  const auto program =
+      noisy->LowerBackward(DType::kFloat64, {"x", "sigma", "seed"});
+  ASSERT_TRUE(program.ok()) << program.status();
+  const double parameters[] = {0.5, 3};
+  const DrawState at = {parameters, 17};
+
+  const auto got = Evaluate<double>(program->graph, {1.5, 2.0}, parameters, at);
+
+  EXPECT_THAT(got, ElementsAre(6.0, 2 * actserve_normal_f64(3, 1, 17), 0.0));
+}
+
+TEST(Draws, AreTheSameInForwardAndBackward) {
+  const auto gate = Make(
+      "def gate(x, p=0.5, seed=9):\n"
+      "    return x / p if uniform(seed) < p else 0\n");
+  const auto forward = gate->LowerForward(DType::kFloat32, {"x"});
+  const auto backward = gate->LowerBackward(DType::kFloat32, {"x"});
+  const double parameters[] = {0.5, 9};
+  int kept = 0;
+  for (uint64_t i = 0; i < 1000; ++i) {
+    const DrawState at = {parameters, i};
+
+    const auto y = Evaluate<float>(forward->graph, {4}, {0.5f, 9}, at);
+    const auto dx = Evaluate<float>(backward->graph, {4, 1}, {0.5f, 9}, at);
+
+    EXPECT_EQ(y[0], 4 * y[1]);
+    EXPECT_EQ(dx[0], y[1]);
+    kept += y[0] != 0 ? 1 : 0;
+  }
+  EXPECT_NEAR(kept, 500, 80);
+}
+
+TEST(Draws, KeepSixteenBitProgramsFromTables) {
+  const auto noisy = Make(kNoisy);
+  for (const auto& program : {noisy->LowerForward(DType::kFloat16, {}),
+                              noisy->LowerBackward(DType::kFloat16, {"x"})}) {
+    ASSERT_TRUE(program.ok());
+    EXPECT_EQ(program->rule, LoweredProgram::Rule::kDirect);
+    EXPECT_EQ(program->compute, DType::kFloat32);
+  }
+}
+
+TEST(Draws, SayWhichParametersAreSeeds) {
+  const auto noisy = Make(kNoisy);
+
+  EXPECT_TRUE(noisy->draws());
+  EXPECT_FALSE(noisy->IsSeed(0));
+  EXPECT_TRUE(noisy->IsSeed(1));
+  EXPECT_FALSE(Make(kSpiky)->draws());
+}
+
+TEST(Draws, TakeOneSeed) {
+  const auto noisy = Make(kNoisy);
+
+  EXPECT_TRUE(noisy->WithBroadcasts({"sigma"}).ok());
+  EXPECT_EQ(noisy->WithBroadcasts({"seed"}).status().message(),
+            "broadcast 'seed': a seed is one number");
+}
+
+TEST(Draws, AreCheckedWithTheirSeedHeld) {
+  const GradientCheck check = CheckGradient(*Make(kNoisy));
+
+  EXPECT_GT(check.num_points, 40);
+  EXPECT_LT(check.max_error, 1e-6);
+}
+
+TEST(Draws, AreRefusedWhereRowsAreRead) {
+  EXPECT_THAT(
+      ErrorOf("def f(x, seed=0):\n"
+              "    return rowsum(x) * uniform(seed)\n"),
+      HasSubstr("random numbers are not available where rows are read"));
+}
+
+TEST(Draws, OfADeclaredGradientAreHonouredInside) {
+  const auto outer = Make(
+      "def inner(x, seed=1):\n    return x\n"
+      "def inner_grad(x, dy, seed=1):\n    return dy * uniform(seed, 2)\n"
+      "def f(x, s=4):\n    return 3 * inner(x, s)\n");
+  const auto program = outer->LowerBackward(DType::kFloat64, {"x"});
+  ASSERT_TRUE(program.ok()) << program.status();
+  const double parameters[] = {4};
+
+  const auto got =
+      Evaluate<double>(program->graph, {1, 1}, parameters, {parameters, 21});
+
+  EXPECT_DOUBLE_EQ(got[0], 3 * actserve_uniform_f64(4, 2, 21));
+}
 
 TEST(Lower, SixteenBitsOfOneInputAreRoundedOnceFromFloat64) {
   const auto silu = Make("def silu(x):\n    return x * sigmoid(x)\n");

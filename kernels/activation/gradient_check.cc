@@ -33,7 +33,7 @@ double Value(const Graph& graph, const Point& point, size_t num_inputs,
   std::vector<double> inputs(point.begin(), point.begin() + num_inputs);
   if (with_upstream) inputs.push_back(1);
   const std::vector<double> parameters(point.begin() + num_inputs, point.end());
-  return Evaluate<double>(graph, inputs, parameters)[0];
+  return Evaluate<double>(graph, inputs, parameters, {parameters})[0];
 }
 
 // d(value)/d(point[at]), or nothing at kinks, jumps and non-finite values.
@@ -153,6 +153,8 @@ GradientCheck CheckGradient(const Activation& activation) {
   }
   GradientCheck check;
   for (size_t at = 0; at < variables.size(); ++at) {
+    // A seed has no neighbours.
+    if (at >= num_inputs && activation.IsSeed(at - num_inputs)) continue;
     const auto gradient =
         activation.LowerBackward(DType::kFloat64, {variables[at]});
     if (!gradient.ok()) continue;

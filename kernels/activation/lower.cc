@@ -145,9 +145,13 @@ absl::StatusOr<std::shared_ptr<const Activation>> Activation::WithBroadcasts(
   state->broadcasts.insert(names.begin(), names.end());
   std::vector<int> parameters;
   for (size_t i = 0; i < state->source.parameters.size(); ++i) {
-    if (state->broadcasts.contains(state->source.parameters[i].name)) {
-      parameters.push_back(static_cast<int>(i));
+    const std::string& parameter = state->source.parameters[i].name;
+    if (!state->broadcasts.contains(parameter)) continue;
+    if (IsSeed(i)) {
+      return InvalidArgument("broadcast '", parameter,
+                             "': a seed is one number");
     }
+    parameters.push_back(static_cast<int>(i));
   }
   if (state->broadcasts.size() - parameters.size() ==
       state->source.inputs.size()) {
@@ -212,7 +216,7 @@ absl::StatusOr<LoweredProgram> Activation::LowerForward(
   for (const std::string& partial : partials) {
     graph.outputs.push_back({partial, state_->Derivative(graph, partial)});
   }
-  const auto rule = inputs().size() == 1 && !graph.HasRows()
+  const auto rule = inputs().size() == 1 && !graph.HasRows() && !draws()
                         ? LoweredProgram::Rule::kRoundOnce16
                         : LoweredProgram::Rule::kDirect;
   return state_->LowerGraph(
@@ -341,7 +345,7 @@ absl::StatusOr<LoweredProgram> Activation::LowerBackward(
   graph.outputs.clear();
   const bool has_unit = !state_->gradient || state_->unit_gradient;
   if (Is16Bit(dtype) && inputs().size() == 1 && wrt == inputs() && has_unit &&
-      !reads_rows()) {
+      !reads_rows() && !draws()) {
     graph.outputs.push_back({wrt[0], state_->Derivative(graph, wrt[0])});
     return state_->LowerGraph(graph, dtype, LoweredProgram::Rule::kDerivative16,
                               what);

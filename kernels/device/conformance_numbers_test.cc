@@ -2,9 +2,12 @@
 // bit, and every way of a device against its others.
 
 #include <algorithm>
+#include <cmath>
+#include <cstdint>
 #include <memory>
 #include <random>
 #include <string>
+#include <string_view>
 #include <tuple>
 #include <utility>
 #include <vector>
@@ -150,6 +153,101 @@ TEST_P(DeviceConformanceOfType, EveryOpEqualsTheInterpreter) {
           Difference(program, RunOnDevice(*device, program, inputs, {}), want),
           "");
     }
+  }
+}
+
+// `item` of `tensor`'s elements from `begin` on, as a request of its own.
+struct Piece {
+  Piece(const LoweredProgram& program, const std::vector<std::string>& inputs,
+        int64_t begin, int64_t count) {
+    const int64_t item_size = ItemSizeBytes(program.storage);
+    // Two fragments each; elements straddle them.
+    for (const std::string& input : inputs) {
+      const auto* const data =
+          reinterpret_cast<const std::byte*>(input.data()) + begin * item_size;
+      const size_t bytes = count * item_size;
+      fragments.push_back(
+          {{data, bytes / 3}, {data + bytes / 3, bytes - bytes / 3}});
+    }
+    for (const auto& both : fragments) item.inputs.emplace_back(both);
+    for (const Output& output : program.graph.outputs) {
+      if (!output.summed) outputs.emplace_back(count * item_size, '?');
+    }
+    for (std::string& output : outputs) {
+      item.outputs.push_back(reinterpret_cast<std::byte*>(output.data()));
+    }
+    item.parameters = Defaults(program);
+    item.num_elements = count;
+    item.element_offset = begin;
+  }
+  Piece(const Piece&) = delete;
+
+  std::vector<std::vector<Fragment>> fragments;
+  std::vector<std::string> outputs;
+  WorkItem item;
+};
+
+// Draws depend on the place of an element in its own tensor: not on threads,
+// chunks, fragments or the other items of a batch, and a tensor that comes in
+// pieces has the draws of the whole.
+TEST_P(DeviceConformanceOfType, DrawsAreThoseOfThePlaceHoweverATensorIsCut) {
+  constexpr int64_t kCount = 70'001;
+  for (const std::string_view text : testing::kDrawTexts) {
+    SCOPED_TRACE(std::string(text));
+    const auto activation = Activation::Create(text, {}, nullptr);
+    ASSERT_TRUE(activation.ok()) << activation.status();
+    const std::vector<std::string> names = (*activation)->inputs();
+    for (const auto& program : {(*activation)->LowerForward(dtype_, names),
+                                (*activation)->LowerBackward(dtype_, names)}) {
+      ASSERT_TRUE(program.ok()) << program.status();
+      const auto inputs = RandomInputs(*program, kCount, 3);
+      const Results want = RunReference(*program, inputs, Defaults(*program));
+      for (const DeviceRow::Way& way : row().ways) {
+        SCOPED_TRACE(way.name);
+        const auto device = MakeWay(way);
+        const auto compiled = device->Compile(*program);
+        ASSERT_TRUE(compiled.ok()) << compiled.status();
+
+        const Results whole =
+            RunOnDevice(*device, *program, inputs, Defaults(*program));
+        Piece first(*program, inputs, 0, 33'333);
+        Piece second(*program, inputs, 33'333, kCount - 33'333);
+        std::vector<WorkItem> items = {second.item, first.item};
+        const absl::Status ran = device->Run(**compiled, absl::MakeSpan(items));
+
+        EXPECT_EQ(Difference(*program, whole, want), "");
+        ASSERT_TRUE(ran.ok()) << ran;
+        for (size_t o = 0; o < want.outputs.size(); ++o) {
+          EXPECT_EQ(Difference(dtype_, first.outputs[o] + second.outputs[o],
+                               want.outputs[o]),
+                    "");
+        }
+      }
+    }
+  }
+}
+
+TEST_P(DeviceConformanceNumbers, RefusesWhatIsNoSeedAndNoPlace) {
+  const auto activation =
+      Activation::Create(testing::kDrawTexts[0], {}, nullptr);
+  const auto program = (*activation)->LowerForward(DType::kFloat32, {});
+  const auto device = MakeDevice();
+  const auto compiled = device->Compile(*program);
+  ASSERT_TRUE(compiled.ok()) << compiled.status();
+  const std::vector<std::string> x = {std::string(8, '\0')};
+  const auto run = [&](double seed, int64_t element_offset) {
+    Piece piece(*program, x, 0, 2);
+    piece.item.parameters[1] = seed;
+    piece.item.element_offset = element_offset;
+    return device->Run(**compiled, absl::MakeSpan(&piece.item, 1)).code();
+  };
+
+  EXPECT_EQ(run(0x1p53, INT64_MAX - 2), absl::StatusCode::kOk);
+  for (const double seed : {-1.0, 0.5, 0x1p53 + 2, HUGE_VAL}) {
+    EXPECT_EQ(run(seed, 0), absl::StatusCode::kInvalidArgument) << seed;
+  }
+  for (const int64_t offset : {INT64_C(-1), INT64_MAX - 1}) {
+    EXPECT_EQ(run(0, offset), absl::StatusCode::kInvalidArgument) << offset;
   }
 }
 

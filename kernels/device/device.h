@@ -107,9 +107,13 @@ struct WorkItem {
   std::vector<absl::Span<const Fragment>> inputs;
   // lowered().num_broadcasts of them.
   std::vector<BroadcastInput> broadcasts;
-  // One per graph parameter. Rounded once to the compute type.
+  // One per graph parameter. Rounded once to the compute type; a seed of draws
+  // is taken as it is, an integer from 0 to kMaxSeed.
   std::vector<double> parameters;
   int64_t num_elements = 0;
+  // The place of the first element in its tensor, for draws (graph/draws.h):
+  // not 0 where a tensor is sent in pieces. With num_elements at most 2^63 - 1.
+  int64_t element_offset = 0;
   // For a program that reads rows; they fill the tensors.
   Rows rows;
   // One per graph output that is not summed: num_elements elements. Must not

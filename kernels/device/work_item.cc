@@ -1,7 +1,10 @@
 #include "kernels/device/work_item.h"
 
+#include <limits>
+
 #include "absl/strings/str_cat.h"
 #include "kernels/device/fragment_cursor.h"
+#include "kernels/graph/draws.h"
 
 namespace actserve {
 namespace {
@@ -33,6 +36,20 @@ absl::Status CheckItem(const LoweredProgram& program, const WorkItem& item) {
   if (item.parameters.size() != graph.parameters.size()) {
     return differs("parameters", item.parameters.size(),
                    graph.parameters.size());
+  }
+  if (item.element_offset < 0 ||
+      item.element_offset >
+          std::numeric_limits<int64_t>::max() - item.num_elements) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("element_offset ", item.element_offset, " for ",
+                     item.num_elements, " elements"));
+  }
+  for (const int32_t seed : SeedParameters(graph)) {
+    if (!IsDrawOperand(item.parameters[seed], kMaxSeed)) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("parameter ", seed, ": the seed ", item.parameters[seed],
+                       " is no integer from 0 to 2^53"));
+    }
   }
   size_t num_summed = 0;
   for (const Output& output : graph.outputs) num_summed += output.summed;

@@ -82,9 +82,15 @@ int64_t Graph::Weight() const {
 }
 
 bool Graph::HasRows() const {
+  return HasLive([](Op op) { return Info(op).reads_row; });
+}
+
+bool Graph::HasDraws() const { return may_draw_ && HasLive(IsDraw); }
+
+bool Graph::HasLive(absl::FunctionRef<bool(Op)> holds) const {
   const std::vector<bool> live = LiveNodes();
   for (size_t i = 0; i < nodes_.size(); ++i) {
-    if (live[i] && Info(nodes_[i].op).reads_row) return true;
+    if (live[i] && holds(nodes_[i].op)) return true;
   }
   return false;
 }
@@ -143,6 +149,7 @@ NodeId Graph::Intern(const Node& node) {
   const NodeId id = static_cast<NodeId>(nodes_.size());
   auto [it, inserted] = interned_.try_emplace(key, id);
   if (inserted) nodes_.push_back(node);
+  may_draw_ |= IsDraw(node.op);
   return it->second;
 }
 

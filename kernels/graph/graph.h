@@ -75,6 +75,9 @@ class Graph {
   int64_t Weight() const;
   // True if an output needs more than its own element: its row.
   bool HasRows() const;
+  // True if an output needs a random number. Costs nothing where no node is
+  // one: devices ask for each item.
+  bool HasDraws() const;
   // Entry i is true if node i is one of `roots` or one of them depends on it.
   // What a node depends on of which `is_leaf` holds does not count.
   std::vector<bool> NodesFor(absl::Span<const NodeId> roots,
@@ -86,6 +89,7 @@ class Graph {
 
  private:
   NodeId Intern(const Node& node);
+  bool HasLive(absl::FunctionRef<bool(Op)> holds) const;
 
   struct Key {
     Op op;
@@ -100,6 +104,7 @@ class Graph {
     }
   };
   std::vector<Node> nodes_;
+  bool may_draw_ = false;
   std::unordered_map<Key, NodeId, absl::Hash<Key>> interned_;
 };
 

@@ -109,6 +109,14 @@ double NumberOps<double>::Apply(Op op, double a, double b) {
   return ApplyInstruction(op, a, b);
 }
 
+float NumberOps<float>::Draw(Op op, const DrawOperands& operands) {
+  return Info(op).f32_draw(operands.seed, operands.stream, operands.element);
+}
+
+double NumberOps<double>::Draw(Op op, const DrawOperands& operands) {
+  return Info(op).f64_draw(operands.seed, operands.stream, operands.element);
+}
+
 bool NumberOps<float>::Compare(Op op, float a, float b) {
   return CompareNumbers(op, a, b);
 }

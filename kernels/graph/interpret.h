@@ -12,13 +12,24 @@
 #include <vector>
 
 #include "absl/types/span.h"
+#include "kernels/base/dtype.h"
 #include "kernels/graph/graph.h"
 
 namespace actserve {
 
+// The operands of a draw, and the place of the element in its tensor.
+struct DrawOperands {
+  uint64_t seed = 0;
+  uint32_t stream = 0;
+  uint64_t element = 0;
+  // The type that the program computes in: a number type that can hold them all
+  // has the numbers of this one.
+  DType type = DType::kFloat64;
+};
+
 // Computes in one number type: every op that returns a real, except leaves and
-// kSelect, every comparison, and every row op, for all elements of a row. Ops
-// of one operand ignore `b`.
+// kSelect, every comparison, every draw, and every row op, for all elements of
+// a row. Ops of one operand ignore `b`.
 template <typename T>
 struct NumberOps;
 
@@ -26,6 +37,7 @@ template <>
 struct NumberOps<float> {
   static float FromDouble(double value) { return static_cast<float>(value); }
   static float Apply(Op op, float a, float b);
+  static float Draw(Op op, const DrawOperands& operands);
   static bool Compare(Op op, float a, float b);
   static std::vector<float> ApplyToRow(Op op, absl::Span<const float> a,
                                        absl::Span<const float> b);
@@ -35,9 +47,19 @@ template <>
 struct NumberOps<double> {
   static double FromDouble(double value) { return value; }
   static double Apply(Op op, double a, double b);
+  static double Draw(Op op, const DrawOperands& operands);
   static bool Compare(Op op, double a, double b);
   static std::vector<double> ApplyToRow(Op op, absl::Span<const double> a,
                                         absl::Span<const double> b);
+};
+
+// What draws depend on beside their streams: the parameters before they are
+// rounded, the place of the element, and the type that the program computes in.
+// A graph without draws does not ask.
+struct DrawState {
+  absl::Span<const double> parameters;
+  uint64_t element = 0;
+  DType type = DType::kFloat64;
 };
 
 // The values of the nodes of a graph for one element: numbers and booleans, by
@@ -49,7 +71,7 @@ struct NodeValues {
 
   // Sets the value of node `i`, which is no row op, from those of its operands.
   void Set(const Graph& graph, size_t i, absl::Span<const T> inputs,
-           absl::Span<const T> parameters) {
+           absl::Span<const T> parameters, const DrawState& draws) {
     const Node& node = graph.nodes()[i];
     const auto [a, b, c] = node.operands;
     switch (node.op) {
@@ -86,6 +108,18 @@ struct NodeValues {
       case Op::kDeclared:
         reals[i] = reals[a];
         break;
+      case Op::kUniform:
+      case Op::kNormal: {
+        const Node& seed = graph.node(a);
+        const double value = seed.op == Op::kParameter
+                                 ? draws.parameters[seed.index]
+                                 : seed.constant;
+        reals[i] = NumberOps<T>::Draw(
+            node.op, {static_cast<uint64_t>(value),
+                      static_cast<uint32_t>(graph.node(b).constant),
+                      draws.element, draws.type});
+        break;
+      }
       default:
         reals[i] = NumberOps<T>::Apply(node.op, reals[a],
                                        b == kNoNode ? reals[a] : reals[b]);
@@ -98,13 +132,14 @@ struct NodeValues {
 // output gives this element's term.
 template <typename T>
 std::vector<T> Evaluate(const Graph& graph, absl::Span<const T> inputs,
-                        absl::Span<const T> parameters) {
+                        absl::Span<const T> parameters,
+                        const DrawState& draws = {}) {
   const size_t num_nodes = graph.nodes().size();
   const std::vector<bool> live = graph.LiveNodes();
   NodeValues<T> values = {std::vector<T>(num_nodes),
                           std::vector<uint8_t>(num_nodes)};
   for (size_t i = 0; i < num_nodes; ++i) {
-    if (live[i]) values.Set(graph, i, inputs, parameters);
+    if (live[i]) values.Set(graph, i, inputs, parameters, draws);
   }
   std::vector<T> results;
   results.reserve(graph.outputs.size());
@@ -115,11 +150,12 @@ std::vector<T> Evaluate(const Graph& graph, absl::Span<const T> inputs,
 }
 
 // The same for one row: the values of every output for each of its elements.
-// inputs[e] are those of element e.
+// inputs[e] are those of element e, which follows the one before in its tensor
+// too.
 template <typename T>
 std::vector<std::vector<T>> EvaluateRow(
     const Graph& graph, const std::vector<std::vector<T>>& inputs,
-    absl::Span<const T> parameters) {
+    absl::Span<const T> parameters, const DrawState& draws = {}) {
   const size_t num_nodes = graph.nodes().size();
   const std::vector<bool> live = graph.LiveNodes();
   std::vector<NodeValues<T>> row(
@@ -141,8 +177,9 @@ std::vector<std::vector<T>> EvaluateRow(
           NumberOps<T>::ApplyToRow(node.op, operand(0), operand(1));
       for (size_t e = 0; e < row.size(); ++e) row[e].reals[i] = values[e];
     } else {
-      for (size_t e = 0; e < row.size(); ++e) {
-        row[e].Set(graph, i, inputs[e], parameters);
+      DrawState at = draws;
+      for (size_t e = 0; e < row.size(); ++e, ++at.element) {
+        row[e].Set(graph, i, inputs[e], parameters, at);
       }
     }
   }

@@ -112,6 +112,19 @@ OpInfo Function2(Op op, std::string_view name, int weight,
           .f64_2 = f64};
 }
 
+OpInfo Draw(Op op, std::string_view name, int weight,
+            float (*f32)(unsigned long long, unsigned, unsigned long long),
+            double (*f64)(unsigned long long, unsigned, unsigned long long)) {
+  return {.op = op,
+          .name = name,
+          .arity = 2,
+          .callable = true,
+          .weight = weight,
+          .partials = {"0", "0"},
+          .f32_draw = f32,
+          .f64_draw = f64};
+}
+
 OpInfo OfRow(Op op, std::string_view name, int arity) {
   return {.op = op,
           .name = name,
@@ -255,6 +268,10 @@ std::vector<OpInfo> MakeTable() {
                 "mish_grad(x)"),
       Function1(Op::kMishGrad, "mish_grad", 79, actserve_mish_grad_f32,
                 actserve_mish_grad_f64, kMishCurvature),
+      Draw(Op::kUniform, "uniform", 125, actserve_uniform_f32,
+           actserve_uniform_f64),
+      Draw(Op::kNormal, "normal", 247, actserve_normal_f32,
+           actserve_normal_f64),
       OfRow(Op::kRowSum, "rowsum", 1),
       OfRow(Op::kRowMax, "rowmax", 1),
       OfRow(Op::kRowSize, "rowsize", 1),

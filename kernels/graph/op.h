@@ -104,6 +104,10 @@ enum class Op : uint8_t {
   kGeluTanhGrad,
   kMish,  // x tanh(log(1+exp(x)))
   kMishGrad,
+  // Random numbers (seed, stream), a function of both and of the element's
+  // place in its tensor (draws.h). Flat.
+  kUniform,  // in [0, 1)
+  kNormal,   // of mean 0 and variance 1
   // Of the whole row that an element is in; the same number for all its
   // elements. A row has any number of elements, also none.
   kRowSum,   // along the tree of summation.h; 0 of no element
@@ -145,6 +149,10 @@ struct OpInfo {
   double (*f64_1)(double) = nullptr;
   float (*f32_2)(float, float) = nullptr;
   double (*f64_2)(double, double) = nullptr;
+  // Of a draw: (seed, stream, the element's place).
+  float (*f32_draw)(unsigned long long, unsigned, unsigned long long) = nullptr;
+  double (*f64_draw)(unsigned long long, unsigned,
+                     unsigned long long) = nullptr;
 };
 
 // The row of `op`. Never fails.
@@ -157,6 +165,9 @@ std::optional<Op> FindOp(std::string_view name);
 constexpr bool IsByElement(Op op) {
   return op >= Op::kRowIndex && op <= Op::kRowShiftBack;
 }
+
+// True for a random number.
+constexpr bool IsDraw(Op op) { return op == Op::kUniform || op == Op::kNormal; }
 
 // True if operand `index` of `op` is a boolean.
 constexpr bool TakesBool(Op op, int index) {

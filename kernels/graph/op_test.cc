@@ -30,7 +30,10 @@ TEST(Op, FunctionsComeInBothTypes) {
     EXPECT_EQ(info.f32_1 == nullptr, info.f64_1 == nullptr) << info.name;
     EXPECT_EQ(info.f32_2 == nullptr, info.f64_2 == nullptr) << info.name;
     const bool is_function = info.op >= Op::kExp && !info.reads_row;
-    EXPECT_TRUE(!is_function || info.f32_1 != nullptr || info.f32_2 != nullptr)
+    EXPECT_EQ(info.f32_draw == nullptr, info.f64_draw == nullptr) << info.name;
+    EXPECT_EQ(info.f32_draw != nullptr, IsDraw(info.op)) << info.name;
+    EXPECT_TRUE(!is_function || info.f32_1 != nullptr ||
+                info.f32_2 != nullptr || info.f32_draw != nullptr)
         << info.name;
   }
 }

@@ -31,7 +31,7 @@ SignatureMap MakePrimitives() {
     map.emplace(signature.name, std::move(signature));
   };
   for (const OpInfo& info : AllOps()) {
-    if (!info.callable) continue;
+    if (!info.callable || IsDraw(info.op)) continue;
     add(info.name, info.arity == 1 ? std::vector<std::string>{"x"}
                                    : std::vector<std::string>{"a", "b"});
   }
@@ -43,6 +43,11 @@ SignatureMap MakePrimitives() {
     add(name, {"x"});
   }
   add("rowkth", {"x", "k"});
+  for (const OpInfo& info : AllOps()) {
+    if (!IsDraw(info.op)) continue;
+    add(info.name, {"seed", "stream"});
+    map.find(info.name)->second.defaults[1] = 0;
+  }
   return map;
 }
 

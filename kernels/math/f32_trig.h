@@ -9,10 +9,8 @@
 
 namespace actserve::f32 {
 
-// sin(r + turns pi/2).
-ACTSERVE_MATH_INTERNAL float SinOfAngle(double rest, float turns) {
-  const float r = Narrow(rest);
-  const float r_low = Narrow(rest - Wide(r));
+// sin(r + r_low + quarter pi/2), |r| <= pi/4; the quarter's two low bits count.
+ACTSERVE_MATH_INTERNAL float SinOfParts(float r, float r_low, Bits quarter) {
   const float z = r * r;
   float p = 0x1.7c2da2p-19f;  // "sin": (sin(r)/r - 1) / r^2 in r^2
   p = Fma(p, z, -0x1.a05956p-13f);
@@ -26,9 +24,14 @@ ACTSERVE_MATH_INTERNAL float SinOfAngle(double rest, float turns) {
   const float high = 1.0f - half;
   const float low = (1.0f - high) - half;
   const float cosine = high + Fma(z * z, q, low);
-  const Bits quarter = ToBits(turns + kRound);
   const float value = (quarter & 1) != 0 ? cosine : sine;
   return FromBits(ToBits(value) ^ ((quarter & 2) << 30));
+}
+
+// sin(rest + turns pi/2).
+ACTSERVE_MATH_INTERNAL float SinOfAngle(double rest, float turns) {
+  const float r = Narrow(rest);
+  return SinOfParts(r, Narrow(rest - Wide(r)), ToBits(turns + kRound));
 }
 
 }  // namespace actserve::f32

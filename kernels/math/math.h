@@ -13,6 +13,7 @@
 #ifndef ACTSERVE_KERNELS_MATH_MATH_H_
 #define ACTSERVE_KERNELS_MATH_MATH_H_
 
+#include "kernels/math/f32_draw.h"
 #include "kernels/math/f32_exp.h"
 #include "kernels/math/f32_hyperbolic.h"
 #include "kernels/math/f32_log.h"
@@ -21,6 +22,7 @@
 #include "kernels/math/f32_normal.h"
 #include "kernels/math/f32_pow.h"
 #include "kernels/math/f32_trig.h"
+#include "kernels/math/f64_draw.h"
 #include "kernels/math/f64_exp.h"
 #include "kernels/math/f64_hyperbolic.h"
 #include "kernels/math/f64_inverse_trig.h"
@@ -32,5 +34,6 @@
 #include "kernels/math/f64_trig.h"
 #include "kernels/math/half.h"
 #include "kernels/math/macros.h"
+#include "kernels/math/philox.h"
 
 #endif  // ACTSERVE_KERNELS_MATH_MATH_H_

@@ -100,6 +100,7 @@ void Evaluation::Execute(bool may_run_inline) {
   if (request.residual != nullptr) item.resident = request.residual->resident;
   item.parameters = request.parameters;
   item.rows = request.rows();
+  item.element_offset = request.element_offset;
   for (const Output& output : program->lowered().graph.outputs) {
     if (output.summed) item.sums.push_back(0);
     if (output.summed && output.like < 0) continue;
@@ -195,6 +196,7 @@ Residuals::Handle Evaluation::KeepInputs() {
   residual->type = request.type;
   residual->parameters = request.parameters;
   residual->axis = request.axis;
+  residual->element_offset = request.element_offset;
   residual->broadcasts = request.broadcasts;
   residual->resident = std::move(item.kept);
   if (residual->resident == nullptr) {

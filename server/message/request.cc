@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <bit>
 #include <initializer_list>
+#include <limits>
 #include <string>
 #include <utility>
 
@@ -248,6 +249,22 @@ absl::Status DecodeAxis(const Message& message, TensorRequest* request) {
   return absl::OkStatus();
 }
 
+// Sets the element offset of `request`, whose type is set.
+template <typename Message>
+absl::Status DecodeElementOffset(const Message& message,
+                                 TensorRequest* request) {
+  const int64_t offset = message.element_offset();
+  const int64_t most =
+      std::numeric_limits<int64_t>::max() - request->type.num_elements;
+  if (offset < 0 || offset > most) {
+    return InvalidArgument("element_offset: ", offset, ", must be from 0 to ",
+                           most, " for ", request->type.num_elements,
+                           " elements");
+  }
+  request->element_offset = offset;
+  return absl::OkStatus();
+}
+
 // The response's tensors must fit into a message too.
 absl::Status CheckResponseSize(int64_t num_tensors, int64_t message_bytes,
                                const TensorType& type) {
@@ -320,6 +337,13 @@ absl::Status TakeFromResidual(const v1::BackwardRequest& message,
     }
   }
   request->axis = residual->axis;
+  if (message.element_offset() != 0 &&
+      message.element_offset() != residual->element_offset) {
+    return InvalidArgument("element_offset: ", message.element_offset(),
+                           " is not that of the residual, ",
+                           residual->element_offset);
+  }
+  request->element_offset = residual->element_offset;
   *inputs = residual->inputs;
   request->residual = std::move(residual);
   return absl::OkStatus();
@@ -339,6 +363,7 @@ absl::Status TakeFromMessage(const v1::BackwardRequest& message,
   ACTSERVE_RETURN_IF_ERROR(
       DecodeInputs(message.inputs(), split, limits.tensor, request, inputs));
   ACTSERVE_RETURN_IF_ERROR(DecodeAxis(message, request));
+  ACTSERVE_RETURN_IF_ERROR(DecodeElementOffset(message, request));
   return DecodeParameters(message.parameters(), message.inputs_size(), split,
                           limits.tensor, request, inputs);
 }
@@ -423,6 +448,7 @@ absl::StatusOr<DecodedRequest> DecodeForward(const SplitRequest& split,
       split, {{"activation", M::kActivationFieldNumber},
               {"keep_residual", M::kKeepResidualFieldNumber},
               {"axis", M::kAxisFieldNumber},
+              {"element_offset", M::kElementOffsetFieldNumber},
               {"residual_lease", M::kResidualLeaseFieldNumber}}));
   DecodedRequest decoded;
   TensorRequest& request = decoded.request;
@@ -439,6 +465,7 @@ absl::StatusOr<DecodedRequest> DecodeForward(const SplitRequest& split,
   ACTSERVE_RETURN_IF_ERROR(DecodeInputs(message.inputs(), split, limits.tensor,
                                         &request, &decoded.inputs));
   ACTSERVE_RETURN_IF_ERROR(DecodeAxis(message, &request));
+  ACTSERVE_RETURN_IF_ERROR(DecodeElementOffset(message, &request));
   ACTSERVE_RETURN_IF_ERROR(
       DecodeParameters(message.parameters(), message.inputs_size(), split,
                        limits.tensor, &request, &decoded.inputs));
@@ -469,6 +496,7 @@ absl::StatusOr<DecodedRequest> DecodeBackward(const SplitRequest& split,
       CheckGivenOnce(split, {{"activation", M::kActivationFieldNumber},
                              {"residual", M::kResidualFieldNumber},
                              {"axis", M::kAxisFieldNumber},
+                             {"element_offset", M::kElementOffsetFieldNumber},
                              {"order", M::kOrderFieldNumber},
                              {"grad_output", M::kGradOutputFieldNumber}}));
   ACTSERVE_ASSIGN_OR_RETURN(const int order, DecodeOrder(message));

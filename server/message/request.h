@@ -46,6 +46,8 @@ struct TensorRequest {
   std::vector<BroadcastTensor> broadcasts;
   // Along which rows run, from 0; nullopt for an activation that reads none.
   std::optional<int> axis;
+  // The place of the first element in the tensor that was cut into requests.
+  int64_t element_offset = 0;
 
   // Forward: how long to keep a residual, if one is wanted.
   std::optional<absl::Duration> residual_lease;

@@ -11,6 +11,7 @@
 
 #include "absl/container/btree_map.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "kernels/base/status_macros.h"
 #include "kernels/base/text.h"
@@ -133,7 +134,11 @@ absl::Status DecodeParameters(
     const size_t index = it - parameters.begin();
     if (given[index]) return InvalidArgument(what, " is given more than once");
     given[index] = true;
+    const bool is_seed = request->activation->activation().IsSeed(index);
     if (value.has_tensor()) {
+      if (is_seed) {
+        return InvalidArgument(what, " is a seed: one number, not a tensor");
+      }
       tensors[index] = &split.payloads[payload++];
       values_of[index] = &value.tensor();
       continue;
@@ -142,6 +147,11 @@ absl::Status DecodeParameters(
     if (!std::isfinite(value.scalar())) {
       return InvalidArgument(what, " is ", value.scalar(),
                              ", not a finite number");
+    }
+    if (is_seed && !Activation::IsSeedValue(value.scalar())) {
+      return InvalidArgument(what, " is ",
+                             absl::StrFormat("%.17g", value.scalar()),
+                             ", but a seed is an integer from 0 to 2^53");
     }
     request->parameters[index] = value.scalar();
   }

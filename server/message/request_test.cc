@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <cstdint>
 #include <cstdio>
 #include <memory>
 #include <random>
@@ -260,6 +261,101 @@ TEST_F(NamedValues, OfTangentsFollowTheActivation) {
   EXPECT_FALSE(got.is_permuted);
   EXPECT_EQ(got.program.direction, ProgramKey::Direction::kTangent);
   EXPECT_EQ(got.program.variables, 0b1011);
+}
+
+// A request for a function with random numbers, of two elements.
+v1::ForwardRequest RequestWithDraws(Registry& registry) {
+  Registry::Text text;
+  text.text =
+      "def f(x, sigma=0.5, seed=1):\n    return x + sigma * normal(seed)\n";
+  const auto registered = registry.Register(text, nullptr);
+  EXPECT_TRUE(registered.ok());
+  v1::ForwardRequest request;
+  request.set_activation(registered->activation->id());
+  v1::Tensor& x = *request.add_inputs();
+  x.set_dtype(v1::DTYPE_FLOAT32);
+  x.add_shape(2);
+  v1::ParameterValue& seed = *request.add_parameters();
+  seed.set_name("seed");
+  seed.set_scalar(7);
+  request.add_payload(std::string(8, '\0'));
+  return request;
+}
+
+TEST_F(RequestTest, ASeedIsAnIntegerOf53Bits) {
+  v1::ForwardRequest request = RequestWithDraws(*registry_);
+  const auto message = [&](double seed) {
+    request.mutable_parameters(0)->set_scalar(seed);
+    const std::string bytes = request.SerializeAsString();
+    return std::string(Decode<v1::ForwardRequest>(bytes).status().message());
+  };
+
+  EXPECT_EQ(message(0x1p53), "");
+  EXPECT_EQ(message(0x1p53 + 2),
+            "parameters: 'seed' is 9007199254740994, but a seed is an integer "
+            "from 0 to 2^53");
+  EXPECT_EQ(message(-1),
+            "parameters: 'seed' is -1, but a seed is an integer from 0 to "
+            "2^53");
+  EXPECT_EQ(message(0.5),
+            "parameters: 'seed' is 0.5, but a seed is an integer from 0 to "
+            "2^53");
+}
+
+TEST_F(RequestTest, ASeedIsNoTensor) {
+  v1::ForwardRequest request = RequestWithDraws(*registry_);
+  v1::ParameterTensor& seeds = *request.mutable_parameters(0)->mutable_tensor();
+  seeds.mutable_tensor()->set_dtype(v1::DTYPE_FLOAT32);
+  seeds.mutable_tensor()->add_shape(2);
+  seeds.set_axis(0);
+  request.add_payload(std::string(8, '\0'));
+  const std::string bytes = request.SerializeAsString();
+
+  const absl::Status status = Decode<v1::ForwardRequest>(bytes).status();
+
+  EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(status.message(),
+            "parameters: 'seed' is a seed: one number, not a tensor");
+}
+
+TEST_F(RequestTest, AnElementOffsetLeavesRoomForTheElements) {
+  v1::ForwardRequest request = RequestWithDraws(*registry_);
+  const auto decode = [&](int64_t offset) {
+    request.set_element_offset(offset);
+    const std::string bytes = request.SerializeAsString();
+    return Decode<v1::ForwardRequest>(bytes);
+  };
+
+  const auto last = decode(INT64_MAX - 2);
+  ASSERT_TRUE(last.ok()) << last.status();
+  EXPECT_EQ(last->request.element_offset, INT64_MAX - 2);
+  EXPECT_EQ(decode(-1).status().message(),
+            "element_offset: -1, must be from 0 to 9223372036854775805 for 2 "
+            "elements");
+  EXPECT_EQ(decode(INT64_MAX - 1).status().code(),
+            absl::StatusCode::kInvalidArgument);
+}
+
+TEST_F(RequestTest, AResidualKnowsItsElementOffset) {
+  auto residual = std::make_shared<Residual>();
+  residual->activation = registry_->Find("relu");
+  residual->type = {DType::kFloat32, {1}, 1};
+  residual->element_offset = 40;
+  v1::BackwardRequest request;
+  request.set_residual(residuals_.Put(residual, absl::Minutes(1)));
+  const auto decode = [&](int64_t offset) {
+    request.set_element_offset(offset);
+    const std::string bytes = request.SerializeAsString();
+    return Decode<v1::BackwardRequest>(bytes);
+  };
+
+  for (const int64_t offset : {0, 40}) {
+    const auto decoded = decode(offset);
+    ASSERT_TRUE(decoded.ok()) << decoded.status();
+    EXPECT_EQ(decoded->request.element_offset, 40);
+  }
+  EXPECT_EQ(decode(41).status().message(),
+            "element_offset: 41 is not that of the residual, 40");
 }
 
 TEST_F(RequestTest, AnAbsentUpstreamGradientIsOnes) {

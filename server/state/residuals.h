@@ -46,6 +46,8 @@ struct Residual {
   TensorType type;
   // Along which rows run; nullopt for an activation that reads none.
   std::optional<int> axis;
+  // The place of the first element in the tensor that was cut into requests.
+  int64_t element_offset = 0;
   // The tensor inputs, if the device keeps them. Then this process holds no
   // copy, and the residual counts against the device's budget.
   std::shared_ptr<const ResidentTensors> resident;

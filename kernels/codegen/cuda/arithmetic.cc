@@ -1,7 +1,11 @@
 #include "kernels/codegen/cuda/arithmetic.h"
 
+#include <algorithm>
+#include <cstdint>
+
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "kernels/graph/draws.h"
 #include "kernels/graph/op.h"
 
 namespace actserve {
@@ -15,7 +19,7 @@ std::string ArithmeticPrinter::Print(
     const Node& node = graph.node(static_cast<NodeId>(id));
     absl::StrAppend(&lines, "    const ",
                     Info(node.op).returns_bool ? "bool" : "Number", " v", id,
-                    " = ", Expression(node, input), ";\n");
+                    " = ", Expression(graph, node, input), ";\n");
   }
   return lines;
 }
@@ -35,7 +39,8 @@ std::string ArithmeticPrinter::Builtin(const char* name,
 }
 
 std::string ArithmeticPrinter::Expression(
-    const Node& node, absl::FunctionRef<std::string(int)> input) {
+    const Graph& graph, const Node& node,
+    absl::FunctionRef<std::string(int)> input) {
   const std::string a = absl::StrCat("v", node.operands[0]);
   const std::string b = absl::StrCat("v", node.operands[1]);
   const std::string c = absl::StrCat("v", node.operands[2]);
@@ -101,8 +106,24 @@ std::string ArithmeticPrinter::Expression(
   const OpInfo& info = Info(node.op);
   symbols_.push_back(absl::StrCat("actserve_", std::string(info.name),
                                   is_double_ ? "_f64" : "_f32"));
+  if (IsDraw(node.op)) return Draw(graph, node);
   return info.arity == 2 ? absl::StrCat(symbols_.back(), "(", a, ", ", b, ")")
                          : absl::StrCat(symbols_.back(), "(", a, ")");
+}
+
+// A call of the last of symbols_.
+std::string ArithmeticPrinter::Draw(const Graph& graph,
+                                    const Node& node) const {
+  const Node& seed = graph.node(node.operands[0]);
+  const double stream = graph.node(node.operands[1]).constant;
+  const std::vector<int32_t> seeds = SeedParameters(graph);
+  const auto at = std::find(seeds.begin(), seeds.end(), seed.index);
+  return absl::StrCat(
+      symbols_.back(), "(",
+      seed.op == Op::kParameter
+          ? absl::StrCat("draws[", 1 + (at - seeds.begin()), "]")
+          : absl::StrCat(static_cast<uint64_t>(seed.constant), "ull"),
+      ", ", static_cast<uint32_t>(stream), "u, draws[0] + element)");
 }
 
 }  // namespace actserve

@@ -17,7 +17,8 @@ class ArithmeticPrinter {
       : is_double_(compute == DType::kFloat64) {}
 
   // The nodes that an output of `graph` needs. `input` names the number of an
-  // input; parameters are in the array `parameters`.
+  // input; parameters are in the array `parameters`, DrawWords() of the first
+  // element in `draws`, and the element's distance from it is `element`.
   std::string Print(const Graph& graph,
                     absl::FunctionRef<std::string(int)> input);
 
@@ -27,8 +28,9 @@ class ArithmeticPrinter {
  private:
   std::string Constant(double value) const;
   std::string Builtin(const char* name, const std::string& x) const;
-  std::string Expression(const Node& node,
+  std::string Expression(const Graph& graph, const Node& node,
                          absl::FunctionRef<std::string(int)> input);
+  std::string Draw(const Graph& graph, const Node& node) const;
 
   const bool is_double_;
   std::vector<std::string> symbols_;

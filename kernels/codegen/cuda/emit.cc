@@ -77,6 +77,7 @@ std::string PrintProgram(const LoweredProgram& program,
   constant("int", "kOutputs", layout.num_outputs());
   constant("int", "kSums", layout.num_sums());
   constant("int", "kParameters", layout.num_parameters());
+  constant("int", "kDrawWords", layout.num_draw_words());
   constant("bool", "kHasTable", layout.has_table() ? 1 : 0);
   constant("bool", "kIsDerivative", is_derivative ? 1 : 0);
   constant("bool", "kHasRows", layout.has_rows() ? 1 : 0);
@@ -88,7 +89,8 @@ std::string PrintProgram(const LoweredProgram& program,
   } else {
     absl::StrAppend(&text,
                     "  static ACTSERVE_MEMBER void Evaluate(\n"
-                    "      const Number* x, const Number* parameters, "
+                    "      const Number* x, const Number* parameters,\n"
+                    "      const Word* draws, Word element, "
                     "Number* y, Number* terms) {\n",
                     body, "  }\n");
   }

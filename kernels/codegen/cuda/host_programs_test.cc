@@ -57,6 +57,8 @@ ShimRequest MakeRequest(const LoweredProgram& program, int64_t num_elements,
   for (const Parameter& parameter : program.graph.parameters) {
     request.parameters.push_back(parameter.default_value + seed % 3);
   }
+  // Some elements are on each side of a place of 32 bits.
+  request.element_offset = (int64_t{1} << 32) - 200 * seed;
   return request;
 }
 
@@ -80,7 +82,8 @@ void ExpectSameBits(const std::vector<Case>& cases,
 
     for (size_t r = 0; r < requests.size(); ++r) {
       const Results want =
-          RunReference(program, requests[r].inputs, requests[r].parameters);
+          RunReference(program, requests[r].inputs, requests[r].parameters, {},
+                       {}, requests[r].element_offset);
       EXPECT_EQ(Difference(program, got[r], want), "")
           << sizes[r] << " elements";
     }
@@ -123,6 +126,31 @@ TEST(HostPrograms, RandomTextsEqualTheInterpreter) {
   }
 
   ExpectSameBits(cases, {700, 0, 1, 5000}, {.misalignment = 3});
+}
+
+// Values, partials, gradients of inputs and sums of those of parameters.
+TEST(HostPrograms, DrawsEqualTheInterpreter) {
+  std::vector<Case> cases;
+  for (const std::string_view text : testing::kDrawTexts) {
+    auto activation = Activation::Create(text, {}, nullptr);
+    ASSERT_TRUE(activation.ok()) << activation.status();
+    const std::vector<std::string>& inputs = (*activation)->inputs();
+    std::vector<std::string> all = inputs;
+    for (const Parameter& parameter : (*activation)->parameters()) {
+      all.push_back(parameter.name);
+    }
+    for (const DType dtype : kDTypes) {
+      for (const auto& program : {(*activation)->LowerForward(dtype, inputs),
+                                  (*activation)->LowerBackward(dtype, inputs),
+                                  (*activation)->LowerBackward(dtype, all)}) {
+        ASSERT_TRUE(program.ok()) << program.status();
+        cases.push_back({std::string(text), *program});
+      }
+    }
+  }
+
+  ExpectSameBits(cases, {700, 0, 1, 9001});
+  ExpectSameBits(cases, {5000, 3}, {.misalignment = 3});
 }
 
 // y = f(f(...f(x + a) + b)), `num_exps` deep; summed too if `sums`.

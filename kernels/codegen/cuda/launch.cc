@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "kernels/base/status_macros.h"
 #include "kernels/codegen/cuda/row_text.h"
+#include "kernels/graph/draws.h"
 #include "kernels/graph/passes/row_stages.h"
 
 namespace actserve {
@@ -75,6 +76,10 @@ LaunchLayout::LaunchLayout(const LoweredProgram& program)
     ++(output.summed ? num_sums_ : num_outputs_);
   }
   num_parameters_ = static_cast<int>(program.graph.parameters.size());
+  if (program.graph.HasDraws()) {
+    num_draw_words_ =
+        1 + static_cast<int>(SeedParameters(program.graph).size());
+  }
   compute_bytes_ = ItemSizeBytes(program.compute);
   vector_elements_ =
       static_cast<int>(kVectorBytes / ItemSizeBytes(program.storage));
@@ -103,12 +108,15 @@ LaunchLayout::LaunchLayout(const LoweredProgram& program)
     row_copies_ = weight <= kLightRowWeight && !has_large_op ? 4 : 1;
     return;
   }
-  rows_in_flight_ = is_heavy_      ? 1
-                    : has_large_op ? 2
-                                   : std::max(8 / num_inputs_, 1);
+  // The random numbers of several elements take so many registers that some
+  // architectures spill, and more time than the memory: one at a time.
+  const bool draws = program.graph.HasDraws();
+  rows_in_flight_ = is_heavy_ || draws ? 1
+                    : has_large_op     ? 2
+                                       : std::max(8 / num_inputs_, 1);
   if (num_sums_ > 0) {
     body_ = Body::kSummed;
-  } else if (weight > kVectorWeight) {
+  } else if (weight > kVectorWeight || draws) {
     body_ = Body::kScalar;
   } else if (is_heavy_ || has_large_op) {
     body_ = Body::kVector;
@@ -230,7 +238,8 @@ int64_t LaunchLayout::NumTiles(KernelEntry entry, int64_t num_elements) const {
 
 int LaunchLayout::row_words() const {
   return 1 + num_inputs_ + num_outputs_ + (has_table() ? 1 : 0) +
-         (num_sums_ > 0 ? 2 : 0) + (has_rows() ? 3 : 0) + num_parameters_;
+         (num_sums_ > 0 ? 2 : 0) + (has_rows() ? 3 : 0) + num_parameters_ +
+         num_draw_words_;
 }
 
 int64_t LaunchLayout::table_bytes() const {
@@ -314,6 +323,7 @@ void AppendRow(const LaunchLayout& layout, KernelEntry entry,
   for (const double parameter : segment.parameters) {
     words.push_back(__builtin_bit_cast(uint64_t, parameter));
   }
+  words.insert(words.end(), segment.draws.begin(), segment.draws.end());
   assert(words.size() - begin == static_cast<size_t>(layout.row_words()));
   (void)begin;
 }

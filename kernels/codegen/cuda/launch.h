@@ -140,7 +140,8 @@ class LaunchLayout {
     // registers.
     kVector,
     // One element at a time: for programs so heavy that copies of them would
-    // take the compiler seconds, and memory time does not show.
+    // take the compiler seconds, and memory time does not show; and for random
+    // numbers.
     kScalar,
     // One element a lane of the tree of summation.h at a time.
     kSummed,
@@ -152,6 +153,8 @@ class LaunchLayout {
   int num_outputs() const { return num_outputs_; }  // tensors out, not summed
   int num_sums() const { return num_sums_; }        // summed outputs
   int num_parameters() const { return num_parameters_; }
+  // Words of a row for draws: 0 without, else as many as DrawWords() has.
+  int num_draw_words() const { return num_draw_words_; }
   bool has_rows() const { return num_stages_ > 0; }
   int num_stages() const { return num_stages_; }  // of row_stages.h
   // The longest rows that the program takes.
@@ -191,7 +194,8 @@ class LaunchLayout {
   // Words of a SegmentRow, in this order: num_elements; input addresses;
   // output addresses; the table's address if has_table(); the addresses of
   // tile sums and of sums if num_sums() > 0; size and stride of rows and the
-  // scratch's address if has_rows(); parameters as float64 bits.
+  // scratch's address if has_rows(); parameters as float64 bits; the words for
+  // draws.
   int row_words() const;
 
   // Bytes of a table: for each output of the graph, kTableEntries entries of
@@ -219,6 +223,7 @@ class LaunchLayout {
   int num_outputs_ = 0;
   int num_sums_ = 0;
   int num_parameters_ = 0;
+  int num_draw_words_ = 0;
   int table_entry_bytes_ = 0;
   int vector_elements_ = 1;
   int vectors_in_flight_ = 1;
@@ -259,6 +264,8 @@ struct LaunchSegment {
   // Aligned to 8 bytes, scratch_bytes().
   DeviceAddress scratch = 0;
   absl::InlinedVector<double, 4> parameters;
+  // DrawWords() of the segment's first element.
+  std::vector<uint64_t> draws;
 };
 
 // The head of the kernel's argument; a SegmentRow follows it, read only if

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "kernels/graph/draws.h"
 #include "kernels/graph/op.h"
 #include "llvm/IR/Constants.h"
 #include "llvm/IR/DerivedTypes.h"
@@ -23,6 +24,7 @@ class Emitter {
       : program_(program),
         graph_(program.graph),
         variant_(variant),
+        has_draws_(graph_.HasDraws()),
         module_(module),
         context_(module.getContext()),
         builder_(context_),
@@ -42,9 +44,12 @@ class Emitter {
  private:
   int num_inputs() const { return static_cast<int>(graph_.inputs.size()); }
 
+  // Arguments: inputs, outputs, parameters, draws if there are any, and the
+  // number of elements.
   llvm::Function* EmitBody() {
     const size_t num_outputs = graph_.outputs.size();
-    const size_t num_pointers = num_inputs() + num_outputs + 1;
+    const size_t parameters_at = num_inputs() + num_outputs;
+    const size_t num_pointers = parameters_at + (has_draws_ ? 2 : 1);
     std::vector<llvm::Type*> types(num_pointers, pointer_);
     types.push_back(builder_.getInt64Ty());
     llvm::Function* body = llvm::Function::Create(
@@ -56,7 +61,7 @@ class Emitter {
       body->addParamAttr(i, llvm::Attribute::NoAlias);
       body->addParamAttr(i, llvm::Attribute::NoCapture);
       const bool is_output =
-          i >= static_cast<size_t>(num_inputs()) && i + 1 < num_pointers;
+          i >= static_cast<size_t>(num_inputs()) && i < parameters_at;
       if (!is_output) body->addParamAttr(i, llvm::Attribute::ReadOnly);
       if (is_output && variant_ == KernelVariant::kNonTemporal) {
         body->addParamAttr(
@@ -69,7 +74,8 @@ class Emitter {
     auto* exit = llvm::BasicBlock::Create(context_, "exit", body);
     llvm::Value* num_elements = body->getArg(num_pointers);
     builder_.SetInsertPoint(entry);
-    LoadParameters(body->getArg(num_pointers - 1));
+    LoadParameters(body->getArg(parameters_at));
+    if (has_draws_) LoadDraws(body->getArg(parameters_at + 1));
     builder_.CreateCondBr(
         builder_.CreateICmpSGT(num_elements, builder_.getInt64(0)), loop, exit);
 
@@ -82,6 +88,7 @@ class Emitter {
           LoadElement(body->getArg(i), index,
                       i < num_inputs() - program_.num_compute_inputs));
     }
+    if (has_draws_) element_ = builder_.CreateAdd(first_element_, index);
     EmitNodes(inputs);
     for (size_t o = 0; o < num_outputs; ++o) {
       StoreOutput(graph_.outputs[o], body->getArg(num_inputs() + o), index);
@@ -114,6 +121,9 @@ class Emitter {
       arguments.push_back(LoadPointer(kernel->getArg(1), o));
     }
     arguments.push_back(kernel->getArg(2));
+    if (has_draws_) {
+      arguments.push_back(LoadPointer(kernel->getArg(0), num_inputs()));
+    }
     arguments.push_back(kernel->getArg(3));
     builder_.CreateCall(body, arguments);
     builder_.CreateRetVoid();
@@ -160,6 +170,19 @@ class Emitter {
       parameters_.push_back(builder_.CreateLoad(
           compute_, builder_.CreateConstGEP1_64(compute_, array, p)));
     }
+  }
+
+  // Reads what DrawWords() wrote.
+  void LoadDraws(llvm::Value* array) {
+    llvm::Type* const word = builder_.getInt64Ty();
+    const auto load = [&](uint64_t at) {
+      return builder_.CreateLoad(word,
+                                 builder_.CreateConstGEP1_64(word, array, at));
+    };
+    first_element_ = load(0);
+    seeds_.resize(graph_.parameters.size());
+    uint64_t at = 1;
+    for (const int32_t seed : SeedParameters(graph_)) seeds_[seed] = load(at++);
   }
 
   // The element as float32 or float64: 16-bit storage is widened to float32.
@@ -238,10 +261,24 @@ class Emitter {
         case Op::kParameter:
           values_[id] = parameters_[node.index];
           break;
+        case Op::kUniform:
+        case Op::kNormal:
+          values_[id] = EmitDraw(node);
+          break;
         default:
           values_[id] = EmitOp(node);
       }
     }
+  }
+
+  llvm::Value* EmitDraw(const Node& node) {
+    const Node& seed = graph_.node(node.operands[0]);
+    const double stream = graph_.node(node.operands[1]).constant;
+    return CallMath(
+        node.op, {seed.op == Op::kParameter
+                      ? seeds_[seed.index]
+                      : builder_.getInt64(static_cast<uint64_t>(seed.constant)),
+                  builder_.getInt32(static_cast<uint32_t>(stream)), element_});
   }
 
   llvm::Value* Operand(const Node& node, int i) {
@@ -309,10 +346,14 @@ class Emitter {
       default:
         break;
     }
-    const OpInfo& info = Info(node.op);
     std::vector<llvm::Value*> arguments = {x};
-    if (info.arity == 2) arguments.push_back(y);
-    return Call(absl::StrCat("actserve_", std::string(info.name),
+    if (Info(node.op).arity == 2) arguments.push_back(y);
+    return CallMath(node.op, arguments);
+  }
+
+  // The function of kernels/math for `op`.
+  llvm::Value* CallMath(Op op, const std::vector<llvm::Value*>& arguments) {
+    return Call(absl::StrCat("actserve_", std::string(Info(op).name),
                              compute_->isDoubleTy() ? "_f64" : "_f32"),
                 compute_, arguments);
   }
@@ -328,6 +369,7 @@ class Emitter {
   const LoweredProgram& program_;
   const Graph& graph_;
   const KernelVariant variant_;
+  const bool has_draws_;
   llvm::Module& module_;
   llvm::LLVMContext& context_;
   llvm::IRBuilder<> builder_;
@@ -335,6 +377,11 @@ class Emitter {
   llvm::Type* const compute_;
   std::vector<llvm::Value*> parameters_;
   std::vector<llvm::Value*> values_;  // by NodeId
+  // Of a graph with draws: the places of the first and of this element, and the
+  // seeds, by parameter.
+  llvm::Value* first_element_ = nullptr;
+  llvm::Value* element_ = nullptr;
+  std::vector<llvm::Value*> seeds_;
 };
 
 }  // namespace

@@ -17,7 +17,8 @@ namespace actserve {
 // A compiled kernel: a loop over `num_elements` elements.
 //
 // `inputs` and `outputs` are arrays of pointers, one per input and output of
-// the graph; `parameters` is an array of the compute type. Tensors may have any
+// the graph; where the graph has draws, one more input follows: DrawWords() of
+// draws.h. `parameters` is an array of the compute type. Tensors may have any
 // alignment (but see kNonTemporal) and must not overlap. A summed output is an
 // array of the compute type that receives each element's contribution; under
 // kDerivative16 the one output is the derivative as float32, which the caller

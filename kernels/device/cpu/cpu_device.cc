@@ -20,6 +20,7 @@
 #include "kernels/device/cpu/row_program.h"
 #include "kernels/device/cpu/table.h"
 #include "kernels/device/work_item.h"
+#include "kernels/graph/draws.h"
 #include "kernels/graph/summation.h"
 
 namespace actserve {
@@ -84,6 +85,8 @@ struct CpuDevice::Plan {
   const CpuProgram* program = nullptr;
   WorkItem* item = nullptr;
   std::string parameters;
+  // DrawWords() of the item's first element.
+  std::vector<uint64_t> draws;
   KernelFunction plain = nullptr;
   // If the outputs are to be written past the caches (with a table: a value
   // that is not called).
@@ -146,8 +149,16 @@ struct CpuDevice::Plan {
                             ? scratch[sum++]
                             : item->outputs[tensor++] + begin * item_size);
     }
-    (aligned ? non_temporal_kernel : plain)(data, outputs.data(),
-                                            parameters.data(), count);
+    const KernelFunction kernel = aligned ? non_temporal_kernel : plain;
+    if (draws.empty()) {
+      kernel(data, outputs.data(), parameters.data(), count);
+      return;
+    }
+    std::vector<uint64_t> words = draws;
+    words[0] += begin;
+    std::vector<const void*> inputs(data, data + item->inputs.size());
+    inputs.push_back(words.data());
+    kernel(inputs.data(), outputs.data(), parameters.data(), count);
   }
 
   // Adds up what the ranges left.
@@ -259,6 +270,7 @@ CpuDevice::Plan CpuDevice::MakePlan(const CpuProgram& program, WorkItem& item) {
   plan.program = &program;
   plan.item = &item;
   plan.parameters = PackParameters(lowered, item.parameters);
+  plan.draws = DrawWords(lowered.graph, item.parameters, item.element_offset);
   plan.plain = program.plain();
   plan.table = TableFor(program, plan);
   const int64_t num_tiles =

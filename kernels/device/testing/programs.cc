@@ -48,6 +48,7 @@ Graph OpGraph(Op op) {
     if (TakesBool(op, i)) {
       operands[i] = graph.Add(Op::kLess, operands[i], graph.Constant(0.5));
     }
+    if (IsDraw(op)) operands[i] = graph.Constant(5 + i);
   }
   NodeId result = graph.Add(op, operands[0], operands[1], operands[2]);
   if (info.returns_bool) {

@@ -3,6 +3,7 @@
 #ifndef ACTSERVE_KERNELS_DEVICE_TESTING_PROGRAMS_H_
 #define ACTSERVE_KERNELS_DEVICE_TESTING_PROGRAMS_H_
 
+#include <string_view>
 #include <vector>
 
 #include "kernels/base/dtype.h"
@@ -22,8 +23,23 @@ LoweredProgram SpikyProgram();
 LoweredProgram SlopeProgram();
 
 // One op applied to as many inputs as it has operands. Booleans come from
-// comparisons, and become numbers.
+// comparisons, and become numbers; the operands of a draw are constants.
 Graph OpGraph(Op op);
+
+// Texts with random numbers: added, as a gate, and as a slope, from one or two
+// seeds, of which one has more bits than a float.
+inline constexpr std::string_view kDrawTexts[] = {
+    R"(def noisy(x, sigma=0.125, seed=9007199254740985):
+    return x + sigma * normal(seed, 3)
+)",
+    R"(def gate(x, keep=0.75, seed=4294967301, other=2):
+    kept = x / keep if uniform(seed) < keep else 0
+    return kept * normal(other, 4294967295) - uniform(9007199254740991, 1)
+)",
+    R"(def pair(x, z, seed=1):
+    return x * normal(seed) + z * normal(seed, 1) + normal(seed)
+)",
+};
 
 // An item of one float32 input and output, over vectors that live as long as
 // it does.

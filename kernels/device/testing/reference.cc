@@ -64,7 +64,8 @@ template <typename T>
 Results Run(const LoweredProgram& program,
             const std::vector<std::string>& inputs,
             const std::vector<double>& parameters, const Rows& rows,
-            const std::vector<BroadcastTensor>& broadcasts) {
+            const std::vector<BroadcastTensor>& broadcasts,
+            int64_t element_offset) {
   const Graph& graph = program.graph;
   const int64_t num_elements =
       inputs[0].size() / ItemSizeBytes(program.storage);
@@ -115,7 +116,9 @@ Results Run(const LoweredProgram& program,
   for (int64_t i = 0; i < num_elements; ++i) {
     std::vector<T> values;
     if (by_row.empty()) {
-      values = Evaluate<T>(graph, inputs_of(i), rounded);
+      const DrawState draws = {parameters,
+                               static_cast<uint64_t>(element_offset + i)};
+      values = Evaluate<T>(graph, inputs_of(i), rounded, draws);
     } else {
       for (const std::vector<T>& output : by_row) values.push_back(output[i]);
     }
@@ -244,16 +247,20 @@ std::vector<double> SumByTheBook(const Broadcast& shape,
 Results RunReference(const LoweredProgram& program,
                      const std::vector<std::string>& inputs,
                      const std::vector<double>& parameters, const Rows& rows,
-                     const std::vector<BroadcastTensor>& broadcasts) {
+                     const std::vector<BroadcastTensor>& broadcasts,
+                     int64_t element_offset) {
   return program.compute == DType::kFloat64
-             ? Run<double>(program, inputs, parameters, rows, broadcasts)
-             : Run<float>(program, inputs, parameters, rows, broadcasts);
+             ? Run<double>(program, inputs, parameters, rows, broadcasts,
+                           element_offset)
+             : Run<float>(program, inputs, parameters, rows, broadcasts,
+                          element_offset);
 }
 
 Results RunOnDevice(Device& device, const LoweredProgram& program,
                     const std::vector<std::string>& inputs,
                     const std::vector<double>& parameters, const Rows& rows,
-                    const std::vector<BroadcastTensor>& broadcasts) {
+                    const std::vector<BroadcastTensor>& broadcasts,
+                    int64_t element_offset) {
   absl::StatusOr<std::shared_ptr<const Program>> compiled =
       device.Compile(program);
   if (!compiled.ok()) {
@@ -272,6 +279,7 @@ Results RunOnDevice(Device& device, const LoweredProgram& program,
   WorkItem item;
   item.num_elements = inputs[0].size() / ItemSizeBytes(program.storage);
   item.rows = rows;
+  item.element_offset = element_offset;
   item.parameters = parameters;
   for (const Fragment& fragment : fragments) {
     item.inputs.push_back(absl::MakeConstSpan(&fragment, 1));
@@ -378,7 +386,7 @@ LoweredProgram MakeProgram(const std::string& name, Graph graph,
   bool sums = false;
   for (const Output& output : program.graph.outputs) sums |= output.summed;
   if (Is16Bit(storage) && program.graph.inputs.size() == 1 && !sums &&
-      !program.graph.HasRows()) {
+      !program.graph.HasRows() && !program.graph.HasDraws()) {
     program.rule = LoweredProgram::Rule::kRoundOnce16;
   }
   program.compute = storage == DType::kFloat64 ||

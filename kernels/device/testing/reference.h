@@ -30,7 +30,8 @@ Results RunReference(const LoweredProgram& program,
                      const std::vector<std::string>& inputs,
                      const std::vector<double>& parameters,
                      const Rows& rows = {},
-                     const std::vector<BroadcastTensor>& broadcasts = {});
+                     const std::vector<BroadcastTensor>& broadcasts = {},
+                     int64_t element_offset = 0);
 
 // The same on `device`, each tensor in one fragment. Fails the test and
 // returns nothing on an error.
@@ -38,7 +39,8 @@ Results RunOnDevice(Device& device, const LoweredProgram& program,
                     const std::vector<std::string>& inputs,
                     const std::vector<double>& parameters,
                     const Rows& rows = {},
-                    const std::vector<BroadcastTensor>& broadcasts = {});
+                    const std::vector<BroadcastTensor>& broadcasts = {},
+                    int64_t element_offset = 0);
 
 // Sums `contributions` along the tree of summation.h, written as it is stated;
 // and those of a tensor that broadcasts, as broadcast.h states it.
@@ -62,7 +64,7 @@ std::string OrdinaryTensor(DType dtype, int64_t num_elements, uint32_t seed);
 
 // The program of `graph` for tensors of `storage`. One tensor input and
 // nothing summed: a 16-bit program is kRoundOnce16, else kDirect. The id is
-// made of `name` and `storage`. A program that reads rows is kDirect.
+// made of `name` and `storage`. One that reads rows or draws is kDirect.
 LoweredProgram MakeProgram(const std::string& name, Graph graph, DType storage);
 
 }  // namespace actserve::testing

@@ -162,6 +162,22 @@ TEST(Build, RefusesWithPosition) {
       {"def f(x):\n    for i in range(0, 9, 0):\n        x += 1\n"
        "    return x\n",
        "2:", "the step of a range cannot be 0"},
+      {"def f(x):\n    return uniform(x)\n", "2:12",
+       "the seed of uniform() must be a parameter, unchanged, or an integer "
+       "constant from 0 to 2^53"},
+      {"def f(x, seed=1):\n    return x + normal(seed + 1)\n", "2:16",
+       "the seed of normal() must be a parameter, unchanged"},
+      {"def f(x):\n    return uniform(-1)\n", "2:12",
+       "constant from 0 to 2^53"},
+      {"def f(x):\n    return uniform(2 ** 53 + 2)\n", "2:12",
+       "constant from 0 to 2^53"},
+      {"def f(x, seed=0.5):\n    return uniform(seed)\n", "2:12",
+       "the default of 'seed' is 0.5, but a seed is an integer from 0 to 2^53"},
+      {"def f(x, k=1):\n    return uniform(0, k)\n", "2:12",
+       "the stream of uniform() must be an integer constant from 0 to 2^32 - "
+       "1"},
+      {"def f(x):\n    return uniform(0, 2 ** 32)\n", "2:12",
+       "the stream of uniform() must be"},
   };
   for (const ErrorCase& c : cases) {
     const std::string errors = ErrorsOf(c.text);

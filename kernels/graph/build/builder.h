@@ -105,6 +105,7 @@ class GraphBuilder {
   NodeId Call(const Expr& expr);
   NodeId CallPrimitive(const Expr& expr);
   NodeId Clamp(NodeId x, NodeId lo, NodeId hi);
+  NodeId Draw(const Expr& expr, NodeId seed, NodeId stream);
   void NoteTie(const Expr& expr, const std::vector<NodeId>& arguments);
   NodeId CallFunction(const Module& module, const FunctionDef& function,
                       const Expr& expr);

@@ -14,6 +14,7 @@
 #include "kernels/graph/build/builder.h"
 #include "kernels/graph/build/formula.h"
 #include "kernels/graph/build/row_functions.h"
+#include "kernels/graph/draws.h"
 #include "kernels/graph/passes/declared.h"
 #include "kernels/lang/parser.h"
 
@@ -90,8 +91,37 @@ NodeId GraphBuilder::CallPrimitive(const Expr& expr) {
     }
   }
   if (expr.name == "max" || expr.name == "min") NoteTie(expr, arguments);
-  return Add(*FindOp(expr.name), arguments[0],
-             arguments.size() == 2 ? arguments[1] : kNoNode);
+  const Op op = *FindOp(expr.name);
+  if (IsDraw(op)) return Draw(expr, arguments[0], arguments[1]);
+  return Add(op, arguments[0], arguments.size() == 2 ? arguments[1] : kNoNode);
+}
+
+NodeId GraphBuilder::Draw(const Expr& expr, NodeId seed, NodeId stream) {
+  const auto error = [&](const std::string& message) {
+    Error(expr.position, message);
+    return kNoNode;
+  };
+  const Node& from = graph_.node(seed);
+  if (from.op == Op::kParameter) {
+    const Parameter& parameter = graph_.parameters[from.index];
+    if (!IsDrawOperand(parameter.default_value, kMaxSeed)) {
+      return error(absl::StrCat("the default of '", parameter.name, "' is ",
+                                parameter.default_value,
+                                ", but a seed is an integer from 0 to 2^53"));
+    }
+  } else if (from.op != Op::kConstant ||
+             !IsDrawOperand(from.constant, kMaxSeed)) {
+    return error(absl::StrCat("the seed of ", expr.name,
+                              "() must be a parameter, unchanged, or an "
+                              "integer constant from 0 to 2^53"));
+  }
+  if (!graph_.is_constant(stream) ||
+      !IsDrawOperand(graph_.node(stream).constant, kMaxStream)) {
+    return error(absl::StrCat("the stream of ", expr.name,
+                              "() must be an integer constant from 0 to "
+                              "2^32 - 1"));
+  }
+  return Account(graph_.Add(*FindOp(expr.name), seed, stream));
 }
 
 // min(max(x, lo), hi), but the derivative at the bounds is that of x: a choice
@@ -232,18 +262,18 @@ bool GraphBuilder::IsDeclaredLinear(const Module& module,
   Graph alone;
   std::vector<NodeId> arguments;
   arguments.reserve(gradient.arguments.size());
-  const size_t num_inputs = function.NumInputs();
-  // Parameters too are inputs here; dy is the last.
-  const size_t count = gradient.arguments.size();
+  // The inputs, dy, and then parameters.
+  const int32_t num_inputs = static_cast<int32_t>(function.NumInputs());
+  const int32_t count = static_cast<int32_t>(gradient.arguments.size());
   if (count <= num_inputs) return false;
-  for (size_t i = 0; i < count; ++i) {
-    alone.inputs.push_back(gradient.arguments[i].name);
-  }
-  for (size_t i = 0; i < count; ++i) {
-    const size_t index = i < num_inputs    ? i
-                         : i == num_inputs ? count - 1
-                                           : i - 1;
-    arguments.push_back(alone.Input(static_cast<int32_t>(index)));
+  for (int32_t i = 0; i < count; ++i) {
+    if (i <= num_inputs) {
+      alone.inputs.push_back(gradient.arguments[i].name);
+      arguments.push_back(alone.Input(i));
+    } else {
+      alone.parameters.push_back({gradient.arguments[i].name, 0});
+      arguments.push_back(alone.ParameterNode(i - num_inputs - 1));
+    }
   }
   Diagnostics ignored("");
   GraphBuilder builder(alone, limits_, ignored);

@@ -114,7 +114,7 @@ class Rules {
   NodeId Folded() {
     const int arity = Info(op_).arity;
     if (op_ == Op::kSelect || op_ == Op::kDeclared || TakesBool(op_, 0) ||
-        Info(op_).reads_row || !graph_.is_constant(a_) ||
+        Info(op_).reads_row || IsDraw(op_) || !graph_.is_constant(a_) ||
         (arity == 2 && !graph_.is_constant(b_))) {
       return kNoNode;
     }

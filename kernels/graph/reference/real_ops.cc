@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "kernels/graph/row_moves.h"
+#include "kernels/math/philox.h"
 
 namespace actserve {
 namespace {
@@ -189,6 +190,24 @@ testing::Real NumberOps<testing::Real>::Apply(Op op, const testing::Real& a,
     default:
       return ApplyElementary(op, a, b);
   }
+}
+
+// By exact arithmetic on the words, but for the rounding of float's u, which is
+// part of its definition (math/f32_draw.h).
+Real NumberOps<Real>::Draw(Op op, const DrawOperands& operands) {
+  const bool is_double = operands.type == DType::kFloat64;
+  const philox::Words words = philox::Draw(
+      operands.seed, operands.stream,
+      op == Op::kNormal ? philox::kNormal : philox::kUniform, operands.element);
+  const double bits_53 = (words.w0 / 32) * 0x1p26 + words.w1 / 64;
+  if (op == Op::kUniform) {
+    return is_double ? bits_53 * 0x1p-53 : (words.w0 / 256) * 0x1p-24;
+  }
+  const float single = (static_cast<float>(words.w0 / 2) + 0.5f) * 0x1p-31f;
+  const double u = is_double ? (bits_53 + 0.5) * 0x1p-53 : single;
+  const double v =
+      words.w2 * 0x1p-32 + (is_double ? (words.w3 / 2048) * 0x1p-53 : 0);
+  return Sqrt(Real(-2) * Log(Real(u))) * Cos(Real(2) * Real::Pi() * Real(v));
 }
 
 bool NumberOps<testing::Real>::Compare(Op op, const testing::Real& a,

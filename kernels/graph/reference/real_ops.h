@@ -18,6 +18,7 @@ struct NumberOps<testing::Real> {
   // NaN for an op that has no reference here; a test holds every row to one.
   static testing::Real Apply(Op op, const testing::Real& a,
                              const testing::Real& b);
+  static testing::Real Draw(Op op, const DrawOperands& operands);
   static bool Compare(Op op, const testing::Real& a, const testing::Real& b);
   static std::vector<testing::Real> ApplyToRow(
       Op op, absl::Span<const testing::Real> a,

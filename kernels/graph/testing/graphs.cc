@@ -39,6 +39,7 @@ Graph GraphOfRow(const OpInfo& info) {
     if (TakesBool(info.op, i)) {
       operands[i] = graph.Add(Op::kLess, operands[i], graph.Constant(0));
     }
+    if (IsDraw(info.op)) operands[i] = graph.Constant(5 + i);
   }
   const auto [a, b, c] = operands;
   graph.outputs = {{"y", graph.Add(info.op, a, b, c)}};

@@ -19,7 +19,7 @@ Graph GraphOf(std::string_view text);
 Graph GraphOfExpression(std::string_view expression);
 
 // The graph of one op on as many inputs; for an operand that is a boolean,
-// whether the input is negative.
+// whether the input is negative. The operands of a draw are constants.
 Graph GraphOfRow(const OpInfo& info);
 
 // Inputs of GraphOfRow(info), on both sides of 0, where every function of the

@@ -145,6 +145,7 @@ class Client:
         *inputs: Any,
         parameters: Parameters | None = None,
         axis: int | None = None,
+        element_offset: int = 0,
         timeout: float | None = None,
     ) -> Array:
         """Returns activation(*inputs), element by element or row by row.
@@ -157,6 +158,8 @@ class Client:
           axis: The axis along which rows run, for an activation that reads
             rows; negative ones count from the last. None: that of the
             Activation.
+          element_offset: The place of the first element in the tensor that the
+            inputs are a piece of: random numbers are then those of the whole.
           timeout: Seconds; None: the client's.
         """
         y, _, _ = self.forward_with(
@@ -164,6 +167,7 @@ class Client:
             *inputs,
             parameters=parameters,
             axis=axis,
+            element_offset=element_offset,
             timeout=timeout,
         )
         return y
@@ -174,6 +178,7 @@ class Client:
         *inputs: Any,
         parameters: Parameters | None = None,
         axis: int | None = None,
+        element_offset: int = 0,
         partials: bool | Sequence[str] = False,
         keep_residual: bool = False,
         residual_lease: float | None = None,
@@ -189,6 +194,8 @@ class Client:
           axis: The axis along which rows run, for an activation that reads
             rows; negative ones count from the last. None: that of the
             Activation.
+          element_offset: The place of the first element in the tensor that the
+            inputs are a piece of: random numbers are then those of the whole.
           partials: Inputs for which d(y)/d(input) is wanted, or True for all.
             The gradient of a loss is then partial * dL/dy, without a second
             call, but rounded once more than `backward` rounds. An activation
@@ -209,6 +216,7 @@ class Client:
             inputs=map(_tensors.to_proto, arrays),
             keep_residual=keep_residual,
             axis=axis,
+            element_offset=element_offset,
         )
         values, channels = _parameter_values(parameters, arrays)
         request.parameters.extend(values)
@@ -241,6 +249,7 @@ class Client:
                 arrays,
                 parameters or {},
                 axis,
+                element_offset,
                 place.replica,
             )
         return (
@@ -256,6 +265,7 @@ class Client:
         tangents: Mapping[str, Any],
         parameters: Parameters | None = None,
         axis: int | None = None,
+        element_offset: int = 0,
         timeout: float | None = None,
     ) -> tuple[Array, Array]:
         """Returns the output and its tangent: forward mode.
@@ -271,6 +281,7 @@ class Client:
             inputs, or a number for a parameter. What is not named stays.
           parameters: The same as for `forward`.
           axis: The same as for `forward`.
+          element_offset: The same as for `forward`.
           timeout: Seconds; None: the client's.
 
         Raises:
@@ -292,6 +303,7 @@ class Client:
             inputs=map(_tensors.to_proto, arrays),
             parameters=parameter_values,
             axis=_axis(activation, axis),
+            element_offset=element_offset,
             tangents=values,
         )
         response = service_pb2.ForwardResponse()
@@ -316,6 +328,7 @@ class Client:
         residual: Residual | None = None,
         parameters: Parameters | None = None,
         axis: int | None = None,
+        element_offset: int = 0,
         order: int = 1,
         cotangents: Mapping[str, Any] | None = None,
         timeout: float | None = None,
@@ -332,11 +345,13 @@ class Client:
           wrt: Names of inputs and parameters; with order=2 also "dL/dy", which
             stands for grad_output. None: all inputs.
           residual: The residual from forward_with, instead of inputs,
-            parameters and axis. If the server has lost it, the inputs are sent
-            again.
+            parameters, axis and element_offset. If the server has lost it, the
+            inputs are sent again.
           parameters: The same as for `forward`.
           axis: The same as for `forward`. With `residual` it may be left out,
             and must mean the same axis if given.
+          element_offset: The same as for `forward`. With `residual` it may be
+            left out, and must be the same if given.
           order: 1, or 2 for the gradient of the gradient.
           cotangents: With order=2: for each gradient that the loss contains,
             by name of the input or parameter, an array like the inputs, or a
@@ -361,10 +376,19 @@ class Client:
                     f"axis: {axis} is not that of the residual, "
                     f"{residual._axis}",
                 )
+            if element_offset not in (0, residual._element_offset):
+                raise ActivationError(
+                    grpc.StatusCode.INVALID_ARGUMENT,
+                    f"element_offset: {element_offset} is not that of the "
+                    f"residual, {residual._element_offset}",
+                )
             arrays, parameters = residual._inputs, residual._parameters
             axis = residual._axis
+            element_offset = residual._element_offset
         upstream: list[Array] = []
-        request = service_pb2.BackwardRequest(wrt=_names(wrt or ()), axis=axis)
+        request = service_pb2.BackwardRequest(
+            wrt=_names(wrt or ()), axis=axis, element_offset=element_offset
+        )
         if grad_output is not None:
             dtype = arrays[0].dtype if arrays else None
             upstream = _tensors.to_arrays([grad_output], ["grad_output"], dtype)

@@ -26,6 +26,7 @@ class Residual:
         inputs: list[NDArray[Any]],
         parameters: Parameters,
         axis: int | None,
+        element_offset: int,
         replica: Replica | None = None,
     ):
         self._handle = handle
@@ -33,6 +34,7 @@ class Residual:
         self._inputs = inputs
         self._parameters = dict(parameters)
         self._axis = axis
+        self._element_offset = element_offset
         # The one that holds it.
         self._replica = replica
 

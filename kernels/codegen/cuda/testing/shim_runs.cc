@@ -7,6 +7,7 @@
 
 #include "gtest/gtest.h"
 #include "kernels/codegen/cuda/launch.h"
+#include "kernels/graph/draws.h"
 
 namespace actserve::testing {
 namespace {
@@ -97,6 +98,8 @@ Memory Allocate(const LaunchLayout& layout, const LoweredProgram& program,
   }
   segment.parameters.assign(request.parameters.begin(),
                             request.parameters.end());
+  segment.draws =
+      DrawWords(program.graph, request.parameters, request.element_offset);
   return memory;
 }
 

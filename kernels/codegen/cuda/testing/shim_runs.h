@@ -17,6 +17,7 @@ struct ShimRequest {
   std::vector<std::string> inputs;
   std::vector<double> parameters;
   Rows rows = {};
+  int64_t element_offset = 0;
 };
 
 // Choices for one run.

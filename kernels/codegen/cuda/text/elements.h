@@ -35,14 +35,16 @@ ACTSERVE_DEVICE Vector Pack(const Bits* bits) {
   return {words[0], words[1], words[2], words[3]};
 }
 
-// Operations: what happens to kWidth elements, from bits to bits.
+// Operations: what happens to kWidth elements, from bits to bits. `element` is
+// the place of the first in its segment.
 
 // The program itself.
 struct Compute {
   Number parameters[Room(kParameters)];
+  Word draws[Room(Program::kDrawWords)];
 
   template <int kWidth>
-  ACTSERVE_MEMBER void Apply(const Bits (*in)[kWidth],
+  ACTSERVE_MEMBER void Apply(Word element, const Bits (*in)[kWidth],
                              Bits (*out)[kWidth]) const {
     ACTSERVE_UNROLL
     for (int e = 0; e < kWidth; ++e) {
@@ -53,7 +55,7 @@ struct Compute {
       }
       Number y[Room(kOutputs)];
       Number terms[Room(kSums)];
-      Program::Evaluate(x, parameters, y, terms);
+      Program::Evaluate(x, parameters, draws, element + e, y, terms);
       ACTSERVE_UNROLL
       for (int o = 0; o < kOutputs; ++o) out[o][e] = Element::FromNumber(y[o]);
     }
@@ -103,7 +105,7 @@ struct LookUp {
   Table table;
 
   template <int kWidth>
-  ACTSERVE_MEMBER void Apply(const Bits (*in)[kWidth],
+  ACTSERVE_MEMBER void Apply(Word, const Bits (*in)[kWidth],
                              Bits (*out)[kWidth]) const {
     Program::TableEntry found[kWidth];
     ACTSERVE_UNROLL
@@ -219,7 +221,8 @@ ACTSERVE_DEVICE void RunTile(const Segment& segment, Word tile, bool streaming,
         Bits output[Room(kOutputs)][kWidth];
         ACTSERVE_UNROLL
         for (int i = 0; i < kInputs; ++i) Unpack(x[i][v], input[i]);
-        operation.template Apply<kWidth>(input, output);
+        operation.template Apply<kWidth>(
+            begin + (v * kThreads + ThreadIndex()) * kWidth, input, output);
         ACTSERVE_UNROLL
         for (int o = 0; o < kOutputs; ++o) {
           Vector* const to =
@@ -245,7 +248,7 @@ ACTSERVE_DEVICE void RunTile(const Segment& segment, Word tile, bool streaming,
     for (int i = 0; i < kInputs; ++i) {
       LoadElements<kWidth>(in[i] + at, whole, count - at, input[i]);
     }
-    operation.template Apply<kWidth>(input, output);
+    operation.template Apply<kWidth>(begin + at, input, output);
     ACTSERVE_UNROLL
     for (int o = 0; o < kOutputs; ++o) {
       StoreElements<kWidth>(out[o] + at, whole, count - at, output[o]);
@@ -261,6 +264,10 @@ ACTSERVE_DEVICE void Run(const Argument& argument) {
   const Segment segment = ReadSegment(argument, place.segment);
   Compute compute;
   segment.GetParameters(compute.parameters);
+  ACTSERVE_UNROLL
+  for (int d = 0; d < Program::kDrawWords; ++d) {
+    compute.draws[d] = segment.words[kDrawsAt + d];
+  }
   RunTile<kThreads, kUnrolled, kWidth, kVectors>(segment, place.tile,
                                                  argument.streaming(), compute);
 }
@@ -302,7 +309,8 @@ ACTSERVE_DEVICE void RunSummed(const Argument& argument) {
       }
       Number y[Room(kOutputs)];
       Number terms[Room(kSums)];
-      Program::Evaluate(x, parameters, y, terms);
+      Program::Evaluate(x, parameters, segment.words + kDrawsAt,
+                        begin + at + r * kLanes, y, terms);
       const bool inside = at + r * kLanes < count;
       ACTSERVE_UNROLL
       for (int s = 0; s < kSums; ++s) {
@@ -338,7 +346,7 @@ ACTSERVE_DEVICE void FillTable(const Argument& argument) {
   const Number x = Element::ToNumber(static_cast<Bits>(pattern));
   Number y[Room(kOutputs)];
   Number terms[1];
-  Program::Evaluate(&x, parameters, y, terms);
+  Program::Evaluate(&x, parameters, nullptr, 0, y, terms);
   ACTSERVE_UNROLL
   for (int o = 0; o < kOutputs; ++o) {
     Program::TableEntry entry;

@@ -66,7 +66,8 @@ constexpr int kRowSizeAt = kTileSumsAt + (kSums > 0 ? 2 : 0);
 constexpr int kRowStrideAt = kRowSizeAt + 1;
 constexpr int kScratchAt = kRowStrideAt + 1;
 constexpr int kParametersAt = kRowSizeAt + (Program::kHasRows ? 3 : 0);
-constexpr int kSegmentWords = kParametersAt + kParameters;
+constexpr int kDrawsAt = kParametersAt + kParameters;
+constexpr int kSegmentWords = kDrawsAt + Program::kDrawWords;
 // Patterns of 16 bits, and of one sign.
 constexpr unsigned kPatterns = 65536;
 constexpr unsigned kMagnitudes = 32768;

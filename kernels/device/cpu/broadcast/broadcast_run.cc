@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <cstdint>
 #include <limits>
 #include <utility>
 #include <vector>
@@ -15,6 +16,7 @@
 #include "kernels/device/cpu/element_runs.h"
 #include "kernels/device/cpu/reduce/reductions.h"
 #include "kernels/graph/broadcast.h"
+#include "kernels/graph/draws.h"
 #include "kernels/graph/summation.h"
 
 namespace actserve {
@@ -112,7 +114,9 @@ class Runner {
         item_(item),
         item_size_(ItemSizeBytes(lowered_.storage)),
         kernel_(program.plain()),
-        parameters_(item.parameters.begin(), item.parameters.end()) {
+        parameters_(item.parameters.begin(), item.parameters.end()),
+        draws_(
+            DrawWords(lowered_.graph, item.parameters, item.element_offset)) {
     for (const BroadcastInput& input : item.broadcasts) {
       sources_.emplace_back(input, lowered_.storage);
     }
@@ -197,6 +201,7 @@ class Runner {
     // One per output that is `taken`.
     std::vector<std::vector<T>> terms;
     std::vector<double> run_sums;
+    std::vector<uint64_t> draws;
     // Those of the item and, of runs, what they read.
     std::vector<T> parameters;
     absl::InlinedVector<const void*, 8> in;
@@ -206,6 +211,7 @@ class Runner {
   Worker MakeWorker() const {
     Worker worker;
     worker.buffers.resize(sources_.size());
+    worker.draws = draws_;
     worker.parameters = parameters_;
     for (const Target& target : targets_) {
       if (target.taken) worker.terms.emplace_back(kTermsAtOnce);
@@ -240,6 +246,10 @@ class Runner {
       for (size_t s = 0; s < sources_.size() && !of_runs_; ++s) {
         worker.in.push_back(
             sources_[s].Read(element, count, worker.buffers[s]));
+      }
+      if (!draws_.empty()) {
+        worker.draws[0] = draws_[0] + element;
+        worker.in.push_back(worker.draws.data());
       }
       worker.out.clear();
       size_t taken = 0;
@@ -495,6 +505,8 @@ class Runner {
   bool of_runs_ = false;
   KernelFunction non_temporal_ = nullptr;
   const std::vector<T> parameters_;
+  // DrawWords() of the item's first element.
+  const std::vector<uint64_t> draws_;
   std::vector<BroadcastSource> sources_;
   std::vector<Target> targets_;
 };

@@ -150,6 +150,38 @@ TEST_P(Broadcasts, OfRowsEqualTheReference) {
       "");
 }
 
+TEST_P(Broadcasts, DrawTheNumbersOfTheirElements) {
+  const DType dtype = GetParam();
+  constexpr int64_t kOffset = (int64_t{1} << 40) - 7;
+  const auto activation = Parse(
+      "def f(x, slope=0.25, seed=9007199254740985):\n"
+      "    return x * slope * uniform(seed) + slope * normal(seed, 1)\n",
+      {"slope"});
+  const std::vector<double> parameters = {0, 9007199254740985};
+  auto device = MakeDevice(3, /*non_temporal=*/true);
+  for (const auto& program :
+       {activation->LowerForward(dtype, {}),
+        activation->LowerBackward(dtype, {"x", "slope"})}) {
+    ASSERT_TRUE(program.ok()) << program.status();
+    for (const auto& dimensions : Shapes()) {
+      const Broadcast shape(dimensions);
+      const std::vector<BroadcastTensor> broadcasts = {
+          {RandomTensor(dtype, shape.num_elements(), 1), shape}};
+      std::vector<std::string> inputs;
+      for (int i = 0; i < program->num_tensor_inputs(); ++i) {
+        inputs.push_back(RandomTensor(dtype, shape.num_read(), 2 + i));
+      }
+      EXPECT_EQ(Difference(*program,
+                           RunOnDevice(*device, *program, inputs, parameters,
+                                       {}, broadcasts, kOffset),
+                           RunReference(*program, inputs, parameters, {},
+                                        broadcasts, kOffset)),
+                "")
+          << shape.num_read() << " elements, " << shape.num_elements();
+    }
+  }
+}
+
 TEST_P(Broadcasts, ReadFragmentsOfAnyLength) {
   const DType dtype = GetParam();
   const int64_t item_size = ItemSizeBytes(dtype);

@@ -34,6 +34,7 @@
 #include "kernels/device/cuda/benchmark/kernel_report.h"
 #include "kernels/device/cuda/benchmark/kernel_timer.h"
 #include "kernels/device/cuda/benchmark/stream_text.h"
+#include "kernels/graph/draws.h"
 
 namespace actserve {
 namespace {
@@ -486,6 +487,9 @@ absl::StatusOr<std::vector<PackedLaunch>> Benchmark::Pack(
   for (const Parameter& parameter : kernel.lowered.graph.parameters) {
     segment.parameters.push_back(parameter.default_value);
   }
+  segment.draws =
+      DrawWords(kernel.lowered.graph,
+                {segment.parameters.data(), segment.parameters.size()}, 0);
   LaunchOptions options;
   options.streaming = way.streaming;
   options.num_multiprocessors = timer_->context().num_multiprocessors();

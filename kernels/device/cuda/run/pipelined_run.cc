@@ -9,6 +9,7 @@
 #include "kernels/base/status_macros.h"
 #include "kernels/device/cuda/run/sliced_copy.h"
 #include "kernels/device/fragment_cursor.h"
+#include "kernels/graph/draws.h"
 #include "kernels/graph/summation.h"
 
 namespace actserve {
@@ -345,6 +346,8 @@ absl::StatusOr<std::vector<PackedLaunch>> PipelinedRun::Pack(
     segment.row_stride = item.rows.stride;
     segment.scratch = scratch + piece.scratch_offset_bytes;
     segment.parameters.assign(item.parameters.begin(), item.parameters.end());
+    segment.draws = DrawWords(program_.lowered().graph, item.parameters,
+                              item.element_offset + piece.begin);
   }
   if (layout.has_rows()) return PackRows(layout, segments);
   LaunchOptions options;
