@@ -15,9 +15,9 @@
 #include "absl/strings/str_join.h"
 #include "kernels/base/status_macros.h"
 #include "kernels/base/text.h"
-#include "server/message/broadcasting.h"
 #include "server/message/errors.h"
 #include "server/message/tensor_codec.h"
+#include "server/state/broadcasting.h"
 
 namespace actserve {
 namespace {

@@ -14,6 +14,8 @@ PRELU = actserve.activation(
     "def channel_prelu(x, weight=0.25): return x if x > 0 else weight * x"
 )
 GATED = actserve.activation("def gated(x, bias): return (x + bias) * bias")
+
+
 @pytest.fixture(scope="module")
 def random():
     return np.random.default_rng(1)

@@ -189,6 +189,7 @@ int LaunchLayout::max_registers(KernelEntry entry) const {
     case KernelEntry::kRowsOfSome:
     case KernelEntry::kRows:
     case KernelEntry::kRowTiles:
+    case KernelEntry::kFinishRows:
       return in_float64 ? 128 : 80;
     default:
       return in_float64 ? 128 : 64;

@@ -4,7 +4,7 @@
 #include <utility>
 
 #include "kernels/base/status_macros.h"
-#include "kernels/device/cpu/broadcast/broadcast_run.h"
+#include "kernels/device/cpu/broadcast_run.h"
 #include "kernels/device/cpu/table.h"
 #include "kernels/graph/passes/broadcasts.h"
 

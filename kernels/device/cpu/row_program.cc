@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "kernels/base/status_macros.h"
-#include "kernels/device/cpu/broadcast/broadcast_source.h"
+#include "kernels/device/cpu/read/broadcast_source.h"
 #include "kernels/graph/copy.h"
 
 namespace actserve {

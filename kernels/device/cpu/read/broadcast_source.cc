@@ -1,4 +1,4 @@
-#include "kernels/device/cpu/broadcast/broadcast_source.h"
+#include "kernels/device/cpu/read/broadcast_source.h"
 
 #include <algorithm>
 #include <cstring>

@@ -1,4 +1,4 @@
-#include "kernels/device/cpu/broadcast/broadcast_run.h"
+#include "kernels/device/cpu/broadcast_run.h"
 
 #include <algorithm>
 #include <cstddef>
@@ -12,8 +12,8 @@
 #endif
 
 #include "absl/container/inlined_vector.h"
-#include "kernels/device/cpu/broadcast/broadcast_source.h"
-#include "kernels/device/cpu/element_runs.h"
+#include "kernels/device/cpu/read/broadcast_source.h"
+#include "kernels/device/cpu/read/element_runs.h"
 #include "kernels/device/cpu/reduce/reductions.h"
 #include "kernels/graph/broadcast.h"
 #include "kernels/graph/draws.h"

@@ -1,4 +1,4 @@
-#include "kernels/device/cpu/element_runs.h"
+#include "kernels/device/cpu/read/element_runs.h"
 
 #include <algorithm>
 

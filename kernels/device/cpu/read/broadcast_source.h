@@ -1,11 +1,12 @@
-#ifndef ACTSERVE_KERNELS_DEVICE_CPU_BROADCAST_BROADCAST_SOURCE_H_
-#define ACTSERVE_KERNELS_DEVICE_CPU_BROADCAST_BROADCAST_SOURCE_H_
+#ifndef ACTSERVE_KERNELS_DEVICE_CPU_READ_BROADCAST_SOURCE_H_
+#define ACTSERVE_KERNELS_DEVICE_CPU_READ_BROADCAST_SOURCE_H_
 
 #include <cstddef>
 #include <cstdint>
 #include <vector>
 
 #include "absl/types/span.h"
+#include "kernels/base/dtype.h"
 #include "kernels/device/device.h"
 #include "kernels/graph/broadcast.h"
 
@@ -71,4 +72,4 @@ class BroadcastSource {
 
 }  // namespace actserve
 
-#endif  // ACTSERVE_KERNELS_DEVICE_CPU_BROADCAST_BROADCAST_SOURCE_H_
+#endif  // ACTSERVE_KERNELS_DEVICE_CPU_READ_BROADCAST_SOURCE_H_

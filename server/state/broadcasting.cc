@@ -1,4 +1,4 @@
-#include "server/message/broadcasting.h"
+#include "server/state/broadcasting.h"
 
 #include <algorithm>
 #include <cstddef>
@@ -6,7 +6,6 @@
 
 #include "absl/strings/str_cat.h"
 #include "kernels/base/status_macros.h"
-#include "server/message/errors.h"
 
 namespace actserve {
 namespace {

@@ -1,4 +1,4 @@
-#include "kernels/device/cpu/broadcast/broadcast_run.h"
+#include "kernels/device/cpu/broadcast_run.h"
 
 #include <cstring>
 #include <memory>
@@ -8,8 +8,8 @@
 
 #include "gtest/gtest.h"
 #include "kernels/activation/activation.h"
-#include "kernels/device/cpu/broadcast/broadcast_source.h"
 #include "kernels/device/cpu/cpu_device.h"
+#include "kernels/device/cpu/read/broadcast_source.h"
 #include "kernels/device/testing/reference.h"
 
 namespace actserve {

@@ -1,4 +1,4 @@
-#include "server/message/broadcasting.h"
+#include "server/state/broadcasting.h"
 
 #include <string>
 #include <vector>

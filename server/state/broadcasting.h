@@ -1,7 +1,7 @@
 // Tensors of a request that have fewer elements than its result.
 
-#ifndef ACTSERVE_SERVER_MESSAGE_BROADCASTING_H_
-#define ACTSERVE_SERVER_MESSAGE_BROADCASTING_H_
+#ifndef ACTSERVE_SERVER_STATE_BROADCASTING_H_
+#define ACTSERVE_SERVER_STATE_BROADCASTING_H_
 
 #include <cstdint>
 #include <optional>
@@ -37,4 +37,4 @@ absl::StatusOr<Broadcast> BroadcastAlong(absl::string_view what,
 
 }  // namespace actserve
 
-#endif  // ACTSERVE_SERVER_MESSAGE_BROADCASTING_H_
+#endif  // ACTSERVE_SERVER_STATE_BROADCASTING_H_
