@@ -33,8 +33,8 @@ void TableCache::Insert(const std::string& key,
 }
 
 absl::StatusOr<std::shared_ptr<CpuProgram>> CpuProgram::Create(
-    const LoweredProgram& lowered, std::shared_ptr<KernelBuilder> builder,
-    const StopToken& stop) {
+    const LoweredProgram& lowered,
+    const std::shared_ptr<KernelBuilder>& builder, const StopToken& stop) {
   ACTSERVE_ASSIGN_OR_RETURN(
       KernelBuilder::Built plain,
       builder->Build(lowered, KernelVariant::kPlain, stop));

@@ -55,8 +55,8 @@ class CpuProgram final : public Program {
   //   Internal  the compiler failed
   // and what `stop` returns.
   static absl::StatusOr<std::shared_ptr<CpuProgram>> Create(
-      const LoweredProgram& lowered, std::shared_ptr<KernelBuilder> builder,
-      const StopToken& stop);
+      const LoweredProgram& lowered,
+      const std::shared_ptr<KernelBuilder>& builder, const StopToken& stop);
 
   // The bytes of machine code of the plain kernel's object.
   size_t object_size_bytes() const { return plain_.object_size_bytes; }

@@ -199,14 +199,14 @@ Real NumberOps<Real>::Draw(Op op, const DrawOperands& operands) {
   const philox::Words words = philox::Draw(
       operands.seed, operands.stream,
       op == Op::kNormal ? philox::kNormal : philox::kUniform, operands.element);
-  const double bits_53 = (words.w0 / 32) * 0x1p26 + words.w1 / 64;
+  const double bits_53 = (words.w0 >> 5) * 0x1p26 + (words.w1 >> 6);
   if (op == Op::kUniform) {
-    return is_double ? bits_53 * 0x1p-53 : (words.w0 / 256) * 0x1p-24;
+    return is_double ? bits_53 * 0x1p-53 : (words.w0 >> 8) * 0x1p-24;
   }
-  const float single = (static_cast<float>(words.w0 / 2) + 0.5f) * 0x1p-31f;
+  const float single = (static_cast<float>(words.w0 >> 1) + 0.5f) * 0x1p-31f;
   const double u = is_double ? (bits_53 + 0.5) * 0x1p-53 : single;
   const double v =
-      words.w2 * 0x1p-32 + (is_double ? (words.w3 / 2048) * 0x1p-53 : 0);
+      words.w2 * 0x1p-32 + (is_double ? (words.w3 >> 11) * 0x1p-53 : 0);
   return Sqrt(Real(-2) * Log(Real(u))) * Cos(Real(2) * Real::Pi() * Real(v));
 }
 
