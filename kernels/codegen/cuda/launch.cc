@@ -187,6 +187,8 @@ int LaunchLayout::max_registers(KernelEntry entry) const {
       // Eight elements, and lanes of each sum.
       return in_float64 ? 168 : 128;
     case KernelEntry::kRowsOfSome:
+      // The terms of several sums live beside the row.
+      return in_float64 ? 128 : num_sums_ > 1 ? 96 : 80;
     case KernelEntry::kRows:
     case KernelEntry::kRowTiles:
     case KernelEntry::kFinishRows:
