@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdlib>
 #include <utility>
 
 namespace actserve {
@@ -11,6 +12,9 @@ namespace {
 constexpr size_t kMaxTerms = 64;
 // Sums and products of smaller integers are exact.
 constexpr double kMaxCoefficient = 0x1p50;
+
+// Squares of squares have such exponents; two of them still add up.
+constexpr int kMaxExponent = 1 << 20;
 
 }  // namespace
 
@@ -148,6 +152,7 @@ Vanishing::Polynomial Vanishing::Product(const Polynomial& a,
       for (const auto& [atom, exponent] : right) {
         int& sum = both[atom];
         sum += exponent;
+        if (std::abs(sum) > kMaxExponent) budget_ = -1;
         if (atoms_[atom].is_condition) sum = 1;
         if (sum == 0) both.erase(atom);
       }
