@@ -7,11 +7,8 @@
 #include <utility>
 #include <vector>
 
-#if defined(__x86_64__)
-#include <immintrin.h>
-#endif
-
 #include "absl/container/inlined_vector.h"
+#include "kernels/device/cpu/past_caches.h"
 #include "kernels/device/cpu/read/broadcast_source.h"
 #include "kernels/device/cpu/read/element_runs.h"
 #include "kernels/device/cpu/reduce/reductions.h"
@@ -21,8 +18,6 @@
 
 namespace actserve {
 namespace {
-
-constexpr int64_t kCacheLineBytes = 64;
 
 // Runs of one element that are at least so long are summed on their own; of
 // shorter ones, those of a group are added up as they come.
@@ -141,31 +136,17 @@ class Runner {
   }
 
   void Run() {
-    size_t tensor = 0;
-    const Output* first = FirstSummed(lowered_);
-    for (const Output& output : lowered_.graph.outputs) {
-      Target& target = targets_.emplace_back();
-      if (!output.summed) {
-        target.tensor = item_.outputs[tensor++];
-        target.item_size = item_size_;
-        continue;
-      }
-      target.shape = ShapeOf(output, item_);
-      target.is_number = output.like < 0;
-      target.taken = target.shape == ShapeOf(*first, item_);
-      if (target.taken) continue;
-      target.terms.resize(item_.num_elements);
-      target.tensor = reinterpret_cast<std::byte*>(target.terms.data());
-      target.item_size = sizeof(T);
-    }
-    if (first == nullptr) {
-      RunPlain();
+    if (const Output* first = FirstSummed(lowered_)) {
+      const Broadcast shape = ShapeOf(*first, item_);
+      SetTargets(&shape);
+      RunAndSum(Walk(shape));
     } else {
-      RunAndSum(Walk(ShapeOf(*first, item_)));
+      SetTargets(nullptr);
+      RunPlain();
     }
     item_.sums.clear();
     for (Target& target : targets_) {
-      if (target.tensor != nullptr && target.terms.empty()) continue;
+      if (!target.summed) continue;
       const std::vector<double> sums =
           target.taken
               ? std::move(target.sums)
@@ -187,6 +168,7 @@ class Runner {
     std::byte* tensor = nullptr;
     int64_t item_size = 0;
     std::vector<T> terms;
+    bool summed = false;
     // Of a summed output. `taken`: summed while it is computed.
     Broadcast shape;
     bool taken = false;
@@ -207,6 +189,27 @@ class Runner {
     absl::InlinedVector<const void*, 8> in;
     absl::InlinedVector<void*, 8> out;
   };
+
+  // `taken` is the shape of the sums that are taken; nullptr if there are none.
+  void SetTargets(const Broadcast* taken) {
+    size_t tensor = 0;
+    for (const Output& output : lowered_.graph.outputs) {
+      Target& target = targets_.emplace_back();
+      target.summed = output.summed;
+      if (!output.summed) {
+        target.tensor = item_.outputs[tensor++];
+        target.item_size = item_size_;
+        continue;
+      }
+      target.shape = ShapeOf(output, item_);
+      target.is_number = output.like < 0;
+      target.taken = target.shape == *taken;
+      if (target.taken) continue;
+      target.terms.resize(item_.num_elements);
+      target.tensor = reinterpret_cast<std::byte*>(target.terms.data());
+      target.item_size = sizeof(T);
+    }
+  }
 
   Worker MakeWorker() const {
     Worker worker;
@@ -237,9 +240,9 @@ class Runner {
       }
       KernelFunction kernel = kernel_;
       if (non_temporal_ != nullptr) {
-        const int64_t head = ElementsToAlignment(element);
+        const auto head = ElementsToLine(item_.outputs, element, item_size_);
         if (head == 0) kernel = non_temporal_;
-        if (head > 0) limit = std::min(limit, head);
+        if (head > 0) limit = std::min(limit, *head);
       }
       const int64_t count = runs.Next(limit);
       worker.in.assign(runs.data(), runs.data() + item_.inputs.size());
@@ -263,22 +266,6 @@ class Runner {
              count);
       element += count;
     }
-  }
-
-  // Elements from `element` after which every output is aligned to a cache
-  // line, or -1 if there is no such number.
-  int64_t ElementsToAlignment(int64_t element) const {
-    int64_t elements = -1;
-    for (std::byte* output : item_.outputs) {
-      const int64_t over =
-          reinterpret_cast<uintptr_t>(output + element * item_size_) %
-          kCacheLineBytes;
-      const int64_t bytes = (kCacheLineBytes - over) % kCacheLineBytes;
-      if (bytes % item_size_ != 0) return -1;
-      if (elements >= 0 && elements != bytes / item_size_) return -1;
-      elements = bytes / item_size_;
-    }
-    return elements;
   }
 
   ElementRuns RunsOf(int64_t begin, int64_t end) const {
@@ -309,9 +296,7 @@ class Runner {
             Worker worker = MakeWorker();
             ElementRuns runs = RunsOf(begin, end);
             Compute(begin, end, runs, worker);
-#if defined(__x86_64__)
-            if (non_temporal_ != nullptr) _mm_sfence();
-#endif
+            if (non_temporal_ != nullptr) StoreFence();
           });
   }
 

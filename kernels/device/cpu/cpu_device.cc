@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <chrono>
 #include <cstring>
-#include <optional>
 #include <thread>
 #include <utility>
 
@@ -15,6 +14,7 @@
 #include "absl/time/time.h"
 #include "kernels/base/status_macros.h"
 #include "kernels/device/cpu/broadcast_run.h"
+#include "kernels/device/cpu/past_caches.h"
 #include "kernels/device/cpu/read/element_runs.h"
 #include "kernels/device/cpu/reduce/reductions.h"
 #include "kernels/device/cpu/row_program.h"
@@ -25,8 +25,6 @@
 
 namespace actserve {
 namespace {
-
-constexpr int64_t kCacheLineBytes = 64;
 
 // Elements that go through several passes (one table per output, or
 // contributions that are then summed) do so in blocks that stay in cache.
@@ -98,23 +96,6 @@ struct CpuDevice::Plan {
 
   const LoweredProgram& lowered() const { return program->lowered(); }
   bool has_sums() const { return !tile_sums.empty(); }
-
-  // Elements from `begin` after which every output is aligned to a cache
-  // line, or -1 if there is no such number.
-  int64_t ElementsToAlignment(int64_t begin) const {
-    const int64_t item_size = ItemSizeBytes(lowered().storage);
-    std::optional<int64_t> elements;
-    for (std::byte* output : item->outputs) {
-      const int64_t over =
-          reinterpret_cast<uintptr_t>(output + begin * item_size) %
-          kCacheLineBytes;
-      const int64_t bytes = (kCacheLineBytes - over) % kCacheLineBytes;
-      if (bytes % item_size != 0) return -1;
-      if (elements.value_or(bytes / item_size) != bytes / item_size) return -1;
-      elements = bytes / item_size;
-    }
-    return elements.value_or(-1);
-  }
 
   // Elements [begin, begin + count), whose inputs are contiguous at `data`.
   // Outputs are aligned if `aligned`; contributions to sums, or derivatives,
@@ -318,9 +299,10 @@ void CpuDevice::RunRange(Plan& plan, int64_t begin, int64_t end) {
       limit = kBlockElements;
     }
     if (plan.non_temporal) {
-      const int64_t head = plan.ElementsToAlignment(element);
+      const auto head = ElementsToLine(plan.item->outputs, element,
+                                       ItemSizeBytes(lowered.storage));
       aligned = head == 0;
-      if (head > 0) limit = std::min(limit, head);
+      if (head > 0) limit = std::min(limit, *head);
     }
     const int64_t count = runs.Next(limit);
     if (count == 0) break;

@@ -9,6 +9,15 @@
 #include "kernels/graph/passes/broadcasts.h"
 
 namespace actserve {
+namespace {
+
+// nullptr without a kernel, and after an error.
+KernelFunction FunctionOf(LazyKernel* kernel) {
+  return kernel == nullptr ? nullptr
+                           : kernel->Get(StopToken()).value_or(nullptr);
+}
+
+}  // namespace
 
 size_t ProgramTable::size_bytes() const {
   size_t size_bytes = derivatives.size() * sizeof(float);
@@ -39,39 +48,36 @@ absl::StatusOr<std::shared_ptr<CpuProgram>> CpuProgram::Create(
       KernelBuilder::Built plain,
       builder->Build(lowered, KernelVariant::kPlain, stop));
   std::shared_ptr<CpuProgram> program(
-      new CpuProgram(lowered, builder, std::move(plain)));
+      new CpuProgram(lowered, std::move(plain)));
+  const auto lazy = [&](const LoweredProgram& of, KernelVariant variant) {
+    return std::make_unique<LazyKernel>(of, variant, builder);
+  };
+  const bool waits_for_memory = lowered.rule == LoweredProgram::Rule::kDirect &&
+                                lowered.weight <= kMaxNonTemporalWeight;
+  if (waits_for_memory) {
+    program->non_temporal_ = lazy(lowered, KernelVariant::kNonTemporal);
+  }
   if (lowered.num_broadcasts > 0) {
     const LoweredProgram of_runs = WithBroadcastsAsParameters(lowered);
-    program->plain_of_runs_ =
-        std::make_unique<LazyKernel>(of_runs, KernelVariant::kPlain, builder);
-    program->non_temporal_of_runs_ = std::make_unique<LazyKernel>(
-        of_runs, KernelVariant::kNonTemporal, builder);
+    program->plain_of_runs_ = lazy(of_runs, KernelVariant::kPlain);
+    if (waits_for_memory) {
+      program->non_temporal_of_runs_ =
+          lazy(of_runs, KernelVariant::kNonTemporal);
+    }
   }
   return program;
 }
 
-bool CpuProgram::GainsFromNonTemporal() const {
-  return lowered().rule == LoweredProgram::Rule::kDirect &&
-         lowered().weight <= kMaxNonTemporalWeight;
+KernelFunction CpuProgram::non_temporal() const {
+  return FunctionOf(non_temporal_.get());
 }
 
 KernelFunction CpuProgram::plain_of_runs() const {
-  return plain_of_runs_->Get(StopToken()).value_or(nullptr);
+  return FunctionOf(plain_of_runs_.get());
 }
 
 KernelFunction CpuProgram::non_temporal_of_runs() const {
-  if (!GainsFromNonTemporal()) return nullptr;
-  return non_temporal_of_runs_->Get(StopToken()).value_or(nullptr);
-}
-
-KernelFunction CpuProgram::non_temporal() const {
-  absl::call_once(non_temporal_once_, [this] {
-    if (!GainsFromNonTemporal()) return;
-    absl::StatusOr<KernelBuilder::Built> built =
-        builder_->Build(lowered(), KernelVariant::kNonTemporal, StopToken());
-    if (built.ok()) non_temporal_ = std::move(built->kernel);
-  });
-  return non_temporal_ == nullptr ? nullptr : non_temporal_->function();
+  return FunctionOf(non_temporal_of_runs_.get());
 }
 
 int64_t CpuProgram::ScratchBytes(const WorkItem& item) const {

@@ -8,7 +8,6 @@
 #include <string>
 #include <vector>
 
-#include "absl/base/call_once.h"
 #include "absl/base/thread_annotations.h"
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
@@ -48,8 +47,8 @@ class TableCache {
       ABSL_GUARDED_BY(mutex_);
 };
 
-// A program of the CPU device: two kernels, of which the rarer one is compiled
-// when first needed.
+// A program of the CPU device: a kernel, and rarer ones that are compiled when
+// first needed.
 class CpuProgram final : public Program {
  public:
   //   Internal  the compiler failed
@@ -83,21 +82,15 @@ class CpuProgram final : public Program {
   std::atomic<int64_t>& num_evaluated() const { return num_evaluated_; }
 
  private:
-  CpuProgram(LoweredProgram lowered, std::shared_ptr<KernelBuilder> builder,
-             KernelBuilder::Built plain)
-      : Program(std::move(lowered)),
-        builder_(std::move(builder)),
-        plain_(std::move(plain)) {}
+  CpuProgram(LoweredProgram lowered, KernelBuilder::Built plain)
+      : Program(std::move(lowered)), plain_(std::move(plain)) {}
 
-  bool GainsFromNonTemporal() const;
-
-  const std::shared_ptr<KernelBuilder> builder_;
   const KernelBuilder::Built plain_;
+  // nullptr where it would gain nothing.
+  std::unique_ptr<LazyKernel> non_temporal_;
   // nullptr without tensors that broadcast.
   std::unique_ptr<LazyKernel> plain_of_runs_;
   std::unique_ptr<LazyKernel> non_temporal_of_runs_;
-  mutable absl::once_flag non_temporal_once_;
-  mutable std::unique_ptr<LoadedKernel> non_temporal_;
   mutable std::atomic<int64_t> num_evaluated_ = 0;
 };
 

@@ -3,10 +3,6 @@
 #include <cstring>
 #include <optional>
 
-#if defined(__x86_64__)
-#include <immintrin.h>
-#endif
-
 #include "absl/strings/string_view.h"
 #include "kernels/base/sha256.h"
 #include "kernels/base/status_macros.h"
@@ -107,12 +103,6 @@ absl::StatusOr<KernelFunction> LazyKernel::Get(const StopToken& stop) {
     function_ = kernel_->function();
   }
   return function_.load();
-}
-
-void StoreFence() {
-#if defined(__x86_64__)
-  _mm_sfence();
-#endif
 }
 
 }  // namespace actserve

@@ -98,9 +98,6 @@ class LazyKernel {
   std::unique_ptr<LoadedKernel> kernel_ ABSL_GUARDED_BY(mutex_);
 };
 
-// To be called after kernels that write past the caches.
-void StoreFence();
-
 }  // namespace actserve
 
 #endif  // ACTSERVE_KERNELS_DEVICE_CPU_KERNEL_BUILDER_H_

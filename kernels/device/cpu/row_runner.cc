@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "kernels/base/status_macros.h"
+#include "kernels/device/cpu/past_caches.h"
 #include "kernels/device/cpu/reduce/reductions.h"
 #include "kernels/device/cpu/reduce/transpose.h"
 #include "kernels/device/fragment_cursor.h"
@@ -308,7 +309,10 @@ class Runner {
                    int64_t count) const {
     const KernelFunction non_temporal = kernels_[s].non_temporal;
     const int64_t head =
-        non_temporal == nullptr ? count : ElementsToLine(out, count);
+        non_temporal == nullptr
+            ? count
+            : std::min(count,
+                       ElementsToLine(out, 0, item_size_).value_or(count));
     if (head > 0) {
       kernels_[s].elements(in.data(), out.data(), parameters.data(), head);
     }
@@ -320,21 +324,6 @@ class Runner {
     }
     for (void*& to : out) to = static_cast<std::byte*>(to) + head * item_size_;
     non_temporal(in.data(), out.data(), parameters.data(), count - head);
-  }
-
-  // Elements after which all of `outputs` are at a cache line; `count` if that
-  // is further.
-  int64_t ElementsToLine(absl::Span<void* const> outputs, int64_t count) const {
-    constexpr uintptr_t kLineBytes = 64;
-    const uintptr_t over = reinterpret_cast<uintptr_t>(outputs[0]) % kLineBytes;
-    const int64_t bytes = (kLineBytes - over) % kLineBytes;
-    for (const void* output : outputs) {
-      if (reinterpret_cast<uintptr_t>(output) % kLineBytes != over) {
-        return count;
-      }
-    }
-    if (bytes % item_size_ != 0) return count;
-    return std::min(count, bytes / item_size_);
   }
 
   struct Terms {
