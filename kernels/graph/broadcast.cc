@@ -30,6 +30,23 @@ std::vector<double> SumRuns(const Broadcast& broadcast,
   return sums;
 }
 
+// Step 2 for one dimension: `terms` are `num_rows` rows of sums.size() each,
+// and sums[c] is the sum of column c.
+void SumRows(absl::Span<const double> terms, int64_t num_rows,
+             absl::Span<double> sums) {
+  const int64_t width = static_cast<int64_t>(sums.size());
+  const int64_t num_groups =
+      std::max<int64_t>(1, (num_rows + kSumGroup - 1) / kSumGroup);
+  std::vector<double> groups(num_groups * width, 0.0);
+  for (int64_t row = 0; row < num_rows; ++row) {
+    double* to = groups.data() + row / kSumGroup * width;
+    const double* from = terms.data() + row * width;
+    for (int64_t c = 0; c < width; ++c) to[c] += from[c];
+  }
+  CombineGroups(groups.data(), num_groups, width);
+  std::copy_n(groups.begin(), width, sums.begin());
+}
+
 }  // namespace
 
 Broadcast::Broadcast(absl::Span<const Dimension> dimensions) {
@@ -74,21 +91,6 @@ void CombineGroups(double* groups, int64_t num_groups, int64_t width) {
     }
     num_groups = (num_groups + 1) / 2;
   }
-}
-
-void SumRows(absl::Span<const double> terms, int64_t num_rows,
-             absl::Span<double> sums) {
-  const int64_t width = static_cast<int64_t>(sums.size());
-  const int64_t num_groups =
-      std::max<int64_t>(1, (num_rows + kSumGroup - 1) / kSumGroup);
-  std::vector<double> groups(num_groups * width, 0.0);
-  for (int64_t row = 0; row < num_rows; ++row) {
-    double* to = groups.data() + row / kSumGroup * width;
-    const double* from = terms.data() + row * width;
-    for (int64_t c = 0; c < width; ++c) to[c] += from[c];
-  }
-  CombineGroups(groups.data(), num_groups, width);
-  std::copy_n(groups.begin(), width, sums.begin());
 }
 
 std::vector<double> SumOuterDimensions(const Broadcast& broadcast,

@@ -61,11 +61,6 @@ class Broadcast {
   int64_t num_read_ = 1;
 };
 
-// Step 2 for one dimension: `terms` are `num_rows` rows of sums.size() each,
-// and sums[c] is the sum of column c.
-void SumRows(absl::Span<const double> terms, int64_t num_rows,
-             absl::Span<double> sums);
-
 // Combines the sums of `num_groups` groups, rows of `width`, and leaves the
 // result in the first row.
 void CombineGroups(double* groups, int64_t num_groups, int64_t width);

@@ -326,9 +326,6 @@ absl::Status TakeFromResidual(const v1::BackwardRequest& message,
   request->type = residual->type;
   request->parameters = residual->parameters;
   request->broadcasts = residual->broadcasts;
-  for (const BroadcastTensor& tensor : request->broadcasts) {
-    request->program.broadcasts |= uint64_t{1} << tensor.variable;
-  }
   if (message.has_axis()) {
     ACTSERVE_RETURN_IF_ERROR(DecodeAxis(message, request));
     if (request->axis != residual->axis) {
@@ -401,6 +398,9 @@ void SetKey(Direction direction, TensorRequest* request) {
     const GradientSets& sets = request->activation->gradient_sets();
     variables = direction == Direction::kForward ? sets.ForForward(variables)
                                                  : sets.ForBackward(variables);
+  }
+  for (const BroadcastTensor& tensor : request->broadcasts) {
+    request->program.broadcasts |= uint64_t{1} << tensor.variable;
   }
   request->program.activation_id = request->activation->id();
   request->program.direction = direction;

@@ -27,7 +27,6 @@ using google::protobuf::RepeatedPtrField;
 // The tensor itself is the next of the program's last inputs.
 void AddBroadcast(int variable, TensorType type, Broadcast shape,
                   TensorRequest* request) {
-  request->program.broadcasts |= uint64_t{1} << variable;
   request->broadcasts.push_back({variable, std::move(type), std::move(shape)});
   request->is_permuted = true;
 }
@@ -118,9 +117,12 @@ absl::Status DecodeParameters(
     request->parameters.push_back(parameter.default_value);
   }
   std::vector<bool> given(parameters.size());
+  struct Given {
+    const v1::ParameterTensor* value;
+    const SplitRequest::Payload* payload;
+  };
   // In the order of the activation.
-  absl::btree_map<size_t, const SplitRequest::Payload*> tensors;
-  absl::btree_map<size_t, const v1::ParameterTensor*> values_of;
+  absl::btree_map<size_t, Given> tensors;
   int payload = first_payload;
   for (const v1::ParameterValue& value : values) {
     const auto it =
@@ -139,8 +141,7 @@ absl::Status DecodeParameters(
       if (is_seed) {
         return InvalidArgument(what, " is a seed: one number, not a tensor");
       }
-      tensors[index] = &split.payloads[payload++];
-      values_of[index] = &value.tensor();
+      tensors[index] = {&value.tensor(), &split.payloads[payload++]};
       continue;
     }
     if (!value.has_scalar()) return InvalidArgument(what, " has no value");
@@ -155,12 +156,12 @@ absl::Status DecodeParameters(
     }
     request->parameters[index] = value.scalar();
   }
-  for (const auto& [index, value] : values_of) {
+  for (const auto& [index, tensor] : tensors) {
     const std::string what =
         absl::StrCat("parameters: ", Quoted(parameters[index].name));
     ACTSERVE_RETURN_IF_ERROR(DecodeParameterTensor(
-        what, index, *value, *tensors[index], limits, request));
-    AddInput(split, *tensors[index], inputs);
+        what, index, *tensor.value, *tensor.payload, limits, request));
+    AddInput(split, *tensor.payload, inputs);
   }
   return absl::OkStatus();
 }

@@ -1,5 +1,6 @@
 #include "server/message/response.h"
 
+#include <bit>
 #include <cstring>
 #include <utility>
 
@@ -102,13 +103,11 @@ EncodedResponse Assemble(std::string head, std::vector<Buffer> payloads) {
 // that are tensors, or those that are numbers. They are in rising order, and
 // may be for more variables than the request's.
 size_t RankOf(int variable, const TensorRequest& request) {
-  const bool is_number = request.IsNumber(variable);
-  size_t rank = 0;
-  for (int other = 0; other < variable && other < 64; ++other) {
-    const bool in_program = request.program.variables >> other & 1;
-    rank += in_program && request.IsNumber(other) == is_number;
-  }
-  return rank;
+  const auto below = [](int end) { return (uint64_t{1} << end) - 1; };
+  const uint64_t tensors =
+      below(request.num_inputs()) | request.program.broadcasts;
+  const uint64_t same_kind = request.IsNumber(variable) ? ~tensors : tensors;
+  return std::popcount(request.program.variables & same_kind & below(variable));
 }
 
 // True for what a Forward asks for.

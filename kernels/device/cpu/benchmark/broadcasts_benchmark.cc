@@ -5,7 +5,6 @@
 // per channel; of_scalar is the median of their ratios, 1 being as fast.
 
 #include <benchmark/benchmark.h>
-#include <time.h>
 
 #include <algorithm>
 #include <cstdint>
@@ -13,7 +12,6 @@
 #include <string>
 #include <vector>
 
-#include "absl/functional/function_ref.h"
 #include "absl/strings/str_cat.h"
 #include "kernels/activation/activation.h"
 #include "kernels/base/quantile.h"
@@ -37,84 +35,34 @@ struct Layout {
 constexpr Layout kLayouts[] = {{64, 3136}, {256, 196}, {512, 49},
                                {64, 1},    {768, 1},   {4096, 1}};
 
-double ThreadSeconds() {
-  timespec time;
-  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
-  return time.tv_sec + 1e-9 * time.tv_nsec;
-}
-
-// Seconds of `calls`, without those that other processes took.
-double TimeOf(int64_t calls, absl::FunctionRef<void()> call) {
-  const double start = ThreadSeconds();
-  for (int64_t i = 0; i < calls; ++i) call();
-  return ThreadSeconds() - start;
-}
-
-// prelu on tensors of the benchmark.
-class Prelu {
- public:
-  Prelu(Device& device, const Activation& activation, bool gradient,
-        DType dtype, int64_t num_elements)
-      : device_(device), size_bytes_(num_elements * ItemSizeBytes(dtype)) {
-    program_ = ValueOrDie(device.Compile(
-        ValueOrDie(gradient ? activation.LowerBackward(dtype, {"x", "a"})
-                            : activation.LowerForward(dtype, {}))));
-    for (int i = 0; i < (gradient ? 2 : 1); ++i) {
-      inputs_.push_back(
-          {InputOf(dtype, i).bytes(), static_cast<size_t>(size_bytes_)});
-    }
-    for (const Fragment& input : inputs_) {
-      item_.inputs.push_back(absl::MakeConstSpan(&input, 1));
-    }
-    item_.parameters = {0.25};
-    item_.num_elements = num_elements;
-    item_.outputs = {Output().bytes()};
-  }
-
-  void SetSlopes(const Tensor& slopes, const Layout& layout) {
-    const int64_t item_size = size_bytes_ / item_.num_elements;
-    slopes_ = {slopes.bytes(),
-               static_cast<size_t>(layout.channels * item_size)};
-    const Broadcast::Dimension dimensions[] = {
-        {item_.num_elements / layout.channels / layout.run, true},
-        {layout.channels, false},
-        {layout.run, true}};
-    item_.broadcasts = {
-        {absl::MakeConstSpan(&slopes_, 1), Broadcast(dimensions)}};
-  }
-
-  void Run() { OkOrDie(device_.Run(*program_, absl::MakeSpan(&item_, 1))); }
-
- private:
-  Device& device_;
-  const int64_t size_bytes_;
-  std::shared_ptr<const Program> program_;
-  std::vector<Fragment> inputs_;
-  Fragment slopes_;
-  WorkItem item_;
-};
-
 void Run(benchmark::State& state, Device& device, bool gradient, DType dtype,
          const Layout& layout, int64_t size_bytes) {
   const auto scalar =
       ValueOrDie(Activation::Create(FindInCatalog("prelu")->text, {}, nullptr));
   const auto per_channel = ValueOrDie(scalar->WithBroadcasts({"a"}));
   const int64_t unit = layout.channels * layout.run;
-  const int64_t num_elements =
-      std::max<int64_t>(1, size_bytes / ItemSizeBytes(dtype) / unit) * unit;
-  Prelu one(device, *scalar, gradient, dtype, num_elements);
-  Prelu many(device, *per_channel, gradient, dtype, num_elements);
-  many.SetSlopes(InputOf(dtype, 1), layout);
+  const int64_t item_size = ItemSizeBytes(dtype);
+  const int64_t outer = std::max<int64_t>(1, size_bytes / item_size / unit);
+  const Broadcast::Dimension dimensions[] = {
+      {outer, true}, {layout.channels, false}, {layout.run, true}};
+  const Broadcast slopes(dimensions);
+  const auto program = [&](const Activation& activation) {
+    return ValueOrDie(gradient ? activation.LowerBackward(dtype, {"x", "a"})
+                               : activation.LowerForward(dtype, {}));
+  };
+  size_bytes = outer * unit * item_size;
+  Job one(device, program(*scalar), 1, size_bytes);
+  Job many(device, program(*per_channel), 1, size_bytes, {&slopes, 1});
   const int64_t calls = std::max<int64_t>(1, kBlockBytes / size_bytes);
   std::vector<double> ratios;
   for (auto _ : state) {
     const double with_one = TimeOf(calls, [&] { one.Run(); });
     const double with_many = TimeOf(calls, [&] { many.Run(); });
     ratios.push_back(with_one / with_many);
-    state.SetIterationTime(with_many / static_cast<double>(calls));
+    state.SetIterationTime(with_many);
   }
   state.counters["of_scalar"] = Median(ratios);
-  SetCounters(state, size_bytes, gradient ? 3 : 2, ItemSizeBytes(dtype));
+  SetCounters(state, size_bytes, gradient ? 3 : 2, item_size);
 }
 
 int Main(int argc, char** argv) {

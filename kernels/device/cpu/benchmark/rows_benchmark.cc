@@ -6,7 +6,6 @@
 // iteration.
 
 #include <benchmark/benchmark.h>
-#include <time.h>
 
 #include <algorithm>
 #include <cstdint>
@@ -14,7 +13,6 @@
 #include <string>
 #include <vector>
 
-#include "absl/functional/function_ref.h"
 #include "absl/strings/str_cat.h"
 #include "kernels/activation/activation.h"
 #include "kernels/base/quantile.h"
@@ -35,19 +33,6 @@ constexpr int64_t kBlockBytes = int64_t{16} << 20;
 
 constexpr const char* kNames[] = {"softmax", "log_softmax", "standardize",
                                   "rms_norm"};
-
-double ThreadSeconds() {
-  timespec time;
-  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
-  return time.tv_sec + 1e-9 * time.tv_nsec;
-}
-
-// Seconds of one of `calls`, without those that other processes took.
-double TimeOf(int64_t calls, absl::FunctionRef<void()> call) {
-  const double start = ThreadSeconds();
-  for (int64_t i = 0; i < calls; ++i) call();
-  return (ThreadSeconds() - start) / static_cast<double>(calls);
-}
 
 void Run(benchmark::State& state, Device& device, const char* name,
          bool gradient, DType dtype, int64_t row, int64_t size_bytes) {

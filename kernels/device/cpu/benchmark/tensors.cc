@@ -1,5 +1,7 @@
 #include "kernels/device/cpu/benchmark/tensors.h"
 
+#include <time.h>
+
 #include <cstring>
 #include <random>
 #include <vector>
@@ -9,6 +11,15 @@
 #include "kernels/math/half.h"
 
 namespace actserve {
+namespace {
+
+double ThreadSeconds() {
+  timespec time;
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+  return time.tv_sec + 1e-9 * time.tv_nsec;
+}
+
+}  // namespace
 
 Tensor::Tensor(DType dtype, int seed)
     : bytes_(static_cast<std::byte*>(aligned_alloc(4096, kLargestBytes))) {
@@ -49,8 +60,14 @@ void SetCounters(benchmark::State& state, int64_t size_bytes, int tensors,
   state.SetItemsProcessed(state.iterations() * size_bytes / item_size);
 }
 
+double TimeOf(int64_t calls, absl::FunctionRef<void()> call) {
+  const double start = ThreadSeconds();
+  for (int64_t i = 0; i < calls; ++i) call();
+  return (ThreadSeconds() - start) / static_cast<double>(calls);
+}
+
 Job::Job(Device& device, const LoweredProgram& program, int64_t row_size,
-         int64_t size_bytes)
+         int64_t size_bytes, absl::Span<const Broadcast> broadcasts)
     : device_(device), compiled_(ValueOrDie(device.Compile(program))) {
   for (int i = 0; i < program.num_tensor_inputs(); ++i) {
     fragments_.push_back(
@@ -61,6 +78,16 @@ Job::Job(Device& device, const LoweredProgram& program, int64_t row_size,
   }
   for (const Parameter& parameter : program.graph.parameters) {
     item_.parameters.push_back(parameter.default_value);
+  }
+  for (const Broadcast& shape : broadcasts) {
+    of_broadcasts_.push_back(
+        {InputOf(program.storage, 1).bytes(),
+         static_cast<size_t>(shape.num_elements() *
+                             ItemSizeBytes(program.storage))});
+  }
+  for (size_t b = 0; b < broadcasts.size(); ++b) {
+    item_.broadcasts.push_back(
+        {absl::MakeConstSpan(&of_broadcasts_[b], 1), broadcasts[b]});
   }
   item_.outputs = {Output().bytes()};
   item_.num_elements = size_bytes / ItemSizeBytes(program.storage);

@@ -13,6 +13,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
 #include "kernels/base/dtype.h"
@@ -58,22 +59,28 @@ class Tensor {
 const Tensor& InputOf(DType dtype, int which);
 const Tensor& Output();
 
+// Seconds of one of `calls` on this thread, without those that other processes
+// took.
+double TimeOf(int64_t calls, absl::FunctionRef<void()> call);
+
 // `size_bytes` are those of each of `tensors`.
 void SetCounters(benchmark::State& state, int64_t size_bytes, int tensors,
                  int64_t item_size);
 
 // A program of one output on tensors of `size_bytes`, with the default
-// parameters; rows of `row_size` if it reads rows.
+// parameters; rows of `row_size` if it reads rows. `broadcasts` are the shapes
+// of its inputs that broadcast.
 class Job {
  public:
   Job(Device& device, const LoweredProgram& program, int64_t row_size,
-      int64_t size_bytes);
+      int64_t size_bytes, absl::Span<const Broadcast> broadcasts = {});
   void Run() { OkOrDie(device_.Run(*compiled_, absl::MakeSpan(&item_, 1))); }
 
  private:
   Device& device_;
   const std::shared_ptr<const Program> compiled_;
   std::vector<Fragment> fragments_;
+  std::vector<Fragment> of_broadcasts_;
   WorkItem item_;
 };
 
