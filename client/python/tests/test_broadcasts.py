@@ -256,3 +256,8 @@ def test_what_does_not_fit_is_refused(client, call, message):
 def test_an_array_needs_its_axis(client):
     with pytest.raises(TypeError, match="write PerAxis"):
         client.forward(PRELU, X, parameters={"weight": np.ones(3)})
+
+
+def test_without_inputs_the_server_says_what_is_missing(client):
+    with pytest.raises(actserve.ActivationError, match="inputs: 0 tensors"):
+        client.forward(PRELU, parameters={"weight": PerAxis([1.0], 0)})

@@ -22,9 +22,9 @@ from actserve._info import (
     GradientDifference,
     ServerInfo,
 )
-from actserve._parameters import PerAxis
 from actserve._residual import Residual
 from actserve._trace import trace
+from actserve._values import PerAxis
 
 __all__ = [
     "Activation",

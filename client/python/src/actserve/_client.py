@@ -10,10 +10,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import grpc
-import numpy as np
 from google.protobuf import wrappers_pb2
 
-from actserve import _address, _retry, _tensors
+from actserve import _address, _retry, _tensors, _values
 from actserve._activation import Activation
 from actserve._calls import Array, Calls, ListLostError
 from actserve._errors import ActivationError
@@ -22,10 +21,10 @@ from actserve._info import (
     ServerInfo,
     server_info,
 )
-from actserve._parameters import Parameters, PerAxis
 from actserve._replicas import Place, Replica, Replicas
 from actserve._residual import Residual
 from actserve._security import Security
+from actserve._values import Parameters
 from actserve.v1 import service_pb2
 
 _HEALTH_CHECK = "/grpc.health.v1.Health/Check"
@@ -210,7 +209,7 @@ class Client:
           (None without keep_residual).
         """
         deadline = self._deadline(timeout)
-        arrays = _input_arrays(inputs)
+        arrays = _values.input_arrays(inputs)
         axis = _axis(activation, axis)
         request = service_pb2.ForwardRequest(
             inputs=map(_tensors.to_proto, arrays),
@@ -218,7 +217,7 @@ class Client:
             axis=axis,
             element_offset=element_offset,
         )
-        values, channels = _parameter_values(parameters, arrays)
+        values, channels = _values.parameter_values(parameters, arrays)
         request.parameters.extend(values)
         if residual_lease is not None:
             request.residual_lease.FromNanoseconds(round(residual_lease * 1e9))
@@ -227,7 +226,7 @@ class Client:
                 self._calls.info(activation, deadline, Place()).inputs
             )
         elif partials:
-            request.partials.extend(_names(partials))
+            request.partials.extend(_values.names(partials))
 
         response = service_pb2.ForwardResponse()
         place = Place()
@@ -240,7 +239,7 @@ class Client:
             deadline,
             place,
         )
-        outputs = _take(payloads, [response.output, *response.partials])
+        outputs = _values.take(payloads, [response.output, *response.partials])
         residual = None
         if keep_residual:
             residual = Residual(
@@ -290,15 +289,17 @@ class Client:
         if not tangents:
             raise ValueError("tangents is empty")
         deadline = self._deadline(timeout)
-        arrays = _input_arrays(inputs)
+        arrays = _values.input_arrays(inputs)
         place = Place()
-        values, directions = _named_values(
+        values, directions = _values.named_values(
             "tangents",
             tangents,
             self._calls.info(activation, deadline, place).inputs,
             arrays,
         )
-        parameter_values, channels = _parameter_values(parameters, arrays)
+        parameter_values, channels = _values.parameter_values(
+            parameters, arrays
+        )
         request = service_pb2.ForwardRequest(
             inputs=map(_tensors.to_proto, arrays),
             parameters=parameter_values,
@@ -316,7 +317,7 @@ class Client:
             deadline,
             place,
         )
-        y, tangent = _take(payloads, [response.output, response.tangent])
+        y, tangent = _values.take(payloads, [response.output, response.tangent])
         return y, tangent
 
     def backward(
@@ -359,13 +360,15 @@ class Client:
           timeout: Seconds; None: the client's.
 
         Returns:
-          The gradients by name: an array for each input, and a float for each
-          parameter. The float is the sum over all elements, added in float64 in
-          an order that depends only on the shape.
+          The gradients by name: an array for each input and each parameter
+          that is PerAxis, of its dtype and shape, and a float for every other
+          parameter. Those of parameters, and of inputs that broadcast, are sums
+          over all elements that read the value, added in float64 in an order
+          that depends only on the shape.
         """
         deadline = self._deadline(timeout)
         if residual is None:
-            arrays = _input_arrays(inputs)
+            arrays = _values.input_arrays(inputs)
             axis = _axis(activation, axis)
         elif inputs or parameters:
             raise TypeError("residual stands for the inputs and parameters")
@@ -387,7 +390,9 @@ class Client:
             element_offset = residual._element_offset
         upstream: list[Array] = []
         request = service_pb2.BackwardRequest(
-            wrt=_names(wrt or ()), axis=axis, element_offset=element_offset
+            wrt=_values.names(wrt or ()),
+            axis=axis,
+            element_offset=element_offset,
         )
         if grad_output is not None:
             dtype = arrays[0].dtype if arrays else None
@@ -397,7 +402,7 @@ class Client:
         if order != 1:
             request.order = order
         if cotangents:
-            values, directions = _named_values(
+            values, directions = _values.named_values(
                 "cotangents",
                 cotangents,
                 self._calls.info(activation, deadline, place).inputs,
@@ -428,7 +433,9 @@ class Client:
                 request.residual = b""
         if payloads is None:
             request.inputs.extend(map(_tensors.to_proto, arrays))
-            parameter_values, channels = _parameter_values(parameters, arrays)
+            parameter_values, channels = _values.parameter_values(
+                parameters, arrays
+            )
             request.parameters.extend(parameter_values)
             payloads = self._calls.evaluate(
                 "Backward",
@@ -442,7 +449,7 @@ class Client:
 
         gradients = response.gradients
         tensors = iter(
-            _take(
+            _values.take(
                 payloads, [g.tensor for g in gradients if g.HasField("tensor")]
             )
         )
@@ -629,95 +636,7 @@ def _restore(
     )
 
 
-def _input_arrays(inputs: Sequence[Any]) -> list[Array]:
-    return _tensors.to_arrays(
-        inputs, [f"inputs[{i}]" for i in range(len(inputs))]
-    )
-
-
 def _axis(activation: Activation | str, axis: int | None) -> int | None:
     if axis is None and isinstance(activation, Activation):
         return activation.axis
     return axis
-
-
-def _names(names: Sequence[str]) -> tuple[str, ...]:
-    return (names,) if isinstance(names, str) else tuple(names)
-
-
-def _parameter_values(
-    parameters: Parameters | None, like: Sequence[Array]
-) -> tuple[list[service_pb2.ParameterValue], list[Array]]:
-    """Returns `parameters` for a request, and the arrays among them.
-
-    Args:
-      parameters: By name.
-      like: The inputs, whose dtype Python numbers and lists take.
-    """
-    values = []
-    arrays = []
-    for name, value in (parameters or {}).items():
-        if isinstance(value, PerAxis):
-            array = _tensors.to_arrays(
-                [value.values], [f"parameters[{name!r}]"], like[0].dtype
-            )[0]
-            arrays.append(array)
-            tensor = service_pb2.ParameterTensor(
-                tensor=_tensors.to_proto(array), axis=value.axis
-            )
-            values.append(service_pb2.ParameterValue(name=name, tensor=tensor))
-        elif isinstance(value, np.ndarray) and value.ndim > 0:
-            raise TypeError(
-                f"parameters[{name!r}] is an array of shape "
-                f"{list(value.shape)}: write PerAxis(array, axis), with the "
-                f"axis of the inputs on which its first dimension lies"
-            )
-        else:
-            values.append(
-                service_pb2.ParameterValue(name=name, scalar=float(value))
-            )
-    return values, arrays
-
-
-def _named_values(
-    what: str,
-    values: Mapping[str, Any],
-    tensors: Sequence[str],
-    like: Sequence[Array],
-) -> tuple[list[service_pb2.NamedValue], list[Array]]:
-    """Returns `values` for a request, and the arrays among them.
-
-    Args:
-      what: What they are, for error messages.
-      values: By name.
-      tensors: The names of those that are arrays.
-      like: The inputs, whose dtype Python numbers and lists take.
-    """
-    named = []
-    arrays = []
-    dtype = like[0].dtype if like else None
-    for name, value in values.items():
-        if name in tensors:
-            array = _tensors.to_arrays([value], [f"{what}[{name!r}]"], dtype)[0]
-            arrays.append(array)
-            named.append(
-                service_pb2.NamedValue(
-                    name=name, tensor=_tensors.to_proto(array)
-                )
-            )
-        else:
-            named.append(service_pb2.NamedValue(name=name, scalar=float(value)))
-    return named, arrays
-
-
-def _take(
-    payloads: Sequence[memoryview], tensors: Sequence[Any]
-) -> list[Array]:
-    """Returns the arrays that `tensors` describe."""
-    if len(payloads) != len(tensors):
-        raise ActivationError(
-            grpc.StatusCode.INTERNAL,
-            f"response holds {len(payloads)} payloads for {len(tensors)} "
-            f"tensors",
-        )
-    return list(map(_tensors.from_proto, tensors, payloads))

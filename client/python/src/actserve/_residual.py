@@ -7,8 +7,8 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from actserve._parameters import Parameters
 from actserve._replicas import Replica
+from actserve._values import Parameters
 
 
 class Residual:

@@ -1,0 +1,127 @@
+"""The values of a call, between Python, messages and arrays."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import grpc
+import numpy as np
+
+from actserve import _tensors
+from actserve._calls import Array
+from actserve._errors import ActivationError
+from actserve.v1 import service_pb2, tensor_pb2
+
+
+@dataclasses.dataclass(frozen=True)
+class PerAxis:
+    """One value of a parameter for each element of some axes of the inputs.
+
+    `PerAxis(weights, axis=1)` is one value per channel of images [N, C, H, W];
+    weights of shape [C, H] and axis=1 are one for each channel and row.
+
+    Attributes:
+      values: An array of the dtype of the inputs, whose shape is that of the
+        inputs along `axis` and the axes that follow it. A list takes the dtype.
+      axis: The axis of the inputs on which the first dimension of `values`
+        lies; negative ones count from the last.
+    """
+
+    values: Any
+    axis: int
+
+
+Parameters = Mapping[str, float | PerAxis]
+
+
+def input_arrays(inputs: Sequence[Any]) -> list[Array]:
+    """Returns the tensor inputs of a call as to_arrays() does."""
+    return _tensors.to_arrays(
+        inputs, [f"inputs[{i}]" for i in range(len(inputs))]
+    )
+
+
+def names(names: Sequence[str]) -> tuple[str, ...]:
+    """Returns `names`, of which a single one may come without a list."""
+    return (names,) if isinstance(names, str) else tuple(names)
+
+
+def parameter_values(
+    parameters: Parameters | None, like: Sequence[Array]
+) -> tuple[list[service_pb2.ParameterValue], list[Array]]:
+    """Returns `parameters` for a request, and the arrays among them.
+
+    Args:
+      parameters: By name.
+      like: The inputs, whose dtype Python numbers and lists take.
+    """
+    values = []
+    arrays = []
+    dtype = like[0].dtype if like else None
+    for name, value in (parameters or {}).items():
+        if isinstance(value, PerAxis):
+            array = _tensors.to_arrays(
+                [value.values], [f"parameters[{name!r}]"], dtype
+            )[0]
+            arrays.append(array)
+            tensor = service_pb2.ParameterTensor(
+                tensor=_tensors.to_proto(array), axis=value.axis
+            )
+            values.append(service_pb2.ParameterValue(name=name, tensor=tensor))
+        elif isinstance(value, np.ndarray) and value.ndim > 0:
+            raise TypeError(
+                f"parameters[{name!r}] is an array of shape "
+                f"{list(value.shape)}: write PerAxis(array, axis), with the "
+                f"axis of the inputs on which its first dimension lies"
+            )
+        else:
+            values.append(
+                service_pb2.ParameterValue(name=name, scalar=float(value))
+            )
+    return values, arrays
+
+
+def named_values(
+    what: str,
+    values: Mapping[str, Any],
+    tensors: Sequence[str],
+    like: Sequence[Array],
+) -> tuple[list[service_pb2.NamedValue], list[Array]]:
+    """Returns `values` for a request, and the arrays among them.
+
+    Args:
+      what: What they are, for error messages.
+      values: By name.
+      tensors: The names of those that are arrays.
+      like: The inputs, whose dtype Python numbers and lists take.
+    """
+    named = []
+    arrays = []
+    dtype = like[0].dtype if like else None
+    for name, value in values.items():
+        if name in tensors:
+            array = _tensors.to_arrays([value], [f"{what}[{name!r}]"], dtype)[0]
+            arrays.append(array)
+            named.append(
+                service_pb2.NamedValue(
+                    name=name, tensor=_tensors.to_proto(array)
+                )
+            )
+        else:
+            named.append(service_pb2.NamedValue(name=name, scalar=float(value)))
+    return named, arrays
+
+
+def take(
+    payloads: Sequence[memoryview], tensors: Sequence[tensor_pb2.Tensor]
+) -> list[Array]:
+    """Returns the arrays that `tensors` describe."""
+    if len(payloads) != len(tensors):
+        raise ActivationError(
+            grpc.StatusCode.INTERNAL,
+            f"response holds {len(payloads)} payloads for {len(tensors)} "
+            f"tensors",
+        )
+    return list(map(_tensors.from_proto, tensors, payloads))
