@@ -15,6 +15,7 @@ namespace actserve {
 namespace {
 
 using testing::Difference;
+using testing::OrdinaryTensor;
 using testing::RandomTensor;
 using testing::RunOnDevice;
 using testing::RunReference;
@@ -63,11 +64,15 @@ class RowProgramOfType : public ::testing::TestWithParam<DType> {
     }
     return programs;
   }
+  // Of numbers of all kinds if rows are short: in a long one a NaN would hide
+  // all others.
   std::vector<std::string> InputsOf(const LoweredProgram& program,
-                                    int64_t num_elements) const {
+                                    int64_t num_elements,
+                                    int64_t row_size) const {
+    const auto make = row_size < 10 ? &RandomTensor : &OrdinaryTensor;
     std::vector<std::string> inputs;
     for (int i = 0; i < program.num_tensor_inputs(); ++i) {
-      inputs.push_back(RandomTensor(GetParam(), num_elements, 7 + i));
+      inputs.push_back(make(GetParam(), num_elements, 7 + i));
     }
     return inputs;
   }
@@ -89,7 +94,8 @@ TEST_P(RowProgramOfType, EqualsTheInterpreter) {
                                 at.size, ", ", at.stride, " apart, ",
                                 at.blocks));
       const Rows rows = {.size = at.size, .stride = at.stride};
-      const auto inputs = InputsOf(program, at.size * at.stride * at.blocks);
+      const auto inputs =
+          InputsOf(program, at.size * at.stride * at.blocks, at.size);
 
       EXPECT_EQ(Difference(program,
                            RunOnDevice(*device, program, inputs, {0.7}, rows),
@@ -116,7 +122,8 @@ TEST_P(RowProgramTest, DoesNotDependOnThreads) {
     for (const Rows& rows : {Rows{9, 1}, Rows{200000, 1}, Rows{70, 11}}) {
       const int64_t count = rows.size * rows.stride;
       const auto inputs =
-          InputsOf(program, (rows.size == 200000 ? 1 : 40000 / count) * count);
+          InputsOf(program, (rows.size == 200000 ? 1 : 40000 / count) * count,
+                   rows.size);
       EXPECT_EQ(
           Difference(program, RunOnDevice(*four, program, inputs, {0.7}, rows),
                      RunOnDevice(*one, program, inputs, {0.7}, rows)),
@@ -137,7 +144,7 @@ TEST_P(RowProgramTest, DoesNotDependOnTheKindOfStores) {
   for (const LoweredProgram& program : Programs()) {
     for (const int64_t size : {9, 64, 1000, 9001}) {
       SCOPED_TRACE(absl::StrCat(program.graph.outputs[0].name, ", ", size));
-      const auto inputs = InputsOf(program, size * 5);
+      const auto inputs = InputsOf(program, size * 5, size);
 
       EXPECT_EQ(
           Difference(
