@@ -426,6 +426,42 @@ TEST_F(ActctlWithServer, ATcpAddressIsTakenByFlag) {
               StartsWith(absl::StrCat("serving at ", server_->tcp_address())));
 }
 
+TEST_F(ActctlWithServer, ParametersMayBeTensorsAndInputsBroadcast) {
+  const std::string gate =
+      WriteText("gate.py", "def gate(x, g, a=1): return a * x * g\n");
+  const std::string inputs = " -i 2 -i 1,2,3 --parameter_tensor a=1,10,100@0";
+
+  EXPECT_EQ(Actctl(absl::StrCat("forward ", gate, inputs)).output,
+            "2 40 600\n");
+  EXPECT_EQ(
+      Actctl(absl::StrCat("backward ", gate, inputs, " --wrt a,x,g")).output,
+      "a: 2 4 6\nx: 321\ng: 2 20 200\n");
+}
+
+TEST_F(ActctlWithServer, WhatDoesNotFitIsRefused) {
+  const struct {
+    const char* command;
+    const char* error;
+  } kCases[] = {
+      {"forward prelu 1 --parameter_tensor a=1", "does not end in @AXIS"},
+      {"forward prelu 1 --parameter_tensor a=1@0 --parameter a=2",
+       "a is given twice"},
+      {"forward prelu 1 --parameter_tensor a=1,2@0",
+       "shape [2] from axis 0 on, but the inputs have the shape [1]"},
+      {"forward gelu 1 --tangent y=1", "'y' is not one of x"},
+      {"forward gelu 1 --tangent x=1 -o y.npy",
+       "--output y.npy: say NAME=FILE.npy, with one of y, tangent"},
+      {"backward gelu 1 -o q=y.npy", "with one of x"},
+      {"backward gelu 1 --grad_output 1,2", "grad_output: shape [2] differs"},
+  };
+  for (const auto& [command, error] : kCases) {
+    const Outcome outcome = Actctl(command);
+
+    EXPECT_NE(outcome.exit_code, 0) << command;
+    EXPECT_THAT(outcome.errors, HasSubstr(error)) << command;
+  }
+}
+
 TEST_F(ActctlWithServer, HealthOfSeveralReplicasIsThatOfEach) {
   const std::string two =
       absl::StrCat(server_->tcp_address(), ",", server_->unix_address());

@@ -71,6 +71,8 @@ struct EvaluateFlags {
   // Empty: that of the .npy files, else float32.
   std::string dtype;
   std::map<std::string, double> parameters;
+  // NAME=FILE.npy@AXIS or NAME=NUMBERS@AXIS.
+  std::vector<std::string> parameter_tensors;
   // Along which rows run, for an activation that reads rows.
   std::optional<int> axis;
   // The place of the first element, for random numbers.

@@ -128,6 +128,13 @@ void AddEvaluateFlags(CLI::App& command, EvaluateFlags& flags) {
   AddAssignments(command, "--parameter", flags.parameters,
                  "The value of a parameter; repeatable");
   command
+      .add_option("--parameter_tensor", flags.parameter_tensors,
+                  "Values of a parameter, one for each channel: an array that "
+                  "lies on that axis of the inputs and those after it; "
+                  "repeatable")
+      ->type_name("NAME=FILE.npy|NUMBERS@AXIS")
+      ->allow_extra_args(false);
+  command
       .add_option("--axis", flags.axis,
                   "The axis along which rows run, for an activation that reads "
                   "rows: 0 is the first, -1 the last")

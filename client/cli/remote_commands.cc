@@ -10,7 +10,9 @@
 
 #include "absl/algorithm/container.h"
 #include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "client/cli/array.h"
 #include "client/cli/commands.h"
@@ -104,6 +106,31 @@ bool IsInput(const v1::Activation& activation, const std::string& name) {
   return absl::c_linear_search(activation.inputs(), name);
 }
 
+// "'y' is not one of x, slope", which are what `activation` has.
+absl::Status CheckName(absl::string_view flag, const std::string& name,
+                       const v1::Activation& activation) {
+  std::vector<std::string> known(activation.inputs().begin(),
+                                 activation.inputs().end());
+  for (const v1::ParameterSpec& parameter : activation.parameters()) {
+    known.push_back(parameter.name());
+  }
+  if (absl::c_linear_search(known, name)) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat(
+      flag, ": '", name, "' is not one of ", absl::StrJoin(known, ", ")));
+}
+
+// "NAME=VALUE" in two; both are there.
+absl::StatusOr<std::pair<std::string, std::string>> SplitAssignment(
+    absl::string_view flag, const std::string& argument) {
+  std::pair<std::string, std::string> parts =
+      absl::StrSplit(argument, absl::MaxSplits('=', 1));
+  if (parts.first.empty() || parts.second.empty()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(flag, " '", argument, "' is not NAME=VALUE"));
+  }
+  return parts;
+}
+
 // The arguments of --tangent or --cotangent, which `flag` names. The views are
 // into `arrays`.
 absl::StatusOr<std::vector<NamedValue>> ReadValues(
@@ -112,15 +139,12 @@ absl::StatusOr<std::vector<NamedValue>> ReadValues(
     std::deque<Array>& arrays) {
   std::vector<NamedValue> values;
   for (const std::string& argument : arguments) {
-    const std::pair<std::string, std::string> parts =
-        absl::StrSplit(argument, absl::MaxSplits('=', 1));
+    ACTSERVE_ASSIGN_OR_RETURN(const auto parts,
+                              SplitAssignment(flag, argument));
     const auto& [name, text] = parts;
+    ACTSERVE_RETURN_IF_ERROR(CheckName(flag, name, activation));
     NamedValue& value = values.emplace_back();
     value.name = name;
-    if (text.empty()) {
-      return absl::InvalidArgumentError(
-          absl::StrCat(flag, " '", argument, "' is not NAME=VALUE"));
-    }
     if (IsInput(activation, name)) {
       ACTSERVE_ASSIGN_OR_RETURN(arrays.emplace_back(),
                                 ReadArrayLike(text, like));
@@ -132,6 +156,52 @@ absl::StatusOr<std::vector<NamedValue>> ReadValues(
   return values;
 }
 
+// The options that `flags` say, for inputs of the type of `like`. The views are
+// into `arrays`.
+absl::StatusOr<CallOptions> OptionsOf(const EvaluateFlags& flags,
+                                      const Array& like,
+                                      std::deque<Array>& arrays) {
+  constexpr absl::string_view kFlag = "--parameter_tensor";
+  CallOptions options;
+  options.parameters = flags.parameters;
+  options.axis = flags.axis;
+  options.element_offset = flags.element_offset;
+  for (const std::string& argument : flags.parameter_tensors) {
+    ACTSERVE_ASSIGN_OR_RETURN(const auto parts,
+                              SplitAssignment(kFlag, argument));
+    const auto& [name, text] = parts;
+    const size_t at = text.rfind('@');
+    int axis = 0;
+    if (at == std::string::npos ||
+        !absl::SimpleAtoi(text.substr(at + 1), &axis)) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          kFlag, " '", argument, "' does not end in @AXIS, such as @1"));
+    }
+    ACTSERVE_ASSIGN_OR_RETURN(arrays.emplace_back(),
+                              ReadArray(text.substr(0, at), like.dtype));
+    const bool is_new =
+        options.parameter_tensors
+            .emplace(name, ParameterTensor{arrays.back().View(), axis})
+            .second;
+    if (!is_new || flags.parameters.contains(name)) {
+      return absl::InvalidArgumentError(
+          absl::StrCat(kFlag, ": ", name, " is given twice"));
+    }
+  }
+  return options;
+}
+
+// The one of `inputs` that has the shape of the result, if they broadcast.
+const Array& ResultLike(const std::vector<Array>& inputs) {
+  const Array* largest = &inputs[0];
+  for (const Array& input : inputs) {
+    const int64_t count = input.num_elements();
+    if (count == 0) return input;
+    if (count > largest->num_elements()) largest = &input;
+  }
+  return *largest;
+}
+
 std::vector<TensorView> Views(const std::vector<Array>& arrays) {
   std::vector<TensorView> views;
   views.reserve(arrays.size());
@@ -139,14 +209,30 @@ std::vector<TensorView> Views(const std::vector<Array>& arrays) {
   return views;
 }
 
+// Checks that each --output is for one of `names`.
+absl::Status CheckOutputs(const std::vector<std::string>& outputs,
+                          const std::vector<std::string>& names) {
+  for (const std::string& output : outputs) {
+    const size_t equals = output.find('=');
+    if (equals == std::string::npos
+            ? names.size() == 1
+            : absl::c_linear_search(names, output.substr(0, equals))) {
+      continue;
+    }
+    return absl::InvalidArgumentError(
+        absl::StrCat("--output ", output, ": say NAME=FILE.npy, with one of ",
+                     absl::StrJoin(names, ", ")));
+  }
+  return absl::OkStatus();
+}
+
 // Where --output says that `name` goes; empty: to standard output.
 std::string OutputFile(const std::vector<std::string>& outputs,
-                       const std::string& name, bool is_only_one) {
+                       const std::string& name) {
   for (const std::string& output : outputs) {
-    if (absl::StartsWith(output, absl::StrCat(name, "="))) {
-      return output.substr(name.size() + 1);
-    }
-    if (is_only_one && !absl::StrContains(output, '=')) return output;
+    const size_t equals = output.find('=');
+    if (equals == std::string::npos) return output;
+    if (output.substr(0, equals) == name) return output.substr(equals + 1);
   }
   return "";
 }
@@ -170,10 +256,11 @@ absl::Status Deliver(const Array& array, const std::string& file,
 absl::Status ForwardWithTangents(Client& client,
                                  const std::vector<Array>& inputs,
                                  const EvaluateFlags& flags) {
+  ACTSERVE_RETURN_IF_ERROR(CheckOutputs(flags.outputs, {"y", "tangent"}));
   ACTSERVE_ASSIGN_OR_RETURN(const auto activation,
                             Find(client, flags.activation));
-  Array output = inputs[0].Like();
-  Array tangent = inputs[0].Like();
+  Array output = ResultLike(inputs).Like();
+  Array tangent = output.Like();
   std::deque<Array> arrays;
   ForwardCall call;
   call.activation = activation.id();
@@ -183,14 +270,11 @@ absl::Status ForwardWithTangents(Client& client,
       call.tangents,
       ReadValues("--tangent", flags.tangents, activation, inputs[0], arrays));
   call.tangent = tangent.MutableBytes();
-  call.options.parameters = flags.parameters;
-  call.options.axis = flags.axis;
-  call.options.element_offset = flags.element_offset;
+  ACTSERVE_ASSIGN_OR_RETURN(call.options, OptionsOf(flags, inputs[0], arrays));
   ACTSERVE_RETURN_IF_ERROR(client.ForwardWith(call).status());
   ACTSERVE_RETURN_IF_ERROR(
-      Deliver(output, OutputFile(flags.outputs, "y", false), "y"));
-  return Deliver(tangent, OutputFile(flags.outputs, "tangent", false),
-                 "tangent");
+      Deliver(output, OutputFile(flags.outputs, "y"), "y"));
+  return Deliver(tangent, OutputFile(flags.outputs, "tangent"), "tangent");
 }
 
 // Prints a line for each replica. OK if all of them serve.
@@ -227,19 +311,19 @@ absl::Status Forward(const ServerFlags& server, const EvaluateFlags& flags) {
   if (!flags.tangents.empty()) {
     return ForwardWithTangents(*client, inputs, flags);
   }
+  ACTSERVE_RETURN_IF_ERROR(CheckOutputs(flags.outputs, {"y"}));
   std::string id = flags.activation;
   if (IsTextFile(id)) {
     ACTSERVE_ASSIGN_OR_RETURN(const auto activation, Find(*client, id));
     id = activation.id();
   }
-  Array output = inputs[0].Like();
-  CallOptions options;
-  options.parameters = flags.parameters;
-  options.axis = flags.axis;
-  options.element_offset = flags.element_offset;
+  Array output = ResultLike(inputs).Like();
+  std::deque<Array> arrays;
+  ACTSERVE_ASSIGN_OR_RETURN(const CallOptions options,
+                            OptionsOf(flags, inputs[0], arrays));
   ACTSERVE_RETURN_IF_ERROR(
       client->Forward(id, Views(inputs), output.MutableBytes(), options));
-  return Deliver(output, OutputFile(flags.outputs, "y", true), "");
+  return Deliver(output, OutputFile(flags.outputs, "y"), "");
 }
 
 absl::Status Backward(const ServerFlags& server, const EvaluateFlags& flags) {
@@ -247,8 +331,8 @@ absl::Status Backward(const ServerFlags& server, const EvaluateFlags& flags) {
   ACTSERVE_ASSIGN_OR_RETURN(const auto inputs, ReadInputs(flags, dtype));
   Array grad_output;
   if (!flags.grad_output.empty()) {
-    ACTSERVE_ASSIGN_OR_RETURN(grad_output,
-                              ReadArrayLike(flags.grad_output, inputs[0]));
+    ACTSERVE_ASSIGN_OR_RETURN(
+        grad_output, ReadArrayLike(flags.grad_output, ResultLike(inputs)));
   }
   ACTSERVE_ASSIGN_OR_RETURN(const auto client, ConnectTo(server));
   ACTSERVE_ASSIGN_OR_RETURN(const auto activation,
@@ -257,24 +341,35 @@ absl::Status Backward(const ServerFlags& server, const EvaluateFlags& flags) {
   if (wrt.empty()) {
     wrt.assign(activation.inputs().begin(), activation.inputs().end());
   }
+  ACTSERVE_RETURN_IF_ERROR(CheckOutputs(flags.outputs, wrt));
 
   BackwardCall call;
   call.activation = activation.id();
   call.inputs = Views(inputs);
   if (!flags.grad_output.empty()) call.grad_output = grad_output.View();
-  call.options.parameters = flags.parameters;
-  call.options.axis = flags.axis;
-  call.options.element_offset = flags.element_offset;
-  call.order = flags.order;
   std::deque<Array> arrays;
+  ACTSERVE_ASSIGN_OR_RETURN(call.options, OptionsOf(flags, inputs[0], arrays));
+  call.order = flags.order;
   ACTSERVE_ASSIGN_OR_RETURN(
       call.cotangents, ReadValues("--cotangent", flags.cotangents, activation,
                                   inputs[0], arrays));
   std::vector<Array> gradients(wrt.size());
   for (size_t i = 0; i < wrt.size(); ++i) {
-    gradients[i] = inputs[0].Like();
-    const bool is_tensor =
-        IsInput(activation, wrt[i]) || wrt[i] == kGradOutputName;
+    const auto tensor = call.options.parameter_tensors.find(wrt[i]);
+    const auto input = absl::c_find(activation.inputs(), wrt[i]);
+    const size_t index = input - activation.inputs().begin();
+    bool is_tensor = true;
+    if (tensor != call.options.parameter_tensors.end()) {
+      const TensorView& like = tensor->second.tensor;
+      gradients[i] = Array{like.dtype,
+                           {like.shape.begin(), like.shape.end()},
+                           std::string(like.bytes.size(), '\0')};
+    } else if (index < inputs.size()) {
+      gradients[i] = inputs[index].Like();
+    } else {
+      gradients[i] = ResultLike(inputs).Like();
+      is_tensor = wrt[i] == kGradOutputName;
+    }
     call.wrt.push_back({wrt[i], is_tensor ? gradients[i].MutableBytes()
                                           : absl::Span<std::byte>()});
   }
@@ -286,9 +381,9 @@ absl::Status Backward(const ServerFlags& server, const EvaluateFlags& flags) {
     if (parameter != result.parameter_gradients.end()) {
       gradients[i] = ScalarArray(parameter->second);
     }
-    ACTSERVE_RETURN_IF_ERROR(Deliver(
-        gradients[i], OutputFile(flags.outputs, wrt[i], wrt.size() == 1),
-        wrt.size() > 1 ? wrt[i] : ""));
+    ACTSERVE_RETURN_IF_ERROR(Deliver(gradients[i],
+                                     OutputFile(flags.outputs, wrt[i]),
+                                     wrt.size() > 1 ? wrt[i] : ""));
   }
   return absl::OkStatus();
 }

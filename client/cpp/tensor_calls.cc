@@ -188,12 +188,12 @@ absl::Status CheckBackward(const BackwardCall& call) {
       call.inputs.begin(), call.inputs.end(), [&](const TensorView& input) {
         return input.bytes.size() == call.inputs[0].bytes.size();
       });
-  const TensorView* like =
-      call.inputs.empty() || !one_size ? nullptr : &call.inputs[0];
+  const TensorView* like = nullptr;
   if (call.grad_output) {
     status.Update(CheckTensor(*call.grad_output, "grad_output"));
-    if (one_size) like = &*call.grad_output;
+    like = &*call.grad_output;
   }
+  if (!call.inputs.empty()) like = one_size ? &call.inputs[0] : nullptr;
   for (const BackwardCall::Gradient& gradient : call.wrt) {
     const auto tensor = call.options.parameter_tensors.find(gradient.name);
     const TensorView* of = tensor == call.options.parameter_tensors.end()

@@ -107,7 +107,11 @@ class FakeService(service_pb2_grpc.ActivationServiceServicer):
 
     def GetActivation(self, request, context):  # noqa: N802
         self._begin(request, context)
-        return activation_pb2.Activation(name=request.activation, inputs=["x"])
+        return activation_pb2.Activation(
+            name=request.activation,
+            inputs=["x"],
+            parameters=[activation_pb2.ParameterSpec(name="a")],
+        )
 
     def ListActivations(self, request, context):  # noqa: N802
         self._begin(request, context)

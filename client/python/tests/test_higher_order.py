@@ -363,3 +363,27 @@ def test_a_gradient_that_is_not_linear_has_no_tangent(client):
         client.jvp(clipped, [1.0], tangents={"x": [1.0]})
     with pytest.raises(ValueError, match="empty"):
         client.jvp(clipped, [1.0], tangents={})
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (
+            lambda c, x: c.jvp("gelu", x, tangents={"y": x}),
+            "tangents: 'y' is not one of x",
+        ),
+        (
+            lambda c, x: c.backward("prelu", x, order=2, cotangents={"b": x}),
+            "cotangents: 'b' is not one of x, a",
+        ),
+        (
+            lambda c, x: c.jvp("prelu", x, tangents={"a": x}),
+            "tangents['a'] is an array of shape [2], but a parameter takes a "
+            "number",
+        ),
+    ],
+)
+def test_values_for_other_names_are_refused(client, call, message):
+    with pytest.raises(TypeError) as raised:
+        call(client, np.ones(2, np.float32))
+    assert str(raised.value) == message

@@ -512,3 +512,22 @@ def test_a_client_of_generated_code(shared_server):
         np.frombuffer(response.payload[0], np.float32),
         np.array([0.2, 0, 0.20000005, 0], np.float32),
     )
+
+
+def test_registration_says_what_the_server_noticed(client):
+    flat = client.register_activation(
+        actserve.activation("def flat(x): return 1 if x >= 0 else 0")
+    )
+    (warning,) = flat.diagnostics
+    assert (warning.severity, warning.line) == ("warning", 1)
+    assert "'x' is 0 everywhere" in warning.message
+
+    smooth = client.register_activation(
+        actserve.activation(
+            "def step(x): return 1 if x >= 0 else 0\n"
+            "def step_grad(x, dy): return dy * exp(-x * x)\n"
+        )
+    )
+    (note,) = smooth.diagnostics
+    assert note.severity == "note"
+    assert "is declared and is not the derivative" in note.message

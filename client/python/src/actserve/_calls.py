@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import threading
 from collections.abc import Callable, Sequence
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 
 from actserve import _wire
 from actserve._activation import Activation
-from actserve._errors import ActivationError
+from actserve._errors import ActivationError, diagnostic_from_proto
 from actserve._info import ActivationInfo, activation_info
 from actserve._replicas import Place, Replicas
 from actserve.v1 import activation_pb2, service_pb2
@@ -214,7 +215,10 @@ class Calls:
             deadline,
             place,
         )
-        info = activation_info(response.activation)
+        info = dataclasses.replace(
+            activation_info(response.activation),
+            diagnostics=tuple(map(diagnostic_from_proto, response.diagnostics)),
+        )
         with self._lock:
             self._registered[activation] = info
             self._ids[info.id] = activation

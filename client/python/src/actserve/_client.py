@@ -294,7 +294,7 @@ class Client:
         values, directions = _values.named_values(
             "tangents",
             tangents,
-            self._calls.info(activation, deadline, place).inputs,
+            self._calls.info(activation, deadline, place),
             arrays,
         )
         parameter_values, channels = _values.parameter_values(
@@ -405,7 +405,7 @@ class Client:
             values, directions = _values.named_values(
                 "cotangents",
                 cotangents,
-                self._calls.info(activation, deadline, place).inputs,
+                self._calls.info(activation, deadline, place),
                 arrays,
             )
             request.cotangents.extend(values)

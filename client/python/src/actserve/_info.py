@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from actserve._errors import Diagnostic
 from actserve._tensors import dtype_name
 from actserve.v1 import activation_pb2, service_pb2
 
@@ -67,6 +68,9 @@ class ActivationInfo:
       reads_rows: True if a result, or a gradient, depends on the whole row of
         its element: calls then need an axis, and `gradients` are those of
         rowsum(output).
+      diagnostics: The server's warnings and notes about the text, in order of
+        position, as of its registration; empty in what was not registered by
+        this call.
     """
 
     id: str
@@ -82,6 +86,7 @@ class ActivationInfo:
     program: str
     gradient_check: GradientCheck | None
     reads_rows: bool
+    diagnostics: tuple[Diagnostic, ...] = ()
 
 
 @dataclass(frozen=True)

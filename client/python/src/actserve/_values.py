@@ -12,6 +12,7 @@ import numpy as np
 from actserve import _tensors
 from actserve._calls import Array
 from actserve._errors import ActivationError
+from actserve._info import ActivationInfo
 from actserve.v1 import service_pb2, tensor_pb2
 
 
@@ -70,11 +71,11 @@ def parameter_values(
                 tensor=_tensors.to_proto(array), axis=value.axis
             )
             values.append(service_pb2.ParameterValue(name=name, tensor=tensor))
-        elif isinstance(value, np.ndarray) and value.ndim > 0:
+        elif np.ndim(value) > 0:
             raise TypeError(
                 f"parameters[{name!r}] is an array of shape "
-                f"{list(value.shape)}: write PerAxis(array, axis), with the "
-                f"axis of the inputs on which its first dimension lies"
+                f"{list(np.shape(value))}: write PerAxis(array, axis), with "
+                f"the axis of the inputs on which its first dimension lies"
             )
         else:
             values.append(
@@ -86,7 +87,7 @@ def parameter_values(
 def named_values(
     what: str,
     values: Mapping[str, Any],
-    tensors: Sequence[str],
+    info: ActivationInfo,
     like: Sequence[Array],
 ) -> tuple[list[service_pb2.NamedValue], list[Array]]:
     """Returns `values` for a request, and the arrays among them.
@@ -94,20 +95,32 @@ def named_values(
     Args:
       what: What they are, for error messages.
       values: By name.
-      tensors: The names of those that are arrays.
+      info: The activation, whose inputs take arrays.
       like: The inputs, whose dtype Python numbers and lists take.
+
+    Raises:
+      TypeError: A name that the activation does not have, or an array for a
+        parameter.
     """
     named = []
     arrays = []
     dtype = like[0].dtype if like else None
     for name, value in values.items():
-        if name in tensors:
+        if name in info.inputs:
             array = _tensors.to_arrays([value], [f"{what}[{name!r}]"], dtype)[0]
             arrays.append(array)
             named.append(
                 service_pb2.NamedValue(
                     name=name, tensor=_tensors.to_proto(array)
                 )
+            )
+        elif name not in info.parameters:
+            known = ", ".join([*info.inputs, *info.parameters])
+            raise TypeError(f"{what}: {name!r} is not one of {known}")
+        elif np.ndim(value) > 0:
+            raise TypeError(
+                f"{what}[{name!r}] is an array of shape "
+                f"{list(np.shape(value))}, but a parameter takes a number"
             )
         else:
             named.append(service_pb2.NamedValue(name=name, scalar=float(value)))

@@ -53,7 +53,7 @@ def log_softmax(x): return "this reads rows, along the axis that each request na
 def logsumexp(x): return "this reads rows, along the axis that each request names: write rowmax(x) + log(rowsum(exp(x - rowmax(x)))), or of two numbers logaddexp(a, b)"
 def softmin(x): return "this reads rows, along the axis that each request names: write softmin(x)"
 def layer_norm(x): return "this reads rows, along the axis that each request names: write layer_norm(x, weight, bias)"
-def rms_norm(x): return "this reads rows, along the axis that each request names: write rms_norm(x)"
+def rms_norm(x): return "this reads rows, along the axis that each request names: write rms_norm(x, eps, weight)"
 def l2_normalize(x): return "this reads rows, along the axis that each request names: write l2_normalize(x)"
 def normalize(x): return "this reads rows, along the axis that each request names: write l2_normalize(x)"
 def standardize(x): return "this reads rows, along the axis that each request names: write standardize(x)"
