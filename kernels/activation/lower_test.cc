@@ -1,0 +1,286 @@
+// The programs of an activation: which there are, in which types they compute,
+// and what they draw and broadcast.
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <set>
+#include <string>
+#include <vector>
+
+#include "kernels/activation/activation.h"
+#include "kernels/activation/gradient_check.h"
+#include "kernels/graph/interpret.h"
+#include "kernels/math/math.h"
+
+namespace actserve {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+constexpr char kSpiky[] = R"(def spiky(x):
+    r = x % 1
+    if r <= 0.5:
+        return r
+    else:
+        return 0
+)";
+
+std::shared_ptr<const Activation> Make(std::string_view text,
+                                       Activation::Options options = {}) {
+  auto activation = Activation::Create(text, options, nullptr);
+  EXPECT_TRUE(activation.ok()) << activation.status();
+  return activation.ok() ? *activation : nullptr;
+}
+
+std::string ErrorOf(std::string_view text, Activation::Options options = {}) {
+  const auto activation = Activation::Create(text, options, nullptr);
+  return std::string(activation.status().message());
+}
+
+// The only output of `program` at `inputs`, default parameters.
+template <typename T>
+T At(const LoweredProgram& program, std::vector<T> inputs) {
+  std::vector<T> parameters;
+  for (const Parameter& parameter : program.graph.parameters) {
+    parameters.push_back(static_cast<T>(parameter.default_value));
+  }
+  return Evaluate<T>(program.graph, inputs, parameters)[0];
+}
+
+constexpr char kClipped[] =
+    "def clipped(x):\n    return x * x\n\n"
+    "def clipped_grad(x, dy):\n    return clamp(2 * x * dy, -1, 1)\n";
+
+constexpr char kNoisy[] =
+    "def noisy(x, sigma=0.5, seed=3):\n"
+    "    return x * x + sigma * normal(seed, 1)\n";
+
+TEST(Draws, AreFlatInTheirSeed) {
+  const auto noisy = Make(kNoisy);
+  const auto program =
+      noisy->LowerBackward(DType::kFloat64, {"x", "sigma", "seed"});
+  ASSERT_TRUE(program.ok()) << program.status();
+  const double parameters[] = {0.5, 3};
+  const DrawState at = {parameters, 17};
+
+  const auto got = Evaluate<double>(program->graph, {1.5, 2.0}, parameters, at);
+
+  EXPECT_THAT(got, ElementsAre(6.0, 2 * actserve_normal_f64(3, 1, 17), 0.0));
+}
+
+TEST(Draws, AreTheSameInForwardAndBackward) {
+  const auto gate = Make(
+      "def gate(x, p=0.5, seed=9):\n"
+      "    return x / p if uniform(seed) < p else 0\n");
+  const auto forward = gate->LowerForward(DType::kFloat32, {"x"});
+  const auto backward = gate->LowerBackward(DType::kFloat32, {"x"});
+  const double parameters[] = {0.5, 9};
+  int kept = 0;
+  for (uint64_t i = 0; i < 1000; ++i) {
+    const DrawState at = {parameters, i};
+
+    const auto y = Evaluate<float>(forward->graph, {4}, {0.5f, 9}, at);
+    const auto dx = Evaluate<float>(backward->graph, {4, 1}, {0.5f, 9}, at);
+
+    EXPECT_EQ(y[0], 4 * y[1]);
+    EXPECT_EQ(dx[0], y[1]);
+    kept += y[0] != 0 ? 1 : 0;
+  }
+  EXPECT_NEAR(kept, 500, 80);
+}
+
+TEST(Draws, KeepSixteenBitProgramsFromTables) {
+  const auto noisy = Make(kNoisy);
+  for (const auto& program : {noisy->LowerForward(DType::kFloat16, {}),
+                              noisy->LowerBackward(DType::kFloat16, {"x"})}) {
+    ASSERT_TRUE(program.ok());
+    EXPECT_EQ(program->rule, LoweredProgram::Rule::kDirect);
+    EXPECT_EQ(program->compute, DType::kFloat32);
+  }
+}
+
+TEST(Draws, SayWhichParametersAreSeeds) {
+  const auto noisy = Make(kNoisy);
+
+  EXPECT_TRUE(noisy->draws());
+  EXPECT_FALSE(noisy->IsSeed(0));
+  EXPECT_TRUE(noisy->IsSeed(1));
+  EXPECT_FALSE(Make(kSpiky)->draws());
+}
+
+TEST(Draws, TakeOneSeed) {
+  const auto noisy = Make(kNoisy);
+
+  EXPECT_TRUE(noisy->WithBroadcasts({"sigma"}).ok());
+  EXPECT_EQ(noisy->WithBroadcasts({"seed"}).status().message(),
+            "broadcast 'seed': a seed is one number");
+}
+
+TEST(Draws, AreCheckedWithTheirSeedHeld) {
+  const GradientCheck check = CheckGradient(*Make(kNoisy));
+
+  EXPECT_GT(check.num_points, 40);
+  EXPECT_LT(check.max_error, 1e-6);
+}
+
+TEST(Draws, AreRefusedWhereRowsAreRead) {
+  EXPECT_THAT(
+      ErrorOf("def f(x, seed=0):\n"
+              "    return rowsum(x) * uniform(seed)\n"),
+      HasSubstr("random numbers are not available where rows are read"));
+}
+
+TEST(Draws, OfADeclaredGradientAreHonouredInside) {
+  const auto outer = Make(
+      "def inner(x, seed=1):\n    return x\n"
+      "def inner_grad(x, dy, seed=1):\n    return dy * uniform(seed, 2)\n"
+      "def f(x, s=4):\n    return 3 * inner(x, s)\n");
+  const auto program = outer->LowerBackward(DType::kFloat64, {"x"});
+  ASSERT_TRUE(program.ok()) << program.status();
+  const double parameters[] = {4};
+
+  const auto got =
+      Evaluate<double>(program->graph, {1, 1}, parameters, {parameters, 21});
+
+  EXPECT_DOUBLE_EQ(got[0], 3 * actserve_uniform_f64(4, 2, 21));
+}
+
+TEST(Lower, SixteenBitsOfOneInputAreRoundedOnceFromFloat64) {
+  const auto silu = Make("def silu(x):\n    return x * sigmoid(x)\n");
+  const auto forward = silu->LowerForward(DType::kBFloat16, {"x"});
+  const auto backward = silu->LowerBackward(DType::kFloat16, {"x"});
+
+  EXPECT_EQ(forward->rule, LoweredProgram::Rule::kRoundOnce16);
+  EXPECT_EQ(forward->compute, DType::kFloat64);
+  EXPECT_EQ(forward->num_tensor_inputs(), 1);
+  EXPECT_EQ(backward->rule, LoweredProgram::Rule::kDerivative16);
+  EXPECT_EQ(backward->compute, DType::kFloat64);
+  EXPECT_EQ(backward->num_tensor_inputs(), 2);
+  EXPECT_THAT(backward->graph.inputs, ElementsAre("x"));
+}
+
+TEST(Lower, OtherSixteenBitProgramsComputeInFloat32) {
+  const auto glu = Make("def glu(x, g):\n    return x * sigmoid(g)\n");
+  const auto prelu =
+      Make("def f(x, a=0.25):\n    return x if x > 0 else a * x\n");
+  const auto clipped = Make(kClipped);
+
+  for (const auto& program : {glu->LowerForward(DType::kBFloat16, {}),
+                              prelu->LowerBackward(DType::kFloat16, {"a"}),
+                              clipped->LowerBackward(DType::kFloat16, {"x"})}) {
+    EXPECT_EQ(program->rule, LoweredProgram::Rule::kDirect);
+    EXPECT_EQ(program->compute, DType::kFloat32);
+  }
+}
+
+TEST(Lower, ProgramIdsTellNumbersApart) {
+  const auto glu = Make("def glu(x, g):\n    return x * sigmoid(g)\n");
+  std::set<std::string> ids;
+
+  for (DType dtype :
+       {DType::kFloat16, DType::kBFloat16, DType::kFloat32, DType::kFloat64}) {
+    ids.insert(glu->LowerForward(dtype, {})->program_id);
+    ids.insert(glu->LowerForward(dtype, {"x"})->program_id);
+    ids.insert(glu->LowerBackward(dtype, {"x"})->program_id);
+    ids.insert(glu->LowerBackward(dtype, {"g"})->program_id);
+    ids.insert(glu->LowerBackward(dtype, {"g", "x"})->program_id);
+  }
+
+  EXPECT_EQ(ids.size(), 20u);
+  EXPECT_EQ(ids.begin()->size(), 7u + 64u);
+}
+
+TEST(Lower, ComputesPartialsBesideTheValue) {
+  const auto glu = Make("def glu(x, g):\n    return x * g\n");
+  const auto program = glu->LowerForward(DType::kFloat64, {"g", "x"});
+
+  EXPECT_THAT(Evaluate<double>(program->graph, {3.0, 5.0}, {}),
+              ElementsAre(15.0, 3.0, 5.0));
+}
+
+TEST(Lower, AnInputMayBeCalledLikeTheUpstreamGradient) {
+  const auto f = Make("def f(x, dy):\n    return x * dy\n");
+  const auto program = f->LowerBackward(DType::kFloat64, {"dy"});
+
+  EXPECT_EQ(At<double>(*program, {3.0, 5.0, 2.0}), 6.0);
+}
+
+TEST(Lower, RefusesNamesItDoesNotHave) {
+  const auto prelu =
+      Make("def f(x, a=0.25):\n    return x if x > 0 else a * x\n");
+  const auto message = [](const auto& status) {
+    return std::string(status.status().message());
+  };
+
+  EXPECT_THAT(message(prelu->LowerBackward(DType::kFloat32, {"b"})),
+              HasSubstr("wrt 'b': f has only x, a"));
+  EXPECT_THAT(message(prelu->LowerBackward(DType::kFloat32, {"x", "x"})),
+              HasSubstr("'x' is given twice"));
+  EXPECT_THAT(message(prelu->LowerBackward(DType::kFloat32, {})),
+              HasSubstr("wrt names no input"));
+  EXPECT_THAT(message(prelu->LowerForward(DType::kFloat32, {"a"})),
+              HasSubstr("partial 'a': f has only x"));
+}
+
+TEST(Lower, HeavyProgramsAreNotInterleaved) {
+  LanguageLimits limits;
+  limits.interleaved_weight = 3;
+  const auto light = Make("def f(x):\n    return x * x\n", {.limits = limits});
+  const auto heavy = Make("def f(x):\n    return exp(x)\n", {.limits = limits});
+
+  EXPECT_TRUE(light->LowerForward(DType::kFloat32, {})->interleave);
+  EXPECT_FALSE(heavy->LowerForward(DType::kFloat32, {})->interleave);
+}
+
+TEST(Lower, RefusesGradientsOverTheLimit) {
+  LanguageLimits limits;
+  limits.weight = 200;
+  const auto error =
+      ErrorOf("def f(x):\n    return x * sin(x)\n", {.limits = limits});
+
+  EXPECT_THAT(error, HasSubstr("the gradient with respect to 'x'"));
+  EXPECT_THAT(error, HasSubstr("limit 200"));
+}
+
+// Texts for people.
+
+TEST(Broadcasts, ComeLastAndAreSummed) {
+  const auto gate = Make("def f(b, x, a=1):\n    return a * x + b\n");
+  const auto broadcasting = gate->WithBroadcasts({"a", "b"});
+  ASSERT_TRUE(broadcasting.ok()) << broadcasting.status();
+  const auto program =
+      (*broadcasting)->LowerBackward(DType::kFloat32, {"b", "x", "a"});
+  ASSERT_TRUE(program.ok()) << program.status();
+
+  EXPECT_THAT(program->graph.inputs, ElementsAre("x", "dy", "b", "a"));
+  EXPECT_EQ(program->num_broadcasts, 2);
+  const std::vector<Output>& outputs = program->graph.outputs;
+  EXPECT_EQ(outputs[0].like, 0);
+  EXPECT_EQ(outputs[1].like, -1);
+  EXPECT_EQ(outputs[2].like, 1);
+  EXPECT_TRUE(outputs[0].summed && !outputs[1].summed && outputs[2].summed);
+  // x = 3, dy = 5, b = 7, a = 11.
+  EXPECT_THAT(Evaluate<float>(program->graph, {3, 5, 7, 11}, {1}),
+              ElementsAre(5, 55, 15));
+}
+
+TEST(Broadcasts, ThatCannotBeAreRefused) {
+  const auto gate = Make("def f(b, x, a=1):\n    return a * x + b\n");
+
+  EXPECT_THAT(gate->WithBroadcasts({"c"}).status().message(),
+              HasSubstr("broadcast 'c': f has only b, x, a"));
+  EXPECT_THAT(gate->WithBroadcasts({"a", "a"}).status().message(),
+              HasSubstr("broadcast 'a' is given twice"));
+  EXPECT_THAT(gate->WithBroadcasts({"b", "x"}).status().message(),
+              HasSubstr("one must have the shape of the result"));
+  EXPECT_THAT((*gate->WithBroadcasts({"b"}))
+                  ->LowerForward(DType::kFloat32, {"b"})
+                  .status()
+                  .message(),
+              HasSubstr("partial 'b': its tensor broadcasts"));
+}
+
+}  // namespace
+}  // namespace actserve
