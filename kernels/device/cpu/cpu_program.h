@@ -12,7 +12,7 @@
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
 #include "kernels/base/lru_cache.h"
-#include "kernels/device/cpu/kernel_builder.h"
+#include "kernels/device/cpu/compile/kernel_builder.h"
 #include "kernels/device/device.h"
 
 namespace actserve {

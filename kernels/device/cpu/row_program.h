@@ -7,7 +7,7 @@
 
 #include "absl/status/statusor.h"
 #include "kernels/base/stop_token.h"
-#include "kernels/device/cpu/kernel_builder.h"
+#include "kernels/device/cpu/compile/kernel_builder.h"
 #include "kernels/device/cpu/row_runner.h"
 #include "kernels/device/cpu/thread_pool.h"
 #include "kernels/device/device.h"

@@ -7,7 +7,7 @@
 
 #include "absl/status/status.h"
 #include "absl/types/span.h"
-#include "kernels/device/cpu/kernel_builder.h"
+#include "kernels/device/cpu/compile/kernel_builder.h"
 #include "kernels/device/cpu/thread_pool.h"
 #include "kernels/device/device.h"
 #include "kernels/graph/lowered_program.h"

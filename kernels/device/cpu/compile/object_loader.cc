@@ -1,4 +1,4 @@
-#include "kernels/device/cpu/object_loader.h"
+#include "kernels/device/cpu/compile/object_loader.h"
 
 #include <atomic>
 #include <cstring>

@@ -1,5 +1,5 @@
-#ifndef ACTSERVE_KERNELS_DEVICE_CPU_KERNEL_BUILDER_H_
-#define ACTSERVE_KERNELS_DEVICE_CPU_KERNEL_BUILDER_H_
+#ifndef ACTSERVE_KERNELS_DEVICE_CPU_COMPILE_KERNEL_BUILDER_H_
+#define ACTSERVE_KERNELS_DEVICE_CPU_COMPILE_KERNEL_BUILDER_H_
 
 #include <atomic>
 #include <cstddef>
@@ -13,7 +13,7 @@
 #include "absl/synchronization/mutex.h"
 #include "kernels/base/stop_token.h"
 #include "kernels/codegen/llvm/kernel_compiler.h"
-#include "kernels/device/cpu/object_loader.h"
+#include "kernels/device/cpu/compile/object_loader.h"
 #include "kernels/device/device.h"
 #include "kernels/device/object_cache.h"
 #include "kernels/graph/lowered_program.h"
@@ -100,4 +100,4 @@ class LazyKernel {
 
 }  // namespace actserve
 
-#endif  // ACTSERVE_KERNELS_DEVICE_CPU_KERNEL_BUILDER_H_
+#endif  // ACTSERVE_KERNELS_DEVICE_CPU_COMPILE_KERNEL_BUILDER_H_

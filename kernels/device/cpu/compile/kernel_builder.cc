@@ -1,4 +1,4 @@
-#include "kernels/device/cpu/kernel_builder.h"
+#include "kernels/device/cpu/compile/kernel_builder.h"
 
 #include <cstring>
 #include <optional>
