@@ -5,9 +5,6 @@
 
 #include "absl/time/clock.h"
 #include "kernels/base/status_macros.h"
-#include "proto/duration.h"
-#include "server/message/activation_info.h"
-#include "server/message/errors.h"
 #include "server/observe/log.h"
 #include "server/rpc/caller.h"
 #include "server/rpc/status.h"
@@ -17,28 +14,6 @@ namespace actserve {
 namespace {
 
 using Reactor = grpc::ServerUnaryReactor;
-
-// Limit on the warnings and notes in the answer to a registration.
-constexpr size_t kMaxWarningBytes = size_t{64} << 10;
-
-void SetCounters(const SchedulerCounters& counters, int64_t num_launches,
-                 v1::DeviceCounters* message) {
-  message->set_num_inline_requests(counters.num_inline_jobs);
-  message->set_num_queued_requests(counters.num_queued_jobs);
-  message->set_num_batches(counters.num_batches);
-  for (int64_t count : counters.batch_sizes) message->add_batch_sizes(count);
-  *message->mutable_total_queue_wait() = ToProto(counters.queue_wait);
-  *message->mutable_max_queue_wait() = ToProto(counters.max_queue_wait);
-  message->set_num_launches(num_launches);
-  message->set_num_refused(counters.num_refused);
-  message->set_num_expired(counters.num_expired);
-  message->set_num_cancelled(counters.num_cancelled);
-  message->set_num_failed(counters.num_failed);
-  message->set_num_reruns(counters.num_reruns);
-  message->set_num_waiting(counters.num_waiting);
-  message->set_waiting_bytes(counters.waiting_bytes);
-  message->set_num_running_batches(counters.num_running_batches);
-}
 
 }  // namespace
 
@@ -54,11 +29,10 @@ Service::Service(const v1::ServerInfo& info, const ServingParts& parts,
       authenticator_(authenticator),
       registration_limit_{info.limits().max_registration_bytes(),
                           "--max_source_bytes"},
-      info_(info) {}
+      methods_(info, parts) {}
 
 void Service::set_addresses(const std::vector<std::string>& addresses) {
-  absl::MutexLock lock(&mu_);
-  info_.mutable_addresses()->Assign(addresses.begin(), addresses.end());
+  methods_.set_addresses(addresses);
 }
 
 Reactor* Service::Forward(grpc::CallbackServerContext* context,
@@ -85,29 +59,18 @@ Reactor* Service::RegisterActivation(grpc::CallbackServerContext* context,
                             .role = Role::kRegister,
                             .ids = observer_.IdsOf(HeadersOf(*context))};
   using Request = v1::RegisterActivationRequest;
-  using Response = v1::RegisterActivationResponse;
-  return Serve<Request, Response>(
-      call,
-      [this, id = call.ids.request_id](
-          const CallerId& caller, const Request& request, Response* response) {
-        std::vector<Diagnostic> diagnostics;
-        auto registration = parts_.registry.Register(
-            TextOf(request), &diagnostics, caller.tenant);
-        if (!registration.ok()) {
-          return WithDiagnostics(registration.status(), diagnostics);
-        }
-        *response->mutable_activation() =
-            Details(*registration->activation, /*with_gradients=*/false);
-        AddDiagnostics(diagnostics, kMaxWarningBytes,
-                       response->mutable_diagnostics());
-        response->set_created(registration->created);
-        if (registration->created && registered_lines_.Allow(absl::Now())) {
+  return Serve<Request>(
+      call, [this, id = call.ids.request_id](const CallerId& caller,
+                                             const Request& request) {
+        auto response = methods_.RegisterActivation(caller, request);
+        if (response.ok() && response->created() &&
+            registered_lines_.Allow(absl::Now())) {
           LogEvent(LogLevel::kInfo, "registered",
                    {{"activation", response->activation().id()},
                     {"request_id", id},
                     {"left_out", registered_lines_.TakeNumLeftOut()}});
         }
-        return absl::OkStatus();
+        return response;
       });
 }
 
@@ -120,16 +83,10 @@ Reactor* Service::GetActivation(grpc::CallbackServerContext* context,
                             .response = response,
                             .pool = &pools_.lookups};
   using Request = v1::GetActivationRequest;
-  return Serve<Request, v1::Activation>(
-      call, [this](const CallerId& caller, const Request& request,
-                   v1::Activation* response) {
-        auto found = parts_.registry.Find(request.activation(), caller.tenant);
-        if (found == nullptr) {
-          return ActivationUnknownError(request.activation());
-        }
-        *response = Details(*found, request.with_gradients());
-        return absl::OkStatus();
-      });
+  return Serve<Request>(call,
+                        [this](const CallerId& caller, const Request& request) {
+                          return methods_.GetActivation(caller, request);
+                        });
 }
 
 Reactor* Service::ListActivations(grpc::CallbackServerContext* context,
@@ -141,52 +98,35 @@ Reactor* Service::ListActivations(grpc::CallbackServerContext* context,
                             .response = response,
                             .pool = &pools_.lookups};
   using Request = v1::ListActivationsRequest;
-  using Response = v1::ListActivationsResponse;
-  return Serve<Request, Response>(
-      call, [this](const CallerId& caller, const Request& request,
-                   Response* response) {
-        ACTSERVE_ASSIGN_OR_RETURN(
-            *response, ListPage(request, parts_.registry, caller.tenant));
-        return absl::OkStatus();
-      });
+  return Serve<Request>(call,
+                        [this](const CallerId& caller, const Request& request) {
+                          return methods_.ListActivations(caller, request);
+                        });
 }
 
 Reactor* Service::ReleaseResiduals(grpc::CallbackServerContext* context,
                                    const grpc::ByteBuffer* request,
                                    grpc::ByteBuffer* response) {
   using Request = v1::ReleaseResidualsRequest;
-  using Response = v1::ReleaseResidualsResponse;
-  return Serve<Request, Response>(
-      {context, Method::kReleaseResiduals, request, response},
-      [this](const CallerId& caller, const Request& request,
-             Response* response) {
-        int num_released = 0;
-        for (const std::string& handle : request.handles()) {
-          if (parts_.residuals.Release(handle, caller.tenant)) ++num_released;
-        }
-        response->set_num_released(num_released);
-        return absl::OkStatus();
-      });
+  return Serve<Request>({context, Method::kReleaseResiduals, request, response},
+                        [this](const CallerId& caller, const Request& request) {
+                          return absl::StatusOr<v1::ReleaseResidualsResponse>(
+                              methods_.ReleaseResiduals(caller, request));
+                        });
 }
 
 Reactor* Service::GetServerInfo(grpc::CallbackServerContext* context,
                                 const grpc::ByteBuffer* request,
                                 grpc::ByteBuffer* response) {
   using Request = v1::GetServerInfoRequest;
-  return Serve<Request, v1::ServerInfo>(
+  return Serve<Request>(
       {context, Method::kGetServerInfo, request, response},
-      [this](const CallerId&, const Request&, v1::ServerInfo* response) {
-        {
-          absl::MutexLock lock(&mu_);
-          *response = info_;
-        }
-        SetCounters(parts_.scheduler.counters(), parts_.device.num_launches(),
-                    response->mutable_devices(0)->mutable_counters());
-        return absl::OkStatus();
+      [this](const CallerId&, const Request&) {
+        return absl::StatusOr<v1::ServerInfo>(methods_.GetServerInfo());
       });
 }
 
-template <typename Request, typename Response, typename Work>
+template <typename Request, typename Work>
 Reactor* Service::Serve(const ControlCall& call, Work work) {
   Seen seen = See(call);
   auto request = std::make_shared<Request>();
@@ -210,8 +150,7 @@ Reactor* Service::Serve(const ControlCall& call, Work work) {
   // gRPC keeps the response's place until the call is finished.
   auto answer = [this, request = std::move(request), work = std::move(work),
                  bytes = call.response, caller = *admitted] {
-    Response response;
-    ACTSERVE_RETURN_IF_ERROR(work(caller, *request, &response));
+    ACTSERVE_ASSIGN_OR_RETURN(const auto response, work(caller, *request));
     ACTSERVE_ASSIGN_OR_RETURN(
         MemoryBudget::Charge charge,
         parts_.memory.Take(MemoryBudget::Half::kResults, caller,

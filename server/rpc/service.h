@@ -6,12 +6,11 @@
 #include <string>
 #include <vector>
 
-#include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
-#include "absl/synchronization/mutex.h"
 #include "actserve/v1/service.grpc.pb.h"
 #include "grpcpp/server_context.h"
 #include "grpcpp/support/server_callback.h"
+#include "server/control/control_methods.h"
 #include "server/identity/authenticator.h"
 #include "server/identity/roles.h"
 #include "server/message/control_request.h"
@@ -111,8 +110,8 @@ class Service final : public internal::ServiceMethods {
   void Observe(Seen seen, const absl::Status& status,
                grpc::CallbackServerContext* context);
   // Checks the caller and the request and answers with what `work` makes of it,
-  // an absl::Status(const CallerId&, const Request&, Response*).
-  template <typename Request, typename Response, typename Work>
+  // an absl::StatusOr<Response>(const CallerId&, const Request&).
+  template <typename Request, typename Work>
   grpc::ServerUnaryReactor* Serve(const ControlCall& call, Work work);
   // Answers at once with the result of `work`.
   grpc::ServerUnaryReactor* Answer(const ControlCall& call, Seen seen,
@@ -131,8 +130,7 @@ class Service final : public internal::ServiceMethods {
   const Authenticator* const authenticator_;
   const SizeLimit registration_limit_;
   LineLimit registered_lines_{10};
-  absl::Mutex mu_;
-  v1::ServerInfo info_ ABSL_GUARDED_BY(mu_);
+  ControlMethods methods_;
 };
 
 }  // namespace actserve
