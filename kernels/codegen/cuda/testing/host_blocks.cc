@@ -1,9 +1,9 @@
 #include "kernels/codegen/cuda/testing/host_blocks.h"
 
-#include <ucontext.h>
-
 #include <memory>
 #include <vector>
+
+#include "kernels/codegen/cuda/testing/stack_place.h"
 
 #if defined(__SANITIZE_THREAD__)
 #include <sanitizer/tsan_interface.h>
@@ -60,44 +60,46 @@ class Block {
   struct Fiber {
     ~Fiber() { DeleteSanitizerFiber(sanitizer); }
 
-    ucontext_t context;
+    StackPlace place;
     void* const sanitizer = NewSanitizerFiber();
     const std::unique_ptr<char[]> stack{new char[kFiberStackBytes]};
     bool done = false;
   };
 
   void Start(unsigned thread) {
-    if (thread == fibers_.size()) fibers_.push_back(std::make_unique<Fiber>());
-    Fiber& fiber = *fibers_[thread];
-    fiber.done = false;
-    getcontext(&fiber.context);
-    fiber.context.uc_stack.ss_sp = fiber.stack.get();
-    fiber.context.uc_stack.ss_size = kFiberStackBytes;
-    fiber.context.uc_link = &scheduler_;
-    makecontext(&fiber.context, &Block::Main, 0);
-    Resume(thread);
+    const bool is_new = thread == fibers_.size();
+    if (is_new) fibers_.push_back(std::make_unique<Fiber>());
+    fibers_[thread]->done = false;
+    Resume(thread, is_new);
   }
 
-  void Resume(unsigned thread) {
+  void Resume(unsigned thread, bool is_new = false) {
+    Fiber& fiber = *fibers_[thread];
     thread_ = thread;
     shim_->thread_index = thread;
-    SwitchSanitizer(fibers_[thread]->sanitizer);
-    swapcontext(&scheduler_, &fibers_[thread]->context);
+    SwitchSanitizer(fiber.sanitizer);
+    if (is_new) {
+      StartOnStack(scheduler_, fiber.stack.get(), kFiberStackBytes,
+                   &Block::Main);
+    } else {
+      Switch(scheduler_, fiber.place);
+    }
   }
 
-  // Ends on another stack than it began on, so unseen by the sanitizer.
+  // Unseen by the sanitizer, as it never returns.
   __attribute__((no_sanitize("thread"))) static void Main() {
-    Block& block = *current_;
-    const unsigned thread = block.thread_;
-    block.kernel_(block.argument_);
-    block.fibers_[thread]->done = true;
-    SwitchSanitizer(block.sanitizer_);  // and back through uc_link
+    for (;;) {
+      Block& block = *current_;
+      block.kernel_(block.argument_);
+      block.fibers_[block.thread_]->done = true;
+      Barrier();
+    }
   }
 
   static void Barrier() {
     Block& block = *current_;
     SwitchSanitizer(block.sanitizer_);
-    swapcontext(&block.fibers_[block.thread_]->context, &block.scheduler_);
+    Switch(block.fibers_[block.thread_]->place, block.scheduler_);
   }
 
   static thread_local Block* current_;
@@ -106,7 +108,7 @@ class Block {
   const HostKernel kernel_;
   const void* const argument_;
   const unsigned num_threads_;
-  ucontext_t scheduler_;
+  StackPlace scheduler_;
   void* const sanitizer_ = ThisSanitizerFiber();
   std::vector<std::unique_ptr<Fiber>> fibers_;
   unsigned thread_ = 0;
