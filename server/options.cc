@@ -9,7 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "kernels/base/status_macros.h"
-#include "server/device_choice.h"
+#include "server/engine/device_choice.h"
 
 namespace actserve {
 namespace {

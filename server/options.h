@@ -9,20 +9,16 @@
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
-#include "server/evaluation/plan_cache.h"
+#include "server/engine/device_makers.h"
+#include "server/engine/engine_options.h"
 #include "server/identity/authenticator.h"
-#include "server/scheduling/scheduler.h"
-#include "server/state/programs.h"
-#include "server/state/registry.h"
-#include "server/state/residuals.h"
-#include "server/state/tensor_type.h"
 #include "server/tls/certificates.h"
 
 namespace actserve {
 
 // Everything about a server that an operator may choose. Each field is a flag
 // of actserved; flags.cc explains it to the operator.
-struct Options {
+struct Options : EngineOptions, DeviceOptions {
   // Each is host:port; port 0 picks a free port.
   std::vector<std::string> listen;
   // Path of the unix socket; empty: none. A missing directory is made with mode
@@ -50,9 +46,6 @@ struct Options {
   // that run may take `max_connection_age_grace`. Zero: it may grow old.
   absl::Duration max_connection_age = absl::ZeroDuration();
   absl::Duration max_connection_age_grace = absl::Minutes(1);
-  // Limit on the memory that calls hold, from the first byte of a request until
-  // its answer is sent, and on that of residuals; see MemoryBudget.
-  int64_t max_memory_bytes = int64_t{4} << 30;
   // File for the bound addresses, one a line; empty: none.
   std::string port_file;
   // host:port of the metrics; port 0 picks a free port. Empty: none.
@@ -69,46 +62,9 @@ struct Options {
   // Of the traces that begin here, how many are recorded: 0 to 1.
   double trace_sample_ratio = 0.01;
 
-  // Limit on one request or response, tensors included.
-  int64_t max_message_bytes = (int64_t{64} << 20) + (64 << 10);
-  // Limit on one request, tensors excluded.
-  int64_t max_metadata_bytes = 64 << 10;
-  TensorLimits tensor;
-  Registry::Options registry;
-  Programs::Options programs;
-  PlanCache::Options plans;
-  // "auto", "cpu" or "cuda:N".
-  std::string device = "auto";
-  // Batches running at once; 0: as many as suit the device.
-  int max_running_batches = 0;
-  // `scheduler.max_running_batches` is ignored (see above);
-  // `scheduler.inline_bytes` applies only to the CPU.
-  Scheduler::Options scheduler;
-  Residuals::Options residuals;
-  absl::Duration default_residual_lease = absl::Minutes(1);
-  absl::Duration max_residual_lease = absl::Minutes(10);
-  // Limit on the memory of past results that is kept for new ones.
-  int64_t max_idle_buffer_bytes = int64_t{512} << 20;
-
-  // Threads that share one large tensor; 0: all.
-  int device_threads = 0;
-  // Limit on the GPU memory for tensors and tables; 0: nine tenths of the free
-  // memory.
-  int64_t device_memory_bytes = 0;
-  // How long GPU work may run before its kernel counts as hung.
-  absl::Duration device_watchdog = absl::Seconds(10);
-  // File of precompiled GPU programs; empty: none.
-  std::string pack;
-  int compile_threads = 1;
-  // Limit on the programs that wait for a compile thread.
-  int max_queued_compilations = 256;
   // Limit on the registrations that wait, and likewise on the calls of
   // GetActivation and ListActivations.
   int max_queued_control_calls = 256;
-  // Directory of compiled programs; empty: none.
-  std::string cache_directory;
-  // True if the server must not start without it.
-  bool cache_directory_required = true;
 
   // Time between NOT_SERVING and the refusal of new calls, for load balancers
   // to notice.

@@ -9,7 +9,7 @@
 #include "kernels/base/status_macros.h"
 #include "proto/duration.h"
 #include "server/config/version.h"
-#include "server/device_makers.h"
+#include "server/engine/device_makers.h"
 #include "server/message/control_request.h"
 #include "server/metrics/endpoint/server_metrics.h"
 #include "server/metrics/refusals.h"
@@ -23,20 +23,6 @@ namespace {
 // What calls may take to end that run when the time to drain is over, and again
 // when the connections are closed.
 constexpr absl::Duration kLastAnswersTimeout = absl::Milliseconds(200);
-
-RequestLimits LimitsOf(const Options& options) {
-  RequestLimits limits;
-  limits.split.metadata_bytes = options.max_metadata_bytes;
-  // The inputs and the upstream gradient.
-  // Inputs, grad_output, and a cotangent for each input.
-  limits.split.payloads = 2 * options.registry.language.inputs +
-                          options.registry.language.parameters + 1;
-  limits.tensor = options.tensor;
-  limits.message_bytes = options.max_message_bytes;
-  limits.default_lease = options.default_residual_lease;
-  limits.max_lease = options.max_residual_lease;
-  return limits;
-}
 
 Listener::Options ListenerOptions(const Options& options) {
   Listener::Options listener;
@@ -57,13 +43,6 @@ Listener::Options ListenerOptions(const Options& options) {
   return listener;
 }
 
-Residuals::Options ResidualOptions(const Options& options) {
-  Residuals::Options residuals = options.residuals;
-  residuals.max_host_bytes =
-      MemoryBudget::MaxKeptBytes(options.max_memory_bytes);
-  return residuals;
-}
-
 CallObserver::Options ObserverOptions(const Options& options) {
   return {.slow_request = options.slow_request,
           .access_log = options.access_log,
@@ -74,68 +53,6 @@ TraceResource ResourceOf(const ChosenDevice& device) {
   return {.service_version = kVersion,
           .instance_id = ToHex(NewTraceId()),
           .device = device.device->name()};
-}
-
-// The part of ServerInfo that does not change while the server runs.
-v1::ServerInfo InfoOf(const Options& options, const ChosenDevice& device) {
-  v1::ServerInfo info;
-  info.set_version(kVersion);
-  v1::DeviceInfo& described = *info.add_devices();
-  described.set_name(device.device->name());
-  described.set_description(device.device->description());
-  described.set_reason(device.reason);
-  for (int dtype = v1::DType_MIN + 1; dtype <= v1::DType_MAX; ++dtype) {
-    info.add_dtypes(static_cast<v1::DType>(dtype));
-  }
-  v1::ServerLimits& limits = *info.mutable_limits();
-  const LanguageLimits& language = options.registry.language;
-  limits.set_max_message_bytes(options.max_message_bytes);
-  limits.set_max_rank(options.tensor.rank);
-  limits.set_max_elements(options.tensor.elements);
-  limits.set_max_source_bytes(language.source_bytes);
-  limits.set_max_depth(language.depth);
-  limits.set_max_parameters(language.parameters);
-  limits.set_max_inputs(language.inputs);
-  limits.set_max_program_weight(language.weight);
-  // A device that computes on the caller's threads keeps none.
-  limits.set_max_residual_bytes(
-      device.computes_on_caller
-          ? std::min(options.residuals.max_bytes,
-                     ResidualOptions(options).max_host_bytes)
-          : options.residuals.max_bytes);
-  *limits.mutable_max_residual_lease() = ToProto(options.max_residual_lease);
-  limits.set_max_registered(options.registry.max_registered);
-  limits.set_max_registered_bytes(options.registry.max_registered_bytes);
-  limits.set_max_registration_bytes(MaxRegistrationBytes(language));
-  limits.set_max_control_message_bytes(kMaxControlMessageBytes);
-  limits.set_max_constants(kMaxConstants);
-  limits.set_max_released_handles(kMaxReleasedHandles);
-  limits.set_default_page_size(kDefaultPageSize);
-  limits.set_max_page_size(kMaxPageSize);
-  limits.set_max_memory_bytes(options.max_memory_bytes);
-  limits.set_max_connections(options.max_connections);
-  limits.set_max_streams(options.max_streams);
-  *limits.mutable_body_timeout() = ToProto(options.body_timeout);
-  return info;
-}
-
-// The scheduler's options, with those that were left to the device set.
-Scheduler::Options SchedulerOptions(const Options& options,
-                                    const ChosenDevice& device) {
-  Scheduler::Options scheduler = options.scheduler;
-  int& max_running = scheduler.max_running_batches;
-  max_running = options.max_running_batches;
-  if (device.computes_on_caller) {
-    if (max_running == 0) max_running = scheduler.num_threads;
-  } else {
-    // One batch is copied in, one computes, one is copied out.
-    if (max_running == 0) max_running = 3;
-    scheduler.inline_bytes = -1;
-  }
-  // One more thread hands out results meanwhile.
-  scheduler.num_threads =
-      std::max(scheduler.num_threads, max_running + !device.computes_on_caller);
-  return scheduler;
 }
 
 }  // namespace
@@ -157,13 +74,20 @@ Server::Server(const Options& options,
       device_(std::move(device.device)),
       registry_(std::move(registry)),
       buffers_(BufferPool::Create(options.max_idle_buffer_bytes)),
-      residuals_(ResidualOptions(options), Clock::Real()),
+      residuals_(ResidualOptionsOf(options), Clock::Real()),
       plans_(options.plans, registry_.get()),
       programs_(options.programs, device_.get(), Clock::Real(), &compile_pool_),
       memory_(options.max_memory_bytes, authenticator_),
-      serving_{LimitsOf(options), *device_,   *registry_, plans_, programs_,
-               scheduler_,        residuals_, *buffers_,  memory_},
-      scheduler_(SchedulerOptions(options, device), device_.get(),
+      serving_{RequestLimitsOf(options),
+               *device_,
+               *registry_,
+               plans_,
+               programs_,
+               scheduler_,
+               residuals_,
+               *buffers_,
+               memory_},
+      scheduler_(SchedulerOptionsOf(options, device), device_.get(),
                  Clock::Real()),
       compile_pool_(
           {.num_threads = options.compile_threads,
@@ -380,7 +304,11 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(const Options& options,
                               Authenticator::Create(options.identity));
   }
 
-  const v1::ServerInfo info = InfoOf(options, device);
+  v1::ServerInfo info = InfoOf(options, device);
+  v1::ServerLimits& limits = *info.mutable_limits();
+  limits.set_max_connections(options.max_connections);
+  limits.set_max_streams(options.max_streams);
+  *limits.mutable_body_timeout() = ToProto(options.body_timeout);
   auto server = std::unique_ptr<Server>(
       new Server(options, std::move(authenticator), std::move(device),
                  std::move(registry), std::move(on_lost)));

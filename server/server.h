@@ -14,7 +14,7 @@
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "actserve/v1/service.pb.h"
-#include "server/device_choice.h"
+#include "server/engine/device_choice.h"
 #include "server/evaluation/serving_parts.h"
 #include "server/identity/authenticator.h"
 #include "server/metrics/call_metrics.h"

@@ -37,7 +37,7 @@
 #include "kernels/device/cpu/cpu_device.h"
 #include "kernels/device/cuda/cuda_device.h"
 #include "nlohmann/json.hpp"
-#include "server/device_choice.h"
+#include "server/engine/device_choice.h"
 #include "server/scheduling/clock.h"
 #include "server/scheduling/scheduler.h"
 

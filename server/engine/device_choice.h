@@ -1,5 +1,5 @@
-#ifndef ACTSERVE_SERVER_DEVICE_CHOICE_H_
-#define ACTSERVE_SERVER_DEVICE_CHOICE_H_
+#ifndef ACTSERVE_SERVER_ENGINE_DEVICE_CHOICE_H_
+#define ACTSERVE_SERVER_ENGINE_DEVICE_CHOICE_H_
 
 #include <functional>
 #include <memory>
@@ -40,4 +40,4 @@ absl::StatusOr<ChosenDevice> ChooseDevice(absl::string_view wanted,
 
 }  // namespace actserve
 
-#endif  // ACTSERVE_SERVER_DEVICE_CHOICE_H_
+#endif  // ACTSERVE_SERVER_ENGINE_DEVICE_CHOICE_H_

@@ -1,4 +1,4 @@
-#include "server/device_makers.h"
+#include "server/engine/device_makers.h"
 
 #include <filesystem>
 #include <memory>
@@ -14,7 +14,7 @@ namespace actserve {
 namespace {
 
 // The cache on disk of `options`, or none if it cannot be had and need not.
-std::string UsableCache(const Options& options) {
+std::string UsableCache(const DeviceOptions& options) {
   const std::string& path = options.cache_directory;
   if (path.empty() || options.cache_directory_required) return path;
   // An error here occurs again when the cache is opened, with a reason.
@@ -30,7 +30,7 @@ std::string UsableCache(const Options& options) {
 }
 
 // The pack that `options` name; null if there is none, or it cannot be used.
-std::shared_ptr<const SassPack> OpenPack(const Options& options) {
+std::shared_ptr<const SassPack> OpenPack(const DeviceOptions& options) {
   if (options.pack.empty()) return nullptr;
   auto pack = SassPack::Open(options.pack);
   if (pack.ok()) return *pack;
@@ -41,7 +41,7 @@ std::shared_ptr<const SassPack> OpenPack(const Options& options) {
 
 }  // namespace
 
-DeviceMakers MakersFor(const Options& options) {
+DeviceMakers MakersFor(const DeviceOptions& options) {
   const std::string cache_directory = UsableCache(options);
   DeviceMakers makers;
   makers.cpu = [&options, cache_directory]() -> DeviceMakers::Made {

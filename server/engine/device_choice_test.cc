@@ -1,4 +1,4 @@
-#include "server/device_choice.h"
+#include "server/engine/device_choice.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
