@@ -7,6 +7,7 @@
 
 #include "absl/time/clock.h"
 #include "absl/types/span.h"
+#include "kernels/base/status_macros.h"
 #include "kernels/math/half.h"
 
 namespace actserve {
@@ -107,11 +108,9 @@ void Evaluation::Execute(bool may_run_inline) {
     const int64_t output_bytes =
         output.like < 0 ? tensor_bytes
                         : request.broadcasts[output.like].type.size_bytes();
-    auto charge = parts_.memory.Take(MemoryBudget::Half::kResults, caller(),
-                                     BufferPool::CapacityBytes(output_bytes));
-    if (!charge.ok()) return Fail(charge.status());
-    tensors_.push_back(parts_.buffers.Get(output_bytes));
-    tensors_.back().Hold(*std::move(charge));
+    absl::Status status =
+        AddTensor(output_bytes, PlaceOf(tensors_.size(), output_bytes));
+    if (!status.ok()) return Fail(status);
     if (!output.summed) item.outputs.push_back(tensors_.back().data());
   }
   if (const int64_t bytes = program->ScratchBytes(item); bytes > 0) {
@@ -129,6 +128,20 @@ void Evaluation::Execute(bool may_run_inline) {
     record_->steps.queue = {now, now};
   }
   parts_.scheduler.Submit(this, may_run_inline);
+}
+
+absl::Status Evaluation::AddTensor(int64_t size_bytes, std::byte* place) {
+  if (place != nullptr) {
+    tensors_.emplace_back(absl::MakeSpan(place, size_bytes));
+    return absl::OkStatus();
+  }
+  ACTSERVE_ASSIGN_OR_RETURN(
+      MemoryBudget::Charge charge,
+      parts_.memory.Take(MemoryBudget::Half::kResults, caller(),
+                         BufferPool::CapacityBytes(size_bytes)));
+  tensors_.push_back(parts_.buffers.Get(size_bytes));
+  tensors_.back().Hold(std::move(charge));
+  return absl::OkStatus();
 }
 
 void Evaluation::Done(const Scheduler::Outcome& outcome) {
@@ -201,7 +214,7 @@ Residuals::Handle Evaluation::KeepInputs() {
   residual->resident = std::move(item.kept);
   if (residual->resident == nullptr) {
     std::shared_ptr<const void> owner;
-    if (MayStay(decoded_.inputs)) {
+    if (OwnsInputs() && MayStay(decoded_.inputs)) {
       owner = ReleaseInputs();
     } else {
       auto charge =

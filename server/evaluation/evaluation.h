@@ -55,6 +55,15 @@ class Evaluation : private Scheduler::Job {
   // door may add to the plan, and remember it.
   virtual void OnPlan(const std::shared_ptr<CallPlan>& /*plan*/) {}
 
+  // Where a tensor of the result is to be written: `tensor` counts those among
+  // the outputs of the program. Null: to memory of the server's own. Must not
+  // overlap an input.
+  virtual std::byte* PlaceOf(size_t /*tensor*/, int64_t /*size_bytes*/) {
+    return nullptr;
+  }
+
+  // True if the memory of the inputs may outlive this object.
+  virtual bool OwnsInputs() const { return true; }
   // Gives up the owner of the inputs' memory, and of what is charged for it,
   // for a residual that outlives this object. Called at most once; not null.
   virtual std::shared_ptr<const void> ReleaseInputs() = 0;
@@ -76,6 +85,8 @@ class Evaluation : private Scheduler::Job {
   void Plan(std::shared_ptr<const Program> program);
   void Execute(bool may_run_inline);
   void Done(const Scheduler::Outcome& outcome) final;
+  // Gets memory for a tensor of the result.
+  absl::Status AddTensor(int64_t size_bytes, std::byte* place);
   // Rounds the sums of what broadcasts into their tensors, and returns the
   // others.
   std::vector<double> TakeSums();

@@ -168,6 +168,20 @@ std::string ResponseHead(const TensorRequest& request, const Program& program,
                          device);
 }
 
+std::vector<size_t> PayloadTensors(const TensorRequest& request) {
+  std::vector<size_t> tensors;
+  const bool has_output = HasOutput(request);
+  if (has_output) tensors.push_back(0);
+  if (request.program.direction == ProgramKey::Direction::kTangent) {
+    tensors.push_back(1);
+  }
+  for (int variable : request.variables) {
+    if (request.IsNumber(variable)) continue;
+    tensors.push_back(RankOf(variable, request) + (has_output ? 1 : 0));
+  }
+  return tensors;
+}
+
 EncodedResponse EncodeResponse(const TensorRequest& request, std::string head,
                                TensorResult result) {
   AppendTimings(result, &head);
@@ -176,15 +190,8 @@ EncodedResponse EncodeResponse(const TensorRequest& request, std::string head,
   }
   std::vector<Buffer> payloads;
   payloads.reserve(result.tensors.size());
-  const bool has_output = HasOutput(request);
-  if (has_output) payloads.push_back(std::move(result.tensors[0]));
-  if (request.program.direction == ProgramKey::Direction::kTangent) {
-    payloads.push_back(std::move(result.tensors[1]));
-  }
-  for (int variable : request.variables) {
-    if (request.IsNumber(variable)) continue;
-    const size_t rank = RankOf(variable, request) + (has_output ? 1 : 0);
-    payloads.push_back(std::move(result.tensors[rank]));
+  for (size_t tensor : PayloadTensors(request)) {
+    payloads.push_back(std::move(result.tensors[tensor]));
   }
   return Assemble(std::move(head), std::move(payloads));
 }

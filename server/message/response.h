@@ -31,6 +31,10 @@ struct EncodedResponse {
   std::vector<Piece> pieces;
 };
 
+// The payloads of a response: for each the index of its tensor among the outputs
+// of the program that are tensors.
+std::vector<size_t> PayloadTensors(const TensorRequest& request);
+
 // Encodes a v1::ForwardResponse or v1::BackwardResponse that begins with
 // `head`. The payloads are the buffers themselves, copied only if they are
 // small.

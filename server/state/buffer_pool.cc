@@ -39,7 +39,7 @@ size_t BufferPool::CapacityBytes(size_t size_bytes) {
 
 Buffer& Buffer::operator=(Buffer&& other) noexcept {
   if (this == &other) return *this;
-  if (data_ != nullptr) pool_->Put(data_, capacity_bytes_);
+  if (pool_ != nullptr) pool_->Put(data_, capacity_bytes_);
   pool_ = std::move(other.pool_);
   data_ = std::exchange(other.data_, nullptr);
   size_bytes_ = std::exchange(other.size_bytes_, 0);
@@ -49,7 +49,7 @@ Buffer& Buffer::operator=(Buffer&& other) noexcept {
 }
 
 Buffer::~Buffer() {
-  if (data_ != nullptr) pool_->Put(data_, capacity_bytes_);
+  if (pool_ != nullptr) pool_->Put(data_, capacity_bytes_);
 }
 
 std::shared_ptr<BufferPool> BufferPool::Create(size_t max_idle_bytes) {

@@ -9,6 +9,7 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/container/flat_hash_map.h"
 #include "absl/synchronization/mutex.h"
+#include "absl/types/span.h"
 #include "server/state/memory_budget.h"
 
 namespace actserve {
@@ -20,11 +21,15 @@ class BufferPool;
 class Buffer {
  public:
   Buffer() = default;
+  // Memory of somebody else, who frees it.
+  explicit Buffer(absl::Span<std::byte> memory)
+      : data_(memory.data()), size_bytes_(memory.size()) {}
   Buffer(Buffer&& other) noexcept { *this = std::move(other); }
   Buffer& operator=(Buffer&& other) noexcept;
   ~Buffer();
 
-  // Aligned to 64 bytes; from BufferPool::kHugeBytes on to 2 MiB.
+  // That of a pool is aligned to 64 bytes, from BufferPool::kHugeBytes on to
+  // 2 MiB.
   std::byte* data() const { return data_; }
   size_t size_bytes() const { return size_bytes_; }
 
