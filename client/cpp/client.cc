@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <optional>
 #include <utility>
 
 #include "absl/container/flat_hash_map.h"
@@ -12,6 +13,7 @@
 #include "client/cpp/balance/residual_places.h"
 #include "client/cpp/connect/address.h"
 #include "client/cpp/connect/channel_security.h"
+#include "client/cpp/in_process.h"
 #include "client/cpp/message/envelope.h"
 #include "client/cpp/replicas.h"
 #include "client/cpp/retry.h"
@@ -24,7 +26,7 @@
 namespace actserve {
 namespace {
 
-constexpr char kService[] = "/actserve.v1.ActivationService/";
+constexpr absl::string_view kService = "/actserve.v1.ActivationService/";
 // The most that a server takes (ServerLimits in the contract).
 constexpr int kListPageSize = 1000;
 constexpr size_t kMaxHandlesInCall = 1024;
@@ -32,11 +34,8 @@ constexpr size_t kMaxHandlesInCall = 1024;
 // classes stop at 2 GiB.
 constexpr size_t kMaxMessageBytes = std::numeric_limits<int32_t>::max();
 
-const std::string& ForwardMethod() {
-  static const auto* const method =
-      new std::string(absl::StrCat(kService, "Forward"));
-  return *method;
-}
+// Where a reply's payloads go.
+using Outputs = absl::Span<const absl::Span<std::byte>>;
 
 }  // namespace
 
@@ -45,7 +44,12 @@ class Client::Impl {
   Impl(std::string address, const Options& options, ChannelSecurity security)
       : address_(std::move(address)),
         options_(options),
-        replicas_(address_, LookUpBySystem, std::move(security)) {}
+        replicas_(std::in_place, address_, LookUpBySystem,
+                  std::move(security)) {}
+  Impl(std::unique_ptr<InProcess> in_process, const Options& options)
+      : address_("local"),
+        options_(options),
+        in_process_(std::move(in_process)) {}
 
   const std::string& address() const { return address_; }
 
@@ -68,17 +72,36 @@ class Client::Impl {
 
   Bounds DefaultBounds() const { return BoundsOf({}); }
 
-  // A call whose request and reply are small. `place` as in Replicas::Call().
+  // One call of the service; the bytes of its reply. `place` as in
+  // Replicas::Call().
+  absl::StatusOr<std::vector<grpc::Slice>> Send(absl::string_view method,
+                                                const Envelope& envelope,
+                                                Outputs outputs,
+                                                const Bounds& bounds,
+                                                ReplicaPtr& place) {
+    if (in_process_ != nullptr) {
+      return in_process_->Call(method, envelope.parts(), outputs, bounds);
+    }
+    if (envelope.size_bytes() > kMaxMessageBytes) {
+      return absl::ResourceExhaustedError(
+          absl::StrCat("request of ", envelope.size_bytes(), " bytes, limit ",
+                       kMaxMessageBytes, "; send the batch in parts"));
+    }
+    ACTSERVE_ASSIGN_OR_RETURN(RawStub::Reply reply,
+                              replicas_->Call(absl::StrCat(kService, method),
+                                              envelope.parts(), bounds, place));
+    return std::move(reply.slices);
+  }
+
+  // A call whose request and reply are small.
   template <typename Response>
-  absl::StatusOr<Response> Ask(const std::string& method,
+  absl::StatusOr<Response> Ask(absl::string_view method,
                                const google::protobuf::MessageLite& request,
                                const Bounds& bounds, ReplicaPtr& place) {
-    const Envelope envelope(request, {});
     ACTSERVE_ASSIGN_OR_RETURN(
-        RawStub::Reply reply,
-        replicas_.Call(method, envelope.parts(), bounds, place));
+        auto slices, Send(method, Envelope(request, {}), {}, bounds, place));
     ACTSERVE_ASSIGN_OR_RETURN(Answer<Response> answer,
-                              Open<Response>(std::move(reply.slices)));
+                              Open<Response>(std::move(slices)));
     return std::move(answer.metadata);
   }
 
@@ -87,22 +110,18 @@ class Client::Impl {
   // restart more than once within a call. `max_attempts` bounds that too. The
   // replica that answered last is asked first for whatever follows.
   template <typename Response, typename Request>
-  absl::StatusOr<Answer<Response>> Evaluate(const std::string& method,
+  absl::StatusOr<Answer<Response>> Evaluate(absl::string_view method,
                                             Request request,
                                             absl::Span<const ByteSpan> payloads,
+                                            Outputs outputs,
                                             const Bounds& bounds,
                                             ReplicaPtr& place) {
     const std::string asked = request.activation();
     request.set_activation(registrations_.IdOf(asked));
     for (int num_registered = 0;; ++num_registered) {
-      const Envelope envelope(request, payloads);
-      if (envelope.size_bytes() > kMaxMessageBytes) {
-        return absl::ResourceExhaustedError(
-            absl::StrCat("request of ", envelope.size_bytes(), " bytes, limit ",
-                         kMaxMessageBytes, "; send the batch in parts"));
-      }
-      auto reply = replicas_.Call(method, envelope.parts(), bounds, place);
-      if (reply.ok()) return Open<Response>(std::move(reply->slices));
+      auto reply =
+          Send(method, Envelope(request, payloads), outputs, bounds, place);
+      if (reply.ok()) return Open<Response>(*std::move(reply));
       if (num_registered >= bounds.max_attempts ||
           ErrorReason(reply.status()) != kActivationUnknown) {
         return reply.status();
@@ -120,8 +139,8 @@ class Client::Impl {
   absl::StatusOr<v1::RegisterActivationResponse> RegisterActivation(
       const v1::RegisterActivationRequest& request, const Bounds& bounds,
       ReplicaPtr& place) {
-    auto response = Ask<v1::RegisterActivationResponse>(
-        absl::StrCat(kService, "RegisterActivation"), request, bounds, place);
+    auto response = Ask<v1::RegisterActivationResponse>("RegisterActivation",
+                                                        request, bounds, place);
     if (!response.ok()) return response;
     registrations_.Put(response->activation().id(), request);
     return response;
@@ -139,8 +158,8 @@ class Client::Impl {
     std::vector<v1::Activation> activations;
     do {
       const ReplicaPtr asked = place;
-      auto page = Ask<v1::ListActivationsResponse>(
-          absl::StrCat(kService, "ListActivations"), request, bounds, place);
+      auto page = Ask<v1::ListActivationsResponse>("ListActivations", request,
+                                                   bounds, place);
       if (!request.page_token().empty()) {
         lost = place != asked || absl::IsInvalidArgument(page.status());
       }
@@ -164,10 +183,9 @@ class Client::Impl {
       for (const std::string& handle : handles.subspan(0, kMaxHandlesInCall)) {
         request.add_handles(handle);
       }
-      ACTSERVE_ASSIGN_OR_RETURN(const auto response,
-                                Ask<v1::ReleaseResidualsResponse>(
-                                    absl::StrCat(kService, "ReleaseResiduals"),
-                                    request, bounds, place));
+      ACTSERVE_ASSIGN_OR_RETURN(
+          const auto response, Ask<v1::ReleaseResidualsResponse>(
+                                   "ReleaseResiduals", request, bounds, place));
       num_released += response.num_released();
       for (const std::string& handle : request.handles()) {
         EraseResidual(handle);
@@ -176,15 +194,16 @@ class Client::Impl {
     return num_released;
   }
 
-  Replicas& replicas() { return replicas_; }
+  // Null if this process answers.
+  Replicas* replicas() { return replicas_ ? &*replicas_ : nullptr; }
 
   // OK if the replica takes requests.
   absl::Status HealthOf(const ReplicaPtr& replica) {
     const Envelope envelope(grpc::health::v1::HealthCheckRequest(), {});
     ACTSERVE_ASSIGN_OR_RETURN(
         RawStub::Reply reply,
-        replicas_.CallOnce("/grpc.health.v1.Health/Check", envelope.parts(),
-                           DefaultBounds(), replica));
+        replicas_->CallOnce("/grpc.health.v1.Health/Check", envelope.parts(),
+                            DefaultBounds(), replica));
     ACTSERVE_ASSIGN_OR_RETURN(
         const auto answer,
         Open<grpc::health::v1::HealthCheckResponse>(std::move(reply.slices)));
@@ -197,24 +216,29 @@ class Client::Impl {
         grpc::health::v1::HealthCheckResponse::ServingStatus_Name(status)));
   }
 
+  bool may_be_several() const {
+    return replicas_ && replicas_->may_be_several();
+  }
   // Remembers which of several replicas holds a residual.
   void PutResidual(const std::string& handle, ReplicaPtr place) {
-    if (replicas_.may_be_several()) {
+    if (may_be_several()) {
       residual_places_.Put(handle, std::move(place));
     }
   }
   // Null: not known.
   ReplicaPtr FindResidual(const std::string& handle) {
-    return replicas_.may_be_several() ? residual_places_.Find(handle) : nullptr;
+    return may_be_several() ? residual_places_.Find(handle) : nullptr;
   }
   void EraseResidual(const std::string& handle) {
-    if (replicas_.may_be_several()) residual_places_.Erase(handle);
+    if (may_be_several()) residual_places_.Erase(handle);
   }
 
  private:
   const std::string address_;
   const Options options_;
-  Replicas replicas_;
+  // One of the two.
+  const std::unique_ptr<InProcess> in_process_;
+  std::optional<Replicas> replicas_;
   ResidualPlaces residual_places_;
   Registrations registrations_;
 };
@@ -270,6 +294,12 @@ absl::StatusOr<std::unique_ptr<Client>> Client::Connect(
   return Connect(address, Options());
 }
 
+std::unique_ptr<Client> Client::Over(std::unique_ptr<InProcess> in_process,
+                                     const Options& options) {
+  return absl::WrapUnique(
+      new Client(std::make_unique<Impl>(std::move(in_process), options)));
+}
+
 absl::Status Client::Forward(std::string_view activation,
                              absl::Span<const TensorView> inputs,
                              absl::Span<std::byte> output,
@@ -283,7 +313,7 @@ absl::Status Client::Forward(std::string_view activation,
   // Only the payload of the reply is needed.
   ACTSERVE_ASSIGN_OR_RETURN(
       const Answer<Unread> answer,
-      impl_->Evaluate<Unread>(ForwardMethod(), std::move(request), payloads,
+      impl_->Evaluate<Unread>("Forward", std::move(request), payloads, {output},
                               bounds, place));
   return Deliver(answer.payloads, {output});
 }
@@ -317,8 +347,8 @@ absl::StatusOr<ForwardResult> Client::ForwardWith(const ForwardCall& call) {
   ReplicaPtr place;
   ACTSERVE_ASSIGN_OR_RETURN(
       Answer<v1::ForwardResponse> answer,
-      impl_->Evaluate<v1::ForwardResponse>(ForwardMethod(), std::move(request),
-                                           payloads, bounds, place));
+      impl_->Evaluate<v1::ForwardResponse>("Forward", std::move(request),
+                                           payloads, outputs, bounds, place));
   ACTSERVE_RETURN_IF_ERROR(Deliver(answer.payloads, outputs));
 
   ForwardResult result;
@@ -337,7 +367,7 @@ absl::StatusOr<ForwardResult> Client::ForwardWith(const ForwardCall& call) {
 absl::StatusOr<BackwardResult> Client::Backward(const BackwardCall& call) {
   const Bounds bounds = impl_->BoundsOf(call.options);
   ACTSERVE_RETURN_IF_ERROR(CheckBackward(call));
-  const std::string method = absl::StrCat(kService, "Backward");
+  constexpr absl::string_view kMethod = "Backward";
   v1::BackwardRequest request;
   request.set_activation(call.activation);
   Payloads payloads;
@@ -347,8 +377,11 @@ absl::StatusOr<BackwardResult> Client::Backward(const BackwardCall& call) {
   }
   if (call.order != 1) request.set_order(call.order);
   SetValues(call.cotangents, *request.mutable_cotangents(), payloads);
+  // A number has no payload, so its gradient gives no memory.
+  std::vector<absl::Span<std::byte>> outputs;
   for (const BackwardCall::Gradient& gradient : call.wrt) {
     request.add_wrt(gradient.name);
+    if (gradient.output.data() != nullptr) outputs.push_back(gradient.output);
   }
   if (call.options.axis) request.set_axis(*call.options.axis);
   request.set_element_offset(call.options.element_offset);
@@ -357,7 +390,7 @@ absl::StatusOr<BackwardResult> Client::Backward(const BackwardCall& call) {
     request.set_residual(call.residual);
     place = impl_->FindResidual(call.residual);
     auto answer = impl_->Evaluate<v1::BackwardResponse>(
-        method, request, payloads, bounds, place);
+        kMethod, request, payloads, outputs, bounds, place);
     const bool is_gone =
         !answer.ok() && ErrorReason(answer.status()) == kResidualGone;
     if (answer.ok() || is_gone) impl_->EraseResidual(call.residual);
@@ -374,8 +407,8 @@ absl::StatusOr<BackwardResult> Client::Backward(const BackwardCall& call) {
   payloads.insert(payloads.begin(), inputs.begin(), inputs.end());
   ACTSERVE_ASSIGN_OR_RETURN(
       Answer<v1::BackwardResponse> answer,
-      impl_->Evaluate<v1::BackwardResponse>(method, std::move(request),
-                                            payloads, bounds, place));
+      impl_->Evaluate<v1::BackwardResponse>(kMethod, std::move(request),
+                                            payloads, outputs, bounds, place));
   return TakeGradients(call, answer);
 }
 
@@ -400,9 +433,8 @@ absl::StatusOr<v1::Activation> Client::GetActivation(
   ReplicaPtr place;
   ACTSERVE_ASSIGN_OR_RETURN(
       Answer<v1::Activation> answer,
-      impl_->Evaluate<v1::Activation>(absl::StrCat(kService, "GetActivation"),
-                                      std::move(request), {},
-                                      impl_->DefaultBounds(), place));
+      impl_->Evaluate<v1::Activation>("GetActivation", std::move(request), {},
+                                      {}, impl_->DefaultBounds(), place));
   return std::move(answer.metadata);
 }
 
@@ -439,14 +471,14 @@ absl::StatusOr<int> Client::ReleaseResiduals(
 
 absl::StatusOr<v1::ServerInfo> Client::GetServerInfo() {
   ReplicaPtr place;
-  return impl_->Ask<v1::ServerInfo>(absl::StrCat(kService, "GetServerInfo"),
-                                    v1::GetServerInfoRequest(),
+  return impl_->Ask<v1::ServerInfo>("GetServerInfo", v1::GetServerInfoRequest(),
                                     impl_->DefaultBounds(), place);
 }
 
 absl::Status Client::Health() {
+  if (impl_->replicas() == nullptr) return absl::OkStatus();
   ACTSERVE_ASSIGN_OR_RETURN(const auto replicas,
-                            impl_->replicas().All(impl_->DefaultBounds()));
+                            impl_->replicas()->All(impl_->DefaultBounds()));
   absl::Status status;
   for (const ReplicaPtr& replica : replicas) {
     status = impl_->HealthOf(replica);
@@ -456,14 +488,15 @@ absl::Status Client::Health() {
 }
 
 absl::StatusOr<std::vector<ReplicaHealth>> Client::HealthOfReplicas() {
+  if (impl_->replicas() == nullptr) return {{{address(), absl::OkStatus()}}};
   ACTSERVE_ASSIGN_OR_RETURN(const auto replicas,
-                            impl_->replicas().All(impl_->DefaultBounds()));
+                            impl_->replicas()->All(impl_->DefaultBounds()));
   std::vector<ReplicaHealth> healths;
   for (const ReplicaPtr& replica : replicas) {
     healths.push_back({replica->address(), impl_->HealthOf(replica)});
   }
-  for (std::string& name : impl_->replicas().NamesNotFound()) {
-    healths.push_back({std::move(name), impl_->replicas().NameError()});
+  for (std::string& name : impl_->replicas()->NamesNotFound()) {
+    healths.push_back({std::move(name), impl_->replicas()->NameError()});
   }
   return healths;
 }

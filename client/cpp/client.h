@@ -191,6 +191,23 @@ struct BackwardResult {
   v1::Timings timings;
 };
 
+// What computes the calls of Client::Local().
+struct LocalOptions {
+  // "cpu"; or a GPU of this machine, "cuda:N"; or "auto", which is the first
+  // GPU if there is one.
+  std::string device = "cpu";
+  // Threads that share one large tensor on the CPU; 0: all.
+  int num_threads = 0;
+  // Directory of compiled programs, for the next process; empty: that which a
+  // server uses; "none": none.
+  std::string cache_directory = "";
+  // Time limit of a call that sets none: work that has not started by then
+  // never starts.
+  absl::Duration timeout = absl::Seconds(60);
+};
+
+class InProcess;
+
 // The health of one of several replicas.
 struct ReplicaHealth {
   // As the client was given it, or "ipv4:ADDRESS:PORT" of a name.
@@ -229,6 +246,20 @@ class Client {
       std::string_view address, const Options& options);
   static absl::StatusOr<std::unique_ptr<Client>> Connect(
       std::string_view address = "");
+
+  // No server: calls are computed by this process, as a server would compute
+  // them, and with the same bits. Tensors are read and written where the caller
+  // has them; an output may also be the memory of an input. The address is
+  // "local". Programs that use it link client/local.
+  //   InvalidArgument     an option is out of its range
+  //   FailedPrecondition  the cache directory is not usable
+  // and what the device's maker returns.
+  static absl::StatusOr<std::unique_ptr<Client>> Local(
+      const LocalOptions& options);
+  static absl::StatusOr<std::unique_ptr<Client>> Local();
+  // For client/local: calls are answered by `in_process`.
+  static std::unique_ptr<Client> Over(std::unique_ptr<InProcess> in_process,
+                                      const Options& options);
   ~Client();
 
   // The address as it was given, or the default.

@@ -1,0 +1,119 @@
+// Client::Local(): the calls of a client over an engine of its own.
+
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "client/cpp/client.h"
+#include "client/cpp/in_process.h"
+#include "kernels/base/status_macros.h"
+#include "kernels/device/object_cache.h"
+#include "server/engine/device_makers.h"
+#include "server/engine/engine.h"
+
+namespace actserve {
+namespace {
+
+// The bytes of `piece` as slices of a reply.
+void AddSlices(EncodedResponse::Piece piece, std::vector<grpc::Slice>& slices) {
+  if (!piece.bytes.empty()) slices.emplace_back(piece.bytes);
+  if (piece.buffer.size_bytes() == 0) return;
+  auto* const buffer = new Buffer(std::move(piece.buffer));
+  slices.emplace_back(
+      buffer->data(), buffer->size_bytes(),
+      [](void* owner) { delete static_cast<Buffer*>(owner); }, buffer);
+}
+
+class LocalCalls final : public InProcess {
+ public:
+  explicit LocalCalls(std::unique_ptr<Engine> engine)
+      : engine_(std::move(engine)) {}
+
+  absl::StatusOr<std::vector<grpc::Slice>> Call(
+      absl::string_view method, absl::Span<const ByteSpan> parts,
+      absl::Span<const absl::Span<std::byte>> outputs,
+      const Bounds& bounds) override {
+    absl::InlinedVector<Fragment, 8> message;
+    for (const ByteSpan part : parts) {
+      if (!part.empty()) message.push_back({part.data(), part.size()});
+    }
+    Engine::Call call = {.method = method,
+                         .message = message,
+                         .outputs = outputs,
+                         .deadline = bounds.deadline};
+    if (bounds.cancellation != nullptr) {
+      call.is_cancelled = [&bounds] {
+        return bounds.cancellation->cancelled();
+      };
+    }
+    ACTSERVE_ASSIGN_OR_RETURN(EncodedResponse response, engine_->Serve(call));
+    std::vector<grpc::Slice> slices;
+    for (EncodedResponse::Piece& piece : response.pieces) {
+      AddSlices(std::move(piece), slices);
+    }
+    return slices;
+  }
+
+ private:
+  const std::unique_ptr<Engine> engine_;
+};
+
+DeviceOptions DeviceOptionsOf(const LocalOptions& options) {
+  DeviceOptions device;
+  device.device = options.device;
+  device.device_threads = options.num_threads;
+  device.cache_directory = options.cache_directory;
+  device.cache_directory_required = !options.cache_directory.empty();
+  if (options.cache_directory.empty()) {
+    device.cache_directory = ObjectCache::DefaultPath();
+  } else if (options.cache_directory == "none") {
+    device.cache_directory.clear();
+  }
+  return device;
+}
+
+// Nobody else has to be protected from the caller, so only the memory of the
+// process bounds a call.
+EngineOptions EngineOptionsForOne() {
+  constexpr int64_t kUnbounded = int64_t{1} << 50;
+  EngineOptions options;
+  options.max_memory_bytes = kUnbounded;
+  options.max_message_bytes = kUnbounded;
+  options.tensor.elements = kUnbounded;
+  options.residuals.max_bytes = kUnbounded;
+  options.programs.compile_time_per_minute = absl::Hours(24);
+  options.scheduler.inline_bytes = kUnbounded;
+  options.scheduler.queue.max_queued_bytes = kUnbounded;
+  return options;
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Client>> Client::Local(
+    const LocalOptions& options) {
+  if (options.timeout <= absl::ZeroDuration()) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "timeout ", absl::FormatDuration(options.timeout), " is not positive"));
+  }
+  if (options.num_threads < 0) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("num_threads ", options.num_threads, " is less than 0"));
+  }
+  const DeviceOptions device_options = DeviceOptionsOf(options);
+  ACTSERVE_ASSIGN_OR_RETURN(
+      ChosenDevice device,
+      ChooseDevice(device_options.device, MakersFor(device_options)));
+  ACTSERVE_ASSIGN_OR_RETURN(
+      std::unique_ptr<Engine> engine,
+      Engine::Create(EngineOptionsForOne(), std::move(device)));
+  return Over(std::make_unique<LocalCalls>(std::move(engine)),
+              {.timeout = options.timeout});
+}
+
+absl::StatusOr<std::unique_ptr<Client>> Client::Local() {
+  return Local(LocalOptions());
+}
+
+}  // namespace actserve

@@ -1,0 +1,274 @@
+// Client::Local(), beside a server where their answers must be equal.
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstring>
+#include <memory>
+#include <random>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "client/cpp/client.h"
+#include "server/testing/server_process.h"
+
+namespace actserve {
+namespace {
+
+using ::testing::HasSubstr;
+
+constexpr char kSpiky[] = R"(
+def spiky(x, scale=1.0):
+    r = x % 1
+    return scale * r if r <= 0.5 else 0
+)";
+constexpr int64_t kLarge = int64_t{1} << 20;
+
+std::vector<float> Numbers(int64_t count, int seed = 1) {
+  std::mt19937 random(seed);
+  std::normal_distribution<float> normal;
+  std::vector<float> numbers(count);
+  for (float& number : numbers) number = normal(random);
+  return numbers;
+}
+
+class LocalTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    auto client = Client::Local({.cache_directory = "none"});
+    ASSERT_TRUE(client.ok()) << client.status();
+    client_ = *std::move(client);
+  }
+
+  std::vector<float> Forward(const std::string& activation,
+                             const std::vector<float>& x) {
+    std::vector<float> y(x.size());
+    const absl::Status status =
+        client_->Forward(activation, {View(x)}, MutableBytes(y));
+    EXPECT_TRUE(status.ok()) << status;
+    return y;
+  }
+
+  std::unique_ptr<Client> client_;
+};
+
+void ExpectSilu(const std::vector<float>& x, const std::vector<float>& y) {
+  for (size_t i = 0; i < x.size(); ++i) {
+    const double want = x[i] / (1 + std::exp(-double{x[i]}));
+    ASSERT_NEAR(y[i], want, 1e-6) << "at " << x[i];
+  }
+}
+
+TEST_F(LocalTest, ComputesTensorsOfAnySize) {
+  for (const int64_t size : {int64_t{0}, int64_t{1}, int64_t{1000}, kLarge}) {
+    const std::vector<float> x = Numbers(size);
+    ExpectSilu(x, Forward("silu", x));
+  }
+  EXPECT_EQ(client_->address(), "local");
+  EXPECT_TRUE(client_->Health().ok());
+}
+
+TEST_F(LocalTest, AnOutputMayBeAnInput) {
+  for (const int64_t size : {int64_t{100}, kLarge}) {
+    const std::vector<float> x = Numbers(size);
+    std::vector<float> both = x;
+
+    ASSERT_TRUE(
+        client_->Forward("silu", {View(both)}, MutableBytes(both)).ok());
+
+    ExpectSilu(x, both);
+  }
+}
+
+// The last input reaches into the output, but for its first element.
+TEST_F(LocalTest, AnOutputMayReachIntoAnInput) {
+  const std::vector<float> x = Numbers(kLarge + 1);
+  std::vector<float> memory = x;
+  const auto bytes = MutableBytes(memory);
+
+  ASSERT_TRUE(client_
+                  ->Forward("silu",
+                            {View(absl::MakeConstSpan(memory).subspan(1))},
+                            bytes.subspan(0, 4 * kLarge))
+                  .ok());
+
+  ExpectSilu({x.begin() + 1, x.end()}, {memory.begin(), memory.end() - 1});
+}
+
+TEST_F(LocalTest, HasTheGradientsOfItsTexts) {
+  const auto spiky = client_->RegisterActivation(kSpiky);
+  ASSERT_TRUE(spiky.ok()) << spiky.status();
+  const std::vector<float> x = {0.25F, 1.75F, -0.9F, 2.5F};
+  const std::vector<float> dy = {1, 2, 3, 4};
+  std::vector<float> dx(4);
+
+  BackwardCall call;
+  call.activation = spiky->activation().id();
+  call.inputs = {View(x)};
+  call.grad_output = View(dy);
+  call.wrt = {{"x", MutableBytes(dx)}, {"scale", {}}};
+  call.options.parameters = {{"scale", 2.0}};
+  const auto result = client_->Backward(call);
+
+  ASSERT_TRUE(result.ok()) << result.status();
+  EXPECT_EQ(dx, (std::vector<float>{2, 0, 6, 8}));
+  EXPECT_NEAR(result->parameter_gradients.at("scale"), 0.25 + 0.3 + 2.0, 1e-6);
+  EXPECT_EQ(result->device, "cpu");
+}
+
+TEST_F(LocalTest, KeepsACopyOfTheInputs) {
+  for (const int64_t size : {int64_t{100}, kLarge}) {
+    const std::vector<float> x = Numbers(size);
+    std::vector<float> input = x;
+    std::vector<float> y(size), by_handle(size), by_inputs(size);
+    ForwardCall call;
+    call.activation = "tanh";
+    call.inputs = {View(input)};
+    call.output = MutableBytes(y);
+    call.keep_residual = true;
+    const auto forward = client_->ForwardWith(call);
+    ASSERT_TRUE(forward.ok()) << forward.status();
+    ASSERT_TRUE(forward->residual.has_value());
+    input.assign(size, 0);
+
+    BackwardCall backward;
+    backward.activation = "tanh";
+    backward.residual = forward->residual->handle();
+    backward.wrt = {{"x", MutableBytes(by_handle)}};
+    ASSERT_TRUE(client_->Backward(backward).ok());
+    backward.residual.clear();
+    backward.inputs = {View(x)};
+    backward.wrt = {{"x", MutableBytes(by_inputs)}};
+    ASSERT_TRUE(client_->Backward(backward).ok());
+
+    EXPECT_EQ(by_handle, by_inputs);
+    EXPECT_EQ(*client_->ReleaseResiduals({forward->residual->handle()}), 1);
+  }
+}
+
+TEST_F(LocalTest, SaysWhatIsWrong) {
+  const std::vector<float> x = {1, 2};
+  std::vector<float> y(2);
+  const auto bad = client_->RegisterActivation("def f(x):\n    return g(x)\n");
+  EXPECT_EQ(bad.status().code(), absl::StatusCode::kInvalidArgument);
+  ASSERT_EQ(ErrorDiagnostics(bad.status()).size(), 1);
+  EXPECT_EQ(ErrorDiagnostics(bad.status())[0].line(), 2);
+
+  const absl::Status unknown =
+      client_->Forward("no_such", {View(x)}, MutableBytes(y));
+  EXPECT_EQ(unknown.code(), absl::StatusCode::kNotFound);
+  EXPECT_EQ(ErrorReason(unknown), kActivationUnknown);
+
+  const absl::Status no_axis =
+      client_->Forward("softmax", {View(x)}, MutableBytes(y));
+  EXPECT_EQ(no_axis.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_THAT(std::string(no_axis.message()), HasSubstr("axis"));
+
+  for (const LocalOptions& options :
+       {LocalOptions{.device = "tpu"}, LocalOptions{.num_threads = -1},
+        LocalOptions{.timeout = absl::ZeroDuration()}}) {
+    EXPECT_EQ(Client::Local(options).status().code(),
+              absl::StatusCode::kInvalidArgument);
+  }
+}
+
+TEST_F(LocalTest, ACancelledCallDoesNotStart) {
+  const std::vector<float> x = Numbers(100);
+  std::vector<float> y(100, 7);
+  Cancellation cancellation;
+  cancellation.Cancel();
+
+  CallOptions options;
+  options.cancellation = &cancellation;
+  const absl::Status status =
+      client_->Forward("silu", {View(x)}, MutableBytes(y), options);
+
+  EXPECT_EQ(status.code(), absl::StatusCode::kCancelled);
+  EXPECT_EQ(y, std::vector<float>(100, 7));
+}
+
+TEST_F(LocalTest, TellsOfItselfAsAServerDoes) {
+  const auto info = client_->GetServerInfo();
+  ASSERT_TRUE(info.ok()) << info.status();
+  EXPECT_EQ(info->devices(0).name(), "cpu");
+  EXPECT_EQ(info->dtypes_size(), 4);
+  const auto listed = client_->ListActivations();
+  ASSERT_TRUE(listed.ok()) << listed.status();
+  EXPECT_GT(listed->size(), 50);
+  const auto gelu = client_->GetActivation("gelu");
+  ASSERT_TRUE(gelu.ok()) << gelu.status();
+  EXPECT_THAT(gelu->text(), HasSubstr("def gelu"));
+}
+
+TEST_F(LocalTest, ServesManyThreads) {
+  std::vector<std::thread> threads;
+  for (int t = 0; t < 8; ++t) {
+    threads.emplace_back([this, t] {
+      for (int i = 0; i < 20; ++i) {
+        const std::vector<float> x = Numbers(i % 2 == 0 ? 1000 : 300'000, t);
+        ExpectSilu(x, Forward("silu", x));
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+}
+
+TEST_F(LocalTest, HasTheBitsOfAServer) {
+  auto server = testing::ServerProcess::Start(
+      testing::BinaryOfBuild(ACTSERVED_BINARY), {"--device=cpu"});
+  ASSERT_TRUE(server.ok()) << server.status();
+  const auto remote = *Client::Connect((*server)->tcp_address());
+  const auto activations = client_->ListActivations();
+  ASSERT_TRUE(activations.ok()) << activations.status();
+  for (const v1::Activation& activation : *activations) {
+    SCOPED_TRACE(activation.name());
+    const int64_t size = 20'000;
+    BackwardCall call;
+    call.activation = activation.name();
+    std::vector<std::vector<float>> inputs;
+    std::vector<std::vector<float>> here;
+    for (int i = 0; i < activation.inputs_size(); ++i) {
+      inputs.push_back(Numbers(size, i));
+      here.emplace_back(size);
+    }
+    std::vector<std::vector<float>> there = here;
+    for (const auto& input : inputs) call.inputs.push_back(View(input));
+    if (activation.reads_rows()) call.options.axis = 0;
+    const auto gradients = [&](Client& client,
+                               std::vector<std::vector<float>>& to) {
+      call.wrt.clear();
+      for (int i = 0; i < activation.inputs_size(); ++i) {
+        call.wrt.push_back({activation.inputs(i), MutableBytes(to[i])});
+      }
+      for (const auto& parameter : activation.parameters()) {
+        if (parameter.name() != "seed") {
+          call.wrt.push_back({parameter.name(), {}});
+        }
+      }
+      return client.Backward(call);
+    };
+
+    const auto local = gradients(*client_, here);
+    const auto served = gradients(*remote, there);
+
+    ASSERT_TRUE(local.ok()) << local.status();
+    ASSERT_TRUE(served.ok()) << served.status();
+    EXPECT_EQ(local->program_id, served->program_id);
+    for (size_t i = 0; i < here.size(); ++i) {
+      EXPECT_EQ(
+          std::memcmp(here[i].data(), there[i].data(), size * sizeof(float)),
+          0);
+    }
+    EXPECT_EQ(local->parameter_gradients.size(),
+              served->parameter_gradients.size());
+    for (const auto& [name, value] : local->parameter_gradients) {
+      const double other = served->parameter_gradients.at(name);
+      EXPECT_EQ(std::memcmp(&value, &other, sizeof(value)), 0) << name;
+    }
+  }
+}
+
+}  // namespace
+}  // namespace actserve
