@@ -14,6 +14,8 @@ if(ACTSERVE_SANITIZE)
   add_compile_options(-Wno-maybe-uninitialized)
   add_link_options(-fsanitize=${ACTSERVE_SANITIZE})
 endif()
+# The library of client/c is a shared one.
+set(CMAKE_POSITION_INDEPENDENT_CODE ON)
 include_directories(${PROJECT_SOURCE_DIR})
 
 # GNU ld takes several times as long over LLVM's static libraries.

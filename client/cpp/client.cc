@@ -99,7 +99,8 @@ class Client::Impl {
                                const google::protobuf::MessageLite& request,
                                const Bounds& bounds, ReplicaPtr& place) {
     ACTSERVE_ASSIGN_OR_RETURN(
-        auto slices, Send(method, Envelope(request, {}), {}, bounds, place));
+        auto slices,
+        Send(method, Envelope(request, {}).parts(), {}, bounds, place));
     ACTSERVE_ASSIGN_OR_RETURN(Answer<Response> answer,
                               Open<Response>(std::move(slices)));
     return std::move(answer.metadata);
@@ -119,8 +120,8 @@ class Client::Impl {
     const std::string asked = request.activation();
     request.set_activation(registrations_.IdOf(asked));
     for (int num_registered = 0;; ++num_registered) {
-      auto reply =
-          Send(method, Envelope(request, payloads), outputs, bounds, place);
+      auto reply = Send(method, Envelope(request, payloads).parts(), outputs,
+                        bounds, place);
       if (reply.ok()) return Open<Response>(*std::move(reply));
       if (num_registered >= bounds.max_attempts ||
           ErrorReason(reply.status()) != kActivationUnknown) {
@@ -473,6 +474,48 @@ absl::StatusOr<v1::ServerInfo> Client::GetServerInfo() {
   ReplicaPtr place;
   return impl_->Ask<v1::ServerInfo>("GetServerInfo", v1::GetServerInfoRequest(),
                                     impl_->DefaultBounds(), place);
+}
+
+absl::StatusOr<EncodedReply> Client::CallEncoded(
+    std::string_view method, absl::Span<const ByteSpan> parts, Outputs outputs,
+    const CallOptions& options) {
+  ReplicaPtr place;
+  ACTSERVE_ASSIGN_OR_RETURN(
+      std::vector<grpc::Slice> slices,
+      impl_->Send({method.data(), method.size()}, parts, outputs,
+                  impl_->BoundsOf(options), place));
+  // The payloads of a server's reply lie in pieces, and go where they are
+  // wanted.
+  struct Memory {
+    std::vector<grpc::Slice> slices;
+    std::vector<std::vector<std::byte>> joined;
+  };
+  const auto memory = std::make_shared<Memory>();
+  memory->slices = std::move(slices);
+  ACTSERVE_ASSIGN_OR_RETURN(SplitResponse split, Split(Spans(memory->slices)));
+  EncodedReply reply;
+  reply.header = std::move(split.metadata);
+  reply.memory = memory;
+  const bool fit =
+      std::equal(split.payloads.begin(), split.payloads.end(), outputs.begin(),
+                 outputs.end(), [](const auto& payload, const auto& output) {
+                   return payload.size_bytes == output.size();
+                 });
+  for (size_t i = 0; i < split.payloads.size(); ++i) {
+    const SplitResponse::Payload& payload = split.payloads[i];
+    if (fit) {
+      CopyPayload(payload, outputs[i]);
+      reply.payloads.push_back(outputs[i]);
+    } else if (payload.pieces.size() == 1) {
+      reply.payloads.push_back(payload.pieces[0]);
+    } else {
+      std::vector<std::byte>& joined =
+          memory->joined.emplace_back(payload.size_bytes);
+      CopyPayload(payload, absl::MakeSpan(joined));
+      reply.payloads.push_back(joined);
+    }
+  }
+  return reply;
 }
 
 absl::Status Client::Health() {

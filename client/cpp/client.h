@@ -217,6 +217,15 @@ struct ReplicaHealth {
   absl::Status status;
 };
 
+// A response of the contract, as bytes.
+struct EncodedReply {
+  // Every field but the payloads.
+  std::string header;
+  // In the memory that the caller gave for them, or in `memory`.
+  std::vector<absl::Span<const std::byte>> payloads;
+  std::shared_ptr<const void> memory;
+};
+
 // Connections to a server, or to several replicas that share the calls.
 // Thread-safe. Reconnects by itself, and sends a call again where that can
 // help: client/README.md has the rules.
@@ -302,6 +311,15 @@ class Client {
   // they need.
   absl::StatusOr<int> ReleaseResiduals(absl::Span<const std::string> handles);
   absl::StatusOr<v1::ServerInfo> GetServerInfo();
+  // A call of the contract, `method` "Forward", for bindings of other
+  // languages: its request is the concatenation of `parts`. Payloads of the
+  // response are written to `outputs` if there are as many and their sizes are
+  // equal. Does not register an activation again.
+  absl::StatusOr<EncodedReply> CallEncoded(
+      std::string_view method,
+      absl::Span<const absl::Span<const std::byte>> parts,
+      absl::Span<const absl::Span<std::byte>> outputs,
+      const CallOptions& options = {});
   // OK if the server takes requests: of several replicas, if one does. Asks
   // each only once.
   //   Unavailable  it does not answer, or says that it is not serving

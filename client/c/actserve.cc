@@ -1,0 +1,457 @@
+#include "client/c/actserve.h"
+
+#include <cstring>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "client/cpp/client.h"
+#include "client/cpp/error_details.h"
+#include "kernels/base/status_macros.h"
+
+using ::actserve::BackwardCall;
+using ::actserve::CallOptions;
+using ::actserve::Client;
+using ::actserve::ForwardCall;
+using ::actserve::NamedValue;
+using ::actserve::TensorView;
+
+struct actserve_status {
+  int code;
+  std::string message;
+  std::string reason;
+  std::vector<actserve::v1::Diagnostic> diagnostics;
+};
+
+struct actserve_client {
+  std::unique_ptr<Client> client;
+};
+
+struct actserve_activation {
+  actserve::v1::Activation activation;
+  std::vector<actserve::v1::Diagnostic> diagnostics;
+};
+
+struct actserve_reply {
+  actserve::EncodedReply reply;
+};
+
+namespace {
+
+namespace v1 = ::actserve::v1;
+
+actserve_status* ToStatus(const absl::Status& status) {
+  if (status.ok()) return nullptr;
+  return new actserve_status{
+      static_cast<int>(status.code()), std::string(status.message()),
+      actserve::ErrorReason(status), actserve::ErrorDiagnostics(status)};
+}
+
+absl::Status Missing(const char* what) {
+  return absl::InvalidArgumentError(absl::StrCat(what, " is NULL"));
+}
+
+// A struct of the caller as far as its version has it, the rest zero.
+// InvalidArgument if its `size` is none of a version.
+template <typename Struct>
+absl::StatusOr<Struct> Read(const Struct* given, const char* what) {
+  Struct read = {};
+  read.size = sizeof(read);
+  if (given == nullptr) return read;
+  if (given->size == 0 || given->size > sizeof(Struct)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(what, ": size ", given->size, " is not in 1 to ",
+                     sizeof(Struct), "; set it to sizeof(", what, ")"));
+  }
+  std::memcpy(&read, given, given->size);
+  return read;
+}
+
+std::optional<int64_t> ItemSizeBytes(int32_t dtype) {
+  switch (dtype) {
+    case ACTSERVE_FLOAT16:
+    case ACTSERVE_BFLOAT16:
+      return 2;
+    case ACTSERVE_FLOAT32:
+      return 4;
+    case ACTSERVE_FLOAT64:
+      return 8;
+    default:
+      return std::nullopt;
+  }
+}
+
+absl::StatusOr<TensorView> ToView(const actserve_tensor& tensor,
+                                  const std::string& what) {
+  const std::optional<int64_t> item_size_bytes = ItemSizeBytes(tensor.dtype);
+  if (!item_size_bytes) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(what, ": dtype ", tensor.dtype, " is not in 1 to 4"));
+  }
+  if (tensor.rank < 0) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(what, ": rank ", tensor.rank, " is negative"));
+  }
+  if (tensor.rank > 0 && tensor.shape == nullptr) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(what, ": shape is NULL, rank ", tensor.rank));
+  }
+  TensorView view;
+  view.dtype = static_cast<v1::DType>(tensor.dtype);
+  view.shape.assign(tensor.shape, tensor.shape + tensor.rank);
+  int64_t size_bytes = *item_size_bytes;
+  for (const int64_t dimension : view.shape) {
+    if (dimension < 0 ||
+        __builtin_mul_overflow(size_bytes, dimension, &size_bytes)) {
+      return absl::InvalidArgumentError(
+          absl::StrCat(what, ": dimension ", dimension, " cannot be"));
+    }
+  }
+  if (size_bytes > 0 && tensor.data == nullptr) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(what, ": data is NULL, ", size_bytes, " bytes"));
+  }
+  view.bytes = {static_cast<const std::byte*>(tensor.data),
+                static_cast<size_t>(size_bytes)};
+  return view;
+}
+
+absl::StatusOr<absl::Span<std::byte>> ToOutput(const actserve_tensor* tensor,
+                                               const std::string& what) {
+  if (tensor == nullptr) return Missing(what.c_str());
+  ACTSERVE_ASSIGN_OR_RETURN(const TensorView view, ToView(*tensor, what));
+  return absl::MakeSpan(static_cast<std::byte*>(tensor->data),
+                        view.bytes.size());
+}
+
+absl::StatusOr<std::vector<TensorView>> ToViews(const actserve_tensor* inputs,
+                                                size_t num_inputs) {
+  if (inputs == nullptr && num_inputs > 0) return Missing("inputs");
+  std::vector<TensorView> views;
+  for (size_t i = 0; i < num_inputs; ++i) {
+    ACTSERVE_ASSIGN_OR_RETURN(TensorView view,
+                              ToView(inputs[i], absl::StrCat("input ", i)));
+    views.push_back(std::move(view));
+  }
+  return views;
+}
+
+absl::StatusOr<std::vector<NamedValue>> ToValues(const actserve_value* values,
+                                                 size_t num_values,
+                                                 const char* what) {
+  if (values == nullptr && num_values > 0) return Missing(what);
+  std::vector<NamedValue> named;
+  for (size_t i = 0; i < num_values; ++i) {
+    if (values[i].name == nullptr) {
+      return Missing(absl::StrCat(what, ": name ", i).c_str());
+    }
+    NamedValue value;
+    value.name = values[i].name;
+    value.scalar = values[i].number;
+    if (values[i].tensor != nullptr) {
+      ACTSERVE_ASSIGN_OR_RETURN(
+          value.tensor,
+          ToView(*values[i].tensor, absl::StrCat(what, " ", value.name)));
+    }
+    named.push_back(std::move(value));
+  }
+  return named;
+}
+
+absl::Status SetTimeout(double seconds, absl::Duration& timeout) {
+  if (!(seconds >= 0)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("timeout_seconds ", seconds, " is not 0 or more"));
+  }
+  if (seconds > 0) timeout = absl::Seconds(seconds);
+  return absl::OkStatus();
+}
+
+absl::StatusOr<CallOptions> ToOptions(const actserve_call_options* given) {
+  ACTSERVE_ASSIGN_OR_RETURN(const actserve_call_options read,
+                            Read(given, "actserve_call_options"));
+  CallOptions options;
+  if (read.parameters == nullptr && read.num_parameters > 0) {
+    return Missing("parameters");
+  }
+  for (size_t i = 0; i < read.num_parameters; ++i) {
+    const actserve_parameter& parameter = read.parameters[i];
+    if (parameter.name == nullptr) {
+      return Missing(absl::StrCat("parameters: name ", i).c_str());
+    }
+    if (parameter.tensor == nullptr) {
+      options.parameters[parameter.name] = parameter.value;
+      continue;
+    }
+    ACTSERVE_ASSIGN_OR_RETURN(
+        TensorView view,
+        ToView(*parameter.tensor, absl::StrCat("parameter ", parameter.name)));
+    options.parameter_tensors[parameter.name] = {std::move(view),
+                                                 parameter.axis};
+  }
+  if (read.has_axis != 0) options.axis = read.axis;
+  options.element_offset = read.element_offset;
+  ACTSERVE_RETURN_IF_ERROR(SetTimeout(read.timeout_seconds, options.timeout));
+  return options;
+}
+
+absl::StatusOr<std::unique_ptr<Client>> Connect(
+    const char* address, const actserve_client_options* given) {
+  if (address == nullptr) return Missing("address");
+  ACTSERVE_ASSIGN_OR_RETURN(const actserve_client_options read,
+                            Read(given, "actserve_client_options"));
+  if (std::strcmp(address, "local") != 0) {
+    Client::Options options;
+    ACTSERVE_RETURN_IF_ERROR(SetTimeout(read.timeout_seconds, options.timeout));
+    return Client::Connect(address, options);
+  }
+  actserve::LocalOptions options;
+  ACTSERVE_RETURN_IF_ERROR(SetTimeout(read.timeout_seconds, options.timeout));
+  if (read.device != nullptr) options.device = read.device;
+  options.num_threads = read.num_threads;
+  if (read.cache_directory != nullptr) {
+    options.cache_directory = read.cache_directory;
+  }
+  return Client::Local(options);
+}
+
+absl::Status Forward(Client& client, const char* activation,
+                     const actserve_tensor* inputs, size_t num_inputs,
+                     const actserve_value* tangents, size_t num_tangents,
+                     const actserve_tensor* output,
+                     const actserve_tensor* tangent,
+                     const actserve_call_options* options) {
+  if (activation == nullptr) return Missing("activation");
+  ForwardCall call;
+  call.activation = activation;
+  ACTSERVE_ASSIGN_OR_RETURN(call.inputs, ToViews(inputs, num_inputs));
+  ACTSERVE_ASSIGN_OR_RETURN(call.output, ToOutput(output, "output"));
+  ACTSERVE_ASSIGN_OR_RETURN(call.options, ToOptions(options));
+  if (num_tangents == 0) {
+    return client.Forward(call.activation, call.inputs, call.output,
+                          call.options);
+  }
+  ACTSERVE_ASSIGN_OR_RETURN(call.tangents,
+                            ToValues(tangents, num_tangents, "tangents"));
+  ACTSERVE_ASSIGN_OR_RETURN(call.tangent, ToOutput(tangent, "tangent"));
+  return client.ForwardWith(call).status();
+}
+
+absl::Status Backward(Client& client, const char* activation,
+                      const actserve_backward_call* given,
+                      const actserve_call_options* options) {
+  if (activation == nullptr) return Missing("activation");
+  if (given == nullptr) return Missing("call");
+  ACTSERVE_ASSIGN_OR_RETURN(const actserve_backward_call read,
+                            Read(given, "actserve_backward_call"));
+  BackwardCall call;
+  call.activation = activation;
+  ACTSERVE_ASSIGN_OR_RETURN(call.inputs, ToViews(read.inputs, read.num_inputs));
+  if (read.grad_output != nullptr) {
+    ACTSERVE_ASSIGN_OR_RETURN(call.grad_output,
+                              ToView(*read.grad_output, "grad_output"));
+  }
+  ACTSERVE_ASSIGN_OR_RETURN(
+      call.cotangents,
+      ToValues(read.cotangents, read.num_cotangents, "cotangents"));
+  if (!call.cotangents.empty()) call.order = 2;
+  ACTSERVE_ASSIGN_OR_RETURN(call.options, ToOptions(options));
+  if (read.gradients == nullptr && read.num_gradients > 0) {
+    return Missing("gradients");
+  }
+  const absl::Span<actserve_gradient> gradients(read.gradients,
+                                                read.num_gradients);
+  for (const actserve_gradient& gradient : gradients) {
+    if (gradient.name == nullptr) return Missing("gradients: a name");
+    BackwardCall::Gradient& wanted = call.wrt.emplace_back();
+    wanted.name = gradient.name;
+    if (gradient.tensor == nullptr) continue;
+    ACTSERVE_ASSIGN_OR_RETURN(
+        wanted.output,
+        ToOutput(gradient.tensor, absl::StrCat("the gradient ", wanted.name)));
+  }
+  ACTSERVE_ASSIGN_OR_RETURN(const actserve::BackwardResult result,
+                            client.Backward(call));
+  for (actserve_gradient& gradient : gradients) {
+    const auto number = result.parameter_gradients.find(gradient.name);
+    if (number != result.parameter_gradients.end()) {
+      gradient.number = number->second;
+    }
+  }
+  return absl::OkStatus();
+}
+
+actserve_diagnostic ToDiagnostic(const v1::Diagnostic& diagnostic) {
+  const char* severity = "error";
+  if (diagnostic.severity() == v1::Diagnostic::WARNING) severity = "warning";
+  if (diagnostic.severity() == v1::Diagnostic::NOTE) severity = "note";
+  return {severity, diagnostic.message().c_str(), diagnostic.line(),
+          diagnostic.column()};
+}
+
+}  // namespace
+
+const char* actserve_version(void) { return ACTSERVE_VERSION; }
+
+int actserve_status_code(const actserve_status* status) {
+  return status == nullptr ? 0 : status->code;
+}
+const char* actserve_status_message(const actserve_status* status) {
+  return status == nullptr ? "" : status->message.c_str();
+}
+const char* actserve_status_reason(const actserve_status* status) {
+  return status == nullptr ? "" : status->reason.c_str();
+}
+size_t actserve_status_num_diagnostics(const actserve_status* status) {
+  return status == nullptr ? 0 : status->diagnostics.size();
+}
+actserve_diagnostic actserve_status_diagnostic(const actserve_status* status,
+                                               size_t index) {
+  return ToDiagnostic(status->diagnostics[index]);
+}
+void actserve_status_free(actserve_status* status) { delete status; }
+
+actserve_status* actserve_connect(const char* address,
+                                  const actserve_client_options* options,
+                                  actserve_client** client) {
+  auto made = Connect(address, options);
+  if (!made.ok()) return ToStatus(made.status());
+  *client = new actserve_client{*std::move(made)};
+  return nullptr;
+}
+void actserve_close(actserve_client* client) { delete client; }
+
+actserve_status* actserve_register(actserve_client* client, const char* text,
+                                   actserve_activation** activation) {
+  if (text == nullptr) return ToStatus(Missing("text"));
+  auto response = client->client->RegisterActivation(text);
+  if (!response.ok()) return ToStatus(response.status());
+  *activation = new actserve_activation{
+      std::move(*response->mutable_activation()),
+      {response->diagnostics().begin(), response->diagnostics().end()}};
+  return nullptr;
+}
+actserve_status* actserve_describe(actserve_client* client, const char* name,
+                                   actserve_activation** activation) {
+  if (name == nullptr) return ToStatus(Missing("name"));
+  auto response = client->client->GetActivation(name);
+  if (!response.ok()) return ToStatus(response.status());
+  *activation = new actserve_activation{*std::move(response), {}};
+  return nullptr;
+}
+const char* actserve_activation_id(const actserve_activation* activation) {
+  return activation->activation.id().c_str();
+}
+const char* actserve_activation_name(const actserve_activation* activation) {
+  return activation->activation.name().c_str();
+}
+size_t actserve_activation_num_inputs(const actserve_activation* activation) {
+  return activation->activation.inputs_size();
+}
+const char* actserve_activation_input(const actserve_activation* activation,
+                                      size_t index) {
+  return activation->activation.inputs(static_cast<int>(index)).c_str();
+}
+size_t actserve_activation_num_parameters(
+    const actserve_activation* activation) {
+  return activation->activation.parameters_size();
+}
+const char* actserve_activation_parameter(const actserve_activation* activation,
+                                          size_t index) {
+  return activation->activation.parameters(static_cast<int>(index))
+      .name()
+      .c_str();
+}
+double actserve_activation_default(const actserve_activation* activation,
+                                   size_t index) {
+  return activation->activation.parameters(static_cast<int>(index))
+      .default_value();
+}
+int actserve_activation_reads_rows(const actserve_activation* activation) {
+  return activation->activation.reads_rows() ? 1 : 0;
+}
+size_t actserve_activation_num_diagnostics(
+    const actserve_activation* activation) {
+  return activation->diagnostics.size();
+}
+actserve_diagnostic actserve_activation_diagnostic(
+    const actserve_activation* activation, size_t index) {
+  return ToDiagnostic(activation->diagnostics[index]);
+}
+void actserve_activation_free(actserve_activation* activation) {
+  delete activation;
+}
+
+actserve_status* actserve_forward(actserve_client* client,
+                                  const char* activation,
+                                  const actserve_tensor* inputs,
+                                  size_t num_inputs,
+                                  const actserve_tensor* output,
+                                  const actserve_call_options* options) {
+  return ToStatus(Forward(*client->client, activation, inputs, num_inputs,
+                          nullptr, 0, output, nullptr, options));
+}
+
+actserve_status* actserve_jvp(actserve_client* client, const char* activation,
+                              const actserve_tensor* inputs, size_t num_inputs,
+                              const actserve_value* tangents,
+                              size_t num_tangents,
+                              const actserve_tensor* output,
+                              const actserve_tensor* tangent,
+                              const actserve_call_options* options) {
+  if (num_tangents == 0) {
+    return ToStatus(absl::InvalidArgumentError("no tangents"));
+  }
+  return ToStatus(Forward(*client->client, activation, inputs, num_inputs,
+                          tangents, num_tangents, output, tangent, options));
+}
+
+actserve_status* actserve_backward(actserve_client* client,
+                                   const char* activation,
+                                   const actserve_backward_call* call,
+                                   const actserve_call_options* options) {
+  return ToStatus(Backward(*client->client, activation, call, options));
+}
+
+actserve_status* actserve_call(actserve_client* client, const char* method,
+                               const actserve_bytes* parts, size_t num_parts,
+                               const actserve_bytes* outputs,
+                               size_t num_outputs, double timeout_seconds,
+                               actserve_reply** reply) {
+  if (method == nullptr) return ToStatus(Missing("method"));
+  CallOptions options;
+  if (absl::Status status = SetTimeout(timeout_seconds, options.timeout);
+      !status.ok()) {
+    return ToStatus(status);
+  }
+  std::vector<absl::Span<const std::byte>> request;
+  for (size_t i = 0; i < num_parts; ++i) {
+    request.emplace_back(static_cast<const std::byte*>(parts[i].data),
+                         parts[i].size);
+  }
+  std::vector<absl::Span<std::byte>> places;
+  for (size_t i = 0; i < num_outputs; ++i) {
+    places.emplace_back(static_cast<std::byte*>(outputs[i].data),
+                        outputs[i].size);
+  }
+  auto answer = client->client->CallEncoded(method, request, places, options);
+  if (!answer.ok()) return ToStatus(answer.status());
+  *reply = new actserve_reply{*std::move(answer)};
+  return nullptr;
+}
+actserve_bytes actserve_reply_header(const actserve_reply* reply) {
+  const std::string& header = reply->reply.header;
+  return {const_cast<char*>(header.data()), header.size()};
+}
+size_t actserve_reply_num_payloads(const actserve_reply* reply) {
+  return reply->reply.payloads.size();
+}
+actserve_bytes actserve_reply_payload(const actserve_reply* reply,
+                                      size_t index) {
+  const absl::Span<const std::byte> payload = reply->reply.payloads[index];
+  return {const_cast<std::byte*>(payload.data()), payload.size()};
+}
+void actserve_reply_free(actserve_reply* reply) { delete reply; }

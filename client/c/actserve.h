@@ -1,0 +1,257 @@
+/* actserve in C: activations and their gradients, computed in this process or
+ * by a server.
+ *
+ *   actserve_client* client = NULL;
+ *   actserve_status* status = actserve_connect("local", NULL, &client);
+ *   actserve_tensor x = {data, ACTSERVE_FLOAT32, 2, shape}, y = ...;
+ *   if (!status) status = actserve_forward(client, "gelu", &x, 1, &y, NULL);
+ *   if (status) fputs(actserve_status_message(status), stderr);
+ *   actserve_status_free(status);
+ *   actserve_close(client);
+ *
+ * Every function is thread-safe, and calls on one client may run at once.
+ * Functions that can fail return a status: NULL is success; any other is the
+ * caller's to free. What a failed call would have written is undefined.
+ *
+ * The caller keeps every tensor, array and string that it passes, and may free
+ * or change it when the call returns. Computed "local", tensors are read and
+ * written where they lie, and nothing is copied.
+ *
+ * The library exports nothing but these functions. Those that it has keep their
+ * meaning; a struct grows only at its end, and has a `size` for that.
+ */
+#ifndef ACTSERVE_CLIENT_C_ACTSERVE_H_
+#define ACTSERVE_CLIENT_C_ACTSERVE_H_
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define ACTSERVE_API __attribute__((visibility("default")))
+
+/* "0.1.0". */
+ACTSERVE_API const char* actserve_version(void);
+
+/* Errors. */
+
+typedef struct actserve_status actserve_status;
+
+/* The code is one of gRPC's: 3 INVALID_ARGUMENT, 5 NOT_FOUND, and so on; 0 for
+ * NULL. Strings live as long as the status. */
+ACTSERVE_API int actserve_status_code(const actserve_status* status);
+ACTSERVE_API const char* actserve_status_message(const actserve_status* status);
+/* What a program can act on: "ACTIVATION_UNKNOWN", "RESIDUAL_GONE"; or "". */
+ACTSERVE_API const char* actserve_status_reason(const actserve_status* status);
+
+/* A remark on a text. */
+typedef struct actserve_diagnostic {
+  /* "error", "warning" or "note". */
+  const char* severity;
+  const char* message;
+  /* From 1. */
+  int32_t line;
+  int32_t column;
+} actserve_diagnostic;
+
+/* Those of a text with errors; 0 of any other status. */
+ACTSERVE_API size_t
+actserve_status_num_diagnostics(const actserve_status* status);
+ACTSERVE_API actserve_diagnostic
+actserve_status_diagnostic(const actserve_status* status, size_t index);
+/* NULL does nothing. */
+ACTSERVE_API void actserve_status_free(actserve_status* status);
+
+/* Clients. */
+
+typedef struct actserve_client actserve_client;
+
+typedef struct actserve_client_options {
+  size_t size; /* sizeof(actserve_client_options) */
+  /* Time limit of a call; 0: 60. */
+  double timeout_seconds;
+  /* Of "local": "cpu", "cuda:N" or "auto"; NULL: "cpu". */
+  const char* device;
+  /* Of "local" on the CPU: threads that share one large tensor; 0: all. */
+  int32_t num_threads;
+  /* Of "local": directory of compiled programs; NULL: that which a server
+   * uses; "none": none. */
+  const char* cache_directory;
+} actserve_client_options;
+
+/* `address` is "local", or that of a server: "host:port", "unix:PATH". Does not
+ * wait for a server. `options` may be NULL. */
+ACTSERVE_API actserve_status* actserve_connect(
+    const char* address, const actserve_client_options* options,
+    actserve_client** client);
+/* No call may be running. NULL does nothing. */
+ACTSERVE_API void actserve_close(actserve_client* client);
+
+/* Activations. */
+
+typedef struct actserve_activation actserve_activation;
+
+/* Registers a text, and compiles nothing yet. INVALID_ARGUMENT with diagnostics
+ * if it has errors. */
+ACTSERVE_API actserve_status* actserve_register(
+    actserve_client* client, const char* text,
+    actserve_activation** activation);
+/* What is known of a built-in's name, or an id. */
+ACTSERVE_API actserve_status* actserve_describe(
+    actserve_client* client, const char* name,
+    actserve_activation** activation);
+/* Strings live as long as the activation. The id is what calls take. */
+ACTSERVE_API const char* actserve_activation_id(
+    const actserve_activation* activation);
+ACTSERVE_API const char* actserve_activation_name(
+    const actserve_activation* activation);
+ACTSERVE_API size_t
+actserve_activation_num_inputs(const actserve_activation* activation);
+ACTSERVE_API const char* actserve_activation_input(
+    const actserve_activation* activation, size_t index);
+ACTSERVE_API size_t
+actserve_activation_num_parameters(const actserve_activation* activation);
+ACTSERVE_API const char* actserve_activation_parameter(
+    const actserve_activation* activation, size_t index);
+ACTSERVE_API double actserve_activation_default(
+    const actserve_activation* activation, size_t index);
+/* 1 if calls need an axis, otherwise 0. */
+ACTSERVE_API int actserve_activation_reads_rows(
+    const actserve_activation* activation);
+/* Warnings and notes of its registration. */
+ACTSERVE_API size_t
+actserve_activation_num_diagnostics(const actserve_activation* activation);
+ACTSERVE_API actserve_diagnostic actserve_activation_diagnostic(
+    const actserve_activation* activation, size_t index);
+/* NULL does nothing. */
+ACTSERVE_API void actserve_activation_free(actserve_activation* activation);
+
+/* Calls. */
+
+typedef enum actserve_dtype {
+  ACTSERVE_FLOAT16 = 1,
+  ACTSERVE_BFLOAT16 = 2,
+  ACTSERVE_FLOAT32 = 3,
+  ACTSERVE_FLOAT64 = 4
+} actserve_dtype;
+
+/* Row-major, little-endian, any alignment. rank 0: one element. */
+typedef struct actserve_tensor {
+  void* data;
+  int32_t dtype;
+  int32_t rank;
+  const int64_t* shape;
+} actserve_tensor;
+
+/* A parameter that differs from its default. */
+typedef struct actserve_parameter {
+  const char* name;
+  double value;
+  /* Not NULL: one value for each channel, instead of `value`; its first
+   * dimension lies on `axis` of the inputs. */
+  const actserve_tensor* tensor;
+  int32_t axis;
+} actserve_parameter;
+
+/* What belongs to an input or a parameter: a tensor of the inputs' shape, or if
+ * that is NULL, a number. */
+typedef struct actserve_value {
+  const char* name;
+  const actserve_tensor* tensor;
+  double number;
+} actserve_value;
+
+typedef struct actserve_call_options {
+  size_t size; /* sizeof(actserve_call_options) */
+  const actserve_parameter* parameters;
+  size_t num_parameters;
+  /* For an activation that reads rows: has_axis 1, and the axis along which
+   * they run; -1 is the last. */
+  int32_t has_axis;
+  int32_t axis;
+  /* The place of the first element in the tensor that the inputs are a piece
+   * of, for random numbers. */
+  int64_t element_offset;
+  /* 0: the client's. */
+  double timeout_seconds;
+} actserve_call_options;
+
+/* y = f(inputs). `output` receives y: of the dtype of the inputs, and of the
+ * shape that they broadcast to. `options` may be NULL. */
+ACTSERVE_API actserve_status* actserve_forward(
+    actserve_client* client, const char* activation,
+    const actserve_tensor* inputs, size_t num_inputs,
+    const actserve_tensor* output, const actserve_call_options* options);
+
+/* Forward mode: also the directional derivative of y, to `tangent`, where
+ * inputs and parameters move along `tangents`. */
+ACTSERVE_API actserve_status* actserve_jvp(
+    actserve_client* client, const char* activation,
+    const actserve_tensor* inputs, size_t num_inputs,
+    const actserve_value* tangents, size_t num_tangents,
+    const actserve_tensor* output, const actserve_tensor* tangent,
+    const actserve_call_options* options);
+
+/* A gradient that is asked for. */
+typedef struct actserve_gradient {
+  /* An input or a parameter; of order 2 also "grad_output". */
+  const char* name;
+  /* Receives that of a tensor; NULL for a parameter that is a number. */
+  const actserve_tensor* tensor;
+  /* Receives that of a number: the sum over all elements. */
+  double number;
+} actserve_gradient;
+
+typedef struct actserve_backward_call {
+  size_t size; /* sizeof(actserve_backward_call) */
+  const actserve_tensor* inputs;
+  size_t num_inputs;
+  /* dL/dy; NULL: ones. */
+  const actserve_tensor* grad_output;
+  actserve_gradient* gradients;
+  size_t num_gradients;
+  /* Order 2: the gradient of the sum of `cotangents` times the gradients of
+   * order 1. None: order 1. */
+  const actserve_value* cotangents;
+  size_t num_cotangents;
+} actserve_backward_call;
+
+/* The vector-Jacobian product, or that of it. `options` may be NULL. */
+ACTSERVE_API actserve_status* actserve_backward(
+    actserve_client* client, const char* activation,
+    const actserve_backward_call* call, const actserve_call_options* options);
+
+/* Bindings of other languages. */
+
+typedef struct actserve_bytes {
+  void* data;
+  size_t size;
+} actserve_bytes;
+
+typedef struct actserve_reply actserve_reply;
+
+/* A call of actserve.v1.ActivationService, `method` "Forward", as protobuf
+ * encodes it: the request is the concatenation of `parts`. Payloads of the
+ * response are written to `outputs` if there are as many and their sizes are
+ * equal. Does not register an activation again that a server has forgotten. */
+ACTSERVE_API actserve_status* actserve_call(
+    actserve_client* client, const char* method, const actserve_bytes* parts,
+    size_t num_parts, const actserve_bytes* outputs, size_t num_outputs,
+    double timeout_seconds, actserve_reply** reply);
+/* Every field of the response but its payloads, encoded. Like the payloads it
+ * lives as long as the reply. */
+ACTSERVE_API actserve_bytes actserve_reply_header(const actserve_reply* reply);
+ACTSERVE_API size_t actserve_reply_num_payloads(const actserve_reply* reply);
+/* The output itself, if it was written there. */
+ACTSERVE_API actserve_bytes actserve_reply_payload(const actserve_reply* reply,
+                                                   size_t index);
+/* NULL does nothing. */
+ACTSERVE_API void actserve_reply_free(actserve_reply* reply);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* ACTSERVE_CLIENT_C_ACTSERVE_H_ */
