@@ -13,7 +13,8 @@ with actserve.connect("127.0.0.1:50051") as client:
 """
 
 from actserve._activation import Activation, activation
-from actserve._client import Client, connect
+from actserve._client import Client
+from actserve._connect import connect
 from actserve._errors import ActivationError, Diagnostic
 from actserve._info import (
     ActivationInfo,

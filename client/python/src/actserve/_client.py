@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import math
-import numbers
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -12,7 +10,7 @@ from typing import Any
 import grpc
 from google.protobuf import wrappers_pb2
 
-from actserve import _address, _retry, _tensors, _values
+from actserve import _address, _arguments, _retry, _tensors, _values
 from actserve._activation import Activation
 from actserve._calls import Array, Calls, ListLostError
 from actserve._errors import ActivationError
@@ -29,71 +27,8 @@ from actserve.v1 import service_pb2
 
 _HEALTH_CHECK = "/grpc.health.v1.Health/Check"
 _SERVING = 1
-# gRPC counts nanoseconds since 1970 in 64 bits: about 230 years from now.
-_LONGEST_TIMEOUT = 1e9
 # The most that a server takes (ServerLimits in the contract).
 _MAX_HANDLES_IN_CALL = 1024
-
-
-def connect(
-    address: str | None = None,
-    *,
-    timeout: float = 60.0,
-    max_attempts: int = _retry.MAX_ATTEMPTS,
-    tls_ca: str | None = None,
-    client_cert: str | None = None,
-    client_key: str | None = None,
-    tls_server_name: str | None = None,
-    token: str | None = None,
-    token_file: str | None = None,
-    insecure: bool = False,
-) -> Client:
-    """Returns a client of the servers at `address`. Does not wait for them.
-
-    Args:
-      address: "host:port" or "unix:PATH", or several, separated by commas,
-        which share the calls; "dns:///host:port" stands for every address
-        behind the name. None: $ACTSERVE_ADDRESS; else the
-        default socket ($XDG_RUNTIME_DIR/actserve/actserve.sock, or
-        /tmp/actserve-UID/actserve.sock) if it is there and its directory is
-        this user's alone; else 127.0.0.1:50051.
-      timeout: Seconds for one call, including its retries and a registration
-        that it needs; math.inf waits for ever. Each call may give its own.
-      max_attempts: How often a call is sent to each server at most, the first
-        time included, and how often an activation is registered again for it.
-        client/README.md says what is sent again and after which pauses; the
-        default outlives a restart of the server.
-      tls_ca: PEM file with the authorities that sign the server's certificate.
-        It turns on TLS, but not for a unix socket. None: $ACTSERVE_TLS_CA.
-      client_cert: PEM file with a certificate of this client, for servers that
-        want one. None: $ACTSERVE_CLIENT_CERT.
-      client_key: PEM file with its key. None: $ACTSERVE_CLIENT_KEY.
-      tls_server_name: The name in the server's certificate, where that is not
-        the host of the address. None: $ACTSERVE_TLS_SERVER_NAME.
-      token: The token for this server.
-      token_file: A file with it, which is read again when the server does not
-        know the token any more. None: $ACTSERVE_TOKEN_FILE.
-      insecure: Send a token without TLS to another machine.
-
-    Raises:
-      TypeError: `timeout` is not a number.
-      ValueError: `address` has another form, `timeout` is not positive, a file
-        cannot be read, or a token would go over the network in plain text.
-    """
-    return Client(
-        address,
-        timeout=timeout,
-        max_attempts=max_attempts,
-        security=Security(
-            tls_ca=tls_ca,
-            client_cert=client_cert,
-            client_key=client_key,
-            tls_server_name=tls_server_name,
-            token=token,
-            token_file=token_file,
-            insecure=insecure,
-        ),
-    )
 
 
 class Client:
@@ -126,7 +61,7 @@ class Client:
         security: Security | None = None,
     ):
         self.address = _address.resolve(address)
-        self._timeout = _checked_timeout(timeout)
+        self._timeout = _arguments.timeout_of(timeout)
         if self._timeout <= 0:
             raise ValueError(f"timeout {timeout} is not positive")
         self._max_attempts = max_attempts
@@ -210,7 +145,7 @@ class Client:
         """
         deadline = self._deadline(timeout)
         arrays = _values.input_arrays(inputs)
-        axis = _axis(activation, axis)
+        axis = _arguments.axis_of(activation, axis)
         request = service_pb2.ForwardRequest(
             inputs=map(_tensors.to_proto, arrays),
             keep_residual=keep_residual,
@@ -303,7 +238,7 @@ class Client:
         request = service_pb2.ForwardRequest(
             inputs=map(_tensors.to_proto, arrays),
             parameters=parameter_values,
-            axis=_axis(activation, axis),
+            axis=_arguments.axis_of(activation, axis),
             element_offset=element_offset,
             tangents=values,
         )
@@ -369,7 +304,7 @@ class Client:
         deadline = self._deadline(timeout)
         if residual is None:
             arrays = _values.input_arrays(inputs)
-            axis = _axis(activation, axis)
+            axis = _arguments.axis_of(activation, axis)
         elif inputs or parameters:
             raise TypeError("residual stands for the inputs and parameters")
         else:
@@ -605,24 +540,7 @@ class Client:
     def _deadline(self, timeout: float | None) -> float:
         if timeout is None:
             timeout = self._timeout
-        return time.monotonic() + _checked_timeout(timeout)
-
-
-def _checked_timeout(timeout: Any) -> float:
-    """Returns `timeout` in seconds, cut to what gRPC can express.
-
-    Raises:
-      TypeError: Not a number.
-      ValueError: NaN.
-    """
-    if isinstance(timeout, bool) or not isinstance(timeout, numbers.Real):
-        raise TypeError(
-            f"timeout {timeout!r} is not a number of seconds; math.inf waits "
-            f"for ever"
-        )
-    if math.isnan(timeout):
-        raise ValueError("timeout nan is not a number of seconds")
-    return min(float(timeout), _LONGEST_TIMEOUT)
+        return time.monotonic() + _arguments.timeout_of(timeout)
 
 
 def _restore(
@@ -634,9 +552,3 @@ def _restore(
         max_attempts=max_attempts,
         security=security,
     )
-
-
-def _axis(activation: Activation | str, axis: int | None) -> int | None:
-    if axis is None and isinstance(activation, Activation):
-        return activation.axis
-    return axis
