@@ -15,7 +15,9 @@ if(ACTSERVE_SANITIZE)
   add_link_options(-fsanitize=${ACTSERVE_SANITIZE})
 endif()
 # The library of client/c is a shared one.
-set(CMAKE_POSITION_INDEPENDENT_CODE ON)
+if(NOT ACTSERVE_SANITIZE)
+  set(CMAKE_POSITION_INDEPENDENT_CODE ON)
+endif()
 include_directories(${PROJECT_SOURCE_DIR})
 
 # GNU ld takes several times as long over LLVM's static libraries.

@@ -196,7 +196,7 @@ ACTSERVE_API actserve_status* actserve_jvp(
 
 /* A gradient that is asked for. */
 typedef struct actserve_gradient {
-  /* An input or a parameter; of order 2 also "grad_output". */
+  /* An input or a parameter; of order 2 also "dL/dy". */
   const char* name;
   /* Receives that of a tensor; NULL for a parameter that is a number. */
   const actserve_tensor* tensor;

@@ -147,7 +147,7 @@ static void TestHigherOrder(actserve_client* client) {
   const actserve_tensor y_tensor = TensorOf(y);
   const actserve_value cotangent = {"x", &u_tensor, 0};
   actserve_gradient gradients[] = {{"x", &dx_tensor, 0},
-                                   {"grad_output", &ddy_tensor, 0}};
+                                   {"dL/dy", &ddy_tensor, 0}};
   actserve_backward_call call = {0};
   call.size = sizeof(call);
   call.inputs = &input;

@@ -74,22 +74,22 @@ class Client::Impl {
 
   // One call of the service; the bytes of its reply. `place` as in
   // Replicas::Call().
-  absl::StatusOr<std::vector<grpc::Slice>> Send(absl::string_view method,
-                                                const Envelope& envelope,
-                                                Outputs outputs,
-                                                const Bounds& bounds,
-                                                ReplicaPtr& place) {
+  absl::StatusOr<std::vector<grpc::Slice>> Send(
+      absl::string_view method, absl::Span<const ByteSpan> parts,
+      Outputs outputs, const Bounds& bounds, ReplicaPtr& place) {
     if (in_process_ != nullptr) {
-      return in_process_->Call(method, envelope.parts(), outputs, bounds);
+      return in_process_->Call(method, parts, outputs, bounds);
     }
-    if (envelope.size_bytes() > kMaxMessageBytes) {
+    size_t size_bytes = 0;
+    for (const ByteSpan part : parts) size_bytes += part.size();
+    if (size_bytes > kMaxMessageBytes) {
       return absl::ResourceExhaustedError(
-          absl::StrCat("request of ", envelope.size_bytes(), " bytes, limit ",
+          absl::StrCat("request of ", size_bytes, " bytes, limit ",
                        kMaxMessageBytes, "; send the batch in parts"));
     }
-    ACTSERVE_ASSIGN_OR_RETURN(RawStub::Reply reply,
-                              replicas_->Call(absl::StrCat(kService, method),
-                                              envelope.parts(), bounds, place));
+    ACTSERVE_ASSIGN_OR_RETURN(
+        RawStub::Reply reply,
+        replicas_->Call(absl::StrCat(kService, method), parts, bounds, place));
     return std::move(reply.slices);
   }
 

@@ -150,7 +150,7 @@ def fake(service):
     """A client of the fake server that notes its pauses and makes none."""
     with actserve.connect(service.address, timeout=10) as client:
         client.pauses = []
-        client._replicas._sleep = client.pauses.append
+        client._way._replicas._sleep = client.pauses.append
         yield client
 
 

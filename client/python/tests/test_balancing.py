@@ -223,6 +223,6 @@ def test_the_session_goes_to_a_real_server(servers):
     """Metadata that it does not know changes nothing."""
     with actserve.connect(servers[0].address) as client:
         assert client.forward("relu", [1.0])[0] == 1
-        (pair,) = client._replicas._metadata
+        (pair,) = client._way._replicas._metadata
 
     assert pair[0] == _replicas.SESSION_KEY

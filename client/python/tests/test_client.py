@@ -505,7 +505,7 @@ def test_plain_functions_are_refused_with_advice(fake):
 def test_health_is_not_retried():
     pauses = []
     with actserve.connect("127.0.0.1:1") as client:
-        client._replicas._sleep = pauses.append
+        client._way._replicas._sleep = pauses.append
 
         with pytest.raises(actserve.ActivationError) as caught:
             client.health()

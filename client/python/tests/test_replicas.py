@@ -102,7 +102,7 @@ def client(address):
     """A client of all three that notes its pauses and makes none."""
     with actserve.connect(address, timeout=20) as result:
         result.pauses = []
-        result._replicas._sleep = result.pauses.append
+        result._way._replicas._sleep = result.pauses.append
         yield result
 
 

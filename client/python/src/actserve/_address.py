@@ -9,6 +9,8 @@ from __future__ import annotations
 import os
 import stat
 
+# No server: the client's own process.
+LOCAL = "local"
 _DEFAULT_TCP = "127.0.0.1:50051"
 _DEFAULT_PORT = _DEFAULT_TCP.rpartition(":")[2]
 _VARIABLE = "ACTSERVE_ADDRESS"
@@ -17,7 +19,7 @@ _MAX_SOCKET_PATH_BYTES = 107
 
 
 def resolve(address: str | None) -> str:
-    """Returns a gRPC target.
+    """Returns a gRPC target, or "local".
 
     Without `address`: $ACTSERVE_ADDRESS; else the default socket, if one is
     there that only this user can have made; else 127.0.0.1:50051.
@@ -35,6 +37,8 @@ def resolve(address: str | None) -> str:
         return f"unix:{path}" if _is_usable(path) else _DEFAULT_TCP
     if not isinstance(address, str):
         raise TypeError(f"address {address!r} is not a string")
+    if address == LOCAL:
+        return address
     parts = address.split(",")
     for part in parts:
         if not part and len(parts) > 1:

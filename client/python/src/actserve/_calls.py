@@ -12,18 +12,19 @@ import grpc
 from google.protobuf.message import DecodeError, Message
 from numpy.typing import NDArray
 
-from actserve import _wire
 from actserve._activation import Activation
 from actserve._errors import ActivationError, diagnostic_from_proto
 from actserve._info import ActivationInfo, activation_info
-from actserve._replicas import Place, Replicas
+from actserve._replicas import Place
+from actserve._ways import Way
 from actserve.v1 import activation_pb2, service_pb2
 
-_SERVICE = service_pb2.DESCRIPTOR.services_by_name["ActivationService"]
 # The most that a server takes (ServerLimits in the contract).
 _LIST_PAGE_SIZE = 1000
 
 Array = NDArray[Any]
+# A response without its payloads, and those.
+_Answer = tuple[bytes, Sequence[memoryview]]
 
 
 class ListLostError(Exception):
@@ -40,8 +41,8 @@ class Calls:
     Thread-safe.
     """
 
-    def __init__(self, replicas: Replicas, max_attempts: int):
-        self._replicas = replicas
+    def __init__(self, way: Way, max_attempts: int):
+        self._way = way
         self._max_attempts = max_attempts
         self._lock = threading.Lock()
         self._registered: dict[Activation, ActivationInfo] = {}
@@ -62,7 +63,7 @@ class Calls:
 
         Fills `response` and returns its payloads.
         """
-        answer = self._ask_about(
+        header, found = self._ask_about(
             activation,
             request,
             lambda: self._send(method, request, payloads, deadline, place),
@@ -70,9 +71,8 @@ class Calls:
             place,
         )
         try:
-            header, found = _wire.split_response(answer)
             response.ParseFromString(header)
-        except (ValueError, DecodeError) as error:
+        except DecodeError as error:
             raise ActivationError(
                 grpc.StatusCode.INTERNAL, f"malformed response: {error}"
             ) from error
@@ -82,10 +82,10 @@ class Calls:
         self,
         activation: Activation | str,
         request: Any,
-        send: Callable[[], bytes],
+        send: Callable[[], _Answer],
         deadline: float,
         place: Place,
-    ) -> bytes:
+    ) -> _Answer:
         """Returns what `send` does, with the activation's id in `request`.
 
         Registers the activation where it is unknown: more than once if need be,
@@ -127,9 +127,10 @@ class Calls:
         payloads: Sequence[Array],
         deadline: float,
         place: Place,
-    ) -> bytes:
-        message = _wire.join_request(request.SerializeToString(), payloads)
-        return self._replicas.call(_path(method), message, deadline, place)
+    ) -> _Answer:
+        return self._way.send(
+            method, request.SerializeToString(), payloads, deadline, place
+        )
 
     def control(
         self,
@@ -140,11 +141,10 @@ class Calls:
         place: Place | None = None,
     ) -> None:
         """Calls a method without tensors."""
-        response.ParseFromString(
-            self._replicas.call(
-                _path(method), request.SerializeToString(), deadline, place
-            )
+        header, _ = self._way.send(
+            method, request.SerializeToString(), (), deadline, place
         )
+        response.ParseFromString(header)
 
     def list(
         self, with_texts: bool, deadline: float, place: Place
@@ -234,15 +234,11 @@ class Calls:
             with_gradients=with_gradients
         )
         place = Place()
-        answer = self._ask_about(
+        header, _ = self._ask_about(
             activation,
             request,
             lambda: self._send("GetActivation", request, (), deadline, place),
             deadline,
             place,
         )
-        return activation_info(activation_pb2.Activation.FromString(answer))
-
-
-def _path(method: str) -> str:
-    return f"/{_SERVICE.full_name}/{_SERVICE.methods_by_name[method].name}"
+        return activation_info(activation_pb2.Activation.FromString(header))

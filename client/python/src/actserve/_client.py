@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import grpc
-from google.protobuf import wrappers_pb2
 
 from actserve import _address, _arguments, _retry, _tensors, _values
 from actserve._activation import Activation
@@ -23,16 +22,15 @@ from actserve._replicas import Place, Replica, Replicas
 from actserve._residual import Residual
 from actserve._security import Security
 from actserve._values import Parameters
+from actserve._ways import Local, Remote, Way
 from actserve.v1 import service_pb2
 
-_HEALTH_CHECK = "/grpc.health.v1.Health/Check"
-_SERVING = 1
 # The most that a server takes (ServerLimits in the contract).
 _MAX_HANDLES_IN_CALL = 1024
 
 
 class Client:
-    """Evaluates activations and their gradients on a server.
+    """Evaluates activations and their gradients, on a server or here.
 
     The argument `activation` is an Activation (see `actserve.activation`), the
     name of a built-in ("gelu") or an id ("sha256:..."). An Activation is
@@ -59,6 +57,8 @@ class Client:
         timeout: float = 60.0,
         max_attempts: int = _retry.MAX_ATTEMPTS,
         security: Security | None = None,
+        device: str = "cpu",
+        num_threads: int = 0,
     ):
         self.address = _address.resolve(address)
         self._timeout = _arguments.timeout_of(timeout)
@@ -66,12 +66,17 @@ class Client:
             raise ValueError(f"timeout {timeout} is not positive")
         self._max_attempts = max_attempts
         self._security = security or Security()
-        self._replicas = Replicas(
-            self.address,
-            max_attempts,
-            security=self._security.load(self.address),
-        )
-        self._calls = Calls(self._replicas, max_attempts)
+        self._device = device
+        self._num_threads = num_threads
+        self._way: Way
+        if self.address == _address.LOCAL:
+            self._way = Local(device, num_threads)
+        else:
+            loaded = self._security.load(self.address)
+            self._way = Remote(
+                Replicas(self.address, max_attempts, security=loaded)
+            )
+        self._calls = Calls(self._way, max_attempts)
 
     def forward(
         self,
@@ -493,32 +498,11 @@ class Client:
           ActivationError: UNAVAILABLE, nothing answers. Each is asked once
             only.
         """
-        deadline = self._deadline(timeout)
-        failure: ActivationError | None = None
-        has_answer = False
-        for replica in self._replicas.all(deadline):
-            # HealthCheckRequest and HealthCheckResponse of grpc.health.v1 are a
-            # string and an enum in field 1, as these two are.
-            try:
-                answer = self._replicas.call_once(
-                    _HEALTH_CHECK,
-                    wrappers_pb2.StringValue().SerializeToString(),
-                    deadline,
-                    replica,
-                )
-            except ActivationError as error:
-                failure = error
-                continue
-            has_answer = True
-            if wrappers_pb2.Int32Value.FromString(answer).value == _SERVING:
-                return True
-        if failure is not None and not has_answer:
-            raise failure
-        return False
+        return self._way.health(self._deadline(timeout))
 
     def close(self) -> None:
         """Ends calls in progress and the connections. Idempotent."""
-        self._replicas.close()
+        self._way.close()
 
     def __enter__(self) -> Client:
         return self
@@ -535,6 +519,8 @@ class Client:
             self._timeout,
             self._max_attempts,
             self._security,
+            self._device,
+            self._num_threads,
         )
 
     def _deadline(self, timeout: float | None) -> float:
@@ -544,11 +530,18 @@ class Client:
 
 
 def _restore(
-    address: str, timeout: float, max_attempts: int, security: Security
+    address: str,
+    timeout: float,
+    max_attempts: int,
+    security: Security,
+    device: str,
+    num_threads: int,
 ) -> Client:
     return Client(
         address,
         timeout=timeout,
         max_attempts=max_attempts,
         security=security,
+        device=device,
+        num_threads=num_threads,
     )

@@ -19,11 +19,14 @@ def connect(
     token: str | None = None,
     token_file: str | None = None,
     insecure: bool = False,
+    device: str = "cpu",
+    num_threads: int = 0,
 ) -> Client:
     """Returns a client of the servers at `address`. Does not wait for them.
 
     Args:
-      address: "host:port" or "unix:PATH", or several, separated by commas,
+      address: "local", which computes in this process and needs no server; or
+        "host:port" or "unix:PATH", or several, separated by commas,
         which share the calls; "dns:///host:port" stands for every address
         behind the name. None: $ACTSERVE_ADDRESS; else the
         default socket ($XDG_RUNTIME_DIR/actserve/actserve.sock, or
@@ -46,11 +49,16 @@ def connect(
       token_file: A file with it, which is read again when the server does not
         know the token any more. None: $ACTSERVE_TOKEN_FILE.
       insecure: Send a token without TLS to another machine.
+      device: Of "local": "cpu"; or a GPU of this machine, "cuda:N"; or "auto",
+        which is the first GPU if there is one.
+      num_threads: Of "local", on the CPU: threads that share a large tensor;
+        0: all.
 
     Raises:
       TypeError: `timeout` is not a number.
       ValueError: `address` has another form, `timeout` is not positive, a file
         cannot be read, or a token would go over the network in plain text.
+      FileNotFoundError: "local", and the library that computes is not here.
     """
     return Client(
         address,
@@ -65,4 +73,6 @@ def connect(
             token_file=token_file,
             insecure=insecure,
         ),
+        device=device,
+        num_threads=num_threads,
     )

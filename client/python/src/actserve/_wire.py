@@ -28,7 +28,7 @@ def join_request(header: bytes, payloads: Iterable[NDArray[Any]]) -> bytes:
     """
     parts: list[Any] = [header]
     for payload in payloads:
-        parts.append(_prefix(payload.nbytes))
+        parts.append(prefix(payload.nbytes))
         # Viewed as bytes, because bfloat16 has no buffer protocol.
         parts.append(payload.reshape(-1).view("u1"))
     return b"".join(parts)
@@ -70,7 +70,7 @@ def split_response(message: bytes) -> tuple[bytes, list[memoryview]]:
     return b"".join(header), payloads
 
 
-def _prefix(size: int) -> bytes:
+def prefix(size: int) -> bytes:
     """Returns tag and length of a payload of `size` bytes."""
     prefix = bytearray([_PAYLOAD_TAG])
     while size > 0x7F:
