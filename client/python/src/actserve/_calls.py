@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from actserve import _wire
 from actserve._activation import Activation
-from actserve._errors import ActivationError, diagnostic_from_proto
+from actserve._errors import ActivationError, diagnostic_from_proto, warn
 from actserve._info import ActivationInfo, activation_info
 from actserve._replicas import Place, Replicas
 from actserve.v1 import activation_pb2, service_pb2
@@ -220,8 +220,11 @@ class Calls:
             diagnostics=tuple(map(diagnostic_from_proto, response.diagnostics)),
         )
         with self._lock:
+            is_new = activation not in self._registered
             self._registered[activation] = info
             self._ids[info.id] = activation
+        if is_new:
+            warn(info.name or activation.name, info.diagnostics)
         return info
 
     def get(
