@@ -2,6 +2,7 @@
 
 #include <cctype>
 #include <charconv>
+#include <cmath>
 #include <cstdlib>
 #include <cstring>
 
@@ -46,6 +47,8 @@ T Load(const char* data) {
 
 template <typename T>
 std::string Shortest(T value) {
+  // Not "-nan": the sign of a NaN says nothing.
+  if (std::isnan(value)) return "nan";
   char text[32];
   const auto end = std::to_chars(text, text + sizeof(text), value).ptr;
   return std::string(text, end);

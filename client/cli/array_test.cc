@@ -71,6 +71,16 @@ TEST(ArrayText, ReadsBackAsTheSameBits) {
   }
 }
 
+TEST(ArrayText, ANanHasNoSign) {
+  for (const v1::DType dtype : {v1::DTYPE_FLOAT16, v1::DTYPE_BFLOAT16,
+                                v1::DTYPE_FLOAT32, v1::DTYPE_FLOAT64}) {
+    const auto array = ParseArray({"-nan", "nan"}, dtype);
+
+    ASSERT_TRUE(array.ok());
+    EXPECT_EQ(ArrayText(*array), "nan nan") << DTypeText(dtype);
+  }
+}
+
 TEST(ArrayText, ARowIsALine) {
   auto array = ParseArray({"1", "2", "3", "4", "5", "6"}, v1::DTYPE_FLOAT32);
   array->shape = {2, 3};
@@ -162,6 +172,14 @@ TEST(Npy, AFileCutShortIsRefused) {
               absl::StatusCode::kInvalidArgument)
         << size;
   }
+}
+
+TEST(Npy, AFileInAMissingFolderIsNotFound) {
+  const absl::Status status = WriteNpy("/nonexistent/y.npy", {});
+
+  EXPECT_EQ(status.code(), absl::StatusCode::kNotFound);
+  EXPECT_EQ(status.message(),
+            "cannot write /nonexistent/y.npy: No such file or directory");
 }
 
 TEST(Npy, AMissingFileIsNotFound) {

@@ -4,6 +4,7 @@
 // line is wrong.
 
 #include <algorithm>
+#include <cstdint>
 #include <exception>
 #include <functional>
 #include <iostream>
@@ -15,6 +16,7 @@
 #include "CLI/CLI.hpp"
 #include "absl/status/status.h"
 #include "absl/strings/ascii.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
 #include "client/cli/array.h"
@@ -41,6 +43,15 @@ void AddAssignments(CLI::App& command, const std::string& flag,
               if (equals == 0 || !value.ok()) {
                 throw CLI::ValidationError(
                     flag, "'" + assignment + "' is not NAME=NUMBER");
+              }
+              int64_t integer = 0;
+              if (absl::SimpleAtoi(assignment.substr(equals + 1), &integer) &&
+                  (*value >= 0x1p63 ||
+                   static_cast<int64_t>(*value) != integer)) {
+                throw CLI::ValidationError(
+                    flag, assignment +
+                              ": a float64 does not hold this integer exactly, "
+                              "as it does those up to 2^53");
               }
               const std::string name = assignment.substr(0, equals);
               if (!values.emplace(name, *value).second) {

@@ -3,6 +3,7 @@
 
 #include "client/cli/npy.h"
 
+#include <cerrno>
 #include <cstring>
 #include <fstream>
 
@@ -170,11 +171,15 @@ absl::Status WriteNpy(const std::string& path, const Array& array) {
   header += '\n';
   const uint16_t header_bytes = static_cast<uint16_t>(header.size());
 
+  errno = 0;
   std::ofstream file(path, std::ios::binary | std::ios::trunc);
   file << kMagic << '\x01' << '\x00' << static_cast<char>(header_bytes & 0xff)
        << static_cast<char>(header_bytes >> 8) << header << array.bytes;
   file.close();
-  if (!file) return absl::UnavailableError(absl::StrCat("cannot write ", path));
+  if (!file) {
+    return absl::ErrnoToStatus(errno == 0 ? EIO : errno,
+                               absl::StrCat("cannot write ", path));
+  }
   return absl::OkStatus();
 }
 

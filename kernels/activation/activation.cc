@@ -1,5 +1,6 @@
 #include "kernels/activation/activation.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/status/status.h"
@@ -88,13 +89,20 @@ void WarnIfFlat(const Activation& activation, Position position,
     if (!gradient.ok()) continue;
     const Graph& graph = gradient->graph;
     if (graph.is_constant(graph.outputs[0].node, 0)) {
+      // The function may itself be a gradient, which has a dy.
+      std::string upstream = "dy";
+      const std::vector<std::string>& inputs = activation.inputs();
+      while (std::count(inputs.begin(), inputs.end(), upstream) > 0) {
+        upstream = absl::StrCat("d", upstream);
+      }
       diagnostics.Warning(
           position,
           absl::StrCat("the gradient with respect to '", input,
                        "' is 0 everywhere; to train through it, declare "
                        "another: def ",
                        activation.name(), "_grad(",
-                       absl::StrJoin(activation.inputs(), ", "), ", dy)"));
+                       absl::StrJoin(activation.inputs(), ", "), ", ", upstream,
+                       ")"));
     }
   }
 }

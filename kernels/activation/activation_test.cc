@@ -397,6 +397,20 @@ TEST(Activation, WarnsOfAGradientThatIsZeroEverywhere) {
   EXPECT_THAT(diagnostics[0].message, HasSubstr("def f_grad(x, dy)"));
 }
 
+// A gradient that is registered by itself already has a dy.
+TEST(Activation, AdvisesAGradientOfAGradientWithTwoUpstreams) {
+  std::vector<Diagnostic> diagnostics;
+  const std::string text = "def f_grad(x, dy):\n    return dy\n";
+  ASSERT_TRUE(Activation::Create(text, {}, &diagnostics).ok());
+
+  ASSERT_EQ(diagnostics.size(), 1u);
+  EXPECT_THAT(diagnostics[0].message, HasSubstr("def f_grad_grad(x, dy, ddy)"));
+  EXPECT_TRUE(Activation::Create(
+                  text + "def f_grad_grad(x, dy, ddy):\n    return ddy, ddy\n",
+                  {}, nullptr)
+                  .ok());
+}
+
 TEST(Activation, NotesThatMaxSharesItsGradientAtATie) {
   std::vector<Diagnostic> diagnostics;
   ASSERT_TRUE(

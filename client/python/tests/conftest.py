@@ -26,6 +26,7 @@ class FakeService(service_pb2_grpc.ActivationServiceServicer):
 
     `failures` holds (code, reason) to answer the next calls with; `None` lets
     one pass. `pushback` is what they ask a client to wait, in milliseconds;
+    `diagnostics` are its remarks on every text.
     `marks_errors` is whether they say, as actserved does, that it answers.
     """
 
@@ -34,6 +35,7 @@ class FakeService(service_pb2_grpc.ActivationServiceServicer):
         self.failures = []
         self.pushback = None
         self.marks_errors = True
+        self.diagnostics = []
         self.residual = b"0123456789abcdef"
 
     def names(self):
@@ -102,7 +104,8 @@ class FakeService(service_pb2_grpc.ActivationServiceServicer):
         return service_pb2.RegisterActivationResponse(
             activation=activation_pb2.Activation(
                 id=f"sha256:{len(self.calls)}", inputs=["x"]
-            )
+            ),
+            diagnostics=self.diagnostics,
         )
 
     def GetActivation(self, request, context):  # noqa: N802

@@ -278,8 +278,7 @@ void TextDesugarer::DesugarReturn(const SyntaxStmt& statement, Block& out) {
   if (!unknown && node.values.size() != expected) {
     diagnostics_.Error(
         statement.position,
-        current_activation_ == nullptr ||
-                current_activation_->arguments.size() == 1
+        current_activation_ == nullptr
             ? "the function must return one numeric value: "
               "return y only"
             : ResultsMessage(*current_activation_, node.values.size()));

@@ -100,6 +100,13 @@ std::string CountOf(size_t count, std::string_view noun) {
   return Concat(count, " ", noun, count == 1 ? "" : "s");
 }
 
+// What to do instead of naming the axis of rows in a text.
+std::string AxisAdvice(std::string_view keyword) {
+  if (keyword != "axis" && keyword != "dim") return "";
+  return Concat(": leave ", keyword,
+                " out, each request names the axis along which rows run");
+}
+
 }  // namespace
 
 ExpressionDesugarer::Parameters ExpressionDesugarer::Parameters::Of(
@@ -148,7 +155,8 @@ std::optional<ExpressionDesugarer::Bound> ExpressionDesugarer::Bind(
           by_name ? Concat("no argument named ", Quoted(argument.keyword))
                   : CountOf(positional, "argument"),
           " (", absl::StrJoin(names, ", "), ")",
-          by_name ? "" : Concat(", ", given.size(), " are given"));
+          by_name ? AxisAdvice(argument.keyword)
+                  : Concat(", ", given.size(), " are given"));
       return std::nullopt;
     }
     if (bound[index] != nullptr) {

@@ -325,6 +325,20 @@ void TextDesugarer::CheckMain() {
   }
 }
 
+// Makes `argument` of the gradient of `function` mean its `parameter`.
+void TextDesugarer::TakeDefault(const FunctionDef& function,
+                                const Argument& parameter, Argument& argument) {
+  if (argument.default_value &&
+      *argument.default_value != *parameter.default_value) {
+    diagnostics_.Error(
+        argument.position,
+        Concat("the default of ", Quoted(argument.name), " is ",
+               *argument.default_value, " here and ", *parameter.default_value,
+               " in ", Quoted(function.name), ": both are one parameter"));
+  }
+  argument.default_value = parameter.default_value;
+}
+
 // An argument of the gradient is a parameter if the activation has a parameter
 // of that name; the others are the inputs, and dy.
 void TextDesugarer::CheckGradient(int index) {
@@ -338,7 +352,7 @@ void TextDesugarer::CheckGradient(int index) {
           return a.default_value && a.name == argument.name;
         });
     if (it != main.arguments.end()) {
-      argument.default_value = it->default_value;
+      TakeDefault(main, *it, argument);
     } else if (argument.default_value) {
       diagnostics_.Error(argument.position,
                          Concat(Quoted(argument.name), " is no parameter of ",
@@ -366,7 +380,7 @@ void TextDesugarer::ReadHelperGradient(int index) {
   for (size_t i = function->NumInputs() + 1; i < arguments.size(); ++i) {
     for (const Argument& parameter : function->arguments) {
       if (parameter.default_value && parameter.name == arguments[i].name) {
-        arguments[i].default_value = parameter.default_value;
+        TakeDefault(*function, parameter, arguments[i]);
       }
     }
   }

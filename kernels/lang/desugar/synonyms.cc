@@ -30,6 +30,7 @@ const std::vector<Table>& Tables() {
       {kMethodsTable, {"torch.Tensor", "numpy.ndarray", "any"}},
       {kCoreTable, {}},
       {"math", {"math"}},
+      {"random", {"random", "any"}},
       {"numpy", {"numpy", "any"}},
       {"scipy.special", {"scipy.special", "any"}},
       // A text of TensorFlow 1 has its names under the same prefix.
@@ -58,6 +59,11 @@ struct ModuleAlias {
 };
 constexpr ModuleAlias kModuleAliases[] = {
     {"cupy", "numpy"},
+    {"numpy.random", "random"},
+    {"cupy.random", "random"},
+    {"tensorflow.random", "random"},
+    {"keras.random", "random"},
+    {"jax.random", "random"},
     {"cupyx.scipy.special", "scipy.special"},
     {"tensorflow.compat.v1", "tensorflow"},
     {"tensorflow.compat.v2", "tensorflow"},
@@ -80,15 +86,15 @@ constexpr Alias kAliases[] = {
     {"nn", "torch.nn"},       {"jnp", "jax.numpy"},
     {"jax", "jax"},           {"lax", "jax.lax"},
     {"actserve", "actserve"}, {"scipy", "scipy"},
-    {"sp", "scipy"},
+    {"sp", "scipy"},          {"random", "random"},
 };
 
 // Packages whose imports are read. The last ones are for decorators,
 // annotations and sys.float_info only.
 constexpr std::string_view kPackages[] = {
-    "math",       "numpy",  "cupy",      "scipy", "tensorflow",
-    "keras",      "torch",  "jax",       "sys",   "actserve",
-    "__future__", "typing", "functools",
+    "math",       "numpy",  "cupy",      "scipy",  "tensorflow",
+    "keras",      "torch",  "jax",       "sys",    "actserve",
+    "__future__", "typing", "functools", "random",
 };
 
 constexpr std::string_view kDecorators[] = {

@@ -44,6 +44,8 @@ class TextDesugarer {
   void FindMain();
   void FixFlags(int function);
   void CheckMain();
+  void TakeDefault(const FunctionDef& function, const Argument& parameter,
+                   Argument& argument);
   void CheckGradient(int gradient);
 
   void ReadHelperGradient(int index);

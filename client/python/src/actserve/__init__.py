@@ -15,7 +15,7 @@ with actserve.connect("127.0.0.1:50051") as client:
 from actserve._activation import Activation, activation
 from actserve._client import Client
 from actserve._connect import connect
-from actserve._errors import ActivationError, Diagnostic
+from actserve._errors import ActivationError, ActivationWarning, Diagnostic
 from actserve._info import (
     ActivationInfo,
     DeviceInfo,
@@ -31,6 +31,7 @@ __all__ = [
     "Activation",
     "ActivationError",
     "ActivationInfo",
+    "ActivationWarning",
     "Client",
     "DeviceInfo",
     "Diagnostic",

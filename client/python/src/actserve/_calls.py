@@ -13,7 +13,7 @@ from google.protobuf.message import DecodeError, Message
 from numpy.typing import NDArray
 
 from actserve._activation import Activation
-from actserve._errors import ActivationError, diagnostic_from_proto
+from actserve._errors import ActivationError, diagnostic_from_proto, warn
 from actserve._info import ActivationInfo, activation_info
 from actserve._replicas import Place
 from actserve._ways import Way
@@ -220,8 +220,11 @@ class Calls:
             diagnostics=tuple(map(diagnostic_from_proto, response.diagnostics)),
         )
         with self._lock:
+            is_new = activation not in self._registered
             self._registered[activation] = info
             self._ids[info.id] = activation
+        if is_new:
+            warn(info.name or activation.name, info.diagnostics)
         return info
 
     def get(

@@ -43,7 +43,8 @@ class Client:
     dtype and shape of the inputs.
 
     Every method raises ActivationError if the server refuses or does not
-    answer, and TypeError for another dtype.
+    answer, and TypeError or ValueError for an argument that no call can carry:
+    it names the argument and the value.
 
     Thread-safe. Usable as a context manager. Pickles as its address and
     options, a token among them. After a fork, a client that was in use refuses
@@ -155,7 +156,9 @@ class Client:
             inputs=map(_tensors.to_proto, arrays),
             keep_residual=keep_residual,
             axis=axis,
-            element_offset=element_offset,
+            element_offset=_arguments.integer(
+                "element_offset", element_offset, bits=64
+            ),
         )
         values, channels = _values.parameter_values(parameters, arrays)
         request.parameters.extend(values)
@@ -166,7 +169,7 @@ class Client:
                 self._calls.info(activation, deadline, Place()).inputs
             )
         elif partials:
-            request.partials.extend(_values.names(partials))
+            request.partials.extend(_arguments.names("partials", partials))
 
         response = service_pb2.ForwardResponse()
         place = Place()
@@ -226,7 +229,7 @@ class Client:
         Raises:
           ValueError: `tangents` is empty.
         """
-        if not tangents:
+        if not _arguments.by_name("tangents", tangents):
             raise ValueError("tangents is empty")
         deadline = self._deadline(timeout)
         arrays = _values.input_arrays(inputs)
@@ -244,7 +247,9 @@ class Client:
             inputs=map(_tensors.to_proto, arrays),
             parameters=parameter_values,
             axis=_arguments.axis_of(activation, axis),
-            element_offset=element_offset,
+            element_offset=_arguments.integer(
+                "element_offset", element_offset, bits=64
+            ),
             tangents=values,
         )
         response = service_pb2.ForwardResponse()
@@ -305,15 +310,24 @@ class Client:
           parameter. Those of parameters, and of inputs that broadcast, are sums
           over all elements that read the value, added in float64 in an order
           that depends only on the shape.
+
+        Raises:
+          ValueError: `wrt` is empty.
         """
         deadline = self._deadline(timeout)
+        order = _arguments.integer("order", order, bits=32)
+        element_offset = _arguments.integer(
+            "element_offset", element_offset, bits=64
+        )
         if residual is None:
             arrays = _values.input_arrays(inputs)
             axis = _arguments.axis_of(activation, axis)
-        elif inputs or parameters:
+        elif inputs or _arguments.by_name("parameters", parameters):
             raise TypeError("residual stands for the inputs and parameters")
         else:
-            if axis is not None and not residual._has_axis(axis):
+            if axis is not None and not residual._has_axis(
+                _arguments.integer("axis", axis, bits=32)
+            ):
                 raise ActivationError(
                     grpc.StatusCode.INVALID_ARGUMENT,
                     f"axis: {axis} is not that of the residual, "
@@ -330,10 +344,14 @@ class Client:
             element_offset = residual._element_offset
         upstream: list[Array] = []
         request = service_pb2.BackwardRequest(
-            wrt=_values.names(wrt or ()),
+            wrt=() if wrt is None else _arguments.names("wrt", wrt),
             axis=axis,
             element_offset=element_offset,
         )
+        if wrt is not None and not request.wrt:
+            raise ValueError(
+                "wrt is empty: name inputs or parameters; None is all inputs"
+            )
         if grad_output is not None:
             dtype = arrays[0].dtype if arrays else None
             upstream = _tensors.to_arrays([grad_output], ["grad_output"], dtype)
@@ -341,10 +359,10 @@ class Client:
         place = Place()
         if order != 1:
             request.order = order
-        if cotangents:
+        if _arguments.by_name("cotangents", cotangents):
             values, directions = _values.named_values(
                 "cotangents",
-                cotangents,
+                cotangents or {},
                 self._calls.info(activation, deadline, place),
                 arrays,
             )

@@ -1,7 +1,9 @@
-"""The one exception of this package."""
+"""The one exception of this package, and its one warning."""
 
 from __future__ import annotations
 
+import sys
+import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -68,6 +70,25 @@ class ActivationError(Exception):
 
     def __str__(self) -> str:
         return f"{self.code.name}: {self.message}"
+
+
+class ActivationWarning(UserWarning):
+    """A text that compiles and is hardly what its author wants."""
+
+
+def warn(name: str | None, diagnostics: Iterable[Diagnostic]) -> None:
+    """Issues the warnings among `diagnostics`, at the caller of this package.
+
+    Notes stay in ActivationInfo.diagnostics.
+    """
+    level = 1
+    while sys._getframe(level).f_globals["__name__"].startswith("actserve."):
+        level += 1
+    for diagnostic in diagnostics:
+        if diagnostic.severity == "warning":
+            warnings.warn(
+                f"{name}: {diagnostic}", ActivationWarning, stacklevel=level + 1
+            )
 
 
 def diagnostic_from_proto(message: activation_pb2.Diagnostic) -> Diagnostic:

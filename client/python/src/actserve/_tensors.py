@@ -52,7 +52,7 @@ def to_arrays(
       TypeError: The dtype is not float16, bfloat16, float32 or float64.
     """
     arrays: list[NDArray[Any] | None] = [
-        None if _is_weak(value) else _checked(np.asarray(value), name)
+        None if _is_weak(value) else _checked(_array(value, name), name)
         for value, name in zip(values, names, strict=True)
     ]
     if dtype is None:
@@ -103,6 +103,15 @@ def dtype_name(number: tensor_pb2.DType) -> str:
 def _is_weak(value: Any) -> bool:
     # np.float64 is a float, but has chosen its dtype.
     return isinstance(value, _WEAK_TYPES) and not isinstance(value, np.generic)
+
+
+def _array(value: Any, name: str) -> NDArray[Any]:
+    array = np.asarray(value)
+    if array.dtype.hasobject and not isinstance(value, np.ndarray):
+        raise TypeError(
+            f"{name} is of type {type(value).__name__}, not a tensor of numbers"
+        )
+    return array
 
 
 def _weak(value: Any, name: str, dtype: np.dtype[Any]) -> NDArray[Any]:

@@ -9,7 +9,7 @@ from typing import Any
 import grpc
 import numpy as np
 
-from actserve import _tensors
+from actserve import _arguments, _tensors
 from actserve._calls import Array
 from actserve._errors import ActivationError
 from actserve._info import ActivationInfo
@@ -44,11 +44,6 @@ def input_arrays(inputs: Sequence[Any]) -> list[Array]:
     )
 
 
-def names(names: Sequence[str]) -> tuple[str, ...]:
-    """Returns `names`, of which a single one may come without a list."""
-    return (names,) if isinstance(names, str) else tuple(names)
-
-
 def parameter_values(
     parameters: Parameters | None, like: Sequence[Array]
 ) -> tuple[list[service_pb2.ParameterValue], list[Array]]:
@@ -61,25 +56,27 @@ def parameter_values(
     values = []
     arrays = []
     dtype = like[0].dtype if like else None
-    for name, value in (parameters or {}).items():
+    for name, value in _arguments.by_name("parameters", parameters).items():
+        what = f"parameters[{name!r}]"
         if isinstance(value, PerAxis):
-            array = _tensors.to_arrays(
-                [value.values], [f"parameters[{name!r}]"], dtype
-            )[0]
+            array = _tensors.to_arrays([value.values], [what], dtype)[0]
             arrays.append(array)
             tensor = service_pb2.ParameterTensor(
-                tensor=_tensors.to_proto(array), axis=value.axis
+                tensor=_tensors.to_proto(array),
+                axis=_arguments.integer(f"{what}: axis", value.axis, bits=32),
             )
             values.append(service_pb2.ParameterValue(name=name, tensor=tensor))
         elif np.ndim(value) > 0:
             raise TypeError(
-                f"parameters[{name!r}] is an array of shape "
+                f"{what} is an array of shape "
                 f"{list(np.shape(value))}: write PerAxis(array, axis), with "
                 f"the axis of the inputs on which its first dimension lies"
             )
         else:
             values.append(
-                service_pb2.ParameterValue(name=name, scalar=float(value))
+                service_pb2.ParameterValue(
+                    name=name, scalar=_arguments.number(what, value)
+                )
             )
     return values, arrays
 
@@ -105,7 +102,7 @@ def named_values(
     named = []
     arrays = []
     dtype = like[0].dtype if like else None
-    for name, value in values.items():
+    for name, value in _arguments.by_name(what, values).items():
         if name in info.inputs:
             array = _tensors.to_arrays([value], [f"{what}[{name!r}]"], dtype)[0]
             arrays.append(array)
@@ -123,7 +120,12 @@ def named_values(
                 f"{list(np.shape(value))}, but a parameter takes a number"
             )
         else:
-            named.append(service_pb2.NamedValue(name=name, scalar=float(value)))
+            named.append(
+                service_pb2.NamedValue(
+                    name=name,
+                    scalar=_arguments.number(f"{what}[{name!r}]", value),
+                )
+            )
     return named, arrays
 
 

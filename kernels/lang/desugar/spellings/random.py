@@ -1,0 +1,8 @@
+def gauss(x): return "random numbers need a seed here, so that forward and backward draw the same: write normal(seed), with a parameter seed=0: def f(x, seed=0)"
+def normalvariate(x): return "random numbers need a seed here, so that forward and backward draw the same: write normal(seed), with a parameter seed=0: def f(x, seed=0)"
+def standard_normal(x): return "random numbers need a seed here, so that forward and backward draw the same: write normal(seed), with a parameter seed=0: def f(x, seed=0)"
+def random(x): return "random numbers need a seed here, so that forward and backward draw the same: write uniform(seed), with a parameter seed=0: def f(x, seed=0)"
+def random_sample(x): return "random numbers need a seed here, so that forward and backward draw the same: write uniform(seed), with a parameter seed=0: def f(x, seed=0)"
+def ranf(x): return "random numbers need a seed here, so that forward and backward draw the same: write uniform(seed), with a parameter seed=0: def f(x, seed=0)"
+def sample(x): return "random numbers need a seed here, so that forward and backward draw the same: write uniform(seed), with a parameter seed=0: def f(x, seed=0)"
+def binomial(x): return "random numbers need a seed here, so that forward and backward draw the same: write (1 if uniform(seed) < p else 0), with a parameter seed=0: def f(x, seed=0)"
