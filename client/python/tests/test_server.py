@@ -384,7 +384,7 @@ def test_bad_calls_get_a_clear_answer(client, call, code, word):
 def test_message_over_the_limit(client, monkeypatch):
     """It is refused by gRPC, and is not sent again."""
     limit = client.get_server_info().limits["max_message_bytes"]
-    monkeypatch.setattr(client._replicas, "_sleep", pytest.fail)
+    monkeypatch.setattr(client._way._replicas, "_sleep", pytest.fail)
     x = np.zeros(int(limit) // 4 + 1024, np.float32)
 
     with pytest.raises(actserve.ActivationError) as caught:
