@@ -426,6 +426,16 @@ TEST_F(ActctlWithServer, ATcpAddressIsTakenByFlag) {
               StartsWith(absl::StrCat("serving at ", server_->tcp_address())));
 }
 
+TEST(ActctlLocal, ComputesWithoutAServer) {
+  const std::string gate =
+      WriteText("gate.py", "def gate(x, g, a=1): return a * x * g\n");
+  EXPECT_EQ(
+      Actctl(absl::StrCat("--address local backward ", gate,
+                          " -i 2,3 -i 4,5 --parameter a=2 --wrt x,a"))
+          .output,
+      "x: 8 10\na: 23\n");
+}
+
 TEST_F(ActctlWithServer, ParametersMayBeTensorsAndInputsBroadcast) {
   const std::string gate =
       WriteText("gate.py", "def gate(x, g, a=1): return a * x * g\n");

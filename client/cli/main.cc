@@ -181,7 +181,8 @@ void AddServerFlags(CLI::App& app, ServerFlags& server) {
   app.add_option(
          "--address", server.address,
          "host:port or unix:PATH, or several replicas: a list with "
-         "commas, or dns:///host:port; default: $ACTSERVE_ADDRESS, then "
+         "commas, or dns:///host:port; or local, which computes in this "
+         "program and needs no server; default: $ACTSERVE_ADDRESS, then "
          "the user's unix socket, then 127.0.0.1:50051")
       ->type_name("ADDRESS");
   app.add_option("--timeout", server.timeout_seconds,

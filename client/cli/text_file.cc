@@ -32,6 +32,11 @@ absl::Status DoesNotCompile(const std::string& path) {
 }
 
 absl::StatusOr<std::unique_ptr<Client>> ConnectTo(const ServerFlags& server) {
+  if (server.address == "local") {
+    LocalOptions options;
+    options.timeout = absl::Seconds(server.timeout_seconds);
+    return Client::Local(options);
+  }
   Client::Options options;
   options.timeout = absl::Seconds(server.timeout_seconds);
   options.security = server.security;

@@ -2,18 +2,23 @@
 
 They land in src/actserve/v1, which git ignores, so that an editable install
 finds them too. Install again after a change of the contract.
+
+A wheel that carries the library of client/c is for one platform; scripts/wheel
+makes it. Without the library it is for all.
 """
 
 import importlib.resources
 from pathlib import Path
 
 from setuptools import setup
+from setuptools.command.bdist_wheel import bdist_wheel
 from setuptools.command.build_py import build_py
 from setuptools.command.sdist import sdist
 
 HERE = Path(__file__).resolve().parent
 PROTO = HERE.parents[1] / "proto"
 SOURCE = HERE / "src"
+LIBRARY = SOURCE / "actserve" / "libactserve.so.1"
 
 
 def generate() -> None:
@@ -60,4 +65,27 @@ class DistributeWithStubs(sdist):
         super().run()
 
 
-setup(cmdclass={"build_py": BuildWithStubs, "sdist": DistributeWithStubs})
+class WheelOfPlatform(bdist_wheel):
+    """bdist_wheel that tells which platform the library is for.
+
+    It is loaded by ctypes, so any Python will do.
+    """
+
+    def finalize_options(self) -> None:
+        """Decides whether the wheel is for one platform."""
+        super().finalize_options()
+        self.root_is_pure = not LIBRARY.exists()
+
+    def get_tag(self) -> tuple[str, str, str]:
+        """Returns the tags of Python, its interface and the platform."""
+        _, _, platform = super().get_tag()
+        return "py3", "none", platform
+
+
+setup(
+    cmdclass={
+        "bdist_wheel": WheelOfPlatform,
+        "build_py": BuildWithStubs,
+        "sdist": DistributeWithStubs,
+    }
+)
