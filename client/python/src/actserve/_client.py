@@ -144,6 +144,7 @@ class Client:
         *inputs: Any,
         parameters: Parameters | None = None,
         axis: int | None = None,
+        split_axis: int | None = None,
         element_offset: int = 0,
         timeout: float | None = None,
     ) -> Array:
@@ -157,6 +158,11 @@ class Client:
           axis: The axis along which rows run, for an activation that reads
             rows; negative ones count from the last. None: that of the
             Activation.
+          split_axis: Of a gate: one array holds all inputs, which are its
+            equal parts along this axis, as in torch.nn.functional.glu. "*" then
+            stands for all inputs wherever names are given or returned, and what
+            belongs to it has the shape of that array. `axis`, `element_offset`
+            and the axes of parameters are counted in a part.
           element_offset: The place of the first element in the tensor that the
             inputs are a piece of: random numbers are then those of the whole.
           timeout: Seconds; None: the client's.
@@ -166,6 +172,7 @@ class Client:
             *inputs,
             parameters=parameters,
             axis=axis,
+            split_axis=split_axis,
             element_offset=element_offset,
             timeout=timeout,
         )
@@ -177,6 +184,7 @@ class Client:
         *inputs: Any,
         parameters: Parameters | None = None,
         axis: int | None = None,
+        split_axis: int | None = None,
         element_offset: int = 0,
         partials: bool | Sequence[str] = False,
         keep_residual: bool = False,
@@ -193,6 +201,7 @@ class Client:
           axis: The axis along which rows run, for an activation that reads
             rows; negative ones count from the last. None: that of the
             Activation.
+          split_axis: The same as for `forward`.
           element_offset: The place of the first element in the tensor that the
             inputs are a piece of: random numbers are then those of the whole.
           partials: Inputs for which d(y)/d(input) is wanted, or True for all.
@@ -215,6 +224,7 @@ class Client:
             inputs=map(_tensors.to_proto, arrays),
             keep_residual=keep_residual,
             axis=axis,
+            split_axis=split_axis,
             element_offset=element_offset,
         )
         values, channels = _values.parameter_values(parameters, arrays)
@@ -222,9 +232,8 @@ class Client:
         if residual_lease is not None:
             request.residual_lease.FromNanoseconds(round(residual_lease * 1e9))
         if partials is True:
-            request.partials.extend(
-                self._calls.info(activation, deadline, Place()).inputs
-            )
+            info = self._calls.info(activation, deadline, Place())
+            request.partials.extend(_values.input_names(info, split_axis))
         elif partials:
             request.partials.extend(_values.names(partials))
 
@@ -248,6 +257,7 @@ class Client:
                 arrays,
                 parameters or {},
                 axis,
+                split_axis,
                 element_offset,
                 place.replica,
             )
@@ -264,6 +274,7 @@ class Client:
         tangents: Mapping[str, Any],
         parameters: Parameters | None = None,
         axis: int | None = None,
+        split_axis: int | None = None,
         element_offset: int = 0,
         timeout: float | None = None,
     ) -> tuple[Array, Array]:
@@ -280,6 +291,7 @@ class Client:
             inputs, or a number for a parameter. What is not named stays.
           parameters: The same as for `forward`.
           axis: The same as for `forward`.
+          split_axis: The same as for `forward`.
           element_offset: The same as for `forward`.
           timeout: Seconds; None: the client's.
 
@@ -296,6 +308,7 @@ class Client:
             tangents,
             self._calls.info(activation, deadline, place),
             arrays,
+            split_axis,
         )
         parameter_values, channels = _values.parameter_values(
             parameters, arrays
@@ -304,6 +317,7 @@ class Client:
             inputs=map(_tensors.to_proto, arrays),
             parameters=parameter_values,
             axis=_axis(activation, axis),
+            split_axis=split_axis,
             element_offset=element_offset,
             tangents=values,
         )
@@ -329,6 +343,7 @@ class Client:
         residual: Residual | None = None,
         parameters: Parameters | None = None,
         axis: int | None = None,
+        split_axis: int | None = None,
         element_offset: int = 0,
         order: int = 1,
         cotangents: Mapping[str, Any] | None = None,
@@ -342,15 +357,18 @@ class Client:
         Args:
           activation: The activation that was evaluated.
           *inputs: The same as for `forward`; none with `residual`.
-          grad_output: dL/dy, of the dtype and shape of the inputs. None: ones.
+          grad_output: dL/dy, of the dtype and shape of the result. None: ones.
           wrt: Names of inputs and parameters; with order=2 also "dL/dy", which
             stands for grad_output. None: all inputs.
           residual: The residual from forward_with, instead of inputs,
-            parameters, axis and element_offset. If the server has lost it, the
-            inputs are sent again.
+            parameters, axis, split_axis and element_offset. If the server has
+            lost it, the inputs are sent again.
           parameters: The same as for `forward`.
           axis: The same as for `forward`. With `residual` it may be left out,
             and must mean the same axis if given.
+          split_axis: The same as for `forward`; then `wrt` None means "*",
+            the one gradient. With `residual` it may be left out, and must mean
+            the same axis if given.
           element_offset: The same as for `forward`. With `residual` it may be
             left out, and must be the same if given.
           order: 1, or 2 for the gradient of the gradient.
@@ -379,6 +397,12 @@ class Client:
                     f"axis: {axis} is not that of the residual, "
                     f"{residual._axis}",
                 )
+            if split_axis is not None and not residual._has_split(split_axis):
+                raise ActivationError(
+                    grpc.StatusCode.INVALID_ARGUMENT,
+                    f"split_axis: {split_axis} is not that of the residual, "
+                    f"{residual._split_axis}",
+                )
             if element_offset not in (0, residual._element_offset):
                 raise ActivationError(
                     grpc.StatusCode.INVALID_ARGUMENT,
@@ -386,12 +410,13 @@ class Client:
                     f"residual, {residual._element_offset}",
                 )
             arrays, parameters = residual._inputs, residual._parameters
-            axis = residual._axis
+            axis, split_axis = residual._axis, residual._split_axis
             element_offset = residual._element_offset
         upstream: list[Array] = []
         request = service_pb2.BackwardRequest(
             wrt=_values.names(wrt or ()),
             axis=axis,
+            split_axis=split_axis,
             element_offset=element_offset,
         )
         if grad_output is not None:
@@ -407,6 +432,7 @@ class Client:
                 cotangents,
                 self._calls.info(activation, deadline, place),
                 arrays,
+                split_axis,
             )
             request.cotangents.extend(values)
             upstream += directions
