@@ -229,6 +229,37 @@ TEST_P(Parts, HaveRows) {
   ExpectSameAsSeparate(kRows, 2, {1.5}, DType::kBFloat16);
 }
 
+TEST_P(Parts, ShareABatchWithWholeTensors) {
+  const auto device = GetParam().ways[0].make({});
+  const auto activation =
+      Activation::Create("def f(a, b):\n    return a - b\n", {}, nullptr);
+  const auto program =
+      (*device)->Compile(*(*activation)->LowerForward(DType::kFloat32, {}));
+  ASSERT_TRUE(program.ok()) << program.status();
+  const std::vector<float> x = {1, 2, 10, 20};
+  std::vector<float> of_rows(2), of_columns(2), of_whole(4);
+  const std::vector<Fragment> fragments = {
+      {reinterpret_cast<const std::byte*>(x.data()), 16}};
+  std::vector<WorkItem> items(3);
+  for (WorkItem& item : items) {
+    item.inputs = {fragments, fragments};
+    item.num_elements = 2;
+  }
+  items[0].input_parts = {{2, 4, 0}, {2, 4, 2}};
+  items[0].outputs = {reinterpret_cast<std::byte*>(of_rows.data())};
+  items[1].num_elements = 4;
+  items[1].outputs = {reinterpret_cast<std::byte*>(of_whole.data())};
+  items[2].input_parts = {{1, 2, 0}, {1, 2, 1}};
+  items[2].outputs = {reinterpret_cast<std::byte*>(of_columns.data())};
+
+  const absl::Status status = (*device)->Run(**program, absl::MakeSpan(items));
+
+  ASSERT_TRUE(status.ok()) << status;
+  EXPECT_EQ(of_rows, (std::vector<float>{-9, -18}));
+  EXPECT_EQ(of_whole, (std::vector<float>{0, 0, 0, 0}));
+  EXPECT_EQ(of_columns, (std::vector<float>{-1, -10}));
+}
+
 TEST_P(Parts, AreRefusedIfTheyAreNone) {
   const auto device = GetParam().ways[0].make({});
   const auto activation = Activation::Create(kGate, {}, nullptr);
