@@ -44,9 +44,15 @@ void FragmentCursor::Skip(size_t size_bytes) {
     left_in_run_bytes_ -= size_bytes;
     return Move(size_bytes);
   }
-  const size_t beyond = size_bytes - left_in_run_bytes_;
-  left_in_run_bytes_ = run_bytes_ - beyond % run_bytes_;
-  Move(size_bytes + (1 + beyond / run_bytes_) * gap_bytes_);
+  size_t beyond = size_bytes - left_in_run_bytes_;
+  size_t num_gaps = 1;
+  // Most often it is the end of a run, and a division takes long.
+  if (beyond >= run_bytes_) {
+    num_gaps += beyond / run_bytes_;
+    beyond %= run_bytes_;
+  }
+  left_in_run_bytes_ = run_bytes_ - beyond;
+  Move(size_bytes + num_gaps * gap_bytes_);
 }
 
 void FragmentCursor::Copy(std::byte* to, size_t size_bytes) {

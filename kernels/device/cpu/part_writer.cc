@@ -8,7 +8,7 @@ namespace actserve {
 namespace {
 
 // As in ElementRuns: what is shorter costs less through a buffer.
-constexpr int64_t kShortRunElements = 256;
+constexpr int64_t kShortRunElements = 128;
 constexpr int64_t kBufferElements = 1024;
 // Runs so long may end inside a cache line.
 constexpr int64_t kLongForLines = 4096;

@@ -7,7 +7,7 @@ namespace {
 
 // Runs shorter than this are copied together; a kernel's vector loop takes at
 // least 128 elements to get going.
-constexpr int64_t kShortRunElements = 256;
+constexpr int64_t kShortRunElements = 128;
 constexpr int64_t kCarryElements = 1024;
 
 }  // namespace
