@@ -537,6 +537,26 @@ TEST_F(ActctlWithServer, ParametersAndTheirGradients) {
   EXPECT_EQ(outcome.output, "x: 0.5 10\na: -2\n");
 }
 
+TEST_F(ActctlWithServer, OneInputHoldsThoseOfAGate) {
+  const Outcome forward = Actctl("forward reglu 2 3 5 -7 --split_axis=-1");
+  const Outcome backward =
+      Actctl("backward reglu 2 3 5 -7 --split_axis 0 --grad_output 10,100");
+  const Outcome second = Actctl(
+      "backward reglu 2 3 5 7 --split_axis 0 --order 2 --cotangent *=1,1,1,1 "
+      "--wrt dL/dy,*");
+
+  EXPECT_EQ(forward.exit_code, 0) << forward.errors;
+  EXPECT_EQ(forward.output, "10 0\n");
+  EXPECT_EQ(backward.exit_code, 0) << backward.errors;
+  EXPECT_EQ(backward.output, "50 0 20 0\n");
+  EXPECT_EQ(second.exit_code, 0) << second.errors;
+  EXPECT_EQ(second.output, "dL/dy: 7 10\n*: 1 1 1 1\n");
+  EXPECT_THAT(Actctl("forward reglu 1 2 3 --split_axis 0").errors,
+              HasSubstr("3 along that axis is not divisible by 2"));
+  EXPECT_THAT(Actctl("backward reglu 1 2 --split_axis 0 --wrt a").errors,
+              HasSubstr("'a' is not one of *"));
+}
+
 // y = a x^3.
 TEST_F(ActctlWithServer, SecondOrderAndTangents) {
   const std::string cube =

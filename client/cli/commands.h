@@ -75,6 +75,8 @@ struct EvaluateFlags {
   std::vector<std::string> parameter_tensors;
   // Along which rows run, for an activation that reads rows.
   std::optional<int> axis;
+  // Along which the one input is cut into those of the activation.
+  std::optional<int> split_axis;
   // The place of the first element, for random numbers.
   int64_t element_offset = 0;
   // FILE.npy, or NAME=FILE.npy where there are several results; empty: print.

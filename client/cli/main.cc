@@ -151,6 +151,12 @@ void AddEvaluateFlags(CLI::App& command, EvaluateFlags& flags) {
                   "rows: 0 is the first, -1 the last")
       ->type_name("NUMBER");
   command
+      .add_option("--split_axis", flags.split_axis,
+                  "One input holds all of the activation's, as equal parts "
+                  "along this axis: 0 is the first, -1 the last. Names then "
+                  "say * for all inputs")
+      ->type_name("NUMBER");
+  command
       .add_option("--element_offset", flags.element_offset,
                   "The place of the first element in the tensor that the "
                   "inputs are a piece of, for random numbers")

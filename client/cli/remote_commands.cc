@@ -103,12 +103,14 @@ absl::StatusOr<Array> ReadArrayLike(const std::string& text,
 }
 
 bool IsInput(const v1::Activation& activation, const std::string& name) {
+  if (name == kAllInputsName) return true;
   return absl::c_linear_search(activation.inputs(), name);
 }
 
 // "'y' is not one of x, slope", which are what `activation` has.
 absl::Status CheckName(absl::string_view flag, const std::string& name,
                        const v1::Activation& activation) {
+  if (IsInput(activation, name)) return absl::OkStatus();
   std::vector<std::string> known(activation.inputs().begin(),
                                  activation.inputs().end());
   for (const v1::ParameterSpec& parameter : activation.parameters()) {
@@ -165,6 +167,7 @@ absl::StatusOr<CallOptions> OptionsOf(const EvaluateFlags& flags,
   CallOptions options;
   options.parameters = flags.parameters;
   options.axis = flags.axis;
+  options.split_axis = flags.split_axis;
   options.element_offset = flags.element_offset;
   for (const std::string& argument : flags.parameter_tensors) {
     ACTSERVE_ASSIGN_OR_RETURN(const auto parts,
@@ -200,6 +203,22 @@ const Array& ResultLike(const std::vector<Array>& inputs) {
     if (count > largest->num_elements()) largest = &input;
   }
   return *largest;
+}
+
+// Zeros of the shape of the result. What does not fit, the server refuses.
+Array Result(const std::vector<Array>& inputs, const EvaluateFlags& flags,
+             const v1::Activation& activation) {
+  Array result = ResultLike(inputs).Like();
+  if (!flags.split_axis) return result;
+  const auto rank = static_cast<int>(result.shape.size());
+  const int axis = *flags.split_axis + (*flags.split_axis < 0 ? rank : 0);
+  const int num_parts = activation.inputs_size();
+  if (axis < 0 || axis >= rank || result.shape[axis] % num_parts != 0) {
+    return result;
+  }
+  result.shape[axis] /= num_parts;
+  result.bytes.resize(result.bytes.size() / num_parts);
+  return result;
 }
 
 std::vector<TensorView> Views(const std::vector<Array>& arrays) {
@@ -259,7 +278,7 @@ absl::Status ForwardWithTangents(Client& client,
   ACTSERVE_RETURN_IF_ERROR(CheckOutputs(flags.outputs, {"y", "tangent"}));
   ACTSERVE_ASSIGN_OR_RETURN(const auto activation,
                             Find(client, flags.activation));
-  Array output = ResultLike(inputs).Like();
+  Array output = Result(inputs, flags, activation);
   Array tangent = output.Like();
   std::deque<Array> arrays;
   ForwardCall call;
@@ -313,11 +332,12 @@ absl::Status Forward(const ServerFlags& server, const EvaluateFlags& flags) {
   }
   ACTSERVE_RETURN_IF_ERROR(CheckOutputs(flags.outputs, {"y"}));
   std::string id = flags.activation;
-  if (IsTextFile(id)) {
-    ACTSERVE_ASSIGN_OR_RETURN(const auto activation, Find(*client, id));
+  v1::Activation activation;
+  if (IsTextFile(id) || flags.split_axis) {
+    ACTSERVE_ASSIGN_OR_RETURN(activation, Find(*client, id));
     id = activation.id();
   }
-  Array output = ResultLike(inputs).Like();
+  Array output = Result(inputs, flags, activation);
   std::deque<Array> arrays;
   ACTSERVE_ASSIGN_OR_RETURN(const CallOptions options,
                             OptionsOf(flags, inputs[0], arrays));
@@ -329,15 +349,17 @@ absl::Status Forward(const ServerFlags& server, const EvaluateFlags& flags) {
 absl::Status Backward(const ServerFlags& server, const EvaluateFlags& flags) {
   std::optional<v1::DType> dtype;
   ACTSERVE_ASSIGN_OR_RETURN(const auto inputs, ReadInputs(flags, dtype));
-  Array grad_output;
-  if (!flags.grad_output.empty()) {
-    ACTSERVE_ASSIGN_OR_RETURN(
-        grad_output, ReadArrayLike(flags.grad_output, ResultLike(inputs)));
-  }
   ACTSERVE_ASSIGN_OR_RETURN(const auto client, ConnectTo(server));
   ACTSERVE_ASSIGN_OR_RETURN(const auto activation,
                             Find(*client, flags.activation));
+  const Array result = Result(inputs, flags, activation);
+  Array grad_output;
+  if (!flags.grad_output.empty()) {
+    ACTSERVE_ASSIGN_OR_RETURN(grad_output,
+                              ReadArrayLike(flags.grad_output, result));
+  }
   std::vector<std::string> wrt = flags.wrt;
+  if (wrt.empty() && flags.split_axis) wrt = {kAllInputsName};
   if (wrt.empty()) {
     wrt.assign(activation.inputs().begin(), activation.inputs().end());
   }
@@ -364,21 +386,23 @@ absl::Status Backward(const ServerFlags& server, const EvaluateFlags& flags) {
       gradients[i] = Array{like.dtype,
                            {like.shape.begin(), like.shape.end()},
                            std::string(like.bytes.size(), '\0')};
+    } else if (wrt[i] == kAllInputsName) {
+      gradients[i] = inputs[0].Like();
     } else if (index < inputs.size()) {
       gradients[i] = inputs[index].Like();
     } else {
-      gradients[i] = ResultLike(inputs).Like();
+      gradients[i] = result;
       is_tensor = wrt[i] == kGradOutputName;
     }
     call.wrt.push_back({wrt[i], is_tensor ? gradients[i].MutableBytes()
                                           : absl::Span<std::byte>()});
   }
-  ACTSERVE_ASSIGN_OR_RETURN(const BackwardResult result,
+  ACTSERVE_ASSIGN_OR_RETURN(const BackwardResult response,
                             client->Backward(call));
 
   for (size_t i = 0; i < wrt.size(); ++i) {
-    const auto parameter = result.parameter_gradients.find(wrt[i]);
-    if (parameter != result.parameter_gradients.end()) {
+    const auto parameter = response.parameter_gradients.find(wrt[i]);
+    if (parameter != response.parameter_gradients.end()) {
       gradients[i] = ScalarArray(parameter->second);
     }
     ACTSERVE_RETURN_IF_ERROR(Deliver(gradients[i],

@@ -329,7 +329,9 @@ absl::StatusOr<ForwardResult> Client::ForwardWith(const ForwardCall& call) {
   for (const ForwardCall::Partial& partial : call.partials) {
     status.Update(CheckOutput(partial.output,
                               absl::StrCat("the partial ", partial.input),
-                              call.output.size()));
+                              call.options.split_axis && !call.inputs.empty()
+                                  ? call.inputs[0].bytes.size()
+                                  : call.output.size()));
     request.add_partials(partial.input);
     outputs.push_back(partial.output);
   }
@@ -385,6 +387,9 @@ absl::StatusOr<BackwardResult> Client::Backward(const BackwardCall& call) {
     if (gradient.output.data() != nullptr) outputs.push_back(gradient.output);
   }
   if (call.options.axis) request.set_axis(*call.options.axis);
+  if (call.options.split_axis) {
+    request.set_split_axis(*call.options.split_axis);
+  }
   request.set_element_offset(call.options.element_offset);
   ReplicaPtr place;
   if (!call.residual.empty()) {

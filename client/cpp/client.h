@@ -41,6 +41,7 @@
 #include "client/cpp/connect/security.h"
 #include "client/cpp/error_details.h"
 #include "client/cpp/retry.h"
+#include "proto/all_inputs_name.h"
 #include "proto/grad_output_name.h"
 
 namespace actserve {
@@ -96,6 +97,12 @@ struct CallOptions {
   // activation that reads rows, and for no other; the server answers
   // InvalidArgument if it is missing, superfluous, or not one of the inputs'.
   std::optional<int> axis;
+  // For an activation of two or more inputs, such as a gate: `inputs` is one
+  // tensor, and its equal parts along this axis are the inputs. kAllInputsName
+  // then stands for all of them where an input is named, and what belongs to it
+  // is as large as that tensor. `axis`, `element_offset` and the axes of
+  // parameters are counted in a part.
+  std::optional<int> split_axis;
   // The place of the first element in the tensor that the inputs are a piece
   // of: random numbers are then those of the whole.
   int64_t element_offset = 0;
@@ -116,7 +123,7 @@ struct ForwardCall {
   // In the order of the activation's arguments; of one dtype. Their shapes
   // broadcast to that of the result by NumPy's rule, and one of them has it.
   std::vector<TensorView> inputs;
-  // Receives y: as many bytes as the largest input.
+  // Receives y: as many bytes as the largest input; with split_axis, as a part.
   absl::Span<std::byte> output;
   struct Partial {
     std::string input;
@@ -156,11 +163,11 @@ struct BackwardCall {
   std::string activation;
   // From ForwardResult; empty: none. If given, the client tries it first, and
   // sends `inputs` and `options.parameters` only if the server has lost it. It
-  // knows its axis and offset: those of `options` are for the inputs, and must
+  // knows its axes and offset: those of `options` are for the inputs, and must
   // be the same. So it is with options.parameter_tensors.
   std::string residual;
   std::vector<TensorView> inputs;
-  // dL/dy, like an input. Absent: ones.
+  // dL/dy, like y. Absent: ones.
   std::optional<TensorView> grad_output;
   struct Gradient {
     // An input or a parameter; with order 2 also kGradOutputName.

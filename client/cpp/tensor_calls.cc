@@ -68,6 +68,23 @@ size_t ResultBytes(absl::Span<const TensorView> inputs) {
   return most;
 }
 
+// Of y, which `output` receives. How many parts split_axis makes is known to
+// the server alone.
+absl::Status CheckResult(absl::Span<const TensorView> inputs,
+                         absl::Span<std::byte> output,
+                         const CallOptions& options) {
+  const size_t want_bytes = ResultBytes(inputs);
+  if (!options.split_axis) {
+    return CheckOutput(output, "the output", want_bytes);
+  }
+  if (output.empty() ? want_bytes == 0 : want_bytes % output.size() == 0) {
+    return absl::OkStatus();
+  }
+  return absl::InvalidArgumentError(
+      absl::StrCat("room for the output: ", output.size(),
+                   " bytes, no equal part of the ", want_bytes, " of input 0"));
+}
+
 absl::Status CheckInputs(absl::Span<const TensorView> inputs) {
   for (size_t i = 0; i < inputs.size(); ++i) {
     absl::Status status = CheckTensor(inputs[i], "");
@@ -159,7 +176,7 @@ absl::Status MakeForward(std::string_view activation,
   absl::Status status = CheckTrace(options);
   status.Update(CheckInputs(inputs));
   status.Update(CheckParameters(options));
-  status.Update(CheckOutput(output, "the output", ResultBytes(inputs)));
+  status.Update(CheckResult(inputs, output, options));
   if (!status.ok()) return status;
   request.set_activation(activation.data(), activation.size());
   for (const TensorView& input : inputs) {
@@ -168,6 +185,7 @@ absl::Status MakeForward(std::string_view activation,
   }
   SetParameters(options, *request.mutable_parameters(), payloads);
   if (options.axis) request.set_axis(*options.axis);
+  if (options.split_axis) request.set_split_axis(*options.split_axis);
   request.set_element_offset(options.element_offset);
   return absl::OkStatus();
 }
@@ -199,6 +217,10 @@ absl::Status CheckBackward(const BackwardCall& call) {
     const TensorView* of = tensor == call.options.parameter_tensors.end()
                                ? like
                                : &tensor->second.tensor;
+    if (gradient.name == kAllInputsName && call.inputs.empty()) of = nullptr;
+    if (gradient.name == kGradOutputName && call.options.split_axis) {
+      of = call.grad_output ? &*call.grad_output : nullptr;
+    }
     if (gradient.output.empty() || of == nullptr) continue;
     status.Update(CheckOutput(gradient.output,
                               absl::StrCat("the gradient ", gradient.name),

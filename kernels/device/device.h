@@ -16,6 +16,7 @@
 #include "absl/time/time.h"
 #include "absl/types/span.h"
 #include "kernels/base/stop_token.h"
+#include "kernels/device/tensor_part.h"
 #include "kernels/graph/broadcast.h"
 #include "kernels/graph/lowered_program.h"
 
@@ -105,6 +106,9 @@ struct WorkItem {
   // storage type, row-major, each as its fragments in order. Without the
   // resident ones.
   std::vector<absl::Span<const Fragment>> inputs;
+  // The parts that the first of `inputs` are of the tensors given there: as
+  // many as there are such inputs. They need a program of Rule::kDirect.
+  std::vector<TensorPart> input_parts;
   // lowered().num_broadcasts of them.
   std::vector<BroadcastInput> broadcasts;
   // One per graph parameter. Rounded once to the compute type; a seed of draws
@@ -119,6 +123,8 @@ struct WorkItem {
   // One per graph output that is not summed: num_elements elements. Must not
   // overlap an input. nullptr allowed iff num_elements is 0.
   std::vector<std::byte*> outputs;
+  // The parts that the first of `outputs` are of the tensors that begin there.
+  std::vector<TensorPart> output_parts;
   // One per summed output, in order; of one that is `like` a broadcast, one per
   // element of that. Sums follow one tree fixed by element index
   // (kernels/graph/summation.h, broadcast.h): same bits whatever the threads.

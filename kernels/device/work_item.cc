@@ -9,6 +9,28 @@
 namespace actserve {
 namespace {
 
+// `what` names the tensors that `parts` are of.
+absl::Status CheckParts(const LoweredProgram& program, const char* what,
+                        absl::Span<const TensorPart> parts, size_t num_tensors,
+                        int64_t num_elements) {
+  if (parts.size() > num_tensors ||
+      (!parts.empty() && program.rule != LoweredProgram::Rule::kDirect)) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        what, ": ", parts.size(), " parts, but the program takes ",
+        program.rule == LoweredProgram::Rule::kDirect ? num_tensors : 0));
+  }
+  for (const TensorPart& part : parts) {
+    if (part.run <= 0 || part.offset < 0 ||
+        part.offset > part.stride - part.run || num_elements % part.run != 0) {
+      return absl::InvalidArgumentError(
+          absl::StrCat(what, ": a part of ", num_elements, " elements, ",
+                       part.run, " of every ", part.stride, " from ",
+                       part.offset, " on, is none of a tensor"));
+    }
+  }
+  return absl::OkStatus();
+}
+
 absl::Status CheckItem(const LoweredProgram& program, const WorkItem& item) {
   const Graph& graph = program.graph;
   if (item.num_elements < 0) {
@@ -57,9 +79,17 @@ absl::Status CheckItem(const LoweredProgram& program, const WorkItem& item) {
     return differs("outputs", item.outputs.size(),
                    graph.outputs.size() - num_summed);
   }
-  const size_t want_bytes =
-      static_cast<size_t>(item.num_elements) * ItemSizeBytes(program.storage);
+  for (const absl::Status& checked :
+       {CheckParts(program, "inputs", item.input_parts, item.inputs.size(),
+                   item.num_elements),
+        CheckParts(program, "outputs", item.output_parts, item.outputs.size(),
+                   item.num_elements)}) {
+    if (!checked.ok()) return checked;
+  }
   for (size_t i = 0; i < item.inputs.size(); ++i) {
+    const auto want_bytes = static_cast<size_t>(
+        PartAt(item.input_parts, i).TensorElements(item.num_elements) *
+        ItemSizeBytes(program.storage));
     const size_t got_bytes = TotalSizeBytes(item.inputs[i]);
     if (got_bytes != want_bytes) {
       return absl::InvalidArgumentError(

@@ -136,6 +136,35 @@ TEST_F(Gpu, ComputesTheSecondOrderFromWhatItKept) {
   }
 }
 
+// y = a max(b, 0), of the halves of [2, 2] along the last axis. What the device
+// keeps are the halves.
+TEST_F(Gpu, KeepsTheHalvesOfAGate) {
+  Start("", {"--device=cuda:0"});
+  v1::ForwardRequest request = ForwardOf("reglu", {2, 3, 5, -7});
+  *request.mutable_inputs(0) = TensorOf(v1::DTYPE_FLOAT32, {2, 2});
+  request.set_split_axis(-1);
+  request.set_keep_residual(true);
+  v1::ForwardResponse forward;
+  ASSERT_TRUE(Forward(*stub_, request, &forward).ok());
+  v1::BackwardRequest backward = BackwardOf(forward.residual(), {10, 100});
+  *backward.mutable_grad_output() = TensorOf(v1::DTYPE_FLOAT32, {2, 1});
+  v1::BackwardResponse first, second;
+  ASSERT_TRUE(Backward(*stub_, backward, &first).ok());
+  backward.set_order(2);
+  v1::NamedValue& cotangent = *backward.add_cotangents();
+  cotangent.set_name("*");
+  *cotangent.mutable_tensor() = TensorOf(v1::DTYPE_FLOAT32, {2, 2});
+  backward.add_payload(BytesOf(std::vector<float>{1, 1, 1, 1}));
+  for (const char* name : {"*", "dL/dy"}) backward.add_wrt(name);
+  const grpc::Status status = Backward(*stub_, backward, &second);
+
+  ASSERT_TRUE(status.ok()) << status.error_message();
+  EXPECT_THAT(ElementsOf<float>(forward.payload(0)), ElementsAre(6, 0));
+  EXPECT_THAT(ElementsOf<float>(first.payload(0)), ElementsAre(30, 20, 0, 0));
+  EXPECT_THAT(ElementsOf<float>(second.payload(0)), ElementsAre(10, 10, 0, 0));
+  EXPECT_THAT(ElementsOf<float>(second.payload(1)), ElementsAre(5, 0));
+}
+
 // A pack in which `activation` has its forward in float32, beside the 4 parts
 // that the self-test needs.
 void WritePack(const std::string& path, const std::string& activation) {

@@ -3,12 +3,14 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstring>
+#include <optional>
 #include <utility>
 
 #include "absl/time/clock.h"
 #include "absl/types/span.h"
 #include "kernels/base/status_macros.h"
 #include "kernels/math/half.h"
+#include "server/evaluation/item_parts.h"
 
 namespace actserve {
 namespace {
@@ -83,8 +85,8 @@ void Evaluation::Plan(std::shared_ptr<const Program> program) {
   plan_ = std::move(plan);
   const std::vector<BroadcastTensor>& broadcasts = plan_->request.broadcasts;
   const size_t num_whole = decoded_.inputs.size() - broadcasts.size();
-  item.inputs.assign(decoded_.inputs.begin(),
-                     decoded_.inputs.begin() + static_cast<int>(num_whole));
+  SetInputs(plan_->request,
+            absl::MakeConstSpan(decoded_.inputs).subspan(0, num_whole), &item);
   for (size_t b = 0; b < broadcasts.size(); ++b) {
     item.broadcasts.push_back(
         {decoded_.inputs[num_whole + b], broadcasts[b].shape});
@@ -102,15 +104,27 @@ void Evaluation::Execute(bool may_run_inline) {
   item.parameters = request.parameters;
   item.rows = request.rows();
   item.element_offset = request.element_offset;
+  item.output_parts = OutputParts(request);
+  std::optional<std::byte*> whole;
   for (const Output& output : program->lowered().graph.outputs) {
     if (output.summed) item.sums.push_back(0);
     if (output.summed && output.like < 0) continue;
+    const bool is_part =
+        !output.summed &&
+        !PartAt(item.output_parts, item.outputs.size()).is_whole();
+    if (is_part && whole.has_value()) {
+      tensors_.emplace_back();
+      item.outputs.push_back(*whole);
+      continue;
+    }
     const int64_t output_bytes =
-        output.like < 0 ? tensor_bytes
-                        : request.broadcasts[output.like].type.size_bytes();
+        is_part           ? request.split->type.size_bytes()
+        : output.like < 0 ? tensor_bytes
+                          : request.broadcasts[output.like].type.size_bytes();
     absl::Status status =
         AddTensor(output_bytes, PlaceOf(tensors_.size(), output_bytes));
     if (!status.ok()) return Fail(status);
+    if (is_part) whole = tensors_.back().data();
     if (!output.summed) item.outputs.push_back(tensors_.back().data());
   }
   if (const int64_t bytes = program->ScratchBytes(item); bytes > 0) {
@@ -207,6 +221,7 @@ Residuals::Handle Evaluation::KeepInputs() {
   residual->tenant = caller().tenant;
   residual->activation = request.activation;
   residual->type = request.type;
+  residual->split = request.split;
   residual->parameters = request.parameters;
   residual->axis = request.axis;
   residual->element_offset = request.element_offset;

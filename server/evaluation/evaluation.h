@@ -100,7 +100,8 @@ class Evaluation : private Scheduler::Job {
   // Its request moves into the plan.
   DecodedRequest decoded_;
   std::shared_ptr<const CallPlan> plan_;
-  // One per output of the program that is a tensor in the response.
+  // One per output of the program that is a tensor in the response. The first
+  // part of a gradient has all parts, the others are empty.
   std::vector<Buffer> tensors_;
   // What the program takes beside the tensors, while it runs.
   MemoryBudget::Charge scratch_;

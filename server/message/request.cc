@@ -13,6 +13,7 @@
 #include "actserve/v1/service.pb.h"
 #include "kernels/base/status_macros.h"
 #include "kernels/base/text.h"
+#include "proto/all_inputs_name.h"
 #include "proto/grad_output_name.h"
 #include "server/message/errors.h"
 #include "server/message/ones.h"
@@ -57,9 +58,12 @@ absl::Status CheckPayloadCount(size_t wanted, absl::string_view tensors,
                          " times, but ", tensors, " need ", wanted);
 }
 
-// The inputs and then the parameters.
-std::vector<std::string> VariablesOf(const Activation& activation) {
+// The inputs and then the parameters. If one tensor holds all inputs, the first
+// one stands for them.
+std::vector<std::string> VariablesOf(const TensorRequest& request) {
+  const Activation& activation = request.activation->activation();
   std::vector<std::string> names = activation.inputs();
+  if (request.split.has_value()) names.assign(names.size(), kAllInputsName);
   for (const Parameter& p : activation.parameters()) names.push_back(p.name);
   return names;
 }
@@ -70,8 +74,13 @@ absl::StatusOr<int> TakeName(absl::string_view field, const std::string& name,
                              uint64_t* set) {
   const auto it = std::find(known.begin(), known.end(), name);
   if (it == known.end()) {
+    std::vector<std::string> names = known;
+    names.erase(std::unique(names.begin(), names.end()), names.end());
     return InvalidArgument(field, ": ", Quoted(name), " is not one of ",
-                           absl::StrJoin(known, ", "));
+                           absl::StrJoin(names, ", "),
+                           names[0] == kAllInputsName
+                               ? "; with split_axis, * stands for all inputs"
+                               : "");
   }
   const int index = static_cast<int>(it - known.begin());
   const uint64_t bit = uint64_t{1} << index;
@@ -83,16 +92,25 @@ absl::StatusOr<int> TakeName(absl::string_view field, const std::string& name,
   return index;
 }
 
+// `set` of variables, of which the first stands for all inputs if one tensor
+// holds them.
+uint64_t WithAllInputs(const TensorRequest& request, uint64_t set) {
+  if (!request.split.has_value() || (set & 1) == 0) return set;
+  return set | ((uint64_t{1} << request.num_inputs()) - 1);
+}
+
 absl::Status DecodePartials(const v1::ForwardRequest& message,
                             TensorRequest* request) {
-  const std::vector<std::string>& known =
-      request->activation->activation().inputs();
+  std::vector<std::string> known = VariablesOf(*request);
+  known.resize(request->num_inputs());
   for (const std::string& name : message.partials()) {
     ACTSERVE_ASSIGN_OR_RETURN(
         const int index,
         TakeName("partials", name, known, &request->program.variables));
     request->variables.push_back(index);
   }
+  request->program.variables =
+      WithAllInputs(*request, request->program.variables);
   for (const int variable : request->variables) {
     if (request->BroadcastOf(variable) != nullptr) {
       return InvalidArgument("partials: ", Quoted(known[variable]),
@@ -110,8 +128,7 @@ absl::Status DecodePartials(const v1::ForwardRequest& message,
 absl::Status DecodeWrt(const RepeatedPtrField<std::string>& names, int order,
                        TensorRequest* request) {
   ProgramKey& program = request->program;
-  std::vector<std::string> known =
-      VariablesOf(request->activation->activation());
+  std::vector<std::string> known = VariablesOf(*request);
   if (order == 2) known.push_back(kGradOutputName);
   uint64_t grad_output = 0;
   for (const std::string& name : names) {
@@ -127,11 +144,15 @@ absl::Status DecodeWrt(const RepeatedPtrField<std::string>& names, int order,
                               TakeName("wrt", name, known, &program.variables));
     request->variables.push_back(index);
   }
-  if (!request->variables.empty()) return absl::OkStatus();
-  for (int i = 0; i < request->num_inputs(); ++i) {
-    request->variables.push_back(i);
-    program.variables |= uint64_t{1} << i;
+  if (request->variables.empty()) {
+    const int num_gradients =
+        request->split.has_value() ? 1 : request->num_inputs();
+    for (int i = 0; i < num_gradients; ++i) {
+      request->variables.push_back(i);
+      program.variables |= uint64_t{1} << i;
+    }
   }
+  program.variables = WithAllInputs(*request, program.variables);
   return absl::OkStatus();
 }
 
@@ -147,8 +168,7 @@ absl::StatusOr<uint64_t> DecodeNamedValues(
     absl::string_view field, const RepeatedPtrField<v1::NamedValue>& values,
     const SplitRequest& split, const TensorLimits& limits,
     TensorRequest* request, TensorInputs* inputs) {
-  const std::vector<std::string> known =
-      VariablesOf(request->activation->activation());
+  const std::vector<std::string> known = VariablesOf(*request);
   uint64_t set = 0;
   absl::btree_map<int, const SplitRequest::Payload*> tensors;
   absl::btree_map<int, double> scalars;
@@ -167,8 +187,9 @@ absl::StatusOr<uint64_t> DecodeNamedValues(
     if (!value.has_tensor()) {
       return InvalidArgument(what, " is an input, and has no tensor");
     }
-    ACTSERVE_RETURN_IF_ERROR(DecodeTensorLikeInputs(
-        what, value.tensor(), *payload, limits, *request));
+    ACTSERVE_RETURN_IF_ERROR(DecodeTensorOfType(what, value.tensor(), *payload,
+                                                limits, "the inputs",
+                                                request->TypeOf(variable)));
     if (!tensors.empty() && tensors.rbegin()->first > variable) {
       request->is_permuted = true;
     }
@@ -180,7 +201,7 @@ absl::StatusOr<uint64_t> DecodeNamedValues(
   for (const auto& [variable, scalar] : scalars) {
     request->parameters.push_back(scalar);
   }
-  return set;
+  return WithAllInputs(*request, set);
 }
 
 // Sets the variables of the program.
@@ -205,8 +226,7 @@ absl::Status CheckNoBroadcasts(absl::string_view what,
   if (request.broadcasts.empty()) return absl::OkStatus();
   return InvalidArgument(
       what, ": not available with tensors that broadcast, such as that of ",
-      Quoted(VariablesOf(
-          request.activation->activation())[request.broadcasts[0].variable]));
+      Quoted(VariablesOf(request)[request.broadcasts[0].variable]));
 }
 
 absl::StatusOr<int> DecodeOrder(const v1::BackwardRequest& message) {
@@ -221,6 +241,34 @@ absl::StatusOr<int> DecodeOrder(const v1::BackwardRequest& message) {
     return InvalidArgument("cotangents: none given, order 2 needs one");
   }
   return order;
+}
+
+// Sets the type of `request` and adds its inputs.
+template <typename Message>
+absl::Status DecodeInputsOf(const Message& message, const SplitRequest& split,
+                            const TensorLimits& limits, TensorRequest* request,
+                            TensorInputs* inputs) {
+  return message.has_split_axis()
+             ? DecodeSplitInputs(message.inputs(), message.split_axis(), split,
+                                 limits, request, inputs)
+             : DecodeInputs(message.inputs(), split, limits, request, inputs);
+}
+
+// InvalidArgument if a request gives another split_axis than its residual.
+absl::Status CheckSplitAxis(const v1::BackwardRequest& message,
+                            const Residual& residual) {
+  if (!message.has_split_axis()) return absl::OkStatus();
+  const int axis = message.split_axis();
+  if (!residual.split.has_value()) {
+    return InvalidArgument("split_axis: ", axis,
+                           " given, but the residual was made without");
+  }
+  const auto rank = static_cast<int>(residual.split->type.shape.size());
+  if ((axis < 0 ? axis + rank : axis) == residual.split->axis) {
+    return absl::OkStatus();
+  }
+  return InvalidArgument("split_axis: ", axis, " is not that of the residual, ",
+                         residual.split->axis);
 }
 
 // Sets the axis of `request`, whose type is set. `Message` has an axis or none.
@@ -324,6 +372,8 @@ absl::Status TakeFromResidual(const v1::BackwardRequest& message,
   }
   request->activation = residual->activation;
   request->type = residual->type;
+  ACTSERVE_RETURN_IF_ERROR(CheckSplitAxis(message, *residual));
+  request->split = residual->split;
   request->parameters = residual->parameters;
   request->broadcasts = residual->broadcasts;
   if (message.has_axis()) {
@@ -358,7 +408,7 @@ absl::Status TakeFromMessage(const v1::BackwardRequest& message,
       request->activation,
       FindActivation(message.activation(), registry, tenant));
   ACTSERVE_RETURN_IF_ERROR(
-      DecodeInputs(message.inputs(), split, limits.tensor, request, inputs));
+      DecodeInputsOf(message, split, limits.tensor, request, inputs));
   ACTSERVE_RETURN_IF_ERROR(DecodeAxis(message, request));
   ACTSERVE_RETURN_IF_ERROR(DecodeElementOffset(message, request));
   return DecodeParameters(message.parameters(), message.inputs_size(), split,
@@ -423,8 +473,19 @@ const BroadcastTensor* TensorRequest::BroadcastOf(int variable) const {
 }
 
 const TensorType& TensorRequest::TypeOf(int variable) const {
+  if (split.has_value() && variable < num_inputs()) return split->type;
   const BroadcastTensor* broadcast = BroadcastOf(variable);
   return broadcast == nullptr ? type : broadcast->type;
+}
+
+int64_t TensorRequest::NumGradientTensors() const {
+  int64_t num_tensors = 0;
+  for (const int variable : variables) {
+    if (IsNumber(variable)) continue;
+    const bool is_split = split.has_value() && variable < num_inputs();
+    num_tensors += is_split ? split->num_parts : 1;
+  }
+  return num_tensors;
 }
 
 Rows TensorRequest::rows() const {
@@ -448,6 +509,7 @@ absl::StatusOr<DecodedRequest> DecodeForward(const SplitRequest& split,
       split, {{"activation", M::kActivationFieldNumber},
               {"keep_residual", M::kKeepResidualFieldNumber},
               {"axis", M::kAxisFieldNumber},
+              {"split_axis", M::kSplitAxisFieldNumber},
               {"element_offset", M::kElementOffsetFieldNumber},
               {"residual_lease", M::kResidualLeaseFieldNumber}}));
   DecodedRequest decoded;
@@ -462,8 +524,8 @@ absl::StatusOr<DecodedRequest> DecodeForward(const SplitRequest& split,
       absl::StrCat("the inputs", num_parameters > 0 ? ", parameters" : "",
                    has_tangents ? " and tangents" : ""),
       split));
-  ACTSERVE_RETURN_IF_ERROR(DecodeInputs(message.inputs(), split, limits.tensor,
-                                        &request, &decoded.inputs));
+  ACTSERVE_RETURN_IF_ERROR(
+      DecodeInputsOf(message, split, limits.tensor, &request, &decoded.inputs));
   ACTSERVE_RETURN_IF_ERROR(DecodeAxis(message, &request));
   ACTSERVE_RETURN_IF_ERROR(DecodeElementOffset(message, &request));
   ACTSERVE_RETURN_IF_ERROR(
@@ -477,9 +539,9 @@ absl::StatusOr<DecodedRequest> DecodeForward(const SplitRequest& split,
     ACTSERVE_RETURN_IF_ERROR(DecodePartials(message, &request));
     ACTSERVE_RETURN_IF_ERROR(DecodeLease(message, limits, &request));
   }
-  ACTSERVE_RETURN_IF_ERROR(CheckResponseSize(
-      (has_tangents ? 2 : 1) + static_cast<int64_t>(request.variables.size()),
-      limits.message_bytes, request.type));
+  ACTSERVE_RETURN_IF_ERROR(
+      CheckResponseSize((has_tangents ? 2 : 1) + request.NumGradientTensors(),
+                        limits.message_bytes, request.type));
   SetKey(has_tangents ? Direction::kTangent : Direction::kForward, &request);
   return decoded;
 }
@@ -496,6 +558,7 @@ absl::StatusOr<DecodedRequest> DecodeBackward(const SplitRequest& split,
       CheckGivenOnce(split, {{"activation", M::kActivationFieldNumber},
                              {"residual", M::kResidualFieldNumber},
                              {"axis", M::kAxisFieldNumber},
+                             {"split_axis", M::kSplitAxisFieldNumber},
                              {"element_offset", M::kElementOffsetFieldNumber},
                              {"order", M::kOrderFieldNumber},
                              {"grad_output", M::kGradOutputFieldNumber}}));
@@ -527,12 +590,8 @@ absl::StatusOr<DecodedRequest> DecodeBackward(const SplitRequest& split,
                           limits.tensor, &request, &decoded.inputs));
   }
   ACTSERVE_RETURN_IF_ERROR(DecodeWrt(message.wrt(), order, &request));
-  const auto is_tensor = [&](int variable) {
-    return !request.IsNumber(variable);
-  };
-  ACTSERVE_RETURN_IF_ERROR(
-      CheckResponseSize(std::ranges::count_if(request.variables, is_tensor),
-                        limits.message_bytes, request.type));
+  ACTSERVE_RETURN_IF_ERROR(CheckResponseSize(
+      request.NumGradientTensors(), limits.message_bytes, request.type));
   SetKey(order == 1 ? Direction::kBackward : Direction::kSecondOrder, &request);
   return decoded;
 }

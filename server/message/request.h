@@ -17,6 +17,7 @@
 #include "server/state/programs.h"
 #include "server/state/registry.h"
 #include "server/state/residuals.h"
+#include "server/state/split_inputs.h"
 #include "server/state/tensor_type.h"
 
 namespace actserve {
@@ -28,9 +29,13 @@ enum class TensorMethod : uint8_t { kForward, kBackward };
 // A request without its tensors, after all checks.
 struct TensorRequest {
   std::shared_ptr<const RegisteredActivation> activation;
-  // The type of the result, and of every tensor but `broadcasts` and their
-  // gradients.
+  // The type of the result, and of every tensor but `broadcasts`, `split` and
+  // their gradients.
   TensorType type;
+  // If one tensor holds all inputs. So do then tangents, cotangents and
+  // gradients: input 0 stands for all of them in `variables`, and program's
+  // sets have all inputs or none.
+  std::optional<SplitInputs> split;
   ProgramKey program;
   // The variables of `partials` or `wrt` in the order of the request, as
   // indices into the activation's inputs and then parameters; grad_output is
@@ -40,7 +45,8 @@ struct TensorRequest {
   // One per parameter of the activation, then the numbers of `cotangents` or
   // `tangents`, in the order of the program.
   std::vector<double> parameters;
-  // The payloads are the program's tensor inputs in another order.
+  // The payloads are not the program's tensor inputs one by one: they are in
+  // another order, or hold several.
   bool is_permuted = false;
   // In the order of the program, whose last inputs they are.
   std::vector<BroadcastTensor> broadcasts;
@@ -75,13 +81,16 @@ struct TensorRequest {
   const TensorType& TypeOf(int variable) const;
   // Of each tensor, along `axis`.
   Rows rows() const;
+  // Tensors of type `type` that the gradients with respect to `variables` are
+  // as large as.
+  int64_t NumGradientTensors() const;
 };
 
 // A request that passed every check.
 struct DecodedRequest {
   TensorRequest request;
   // One per tensor input of the program, except those that are resident on the
-  // device (see Residual).
+  // device (see Residual); with `split`, one for all inputs.
   TensorInputs inputs;
 };
 

@@ -59,11 +59,22 @@ absl::Status DecodeTensorLikeInputs(absl::string_view what,
                                     const SplitRequest::Payload& payload,
                                     const TensorLimits& limits,
                                     const TensorRequest& request) {
-  ACTSERVE_ASSIGN_OR_RETURN(const TensorType type,
+  return DecodeTensorOfType(
+      what, tensor, payload, limits,
+      request.split.has_value() ? "each part of the inputs" : "the inputs",
+      request.type);
+}
+
+absl::Status DecodeTensorOfType(absl::string_view what,
+                                const v1::Tensor& tensor,
+                                const SplitRequest::Payload& payload,
+                                const TensorLimits& limits,
+                                absl::string_view whose,
+                                const TensorType& type) {
+  ACTSERVE_ASSIGN_OR_RETURN(const TensorType given,
                             DecodeTensor(what, tensor, limits));
-  ACTSERVE_RETURN_IF_ERROR(
-      CheckSameType(what, type, "the inputs", request.type));
-  return CheckPayload(what, type, static_cast<int64_t>(payload.size_bytes));
+  ACTSERVE_RETURN_IF_ERROR(CheckSameType(what, given, whose, type));
+  return CheckPayload(what, given, static_cast<int64_t>(payload.size_bytes));
 }
 
 void AddInput(const SplitRequest& split, const SplitRequest::Payload& payload,
@@ -100,6 +111,34 @@ absl::Status DecodeInputs(const RepeatedPtrField<v1::Tensor>& tensors,
                  BroadcastTo(types[i].shape, request->type.shape), request);
     AddInput(split, split.payloads[i], inputs);
   }
+  return absl::OkStatus();
+}
+
+absl::Status DecodeSplitInputs(const RepeatedPtrField<v1::Tensor>& tensors,
+                               int axis, const SplitRequest& split,
+                               const TensorLimits& limits,
+                               TensorRequest* request, TensorInputs* inputs) {
+  const Activation& activation = request->activation->activation();
+  if (request->num_inputs() == 1) {
+    return InvalidArgument("split_axis: ", axis, " given, but ",
+                           activation.name(), " takes one input, ",
+                           activation.inputs()[0]);
+  }
+  if (tensors.size() != 1) {
+    return InvalidArgument(
+        "inputs: ", tensors.size(),
+        " tensors, but split_axis wants one that holds the inputs of ",
+        activation.name(), ": ", absl::StrJoin(activation.inputs(), ", "));
+  }
+  ACTSERVE_ASSIGN_OR_RETURN(const TensorType type,
+                            DecodeTensor("inputs[0]", tensors[0], limits));
+  ACTSERVE_ASSIGN_OR_RETURN(request->split,
+                            MakeSplitInputs(type, axis, request->num_inputs()));
+  ACTSERVE_RETURN_IF_ERROR(CheckPayload(
+      "inputs[0]", type, static_cast<int64_t>(split.payloads[0].size_bytes)));
+  request->type = request->split->PartType();
+  request->is_permuted = true;
+  AddInput(split, split.payloads[0], inputs);
   return absl::OkStatus();
 }
 

@@ -21,6 +21,14 @@ absl::Status DecodeTensorLikeInputs(absl::string_view what,
                                     const TensorLimits& limits,
                                     const TensorRequest& request);
 
+// The same for a tensor that must be of type `type`, which is that of `whose`.
+absl::Status DecodeTensorOfType(absl::string_view what,
+                                const v1::Tensor& tensor,
+                                const SplitRequest::Payload& payload,
+                                const TensorLimits& limits,
+                                absl::string_view whose,
+                                const TensorType& type);
+
 void AddInput(const SplitRequest& split, const SplitRequest::Payload& payload,
               TensorInputs* inputs);
 
@@ -28,6 +36,12 @@ void AddInput(const SplitRequest& split, const SplitRequest::Payload& payload,
 // belong. Those that broadcast come last.
 absl::Status DecodeInputs(
     const google::protobuf::RepeatedPtrField<v1::Tensor>& tensors,
+    const SplitRequest& split, const TensorLimits& limits,
+    TensorRequest* request, TensorInputs* inputs);
+
+// The same for one tensor that holds all inputs, cut along `axis`.
+absl::Status DecodeSplitInputs(
+    const google::protobuf::RepeatedPtrField<v1::Tensor>& tensors, int axis,
     const SplitRequest& split, const TensorLimits& limits,
     TensorRequest* request, TensorInputs* inputs);
 

@@ -8,6 +8,7 @@
 #include <cmath>
 #include <cstdint>
 #include <cstdio>
+#include <limits>
 #include <memory>
 #include <random>
 #include <string>
@@ -280,6 +281,76 @@ v1::ForwardRequest RequestWithDraws(Registry& registry) {
   seed.set_scalar(7);
   request.add_payload(std::string(8, '\0'));
   return request;
+}
+
+// A request whose one tensor of the shape [3, 4, 5] holds the inputs of glu.
+v1::BackwardRequest SplitGlu(int split_axis) {
+  v1::BackwardRequest request;
+  request.set_activation("glu");
+  v1::Tensor& x = *request.add_inputs();
+  x.set_dtype(v1::DTYPE_FLOAT16);
+  for (const int dimension : {3, 4, 5}) x.add_shape(dimension);
+  request.set_split_axis(split_axis);
+  request.add_payload(std::string(120, '\0'));
+  return request;
+}
+
+TEST_F(RequestTest, OneTensorHoldsAllInputs) {
+  for (const int axis : {1, -2}) {
+    const std::string bytes = SplitGlu(axis).SerializeAsString();
+
+    const auto decoded = Decode<v1::BackwardRequest>(bytes);
+
+    ASSERT_TRUE(decoded.ok()) << decoded.status();
+    const TensorRequest& request = decoded->request;
+    EXPECT_EQ(request.type.shape, (std::vector<int64_t>{3, 2, 5}));
+    EXPECT_EQ(request.type.num_elements, 30);
+    EXPECT_EQ(request.split->Part(1),
+              (TensorPart{.run = 10, .stride = 20, .offset = 10}));
+    EXPECT_EQ(request.variables, std::vector<int>{0});
+    EXPECT_EQ(request.program.variables, 0b11);
+    EXPECT_EQ(request.TypeOf(0).shape, (std::vector<int64_t>{3, 4, 5}));
+    // The tensor, and ones.
+    ASSERT_EQ(decoded->inputs.size(), 2);
+    EXPECT_EQ(TextOf(decoded->inputs[0]).size(), 120);
+    EXPECT_EQ(TextOf(decoded->inputs[1]).size(), 60);
+  }
+}
+
+TEST_F(RequestTest, RefusesASplitAxisThatIsNone) {
+  const struct {
+    int axis;
+    const char* message;
+  } kCases[] = {
+      {0,
+       "split_axis: 0, but inputs[0] has the shape [3, 4, 5]: 3 along that "
+       "axis is not divisible by 2, the number of inputs"},
+      {-4,
+       "split_axis: -4, but inputs[0] has the shape [3, 4, 5]: want -3 to 2"},
+      {std::numeric_limits<int>::max(),
+       "split_axis: 2147483647, but inputs[0] has the shape [3, 4, 5]: want -3 "
+       "to 2"},
+  };
+  for (const auto& test : kCases) {
+    const std::string bytes = SplitGlu(test.axis).SerializeAsString();
+
+    const absl::Status status = Decode<v1::BackwardRequest>(bytes).status();
+
+    EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+    EXPECT_EQ(std::string(status.message()), test.message);
+  }
+}
+
+// The gradient is as large as all inputs.
+TEST_F(RequestTest, TheGradientOfAllInputsFitsIntoAResponse) {
+  limits_.message_bytes = (16 << 10) + 119;
+  const std::string bytes = SplitGlu(1).SerializeAsString();
+
+  const absl::Status status = Decode<v1::BackwardRequest>(bytes).status();
+
+  EXPECT_EQ(std::string(status.message()),
+            "response: 2 tensors of 60 bytes, limit 119 bytes together, by "
+            "--max_message_bytes");
 }
 
 TEST_F(RequestTest, ASeedIsAnIntegerOf53Bits) {

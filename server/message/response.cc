@@ -7,6 +7,7 @@
 #include "absl/container/inlined_vector.h"
 #include "actserve/v1/service.pb.h"
 #include "google/protobuf/io/coded_stream.h"
+#include "proto/all_inputs_name.h"
 #include "proto/grad_output_name.h"
 #include "proto/payload_field.h"
 #include "server/message/split_request.h"
@@ -131,8 +132,8 @@ v1::ForwardResponse DescribeOutputs(const TensorRequest& request) {
   if (request.program.direction == ProgramKey::Direction::kTangent) {
     *response.mutable_tangent() = response.output();
   }
-  for (size_t i = 0; i < request.variables.size(); ++i) {
-    *response.add_partials() = response.output();
+  for (const int variable : request.variables) {
+    *response.add_partials() = EncodeTensor(request.TypeOf(variable));
   }
   return response;
 }
@@ -147,7 +148,8 @@ v1::BackwardResponse DescribeGradients(const TensorRequest& request,
         variable == request.grad_output() ? kGradOutputName
         : request.IsParameter(variable)
             ? activation.parameters()[variable - request.num_inputs()].name
-            : activation.inputs()[variable]);
+        : request.split.has_value() ? kAllInputsName
+                                    : activation.inputs()[variable]);
     if (request.IsNumber(variable)) {
       gradient.set_scalar(sums[RankOf(variable, request)]);
     } else {

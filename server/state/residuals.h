@@ -20,6 +20,7 @@
 #include "server/identity/tenant.h"
 #include "server/scheduling/clock.h"
 #include "server/state/memory_budget.h"
+#include "server/state/split_inputs.h"
 #include "server/state/tensor_type.h"
 
 namespace actserve {
@@ -44,6 +45,9 @@ struct Residual {
   const Tenant* tenant = nullptr;
   std::shared_ptr<const RegisteredActivation> activation;
   TensorType type;
+  // If one tensor holds the inputs, it is the first of `inputs`; `type` is that
+  // of its parts.
+  std::optional<SplitInputs> split;
   // Along which rows run; nullopt for an activation that reads none.
   std::optional<int> axis;
   // The place of the first element in the tensor that was cut into requests.

@@ -4,10 +4,12 @@
 #include <cstddef>
 #include <cstdint>
 #include <limits>
+#include <optional>
 #include <utility>
 #include <vector>
 
 #include "absl/container/inlined_vector.h"
+#include "kernels/device/cpu/part_writer.h"
 #include "kernels/device/cpu/past_caches.h"
 #include "kernels/device/cpu/read/broadcast_source.h"
 #include "kernels/device/cpu/read/element_runs.h"
@@ -119,15 +121,18 @@ class Runner {
     for (const BroadcastSource& source : sources_) {
       run = std::min(run, source.LongRun());
     }
-    of_runs_ = run > 0;
+    of_runs_ = run > 0 && !sources_.empty();
     if (of_runs_) {
       const KernelFunction kernel = program.plain_of_runs();
       of_runs_ = kernel != nullptr;
       if (of_runs_) kernel_ = kernel;
     }
     // A cache line that is written in two parts, past the caches, is slow.
-    const bool whole_lines = !of_runs_ || run >= kLongForLines ||
-                             run * item_size_ % kCacheLineBytes == 0;
+    bool whole_lines = !of_runs_ || run >= kLongForLines ||
+                       run * item_size_ % kCacheLineBytes == 0;
+    for (const TensorPart& part : item.output_parts) {
+      whole_lines &= PartWriter(nullptr, part, item_size_).WritesLines();
+    }
     if (options.non_temporal && whole_lines &&
         FirstSummed(lowered_) == nullptr) {
       non_temporal_ =
@@ -164,9 +169,8 @@ class Runner {
 
   // Where an output goes.
   struct Target {
-    // Of a tensor, or of an array of terms: element e is at e * item_size.
-    std::byte* tensor = nullptr;
-    int64_t item_size = 0;
+    // Of a tensor, or of an array of terms.
+    PartWriter writer;
     std::vector<T> terms;
     bool summed = false;
     // Of a summed output. `taken`: summed while it is computed.
@@ -180,6 +184,8 @@ class Runner {
   // What one thread computes with.
   struct Worker {
     std::vector<BroadcastSource::Buffer> buffers;
+    // One per output.
+    std::vector<std::vector<std::byte>> written;
     // One per output that is `taken`.
     std::vector<std::vector<T>> terms;
     std::vector<double> run_sums;
@@ -197,8 +203,10 @@ class Runner {
       Target& target = targets_.emplace_back();
       target.summed = output.summed;
       if (!output.summed) {
-        target.tensor = item_.outputs[tensor++];
-        target.item_size = item_size_;
+        target.writer =
+            PartWriter(item_.outputs[tensor],
+                       PartAt(item_.output_parts, tensor), item_size_);
+        ++tensor;
         continue;
       }
       target.shape = ShapeOf(output, item_);
@@ -206,14 +214,16 @@ class Runner {
       target.taken = target.shape == *taken;
       if (target.taken) continue;
       target.terms.resize(item_.num_elements);
-      target.tensor = reinterpret_cast<std::byte*>(target.terms.data());
-      target.item_size = sizeof(T);
+      target.writer =
+          PartWriter(reinterpret_cast<std::byte*>(target.terms.data()),
+                     TensorPart(), sizeof(T));
     }
   }
 
   Worker MakeWorker() const {
     Worker worker;
     worker.buffers.resize(sources_.size());
+    worker.written.resize(targets_.size());
     worker.draws = draws_;
     worker.parameters = parameters_;
     for (const Target& target : targets_) {
@@ -238,9 +248,12 @@ class Runner {
         }
         limit = std::min(limit, run);
       }
+      for (const Target& target : targets_) {
+        limit = std::min(limit, target.writer.RunLength(element));
+      }
       KernelFunction kernel = kernel_;
       if (non_temporal_ != nullptr) {
-        const auto head = ElementsToLine(item_.outputs, element, item_size_);
+        const auto head = ElementsToLine(element);
         if (head == 0) kernel = non_temporal_;
         if (head > 0) limit = std::min(limit, *head);
       }
@@ -256,20 +269,33 @@ class Runner {
       }
       worker.out.clear();
       size_t taken = 0;
-      for (const Target& target : targets_) {
+      for (size_t o = 0; o < targets_.size(); ++o) {
         worker.out.push_back(
-            target.taken ? static_cast<void*>(worker.terms[taken++].data() +
-                                              (element - begin))
-                         : target.tensor + element * target.item_size);
+            targets_[o].taken
+                ? static_cast<void*>(worker.terms[taken++].data() +
+                                     (element - begin))
+                : targets_[o].writer.Begin(element, count, worker.written[o]));
       }
       kernel(worker.in.data(), worker.out.data(), worker.parameters.data(),
              count);
+      for (size_t o = 0; o < targets_.size(); ++o) {
+        targets_[o].writer.End(element, count, worker.written[o]);
+      }
       element += count;
     }
   }
 
+  // From `element` on; there are no sums.
+  std::optional<int64_t> ElementsToLine(int64_t element) const {
+    absl::InlinedVector<const std::byte*, 8> at;
+    for (const Target& target : targets_) {
+      at.push_back(target.writer.address(element));
+    }
+    return actserve::ElementsToLine(at, 0, item_size_);
+  }
+
   ElementRuns RunsOf(int64_t begin, int64_t end) const {
-    return ElementRuns(item_.inputs, item_size_, begin, end);
+    return ElementRuns(item_.inputs, item_.input_parts, item_size_, begin, end);
   }
 
   // Calls `run` for parts of [0, count) of units of `elements` each.

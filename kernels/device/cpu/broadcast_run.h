@@ -18,8 +18,9 @@ struct BroadcastRunOptions {
   bool non_temporal = false;
 };
 
-// Computes one item of an element-wise program with inputs that broadcast.
-// Threads share it; the bits do not depend on them. Thread-safe.
+// Computes one item of an element-wise program of Rule::kDirect; its inputs may
+// broadcast, and inputs and outputs may be parts of tensors. Threads share it;
+// the bits do not depend on them. Thread-safe.
 void RunWithBroadcasts(const CpuProgram& program,
                        const BroadcastRunOptions& options, ThreadPool& threads,
                        WorkItem& item);

@@ -336,7 +336,12 @@ absl::Status CpuDevice::Run(const Program& program,
                   [](const WorkItem& item) { return item.time_stages; });
   const auto run = [&] {
     const auto* rows = dynamic_cast<const RowProgram*>(&program);
-    if (rows == nullptr && program.lowered().num_broadcasts > 0) {
+    const bool has_parts =
+        std::any_of(items.begin(), items.end(), [](const WorkItem& item) {
+          return !item.input_parts.empty() || !item.output_parts.empty();
+        });
+    if (rows == nullptr &&
+        (has_parts || program.lowered().num_broadcasts > 0)) {
       for (WorkItem& item : items) {
         RunBroadcasts(static_cast<const CpuProgram&>(program), item);
       }

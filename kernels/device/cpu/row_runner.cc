@@ -61,8 +61,9 @@ class Runner {
         stride_(item.rows.stride),
         num_rows_(item.num_elements / item.rows.size),
         parameters_(item.parameters.begin(), item.parameters.end()) {
-    for (const absl::Span<const Fragment> input : item.inputs) {
-      tensors_.push_back(Contiguous(input));
+    for (size_t i = 0; i < item.inputs.size(); ++i) {
+      tensors_.push_back(
+          Contiguous(item.inputs[i], PartAt(item.input_parts, i)));
     }
     size_t tensor = 0;
     for (const Output& output : lowered_.graph.outputs) {
@@ -71,8 +72,10 @@ class Runner {
         outputs_.push_back(reinterpret_cast<std::byte*>(terms_.back().get()));
         output_sizes_.push_back(sizeof(T));
       } else {
-        outputs_.push_back(item.outputs[tensor++]);
+        const bool is_part = !PartAt(item.output_parts, tensor).is_whole();
+        outputs_.push_back(is_part ? NewCopy() : item.outputs[tensor]);
         output_sizes_.push_back(item_size_);
+        ++tensor;
       }
     }
   }
@@ -112,6 +115,7 @@ class Runner {
       RunRange(0, num_rows_,
                item_.num_elements > min_elements_per_task ? &threads : nullptr);
     }
+    WriteParts();
     item_.sums.clear();
     size_t sum = 0;
     for (const Output& output : lowered_.graph.outputs) {
@@ -161,12 +165,28 @@ class Runner {
     }
   };
 
-  const std::byte* Contiguous(absl::Span<const Fragment> fragments) {
-    if (fragments.size() == 1) return fragments[0].data;
+  std::byte* NewCopy() {
     const int64_t size_bytes = item_.num_elements * item_size_;
-    copies_.emplace_back(size_bytes);
-    FragmentCursor(fragments).Copy(copies_.back().data(), size_bytes);
-    return copies_.back().data();
+    return copies_.emplace_back(Uninitialized<std::byte>(size_bytes)).get();
+  }
+  const std::byte* Contiguous(absl::Span<const Fragment> fragments,
+                              const TensorPart& part) {
+    const size_t size_bytes = item_.num_elements * item_size_;
+    FragmentCursor cursor(fragments, part, item_size_);
+    if (cursor.contiguous_bytes() >= size_bytes) return cursor.data();
+    cursor.Copy(NewCopy(), size_bytes);
+    return copies_.back().get();
+  }
+
+  void WriteParts() {
+    size_t tensor = 0;
+    for (size_t o = 0; o < outputs_.size(); ++o) {
+      if (lowered_.graph.outputs[o].summed) continue;
+      const TensorPart part = PartAt(item_.output_parts, tensor);
+      std::byte* to = item_.outputs[tensor++];
+      if (part.is_whole()) continue;
+      CopyIntoPart(outputs_[o], 0, item_.num_elements, part, item_size_, to);
+    }
   }
 
   // What the stages of some rows leave to each other.
@@ -515,7 +535,7 @@ class Runner {
   const int64_t num_rows_;
   const std::vector<T> parameters_;
   std::vector<const std::byte*> tensors_;
-  std::vector<std::vector<std::byte>> copies_;
+  std::vector<std::unique_ptr<std::byte[]>> copies_;
   // One per output of the program: its tensor, or the terms of its sum.
   std::vector<std::byte*> outputs_;
   std::vector<int64_t> output_sizes_;
@@ -560,11 +580,14 @@ int64_t RowScratchBytes(const LoweredProgram& program, const RowStages& stages,
     }
   }
   // Those that broadcast are expanded.
-  bytes += static_cast<int64_t>(item.broadcasts.size()) * item.num_elements *
-           item_size;
-  for (const absl::Span<const Fragment> input : item.inputs) {
-    if (input.size() != 1) bytes += item.num_elements * item_size;
+  int64_t num_copies = item.broadcasts.size();
+  num_copies += std::ranges::count_if(
+      item.output_parts, [](const auto& part) { return !part.is_whole(); });
+  for (size_t i = 0; i < item.inputs.size(); ++i) {
+    num_copies +=
+        item.inputs[i].size() != 1 || !PartAt(item.input_parts, i).is_whole();
   }
+  bytes += num_copies * item.num_elements * item_size;
   bytes += stages.num_kept * compute_size *
            elements_of_threads(RowsAtOnce(rows.size));
   if (rows.stride > 1) {

@@ -37,6 +37,13 @@ def axis_of(activation: Activation | str, axis: Any) -> int | None:
     return None if axis is None else integer("axis", axis, bits=32)
 
 
+def split_axis_of(split_axis: Any) -> int | None:
+    """Returns `split_axis` of a call."""
+    if split_axis is None:
+        return None
+    return integer("split_axis", split_axis, bits=32)
+
+
 def integer(name: str, value: Any, bits: int) -> int:
     """Returns `value` as an int.
 

@@ -85,6 +85,7 @@ class Client:
         *inputs: Any,
         parameters: Parameters | None = None,
         axis: int | None = None,
+        split_axis: int | None = None,
         element_offset: int = 0,
         timeout: float | None = None,
     ) -> Array:
@@ -98,6 +99,11 @@ class Client:
           axis: The axis along which rows run, for an activation that reads
             rows; negative ones count from the last. None: that of the
             Activation.
+          split_axis: Of a gate: one array holds all inputs, which are its
+            equal parts along this axis, as in torch.nn.functional.glu. "*" then
+            stands for all inputs wherever names are given or returned, and what
+            belongs to it has the shape of that array. `axis`, `element_offset`
+            and the axes of parameters are counted in a part.
           element_offset: The place of the first element in the tensor that the
             inputs are a piece of: random numbers are then those of the whole.
           timeout: Seconds; None: the client's.
@@ -107,6 +113,7 @@ class Client:
             *inputs,
             parameters=parameters,
             axis=axis,
+            split_axis=_arguments.split_axis_of(split_axis),
             element_offset=element_offset,
             timeout=timeout,
         )
@@ -118,6 +125,7 @@ class Client:
         *inputs: Any,
         parameters: Parameters | None = None,
         axis: int | None = None,
+        split_axis: int | None = None,
         element_offset: int = 0,
         partials: bool | Sequence[str] = False,
         keep_residual: bool = False,
@@ -134,6 +142,7 @@ class Client:
           axis: The axis along which rows run, for an activation that reads
             rows; negative ones count from the last. None: that of the
             Activation.
+          split_axis: The same as for `forward`.
           element_offset: The place of the first element in the tensor that the
             inputs are a piece of: random numbers are then those of the whole.
           partials: Inputs for which d(y)/d(input) is wanted, or True for all.
@@ -156,6 +165,7 @@ class Client:
             inputs=map(_tensors.to_proto, arrays),
             keep_residual=keep_residual,
             axis=axis,
+            split_axis=_arguments.split_axis_of(split_axis),
             element_offset=_arguments.integer(
                 "element_offset", element_offset, bits=64
             ),
@@ -165,9 +175,8 @@ class Client:
         if residual_lease is not None:
             request.residual_lease.FromNanoseconds(round(residual_lease * 1e9))
         if partials is True:
-            request.partials.extend(
-                self._calls.info(activation, deadline, Place()).inputs
-            )
+            info = self._calls.info(activation, deadline, Place())
+            request.partials.extend(_values.input_names(info, split_axis))
         elif partials:
             request.partials.extend(_arguments.names("partials", partials))
 
@@ -191,6 +200,7 @@ class Client:
                 arrays,
                 parameters or {},
                 axis,
+                split_axis,
                 element_offset,
                 place.replica,
             )
@@ -207,6 +217,7 @@ class Client:
         tangents: Mapping[str, Any],
         parameters: Parameters | None = None,
         axis: int | None = None,
+        split_axis: int | None = None,
         element_offset: int = 0,
         timeout: float | None = None,
     ) -> tuple[Array, Array]:
@@ -223,6 +234,7 @@ class Client:
             inputs, or a number for a parameter. What is not named stays.
           parameters: The same as for `forward`.
           axis: The same as for `forward`.
+          split_axis: The same as for `forward`.
           element_offset: The same as for `forward`.
           timeout: Seconds; None: the client's.
 
@@ -239,6 +251,7 @@ class Client:
             tangents,
             self._calls.info(activation, deadline, place),
             arrays,
+            split_axis,
         )
         parameter_values, channels = _values.parameter_values(
             parameters, arrays
@@ -247,6 +260,7 @@ class Client:
             inputs=map(_tensors.to_proto, arrays),
             parameters=parameter_values,
             axis=_arguments.axis_of(activation, axis),
+            split_axis=_arguments.split_axis_of(split_axis),
             element_offset=_arguments.integer(
                 "element_offset", element_offset, bits=64
             ),
@@ -274,6 +288,7 @@ class Client:
         residual: Residual | None = None,
         parameters: Parameters | None = None,
         axis: int | None = None,
+        split_axis: int | None = None,
         element_offset: int = 0,
         order: int = 1,
         cotangents: Mapping[str, Any] | None = None,
@@ -287,15 +302,18 @@ class Client:
         Args:
           activation: The activation that was evaluated.
           *inputs: The same as for `forward`; none with `residual`.
-          grad_output: dL/dy, of the dtype and shape of the inputs. None: ones.
+          grad_output: dL/dy, of the dtype and shape of the result. None: ones.
           wrt: Names of inputs and parameters; with order=2 also "dL/dy", which
             stands for grad_output. None: all inputs.
           residual: The residual from forward_with, instead of inputs,
-            parameters, axis and element_offset. If the server has lost it, the
-            inputs are sent again.
+            parameters, axis, split_axis and element_offset. If the server has
+            lost it, the inputs are sent again.
           parameters: The same as for `forward`.
           axis: The same as for `forward`. With `residual` it may be left out,
             and must mean the same axis if given.
+          split_axis: The same as for `forward`; then `wrt` None means "*",
+            the one gradient. With `residual` it may be left out, and must mean
+            the same axis if given.
           element_offset: The same as for `forward`. With `residual` it may be
             left out, and must be the same if given.
           order: 1, or 2 for the gradient of the gradient.
@@ -333,6 +351,12 @@ class Client:
                     f"axis: {axis} is not that of the residual, "
                     f"{residual._axis}",
                 )
+            if split_axis is not None and not residual._has_split(split_axis):
+                raise ActivationError(
+                    grpc.StatusCode.INVALID_ARGUMENT,
+                    f"split_axis: {split_axis} is not that of the residual, "
+                    f"{residual._split_axis}",
+                )
             if element_offset not in (0, residual._element_offset):
                 raise ActivationError(
                     grpc.StatusCode.INVALID_ARGUMENT,
@@ -340,12 +364,13 @@ class Client:
                     f"residual, {residual._element_offset}",
                 )
             arrays, parameters = residual._inputs, residual._parameters
-            axis = residual._axis
+            axis, split_axis = residual._axis, residual._split_axis
             element_offset = residual._element_offset
         upstream: list[Array] = []
         request = service_pb2.BackwardRequest(
             wrt=() if wrt is None else _arguments.names("wrt", wrt),
             axis=axis,
+            split_axis=_arguments.split_axis_of(split_axis),
             element_offset=element_offset,
         )
         if wrt is not None and not request.wrt:
@@ -365,6 +390,7 @@ class Client:
                 cotangents or {},
                 self._calls.info(activation, deadline, place),
                 arrays,
+                split_axis,
             )
             request.cotangents.extend(values)
             upstream += directions

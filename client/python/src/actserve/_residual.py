@@ -26,6 +26,7 @@ class Residual:
         inputs: list[NDArray[Any]],
         parameters: Parameters,
         axis: int | None,
+        split_axis: int | None,
         element_offset: int,
         replica: Replica | None = None,
     ):
@@ -34,6 +35,7 @@ class Residual:
         self._inputs = inputs
         self._parameters = dict(parameters)
         self._axis = axis
+        self._split_axis = split_axis
         self._element_offset = element_offset
         # The one that holds it.
         self._replica = replica
@@ -45,9 +47,16 @@ class Residual:
 
     def _has_axis(self, axis: int) -> bool:
         """Whether `axis` is that of the Forward, counted from either end."""
+        return self._is_same(axis, self._axis)
+
+    def _has_split(self, axis: int) -> bool:
+        """Whether `axis` is the split_axis of the Forward, from either end."""
+        return self._is_same(axis, self._split_axis)
+
+    def _is_same(self, axis: int, other: int | None) -> bool:
         rank = self._inputs[0].ndim
         return (
-            self._axis is not None
+            other is not None
             and -rank <= axis < rank
-            and axis % rank == self._axis % rank
+            and axis % rank == other % rank
         )

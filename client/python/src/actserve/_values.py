@@ -15,6 +15,9 @@ from actserve._errors import ActivationError
 from actserve._info import ActivationInfo
 from actserve.v1 import service_pb2, tensor_pb2
 
+# With split_axis, the name of the array that holds all inputs.
+ALL_INPUTS = "*"
+
 
 @dataclasses.dataclass(frozen=True)
 class PerAxis:
@@ -81,11 +84,17 @@ def parameter_values(
     return values, arrays
 
 
+def input_names(info: ActivationInfo, split_axis: int | None) -> Sequence[str]:
+    """Returns the names that the inputs have in a call with `split_axis`."""
+    return info.inputs if split_axis is None else [ALL_INPUTS]
+
+
 def named_values(
     what: str,
     values: Mapping[str, Any],
     info: ActivationInfo,
     like: Sequence[Array],
+    split_axis: int | None,
 ) -> tuple[list[service_pb2.NamedValue], list[Array]]:
     """Returns `values` for a request, and the arrays among them.
 
@@ -94,16 +103,18 @@ def named_values(
       values: By name.
       info: The activation, whose inputs take arrays.
       like: The inputs, whose dtype Python numbers and lists take.
+      split_axis: That of the call.
 
     Raises:
       TypeError: A name that the activation does not have, or an array for a
         parameter.
     """
+    inputs = input_names(info, split_axis)
     named = []
     arrays = []
     dtype = like[0].dtype if like else None
     for name, value in _arguments.by_name(what, values).items():
-        if name in info.inputs:
+        if name in inputs:
             array = _tensors.to_arrays([value], [f"{what}[{name!r}]"], dtype)[0]
             arrays.append(array)
             named.append(
@@ -112,7 +123,7 @@ def named_values(
                 )
             )
         elif name not in info.parameters:
-            known = ", ".join([*info.inputs, *info.parameters])
+            known = ", ".join([*inputs, *info.parameters])
             raise TypeError(f"{what}: {name!r} is not one of {known}")
         elif np.ndim(value) > 0:
             raise TypeError(

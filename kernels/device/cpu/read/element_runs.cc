@@ -7,20 +7,21 @@ namespace {
 
 // Runs shorter than this are copied together; a kernel's vector loop takes at
 // least 128 elements to get going.
-constexpr int64_t kShortRunElements = 256;
+constexpr int64_t kShortRunElements = 128;
 constexpr int64_t kCarryElements = 1024;
 
 }  // namespace
 
 ElementRuns::ElementRuns(absl::Span<const absl::Span<const Fragment>> tensors,
+                         absl::Span<const TensorPart> parts,
                          int64_t item_size_bytes, int64_t begin, int64_t end)
     : item_size_bytes_(item_size_bytes),
       begin_(begin),
       next_(begin),
       end_(end),
       data_(tensors.size()) {
-  for (const absl::Span<const Fragment> fragments : tensors) {
-    cursors_.emplace_back(fragments);
+  for (size_t t = 0; t < tensors.size(); ++t) {
+    cursors_.emplace_back(tensors[t], PartAt(parts, t), item_size_bytes);
     cursors_.back().Skip(begin * item_size_bytes);
   }
 }
@@ -45,8 +46,14 @@ int64_t ElementRuns::Next(int64_t max_elements) {
     const size_t size_bytes = run * item_size_bytes_;
     carry_.resize(cursors_.size() * size_bytes);
     for (size_t t = 0; t < cursors_.size(); ++t) {
+      FragmentCursor& cursor = cursors_[t];
+      if (cursor.contiguous_bytes() >= size_bytes) {
+        data_[t] = cursor.data();
+        cursor.Skip(size_bytes);
+        continue;
+      }
       std::byte* to = carry_.data() + t * size_bytes;
-      cursors_[t].Copy(to, size_bytes);
+      cursor.Copy(to, size_bytes);
       data_[t] = to;
     }
   }

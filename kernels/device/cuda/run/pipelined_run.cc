@@ -9,6 +9,7 @@
 #include "kernels/base/status_macros.h"
 #include "kernels/device/cuda/run/sliced_copy.h"
 #include "kernels/device/fragment_cursor.h"
+#include "kernels/device/tensor_part.h"
 #include "kernels/graph/draws.h"
 #include "kernels/graph/summation.h"
 
@@ -234,8 +235,10 @@ void PipelinedRun::CopyIn(const Flight& flight) {
   const int64_t item_size_bytes = ItemSizeBytes(program_.lowered().storage);
   for (const Piece& piece : flight.chunk.pieces) {
     std::byte* to = flight.slot->in + piece.inputs_offset_bytes;
-    for (absl::Span<const Fragment> input : items_[piece.item].inputs) {
-      FragmentCursor cursor(input);
+    const WorkItem& item = items_[piece.item];
+    for (size_t i = 0; i < item.inputs.size(); ++i) {
+      FragmentCursor cursor(item.inputs[i], PartAt(item.input_parts, i),
+                            item_size_bytes);
       cursor.Skip(piece.begin * item_size_bytes);
       cursor.Copy(to, piece.num_elements * item_size_bytes);
       to += cutter_.PaddedTensorBytes(piece.num_elements);
@@ -247,11 +250,13 @@ absl::Status PipelinedRun::CopyLargeIn(const Flight& flight,
                                        CuDeviceAddress memory) {
   SlicedCopy copy(context_, *flight.slot, resources_.ring->size_bytes());
   const Piece& piece = flight.chunk.pieces[0];
-  const int64_t size_bytes =
-      piece.num_elements * ItemSizeBytes(program_.lowered().storage);
-  for (absl::Span<const Fragment> input : items_[piece.item].inputs) {
+  const WorkItem& item = items_[piece.item];
+  const int64_t item_size_bytes = ItemSizeBytes(program_.lowered().storage);
+  for (size_t i = 0; i < item.inputs.size(); ++i) {
+    const FragmentCursor cursor(item.inputs[i], PartAt(item.input_parts, i),
+                                item_size_bytes);
     ACTSERVE_RETURN_IF_ERROR(
-        copy.In(FragmentCursor(input), memory, size_bytes));
+        copy.In(cursor, memory, piece.num_elements * item_size_bytes));
     memory += cutter_.PaddedTensorBytes(piece.num_elements);
   }
   return copy.Finish();
@@ -261,10 +266,11 @@ absl::Status PipelinedRun::CopyLargeOut(const Flight& flight,
                                         CuDeviceAddress out) {
   SlicedCopy copy(context_, *flight.slot, resources_.ring->size_bytes());
   const Piece& piece = flight.chunk.pieces[0];
-  const int64_t size_bytes =
-      piece.num_elements * ItemSizeBytes(program_.lowered().storage);
-  for (std::byte* output : items_[piece.item].outputs) {
-    ACTSERVE_RETURN_IF_ERROR(copy.Out(out, output, size_bytes));
+  const WorkItem& item = items_[piece.item];
+  for (size_t o = 0; o < item.outputs.size(); ++o) {
+    ACTSERVE_RETURN_IF_ERROR(copy.Out(
+        out, item.outputs[o], PartAt(item.output_parts, o), piece.num_elements,
+        ItemSizeBytes(program_.lowered().storage)));
     out += cutter_.PaddedTensorBytes(piece.num_elements);
   }
   if (!tile_sums_.empty()) {
@@ -392,9 +398,11 @@ void PipelinedRun::CopyOut(const Flight& flight) {
   const int64_t item_size_bytes = ItemSizeBytes(program_.lowered().storage);
   for (const Piece& piece : flight.chunk.pieces) {
     const std::byte* from = flight.slot->out + piece.outputs_offset_bytes;
-    for (std::byte* output : items_[piece.item].outputs) {
-      std::memcpy(output + piece.begin * item_size_bytes, from,
-                  piece.num_elements * item_size_bytes);
+    const WorkItem& item = items_[piece.item];
+    for (size_t o = 0; o < item.outputs.size(); ++o) {
+      CopyIntoPart(from, piece.begin, piece.num_elements,
+                   PartAt(item.output_parts, o), item_size_bytes,
+                   item.outputs[o]);
       from += cutter_.PaddedTensorBytes(piece.num_elements);
     }
     if (layout.num_sums() == 0) continue;

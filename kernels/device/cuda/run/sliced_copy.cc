@@ -1,7 +1,6 @@
 #include "kernels/device/cuda/run/sliced_copy.h"
 
 #include <algorithm>
-#include <cstring>
 
 #include "kernels/base/status_macros.h"
 
@@ -24,20 +23,23 @@ absl::Status SlicedCopy::In(FragmentCursor from, CuDeviceAddress to,
 }
 
 absl::Status SlicedCopy::Out(CuDeviceAddress from, void* to,
-                             int64_t size_bytes) {
-  auto* next = static_cast<std::byte*>(to);
-  while (size_bytes > 0) {
-    const int64_t slice = std::min(size_bytes, slice_bytes_);
+                             const TensorPart& part, int64_t num_elements,
+                             int64_t item_size_bytes) {
+  const int64_t most = slice_bytes_ / item_size_bytes;
+  for (int64_t begin = 0; begin < num_elements; begin += most) {
+    const int64_t count = std::min(most, num_elements - begin);
     ACTSERVE_ASSIGN_OR_RETURN(Buffer* const buffer, Next());
     ACTSERVE_RETURN_IF_ERROR(context_.Check(
-        "cuMemcpyDtoHAsync", context_.cuda().MemcpyDtoHAsync(
-                                 buffer->memory, from, slice, slot_.stream)));
+        "cuMemcpyDtoHAsync",
+        context_.cuda().MemcpyDtoHAsync(
+            buffer->memory, from, count * item_size_bytes, slot_.stream)));
     ACTSERVE_RETURN_IF_ERROR(Record(*buffer));
-    buffer->to = next;
-    buffer->size_bytes = slice;
-    from += slice;
-    next += slice;
-    size_bytes -= slice;
+    buffer->to = static_cast<std::byte*>(to);
+    buffer->part = part;
+    buffer->begin = begin;
+    buffer->num_elements = count;
+    buffer->item_size_bytes = item_size_bytes;
+    from += count * item_size_bytes;
   }
   return absl::OkStatus();
 }
@@ -59,7 +61,8 @@ absl::Status SlicedCopy::Free(Buffer& buffer) {
   if (!buffer.in_use) return absl::OkStatus();
   ACTSERVE_RETURN_IF_ERROR(context_.Wait(buffer.copied));
   if (buffer.to != nullptr) {
-    std::memcpy(buffer.to, buffer.memory, buffer.size_bytes);
+    CopyIntoPart(buffer.memory, buffer.begin, buffer.num_elements, buffer.part,
+                 buffer.item_size_bytes, buffer.to);
   }
   buffer.in_use = false;
   buffer.to = nullptr;

@@ -8,6 +8,7 @@
 #include "kernels/device/cuda/driver/cuda_context.h"
 #include "kernels/device/cuda/run/staging.h"
 #include "kernels/device/fragment_cursor.h"
+#include "kernels/device/tensor_part.h"
 
 namespace actserve {
 
@@ -27,7 +28,12 @@ class SlicedCopy {
   // The next `size_bytes` of a tensor.
   absl::Status In(FragmentCursor from, CuDeviceAddress to, int64_t size_bytes);
   // `to` is complete after Finish().
-  absl::Status Out(CuDeviceAddress from, void* to, int64_t size_bytes);
+  absl::Status Out(CuDeviceAddress from, void* to, int64_t size_bytes) {
+    return Out(from, to, TensorPart(), size_bytes, 1);
+  }
+  // All elements of `part` of the tensor at `to`.
+  absl::Status Out(CuDeviceAddress from, void* to, const TensorPart& part,
+                   int64_t num_elements, int64_t item_size_bytes);
   // Waits for all copies. The buffers may be used again.
   absl::Status Finish();
 
@@ -36,9 +42,13 @@ class SlicedCopy {
     std::byte* memory;
     CuEvent copied;
     bool in_use = false;
-    // What is to be copied from it, once it has been copied to.
+    // The tensor that is to be copied to from it, once it has been copied to:
+    // elements [begin, begin + num_elements) of `part`.
     std::byte* to = nullptr;
-    int64_t size_bytes = 0;
+    TensorPart part;
+    int64_t begin = 0;
+    int64_t num_elements = 0;
+    int64_t item_size_bytes = 0;
   };
 
   // The buffer whose turn it is, free.
