@@ -130,7 +130,8 @@ struct WorkItem {
   // (kernels/graph/summation.h, broadcast.h): same bits whatever the threads.
   std::vector<double> sums;
   // True to keep `inputs` on the device. Afterwards `kept` holds them, or is
-  // null if the device has no memory of its own or no room.
+  // null if the device has no memory of its own or no room, or if there are
+  // `broadcasts`.
   bool keep_inputs = false;
   std::shared_ptr<const ResidentTensors> kept;
   // True to fill `stages`. Reading the clock takes as long as a thousand

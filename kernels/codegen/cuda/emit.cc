@@ -1,6 +1,7 @@
 #include "kernels/codegen/cuda/emit.h"
 
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -16,10 +17,13 @@ namespace actserve {
 namespace {
 
 constexpr char kPrelude[] = "kernels/codegen/cuda/text/prelude.h";
+constexpr char kTree[] = "kernels/codegen/cuda/text/tree.h";
 constexpr char kSegments[] = "kernels/codegen/cuda/text/segments.h";
+constexpr char kBroadcastsText[] = "kernels/codegen/cuda/text/broadcasts.h";
 constexpr char kSumsText[] = "kernels/codegen/cuda/text/sums.h";
 constexpr char kElements[] = "kernels/codegen/cuda/text/elements.h";
 constexpr char kRowsText[] = "kernels/codegen/cuda/text/rows.h";
+constexpr char kTermsText[] = "kernels/codegen/cuda/text/sum_terms.h";
 // Conversions from and to 16 bits, which segments.h mentions always.
 constexpr char kConversion[] = "actserve_bf16_bits_to_f32";
 
@@ -53,6 +57,10 @@ std::string PrintBody(const Graph& graph, ArithmeticPrinter& printer) {
   return body;
 }
 
+const char* NumberName(DType compute) {
+  return compute == DType::kFloat64 ? "double" : "float";
+}
+
 // `shape` is null if the program reads no rows, which alone has a body.
 std::string PrintProgram(const LoweredProgram& program,
                          const LaunchLayout& layout, const RowShape* shape,
@@ -65,15 +73,15 @@ std::string PrintProgram(const LoweredProgram& program,
     absl::StrAppend(&text, "  static constexpr ", type, " ", name, " = ", value,
                     ";\n");
   };
-  const char* const number =
-      program.compute == DType::kFloat64 ? "double" : "float";
   absl::StrAppend(&text, "  using Element = ", element, ";\n");
-  absl::StrAppend(&text, "  using Number = ", number, ";\n");
+  absl::StrAppend(&text, "  using Number = ", NumberName(program.compute),
+                  ";\n");
   absl::StrAppend(&text, "  using TableEntry = ",
                   is_derivative ? "float" : "unsigned short", ";\n");
   constant("int", "kInputs", layout.num_inputs());
   constant("int", "kGraphInputs",
            static_cast<int>(program.graph.inputs.size()));
+  constant("int", "kBroadcasts", layout.num_broadcasts());
   constant("int", "kOutputs", layout.num_outputs());
   constant("int", "kSums", layout.num_sums());
   constant("int", "kParameters", layout.num_parameters());
@@ -116,6 +124,15 @@ std::string Entries(const LaunchLayout& layout, CudaPart part) {
                     blocks, ")\n", KernelEntryName(which),
                     "(const Argument argument) { ", call, "(argument); }\n");
   };
+  if (part == CudaPart::kTermSums) {
+    for (const auto& [which, name] :
+         {std::pair(KernelEntry::kSumRuns, "SumRuns<"),
+          std::pair(KernelEntry::kSumRows, "SumRows<"),
+          std::pair(KernelEntry::kFoldSums, "FoldSums<")}) {
+      entry(which, 8, absl::StrCat(name, layout.threads(which), ">"));
+    }
+    return text;
+  }
   if (layout.has_rows()) {
     for (const KernelEntry which :
          {KernelEntry::kRowsOfFew, KernelEntry::kRowsOfSome,
@@ -133,7 +150,7 @@ std::string Entries(const LaunchLayout& layout, CudaPart part) {
     entry(KernelEntry::kFinishRows, 1,
           absl::StrCat("FinishRows<0, ",
                        layout.threads(KernelEntry::kFinishRows), ">"));
-    if (layout.num_sums() == 0) return text;
+    if (!layout.has_tile_sums()) return text;
     entry(
         KernelEntry::kSumTerms, 1,
         absl::StrCat("SumTerms<", layout.threads(KernelEntry::kSumTerms), ">"));
@@ -159,6 +176,7 @@ std::string Entries(const LaunchLayout& layout, CudaPart part) {
   } else if (layout.body() == LaunchLayout::Body::kSummed) {
     entry(KernelEntry::kRun, BlocksTogether(layout, KernelEntry::kRun),
           absl::StrCat("RunSummed<", layout.rows_in_flight(), ">"));
+    if (!layout.has_tile_sums()) return text;
     entry(KernelEntry::kFinishSums, 1,
           absl::StrCat("FinishSums<", layout.threads(KernelEntry::kFinishSums),
                        ">"));
@@ -178,6 +196,11 @@ std::string Entries(const LaunchLayout& layout, CudaPart part) {
 
 std::string EmitCuda(const LoweredProgram& program, CudaPart part) {
   const LaunchLayout layout(program);
+  if (part == CudaPart::kTermSums) {
+    return absl::StrCat(
+        BareText(kPrelude), "using Number = ", NumberName(program.compute),
+        ";\n", BareText(kTree), BareText(kTermsText), Entries(layout, part));
+  }
   ArithmeticPrinter printer(program.compute);
   std::string shape;
   std::string stages;
@@ -197,7 +220,8 @@ std::string EmitCuda(const LoweredProgram& program, CudaPart part) {
   for (const std::string& path : MathHeadersFor(symbols)) {
     absl::StrAppend(&text, BareText(path));
   }
-  absl::StrAppend(&text, shape, BareText(kSegments), BareText(kSumsText),
+  absl::StrAppend(&text, shape, BareText(kTree), BareText(kSegments),
+                  BareText(kBroadcastsText), BareText(kSumsText),
                   BareText(layout.has_rows() ? kRowsText : kElements), stages,
                   Entries(layout, part));
   return text;
@@ -205,9 +229,11 @@ std::string EmitCuda(const LoweredProgram& program, CudaPart part) {
 
 const std::string& CudaTextFingerprint() {
   static const std::string* const fingerprint = [] {
-    std::string all = absl::StrCat(BareText(kPrelude), BareText(kSegments),
-                                   BareText(kSumsText), BareText(kElements),
-                                   BareText(kRowsText));
+    std::string all;
+    for (const char* path : {kPrelude, kTree, kSegments, kBroadcastsText,
+                             kSumsText, kElements, kRowsText, kTermsText}) {
+      absl::StrAppend(&all, BareText(path));
+    }
     std::vector<std::string> symbols = {kConversion};
     for (const OpInfo& info : AllOps()) {
       for (const char* suffix : {"_f32", "_f64"}) {

@@ -7,12 +7,13 @@
 //   2. the headers of kernels/math that the program needs, unchanged;
 //   3. `struct Program`: the graph, one line an operation, and the constants of
 //      its shape. This part alone is generated;
-//   4. text/segments.h, sums.h and elements.h, how tiles are found, read,
-//      computed and written, as templates over the Program, and a line for each
-//      entry of launch.h.
+//   4. text/tree.h, segments.h, broadcasts.h, sums.h and elements.h, how tiles
+//      are found, read, computed and written, as templates over the Program,
+//      and a line for each entry of launch.h.
 //
 // A program that reads rows has text/rows.h instead of elements.h, and behind
-// it the arithmetic of its stages (row_text.h).
+// it the arithmetic of its stages (row_text.h). The text of
+// CudaPart::kTermSums, which is no program's, has text/tree.h and sum_terms.h.
 //
 // So everything that loops, waits or touches memory is ordinary C++, reviewed
 // as a file. Generated code is arithmetic without names: it contains no byte of
@@ -37,7 +38,8 @@ namespace actserve {
 // Returns the CUDA C++ text of one part of `program`, from
 // LaunchLayout::parts(), with the layout's entries. Texts are equal for equal
 // graphs, storage and rule, whatever the names; texts of lookup parts do not
-// depend on the graph either.
+// depend on the graph either, and that of kTermSums depends on nothing but the
+// compute type.
 std::string EmitCuda(const LoweredProgram& program, CudaPart part);
 
 // Identifies the parts of a text that do not depend on a program (text/

@@ -120,6 +120,24 @@ TEST(EmitCuda, LooksUpWithOneTextForAllOfAShape) {
   EXPECT_NE(Emit(gelu), Emit(tanh));
 }
 
+TEST(EmitCuda, SumsTermsWithOneTextForAllOfATypeOfTerms) {
+  const auto lower = [](const char* text, DType dtype) {
+    const auto activation = Activation::Create(text, {}, nullptr);
+    const auto broadcasting = (*activation)->WithBroadcasts({"a"});
+    return *(*broadcasting)->LowerBackward(dtype, {"a"});
+  };
+  constexpr char kProduct[] = "def f(x, a=1): return a * x";
+  const std::string text =
+      EmitCuda(lower(kProduct, DType::kBFloat16), CudaPart::kTermSums);
+
+  EXPECT_THAT(text, HasSubstr("actserve_sum_rows("));
+  EXPECT_EQ(text, EmitCuda(lower("def f(x, a=1): return exp(a * rowsum(x))",
+                                 DType::kFloat32),
+                           CudaPart::kTermSums));
+  EXPECT_NE(text,
+            EmitCuda(lower(kProduct, DType::kFloat64), CudaPart::kTermSums));
+}
+
 TEST(EmitCuda, HasEachEntryInOnePart) {
   for (const DType dtype : {DType::kBFloat16, DType::kFloat32}) {
     for (const auto& test : testing::CatalogPrograms(dtype)) {

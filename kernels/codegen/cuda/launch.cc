@@ -28,6 +28,10 @@ constexpr int64_t kVectorWeight = 1500;
 // spill, on sm_80 for one.
 constexpr int kLargeOpWeight = 130;
 
+// Where tensors broadcast, a thread has no registers for a vector of each
+// tensor if that is more numbers.
+constexpr int kMaxVectorNumbers = 32;
+
 // Vectors of every input that a thread loads before it uses one: 64 bytes a
 // thread for one input, and with 1,024 threads on a multiprocessor (64
 // registers each) 32 KiB or more in flight for any number. Outputs count as
@@ -71,7 +75,9 @@ uint32_t WindowTop(DType storage) {
 }  // namespace
 
 LaunchLayout::LaunchLayout(const LoweredProgram& program)
-    : storage_(program.storage), num_inputs_(program.num_tensor_inputs()) {
+    : storage_(program.storage),
+      num_inputs_(program.num_tensor_inputs()),
+      num_broadcasts_(program.num_broadcasts) {
   for (const Output& output : program.graph.outputs) {
     ++(output.summed ? num_sums_ : num_outputs_);
   }
@@ -83,7 +89,10 @@ LaunchLayout::LaunchLayout(const LoweredProgram& program)
   compute_bytes_ = ItemSizeBytes(program.compute);
   vector_elements_ =
       static_cast<int>(kVectorBytes / ItemSizeBytes(program.storage));
-  vectors_in_flight_ = VectorsInFlight(num_inputs_, num_outputs_);
+  // What is read of tensors that broadcast waits in registers too, but only of
+  // one vector.
+  vectors_in_flight_ =
+      VectorsInFlight(num_inputs_ + num_broadcasts_ / 2, num_outputs_);
   switch (program.rule) {
     case LoweredProgram::Rule::kRoundOnce16:
       table_entry_bytes_ = 2;
@@ -114,9 +123,12 @@ LaunchLayout::LaunchLayout(const LoweredProgram& program)
   rows_in_flight_ = is_heavy_ || draws ? 1
                     : has_large_op     ? 2
                                        : std::max(8 / num_inputs_, 1);
+  const int numbers_of_vectors =
+      vector_elements_ * (num_inputs_ + num_broadcasts_ + num_outputs_);
   if (num_sums_ > 0) {
     body_ = Body::kSummed;
-  } else if (weight > kVectorWeight || draws) {
+  } else if (weight > kVectorWeight || draws ||
+             (num_broadcasts_ > 0 && numbers_of_vectors > kMaxVectorNumbers)) {
     body_ = Body::kScalar;
   } else if (is_heavy_ || has_large_op) {
     body_ = Body::kVector;
@@ -128,7 +140,7 @@ bool LaunchLayout::has_entry(KernelEntry entry) const {
     case KernelEntry::kRun:
       return !has_rows();
     case KernelEntry::kFinishSums:
-      return num_sums_ > 0;
+      return has_tile_sums();
     case KernelEntry::kRowsOfFew:
     case KernelEntry::kRowsOfSome:
       return has_rows() && has_short_rows_;
@@ -137,7 +149,11 @@ bool LaunchLayout::has_entry(KernelEntry entry) const {
     case KernelEntry::kFinishRows:
       return has_rows();
     case KernelEntry::kSumTerms:
-      return has_rows() && num_sums_ > 0;
+      return has_rows() && has_tile_sums();
+    case KernelEntry::kSumRuns:
+    case KernelEntry::kSumRows:
+    case KernelEntry::kFoldSums:
+      return num_sums_ > 0 && num_broadcasts_ > 0;
     case KernelEntry::kFillTable:
     case KernelEntry::kRunShared:
       return has_table();
@@ -146,11 +162,18 @@ bool LaunchLayout::has_entry(KernelEntry entry) const {
 }
 
 std::vector<CudaPart> LaunchLayout::parts() const {
+  if (has_entry(KernelEntry::kSumRuns)) {
+    return {CudaPart::kProgram, CudaPart::kTermSums};
+  }
   if (!has_table()) return {CudaPart::kProgram};
   return {CudaPart::kProgram, CudaPart::kLookUp, CudaPart::kSharedLookUp};
 }
 
 CudaPart LaunchLayout::part(KernelEntry entry) const {
+  if (entry == KernelEntry::kSumRuns || entry == KernelEntry::kSumRows ||
+      entry == KernelEntry::kFoldSums) {
+    return CudaPart::kTermSums;
+  }
   if (!has_table() || entry == KernelEntry::kFillTable) {
     return CudaPart::kProgram;
   }
@@ -169,6 +192,9 @@ int LaunchLayout::threads(KernelEntry entry) const {
     case KernelEntry::kRows:
     case KernelEntry::kRowTiles:
     case KernelEntry::kSumTerms:
+    case KernelEntry::kSumRuns:
+    case KernelEntry::kSumRows:
+    case KernelEntry::kFoldSums:
       return static_cast<int>(kSumLanes);
     case KernelEntry::kFinishRows:
       return kFinishRowsThreads;
@@ -241,8 +267,10 @@ int64_t LaunchLayout::NumTiles(KernelEntry entry, int64_t num_elements) const {
 
 int LaunchLayout::row_words() const {
   return 1 + num_inputs_ + num_outputs_ + (has_table() ? 1 : 0) +
-         (num_sums_ > 0 ? 2 : 0) + (has_rows() ? 3 : 0) + num_parameters_ +
-         num_draw_words_;
+         (has_tile_sums() ? 2 : 0) + (has_rows() ? 2 : 0) +
+         (has_scratch() ? 1 : 0) +
+         (num_broadcasts_ > 0 ? 1 + num_broadcasts_ * kBroadcastWords : 0) +
+         num_parameters_ + num_draw_words_;
 }
 
 int64_t LaunchLayout::table_bytes() const {
@@ -266,6 +294,7 @@ int64_t LaunchLayout::SharedBytes(TableWindow window) const {
 }
 
 int64_t LaunchLayout::tile_sums_bytes(int64_t num_elements) const {
+  if (!has_tile_sums()) return 0;
   const int64_t num_tiles = num_elements / kSumTileElements +
                             (num_elements % kSumTileElements != 0 ? 1 : 0);
   return num_sums_ * num_tiles * static_cast<int64_t>(sizeof(double));
@@ -273,22 +302,77 @@ int64_t LaunchLayout::tile_sums_bytes(int64_t num_elements) const {
 
 int64_t LaunchLayout::scratch_bytes(int64_t num_elements,
                                     int64_t row_size) const {
-  if (!has_rows() || num_elements == 0) return 0;
-  const int64_t num_rows = num_elements / row_size;
-  int64_t bytes = Aligned(compute_bytes_ * num_row_arrays_ * num_elements) +
-                  compute_bytes_ * num_sums_ * num_elements;
+  if (!has_scratch() || num_elements == 0) return 0;
+  return Aligned(terms_offset_bytes(num_sums_, num_elements, row_size));
+}
+
+int64_t LaunchLayout::terms_offset_bytes(int sum, int64_t num_elements,
+                                         int64_t row_size) const {
+  int64_t bytes = compute_bytes_ * sum * num_elements;
+  if (!has_rows()) return bytes;
+  bytes += Aligned(compute_bytes_ * num_row_arrays_ * num_elements);
   if (row_size > kMaxRowOfBlock) {
+    const int64_t num_rows = num_elements / row_size;
     bytes += static_cast<int64_t>(sizeof(double)) * max_row_reductions_ *
                  num_rows * TilesOfRow(row_size) +
              Aligned(compute_bytes_ * num_row_numbers_ * num_rows);
   }
-  return Aligned(bytes);
+  return bytes;
 }
 
 int64_t LaunchLayout::row_shared_bytes(KernelEntry entry,
                                        int64_t row_size) const {
   const int64_t rows = threads(entry) / ThreadsOfRow(entry);
   return compute_bytes_ * num_row_arrays_ * rows * row_size;
+}
+
+Division::Division(uint64_t by) : divisor(by), factor(0), shift(0) {
+  while ((uint64_t{1} << shift) < divisor) ++shift;
+  factor = static_cast<uint64_t>(
+      ((static_cast<unsigned __int128>(1) << (63 + shift)) / divisor) + 1);
+}
+
+namespace {
+
+void AppendDivision(uint64_t divisor, std::vector<uint64_t>& words) {
+  const Division division(divisor);
+  words.insert(words.end(),
+               {division.divisor, division.factor, division.shift});
+}
+
+// Takes the last dimension if it is `repeated`, else one of size 1.
+int64_t TakeLast(absl::Span<const Broadcast::Dimension>& dimensions,
+                 bool repeated) {
+  if (dimensions.empty() || dimensions.back().repeated != repeated) return 1;
+  const int64_t size = dimensions.back().size;
+  dimensions.remove_suffix(1);
+  return size;
+}
+
+void AppendBroadcast(const LaunchBroadcast& broadcast,
+                     std::vector<uint64_t>& words) {
+  absl::Span<const Broadcast::Dimension> dimensions =
+      broadcast.shape.dimensions();
+  words.push_back(broadcast.tensor);
+  words.push_back(broadcast.levels);
+  AppendDivision(TakeLast(dimensions, /*repeated=*/true), words);
+  AppendDivision(TakeLast(dimensions, /*repeated=*/false), words);
+}
+
+}  // namespace
+
+std::vector<uint64_t> BroadcastLevels(const Broadcast& shape) {
+  absl::Span<const Broadcast::Dimension> dimensions = shape.dimensions();
+  TakeLast(dimensions, /*repeated=*/true);
+  TakeLast(dimensions, /*repeated=*/false);
+  // Dimensions alternate, and one that repeats everything says nothing.
+  std::vector<uint64_t> words = {dimensions.size() / 2};
+  while (dimensions.size() > 1) {
+    AppendDivision(TakeLast(dimensions, /*repeated=*/true), words);
+    AppendDivision(TakeLast(dimensions, /*repeated=*/false), words);
+  }
+  if (words.size() == 1) words.clear();
+  return words;
 }
 
 namespace {
@@ -312,14 +396,20 @@ void AppendRow(const LaunchLayout& layout, KernelEntry entry,
   append(has_tensors ? segment.outputs : absl::Span<const DeviceAddress>(),
          layout.num_outputs());
   if (layout.has_table()) words.push_back(segment.table);
-  if (layout.num_sums() > 0) {
+  if (layout.has_tile_sums()) {
     words.push_back(segment.tile_sums);
     words.push_back(segment.sums);
   }
   if (layout.has_rows()) {
     words.push_back(segment.row_size);
     words.push_back(segment.row_stride);
-    words.push_back(segment.scratch);
+  }
+  if (layout.has_scratch()) words.push_back(segment.scratch);
+  assert(segment.broadcasts.size() ==
+         static_cast<size_t>(layout.num_broadcasts()));
+  if (layout.num_broadcasts() > 0) words.push_back(segment.begin);
+  for (const LaunchBroadcast& broadcast : segment.broadcasts) {
+    AppendBroadcast(broadcast, words);
   }
   assert(segment.parameters.size() ==
          static_cast<size_t>(layout.num_parameters()));
@@ -370,6 +460,7 @@ absl::StatusOr<PackedLaunch> PackLaunch(
     const LaunchLayout& layout, KernelEntry entry,
     absl::Span<const LaunchSegment> segments, const LaunchOptions& options) {
   assert(layout.has_entry(entry));
+  assert(layout.num_broadcasts() == 0 || segments.size() == 1);
   PackedLaunch launch;
   launch.entry = entry;
   launch.block = layout.threads(entry);
@@ -446,7 +537,7 @@ absl::StatusOr<std::vector<PackedLaunch>> PackRows(
       ACTSERVE_RETURN_IF_ERROR(add(KernelEntry::kFinishRows, of_entry, stage));
     }
   }
-  if (layout.num_sums() > 0) {
+  if (layout.has_tile_sums()) {
     ACTSERVE_RETURN_IF_ERROR(add(KernelEntry::kSumTerms, segments, 0));
   }
   return launches;
@@ -457,7 +548,7 @@ int NumRowLaunches(const LaunchLayout& layout, int64_t row_size,
   const bool is_long =
       layout.RowEntry(row_size, row_stride) == KernelEntry::kRowTiles;
   return (is_long ? 2 * layout.num_stages() - 1 : 1) +
-         (layout.num_sums() > 0 ? 1 : 0);
+         (layout.has_tile_sums() ? 1 : 0);
 }
 
 }  // namespace actserve

@@ -26,6 +26,12 @@
 //   kSumTerms                       then tile sums, for kFinishSums, if outputs
 //                                   are summed
 //
+// A program with tensors that broadcast has the entries of others but those of
+// tile sums. Its launches are of one segment. kRun or the entries for rows
+// leave the terms of all sums in LaunchSegment::scratch, and PackSums()
+// (sum_terms.h) makes sums of them: kSumRuns, kSumRows and kFoldSums, whose
+// argument is another.
+//
 // Results are bitwise the same whatever the segments, tiles or entry: sums of
 // rows, too, follow summation.h.
 
@@ -39,6 +45,7 @@
 #include "absl/container/inlined_vector.h"
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
+#include "kernels/graph/broadcast.h"
 #include "kernels/graph/lowered_program.h"
 #include "kernels/graph/summation.h"
 
@@ -56,14 +63,18 @@ enum class KernelEntry {
   kRowTiles,
   kFinishRows,
   kSumTerms,
+  kSumRuns,
+  kSumRows,
+  kFoldSums,
 };
 
 inline constexpr KernelEntry kKernelEntries[] = {
     KernelEntry::kRun,       KernelEntry::kFinishSums, KernelEntry::kFillTable,
     KernelEntry::kRunShared, KernelEntry::kRowsOfFew,  KernelEntry::kRowsOfSome,
     KernelEntry::kRows,      KernelEntry::kRowTiles,   KernelEntry::kFinishRows,
-    KernelEntry::kSumTerms};
-inline constexpr int kNumKernelEntries = 10;
+    KernelEntry::kSumTerms,  KernelEntry::kSumRuns,    KernelEntry::kSumRows,
+    KernelEntry::kFoldSums};
+inline constexpr int kNumKernelEntries = 13;
 
 // The `extern "C"` name of the entry in every generated text.
 constexpr const char* KernelEntryName(KernelEntry entry) {
@@ -88,18 +99,26 @@ constexpr const char* KernelEntryName(KernelEntry entry) {
       return "actserve_finish_rows";
     case KernelEntry::kSumTerms:
       return "actserve_sum_terms";
+    case KernelEntry::kSumRuns:
+      return "actserve_sum_runs";
+    case KernelEntry::kSumRows:
+      return "actserve_sum_rows";
+    case KernelEntry::kFoldSums:
+      return "actserve_fold_sums";
   }
   return "";
 }
 
 // A program is compiled in parts, each a text of its own (emit.h). Looking up
 // in a table is the same for all programs of one storage type, rule and number
-// of outputs and parameters, so it is compiled once for all of them.
+// of outputs and parameters, so it is compiled once for all of them; and so are
+// sums of the terms of one type.
 enum class CudaPart {
   // The program's own code: kFillTable if it has a table, else all entries.
   kProgram,
   kLookUp,        // kRun of programs with a table
   kSharedLookUp,  // kRunShared
+  kTermSums,      // kSumRuns, kSumRows, kFoldSums
 };
 
 // Elements of one launch from which kRunShared is expected to beat kRun: the
@@ -140,8 +159,8 @@ class LaunchLayout {
     // registers.
     kVector,
     // One element at a time: for programs so heavy that copies of them would
-    // take the compiler seconds, and memory time does not show; and for random
-    // numbers.
+    // take the compiler seconds, and memory time does not show; for random
+    // numbers; and for many tensors that broadcast.
     kScalar,
     // One element a lane of the tree of summation.h at a time.
     kSummed,
@@ -152,6 +171,11 @@ class LaunchLayout {
   int num_inputs() const { return num_inputs_; }    // tensors in
   int num_outputs() const { return num_outputs_; }  // tensors out, not summed
   int num_sums() const { return num_sums_; }        // summed outputs
+  // Inputs that broadcast; they are not among num_inputs().
+  int num_broadcasts() const { return num_broadcasts_; }
+  // True if tiles of elements are summed where they are computed, or from the
+  // terms of rows; else terms are kept for PackSums().
+  bool has_tile_sums() const { return num_sums_ > 0 && num_broadcasts_ == 0; }
   int num_parameters() const { return num_parameters_; }
   // Words of a row for draws: 0 without, else as many as DrawWords() has.
   int num_draw_words() const { return num_draw_words_; }
@@ -193,9 +217,11 @@ class LaunchLayout {
 
   // Words of a SegmentRow, in this order: num_elements; input addresses;
   // output addresses; the table's address if has_table(); the addresses of
-  // tile sums and of sums if num_sums() > 0; size and stride of rows and the
-  // scratch's address if has_rows(); parameters as float64 bits; the words for
-  // draws.
+  // tile sums and of sums if has_tile_sums(); size and stride of rows if
+  // has_rows(); the scratch's address if there are rows, or terms for
+  // PackSums(); if num_broadcasts() > 0 the place of the first element, and
+  // kBroadcastWords for each tensor that broadcasts; parameters as float64
+  // bits; the words for draws.
   int row_words() const;
 
   // Bytes of a table: for each output of the graph, kTableEntries entries of
@@ -211,9 +237,16 @@ class LaunchLayout {
   // other, of one float64 a tile. kFinishSums overwrites them.
   int64_t tile_sums_bytes(int64_t num_elements) const;
 
-  // Bytes of LaunchSegment::scratch; 0 if there are no rows. It is laid out in
-  // text/rows.h.
+  bool has_scratch() const {
+    return has_rows() || (num_sums_ > 0 && num_broadcasts_ > 0);
+  }
+  // Bytes of LaunchSegment::scratch. With rows it is laid out in text/rows.h;
+  // else it is the terms for PackSums(), if there are any.
   int64_t scratch_bytes(int64_t num_elements, int64_t row_size) const;
+  // Where in the scratch the terms of sum `sum` begin: a number of the compute
+  // type for each element.
+  int64_t terms_offset_bytes(int sum, int64_t num_elements,
+                             int64_t row_size) const;
   // Bytes of shared memory that the kept arrays of a block's rows take.
   int64_t row_shared_bytes(KernelEntry entry, int64_t row_size) const;
 
@@ -222,6 +255,7 @@ class LaunchLayout {
   int num_inputs_ = 0;
   int num_outputs_ = 0;
   int num_sums_ = 0;
+  int num_broadcasts_ = 0;
   int num_parameters_ = 0;
   int num_draw_words_ = 0;
   int table_entry_bytes_ = 0;
@@ -243,6 +277,31 @@ class LaunchLayout {
 // An address in device memory.
 using DeviceAddress = uint64_t;
 
+// A division by a number from 1 on, as a multiplication by `factor`: of x below
+// 2^63 the quotient is 2 x factor / 2^64 >> shift, all rounded down.
+struct Division {
+  explicit Division(uint64_t divisor);
+  uint64_t divisor;
+  uint64_t factor;
+  uint64_t shift;
+};
+
+// A tensor that broadcasts. Its shape is cut, from the inside, into runs that
+// read one element, a width of them that read neighbours, and levels outside of
+// these, each of a repeated and a kept dimension.
+struct LaunchBroadcast {
+  DeviceAddress tensor = 0;
+  // The words of BroadcastLevels(); 0 if there are none.
+  DeviceAddress levels = 0;
+  Broadcast shape;
+};
+// Both addresses, and the divisions by the run and by the width.
+inline constexpr int kBroadcastWords = 8;
+
+// The number of levels, and two divisions for each; nothing if there are none,
+// which is so of shapes with one kept dimension.
+std::vector<uint64_t> BroadcastLevels(const Broadcast& shape);
+
 // One request's share of a launch. Addresses may have any alignment that the
 // element type has; 16 bytes are fast. Tensors must not overlap.
 struct LaunchSegment {
@@ -263,6 +322,9 @@ struct LaunchSegment {
   int64_t row_stride = 1;
   // Aligned to 8 bytes, scratch_bytes().
   DeviceAddress scratch = 0;
+  // The place of the first element in the shapes of `broadcasts`.
+  int64_t begin = 0;
+  std::vector<LaunchBroadcast> broadcasts;
   absl::InlinedVector<double, 4> parameters;
   // DrawWords() of the segment's first element.
   std::vector<uint64_t> draws;
@@ -316,7 +378,8 @@ struct PackedLaunch {
   void SetSegmentTable(DeviceAddress address) { argument[0] = address; }
 };
 
-// Packs a launch of `entry`, which the layout has. Each segment must have as
+// Packs a launch of `entry`, which the layout has, and which is none of
+// kTermSums. Each segment must have as
 // many inputs, outputs and parameters as the layout (but see LaunchSegment).
 //   InvalidArgument  more tiles than a grid has blocks (2^31 - 1): split it
 absl::StatusOr<PackedLaunch> PackLaunch(

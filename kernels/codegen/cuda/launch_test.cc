@@ -1,6 +1,7 @@
 #include "kernels/codegen/cuda/launch.h"
 
 #include <cstring>
+#include <random>
 #include <string>
 #include <vector>
 
@@ -411,6 +412,72 @@ TEST(PackRows, KeepsInScratchWhatSharedMemoryHasNoRoomFor) {
   ASSERT_EQ(launches->size(), 1);
   EXPECT_EQ(launches->at(0).shared_bytes, 4 * 2000);
   EXPECT_EQ(HeaderOf(launches->at(0)).shared_bytes, 4 * 2000);
+}
+
+TEST(Division, IsExactForAllNumbersBelowTwoToThe63) {
+  constexpr uint64_t kEnd = uint64_t{1} << 63;
+  std::mt19937_64 random(1);
+  std::vector<uint64_t> numbers = {1, 2, 3, 5, 49, 64, 4097};
+  for (int bits = 1; bits <= 62; ++bits) {
+    for (const int more : {-1, 0, 1}) {
+      numbers.push_back((uint64_t{1} << bits) + more);
+    }
+    numbers.push_back(1 + random() % (uint64_t{1} << bits));
+  }
+  for (const uint64_t divisor : numbers) {
+    const Division division(divisor);
+    std::vector<uint64_t> dividends = {0, kEnd - 1, random() % kEnd};
+    for (const uint64_t quotient :
+         {uint64_t{1}, (kEnd - 1) / divisor, random() % kEnd / divisor}) {
+      dividends.push_back(quotient * divisor);
+      dividends.push_back(quotient * divisor - 1);
+    }
+    for (const uint64_t x : dividends) {
+      if (x >= kEnd) continue;  // -1
+      const auto high = static_cast<uint64_t>(
+          static_cast<unsigned __int128>(2 * x) * division.factor >> 64);
+
+      EXPECT_EQ(high >> division.shift, x / divisor) << x << " / " << divisor;
+    }
+  }
+}
+
+TEST(BroadcastLevels, AreOfShapesWithSeveralKeptDimensions) {
+  const auto levels = [](const std::vector<Broadcast::Dimension>& dimensions) {
+    return BroadcastLevels(Broadcast(dimensions));
+  };
+  EXPECT_THAT(levels({{5, true}, {7, false}, {9, true}}), IsEmpty());
+  EXPECT_THAT(levels({{5, true}, {7, false}}), IsEmpty());
+  EXPECT_THAT(levels({{7, true}}), IsEmpty());
+
+  const std::vector<uint64_t> one =
+      levels({{4, true}, {3, false}, {5, true}, {7, false}, {9, true}});
+  ASSERT_EQ(one.size(), 7);
+  EXPECT_THAT((std::vector{one[0], one[1], one[4]}), ElementsAre(1, 5, 3));
+  // The innermost first.
+  const std::vector<uint64_t> two =
+      levels({{6, false}, {8, true}, {3, false}, {5, true}, {7, false}});
+  ASSERT_EQ(two.size(), 13);
+  EXPECT_THAT((std::vector{two[0], two[1], two[4], two[7], two[10]}),
+              ElementsAre(2, 5, 3, 8, 6));
+}
+
+TEST(LaunchLayout, OfBroadcastsKeepsTermsForTheirSums) {
+  LoweredProgram program = MakeProgram({.name = "", .num_sums = 2});
+  program.graph.inputs.emplace_back();
+  program.num_broadcasts = 1;
+  const LaunchLayout layout(program);
+
+  EXPECT_EQ(layout.num_inputs(), 1);
+  EXPECT_FALSE(layout.has_entry(KernelEntry::kFinishSums));
+  EXPECT_TRUE(layout.has_entry(KernelEntry::kSumRuns));
+  EXPECT_THAT(layout.parts(),
+              ElementsAre(CudaPart::kProgram, CudaPart::kTermSums));
+  EXPECT_EQ(layout.part(KernelEntry::kFoldSums), CudaPart::kTermSums);
+  // A float32 for each element and sum.
+  EXPECT_EQ(layout.scratch_bytes(1000, 1), 8000);
+  EXPECT_EQ(layout.terms_offset_bytes(1, 1000, 1), 4000);
+  EXPECT_EQ(layout.tile_sums_bytes(1000), 0);
 }
 
 }  // namespace

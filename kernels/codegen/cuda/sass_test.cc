@@ -10,7 +10,9 @@
 #include <string>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "gtest/gtest.h"
+#include "kernels/activation/activation.h"
 #include "kernels/codegen/cuda/nvrtc.h"
 #include "kernels/codegen/cuda/testing/catalog_programs.h"
 #include "kernels/codegen/cuda/testing/sass_checks.h"
@@ -80,6 +82,53 @@ TEST_F(SassForms, CompileInEveryTypeOnTheNewestArchitecture) {
 
       ASSERT_TRUE(facts.ok()) << facts.status();
       EXPECT_EQ(Violation(test.program, *facts), "");
+    }
+  }
+}
+
+// Programs with tensors that broadcast, and the sums of their terms.
+TEST_P(Sass, NeverSpillsWhereTensorsBroadcast) {
+  struct Case {
+    const char* text;
+    std::vector<std::string> broadcasts;
+  };
+  for (const Case& test :
+       {Case{"def prelu(x, slope=0.25):\n"
+             "    return x if x > 0 else slope * x\n",
+             {"slope"}},
+        Case{"def affine(x, weight=1, bias=0, t=1):\n"
+             "    return tanh(t * (weight * x + bias))\n",
+             {"weight", "bias"}},
+        Case{"def film(x, z, w, scale=1, shift=0):\n"
+             "    return scale * sin(x * z) + shift * erf(w)\n",
+             {"scale", "shift"}},
+        Case{"def many(x, a, b=1, c=1, d=1, e=1, f=1, g=1, h=1):\n"
+             "    return a * sin(b * x) + c * tanh(d * x) + e * exp(f * x) + g "
+             "* h\n",
+             {"a", "b", "c", "d", "e", "f", "g", "h"}},
+        Case{"def norm(x, weight=1, bias=0):\n"
+             "    c = x - rowmean(x)\n"
+             "    return c / sqrt(rowmean(c * c) + 1e-5) * weight + bias\n",
+             {"weight", "bias"}}}) {
+    auto parsed = Activation::Create(test.text, {}, nullptr);
+    ASSERT_TRUE(parsed.ok()) << parsed.status();
+    auto activation = (*parsed)->WithBroadcasts(test.broadcasts);
+    ASSERT_TRUE(activation.ok()) << activation.status();
+    std::vector<std::string> wrt = test.broadcasts;
+    wrt.insert(wrt.begin(), "x");
+    for (const DType dtype : {DType::kFloat16, DType::kBFloat16,
+                              DType::kFloat32, DType::kFloat64}) {
+      for (const auto& program : {(*activation)->LowerForward(dtype, {}),
+                                  (*activation)->LowerBackward(dtype, wrt)}) {
+        SCOPED_TRACE(absl::StrCat(std::string(DTypeName(dtype)), ", ",
+                                  program->graph.outputs[0].name, " of\n",
+                                  test.text));
+
+        const auto facts = CompileFacts(*nvrtc_, *program, GetParam());
+
+        ASSERT_TRUE(facts.ok()) << facts.status();
+        EXPECT_EQ(Violation(*program, *facts), "");
+      }
     }
   }
 }

@@ -101,11 +101,6 @@ std::string CudaDevice::description() const {
 
 absl::StatusOr<std::shared_ptr<const Program>> CudaDevice::Compile(
     const LoweredProgram& program, const StopToken& stop) {
-  if (program.num_broadcasts > 0) {
-    return absl::UnimplementedError(
-        "tensors that broadcast, and parameters per channel, are not available "
-        "on a GPU yet");
-  }
   return programs_.FindOrCompile(
       program.program_id, [&]() -> absl::StatusOr<ProgramCache::Compiled> {
         // A chunk's outputs, of which there is one at least, fit a region.

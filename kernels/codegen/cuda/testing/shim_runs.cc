@@ -7,6 +7,7 @@
 
 #include "gtest/gtest.h"
 #include "kernels/codegen/cuda/launch.h"
+#include "kernels/codegen/cuda/sum_terms.h"
 #include "kernels/graph/draws.h"
 
 namespace actserve::testing {
@@ -57,6 +58,8 @@ class Buffer {
 struct Memory {
   std::vector<Buffer> inputs;
   std::vector<Buffer> outputs;
+  std::vector<Buffer> broadcasts;
+  std::vector<std::vector<uint64_t>> levels;
   std::shared_ptr<Buffer> table;
   std::unique_ptr<Buffer> tile_sums;
   std::unique_ptr<Buffer> sums;
@@ -84,14 +87,23 @@ Memory Allocate(const LaunchLayout& layout, const LoweredProgram& program,
     buffer = std::make_unique<Buffer>(bytes, 0);
     return buffer->address();
   };
-  if (layout.num_sums() > 0) {
+  for (const BroadcastTensor& broadcast : request.broadcasts) {
+    memory.broadcasts.emplace_back(broadcast.data, 0);
+    const auto& levels =
+        memory.levels.emplace_back(BroadcastLevels(broadcast.shape));
+    segment.broadcasts.push_back(
+        {memory.broadcasts.back().address(),
+         levels.empty() ? 0 : reinterpret_cast<DeviceAddress>(levels.data()),
+         broadcast.shape});
+  }
+  if (layout.has_tile_sums()) {
     segment.tile_sums = allocate(layout.tile_sums_bytes(segment.num_elements),
                                  memory.tile_sums);
     segment.sums = allocate(layout.num_sums() * int64_t{8}, memory.sums);
   }
-  if (layout.has_rows()) {
-    segment.row_size = request.rows.size;
-    segment.row_stride = request.rows.stride;
+  segment.row_size = request.rows.size;
+  segment.row_stride = request.rows.stride;
+  if (layout.has_scratch()) {
     segment.scratch =
         allocate(layout.scratch_bytes(segment.num_elements, segment.row_size),
                  memory.scratch);
@@ -123,6 +135,43 @@ void Launch(const HostModule& module, int number, const LaunchLayout& layout,
                                     : TableWindow{}});
   ASSERT_TRUE(packed.ok()) << packed.status();
   Launch(module, number, *packed);
+}
+
+// Sums what `memory` has terms of, each like its tensor.
+std::vector<double> SumTerms(const HostModule& module, int number,
+                             const LoweredProgram& program,
+                             const LaunchLayout& layout,
+                             const ShimRequest& request, const Memory& memory) {
+  std::vector<double> all;
+  const int64_t num_elements = memory.segment.num_elements;
+  int index = 0;
+  for (const Output& output : program.graph.outputs) {
+    if (!output.summed) continue;
+    const int64_t offset = layout.terms_offset_bytes(index++, num_elements,
+                                                     memory.segment.row_size);
+    const Broadcast::Dimension everything = {num_elements, true};
+    const Broadcast shape = output.like < 0
+                                ? Broadcast(absl::MakeConstSpan(&everything, 1))
+                                : request.broadcasts[output.like].shape;
+    std::vector<double> sums(shape.num_elements());
+    if (num_elements > 0) {
+      Buffer scratch(SumScratchBytes(shape), 0);
+      Buffer result(static_cast<int64_t>(sums.size() * sizeof(double)), 0);
+      for (const PackedLaunch& launch :
+           PackSums(layout, shape, memory.segment.scratch + offset,
+                    scratch.address(), result.address())) {
+        Launch(module, number, launch);
+      }
+      EXPECT_TRUE(scratch.GuardsUntouched() && result.GuardsUntouched());
+      const std::string bytes = result.content();
+      std::memcpy(sums.data(), bytes.data(), bytes.size());
+    }
+    for (const double sum : sums) {
+      // A number's sum begins with +0, also if it is of one term.
+      all.push_back(output.like < 0 ? sum + 0.0 : sum);
+    }
+  }
+  return all;
 }
 
 void LaunchRows(const HostModule& module, int number,
@@ -166,22 +215,33 @@ std::vector<Results> RunOnShim(const HostModule& module, int number,
       Launch(module, number, layout, KernelEntry::kRunShared, {segment},
              options);
     }
-  } else if (layout.has_rows()) {
-    LaunchRows(module, number, layout, segments);
   } else {
-    Launch(module, number, layout, KernelEntry::kRun, segments, options);
+    const size_t at_once = layout.num_broadcasts() > 0 ? 1 : segments.size();
+    for (size_t s = 0; s < segments.size(); s += at_once) {
+      const std::vector<LaunchSegment> of_launch(
+          segments.begin() + s, segments.begin() + s + at_once);
+      if (layout.has_rows()) {
+        LaunchRows(module, number, layout, of_launch);
+      } else {
+        Launch(module, number, layout, KernelEntry::kRun, of_launch, options);
+      }
+    }
   }
-  if (layout.num_sums() > 0) {
+  if (layout.has_tile_sums()) {
     Launch(module, number, layout, KernelEntry::kFinishSums, segments, options);
   }
 
   std::vector<Results> results;
-  for (const Memory& memory : memories) {
+  for (size_t m = 0; m < memories.size(); ++m) {
+    const Memory& memory = memories[m];
     if (memory.table != nullptr) {
       EXPECT_TRUE(memory.table->GuardsUntouched());
     }
     if (memory.scratch != nullptr) {
       EXPECT_TRUE(memory.scratch->GuardsUntouched());
+    }
+    for (const Buffer& broadcast : memory.broadcasts) {
+      EXPECT_TRUE(broadcast.GuardsUntouched());
     }
     Results result;
     for (const Buffer& output : memory.outputs) {
@@ -194,6 +254,9 @@ std::vector<Results> RunOnShim(const HostModule& module, int number,
       result.sums.resize(layout.num_sums());
       const std::string bytes = memory.sums->content();
       std::memcpy(result.sums.data(), bytes.data(), bytes.size());
+    } else {
+      result.sums =
+          SumTerms(module, number, program, layout, requests[m], memory);
     }
     results.push_back(std::move(result));
   }

@@ -18,6 +18,7 @@ struct ShimRequest {
   std::vector<double> parameters;
   Rows rows = {};
   int64_t element_offset = 0;
+  std::vector<BroadcastTensor> broadcasts = {};
 };
 
 // Choices for one run.
@@ -31,7 +32,8 @@ struct ShimOptions {
 };
 
 // All requests in one launch of each entry that the program has, which is that
-// of the module with the number.
+// of the module with the number. Those with tensors that broadcast have
+// launches of their own.
 std::vector<Results> RunOnShim(const HostModule& module, int number,
                                const LoweredProgram& program,
                                const std::vector<ShimRequest>& requests,

@@ -40,18 +40,26 @@ ACTSERVE_DEVICE Vector Pack(const Bits* bits) {
 
 // The program itself.
 struct Compute {
+  const Segment& segment;
   Number parameters[Room(kParameters)];
   Word draws[Room(Program::kDrawWords)];
 
   template <int kWidth>
   ACTSERVE_MEMBER void Apply(Word element, const Bits (*in)[kWidth],
                              Bits (*out)[kWidth]) const {
+    Bits small[Room(kBroadcasts)][kWidth];
+    ACTSERVE_UNROLL
+    for (int b = 0; b < kBroadcasts; ++b) {
+      ReadBroadcast<kWidth>(segment, b, element, small[b]);
+    }
     ACTSERVE_UNROLL
     for (int e = 0; e < kWidth; ++e) {
       Number x[Room(Program::kGraphInputs)];
       ACTSERVE_UNROLL
       for (int i = 0; i < Program::kGraphInputs; ++i) {
-        x[i] = static_cast<Number>(Element::ToNumber(in[i][e]));
+        const Bits bits =
+            i < kGraphTensors ? in[i][e] : small[i - kGraphTensors][e];
+        x[i] = static_cast<Number>(Element::ToNumber(bits));
       }
       Number y[Room(kOutputs)];
       Number terms[Room(kSums)];
@@ -262,7 +270,7 @@ template <int kThreads, bool kUnrolled, int kWidth, int kVectors>
 ACTSERVE_DEVICE void Run(const Argument& argument) {
   const Place place = FindTile(argument, BlockIndex());
   const Segment segment = ReadSegment(argument, place.segment);
-  Compute compute;
+  Compute compute = {segment};
   segment.GetParameters(compute.parameters);
   ACTSERVE_UNROLL
   for (int d = 0; d < Program::kDrawWords; ++d) {
@@ -273,7 +281,7 @@ ACTSERVE_DEVICE void Run(const Argument& argument) {
 }
 
 // One thread is one lane of the tree and takes its elements in order; kRows of
-// them are under way at once.
+// them are under way at once. Terms are summed, or kept if tensors broadcast.
 template <int kRows>
 ACTSERVE_DEVICE void RunSummed(const Argument& argument) {
   const Place place = FindTile(argument, BlockIndex());
@@ -302,20 +310,33 @@ ACTSERVE_DEVICE void RunSummed(const Argument& argument) {
     }
     ACTSERVE_UNROLL
     for (int r = 0; r < kRows; ++r) {
-      Number x[kInputs];
+      const Word element = begin + at + r * kLanes;
+      Number x[kInputs + kBroadcasts];
       ACTSERVE_UNROLL
       for (int i = 0; i < kInputs; ++i) {
         x[i] = static_cast<Number>(Element::ToNumber(in[r][i]));
       }
+      ACTSERVE_UNROLL
+      for (int b = 0; b < kBroadcasts; ++b) {
+        Bits small[1];
+        ReadBroadcast<1>(segment, b, element, small);
+        x[kInputs + b] = static_cast<Number>(Element::ToNumber(small[0]));
+      }
       Number y[Room(kOutputs)];
       Number terms[Room(kSums)];
-      Program::Evaluate(x, parameters, segment.words + kDrawsAt,
-                        begin + at + r * kLanes, y, terms);
+      Program::Evaluate(x, parameters, segment.words + kDrawsAt, element, y,
+                        terms);
       const bool inside = at + r * kLanes < count;
       ACTSERVE_UNROLL
       for (int s = 0; s < kSums; ++s) {
-        const double sum = lane[s] + static_cast<double>(terms[s]);
-        lane[s] = inside ? sum : lane[s];
+        if constexpr (kHasTileSums) {
+          const double sum = lane[s] + static_cast<double>(terms[s]);
+          lane[s] = inside ? sum : lane[s];
+        } else {
+          Number* const to = segment.address<Number>(kScratchAt) +
+                             s * segment.num_elements() + element;
+          if (inside) Store(to, terms[s]);
+        }
       }
       ACTSERVE_UNROLL
       for (int o = 0; o < kOutputs; ++o) {
@@ -325,6 +346,7 @@ ACTSERVE_DEVICE void RunSummed(const Argument& argument) {
     }
   }
 
+  if constexpr (!kHasTileSums) return;
   const Word num_tiles = (segment.num_elements() + (kSumTile - 1)) / kSumTile;
   ACTSERVE_UNROLL
   for (int s = 0; s < kSums; ++s) {

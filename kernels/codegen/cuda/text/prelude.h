@@ -62,6 +62,7 @@ ACTSERVE_DEVICE void Barrier() { __syncthreads(); }
 ACTSERVE_DEVICE unsigned ThreadIndex() { return threadIdx.x; }
 ACTSERVE_DEVICE unsigned BlockIndex() { return blockIdx.x; }
 ACTSERVE_DEVICE unsigned GridSize() { return gridDim.x; }
+ACTSERVE_DEVICE Word MultiplyHigh(Word a, Word b) { return __umul64hi(a, b); }
 
 // Memory that no block of the launch writes. Streaming: read once, so first to
 // leave the caches.
@@ -116,6 +117,9 @@ ACTSERVE_DEVICE void Barrier() { actserve_shim.barrier(); }
 ACTSERVE_DEVICE unsigned ThreadIndex() { return actserve_shim.thread_index; }
 ACTSERVE_DEVICE unsigned BlockIndex() { return actserve_shim.block_index; }
 ACTSERVE_DEVICE unsigned GridSize() { return actserve_shim.grid_size; }
+ACTSERVE_DEVICE Word MultiplyHigh(Word a, Word b) {
+  return static_cast<Word>(static_cast<unsigned __int128>(a) * b >> 64);
+}
 
 template <typename T>
 ACTSERVE_DEVICE T Load(const T* from) {

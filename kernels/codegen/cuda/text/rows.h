@@ -90,7 +90,13 @@ struct Row {
     return {k, first + k * step, kept_first + k * kept_step};
   }
 
+  // Those that broadcast come after the others.
   ACTSERVE_MEMBER Number Tensor(int input, const Spot& spot) const {
+    if (input >= kInputs) {
+      Bits small[1];
+      ReadBroadcast<1>(segment, input - kInputs, spot.element, small);
+      return static_cast<Number>(Element::ToNumber(small[0]));
+    }
     return static_cast<Number>(Element::ToNumber(
         Load(segment.address<const Bits>(kInputsAt + input) + spot.element)));
   }

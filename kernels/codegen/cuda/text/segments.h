@@ -56,24 +56,30 @@ constexpr int kInputs = Program::kInputs;
 constexpr int kOutputs = Program::kOutputs;
 constexpr int kSums = Program::kSums;
 constexpr int kParameters = Program::kParameters;
+constexpr int kBroadcasts = Program::kBroadcasts;
+constexpr int kGraphTensors = Program::kGraphInputs - kBroadcasts;
+// Of a program with tensors that broadcast, terms are kept and summed later.
+constexpr bool kHasTileSums = kSums > 0 && kBroadcasts == 0;
+constexpr bool kHasScratch =
+    Program::kHasRows || (kSums > 0 && kBroadcasts > 0);
 // The places of the words of a segment.
 constexpr int kInputsAt = 1;
 constexpr int kOutputsAt = kInputsAt + kInputs;
 constexpr int kTableAt = kOutputsAt + kOutputs;
 constexpr int kTileSumsAt = kTableAt + (Program::kHasTable ? 1 : 0);
 constexpr int kSumsAt = kTileSumsAt + 1;
-constexpr int kRowSizeAt = kTileSumsAt + (kSums > 0 ? 2 : 0);
+constexpr int kRowSizeAt = kTileSumsAt + (kHasTileSums ? 2 : 0);
 constexpr int kRowStrideAt = kRowSizeAt + 1;
-constexpr int kScratchAt = kRowStrideAt + 1;
-constexpr int kParametersAt = kRowSizeAt + (Program::kHasRows ? 3 : 0);
+constexpr int kScratchAt = kRowSizeAt + (Program::kHasRows ? 2 : 0);
+constexpr int kBeginAt = kScratchAt + (kHasScratch ? 1 : 0);
+constexpr int kBroadcastsAt = kBeginAt + (kBroadcasts > 0 ? 1 : 0);
+constexpr int kBroadcastWords = 8;
+constexpr int kParametersAt = kBroadcastsAt + kBroadcasts * kBroadcastWords;
 constexpr int kDrawsAt = kParametersAt + kParameters;
 constexpr int kSegmentWords = kDrawsAt + Program::kDrawWords;
 // Patterns of 16 bits, and of one sign.
 constexpr unsigned kPatterns = 65536;
 constexpr unsigned kMagnitudes = 32768;
-// The tree of parameter gradients (kernels/graph/summation.h).
-constexpr unsigned kLanes = 128;
-constexpr unsigned kSumTile = 4096;
 
 // An array may not be empty.
 constexpr int Room(int count) { return count > 0 ? count : 1; }
@@ -114,7 +120,7 @@ struct Segment {
 ACTSERVE_DEVICE Segment ReadSegment(const Argument& argument,
                                     unsigned segment) {
   Segment read;
-  if (argument.segments == 0) {
+  if (kBroadcasts > 0 || argument.segments == 0) {
     ACTSERVE_UNROLL
     for (int i = 0; i < kSegmentWords; ++i) read.words[i] = argument.segment[i];
   } else {

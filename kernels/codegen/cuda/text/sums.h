@@ -14,20 +14,6 @@ ACTSERVE_DEVICE double AddLanes(double lane) {
   return lanes[0];
 }
 
-// One level of the tree: of the first `size` of kParts parts, pairs become one
-// and an odd last one stays. All levels below kParts, into part[0].
-template <int kParts>
-ACTSERVE_DEVICE void Combine(double* part, unsigned size) {
-  if constexpr (kParts > 1) {
-    ACTSERVE_UNROLL
-    for (int i = 0; i < kParts / 2; ++i) {
-      const double pair = part[2 * i] + part[2 * i + 1];
-      part[i] = 2 * i + 1 < size ? pair : part[2 * i];
-    }
-    Combine<kParts / 2>(part, (size + 1) / 2);
-  }
-}
-
 // Combines `count` tile sums, four levels of the tree at a time, in place: each
 // group of 16 becomes one, and sums[0] the sum. Ends with a barrier.
 template <int kThreads>

@@ -23,7 +23,7 @@ absl::StatusOr<std::shared_ptr<CudaProgram>> ProgramLoader::Load(
     ACTSERVE_ASSIGN_OR_RETURN(Module loaded,
                               part == CudaPart::kProgram
                                   ? LoadPart(layout, part, text)
-                                  : LoadLookUp(layout, part, text));
+                                  : LoadShared(layout, part, text));
     parts.push_back(std::move(loaded));
   }
   return std::make_shared<CudaProgram>(context_, program, std::move(parts));
@@ -41,10 +41,10 @@ absl::StatusOr<ProgramLoader::Module> ProgramLoader::LoadPart(
   return module;
 }
 
-absl::StatusOr<ProgramLoader::Module> ProgramLoader::LoadLookUp(
+absl::StatusOr<ProgramLoader::Module> ProgramLoader::LoadShared(
     const LaunchLayout& layout, CudaPart part, const std::string& text) {
   absl::MutexLock lock(&mutex_);
-  Module& known = look_ups_[Sha256Id(text)];
+  Module& known = shared_[Sha256Id(text)];
   if (known == nullptr) {
     ACTSERVE_ASSIGN_OR_RETURN(known, LoadPart(layout, part, text));
   }

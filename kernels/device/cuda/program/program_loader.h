@@ -17,9 +17,9 @@
 
 namespace actserve {
 
-// Loads programs on a device, part by part. Keeps the table lookup parts,
-// because programs share them: a new 16-bit function costs the compiler only
-// its own arithmetic.
+// Loads programs on a device, part by part. Keeps all parts but
+// CudaPart::kProgram, because programs share them: a new 16-bit function costs
+// the compiler only its own arithmetic.
 //
 // Thread-safe.
 class ProgramLoader {
@@ -43,7 +43,7 @@ class ProgramLoader {
 
   absl::StatusOr<Module> LoadPart(const LaunchLayout& layout, CudaPart part,
                                   const std::string& text);
-  absl::StatusOr<Module> LoadLookUp(const LaunchLayout& layout, CudaPart part,
+  absl::StatusOr<Module> LoadShared(const LaunchLayout& layout, CudaPart part,
                                     const std::string& text);
 
   const std::shared_ptr<CudaContext> context_;
@@ -52,7 +52,7 @@ class ProgramLoader {
   // same one.
   absl::Mutex mutex_;
   // Key: the digest of the text.
-  absl::flat_hash_map<std::string, Module> look_ups_ ABSL_GUARDED_BY(mutex_);
+  absl::flat_hash_map<std::string, Module> shared_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace actserve

@@ -14,7 +14,11 @@ ChunkCutter::ChunkCutter(const LoweredProgram& program,
     : layout_(layout),
       item_size_bytes_(ItemSizeBytes(program.storage)),
       max_region_bytes_(max_region_bytes),
-      items_(items) {}
+      items_(items) {
+  if (program.num_broadcasts == 0) return;
+  broadcasts_.reserve(items.size());
+  for (const WorkItem& item : items) broadcasts_.emplace_back(program, item);
+}
 
 int64_t ChunkCutter::PaddedTensorBytes(int64_t num_elements) const {
   return DevicePool::Padded(num_elements * item_size_bytes_);
@@ -22,12 +26,17 @@ int64_t ChunkCutter::PaddedTensorBytes(int64_t num_elements) const {
 
 int64_t ChunkCutter::InBytes(int64_t num_elements) const {
   return static_cast<int64_t>(items_[item_].inputs.size()) *
-         PaddedTensorBytes(num_elements);
+             PaddedTensorBytes(num_elements) +
+         (broadcasts_.empty() ? 0 : broadcasts_[item_].size_bytes());
 }
 
 int64_t ChunkCutter::OutBytes(int64_t num_elements) const {
+  const int64_t sums_bytes = broadcasts_.empty()
+                                 ? layout_.tile_sums_bytes(num_elements)
+                                 : broadcasts_[item_].num_sums() *
+                                       static_cast<int64_t>(sizeof(double));
   return layout_.num_outputs() * PaddedTensorBytes(num_elements) +
-         DevicePool::Padded(layout_.tile_sums_bytes(num_elements));
+         DevicePool::Padded(sums_bytes);
 }
 
 // A first tile and a row in the table of each launch.
@@ -40,6 +49,12 @@ int64_t ChunkCutter::SegmentBytes() const {
 }
 
 int64_t ChunkCutter::Unit() const {
+  // Not worth it, or not possible.
+  if (!broadcasts_.empty() &&
+      (layout_.num_sums() > 0 ||
+       broadcasts_[item_].size_bytes() > max_region_bytes_ / 4)) {
+    return items_[item_].num_elements;
+  }
   if (!layout_.has_rows()) return kSumTileElements;
   const Rows& rows = items_[item_].rows;
   const int64_t together = rows.size * rows.stride;
@@ -60,8 +75,12 @@ void ChunkCutter::Append(Chunk& chunk, int64_t num_elements) const {
   piece.num_elements = num_elements;
   piece.inputs_offset_bytes = chunk.segments_offset_bytes;
   piece.outputs_offset_bytes = chunk.out_bytes;
-  piece.tile_sums_offset_bytes =
+  piece.sums_offset_bytes =
       chunk.out_bytes + layout_.num_outputs() * PaddedTensorBytes(num_elements);
+  piece.broadcasts_offset_bytes =
+      piece.inputs_offset_bytes +
+      static_cast<int64_t>(items_[item_].inputs.size()) *
+          PaddedTensorBytes(num_elements);
   chunk.num_elements += num_elements;
   piece.scratch_offset_bytes = chunk.scratch_bytes;
   chunk.segments_offset_bytes += InBytes(num_elements);
@@ -69,6 +88,11 @@ void ChunkCutter::Append(Chunk& chunk, int64_t num_elements) const {
   chunk.out_bytes += OutBytes(num_elements);
   chunk.scratch_bytes += DevicePool::Padded(
       layout_.scratch_bytes(num_elements, items_[item_].rows.size));
+  piece.sum_scratch_offset_bytes = chunk.scratch_bytes;
+  if (!broadcasts_.empty()) {
+    chunk.scratch_bytes +=
+        DevicePool::Padded(broadcasts_[item_].sum_scratch_bytes());
+  }
 }
 
 Chunk ChunkCutter::Next() {
@@ -78,11 +102,12 @@ Chunk ChunkCutter::Next() {
     if (left == 0) {
       ++item_;
       begin_ = 0;
+    } else if (!chunk.pieces.empty() &&
+               (!broadcasts_.empty() || !Fits(chunk, left))) {
+      break;
     } else if (Fits(chunk, left)) {
       Append(chunk, left);
       begin_ += left;
-    } else if (!chunk.pieces.empty()) {
-      break;
     } else if (const int64_t unit = Unit();
                unit >= left || !Fits(chunk, unit)) {
       // One with rows: of single elements a unit fits always.

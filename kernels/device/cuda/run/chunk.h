@@ -7,6 +7,7 @@
 
 #include "absl/types/span.h"
 #include "kernels/codegen/cuda/launch.h"
+#include "kernels/device/cuda/run/item_broadcasts.h"
 #include "kernels/device/device.h"
 
 namespace actserve {
@@ -19,9 +20,11 @@ struct Piece {
   int64_t begin = 0;
   int64_t num_elements = 0;
   int64_t inputs_offset_bytes = 0;  // those that are not resident
+  int64_t broadcasts_offset_bytes = 0;
   int64_t outputs_offset_bytes = 0;
-  int64_t tile_sums_offset_bytes = 0;
+  int64_t sums_offset_bytes = 0;
   int64_t scratch_offset_bytes = 0;
+  int64_t sum_scratch_offset_bytes = 0;
 };
 
 // Pieces that cross to the device in one copy, are computed by one launch, and
@@ -32,7 +35,8 @@ struct Chunk {
   // The region that is copied in: inputs, then the table of segments.
   int64_t segments_offset_bytes = 0;
   int64_t in_bytes = 0;
-  // The region that is copied out: outputs, then tile sums.
+  // The region that is copied out: outputs, then tile sums, or the sums
+  // themselves if tensors broadcast.
   int64_t out_bytes = 0;
   // A third region, that stays on the device.
   int64_t scratch_bytes = 0;
@@ -45,6 +49,10 @@ struct Chunk {
 // one gets chunks of its own, cut where no tile of summation.h and no row is
 // cut. If one piece of these is too large, the item is a chunk whole, beyond
 // the limit.
+//
+// An item with tensors that broadcast has chunks of its own. It is cut only if
+// it has no sums, and these tensors are small, for each chunk brings them
+// along.
 //
 // Not thread-safe.
 class ChunkCutter {
@@ -61,6 +69,10 @@ class ChunkCutter {
   Chunk Next();
 
   int64_t PaddedTensorBytes(int64_t num_elements) const;
+  // Of an item whose program has tensors that broadcast.
+  const ItemBroadcasts& broadcasts(size_t item) const {
+    return broadcasts_[item];
+  }
 
  private:
   int64_t InBytes(int64_t num_elements) const;  // of the current item
@@ -75,6 +87,7 @@ class ChunkCutter {
   const int64_t item_size_bytes_;
   const int64_t max_region_bytes_;
   const absl::Span<const WorkItem> items_;
+  std::vector<ItemBroadcasts> broadcasts_;  // by item, or empty
   size_t item_ = 0;
   int64_t begin_ = 0;
 };

@@ -82,10 +82,10 @@ TEST(ChunkCutter, CoversEveryElementOnceWithinItsRegions) {
       EXPECT_EQ(piece.outputs_offset_bytes % DevicePool::kAlignmentBytes, 0);
       EXPECT_GE(piece.inputs_offset_bytes, in_end);
       EXPECT_GE(piece.outputs_offset_bytes, out_end);
-      EXPECT_GE(piece.tile_sums_offset_bytes,
+      EXPECT_GE(piece.sums_offset_bytes,
                 piece.outputs_offset_bytes + piece.num_elements * 4);
       in_end = piece.inputs_offset_bytes + piece.num_elements * 4;
-      out_end = piece.tile_sums_offset_bytes + 8;
+      out_end = piece.sums_offset_bytes + 8;
     }
     EXPECT_GE(chunk.segments_offset_bytes, in_end);
     EXPECT_GE(chunk.out_bytes, out_end);
@@ -160,6 +160,64 @@ TEST(ChunkCutter, LeavesWholeWhatFitsNowhereAndMayNotBeCut) {
   const std::vector<Chunk> summed = CutRows({1001, 1}, 100'100, true);
   ASSERT_EQ(summed.size(), 1);
   EXPECT_TRUE(summed[0].is_large);
+}
+
+// slope * x, and the gradient of the slopes if `summed`.
+std::vector<Chunk> CutBroadcasts(
+    const std::vector<std::vector<Broadcast::Dimension>>& shapes, bool summed) {
+  LoweredProgram program;
+  Graph& graph = program.graph;
+  graph.inputs = {"x", "slope"};
+  program.num_broadcasts = 1;
+  const NodeId y = graph.Add(Op::kMul, graph.Input(0), graph.Input(1));
+  graph.outputs = {{"y", y}};
+  if (summed) graph.outputs.push_back({"slope", y, true, 0});
+  const LaunchLayout layout(program);
+  std::vector<WorkItem> items(shapes.size());
+  for (size_t i = 0; i < shapes.size(); ++i) {
+    const Broadcast shape(shapes[i]);
+    items[i].inputs.resize(1);
+    items[i].num_elements = shape.num_read();
+    items[i].broadcasts = {{{}, shape}};
+  }
+  ChunkCutter cutter(program, layout, kRegionBytes, items);
+  std::vector<Chunk> chunks;
+  for (Chunk chunk = cutter.Next(); !chunk.pieces.empty();
+       chunk = cutter.Next()) {
+    chunks.push_back(chunk);
+  }
+  return chunks;
+}
+
+TEST(ChunkCutter, GivesItemsWithBroadcastsChunksOfTheirOwn) {
+  const std::vector<Chunk> chunks = CutBroadcasts(
+      {{{100, true}, {7, false}}, {{0, true}, {7, false}}, {{9, false}}}, true);
+
+  ASSERT_EQ(chunks.size(), 2);
+  for (const Chunk& chunk : chunks) {
+    const Piece& piece = chunk.pieces[0];
+    EXPECT_EQ(chunk.pieces.size(), 1);
+    EXPECT_GE(piece.broadcasts_offset_bytes,
+              piece.inputs_offset_bytes + piece.num_elements * 4);
+    EXPECT_GE(chunk.in_bytes, piece.broadcasts_offset_bytes + 9 * 4);
+    EXPECT_GE(chunk.out_bytes, piece.sums_offset_bytes + 7 * 8);
+    // Terms, and groups of sums.
+    EXPECT_GE(piece.sum_scratch_offset_bytes, piece.num_elements * 4);
+  }
+  EXPECT_GE(chunks[0].scratch_bytes, 700 * 4 + 2 * 7 * 8);
+}
+
+TEST(ChunkCutter, CutsItemsWithBroadcastsOnlyIfThatIsWorthIt) {
+  const std::vector<Broadcast::Dimension> few = {{30'000, true}, {10, false}};
+  const std::vector<Broadcast::Dimension> many = {{10, true}, {30'000, false}};
+
+  EXPECT_GT(CutBroadcasts({few}, false).size(), 2);
+  // Each chunk would bring half a chunk of them along.
+  ASSERT_EQ(CutBroadcasts({many}, false).size(), 1);
+  EXPECT_TRUE(CutBroadcasts({many}, false)[0].is_large);
+  // Sums of groups do not end where chunks do.
+  ASSERT_EQ(CutBroadcasts({few}, true).size(), 1);
+  EXPECT_TRUE(CutBroadcasts({few}, true)[0].is_large);
 }
 
 }  // namespace

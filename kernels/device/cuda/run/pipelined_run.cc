@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstring>
+#include <iterator>
 #include <utility>
 
 #include "absl/time/time.h"
@@ -44,8 +45,8 @@ PipelinedRun::PipelinedRun(const RunResources& resources,
       cutter_(program.lowered(), program.layout(), resources.ring->size_bytes(),
               items) {
   for (const WorkItem& item : items) timed_ |= item.time_stages;
+  if (!program.layout().has_tile_sums()) return;
   const int num_sums = program.layout().num_sums();
-  if (num_sums == 0) return;
   tile_sums_.resize(items.size());
   for (size_t i = 0; i < items.size(); ++i) {
     const int64_t num_tiles =
@@ -55,6 +56,13 @@ PipelinedRun::PipelinedRun(const RunResources& resources,
 }
 
 absl::Status PipelinedRun::Run() {
+  const bool has_broadcasts = program_.layout().num_broadcasts() > 0;
+  for (size_t i = 0; i < items_.size(); ++i) {
+    items_[i].sums.clear();
+    if (has_broadcasts) {
+      items_[i].sums.resize(cutter_.broadcasts(i).num_sums());
+    }
+  }
   absl::Status status = CheckResident();
   if (status.ok()) status = context_.Enter();
   if (status.ok()) status = MakeRoomToKeep();
@@ -67,7 +75,9 @@ absl::Status PipelinedRun::Run() {
   for (size_t i = 0; i < items_.size(); ++i) {
     if (items_[i].time_stages) items_[i].stages = stages_;
     items_[i].kept = kept_.empty() ? nullptr : kept_[i];
-    items_[i].sums.clear();
+    if (has_broadcasts) {
+      cutter_.broadcasts(i).AddZeros(absl::MakeSpan(items_[i].sums));
+    }
     if (tile_sums_.empty()) continue;
     for (std::vector<double>& sums : tile_sums_[i]) {
       items_[i].sums.push_back(SumTiles(absl::MakeSpan(sums)));
@@ -89,12 +99,15 @@ absl::Status PipelinedRun::CheckResident() const {
   return absl::OkStatus();
 }
 
-// No room is no error: the item is then not kept.
+// No room is no error: the item is then not kept. One with tensors that
+// broadcast is not either, so that whoever keeps these has all inputs.
 absl::Status PipelinedRun::MakeRoomToKeep() {
   const DType storage = program_.lowered().storage;
   for (size_t i = 0; i < items_.size(); ++i) {
     const WorkItem& item = items_[i];
-    if (!item.keep_inputs || item.inputs.empty()) continue;
+    if (!item.keep_inputs || item.inputs.empty() || !item.broadcasts.empty()) {
+      continue;
+    }
     kept_.resize(items_.size());
     const int num_tensors = static_cast<int>(item.inputs.size());
     absl::StatusOr<DeviceBlock> block =
@@ -243,6 +256,13 @@ void PipelinedRun::CopyIn(const Flight& flight) {
       cursor.Copy(to, piece.num_elements * item_size_bytes);
       to += cutter_.PaddedTensorBytes(piece.num_elements);
     }
+    if (program_.layout().num_broadcasts() == 0) continue;
+    const auto copy = [to](absl::Span<const Fragment> data,
+                           int64_t offset_bytes, int64_t size_bytes) {
+      FragmentCursor(data).Copy(to + offset_bytes, size_bytes);
+      return absl::OkStatus();
+    };
+    cutter_.broadcasts(piece.item).ForEachPart(copy).IgnoreError();
   }
 }
 
@@ -258,6 +278,15 @@ absl::Status PipelinedRun::CopyLargeIn(const Flight& flight,
     ACTSERVE_RETURN_IF_ERROR(
         copy.In(cursor, memory, piece.num_elements * item_size_bytes));
     memory += cutter_.PaddedTensorBytes(piece.num_elements);
+  }
+  if (program_.layout().num_broadcasts() > 0) {
+    ACTSERVE_RETURN_IF_ERROR(
+        cutter_.broadcasts(piece.item)
+            .ForEachPart([&](absl::Span<const Fragment> data,
+                             int64_t offset_bytes, int64_t part_bytes) {
+              return copy.In(FragmentCursor(data), memory + offset_bytes,
+                             part_bytes);
+            }));
   }
   return copy.Finish();
 }
@@ -280,6 +309,11 @@ absl::Status PipelinedRun::CopyLargeOut(const Flight& flight,
       ACTSERVE_RETURN_IF_ERROR(copy.Out(out, sums.data(), sums_bytes));
       out += sums_bytes;
     }
+  }
+  std::vector<double>& sums = items_[piece.item].sums;
+  if (!sums.empty()) {
+    ACTSERVE_RETURN_IF_ERROR(copy.Out(
+        out, sums.data(), static_cast<int64_t>(sums.size() * sizeof(double))));
   }
   return copy.Finish();
 }
@@ -345,24 +379,42 @@ absl::StatusOr<std::vector<PackedLaunch>> PipelinedRun::Pack(
                                 o * tensor_bytes);
     }
     if (layout.has_table()) segment.table = flight.tables[p]->address();
-    if (layout.num_sums() > 0) {
-      segment.tile_sums = out + piece.tile_sums_offset_bytes;
+    if (layout.has_tile_sums()) {
+      segment.tile_sums = out + piece.sums_offset_bytes;
     }
     segment.row_size = item.rows.size;
     segment.row_stride = item.rows.stride;
     segment.scratch = scratch + piece.scratch_offset_bytes;
+    if (layout.num_broadcasts() > 0) {
+      segment.begin = piece.begin;
+      segment.broadcasts = cutter_.broadcasts(piece.item)
+                               .At(memory + piece.broadcasts_offset_bytes);
+    }
     segment.parameters.assign(item.parameters.begin(), item.parameters.end());
     segment.draws = DrawWords(program_.lowered().graph, item.parameters,
                               item.element_offset + piece.begin);
   }
-  if (layout.has_rows()) return PackRows(layout, segments);
-  LaunchOptions options;
-  options.num_multiprocessors = context_.num_multiprocessors();
-  options.window = program_.window();
-  ACTSERVE_ASSIGN_OR_RETURN(
-      PackedLaunch launch,
-      PackLaunch(layout, ChooseEntry(flight), segments, options));
-  return std::vector<PackedLaunch>{std::move(launch)};
+  std::vector<PackedLaunch> launches;
+  if (layout.has_rows()) {
+    ACTSERVE_ASSIGN_OR_RETURN(launches, PackRows(layout, segments));
+  } else {
+    LaunchOptions options;
+    options.num_multiprocessors = context_.num_multiprocessors();
+    options.window = program_.window();
+    ACTSERVE_ASSIGN_OR_RETURN(
+        launches.emplace_back(),
+        PackLaunch(layout, ChooseEntry(flight), segments, options));
+  }
+  if (layout.num_sums() > 0 && layout.num_broadcasts() > 0) {
+    const Piece& piece = chunk.pieces[0];
+    std::vector<PackedLaunch> sums =
+        cutter_.broadcasts(piece.item)
+            .PackAllSums(layout, segments[0],
+                         scratch + piece.sum_scratch_offset_bytes,
+                         out + piece.sums_offset_bytes);
+    std::move(sums.begin(), sums.end(), std::back_inserter(launches));
+  }
+  return launches;
 }
 
 absl::Status PipelinedRun::FinishOldest() {
@@ -405,8 +457,12 @@ void PipelinedRun::CopyOut(const Flight& flight) {
                    item.outputs[o]);
       from += cutter_.PaddedTensorBytes(piece.num_elements);
     }
-    if (layout.num_sums() == 0) continue;
-    from = flight.slot->out + piece.tile_sums_offset_bytes;
+    from = flight.slot->out + piece.sums_offset_bytes;
+    std::vector<double>& all_sums = items_[piece.item].sums;
+    if (!all_sums.empty()) {
+      std::memcpy(all_sums.data(), from, all_sums.size() * sizeof(double));
+    }
+    if (tile_sums_.empty()) continue;
     const int64_t sums_bytes =
         layout.tile_sums_bytes(piece.num_elements) / layout.num_sums();
     for (std::vector<double>& sums : tile_sums_[piece.item]) {

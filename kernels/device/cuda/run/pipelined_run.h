@@ -84,7 +84,7 @@ class PipelinedRun {
   std::deque<Flight> flights_;  // oldest first
   // By item; null for those that are not kept.
   std::vector<std::shared_ptr<const CudaResidentTensors>> kept_;
-  // [item][sum][tile]
+  // [item][sum][tile]; empty if tiles are not summed
   std::vector<std::vector<std::vector<double>>> tile_sums_;
   bool timed_ = false;
   Stages stages_;

@@ -21,7 +21,8 @@ std::string HostKernelSuffix(const std::string& text) {
        {"actserve_run", "actserve_finish_sums", "actserve_fill_table",
         "actserve_run_shared", "actserve_rows_of_few", "actserve_rows_of_some",
         "actserve_rows", "actserve_row_tiles", "actserve_finish_rows",
-        "actserve_sum_terms"}) {
+        "actserve_sum_terms", "actserve_sum_runs", "actserve_sum_rows",
+        "actserve_fold_sums"}) {
     if (text.find(std::string(name) + "(") == std::string::npos) continue;
     suffix += std::string("extern \"C\" void ") + kCallPrefix + name +
               "(const void* argument) {\n  " + name +
