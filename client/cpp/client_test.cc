@@ -11,7 +11,7 @@
 #include "absl/synchronization/notification.h"
 #include "absl/time/clock.h"
 #include "actserve/v1/status.pb.h"
-#include "client/cpp/fake_server.h"
+#include "client/cpp/testing/fake_server.h"
 
 namespace actserve {
 namespace {

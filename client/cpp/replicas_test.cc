@@ -20,7 +20,7 @@
 #include "absl/synchronization/notification.h"
 #include "absl/time/clock.h"
 #include "client/cpp/client.h"
-#include "client/cpp/fake_server.h"
+#include "client/cpp/testing/fake_server.h"
 
 namespace actserve {
 namespace {

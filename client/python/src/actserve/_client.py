@@ -113,7 +113,7 @@ class Client:
             *inputs,
             parameters=parameters,
             axis=axis,
-            split_axis=_arguments.split_axis_of(split_axis),
+            split_axis=split_axis,
             element_offset=element_offset,
             timeout=timeout,
         )

@@ -1,4 +1,4 @@
-#include "client/cpp/fake_server.h"
+#include "client/cpp/testing/fake_server.h"
 
 #include <cstring>
 #include <vector>

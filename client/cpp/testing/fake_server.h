@@ -1,8 +1,8 @@
 // A server of generated code for tests of the client. The test sets the
 // answers; protobuf itself encodes them.
 
-#ifndef ACTSERVE_CLIENT_CPP_FAKE_SERVER_H_
-#define ACTSERVE_CLIENT_CPP_FAKE_SERVER_H_
+#ifndef ACTSERVE_CLIENT_CPP_TESTING_FAKE_SERVER_H_
+#define ACTSERVE_CLIENT_CPP_TESTING_FAKE_SERVER_H_
 
 #include <atomic>
 #include <functional>
@@ -94,4 +94,4 @@ class FakeServer final : public v1::ActivationService::Service {
 
 }  // namespace actserve::testing
 
-#endif  // ACTSERVE_CLIENT_CPP_FAKE_SERVER_H_
+#endif  // ACTSERVE_CLIENT_CPP_TESTING_FAKE_SERVER_H_
