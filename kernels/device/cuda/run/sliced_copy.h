@@ -45,7 +45,7 @@ class SlicedCopy {
     // The tensor that is to be copied to from it, once it has been copied to:
     // elements [begin, begin + num_elements) of `part`.
     std::byte* to = nullptr;
-    TensorPart part;
+    TensorPart part = {};
     int64_t begin = 0;
     int64_t num_elements = 0;
     int64_t item_size_bytes = 0;
