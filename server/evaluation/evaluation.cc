@@ -67,10 +67,9 @@ void Evaluation::Evaluate(DecodedRequest decoded) {
 void Evaluation::Evaluate(std::shared_ptr<const CallPlan> plan,
                           const SplitRequest& split) {
   plan_ = std::move(plan);
-  item.inputs.reserve(split.payloads.size());
-  for (const SplitRequest::Payload& payload : split.payloads) {
-    item.inputs.push_back(split.FragmentsOf(payload));
-  }
+  SetInputs(split.payloads.size(), [&](size_t i) {
+    return split.FragmentsOf(split.payloads[plan_->request.payloads[i]]);
+  });
   Execute(/*may_run_inline=*/true);
 }
 
@@ -80,13 +79,19 @@ void Evaluation::Plan(std::shared_ptr<const Program> program) {
   plan->program = std::move(program);
   OnPlan(plan);
   plan_ = std::move(plan);
+  SetInputs(decoded_.inputs.size(),
+            [&](size_t i) { return absl::MakeConstSpan(decoded_.inputs[i]); });
+}
+
+void Evaluation::SetInputs(
+    size_t num_inputs,
+    absl::FunctionRef<absl::Span<const Fragment>(size_t)> input) {
   const std::vector<BroadcastTensor>& broadcasts = plan_->request.broadcasts;
-  const size_t num_whole = decoded_.inputs.size() - broadcasts.size();
-  item.inputs.assign(decoded_.inputs.begin(),
-                     decoded_.inputs.begin() + static_cast<int>(num_whole));
+  const size_t num_whole = num_inputs - broadcasts.size();
+  item.inputs.reserve(num_whole);
+  for (size_t i = 0; i < num_whole; ++i) item.inputs.push_back(input(i));
   for (size_t b = 0; b < broadcasts.size(); ++b) {
-    item.broadcasts.push_back(
-        {decoded_.inputs[num_whole + b], broadcasts[b].shape});
+    item.broadcasts.push_back({input(num_whole + b), broadcasts[b].shape});
   }
 }
 

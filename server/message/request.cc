@@ -157,7 +157,7 @@ absl::StatusOr<uint64_t> DecodeNamedValues(
     ACTSERVE_ASSIGN_OR_RETURN(const int variable,
                               TakeName(field, value.name(), known, &set));
     const std::string what = absl::StrCat(field, ": ", Quoted(value.name()));
-    if (request->IsParameter(variable)) {
+    if (request->IsNumber(variable)) {
       if (!value.has_scalar()) {
         return InvalidArgument(what, " is a parameter, and has no scalar");
       }
@@ -165,17 +165,25 @@ absl::StatusOr<uint64_t> DecodeNamedValues(
       continue;
     }
     if (!value.has_tensor()) {
-      return InvalidArgument(what, " is an input, and has no tensor");
+      return InvalidArgument(what,
+                             request->IsParameter(variable)
+                                 ? " is a parameter given as a tensor"
+                                 : " is an input",
+                             ", and has no tensor");
     }
-    ACTSERVE_RETURN_IF_ERROR(DecodeTensorLikeInputs(
-        what, value.tensor(), *payload, limits, *request));
-    if (!tensors.empty() && tensors.rbegin()->first > variable) {
-      request->is_permuted = true;
-    }
+    const bool is_whole = request->BroadcastOf(variable) == nullptr;
+    ACTSERVE_RETURN_IF_ERROR(
+        DecodeTensorLike(what, value.tensor(), *payload, limits,
+                         is_whole ? "the inputs" : Quoted(value.name()),
+                         request->TypeOf(variable)));
     tensors[variable] = &*payload++;
   }
   for (const auto& [variable, tensor] : tensors) {
-    AddInput(split, *tensor, inputs);
+    if (const BroadcastTensor* like = request->BroadcastOf(variable)) {
+      AddBroadcast(*like, split, *tensor, request, inputs);
+    } else {
+      AddInput(split, *tensor, request, inputs);
+    }
   }
   for (const auto& [variable, scalar] : scalars) {
     request->parameters.push_back(scalar);
@@ -342,6 +350,7 @@ absl::Status TakeFromResidual(const v1::BackwardRequest& message,
   }
   request->element_offset = residual->element_offset;
   *inputs = residual->inputs;
+  request->payloads.assign(inputs->size(), TensorRequest::kNoPayload);
   request->residual = std::move(residual);
   return absl::OkStatus();
 }
@@ -365,27 +374,22 @@ absl::Status TakeFromMessage(const v1::BackwardRequest& message,
                           limits.tensor, request, inputs);
 }
 
-// Adds dy, the tensor input after those of the activation that do not
-// broadcast.
+// Adds dy.
 absl::Status DecodeGradOutput(const v1::BackwardRequest& message,
                               const SplitRequest& split,
                               const TensorLimits& limits,
-                              const TensorRequest& request,
-                              TensorInputs* inputs) {
-  std::vector<Fragment> upstream;
-  if (message.has_grad_output()) {
-    const SplitRequest::Payload& payload =
-        split.payloads[message.inputs_size() +
-                       CountParameterTensors(message.parameters())];
-    ACTSERVE_RETURN_IF_ERROR(DecodeTensorLikeInputs(
-        "grad_output", message.grad_output(), payload, limits, request));
-    const auto fragments = split.FragmentsOf(payload);
-    upstream.assign(fragments.begin(), fragments.end());
-  } else {
-    upstream = OnesTensor(request.type);
+                              TensorRequest* request, TensorInputs* inputs) {
+  if (!message.has_grad_output()) {
+    AddInput(OnesTensor(request->type), request, inputs);
+    return absl::OkStatus();
   }
-  inputs->insert(inputs->end() - static_cast<int>(request.broadcasts.size()),
-                 std::move(upstream));
+  const SplitRequest::Payload& payload =
+      split.payloads[message.inputs_size() +
+                     CountParameterTensors(message.parameters())];
+  ACTSERVE_RETURN_IF_ERROR(
+      DecodeTensorLike("grad_output", message.grad_output(), payload, limits,
+                       "the inputs", request->type));
+  AddInput(split, payload, request, inputs);
   return absl::OkStatus();
 }
 
@@ -518,7 +522,7 @@ absl::StatusOr<DecodedRequest> DecodeBackward(const SplitRequest& split,
                                : TakeFromResidual(message, residuals, tenant,
                                                   &request, &decoded.inputs));
   ACTSERVE_RETURN_IF_ERROR(DecodeGradOutput(message, split, limits.tensor,
-                                            request, &decoded.inputs));
+                                            &request, &decoded.inputs));
   if (order == 2) {
     ACTSERVE_RETURN_IF_ERROR(CheckNoBroadcasts("order 2", request));
     ACTSERVE_ASSIGN_OR_RETURN(

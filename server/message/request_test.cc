@@ -236,7 +236,7 @@ TEST_F(NamedValues, OfCotangentsFollowTheActivation) {
   const TensorRequest& got = decoded->request;
   EXPECT_EQ(got.parameters, (std::vector<double>{2, 3, 4, 5}));
   EXPECT_EQ(got.variables, (std::vector<int>{4, 2, 1}));
-  EXPECT_TRUE(got.is_permuted);
+  EXPECT_EQ(got.payloads, (std::vector<int>{0, 1, 2, 4, 3}));
   EXPECT_EQ(got.program.direction, ProgramKey::Direction::kSecondOrder);
   EXPECT_EQ(got.program.cotangents, 0b1111);
   EXPECT_EQ(got.program.variables, 0b110);
@@ -258,7 +258,7 @@ TEST_F(NamedValues, OfTangentsFollowTheActivation) {
             (std::vector<std::string>{"uuuu", "vvvv", "dudu", "dvdv"}));
   const TensorRequest& got = decoded->request;
   EXPECT_EQ(got.parameters, (std::vector<double>{2, 3, -INFINITY}));
-  EXPECT_FALSE(got.is_permuted);
+  EXPECT_EQ(got.payloads, (std::vector<int>{0, 1, 2, 3}));
   EXPECT_EQ(got.program.direction, ProgramKey::Direction::kTangent);
   EXPECT_EQ(got.program.variables, 0b1011);
 }
