@@ -208,15 +208,6 @@ absl::Status DecodeTangents(const v1::ForwardRequest& message,
   return absl::OkStatus();
 }
 
-absl::Status CheckNoBroadcasts(absl::string_view what,
-                               const TensorRequest& request) {
-  if (request.broadcasts.empty()) return absl::OkStatus();
-  return InvalidArgument(
-      what, ": not available with tensors that broadcast, such as that of ",
-      Quoted(VariablesOf(
-          request.activation->activation())[request.broadcasts[0].variable]));
-}
-
 absl::StatusOr<int> DecodeOrder(const v1::BackwardRequest& message) {
   const int order = message.has_order() ? message.order() : 1;
   if (order != 1 && order != 2) {
@@ -474,7 +465,6 @@ absl::StatusOr<DecodedRequest> DecodeForward(const SplitRequest& split,
       DecodeParameters(message.parameters(), message.inputs_size(), split,
                        limits.tensor, &request, &decoded.inputs));
   if (has_tangents) {
-    ACTSERVE_RETURN_IF_ERROR(CheckNoBroadcasts("tangents", request));
     ACTSERVE_RETURN_IF_ERROR(DecodeTangents(message, split, limits.tensor,
                                             &request, &decoded.inputs));
   } else {
@@ -524,7 +514,6 @@ absl::StatusOr<DecodedRequest> DecodeBackward(const SplitRequest& split,
   ACTSERVE_RETURN_IF_ERROR(DecodeGradOutput(message, split, limits.tensor,
                                             &request, &decoded.inputs));
   if (order == 2) {
-    ACTSERVE_RETURN_IF_ERROR(CheckNoBroadcasts("order 2", request));
     ACTSERVE_ASSIGN_OR_RETURN(
         request.program.cotangents,
         DecodeNamedValues("cotangents", message.cotangents(), split,
