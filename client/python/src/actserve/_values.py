@@ -89,6 +89,7 @@ def named_values(
     values: Mapping[str, Any],
     info: ActivationInfo,
     like: Sequence[Array],
+    parameters: Parameters | None,
 ) -> tuple[list[service_pb2.NamedValue], list[Array]]:
     """Returns `values` for a request, and the arrays among them.
 
@@ -97,16 +98,22 @@ def named_values(
       values: By name.
       info: The activation, whose inputs take arrays.
       like: The inputs, whose dtype Python numbers and lists take.
+      parameters: Those of the call: one that is PerAxis takes an array too.
 
     Raises:
       TypeError: A name that the activation does not have, or an array for a
-        parameter.
+        parameter that is a number.
     """
+    per_axis = {
+        name
+        for name, value in (parameters or {}).items()
+        if isinstance(value, PerAxis)
+    }
     named = []
     arrays = []
     dtype = like[0].dtype if like else None
     for name, value in values.items():
-        if name in info.inputs:
+        if name in info.inputs or name in per_axis:
             array = _tensors.to_arrays([value], [f"{what}[{name!r}]"], dtype)[0]
             arrays.append(array)
             named.append(
@@ -120,7 +127,7 @@ def named_values(
         elif np.ndim(value) > 0:
             raise TypeError(
                 f"{what}[{name!r}] is an array of shape "
-                f"{list(np.shape(value))}, but a parameter takes a number"
+                f"{list(np.shape(value))}, but the parameter is a number"
             )
         else:
             named.append(service_pb2.NamedValue(name=name, scalar=float(value)))
