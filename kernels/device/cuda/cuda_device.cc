@@ -106,6 +106,10 @@ absl::StatusOr<std::shared_ptr<const Program>> CudaDevice::Compile(
         "tensors that broadcast, and parameters per channel, are not available "
         "on a GPU yet");
   }
+  if (program.graph.HasRows() && program.graph.HasDraws()) {
+    return absl::UnimplementedError(
+        "random numbers where rows are read are not available on a GPU yet");
+  }
   return programs_.FindOrCompile(
       program.program_id, [&]() -> absl::StatusOr<ProgramCache::Compiled> {
         // A chunk's outputs, of which there is one at least, fit a region.
