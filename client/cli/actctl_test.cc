@@ -429,11 +429,10 @@ TEST_F(ActctlWithServer, ATcpAddressIsTakenByFlag) {
 TEST(ActctlLocal, ComputesWithoutAServer) {
   const std::string gate =
       WriteText("gate.py", "def gate(x, g, a=1): return a * x * g\n");
-  EXPECT_EQ(
-      Actctl(absl::StrCat("--address local backward ", gate,
-                          " -i 2,3 -i 4,5 --parameter a=2 --wrt x,a"))
-          .output,
-      "x: 8 10\na: 23\n");
+  EXPECT_EQ(Actctl(absl::StrCat("--address local backward ", gate,
+                                " -i 2,3 -i 4,5 --parameter a=2 --wrt x,a"))
+                .output,
+            "x: 8 10\na: 23\n");
 }
 
 TEST_F(ActctlWithServer, ParametersMayBeTensorsAndInputsBroadcast) {
@@ -446,6 +445,15 @@ TEST_F(ActctlWithServer, ParametersMayBeTensorsAndInputsBroadcast) {
   EXPECT_EQ(
       Actctl(absl::StrCat("backward ", gate, inputs, " --wrt a,x,g")).output,
       "a: 2 4 6\nx: 321\ng: 2 20 200\n");
+  EXPECT_EQ(Actctl(absl::StrCat("backward ", gate, inputs,
+                                " --order 2 --cotangent a=1,2,3 --cotangent "
+                                "x=5 --wrt a,x,g,dL/dy"))
+                .output,
+            "a: 5 10 15\nx: 14\ng: 7 54 506\ndL/dy: 7 108 1518\n");
+  EXPECT_EQ(Actctl(absl::StrCat("forward ", gate, inputs,
+                                " --tangent a=1,2,3 --tangent x=5"))
+                .output,
+            "y: 2 40 600\ntangent: 7 108 1518\n");
 }
 
 TEST_F(ActctlWithServer, WhatDoesNotFitIsRefused) {

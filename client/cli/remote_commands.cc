@@ -133,12 +133,45 @@ absl::StatusOr<std::pair<std::string, std::string>> SplitAssignment(
   return parts;
 }
 
+// The one of `inputs` that has the shape of the result, if they broadcast.
+const Array& ResultLike(const std::vector<Array>& inputs) {
+  const Array* largest = &inputs[0];
+  for (const Array& input : inputs) {
+    const int64_t count = input.num_elements();
+    if (count == 0) return input;
+    if (count > largest->num_elements()) largest = &input;
+  }
+  return *largest;
+}
+
+// Zeros like `name`, and so like its gradient: an input, all of them, or a
+// parameter. nullopt for a parameter that is a number.
+std::optional<Array> ZerosLike(const std::string& name,
+                               const v1::Activation& activation,
+                               const std::vector<Array>& inputs,
+                               const CallOptions& options) {
+  const auto tensor = options.parameter_tensors.find(name);
+  if (tensor != options.parameter_tensors.end()) {
+    const TensorView& like = tensor->second.tensor;
+    return Array{like.dtype,
+                 {like.shape.begin(), like.shape.end()},
+                 std::string(like.bytes.size(), '\0')};
+  }
+  if (name == kAllInputsName) return inputs[0].Like();
+  const auto input = absl::c_find(activation.inputs(), name);
+  if (input == activation.inputs().end()) return std::nullopt;
+  // The server refuses a call with too few inputs.
+  const size_t index = input - activation.inputs().begin();
+  return index < inputs.size() ? inputs[index].Like()
+                               : ResultLike(inputs).Like();
+}
+
 // The arguments of --tangent or --cotangent, which `flag` names. The views are
 // into `arrays`.
 absl::StatusOr<std::vector<NamedValue>> ReadValues(
     absl::string_view flag, const std::vector<std::string>& arguments,
-    const v1::Activation& activation, const Array& like,
-    std::deque<Array>& arrays) {
+    const v1::Activation& activation, const std::vector<Array>& inputs,
+    const CallOptions& options, std::deque<Array>& arrays) {
   std::vector<NamedValue> values;
   for (const std::string& argument : arguments) {
     ACTSERVE_ASSIGN_OR_RETURN(const auto parts,
@@ -147,9 +180,9 @@ absl::StatusOr<std::vector<NamedValue>> ReadValues(
     ACTSERVE_RETURN_IF_ERROR(CheckName(flag, name, activation));
     NamedValue& value = values.emplace_back();
     value.name = name;
-    if (IsInput(activation, name)) {
+    if (const auto like = ZerosLike(name, activation, inputs, options)) {
       ACTSERVE_ASSIGN_OR_RETURN(arrays.emplace_back(),
-                                ReadArrayLike(text, like));
+                                ReadArrayLike(text, *like));
       value.tensor = arrays.back().View();
     } else {
       ACTSERVE_ASSIGN_OR_RETURN(value.scalar, ParseNumber(text));
@@ -192,17 +225,6 @@ absl::StatusOr<CallOptions> OptionsOf(const EvaluateFlags& flags,
     }
   }
   return options;
-}
-
-// The one of `inputs` that has the shape of the result, if they broadcast.
-const Array& ResultLike(const std::vector<Array>& inputs) {
-  const Array* largest = &inputs[0];
-  for (const Array& input : inputs) {
-    const int64_t count = input.num_elements();
-    if (count == 0) return input;
-    if (count > largest->num_elements()) largest = &input;
-  }
-  return *largest;
 }
 
 // Zeros of the shape of the result. What does not fit, the server refuses.
@@ -285,11 +307,11 @@ absl::Status ForwardWithTangents(Client& client,
   call.activation = activation.id();
   call.inputs = Views(inputs);
   call.output = output.MutableBytes();
-  ACTSERVE_ASSIGN_OR_RETURN(
-      call.tangents,
-      ReadValues("--tangent", flags.tangents, activation, inputs[0], arrays));
-  call.tangent = tangent.MutableBytes();
   ACTSERVE_ASSIGN_OR_RETURN(call.options, OptionsOf(flags, inputs[0], arrays));
+  ACTSERVE_ASSIGN_OR_RETURN(
+      call.tangents, ReadValues("--tangent", flags.tangents, activation, inputs,
+                                call.options, arrays));
+  call.tangent = tangent.MutableBytes();
   ACTSERVE_RETURN_IF_ERROR(client.ForwardWith(call).status());
   ACTSERVE_RETURN_IF_ERROR(
       Deliver(output, OutputFile(flags.outputs, "y"), "y"));
@@ -374,26 +396,14 @@ absl::Status Backward(const ServerFlags& server, const EvaluateFlags& flags) {
   call.order = flags.order;
   ACTSERVE_ASSIGN_OR_RETURN(
       call.cotangents, ReadValues("--cotangent", flags.cotangents, activation,
-                                  inputs[0], arrays));
+                                  inputs, call.options, arrays));
   std::vector<Array> gradients(wrt.size());
   for (size_t i = 0; i < wrt.size(); ++i) {
-    const auto tensor = call.options.parameter_tensors.find(wrt[i]);
-    const auto input = absl::c_find(activation.inputs(), wrt[i]);
-    const size_t index = input - activation.inputs().begin();
-    bool is_tensor = true;
-    if (tensor != call.options.parameter_tensors.end()) {
-      const TensorView& like = tensor->second.tensor;
-      gradients[i] = Array{like.dtype,
-                           {like.shape.begin(), like.shape.end()},
-                           std::string(like.bytes.size(), '\0')};
-    } else if (wrt[i] == kAllInputsName) {
-      gradients[i] = inputs[0].Like();
-    } else if (index < inputs.size()) {
-      gradients[i] = inputs[index].Like();
-    } else {
-      gradients[i] = result;
-      is_tensor = wrt[i] == kGradOutputName;
-    }
+    auto zeros = wrt[i] == kGradOutputName
+                     ? result
+                     : ZerosLike(wrt[i], activation, inputs, call.options);
+    const bool is_tensor = zeros.has_value();
+    if (is_tensor) gradients[i] = *std::move(zeros);
     call.wrt.push_back({wrt[i], is_tensor ? gradients[i].MutableBytes()
                                           : absl::Span<std::byte>()});
   }

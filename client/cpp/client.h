@@ -70,9 +70,9 @@ absl::Span<std::byte> MutableBytes(std::vector<T>& elements) {
 // What belongs to one input or parameter.
 struct NamedValue {
   std::string name;
-  // For an input: of the dtype and shape of the inputs.
+  // For an input, and a parameter that is a tensor: of its dtype and shape.
   std::optional<TensorView> tensor;
-  // For a parameter.
+  // For a parameter that is a number.
   double scalar = 0;
 };
 
@@ -135,7 +135,7 @@ struct ForwardCall {
   // Forward mode: the directions in which inputs and parameters move; empty:
   // none. With neither partials nor a residual.
   std::vector<NamedValue> tangents;
-  // With `tangents`, receives that of y: as many bytes as an input.
+  // With `tangents`, receives that of y: as many bytes as `output`.
   absl::Span<std::byte> tangent;
   // True to keep the inputs on the server, for one Backward by handle.
   bool keep_residual = false;
@@ -167,7 +167,7 @@ struct BackwardCall {
   // be the same. So it is with options.parameter_tensors.
   std::string residual;
   std::vector<TensorView> inputs;
-  // dL/dy, like y. Absent: ones.
+  // dL/dy, like the result. Absent: ones.
   std::optional<TensorView> grad_output;
   struct Gradient {
     // An input or a parameter; with order 2 also kGradOutputName.

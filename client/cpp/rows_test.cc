@@ -157,6 +157,48 @@ TEST_F(RowsTest, ParametersMayBeTensors) {
             "room for the gradient weight: 16 bytes, but it has 24");
 }
 
+// z = x * x * weight, with a weight per column.
+TEST_F(RowsTest, CotangentsAndTangentsOfTensorsHaveTheirShape) {
+  v1::RegisterActivationRequest request;
+  request.set_text("def f(x, weight=1): return x * x * weight");
+  const auto registered = client_->RegisterActivation(request);
+  ASSERT_TRUE(registered.ok()) << registered.status();
+  const std::vector<double> weight = {1, -2, 3};
+  const std::vector<double> dweight = {0.5, 4, -1};
+  CallOptions options;
+  options.parameter_tensors = {{"weight", {View(weight, {3}), -1}}};
+  std::vector<double> y(6), tangent(6), by_x(6), by_weight(3);
+  ForwardCall forward;
+  forward.activation = registered->activation().id();
+  forward.inputs = {View(kX, {2, 3})};
+  forward.output = MutableBytes(y);
+  forward.tangents = {{"weight", View(dweight, {3})}, {"x", View(kDy, {2, 3})}};
+  forward.tangent = MutableBytes(tangent);
+  forward.options = options;
+  BackwardCall backward;
+  backward.activation = forward.activation;
+  backward.inputs = forward.inputs;
+  backward.order = 2;
+  backward.cotangents = forward.tangents;
+  backward.wrt = {{"weight", MutableBytes(by_weight)},
+                  {"x", MutableBytes(by_x)}};
+  backward.options = options;
+
+  const auto moved = client_->ForwardWith(forward);
+  const auto second = client_->Backward(backward);
+
+  ASSERT_TRUE(moved.ok()) << moved.status();
+  ASSERT_TRUE(second.ok()) << second.status();
+  for (int i = 0; i < 6; ++i) {
+    const double w = weight[i % 3], dw = dweight[i % 3];
+    EXPECT_EQ(tangent[i], kX[i] * kX[i] * dw + 2 * kX[i] * w * kDy[i]);
+    EXPECT_EQ(by_x[i], 2 * kX[i] * dw + 2 * w * kDy[i]);
+  }
+  for (int c = 0; c < 3; ++c) {
+    EXPECT_EQ(by_weight[c], 2 * (kX[c] * kDy[c] + kX[c + 3] * kDy[c + 3]));
+  }
+}
+
 TEST_F(RowsTest, AResidualKnowsItsAxis) {
   std::vector<double> y(6), dx(6);
   ForwardCall forward = SoftmaxOf(y, 0);

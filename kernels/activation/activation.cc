@@ -250,12 +250,6 @@ std::shared_ptr<const Activation> Activation::State::Create(
   std::shared_ptr<const Activation> activation(
       new Activation(std::move(state)));
   const Position position = texts->main().position;
-  if (activation->draws() && activation->reads_rows()) {
-    diagnostics.Error(position,
-                      "random numbers are not available where rows are read: "
-                      "draw in an activation of its own");
-    return nullptr;
-  }
   CheckGradients(*activation, position, diagnostics);
   if (diagnostics.has_errors()) return nullptr;
   const State& made = *activation->state_;

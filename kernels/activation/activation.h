@@ -89,17 +89,17 @@ class Activation {
       DType dtype, const std::vector<std::string>& partials) const;
 
   // The vector-Jacobian product: tensor inputs are the activation's, then the
-  // upstream gradient "dy"; one output per name of `wrt`, summed for
+  // upstream gradient, "dL/dy"; one output per name of `wrt`, summed for
   // parameters. InvalidArgument: an unknown or repeated name, or none; a
   // parameter that the declared gradient leaves out.
   absl::StatusOr<LoweredProgram> LowerBackward(
       DType dtype, const std::vector<std::string>& wrt) const;
 
   // The vector-Jacobian product of LowerBackward(dtype, of): tensor inputs are
-  // the activation's, dy, then a cotangent for each input in `of`, in its
+  // the activation's, dL/dy, then a cotangent for each input in `of`, in its
   // order; parameters are the activation's, then a cotangent for each parameter
   // in `of`. One output per name of `wrt`, summed for parameters, and then, if
-  // `wrt_upstream`, the gradient with respect to dy, which is called so. A
+  // `wrt_upstream`, the gradient with respect to dL/dy, which is called so. A
   // declared gradient is differentiated as it is written.
   // InvalidArgument: as LowerBackward(), for both lists.
   absl::StatusOr<LoweredProgram> LowerSecondOrder(

@@ -64,7 +64,7 @@ TEST(Activation, SpikyHasTheGradientOfTheOriginalQuestion) {
   const auto program = spiky->LowerBackward(DType::kFloat32, {"x"});
 
   ASSERT_TRUE(program.ok());
-  EXPECT_THAT(program->graph.inputs, ElementsAre("x", "dy"));
+  EXPECT_THAT(program->graph.inputs, ElementsAre("x", "dL/dy"));
   EXPECT_EQ(At<float>(*program, {0.2f, 3.0f}), 3.0f);
   EXPECT_EQ(At<float>(*program, {0.7f, 3.0f}), 0.0f);
   EXPECT_EQ(At<float>(*program, {1.2f, 3.0f}), 3.0f);

@@ -97,9 +97,13 @@ GradientCheck CheckRow(const Activation& activation) {
   const auto parameters_of = [&](const Point& point) {
     return Point(point.begin() + kSize * num_inputs, point.end());
   };
+  Point seeds;
+  for (const Parameter& parameter : forward.parameters) {
+    seeds.push_back(parameter.default_value);
+  }
   const auto value = [&](const Point& point) {
     const auto results = EvaluateRow<double>(forward, row_of(point, false),
-                                             parameters_of(point));
+                                             parameters_of(point), {seeds});
     double sum = 0;
     for (size_t e = 0; e < kSize; ++e) sum += weight(e) * results[0][e];
     return sum;
@@ -125,7 +129,7 @@ GradientCheck CheckRow(const Activation& activation) {
     if (!gradient.ok()) continue;
     check.variables.emplace_back().name = variables[v];
     const std::vector<double> got = EvaluateRow<double>(
-        gradient->graph, row_of(point, true), parameters_of(point))[0];
+        gradient->graph, row_of(point, true), parameters_of(point), {seeds})[0];
     if (v >= num_inputs) {
       const double sum = std::accumulate(got.begin(), got.end(), 0.0);
       const size_t at = kSize * num_inputs + v - num_inputs;

@@ -27,8 +27,8 @@ int IndexOf(const std::vector<std::string>& names, std::string_view name) {
   return it == names.end() ? -1 : static_cast<int>(it - names.begin());
 }
 
-// Of a cotangent's or tangent's name.
-constexpr char kCompanionPrefix[] = "d_";
+// Of a cotangent's or tangent's name. No text can contain such a name.
+constexpr char kCompanionPrefix[] = "d ";
 
 }  // namespace
 

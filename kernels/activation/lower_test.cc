@@ -125,11 +125,14 @@ TEST(Draws, AreCheckedWithTheirSeedHeld) {
   EXPECT_LT(check.max_error, 1e-6);
 }
 
-TEST(Draws, AreRefusedWhereRowsAreRead) {
-  EXPECT_THAT(
-      ErrorOf("def f(x, seed=0):\n"
-              "    return rowsum(x) * uniform(seed)\n"),
-      HasSubstr("random numbers are not available where rows are read"));
+TEST(Draws, OfRowsAreCheckedWithTheirSeedHeld) {
+  const GradientCheck check =
+      CheckGradient(*Make("def f(x, seed=7, t=2):\n"
+                          "    e = exp(t * x) * uniform(seed)\n"
+                          "    return e / rowsum(e)\n"));
+
+  EXPECT_GT(check.num_points, 4);
+  EXPECT_LT(check.max_error, 1e-6);
 }
 
 TEST(Draws, OfADeclaredGradientAreHonouredInside) {
@@ -254,7 +257,7 @@ TEST(Broadcasts, ComeLastAndAreSummed) {
       (*broadcasting)->LowerBackward(DType::kFloat32, {"b", "x", "a"});
   ASSERT_TRUE(program.ok()) << program.status();
 
-  EXPECT_THAT(program->graph.inputs, ElementsAre("x", "dy", "b", "a"));
+  EXPECT_THAT(program->graph.inputs, ElementsAre("x", "dL/dy", "b", "a"));
   EXPECT_EQ(program->num_broadcasts, 2);
   const std::vector<Output>& outputs = program->graph.outputs;
   EXPECT_EQ(outputs[0].like, 0);
@@ -264,6 +267,50 @@ TEST(Broadcasts, ComeLastAndAreSummed) {
   // x = 3, dy = 5, b = 7, a = 11.
   EXPECT_THAT(Evaluate<float>(program->graph, {3, 5, 7, 11}, {1}),
               ElementsAre(5, 55, 15));
+}
+
+TEST(Broadcasts, HaveCotangentsAndTangentsThatComeLastToo) {
+  const auto gate = Make("def f(b, x, a=1):\n    return a * x * b\n");
+  const auto broadcasting = gate->WithBroadcasts({"a", "b"});
+  ASSERT_TRUE(broadcasting.ok()) << broadcasting.status();
+  const auto second =
+      (*broadcasting)
+          ->LowerSecondOrder(DType::kFloat64, {"b", "x", "a"}, {"b", "x", "a"},
+                             /*wrt_upstream=*/true);
+  const auto tangent =
+      (*broadcasting)->LowerTangent(DType::kFloat64, {"b", "x"});
+  ASSERT_TRUE(second.ok()) << second.status();
+  ASSERT_TRUE(tangent.ok()) << tangent.status();
+
+  EXPECT_THAT(second->graph.inputs,
+              ElementsAre("x", "dL/dy", "d x", "b", "a", "d b", "d a"));
+  EXPECT_EQ(second->num_broadcasts, 4);
+  std::vector<int> like;
+  for (const Output& output : second->graph.outputs) {
+    EXPECT_EQ(output.summed, output.like >= 0);
+    like.push_back(output.like);
+  }
+  EXPECT_THAT(like, ElementsAre(0, -1, 1, -1));
+  // The loss is dL/dy (d_b a x + d_x a b + d_a x b).
+  EXPECT_THAT(
+      Evaluate<double>(second->graph, {2, 3, 5, 7, 11, 13, 17}, {1}),
+      ElementsAre(3 * (5 * 11 + 17 * 2), 3 * (13 * 11 + 17 * 7),
+                  3 * (13 * 2 + 5 * 7), 13 * 11 * 2 + 5 * 11 * 7 + 17 * 2 * 7));
+  EXPECT_THAT(tangent->graph.inputs, ElementsAre("x", "d x", "b", "a", "d b"));
+  EXPECT_EQ(tangent->num_broadcasts, 3);
+  EXPECT_THAT(Evaluate<double>(tangent->graph, {2, 5, 7, 11, 13}, {1}),
+              ElementsAre(154, 13 * 11 * 2 + 5 * 11 * 7));
+}
+
+// The upstream gradient is not of the shape of such an input.
+TEST(Broadcasts, MayBeCalledLikeTheUpstreamGradient) {
+  const auto f = Make("def f(x, dy):\n    return x * dy\n");
+  const auto program =
+      (*f->WithBroadcasts({"dy"}))->LowerBackward(DType::kFloat64, {"x", "dy"});
+  ASSERT_TRUE(program.ok()) << program.status();
+
+  EXPECT_THAT(program->graph.inputs, ElementsAre("x", "dL/dy", "dy"));
+  EXPECT_EQ(program->num_broadcasts, 1);
 }
 
 TEST(Broadcasts, ThatCannotBeAreRefused) {

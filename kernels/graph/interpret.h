@@ -150,12 +150,13 @@ std::vector<T> Evaluate(const Graph& graph, absl::Span<const T> inputs,
 }
 
 // The same for one row: the values of every output for each of its elements.
-// inputs[e] are those of element e, which follows the one before in its tensor
-// too.
+// inputs[e] are those of element e, whose place is that of `draws` and `stride`
+// more for each element before it.
 template <typename T>
 std::vector<std::vector<T>> EvaluateRow(
     const Graph& graph, const std::vector<std::vector<T>>& inputs,
-    absl::Span<const T> parameters, const DrawState& draws = {}) {
+    absl::Span<const T> parameters, const DrawState& draws = {},
+    uint64_t stride = 1) {
   const size_t num_nodes = graph.nodes().size();
   const std::vector<bool> live = graph.LiveNodes();
   std::vector<NodeValues<T>> row(
@@ -178,7 +179,7 @@ std::vector<std::vector<T>> EvaluateRow(
       for (size_t e = 0; e < row.size(); ++e) row[e].reals[i] = values[e];
     } else {
       DrawState at = draws;
-      for (size_t e = 0; e < row.size(); ++e, ++at.element) {
+      for (size_t e = 0; e < row.size(); ++e, at.element += stride) {
         row[e].Set(graph, i, inputs[e], parameters, at);
       }
     }

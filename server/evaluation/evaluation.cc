@@ -70,10 +70,9 @@ void Evaluation::Evaluate(DecodedRequest decoded) {
 void Evaluation::Evaluate(std::shared_ptr<const CallPlan> plan,
                           const SplitRequest& split) {
   plan_ = std::move(plan);
-  item.inputs.reserve(split.payloads.size());
-  for (const SplitRequest::Payload& payload : split.payloads) {
-    item.inputs.push_back(split.FragmentsOf(payload));
-  }
+  SetInputs(split.payloads.size(), [&](size_t i) {
+    return split.FragmentsOf(split.payloads[plan_->request.payloads[i]]);
+  });
   Execute(/*may_run_inline=*/true);
 }
 
@@ -83,13 +82,18 @@ void Evaluation::Plan(std::shared_ptr<const Program> program) {
   plan->program = std::move(program);
   OnPlan(plan);
   plan_ = std::move(plan);
+  SetInputs(decoded_.inputs.size(),
+            [&](size_t i) { return absl::MakeConstSpan(decoded_.inputs[i]); });
+}
+
+void Evaluation::SetInputs(
+    size_t num_inputs,
+    absl::FunctionRef<absl::Span<const Fragment>(size_t)> input) {
   const std::vector<BroadcastTensor>& broadcasts = plan_->request.broadcasts;
-  const size_t num_whole = decoded_.inputs.size() - broadcasts.size();
-  SetInputs(plan_->request,
-            absl::MakeConstSpan(decoded_.inputs).subspan(0, num_whole), &item);
+  const size_t num_whole = num_inputs - broadcasts.size();
+  actserve::SetInputs(plan_->request, num_whole, input, &item);
   for (size_t b = 0; b < broadcasts.size(); ++b) {
-    item.broadcasts.push_back(
-        {decoded_.inputs[num_whole + b], broadcasts[b].shape});
+    item.broadcasts.push_back({input(num_whole + b), broadcasts[b].shape});
   }
 }
 

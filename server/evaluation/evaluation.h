@@ -1,12 +1,15 @@
 #ifndef ACTSERVE_SERVER_EVALUATION_EVALUATION_H_
 #define ACTSERVE_SERVER_EVALUATION_EVALUATION_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/time/time.h"
+#include "absl/types/span.h"
 #include "server/evaluation/plan_cache.h"
 #include "server/evaluation/serving_parts.h"
 #include "server/message/request.h"
@@ -83,6 +86,9 @@ class Evaluation : private Scheduler::Job {
 
  private:
   void Plan(std::shared_ptr<const Program> program);
+  // The tensor inputs of the program, by their place.
+  void SetInputs(size_t num_inputs,
+                 absl::FunctionRef<absl::Span<const Fragment>(size_t)> input);
   void Execute(bool may_run_inline);
   void Done(const Scheduler::Outcome& outcome) final;
   // Gets memory for a tensor of the result.

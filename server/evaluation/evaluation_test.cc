@@ -96,6 +96,9 @@ class MemoryDoor final : private Evaluation {
     request.type.shape = {request.type.num_elements};
     request.program.activation_id = request.activation->id();
     request.program.direction = direction;
+    for (size_t i = 0; i < memory_->size(); ++i) {
+      request.payloads.push_back(static_cast<int>(i));
+    }
     for (const Parameter& parameter :
          request.activation->activation().parameters()) {
       request.parameters.push_back(parameter.default_value);

@@ -1,16 +1,15 @@
 #include "server/evaluation/item_parts.h"
 
-#include <cstddef>
-
 namespace actserve {
 
 using Direction = ProgramKey::Direction;
 
-void SetInputs(const TensorRequest& request,
-               absl::Span<const std::vector<Fragment>> tensors,
+void SetInputs(const TensorRequest& request, size_t num_tensors,
+               absl::FunctionRef<absl::Span<const Fragment>(size_t)> tensor,
                WorkItem* item) {
   if (!request.split.has_value()) {
-    item->inputs.assign(tensors.begin(), tensors.end());
+    item->inputs.reserve(num_tensors);
+    for (size_t t = 0; t < num_tensors; ++t) item->inputs.push_back(tensor(t));
     return;
   }
   const Direction direction = request.program.direction;
@@ -18,15 +17,15 @@ void SetInputs(const TensorRequest& request,
       direction == Direction::kBackward || direction == Direction::kSecondOrder;
   const bool has_resident =
       request.residual != nullptr && request.residual->resident != nullptr;
-  for (size_t t = 0; t < tensors.size(); ++t) {
+  for (size_t t = 0; t < num_tensors; ++t) {
     // All are like the inputs but the upstream gradient.
     if (has_upstream && t == (has_resident ? 0 : 1)) {
-      item->inputs.emplace_back(tensors[t]);
+      item->inputs.emplace_back(tensor(t));
       item->input_parts.emplace_back();
       continue;
     }
     for (int p = 0; p < request.split->num_parts; ++p) {
-      item->inputs.emplace_back(tensors[t]);
+      item->inputs.emplace_back(tensor(t));
       item->input_parts.push_back(request.split->Part(p));
     }
   }

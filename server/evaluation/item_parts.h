@@ -1,8 +1,10 @@
 #ifndef ACTSERVE_SERVER_EVALUATION_ITEM_PARTS_H_
 #define ACTSERVE_SERVER_EVALUATION_ITEM_PARTS_H_
 
+#include <cstddef>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "absl/types/span.h"
 #include "kernels/device/device.h"
 #include "server/message/request.h"
@@ -10,10 +12,11 @@
 namespace actserve {
 
 // Sets the inputs of `item`, and which of them are parts of one tensor.
-// `tensors` are those of a decoded request, without the ones that broadcast;
+// `tensor` gives those of a decoded request, without the ones that broadcast;
 // they must outlive `item`.
-void SetInputs(const TensorRequest& request,
-               absl::Span<const std::vector<Fragment>> tensors, WorkItem* item);
+void SetInputs(const TensorRequest& request, size_t num_tensors,
+               absl::FunctionRef<absl::Span<const Fragment>(size_t)> tensor,
+               WorkItem* item);
 
 // The parts that the first outputs of the program are of the one gradient with
 // respect to all inputs.

@@ -1,19 +1,28 @@
 #include "server/evaluation/plan_cache.h"
 
-#include <algorithm>
+#include <cstddef>
 #include <utility>
 
 namespace actserve {
 namespace {
 
-// Returns whether the payloads are, one by one, the program's tensor inputs.
+// Returns whether the payloads are the program's tensor inputs.
 bool PayloadsAreInputs(const SplitRequest& split, const CallPlan& plan) {
-  const size_t num_inputs = plan.program->lowered().num_tensor_inputs();
-  const auto size_bytes = static_cast<size_t>(plan.request.type.size_bytes());
-  return split.payloads.size() == num_inputs &&
-         std::ranges::all_of(split.payloads, [&](const auto& payload) {
-           return payload.size_bytes == size_bytes;
-         });
+  const TensorRequest& request = plan.request;
+  const size_t num_inputs = request.payloads.size();
+  const size_t num_whole = num_inputs - request.broadcasts.size();
+  if (split.payloads.size() != num_inputs) return false;
+  for (size_t i = 0; i < num_inputs; ++i) {
+    const int payload = request.payloads[i];
+    const TensorType& type =
+        i < num_whole ? request.type : request.broadcasts[i - num_whole].type;
+    if (payload == TensorRequest::kNoPayload ||
+        split.payloads[payload].size_bytes !=
+            static_cast<size_t>(type.size_bytes())) {
+      return false;
+    }
+  }
+  return true;
 }
 
 }  // namespace
@@ -48,8 +57,7 @@ void PlanCache::Put(TensorMethod method, const SplitRequest& split,
   const TensorRequest& request = plan->request;
   if (split.metadata.size() > options_.max_metadata_bytes ||
       request.residual != nullptr || request.residual_lease.has_value() ||
-      request.is_permuted || plan->response_head.empty() ||
-      !PayloadsAreInputs(split, *plan)) {
+      plan->response_head.empty() || !PayloadsAreInputs(split, *plan)) {
     return;
   }
   const RegisteredActivation& activation = *request.activation;

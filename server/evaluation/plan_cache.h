@@ -59,8 +59,8 @@ class PlanCache {
   int64_t num_found() const { return num_found_.Sum(); }
 
   // Remembers the plan of a decoded request, unless it depends on more than
-  // metadata: on a residual, on an omitted upstream gradient, on another order
-  // of the tensors, or on sums in the response.
+  // metadata: on a residual, on an omitted upstream gradient, or on numbers in
+  // the response.
   void Put(TensorMethod method, const SplitRequest& split,
            std::shared_ptr<const CallPlan> plan);
 

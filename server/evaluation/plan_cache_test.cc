@@ -32,6 +32,7 @@ class PlanCacheTest : public testing::Test {
     plan->request.activation = registry_->Find(activation);
     plan->request.type.num_elements = 3;
     plan->request.type.dtype = DType::kFloat32;
+    plan->request.payloads = {0};
     plan->program = std::make_shared<OneProgram>(
         *plan->request.activation->activation().LowerForward(DType::kFloat32,
                                                              {}));
@@ -79,6 +80,25 @@ TEST_F(PlanCacheTest, LeavesWrongPayloadsToTheDecoder) {
   EXPECT_EQ(plans_->Find(TensorMethod::kForward, none), nullptr);
 }
 
+TEST_F(PlanCacheTest, KnowsTheOrderAndTheSizesOfPayloads) {
+  const auto plan = PlanOf("relu");
+  plan->request.payloads = {1, 0};
+  TensorType small;
+  small.num_elements = 1;
+  plan->request.broadcasts.push_back({0, small, Broadcast()});
+  const auto message = [](size_t first_bytes, size_t second_bytes) {
+    SplitRequest split = Message("a", first_bytes);
+    split.payloads.push_back({.size_bytes = second_bytes});
+    return split;
+  };
+
+  plans_->Put(TensorMethod::kForward, message(4, 12), plan);
+
+  EXPECT_EQ(plans_->Find(TensorMethod::kForward, message(4, 12)), plan);
+  EXPECT_EQ(plans_->Find(TensorMethod::kForward, message(12, 4)), nullptr);
+  EXPECT_EQ(plans_->Find(TensorMethod::kForward, message(4, 4)), nullptr);
+}
+
 TEST_F(PlanCacheTest, DoesNotRememberWhatDependsOnMoreThanMetadata) {
   const auto with_lease = PlanOf("relu");
   with_lease->request.residual_lease = absl::Seconds(1);
@@ -86,23 +106,19 @@ TEST_F(PlanCacheTest, DoesNotRememberWhatDependsOnMoreThanMetadata) {
   with_residual->request.residual = std::make_shared<Residual>();
   const auto with_sums = PlanOf("relu");
   with_sums->response_head.clear();
-  const auto in_another_order = PlanOf("relu");
-  in_another_order->request.is_permuted = true;
   const auto with_implied_input = PlanOf("relu");
+  with_implied_input->request.payloads = {TensorRequest::kNoPayload};
 
   plans_->Put(TensorMethod::kForward, Message("lease"), with_lease);
   plans_->Put(TensorMethod::kForward, Message("residual"), with_residual);
   plans_->Put(TensorMethod::kForward, Message("sums"), with_sums);
-  plans_->Put(TensorMethod::kForward, Message("order"), in_another_order);
-  SplitRequest without_payload = Message("implied");
-  without_payload.payloads.clear();
-  plans_->Put(TensorMethod::kForward, without_payload, with_implied_input);
+  plans_->Put(TensorMethod::kForward, Message("implied"), with_implied_input);
   const std::string long_metadata(1025, 'x');
   plans_->Put(TensorMethod::kForward, Message(long_metadata), PlanOf("relu"));
 
   for (const std::string& metadata :
        {std::string("lease"), std::string("residual"), std::string("sums"),
-        std::string("order"), std::string("implied"), long_metadata}) {
+        std::string("implied"), long_metadata}) {
     EXPECT_EQ(plans_->Find(TensorMethod::kForward, Message(metadata)), nullptr)
         << metadata.substr(0, 10);
   }

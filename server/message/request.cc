@@ -177,7 +177,7 @@ absl::StatusOr<uint64_t> DecodeNamedValues(
     ACTSERVE_ASSIGN_OR_RETURN(const int variable,
                               TakeName(field, value.name(), known, &set));
     const std::string what = absl::StrCat(field, ": ", Quoted(value.name()));
-    if (request->IsParameter(variable)) {
+    if (request->IsNumber(variable)) {
       if (!value.has_scalar()) {
         return InvalidArgument(what, " is a parameter, and has no scalar");
       }
@@ -185,18 +185,25 @@ absl::StatusOr<uint64_t> DecodeNamedValues(
       continue;
     }
     if (!value.has_tensor()) {
-      return InvalidArgument(what, " is an input, and has no tensor");
+      return InvalidArgument(what,
+                             request->IsParameter(variable)
+                                 ? " is a parameter given as a tensor"
+                                 : " is an input",
+                             ", and has no tensor");
     }
-    ACTSERVE_RETURN_IF_ERROR(DecodeTensorOfType(what, value.tensor(), *payload,
-                                                limits, "the inputs",
-                                                request->TypeOf(variable)));
-    if (!tensors.empty() && tensors.rbegin()->first > variable) {
-      request->is_permuted = true;
-    }
+    const bool is_whole = request->BroadcastOf(variable) == nullptr;
+    ACTSERVE_RETURN_IF_ERROR(
+        DecodeTensorLike(what, value.tensor(), *payload, limits,
+                         is_whole ? "the inputs" : Quoted(value.name()),
+                         request->TypeOf(variable)));
     tensors[variable] = &*payload++;
   }
   for (const auto& [variable, tensor] : tensors) {
-    AddInput(split, *tensor, inputs);
+    if (const BroadcastTensor* like = request->BroadcastOf(variable)) {
+      AddBroadcast(*like, split, *tensor, request, inputs);
+    } else {
+      AddInput(split, *tensor, request, inputs);
+    }
   }
   for (const auto& [variable, scalar] : scalars) {
     request->parameters.push_back(scalar);
@@ -219,14 +226,6 @@ absl::Status DecodeTangents(const v1::ForwardRequest& message,
                             DecodeNamedValues("tangents", message.tangents(),
                                               split, limits, request, inputs));
   return absl::OkStatus();
-}
-
-absl::Status CheckNoBroadcasts(absl::string_view what,
-                               const TensorRequest& request) {
-  if (request.broadcasts.empty()) return absl::OkStatus();
-  return InvalidArgument(
-      what, ": not available with tensors that broadcast, such as that of ",
-      Quoted(VariablesOf(request)[request.broadcasts[0].variable]));
 }
 
 absl::StatusOr<int> DecodeOrder(const v1::BackwardRequest& message) {
@@ -392,6 +391,7 @@ absl::Status TakeFromResidual(const v1::BackwardRequest& message,
   }
   request->element_offset = residual->element_offset;
   *inputs = residual->inputs;
+  request->payloads.assign(inputs->size(), TensorRequest::kNoPayload);
   request->residual = std::move(residual);
   return absl::OkStatus();
 }
@@ -415,27 +415,23 @@ absl::Status TakeFromMessage(const v1::BackwardRequest& message,
                           limits.tensor, request, inputs);
 }
 
-// Adds dy, the tensor input after those of the activation that do not
-// broadcast.
+// Adds dy.
 absl::Status DecodeGradOutput(const v1::BackwardRequest& message,
                               const SplitRequest& split,
                               const TensorLimits& limits,
-                              const TensorRequest& request,
-                              TensorInputs* inputs) {
-  std::vector<Fragment> upstream;
-  if (message.has_grad_output()) {
-    const SplitRequest::Payload& payload =
-        split.payloads[message.inputs_size() +
-                       CountParameterTensors(message.parameters())];
-    ACTSERVE_RETURN_IF_ERROR(DecodeTensorLikeInputs(
-        "grad_output", message.grad_output(), payload, limits, request));
-    const auto fragments = split.FragmentsOf(payload);
-    upstream.assign(fragments.begin(), fragments.end());
-  } else {
-    upstream = OnesTensor(request.type);
+                              TensorRequest* request, TensorInputs* inputs) {
+  if (!message.has_grad_output()) {
+    AddInput(OnesTensor(request->type), request, inputs);
+    return absl::OkStatus();
   }
-  inputs->insert(inputs->end() - static_cast<int>(request.broadcasts.size()),
-                 std::move(upstream));
+  const SplitRequest::Payload& payload =
+      split.payloads[message.inputs_size() +
+                     CountParameterTensors(message.parameters())];
+  ACTSERVE_RETURN_IF_ERROR(DecodeTensorLike(
+      "grad_output", message.grad_output(), payload, limits,
+      request->split.has_value() ? "each part of the inputs" : "the inputs",
+      request->type));
+  AddInput(split, payload, request, inputs);
   return absl::OkStatus();
 }
 
@@ -532,7 +528,6 @@ absl::StatusOr<DecodedRequest> DecodeForward(const SplitRequest& split,
       DecodeParameters(message.parameters(), message.inputs_size(), split,
                        limits.tensor, &request, &decoded.inputs));
   if (has_tangents) {
-    ACTSERVE_RETURN_IF_ERROR(CheckNoBroadcasts("tangents", request));
     ACTSERVE_RETURN_IF_ERROR(DecodeTangents(message, split, limits.tensor,
                                             &request, &decoded.inputs));
   } else {
@@ -581,9 +576,8 @@ absl::StatusOr<DecodedRequest> DecodeBackward(const SplitRequest& split,
                                : TakeFromResidual(message, residuals, tenant,
                                                   &request, &decoded.inputs));
   ACTSERVE_RETURN_IF_ERROR(DecodeGradOutput(message, split, limits.tensor,
-                                            request, &decoded.inputs));
+                                            &request, &decoded.inputs));
   if (order == 2) {
-    ACTSERVE_RETURN_IF_ERROR(CheckNoBroadcasts("order 2", request));
     ACTSERVE_ASSIGN_OR_RETURN(
         request.program.cotangents,
         DecodeNamedValues("cotangents", message.cotangents(), split,

@@ -45,10 +45,13 @@ struct TensorRequest {
   // One per parameter of the activation, then the numbers of `cotangents` or
   // `tangents`, in the order of the program.
   std::vector<double> parameters;
-  // The payloads are not the program's tensor inputs one by one: they are in
-  // another order, or hold several.
-  bool is_permuted = false;
-  // In the order of the program, whose last inputs they are.
+  // For each tensor input of the program, in its order, the index of its
+  // payload; kNoPayload for one of a residual, and for an upstream gradient
+  // that is left out.
+  std::vector<int> payloads;
+  static constexpr int kNoPayload = -1;
+  // In the order of the program, whose last inputs they are: those of inputs
+  // and parameters, then cotangents or tangents, which broadcast likewise.
   std::vector<BroadcastTensor> broadcasts;
   // Along which rows run, from 0; nullopt for an activation that reads none.
   std::optional<int> axis;

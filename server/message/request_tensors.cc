@@ -24,19 +24,28 @@ namespace {
 
 using google::protobuf::RepeatedPtrField;
 
-// The tensor itself is the next of the program's last inputs.
-void AddBroadcast(int variable, TensorType type, Broadcast shape,
-                  TensorRequest* request) {
-  request->broadcasts.push_back({variable, std::move(type), std::move(shape)});
-  request->is_permuted = true;
+// Puts the input before the last `num_after`.
+void InsertInput(std::vector<Fragment> input, int payload, size_t num_after,
+                 TensorRequest* request, TensorInputs* inputs) {
+  const auto offset = static_cast<std::ptrdiff_t>(num_after);
+  inputs->insert(inputs->end() - offset, std::move(input));
+  request->payloads.insert(request->payloads.end() - offset, payload);
+}
+
+void InsertInput(const SplitRequest& split,
+                 const SplitRequest::Payload& payload, size_t num_after,
+                 TensorRequest* request, TensorInputs* inputs) {
+  const auto fragments = split.FragmentsOf(payload);
+  InsertInput({fragments.begin(), fragments.end()},
+              static_cast<int>(&payload - split.payloads.data()), num_after,
+              request, inputs);
 }
 
 // Adds the tensor of parameter `index`.
-absl::Status DecodeParameterTensor(absl::string_view what, size_t index,
-                                   const v1::ParameterTensor& value,
-                                   const SplitRequest::Payload& payload,
-                                   const TensorLimits& limits,
-                                   TensorRequest* request) {
+absl::Status DecodeParameterTensor(
+    absl::string_view what, size_t index, const v1::ParameterTensor& value,
+    const SplitRequest& split, const SplitRequest::Payload& payload,
+    const TensorLimits& limits, TensorRequest* request, TensorInputs* inputs) {
   ACTSERVE_ASSIGN_OR_RETURN(const TensorType type,
                             DecodeTensor(what, value.tensor(), limits));
   ACTSERVE_ASSIGN_OR_RETURN(
@@ -47,40 +56,40 @@ absl::Status DecodeParameterTensor(absl::string_view what, size_t index,
                      request->type));
   ACTSERVE_RETURN_IF_ERROR(
       CheckPayload(what, type, static_cast<int64_t>(payload.size_bytes)));
-  AddBroadcast(request->num_inputs() + static_cast<int>(index), type, shape,
-               request);
+  AddBroadcast({request->num_inputs() + static_cast<int>(index), type, shape},
+               split, payload, request, inputs);
   return absl::OkStatus();
 }
 
 }  // namespace
 
-absl::Status DecodeTensorLikeInputs(absl::string_view what,
-                                    const v1::Tensor& tensor,
-                                    const SplitRequest::Payload& payload,
-                                    const TensorLimits& limits,
-                                    const TensorRequest& request) {
-  return DecodeTensorOfType(
-      what, tensor, payload, limits,
-      request.split.has_value() ? "each part of the inputs" : "the inputs",
-      request.type);
-}
-
-absl::Status DecodeTensorOfType(absl::string_view what,
-                                const v1::Tensor& tensor,
-                                const SplitRequest::Payload& payload,
-                                const TensorLimits& limits,
-                                absl::string_view whose,
-                                const TensorType& type) {
-  ACTSERVE_ASSIGN_OR_RETURN(const TensorType given,
+absl::Status DecodeTensorLike(absl::string_view what, const v1::Tensor& tensor,
+                              const SplitRequest::Payload& payload,
+                              const TensorLimits& limits,
+                              absl::string_view other,
+                              const TensorType& wanted) {
+  ACTSERVE_ASSIGN_OR_RETURN(const TensorType type,
                             DecodeTensor(what, tensor, limits));
-  ACTSERVE_RETURN_IF_ERROR(CheckSameType(what, given, whose, type));
-  return CheckPayload(what, given, static_cast<int64_t>(payload.size_bytes));
+  ACTSERVE_RETURN_IF_ERROR(CheckSameType(what, type, other, wanted));
+  return CheckPayload(what, type, static_cast<int64_t>(payload.size_bytes));
 }
 
 void AddInput(const SplitRequest& split, const SplitRequest::Payload& payload,
+              TensorRequest* request, TensorInputs* inputs) {
+  InsertInput(split, payload, request->broadcasts.size(), request, inputs);
+}
+
+void AddInput(std::vector<Fragment> input, TensorRequest* request,
               TensorInputs* inputs) {
-  const auto fragments = split.FragmentsOf(payload);
-  inputs->emplace_back(fragments.begin(), fragments.end());
+  InsertInput(std::move(input), TensorRequest::kNoPayload,
+              request->broadcasts.size(), request, inputs);
+}
+
+void AddBroadcast(BroadcastTensor tensor, const SplitRequest& split,
+                  const SplitRequest::Payload& payload, TensorRequest* request,
+                  TensorInputs* inputs) {
+  request->broadcasts.push_back(std::move(tensor));
+  InsertInput(split, payload, 0, request, inputs);
 }
 
 absl::Status DecodeInputs(const RepeatedPtrField<v1::Tensor>& tensors,
@@ -103,13 +112,13 @@ absl::Status DecodeInputs(const RepeatedPtrField<v1::Tensor>& tensors,
   }
   ACTSERVE_ASSIGN_OR_RETURN(request->type, BroadcastType(types));
   for (size_t i = 0; i < types.size(); ++i) {
-    if (types[i] == request->type) AddInput(split, split.payloads[i], inputs);
-  }
-  for (size_t i = 0; i < types.size(); ++i) {
-    if (types[i] == request->type) continue;
-    AddBroadcast(static_cast<int>(i), types[i],
-                 BroadcastTo(types[i].shape, request->type.shape), request);
-    AddInput(split, split.payloads[i], inputs);
+    if (types[i] == request->type) {
+      AddInput(split, split.payloads[i], request, inputs);
+    } else {
+      AddBroadcast({static_cast<int>(i), types[i],
+                    BroadcastTo(types[i].shape, request->type.shape)},
+                   split, split.payloads[i], request, inputs);
+    }
   }
   return absl::OkStatus();
 }
@@ -137,8 +146,7 @@ absl::Status DecodeSplitInputs(const RepeatedPtrField<v1::Tensor>& tensors,
   ACTSERVE_RETURN_IF_ERROR(CheckPayload(
       "inputs[0]", type, static_cast<int64_t>(split.payloads[0].size_bytes)));
   request->type = request->split->PartType();
-  request->is_permuted = true;
-  AddInput(split, split.payloads[0], inputs);
+  AddInput(split, split.payloads[0], request, inputs);
   return absl::OkStatus();
 }
 
@@ -198,9 +206,9 @@ absl::Status DecodeParameters(
   for (const auto& [index, tensor] : tensors) {
     const std::string what =
         absl::StrCat("parameters: ", Quoted(parameters[index].name));
-    ACTSERVE_RETURN_IF_ERROR(DecodeParameterTensor(
-        what, index, *tensor.value, *tensor.payload, limits, request));
-    AddInput(split, *tensor.payload, inputs);
+    ACTSERVE_RETURN_IF_ERROR(DecodeParameterTensor(what, index, *tensor.value,
+                                                   split, *tensor.payload,
+                                                   limits, request, inputs));
   }
   return absl::OkStatus();
 }

@@ -4,6 +4,8 @@
 #ifndef ACTSERVE_SERVER_MESSAGE_REQUEST_TENSORS_H_
 #define ACTSERVE_SERVER_MESSAGE_REQUEST_TENSORS_H_
 
+#include <vector>
+
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
 #include "actserve/v1/service.pb.h"
@@ -13,24 +15,24 @@
 
 namespace actserve {
 
-// Checks the type of `tensor`, which must be that of the result, and its
+// Checks the type of `tensor`, which must be `wanted`, that of `other`, and its
 // payload.
-absl::Status DecodeTensorLikeInputs(absl::string_view what,
-                                    const v1::Tensor& tensor,
-                                    const SplitRequest::Payload& payload,
-                                    const TensorLimits& limits,
-                                    const TensorRequest& request);
+absl::Status DecodeTensorLike(absl::string_view what, const v1::Tensor& tensor,
+                              const SplitRequest::Payload& payload,
+                              const TensorLimits& limits,
+                              absl::string_view other,
+                              const TensorType& wanted);
 
-// The same for a tensor that must be of type `type`, which is that of `whose`.
-absl::Status DecodeTensorOfType(absl::string_view what,
-                                const v1::Tensor& tensor,
-                                const SplitRequest::Payload& payload,
-                                const TensorLimits& limits,
-                                absl::string_view whose,
-                                const TensorType& type);
-
+// Adds an input of the full shape, after the others of it. The second is for
+// one that is not in the message.
 void AddInput(const SplitRequest& split, const SplitRequest::Payload& payload,
+              TensorRequest* request, TensorInputs* inputs);
+void AddInput(std::vector<Fragment> input, TensorRequest* request,
               TensorInputs* inputs);
+// Adds one that broadcasts, as the last.
+void AddBroadcast(BroadcastTensor tensor, const SplitRequest& split,
+                  const SplitRequest::Payload& payload, TensorRequest* request,
+                  TensorInputs* inputs);
 
 // Sets the type of `request` and adds its inputs, to which the first payloads
 // belong. Those that broadcast come last.

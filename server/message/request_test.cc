@@ -237,11 +237,50 @@ TEST_F(NamedValues, OfCotangentsFollowTheActivation) {
   const TensorRequest& got = decoded->request;
   EXPECT_EQ(got.parameters, (std::vector<double>{2, 3, 4, 5}));
   EXPECT_EQ(got.variables, (std::vector<int>{4, 2, 1}));
-  EXPECT_TRUE(got.is_permuted);
+  EXPECT_EQ(got.payloads, (std::vector<int>{0, 1, 2, 4, 3}));
   EXPECT_EQ(got.program.direction, ProgramKey::Direction::kSecondOrder);
   EXPECT_EQ(got.program.cotangents, 0b1111);
   EXPECT_EQ(got.program.variables, 0b110);
   EXPECT_TRUE(got.program.wrt_grad_output);
+}
+
+TEST_F(NamedValues, OfWhatBroadcastsComeLast) {
+  auto request = Of<v1::BackwardRequest>();
+  request.set_order(2);
+  request.mutable_inputs(1)->add_shape(2);
+  request.set_payload(1, "vvvvVVVV");
+  v1::ParameterValue& a = *request.add_parameters();
+  a.set_name("a");
+  a.mutable_tensor()->mutable_tensor()->set_dtype(v1::DTYPE_FLOAT32);
+  a.mutable_tensor()->mutable_tensor()->add_shape(2);
+  a.mutable_tensor()->set_axis(0);
+  request.add_payload("aaaaAAAA");
+  auto* const cotangents = request.mutable_cotangents();
+  Add("u", "dudu", &request, cotangents);
+  Add("a", "dadaDADA", &request, cotangents);
+  cotangents->at(1).mutable_tensor()->add_shape(2);
+  Add("v", "dvdvDVDV", &request, cotangents);
+  cotangents->at(2).mutable_tensor()->add_shape(2);
+  Add("b", 5, cotangents);
+  const std::string bytes = request.SerializeAsString();
+
+  const auto decoded = Decode<v1::BackwardRequest>(bytes);
+
+  ASSERT_TRUE(decoded.ok()) << decoded.status();
+  // The second input is dL/dy, of ones.
+  std::vector<std::string> texts = TextsOf(*decoded);
+  texts.erase(texts.begin() + 1);
+  EXPECT_EQ(texts, (std::vector<std::string>{"vvvvVVVV", "dvdvDVDV", "uuuu",
+                                             "aaaaAAAA", "dudu", "dadaDADA"}));
+  const TensorRequest& got = decoded->request;
+  EXPECT_EQ(got.payloads,
+            (std::vector<int>{1, TensorRequest::kNoPayload, 5, 0, 2, 3, 4}));
+  std::vector<int> variables;
+  for (const BroadcastTensor& tensor : got.broadcasts) {
+    variables.push_back(tensor.variable);
+  }
+  EXPECT_EQ(variables, (std::vector<int>{0, 2, 0, 2}));
+  EXPECT_EQ(got.program.broadcasts, 0b101);
 }
 
 TEST_F(NamedValues, OfTangentsFollowTheActivation) {
@@ -259,7 +298,7 @@ TEST_F(NamedValues, OfTangentsFollowTheActivation) {
             (std::vector<std::string>{"uuuu", "vvvv", "dudu", "dvdv"}));
   const TensorRequest& got = decoded->request;
   EXPECT_EQ(got.parameters, (std::vector<double>{2, 3, -INFINITY}));
-  EXPECT_FALSE(got.is_permuted);
+  EXPECT_EQ(got.payloads, (std::vector<int>{0, 1, 2, 3}));
   EXPECT_EQ(got.program.direction, ProgramKey::Direction::kTangent);
   EXPECT_EQ(got.program.variables, 0b1011);
 }

@@ -17,8 +17,11 @@
 namespace actserve {
 namespace {
 
-bool HasSums(const Program& program) {
-  return std::ranges::any_of(program.lowered().graph.outputs, &Output::summed);
+// If an output is one number: it is a part of the response's head.
+bool HasNumbers(const Program& program) {
+  return std::ranges::any_of(
+      program.lowered().graph.outputs,
+      [](const Output& output) { return output.summed && output.like < 0; });
 }
 
 // What a call with such a message takes while it runs.
@@ -94,7 +97,7 @@ absl::StatusOr<DecodedRequest> TensorCall::Decode() {
 }
 
 void TensorCall::OnPlan(const std::shared_ptr<CallPlan>& plan) {
-  if (!HasSums(*plan->program)) {
+  if (!HasNumbers(*plan->program)) {
     plan->response_head = ResponseHead(plan->request, *plan->program,
                                        parts().device.name(), /*sums=*/{});
   }

@@ -196,3 +196,48 @@ def test_rrelu_is_random_in_training_and_not_in_evaluation(client):
     np.testing.assert_array_equal(
         evaluated, np.where(negative, np.float32(mean) * x, x)
     )
+
+
+@pytest.mark.parametrize(
+    ("shape", "axis"),
+    [((6, 7), 1), ((6, 7), 0), ((3, 300, 5), 1), ((70, 40), 1), ((70000,), 0)],
+)
+def test_in_rows_depend_on_the_place_in_the_tensor(client, shape, axis):
+    offset = 2**32 - 5
+    generator = np.random.default_rng(3)
+    x, dy = generator.normal(size=(2, *shape))
+    places = offset + np.arange(x.size)
+    u = uniform(SEED, 4, places, np.float64).reshape(shape)
+    options = {
+        "parameters": {"seed": SEED},
+        "axis": axis,
+        "element_offset": offset,
+    }
+
+    shuffle = actserve.activation(
+        "def shuffle(x, seed=0): return rowsort(uniform(seed, 4), x)"
+    )
+    order = np.argsort(-u, axis, kind="stable")
+    np.testing.assert_array_equal(
+        client.forward(shuffle, x, **options),
+        np.take_along_axis(x, order, axis),
+    )
+
+    softmax = actserve.activation(
+        """
+def noisy_softmax(x, seed=0):
+    e = exp(x) * uniform(seed, 4)
+    return e / rowsum(e)
+"""
+    )
+    e = np.exp(x) * u
+    y = e / e.sum(axis, keepdims=True)
+    np.testing.assert_allclose(
+        client.forward(softmax, x, **options), y, rtol=1e-12
+    )
+    np.testing.assert_allclose(
+        client.backward(softmax, x, grad_output=dy, **options)["x"],
+        y * (dy - (y * dy).sum(axis, keepdims=True)),
+        rtol=1e-9,
+        atol=1e-14,
+    )

@@ -378,7 +378,7 @@ def test_a_gradient_that_is_not_linear_has_no_tangent(client):
         ),
         (
             lambda c, x: c.jvp("prelu", x, tangents={"a": x}),
-            "tangents['a'] is an array of shape [2], but a parameter takes a "
+            "tangents['a'] is an array of shape [2], but the parameter is a "
             "number",
         ),
     ],

@@ -161,6 +161,59 @@ TEST_P(Broadcasts, OfRowsEqualTheReference) {
       "");
 }
 
+TEST_P(Broadcasts, OfHigherOrderEqualTheReference) {
+  const DType dtype = GetParam();
+  const char* const texts[] = {
+      "def f(x, g, a=1, b=0):\n"
+      "    return tanh(a * x) * g * g + b * x if x > g else a * b * g\n",
+      "def f(x, g, a=1, b=0):\n"
+      "    c = x - rowmean(x * g)\n"
+      "    return c / sqrt(rowmean(c * c) + 0.01) * a * a + b\n"};
+  // [6, 50, 4]; rows run along the second axis.
+  const Dimension along[] = {{6, true}, {50, false}, {4, true}};
+  const Dimension across[] = {{6, false}, {50, true}, {4, true}};
+  auto device = MakeDevice(2, false);
+  for (const std::string text : texts) {
+    SCOPED_TRACE(text);
+    const auto activation = Parse(text, {"g", "a"});
+    const std::vector<std::string> names = {"x", "g", "a", "b"};
+    const Rows rows =
+        activation->reads_rows() ? Rows{.size = 50, .stride = 4} : Rows{};
+    for (const auto& program :
+         {activation->LowerSecondOrder(dtype, names, names, true),
+          activation->LowerSecondOrder(dtype, {"a"}, {"g", "a"}, false),
+          activation->LowerTangent(dtype, names),
+          activation->LowerTangent(dtype, {"a"})}) {
+      ASSERT_TRUE(program.ok()) << program.status();
+      uint32_t seed = 0;
+      std::vector<std::string> inputs;
+      for (int i = 0; i < program->num_tensor_inputs(); ++i) {
+        inputs.push_back(OrdinaryTensor(dtype, 1200, ++seed));
+      }
+      std::vector<BroadcastTensor> broadcasts;
+      const auto add = [&](absl::Span<const Dimension> dimensions) {
+        const Broadcast shape(dimensions);
+        broadcasts.push_back(
+            {OrdinaryTensor(dtype, shape.num_elements(), ++seed), shape});
+      };
+      add(along);
+      add(across);
+      // The companions of g, if it has one, and of a.
+      if (program->num_broadcasts == 4) add(along);
+      add(across);
+      ASSERT_EQ(program->num_broadcasts, std::ssize(broadcasts));
+      std::vector<double> parameters = {1, 0.5};
+      parameters.resize(program->graph.parameters.size(), -0.75);
+      EXPECT_EQ(Difference(*program,
+                           RunOnDevice(*device, *program, inputs, parameters,
+                                       rows, broadcasts),
+                           RunReference(*program, inputs, parameters, rows,
+                                        broadcasts)),
+                "");
+    }
+  }
+}
+
 TEST_P(Broadcasts, DrawTheNumbersOfTheirElements) {
   const DType dtype = GetParam();
   constexpr int64_t kOffset = (int64_t{1} << 40) - 7;

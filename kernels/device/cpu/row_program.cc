@@ -60,6 +60,13 @@ LoweredProgram RowsProgram(const RowStage& stage) {
   return program;
 }
 
+LoweredProgram DrawsProgram(const RowStages& stages) {
+  LoweredProgram program;
+  program.graph = stages.draws;
+  for (Output& output : program.graph.outputs) output.summed = true;
+  return program;
+}
+
 // If the kernel of `step` writes tensors and nothing that is read again.
 bool WritesOutputsOnly(const LoweredProgram& whole, const RowStep& step) {
   return !step.written.empty() && std::ranges::all_of(step.written, [&](int o) {
@@ -131,6 +138,9 @@ absl::StatusOr<std::shared_ptr<RowProgram>> RowProgram::Create(
     program->object_size_bytes_ += lazy->object_size_bytes();
     return absl::OkStatus();
   };
+  program->draws_ =
+      kernel(DrawsProgram(program->stages_), KernelVariant::kPlain);
+  ACTSERVE_RETURN_IF_ERROR(build(program->draws_));
   for (const RowStage& stage : program->stages_.stages) {
     RowStep& step = program->steps_.emplace_back();
     step.stage = &stage;
@@ -182,7 +192,7 @@ absl::Status RowProgram::Run(WorkItem& item, ThreadPool& threads,
     item.inputs.push_back(absl::MakeConstSpan(&fragment, 1));
   }
   absl::Status status =
-      RunRows(lowered(), stages_, steps_, threads, options, item);
+      RunRows(lowered(), stages_, draws_.get(), steps_, threads, options, item);
   item.inputs = given;
   return status;
 }

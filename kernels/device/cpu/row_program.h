@@ -47,6 +47,8 @@ class RowProgram final : public Program {
 
   const RowStages stages_;
   const int num_threads_;
+  // nullptr if there are none.
+  std::unique_ptr<LazyKernel> draws_;
   std::vector<RowStep> steps_;
   size_t object_size_bytes_ = 0;
 };

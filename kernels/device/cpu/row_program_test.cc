@@ -35,6 +35,11 @@ const char* const kTexts[] = {
     "def gated(x, g, t=1.5):\n"
     "    s = rowsum(tanh(t * g))\n"
     "    return x * sigmoid(g) / (1 + s * s) + rowmin(x) if x > t else s\n",
+    "def noisy(x, t=0.9):\n"
+    "    u = uniform(5, 2)\n"
+    "    e = exp(t * (x - rowmax(x)) + normal(5))\n"
+    "    kept = e if u < t else 0.0\n"
+    "    return kept / (rowsum(kept) + rowmean(u)) + rowsort(u, x * t)\n",
 };
 
 std::unique_ptr<CpuDevice> MakeDevice(int num_threads, int64_t per_task) {
@@ -161,6 +166,30 @@ INSTANTIATE_TEST_SUITE_P(Types, RowProgramTest,
                          [](const auto& info) {
                            return std::string(DTypeName(info.param));
                          });
+
+TEST(RowProgram, DrawsTheNumbersOfPlacesInTheTensor) {
+  constexpr int64_t kOffset = (int64_t{1} << 33) - 11;
+  const auto activation = Activation::Create(
+      "def f(x, b, seed=9007199254740985):\n"
+      "    return x * b + rowsum(x * normal(seed)) + uniform(seed, 3)\n",
+      {}, nullptr);
+  ASSERT_TRUE(activation.ok()) << activation.status();
+  const auto lowered = (*activation)->LowerForward(DType::kFloat64, {});
+  ASSERT_TRUE(lowered.ok()) << lowered.status();
+  const auto device = MakeDevice(3, 4096);
+  for (const Rows& rows : {Rows{9, 1}, Rows{70000, 1}, Rows{70, 11}}) {
+    const int64_t num_elements = rows.size == 70000 ? 70000 : 69300;
+    const std::string x = OrdinaryTensor(DType::kFloat64, num_elements, 3);
+    const std::vector<double> parameters = {9007199254740985};
+
+    EXPECT_EQ(Difference(*lowered,
+                         RunOnDevice(*device, *lowered, {x, x}, parameters,
+                                     rows, {}, kOffset),
+                         RunReference(*lowered, {x, x}, parameters, rows, {},
+                                      kOffset)),
+              "");
+  }
+}
 
 TEST(RowProgram, TakesAnyFragments) {
   const auto device = MakeDevice(1, 4096);

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstring>
 #include <memory>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -11,6 +12,7 @@
 #include "kernels/device/cpu/past_caches.h"
 #include "kernels/device/cpu/reduce/reductions.h"
 #include "kernels/device/cpu/reduce/transpose.h"
+#include "kernels/device/cpu/row_draws.h"
 #include "kernels/device/fragment_cursor.h"
 #include "kernels/graph/broadcast.h"
 #include "kernels/graph/row_moves.h"
@@ -80,7 +82,12 @@ class Runner {
     }
   }
 
-  absl::Status Prepare(int64_t non_temporal_threshold_bytes) {
+  absl::Status Prepare(LazyKernel* draws,
+                       int64_t non_temporal_threshold_bytes) {
+    if (draws != nullptr) {
+      ACTSERVE_ASSIGN_OR_RETURN(const auto draw, draws->Get(StopToken()));
+      draws_.emplace(stages_.draws, draw, item_, parameters_.data(), sizeof(T));
+    }
     const bool non_temporal =
         non_temporal_threshold_bytes > 0 && stride_ == 1 &&
         item_.num_elements * item_size_ >= non_temporal_threshold_bytes;
@@ -154,8 +161,12 @@ class Runner {
   struct Place {
     std::vector<const std::byte*> tensors;
     std::vector<std::byte*> outputs;
+    // The first element of the first row, in the item.
+    int64_t element = 0;
 
-    void Advance(const Runner& runner, int64_t elements) {
+    void Advance(const Runner& runner, int64_t rows) {
+      const int64_t elements = rows * runner.size_;
+      element += runner.stride_ == 1 ? elements : rows;
       for (const std::byte*& tensor : tensors) {
         tensor += elements * runner.item_size_;
       }
@@ -200,6 +211,9 @@ class Runner {
       for (int i = 0; i < runner.stages_.num_kept; ++i) {
         kept.push_back(Uninitialized<T>(num_elements));
       }
+      for (const int array : runner.stages_.draw_arrays) {
+        draws.push_back(kept[array].get());
+      }
       std::fill_n(numbers.begin(), num_rows, static_cast<T>(runner.size_));
       const int index_array = runner.stages_.index_array;
       if (index_array >= 0) {
@@ -219,6 +233,7 @@ class Runner {
     }
     const int64_t rows;
     std::vector<std::unique_ptr<T[]>> kept;
+    std::vector<void*> draws;  // those of random numbers
     // Number i of row r is numbers[i * rows + r].
     std::vector<T> numbers;
     // By index in `written`, the terms of what is reduced.
@@ -238,7 +253,7 @@ class Runner {
     Workspace work(*this, std::min(end - begin, RowsAtOnce(size_)));
     if (stride_ > 1) return RunStrided(begin, end, work, threads);
     Place place = {tensors_, outputs_};
-    place.Advance(*this, begin * size_);
+    place.Advance(*this, begin);
     RunContiguous(place, end - begin, work, threads);
     StoreFence();
   }
@@ -269,6 +284,7 @@ class Runner {
         Transpose(tensors_[i] + first * item_size_, stride_, size_, count,
                   item_size_, from[i].get(), size_);
       }
+      place.element = first;
       RunContiguous(place, count, work, threads);
       for (size_t o = 0; o < to.size(); ++o) {
         Transpose(to[o].get(), size_, count, size_, output_sizes_[o],
@@ -287,7 +303,7 @@ class Runner {
       } else {
         RunShortRows(place, count, work);
       }
-      place.Advance(*this, count * size_);
+      place.Advance(*this, count);
     }
   }
 
@@ -371,6 +387,7 @@ class Runner {
 
   void RunLongRow(const Place& place, Workspace& work, ThreadPool* threads) {
     const int64_t num_tiles = (size_ + kSumTileElements - 1) / kSumTileElements;
+    if (draws_) draws_->Fill(place.element, 1, work.draws, threads);
     for (size_t s = 0; s < steps_.size(); ++s) {
       const RowStep& step = steps_[s];
       ComputeNumbers(s, work, 1);
@@ -454,6 +471,7 @@ class Runner {
   void RunShortRows(const Place& place, int64_t num_rows, Workspace& work) {
     work.tile_sums.resize(1);
     work.tile_sums[0].resize(num_rows);
+    if (draws_) draws_->Fill(place.element, num_rows, work.draws, nullptr);
     for (size_t s = 0; s < steps_.size(); ++s) {
       const RowStep& step = steps_[s];
       ComputeNumbers(s, work, num_rows);
@@ -528,6 +546,7 @@ class Runner {
   const RowStages& stages_;
   const absl::Span<const RowStep> steps_;
   std::vector<Kernels> kernels_;  // by step
+  std::optional<RowDraws> draws_;
   WorkItem& item_;
   const int64_t item_size_;
   const int64_t size_;
@@ -545,11 +564,12 @@ class Runner {
 }  // namespace
 
 absl::Status RunRows(const LoweredProgram& program, const RowStages& stages,
-                     absl::Span<const RowStep> steps, ThreadPool& threads,
-                     const RowOptions& options, WorkItem& item) {
+                     LazyKernel* draws, absl::Span<const RowStep> steps,
+                     ThreadPool& threads, const RowOptions& options,
+                     WorkItem& item) {
   const auto run = [&](auto runner) {
     ACTSERVE_RETURN_IF_ERROR(
-        runner.Prepare(options.non_temporal_threshold_bytes));
+        runner.Prepare(draws, options.non_temporal_threshold_bytes));
     runner.Run(threads, options.min_elements_per_task);
     return absl::OkStatus();
   };
@@ -588,8 +608,11 @@ int64_t RowScratchBytes(const LoweredProgram& program, const RowStages& stages,
         item.inputs[i].size() != 1 || !PartAt(item.input_parts, i).is_whole();
   }
   bytes += num_copies * item.num_elements * item_size;
-  bytes += stages.num_kept * compute_size *
-           elements_of_threads(RowsAtOnce(rows.size));
+  // Random numbers are drawn in another order where rows lie apart.
+  const int64_t num_arrays =
+      stages.num_kept + (rows.stride > 1 ? std::ssize(stages.draw_arrays) : 0);
+  bytes +=
+      num_arrays * compute_size * elements_of_threads(RowsAtOnce(rows.size));
   if (rows.stride > 1) {
     bytes +=
         tensor_sizes * elements_of_threads(StridedRowsAtOnce(rows, item_size));

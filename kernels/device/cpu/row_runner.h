@@ -49,11 +49,13 @@ struct RowOptions {
 // Computes one item, which has elements and fits the program. A long row goes
 // through the stages alone, its numbers as parameters of the kernels; of short
 // rows a block does, with their numbers in arrays. Rows, or parts of long ones,
-// are shared among `threads`; the bits do not depend on them. Thread-safe.
+// are shared among `threads`; the bits do not depend on them. `draws` computes
+// stages.draws; nullptr if there are none. Thread-safe.
 //   Internal  the compiler failed
 absl::Status RunRows(const LoweredProgram& program, const RowStages& stages,
-                     absl::Span<const RowStep> steps, ThreadPool& threads,
-                     const RowOptions& options, WorkItem& item);
+                     LazyKernel* draws, absl::Span<const RowStep> steps,
+                     ThreadPool& threads, const RowOptions& options,
+                     WorkItem& item);
 
 // About the memory that this takes beside the tensors, with so many threads,
 // but for some buffers of kSumTileElements.

@@ -105,7 +105,10 @@ Results Run(const LoweredProgram& program,
       for (int64_t k = 0; k < rows.size; ++k) {
         row.push_back(inputs_of(index(k)));
       }
-      const auto values = EvaluateRow<T>(graph, row, rounded);
+      const DrawState draws = {
+          parameters, static_cast<uint64_t>(element_offset + index(0))};
+      const auto values =
+          EvaluateRow<T>(graph, row, rounded, draws, rows.stride);
       for (size_t o = 0; o < values.size(); ++o) {
         for (int64_t k = 0; k < rows.size; ++k) {
           by_row[o][index(k)] = values[o][k];

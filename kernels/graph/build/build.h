@@ -19,8 +19,8 @@
 namespace actserve {
 
 // The name of the upstream gradient, which is the last input of every gradient.
-// An input of the activation may have the same name.
-inline constexpr char kUpstreamName[] = "dy";
+// No text can contain it.
+inline constexpr char kUpstreamName[] = "dL/dy";
 
 // The graphs of one text.
 struct BuiltActivation {

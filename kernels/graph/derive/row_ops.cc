@@ -26,7 +26,8 @@ std::vector<bool> VariesAlongRow(const Graph& graph, NodeId last) {
   std::vector<bool> varies(last + 1, false);
   for (NodeId id = 0; id <= last; ++id) {
     const Node& node = graph.node(id);
-    varies[id] = node.op == Op::kInput || IsByElement(node.op);
+    varies[id] =
+        node.op == Op::kInput || IsDraw(node.op) || IsByElement(node.op);
     if (Info(node.op).reads_row) continue;
     for (const NodeId operand : node.operands) {
       if (operand != kNoNode && varies[operand]) varies[id] = true;

@@ -185,7 +185,9 @@ Vanishing::Polynomial Vanishing::Sum(const Polynomial& a, const Polynomial& b,
 
 bool Vanishing::Varies(NodeId id) const {
   const Node& node = graph_.node(id);
-  if (node.op == Op::kInput || IsByElement(node.op)) return true;
+  if (node.op == Op::kInput || IsDraw(node.op) || IsByElement(node.op)) {
+    return true;
+  }
   if (Info(node.op).reads_row) return false;
   return std::any_of(node.operands.begin(), node.operands.end(),
                      [this](NodeId operand) {

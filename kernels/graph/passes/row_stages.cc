@@ -28,6 +28,7 @@ class Cutter {
   }
 
   RowStages Cut() {
+    KeepDraws();
     FindRoots();
     for (size_t level = 0; level < roots_.size(); ++level) {
       RowStage& stage = result_.stages.emplace_back();
@@ -46,7 +47,9 @@ class Cutter {
 
   void Classify(NodeId id) {
     const Node& node = graph_.node(id);
-    if (node.op == Op::kInput) scopes_[id] = Scope::kElement;
+    if (node.op == Op::kInput || IsDraw(node.op)) {
+      scopes_[id] = Scope::kElement;
+    }
     for (const NodeId operand : node.operands) {
       if (operand == kNoNode) continue;
       scopes_[id] = std::max(scopes_[id], scopes_[operand]);
@@ -55,6 +58,23 @@ class Cutter {
     if (!Info(node.op).reads_row) return;
     scopes_[id] = IsByElement(node.op) ? Scope::kElement : Scope::kRow;
     if (node.op != Op::kRowSize && node.op != Op::kRowIndex) ++levels_[id];
+  }
+
+  void KeepDraws() {
+    std::vector<NodeId> draws;
+    for (size_t i = 0; i < live_.size(); ++i) {
+      if (!live_[i] || !IsDraw(graph_.nodes()[i].op)) continue;
+      draws.push_back(static_cast<NodeId>(i));
+      kept_[draws.back()] = result_.num_kept;
+      result_.draw_arrays.push_back(result_.num_kept++);
+    }
+    Graph& to = result_.draws;
+    to.parameters = graph_.parameters;
+    const auto is_leaf = [](NodeId) { return false; };
+    const auto leaf = [](NodeId) { return kNoNode; };
+    const std::vector<NodeId> moved =
+        CopyNeeded(graph_.NodesFor(draws, is_leaf), to, leaf);
+    for (const NodeId id : draws) to.outputs.push_back({"", moved[id]});
   }
 
   void FindRoots() {

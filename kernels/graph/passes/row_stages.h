@@ -10,7 +10,8 @@
 //
 // What a stage computes at a cost and a later one needs again is kept: an array
 // of one number for each element. What is to be moved is kept, too, and what
-// that gives.
+// that gives. Random numbers are kept from the start: they depend on places in
+// the tensor, and not on the stages.
 
 #ifndef ACTSERVE_KERNELS_GRAPH_PASSES_ROW_STAGES_H_
 #define ACTSERVE_KERNELS_GRAPH_PASSES_ROW_STAGES_H_
@@ -67,6 +68,10 @@ struct RowStages {
   int num_kept = 0;
   // The kept array that is 0, 1, ... along the row from the start; -1 if none.
   int index_array = -1;
+  // Output i, a random number, is kept array draw_arrays[i] from the start. It
+  // has the parameters of the program and no inputs.
+  Graph draws;
+  std::vector<int> draw_arrays;
   // Number 0 of a row is its size.
   int num_row_numbers = 1;
 };

@@ -231,7 +231,8 @@ class Client:
           activation: The activation to evaluate.
           *inputs: The same as for `forward`.
           tangents: How inputs and parameters move, by name: an array like the
-            inputs, or a number for a parameter. What is not named stays.
+            input or the PerAxis values, or a number for any other parameter.
+            What is not named stays.
           parameters: The same as for `forward`.
           axis: The same as for `forward`.
           split_axis: The same as for `forward`.
@@ -252,6 +253,7 @@ class Client:
             self._calls.info(activation, deadline, place),
             arrays,
             split_axis,
+            parameters,
         )
         parameter_values, channels = _values.parameter_values(
             parameters, arrays
@@ -318,8 +320,8 @@ class Client:
             left out, and must be the same if given.
           order: 1, or 2 for the gradient of the gradient.
           cotangents: With order=2: for each gradient that the loss contains,
-            by name of the input or parameter, an array like the inputs, or a
-            number for a parameter. At least one.
+            by name of the input or parameter, an array like it, or a number.
+            At least one.
           timeout: Seconds; None: the client's.
 
         Returns:
@@ -391,6 +393,7 @@ class Client:
                 self._calls.info(activation, deadline, place),
                 arrays,
                 split_axis,
+                parameters,
             )
             request.cotangents.extend(values)
             upstream += directions

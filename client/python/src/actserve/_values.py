@@ -95,6 +95,7 @@ def named_values(
     info: ActivationInfo,
     like: Sequence[Array],
     split_axis: int | None,
+    parameters: Parameters | None,
 ) -> tuple[list[service_pb2.NamedValue], list[Array]]:
     """Returns `values` for a request, and the arrays among them.
 
@@ -104,17 +105,23 @@ def named_values(
       info: The activation, whose inputs take arrays.
       like: The inputs, whose dtype Python numbers and lists take.
       split_axis: That of the call.
+      parameters: Those of the call: one that is PerAxis takes an array too.
 
     Raises:
       TypeError: A name that the activation does not have, or an array for a
-        parameter.
+        parameter that is a number.
     """
     inputs = input_names(info, split_axis)
+    per_axis = {
+        name
+        for name, value in (parameters or {}).items()
+        if isinstance(value, PerAxis)
+    }
     named = []
     arrays = []
     dtype = like[0].dtype if like else None
     for name, value in _arguments.by_name(what, values).items():
-        if name in inputs:
+        if name in inputs or name in per_axis:
             array = _tensors.to_arrays([value], [f"{what}[{name!r}]"], dtype)[0]
             arrays.append(array)
             named.append(
@@ -128,7 +135,7 @@ def named_values(
         elif np.ndim(value) > 0:
             raise TypeError(
                 f"{what}[{name!r}] is an array of shape "
-                f"{list(np.shape(value))}, but a parameter takes a number"
+                f"{list(np.shape(value))}, but the parameter is a number"
             )
         else:
             named.append(
