@@ -54,12 +54,12 @@ def machine() -> str:
     return output(ROOT / "scripts" / "describe_machine")
 
 
-def put_section(title: str, text: str) -> None:
-    """Replaces a section of docs/benchmarks.md."""
+def put_section(title: str, text: str, file: str = "benchmarks.md") -> None:
+    """Replaces a section of a page of docs/."""
     subprocess.run(
         [
             ROOT / "scripts" / "put_section",
-            ROOT / "docs" / "benchmarks.md",
+            ROOT / "docs" / file,
             title,
         ],
         input=text + "\n",
