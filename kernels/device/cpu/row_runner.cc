@@ -9,9 +9,9 @@
 
 #include "kernels/base/status_macros.h"
 #include "kernels/device/cpu/past_caches.h"
+#include "kernels/device/cpu/read/row_inputs.h"
 #include "kernels/device/cpu/reduce/reductions.h"
 #include "kernels/device/cpu/reduce/transpose.h"
-#include "kernels/device/fragment_cursor.h"
 #include "kernels/graph/broadcast.h"
 #include "kernels/graph/row_moves.h"
 #include "kernels/graph/summation.h"
@@ -60,10 +60,8 @@ class Runner {
         size_(item.rows.size),
         stride_(item.rows.stride),
         num_rows_(item.num_elements / item.rows.size),
-        parameters_(item.parameters.begin(), item.parameters.end()) {
-    for (const absl::Span<const Fragment> input : item.inputs) {
-      tensors_.push_back(Contiguous(input));
-    }
+        parameters_(item.parameters.begin(), item.parameters.end()),
+        inputs_(item, lowered.storage, RowsAtOnce(item.rows.size)) {
     size_t tensor = 0;
     for (const Output& output : lowered_.graph.outputs) {
       if (output.summed) {
@@ -152,22 +150,15 @@ class Runner {
     std::vector<std::byte*> outputs;
 
     void Advance(const Runner& runner, int64_t elements) {
-      for (const std::byte*& tensor : tensors) {
-        tensor += elements * runner.item_size_;
+      for (size_t i = 0; i < tensors.size(); ++i) {
+        if (runner.inputs_.IsOfEveryRow(i)) continue;
+        tensors[i] += elements * runner.item_size_;
       }
       for (size_t o = 0; o < outputs.size(); ++o) {
         outputs[o] += elements * runner.output_sizes_[o];
       }
     }
   };
-
-  const std::byte* Contiguous(absl::Span<const Fragment> fragments) {
-    if (fragments.size() == 1) return fragments[0].data;
-    const int64_t size_bytes = item_.num_elements * item_size_;
-    copies_.emplace_back(size_bytes);
-    FragmentCursor(fragments).Copy(copies_.back().data(), size_bytes);
-    return copies_.back().data();
-  }
 
   // What the stages of some rows leave to each other.
   struct Workspace {
@@ -217,7 +208,7 @@ class Runner {
   void RunRange(int64_t begin, int64_t end, ThreadPool* threads) {
     Workspace work(*this, std::min(end - begin, RowsAtOnce(size_)));
     if (stride_ > 1) return RunStrided(begin, end, work, threads);
-    Place place = {tensors_, outputs_};
+    Place place = {inputs_.data(), outputs_};
     place.Advance(*this, begin * size_);
     RunContiguous(place, end - begin, work, threads);
     StoreFence();
@@ -228,7 +219,7 @@ class Runner {
                   ThreadPool* threads) {
     const int64_t rows_at_once =
         std::min(end - begin, StridedRowsAtOnce(item_.rows, item_size_));
-    std::vector<std::unique_ptr<std::byte[]>> from(tensors_.size());
+    std::vector<std::unique_ptr<std::byte[]>> from(inputs_.data().size());
     std::vector<std::unique_ptr<std::byte[]>> to(outputs_.size());
     Place place;
     for (std::unique_ptr<std::byte[]>& buffer : from) {
@@ -246,7 +237,7 @@ class Runner {
           std::min({rows_at_once, end - row, stride_ - column});
       const int64_t first = row / stride_ * size_ * stride_ + column;
       for (size_t i = 0; i < from.size(); ++i) {
-        Transpose(tensors_[i] + first * item_size_, stride_, size_, count,
+        Transpose(inputs_.data()[i] + first * item_size_, stride_, size_, count,
                   item_size_, from[i].get(), size_);
       }
       RunContiguous(place, count, work, threads);
@@ -514,8 +505,7 @@ class Runner {
   const int64_t stride_;
   const int64_t num_rows_;
   const std::vector<T> parameters_;
-  std::vector<const std::byte*> tensors_;
-  std::vector<std::vector<std::byte>> copies_;
+  const RowInputs inputs_;
   // One per output of the program: its tensor, or the terms of its sum.
   std::vector<std::byte*> outputs_;
   std::vector<int64_t> output_sizes_;
@@ -549,7 +539,8 @@ int64_t RowScratchBytes(const LoweredProgram& program, const RowStages& stages,
   const auto elements_of_threads = [&](int64_t rows_at_once) {
     return std::min(item.num_elements, num_threads * rows_at_once * rows.size);
   };
-  int64_t tensor_sizes = static_cast<int64_t>(item.inputs.size()) * item_size;
+  const size_t num_inputs = item.inputs.size() + item.broadcasts.size();
+  int64_t tensor_sizes = static_cast<int64_t>(num_inputs) * item_size;
   int64_t bytes = 0;
   for (const Output& output : program.graph.outputs) {
     tensor_sizes += output.summed ? compute_size : item_size;
@@ -559,12 +550,7 @@ int64_t RowScratchBytes(const LoweredProgram& program, const RowStages& stages,
       bytes += item.num_elements * static_cast<int64_t>(sizeof(double));
     }
   }
-  // Those that broadcast are expanded.
-  bytes += static_cast<int64_t>(item.broadcasts.size()) * item.num_elements *
-           item_size;
-  for (const absl::Span<const Fragment> input : item.inputs) {
-    if (input.size() != 1) bytes += item.num_elements * item_size;
-  }
+  bytes += RowInputs::SizeBytes(item, program.storage, RowsAtOnce(rows.size));
   bytes += stages.num_kept * compute_size *
            elements_of_threads(RowsAtOnce(rows.size));
   if (rows.stride > 1) {
