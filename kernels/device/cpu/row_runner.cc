@@ -4,12 +4,14 @@
 #include <cstddef>
 #include <cstring>
 #include <memory>
+#include <optional>
 #include <utility>
 #include <vector>
 
 #include "kernels/base/status_macros.h"
 #include "kernels/device/cpu/past_caches.h"
 #include "kernels/device/cpu/read/row_inputs.h"
+#include "kernels/device/cpu/reduce/column_sums.h"
 #include "kernels/device/cpu/reduce/reductions.h"
 #include "kernels/device/cpu/reduce/transpose.h"
 #include "kernels/graph/broadcast.h"
@@ -61,19 +63,7 @@ class Runner {
         stride_(item.rows.stride),
         num_rows_(item.num_elements / item.rows.size),
         parameters_(item.parameters.begin(), item.parameters.end()),
-        inputs_(item, lowered.storage, RowsAtOnce(item.rows.size)) {
-    size_t tensor = 0;
-    for (const Output& output : lowered_.graph.outputs) {
-      if (output.summed) {
-        terms_.push_back(Uninitialized<T>(item.num_elements));
-        outputs_.push_back(reinterpret_cast<std::byte*>(terms_.back().get()));
-        output_sizes_.push_back(sizeof(T));
-      } else {
-        outputs_.push_back(item.outputs[tensor++]);
-        output_sizes_.push_back(item_size_);
-      }
-    }
-  }
+        inputs_(item, lowered.storage, RowsAtOnce(item.rows.size)) {}
 
   absl::Status Prepare(int64_t non_temporal_threshold_bytes) {
     const bool non_temporal =
@@ -96,10 +86,20 @@ class Runner {
   }
 
   void Run(ThreadPool& threads, int64_t min_elements_per_task) {
-    const int64_t per_task = std::max<int64_t>(
+    int64_t per_task = std::max<int64_t>(
         1, std::max(min_elements_per_task,
                     item_.num_elements / (4 * threads.num_threads())) /
                size_);
+    // No two tasks add to a group of rows, unless too few would be left.
+    const bool in_groups =
+        std::ranges::any_of(lowered_.graph.outputs,
+                            [&](const Output& o) { return SumsRows(o); }) &&
+        (per_task >= num_rows_ ||
+         num_rows_ >= kSumGroup * threads.num_threads());
+    if (in_groups) {
+      per_task = (per_task + kSumGroup - 1) / kSumGroup * kSumGroup;
+    }
+    PlaceOutputs(in_groups);
     const int64_t num_tasks = (num_rows_ + per_task - 1) / per_task;
     if (num_tasks > 1) {
       threads.ParallelFor(num_tasks, [&](int64_t i) {
@@ -110,20 +110,7 @@ class Runner {
       RunRange(0, num_rows_,
                item_.num_elements > min_elements_per_task ? &threads : nullptr);
     }
-    item_.sums.clear();
-    size_t sum = 0;
-    for (const Output& output : lowered_.graph.outputs) {
-      if (!output.summed) continue;
-      const T* terms = terms_[sum++].get();
-      if (output.like < 0) {
-        item_.sums.push_back(SumOf(terms));
-        continue;
-      }
-      const std::vector<double> sums =
-          SumLike(item_.broadcasts[output.like].shape,
-                  absl::MakeConstSpan(terms, item_.num_elements));
-      item_.sums.insert(item_.sums.end(), sums.begin(), sums.end());
-    }
+    TakeSums();
   }
 
  private:
@@ -133,6 +120,49 @@ class Runner {
     KernelFunction elements = nullptr;
     KernelFunction non_temporal = nullptr;
   };
+
+  // If `output` is a sum over the rows for each place along them.
+  bool SumsRows(const Output& output) const {
+    if (!output.summed || output.like < 0 || stride_ > 1) return false;
+    const auto shape = item_.broadcasts[output.like].shape.dimensions();
+    return shape.size() == 2 && shape[0].repeated && shape[1].size == size_;
+  }
+
+  void PlaceOutputs(bool in_groups) {
+    size_t tensor = 0;
+    for (const Output& output : lowered_.graph.outputs) {
+      terms_.emplace_back();
+      columns_.emplace_back();
+      output_sizes_.push_back(output.summed ? sizeof(T) : item_size_);
+      if (!output.summed) {
+        outputs_.push_back(item_.outputs[tensor++]);
+      } else if (in_groups && SumsRows(output)) {
+        columns_.back().emplace(num_rows_, size_);
+        outputs_.push_back(nullptr);
+      } else {
+        terms_.back() = Uninitialized<T>(item_.num_elements);
+        outputs_.push_back(reinterpret_cast<std::byte*>(terms_.back().get()));
+      }
+    }
+  }
+
+  void TakeSums() {
+    item_.sums.clear();
+    for (size_t o = 0; o < outputs_.size(); ++o) {
+      const Output& output = lowered_.graph.outputs[o];
+      if (!output.summed) continue;
+      const absl::Span<const T> terms(terms_[o].get(), item_.num_elements);
+      if (output.like < 0) {
+        item_.sums.push_back(SumOf(terms.data()));
+        continue;
+      }
+      const std::vector<double> sums =
+          columns_[o].has_value()
+              ? columns_[o]->Take()
+              : SumLike(item_.broadcasts[output.like].shape, terms);
+      item_.sums.insert(item_.sums.end(), sums.begin(), sums.end());
+    }
+  }
 
   double SumOf(const T* terms) const {
     std::vector<double> tiles;
@@ -148,6 +178,7 @@ class Runner {
   struct Place {
     std::vector<const std::byte*> tensors;
     std::vector<std::byte*> outputs;
+    int64_t row = 0;
 
     void Advance(const Runner& runner, int64_t elements) {
       for (size_t i = 0; i < tensors.size(); ++i) {
@@ -155,8 +186,10 @@ class Runner {
         tensors[i] += elements * runner.item_size_;
       }
       for (size_t o = 0; o < outputs.size(); ++o) {
+        if (runner.columns_[o].has_value()) continue;
         outputs[o] += elements * runner.output_sizes_[o];
       }
+      row += elements / runner.size_;
     }
   };
 
@@ -210,6 +243,12 @@ class Runner {
     if (stride_ > 1) return RunStrided(begin, end, work, threads);
     Place place = {inputs_.data(), outputs_};
     place.Advance(*this, begin * size_);
+    std::vector<std::unique_ptr<T[]>> terms;
+    for (size_t o = 0; o < columns_.size(); ++o) {
+      if (!columns_[o].has_value()) continue;
+      terms.push_back(Uninitialized<T>(work.rows * size_));
+      place.outputs[o] = reinterpret_cast<std::byte*>(terms.back().get());
+    }
     RunContiguous(place, end - begin, work, threads);
     StoreFence();
   }
@@ -257,6 +296,11 @@ class Runner {
         RunLongRow(place, work, threads);
       } else {
         RunShortRows(place, count, work);
+      }
+      for (size_t o = 0; o < columns_.size(); ++o) {
+        if (!columns_[o].has_value()) continue;
+        columns_[o]->Add(reinterpret_cast<const T*>(place.outputs[o]),
+                         place.row, count);
       }
       place.Advance(*this, count * size_);
     }
@@ -506,10 +550,13 @@ class Runner {
   const int64_t num_rows_;
   const std::vector<T> parameters_;
   const RowInputs inputs_;
-  // One per output of the program: its tensor, or the terms of its sum.
+  // One per output of the program: its tensor, or the terms of its sum, or
+  // nullptr if those are kept for a block of rows only.
   std::vector<std::byte*> outputs_;
   std::vector<int64_t> output_sizes_;
+  // By output, if it is a sum: all its terms, or what adds up some at a time.
   std::vector<std::unique_ptr<T[]>> terms_;
+  std::vector<std::optional<ColumnSums>> columns_;
 };
 
 }  // namespace
