@@ -4,16 +4,15 @@
 #include <cstddef>
 #include <cstring>
 #include <memory>
-#include <optional>
 #include <utility>
 #include <vector>
 
 #include "kernels/base/status_macros.h"
 #include "kernels/device/cpu/past_caches.h"
 #include "kernels/device/cpu/read/row_inputs.h"
-#include "kernels/device/cpu/reduce/column_sums.h"
 #include "kernels/device/cpu/reduce/reductions.h"
 #include "kernels/device/cpu/reduce/transpose.h"
+#include "kernels/device/cpu/row_outputs.h"
 #include "kernels/graph/broadcast.h"
 #include "kernels/graph/row_moves.h"
 #include "kernels/graph/summation.h"
@@ -63,7 +62,8 @@ class Runner {
         stride_(item.rows.stride),
         num_rows_(item.num_elements / item.rows.size),
         parameters_(item.parameters.begin(), item.parameters.end()),
-        inputs_(item, lowered.storage, RowsAtOnce(item.rows.size)) {}
+        inputs_(item, lowered.storage, RowsAtOnce(item.rows.size)),
+        outputs_(lowered, item) {}
 
   absl::Status Prepare(int64_t non_temporal_threshold_bytes) {
     const bool non_temporal =
@@ -91,15 +91,13 @@ class Runner {
                     item_.num_elements / (4 * threads.num_threads())) /
                size_);
     // No two tasks add to a group of rows, unless too few would be left.
-    const bool in_groups =
-        std::ranges::any_of(lowered_.graph.outputs,
-                            [&](const Output& o) { return SumsRows(o); }) &&
-        (per_task >= num_rows_ ||
-         num_rows_ >= kSumGroup * threads.num_threads());
-    if (in_groups) {
+    const bool by_groups = outputs_.HasColumnSums() &&
+                           (per_task >= num_rows_ ||
+                            num_rows_ >= kSumGroup * threads.num_threads());
+    if (by_groups) {
       per_task = (per_task + kSumGroup - 1) / kSumGroup * kSumGroup;
     }
-    PlaceOutputs(in_groups);
+    outputs_.Place(by_groups);
     const int64_t num_tasks = (num_rows_ + per_task - 1) / per_task;
     if (num_tasks > 1) {
       threads.ParallelFor(num_tasks, [&](int64_t i) {
@@ -110,7 +108,7 @@ class Runner {
       RunRange(0, num_rows_,
                item_.num_elements > min_elements_per_task ? &threads : nullptr);
     }
-    TakeSums();
+    outputs_.TakeSums();
   }
 
  private:
@@ -120,59 +118,6 @@ class Runner {
     KernelFunction elements = nullptr;
     KernelFunction non_temporal = nullptr;
   };
-
-  // If `output` is a sum over the rows for each place along them.
-  bool SumsRows(const Output& output) const {
-    if (!output.summed || output.like < 0 || stride_ > 1) return false;
-    const auto shape = item_.broadcasts[output.like].shape.dimensions();
-    return shape.size() == 2 && shape[0].repeated && shape[1].size == size_;
-  }
-
-  void PlaceOutputs(bool in_groups) {
-    size_t tensor = 0;
-    for (const Output& output : lowered_.graph.outputs) {
-      terms_.emplace_back();
-      columns_.emplace_back();
-      output_sizes_.push_back(output.summed ? sizeof(T) : item_size_);
-      if (!output.summed) {
-        outputs_.push_back(item_.outputs[tensor++]);
-      } else if (in_groups && SumsRows(output)) {
-        columns_.back().emplace(num_rows_, size_);
-        outputs_.push_back(nullptr);
-      } else {
-        terms_.back() = Uninitialized<T>(item_.num_elements);
-        outputs_.push_back(reinterpret_cast<std::byte*>(terms_.back().get()));
-      }
-    }
-  }
-
-  void TakeSums() {
-    item_.sums.clear();
-    for (size_t o = 0; o < outputs_.size(); ++o) {
-      const Output& output = lowered_.graph.outputs[o];
-      if (!output.summed) continue;
-      const absl::Span<const T> terms(terms_[o].get(), item_.num_elements);
-      if (output.like < 0) {
-        item_.sums.push_back(SumOf(terms.data()));
-        continue;
-      }
-      const std::vector<double> sums =
-          columns_[o].has_value()
-              ? columns_[o]->Take()
-              : SumLike(item_.broadcasts[output.like].shape, terms);
-      item_.sums.insert(item_.sums.end(), sums.begin(), sums.end());
-    }
-  }
-
-  double SumOf(const T* terms) const {
-    std::vector<double> tiles;
-    for (int64_t at = 0; at < item_.num_elements; at += kSumTileElements) {
-      SumRuns(terms + at, lowered_.compute,
-              std::min(kSumTileElements, item_.num_elements - at), 1,
-              &tiles.emplace_back());
-    }
-    return SumTiles(absl::MakeSpan(tiles));
-  }
 
   // Where some rows that lie one after the other are, and go.
   struct Place {
@@ -186,8 +131,8 @@ class Runner {
         tensors[i] += elements * runner.item_size_;
       }
       for (size_t o = 0; o < outputs.size(); ++o) {
-        if (runner.columns_[o].has_value()) continue;
-        outputs[o] += elements * runner.output_sizes_[o];
+        if (runner.outputs_.ComesByRows(o)) continue;
+        outputs[o] += elements * runner.outputs_.item_sizes()[o];
       }
       row += elements / runner.size_;
     }
@@ -241,11 +186,11 @@ class Runner {
   void RunRange(int64_t begin, int64_t end, ThreadPool* threads) {
     Workspace work(*this, std::min(end - begin, RowsAtOnce(size_)));
     if (stride_ > 1) return RunStrided(begin, end, work, threads);
-    Place place = {inputs_.data(), outputs_};
+    Place place = {inputs_.data(), outputs_.data()};
     place.Advance(*this, begin * size_);
     std::vector<std::unique_ptr<T[]>> terms;
-    for (size_t o = 0; o < columns_.size(); ++o) {
-      if (!columns_[o].has_value()) continue;
+    for (size_t o = 0; o < place.outputs.size(); ++o) {
+      if (!outputs_.ComesByRows(o)) continue;
       terms.push_back(Uninitialized<T>(work.rows * size_));
       place.outputs[o] = reinterpret_cast<std::byte*>(terms.back().get());
     }
@@ -259,14 +204,15 @@ class Runner {
     const int64_t rows_at_once =
         std::min(end - begin, StridedRowsAtOnce(item_.rows, item_size_));
     std::vector<std::unique_ptr<std::byte[]>> from(inputs_.data().size());
-    std::vector<std::unique_ptr<std::byte[]>> to(outputs_.size());
+    const std::vector<int64_t>& sizes = outputs_.item_sizes();
+    std::vector<std::unique_ptr<std::byte[]>> to(outputs_.data().size());
     Place place;
     for (std::unique_ptr<std::byte[]>& buffer : from) {
       buffer = Uninitialized<std::byte>(rows_at_once * size_ * item_size_);
       place.tensors.push_back(buffer.get());
     }
     for (size_t o = 0; o < to.size(); ++o) {
-      to[o] = Uninitialized<std::byte>(rows_at_once * size_ * output_sizes_[o]);
+      to[o] = Uninitialized<std::byte>(rows_at_once * size_ * sizes[o]);
       place.outputs.push_back(to[o].get());
     }
     for (int64_t row = begin; row < end;) {
@@ -281,8 +227,8 @@ class Runner {
       }
       RunContiguous(place, count, work, threads);
       for (size_t o = 0; o < to.size(); ++o) {
-        Transpose(to[o].get(), size_, count, size_, output_sizes_[o],
-                  outputs_[o] + first * output_sizes_[o], stride_);
+        Transpose(to[o].get(), size_, count, size_, sizes[o],
+                  outputs_.data()[o] + first * sizes[o], stride_);
       }
       row += count;
     }
@@ -297,11 +243,7 @@ class Runner {
       } else {
         RunShortRows(place, count, work);
       }
-      for (size_t o = 0; o < columns_.size(); ++o) {
-        if (!columns_[o].has_value()) continue;
-        columns_[o]->Add(reinterpret_cast<const T*>(place.outputs[o]),
-                         place.row, count);
-      }
+      outputs_.AddRows(place.outputs, place.row, count);
       place.Advance(*this, count * size_);
     }
   }
@@ -326,7 +268,7 @@ class Runner {
       switch (sink.kind) {
         case Sink::Kind::kOutput:
           out.push_back(place.outputs[sink.index] +
-                        begin * output_sizes_[sink.index]);
+                        begin * outputs_.item_sizes()[sink.index]);
           break;
         case Sink::Kind::kKeep:
           out.push_back(work.kept[sink.index].get() + begin);
@@ -550,13 +492,7 @@ class Runner {
   const int64_t num_rows_;
   const std::vector<T> parameters_;
   const RowInputs inputs_;
-  // One per output of the program: its tensor, or the terms of its sum, or
-  // nullptr if those are kept for a block of rows only.
-  std::vector<std::byte*> outputs_;
-  std::vector<int64_t> output_sizes_;
-  // By output, if it is a sum: all its terms, or what adds up some at a time.
-  std::vector<std::unique_ptr<T[]>> terms_;
-  std::vector<std::optional<ColumnSums>> columns_;
+  RowOutputs<T> outputs_;
 };
 
 }  // namespace
