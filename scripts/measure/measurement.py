@@ -41,11 +41,16 @@ def output(*arguments: str | pathlib.Path) -> str:
     ).stdout.rstrip("\n")
 
 
+def build(*programs: str) -> None:
+    """Builds programs."""
+    subprocess.run(
+        [ROOT / "scripts" / "build", "release", *programs], check=True
+    )
+
+
 def run(program: str, options: list[str], also: tuple[str, ...] = ()) -> str:
     """Builds a program and the ones it starts; returns what it prints."""
-    subprocess.run(
-        [ROOT / "scripts" / "build", "release", program, *also], check=True
-    )
+    build(program, *also)
     return output(BINARIES / program, *options)
 
 
