@@ -15,6 +15,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "kernels/activation/activation.h"
+#include "kernels/base/process_options.h"
 #include "kernels/base/quantile.h"
 #include "kernels/catalog/catalog.h"
 #include "kernels/device/cpu/benchmark/memory_baseline.h"
@@ -72,6 +73,7 @@ void Run(benchmark::State& state, Device& device, const std::string& name,
 }
 
 int Main(int argc, char** argv) {
+  SetProcessOptions();
   benchmark::Initialize(&argc, argv);
   CpuDevice::Options options;
   options.num_threads = 1;
