@@ -32,7 +32,8 @@ std::vector<double> SumRuns(const Broadcast& broadcast,
 
 // Step 2 for one dimension: `terms` are `num_rows` rows of sums.size() each,
 // and sums[c] is the sum of column c.
-void SumRows(absl::Span<const double> terms, int64_t num_rows,
+template <typename T>
+void SumRows(absl::Span<const T> terms, int64_t num_rows,
              absl::Span<double> sums) {
   const int64_t width = static_cast<int64_t>(sums.size());
   const int64_t num_groups =
@@ -40,11 +41,43 @@ void SumRows(absl::Span<const double> terms, int64_t num_rows,
   std::vector<double> groups(num_groups * width, 0.0);
   for (int64_t row = 0; row < num_rows; ++row) {
     double* to = groups.data() + row / kSumGroup * width;
-    const double* from = terms.data() + row * width;
-    for (int64_t c = 0; c < width; ++c) to[c] += from[c];
+    const T* from = terms.data() + row * width;
+    for (int64_t c = 0; c < width; ++c) to[c] += static_cast<double>(from[c]);
   }
   CombineGroups(groups.data(), num_groups, width);
   std::copy_n(groups.begin(), width, sums.begin());
+}
+
+// Step 2 for one dimension of `num_rows`, in each of `num_outer` blocks.
+template <typename T>
+std::vector<double> SumBlocks(absl::Span<const T> terms, int64_t num_outer,
+                              int64_t num_rows, int64_t width) {
+  std::vector<double> sums(num_outer * width);
+  for (int64_t outer = 0; outer < num_outer; ++outer) {
+    SumRows(terms.subspan(outer * num_rows * width, num_rows * width), num_rows,
+            absl::MakeSpan(sums).subspan(outer * width, width));
+  }
+  return sums;
+}
+
+// Both steps. Where rows are summed first, not runs, they are read where they
+// lie.
+template <typename T>
+std::vector<double> SumTerms(const Broadcast& broadcast,
+                             absl::Span<const T> terms) {
+  const auto dimensions = broadcast.dimensions();
+  if (dimensions.size() < 2 || dimensions.back().repeated) {
+    return SumOuterDimensions(broadcast, SumRuns(broadcast, terms));
+  }
+  std::vector<Broadcast::Dimension> left(dimensions.begin(),
+                                         dimensions.end() - 2);
+  int64_t num_outer = 1;
+  for (const Broadcast::Dimension& outer : left) num_outer *= outer.size;
+  left.push_back(dimensions.back());
+  return SumOuterDimensions(
+      Broadcast(left),
+      SumBlocks(terms, num_outer, dimensions[dimensions.size() - 2].size,
+                dimensions.back().size));
 }
 
 }  // namespace
@@ -109,26 +142,20 @@ std::vector<double> SumOuterDimensions(const Broadcast& broadcast,
     }
     int64_t num_outer = 1;
     for (const auto& outer : left) num_outer *= outer.size;
-    std::vector<double> sums(num_outer * width);
-    for (int64_t outer = 0; outer < num_outer; ++outer) {
-      SumRows(absl::MakeConstSpan(run_sums).subspan(
-                  outer * dimension.size * width, dimension.size * width),
-              dimension.size,
-              absl::MakeSpan(sums).subspan(outer * width, width));
-    }
-    run_sums = std::move(sums);
+    run_sums = SumBlocks(absl::MakeConstSpan(run_sums), num_outer,
+                         dimension.size, width);
   }
   return run_sums;
 }
 
 std::vector<double> SumLike(const Broadcast& broadcast,
                             absl::Span<const float> terms) {
-  return SumOuterDimensions(broadcast, SumRuns(broadcast, terms));
+  return SumTerms(broadcast, terms);
 }
 
 std::vector<double> SumLike(const Broadcast& broadcast,
                             absl::Span<const double> terms) {
-  return SumOuterDimensions(broadcast, SumRuns(broadcast, terms));
+  return SumTerms(broadcast, terms);
 }
 
 }  // namespace actserve

@@ -41,11 +41,16 @@ def output(*arguments: str | pathlib.Path) -> str:
     ).stdout.rstrip("\n")
 
 
+def build(*programs: str) -> None:
+    """Builds programs."""
+    subprocess.run(
+        [ROOT / "scripts" / "build", "release", *programs], check=True
+    )
+
+
 def run(program: str, options: list[str], also: tuple[str, ...] = ()) -> str:
     """Builds a program and the ones it starts; returns what it prints."""
-    subprocess.run(
-        [ROOT / "scripts" / "build", "release", program, *also], check=True
-    )
+    build(program, *also)
     return output(BINARIES / program, *options)
 
 
@@ -54,12 +59,12 @@ def machine() -> str:
     return output(ROOT / "scripts" / "describe_machine")
 
 
-def put_section(title: str, text: str) -> None:
-    """Replaces a section of docs/benchmarks.md."""
+def put_section(title: str, text: str, file: str = "benchmarks.md") -> None:
+    """Replaces a section of a page of docs/."""
     subprocess.run(
         [
             ROOT / "scripts" / "put_section",
-            ROOT / "docs" / "benchmarks.md",
+            ROOT / "docs" / file,
             title,
         ],
         input=text + "\n",

@@ -45,12 +45,16 @@ def calls_of(
             lambda: torch.log_softmax(x, -1),
             lambda: aten._log_softmax_backward_data(g, y, -1, x.dtype),
         )
-    if name == "standardize":
-        _, mean, rstd = torch.native_layer_norm(x, row, None, None, 1e-5)
+    if name in ("standardize", "layer_norm"):
+        with_weights = name == "layer_norm"
+        weights = [None, None]
+        if with_weights:
+            weights = [torch.randn(row).to(x.dtype) for _ in weights]
+        _, mean, rstd = torch.native_layer_norm(x, row, *weights, 1e-5)
         return (
-            lambda: torch.layer_norm(x, row, None, None, 1e-5),
+            lambda: torch.layer_norm(x, row, *weights, 1e-5),
             lambda: aten.native_layer_norm_backward(
-                g, x, row, mean, rstd, None, None, [True, False, False]
+                g, x, row, mean, rstd, *weights, [True] + 2 * [with_weights]
             ),
         )
     leaf = x.clone().requires_grad_()

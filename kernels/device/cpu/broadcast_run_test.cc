@@ -140,25 +140,47 @@ TEST_P(Broadcasts, OfRowsEqualTheReference) {
   const auto backward =
       activation->LowerBackward(dtype, {"x", "weight", "bias"});
   ASSERT_TRUE(backward.ok()) << backward.status();
-  // [6, 50, 4]: rows along the second axis, weights along it and across it.
-  const Rows rows = {.size = 50, .stride = 4};
-  const Dimension along[] = {{6, true}, {50, false}, {4, true}};
-  const Dimension across[] = {{6, false}, {50, true}, {4, true}};
-  const std::vector<BroadcastTensor> broadcasts = {
-      {OrdinaryTensor(dtype, 50, 1), Broadcast(along)},
-      {OrdinaryTensor(dtype, 6, 2), Broadcast(across)}};
-  std::vector<std::string> inputs;
-  for (uint32_t i = 0; i < 2; ++i) {
-    inputs.push_back(OrdinaryTensor(dtype, 1200, 3 + i));
-  }
-  const std::vector<double> parameters = {1, 0};
+  struct Case {
+    Rows rows;
+    std::vector<Dimension> weight, bias;
+  };
+  const Case cases[] = {
+      // [6, 50, 4]: rows along the second axis, weights along it and across it.
+      {{50, 4},
+       {{6, true}, {50, false}, {4, true}},
+       {{6, false}, {50, true}, {4, true}}},
+      // Short rows, of which a last block has fewer, and long ones.
+      {{50, 1}, {{200, true}, {50, false}}, {{200, false}, {50, true}}},
+      {{300, 1}, {{70, true}, {300, false}}, {{21000, true}}},
+      // The half of a row, twice; a part of a row; and a single row.
+      {{50, 1},
+       {{400, true}, {25, false}},
+       {{200, true}, {5, false}, {10, true}}},
+      {{600, 1},
+       {{14, true}, {300, false}},
+       {{7, true}, {2, false}, {300, true}}},
+      {{5000, 1}, {{5000, false}}, {{5, false}, {1000, true}}},
+  };
   auto device = MakeDevice(2, false);
-  EXPECT_EQ(
-      Difference(
-          *backward,
-          RunOnDevice(*device, *backward, inputs, parameters, rows, broadcasts),
-          RunReference(*backward, inputs, parameters, rows, broadcasts)),
-      "");
+  for (const Case& at : cases) {
+    const Broadcast weight(at.weight), bias(at.bias);
+    SCOPED_TRACE(absl::StrCat("rows of ", at.rows.size, ", weights ",
+                              weight.num_elements()));
+    const std::vector<BroadcastTensor> broadcasts = {
+        {OrdinaryTensor(dtype, weight.num_elements(), 1), weight},
+        {OrdinaryTensor(dtype, bias.num_elements(), 2), bias}};
+    std::vector<std::string> inputs;
+    for (uint32_t i = 0; i < 2; ++i) {
+      inputs.push_back(OrdinaryTensor(dtype, weight.num_read(), 3 + i));
+    }
+    const std::vector<double> parameters = {1, 0};
+    EXPECT_EQ(Difference(*backward,
+                         RunOnDevice(*device, *backward, inputs, parameters,
+                                     at.rows, broadcasts),
+                         RunReference(*backward, inputs, parameters, at.rows,
+                                      broadcasts)),
+              "");
+  }
 }
 
 TEST_P(Broadcasts, OfHigherOrderEqualTheReference) {

@@ -7,7 +7,6 @@
 #include <vector>
 
 #include "kernels/base/status_macros.h"
-#include "kernels/device/cpu/read/broadcast_source.h"
 #include "kernels/graph/copy.h"
 
 namespace actserve {
@@ -180,21 +179,8 @@ absl::Status RowProgram::Run(WorkItem& item, ThreadPool& threads,
     }
     return absl::OkStatus();
   }
-  // Rows read a tensor that broadcasts as a whole one.
-  std::vector<std::vector<std::byte>> expanded;
-  std::vector<Fragment> fragments;
-  for (const BroadcastInput& input : item.broadcasts) {
-    expanded.push_back(BroadcastSource(input, lowered().storage).Expand());
-    fragments.push_back({expanded.back().data(), expanded.back().size()});
-  }
-  const std::vector<absl::Span<const Fragment>> given = item.inputs;
-  for (const Fragment& fragment : fragments) {
-    item.inputs.push_back(absl::MakeConstSpan(&fragment, 1));
-  }
-  absl::Status status =
-      RunRows(lowered(), stages_, draws_.get(), steps_, threads, options, item);
-  item.inputs = given;
-  return status;
+  return RunRows(lowered(), stages_, draws_.get(), steps_, threads, options,
+                 item);
 }
 
 }  // namespace actserve

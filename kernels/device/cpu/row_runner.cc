@@ -10,10 +10,11 @@
 
 #include "kernels/base/status_macros.h"
 #include "kernels/device/cpu/past_caches.h"
+#include "kernels/device/cpu/read/row_inputs.h"
 #include "kernels/device/cpu/reduce/reductions.h"
 #include "kernels/device/cpu/reduce/transpose.h"
 #include "kernels/device/cpu/row_draws.h"
-#include "kernels/device/fragment_cursor.h"
+#include "kernels/device/cpu/row_outputs.h"
 #include "kernels/graph/broadcast.h"
 #include "kernels/graph/row_moves.h"
 #include "kernels/graph/summation.h"
@@ -62,25 +63,9 @@ class Runner {
         size_(item.rows.size),
         stride_(item.rows.stride),
         num_rows_(item.num_elements / item.rows.size),
-        parameters_(item.parameters.begin(), item.parameters.end()) {
-    for (size_t i = 0; i < item.inputs.size(); ++i) {
-      tensors_.push_back(
-          Contiguous(item.inputs[i], PartAt(item.input_parts, i)));
-    }
-    size_t tensor = 0;
-    for (const Output& output : lowered_.graph.outputs) {
-      if (output.summed) {
-        terms_.push_back(Uninitialized<T>(item.num_elements));
-        outputs_.push_back(reinterpret_cast<std::byte*>(terms_.back().get()));
-        output_sizes_.push_back(sizeof(T));
-      } else {
-        const bool is_part = !PartAt(item.output_parts, tensor).is_whole();
-        outputs_.push_back(is_part ? NewCopy() : item.outputs[tensor]);
-        output_sizes_.push_back(item_size_);
-        ++tensor;
-      }
-    }
-  }
+        parameters_(item.parameters.begin(), item.parameters.end()),
+        inputs_(item, lowered.storage, RowsAtOnce(item.rows.size)),
+        outputs_(lowered, item) {}
 
   absl::Status Prepare(LazyKernel* draws,
                        int64_t non_temporal_threshold_bytes) {
@@ -108,10 +93,18 @@ class Runner {
   }
 
   void Run(ThreadPool& threads, int64_t min_elements_per_task) {
-    const int64_t per_task = std::max<int64_t>(
+    int64_t per_task = std::max<int64_t>(
         1, std::max(min_elements_per_task,
                     item_.num_elements / (4 * threads.num_threads())) /
                size_);
+    // No two tasks add to a group of rows, unless too few would be left.
+    const bool by_groups = outputs_.HasColumnSums() &&
+                           (per_task >= num_rows_ ||
+                            num_rows_ >= kSumGroup * threads.num_threads());
+    if (by_groups) {
+      per_task = (per_task + kSumGroup - 1) / kSumGroup * kSumGroup;
+    }
+    outputs_.Place(by_groups);
     const int64_t num_tasks = (num_rows_ + per_task - 1) / per_task;
     if (num_tasks > 1) {
       threads.ParallelFor(num_tasks, [&](int64_t i) {
@@ -122,21 +115,8 @@ class Runner {
       RunRange(0, num_rows_,
                item_.num_elements > min_elements_per_task ? &threads : nullptr);
     }
-    WriteParts();
-    item_.sums.clear();
-    size_t sum = 0;
-    for (const Output& output : lowered_.graph.outputs) {
-      if (!output.summed) continue;
-      const T* terms = terms_[sum++].get();
-      if (output.like < 0) {
-        item_.sums.push_back(SumOf(terms));
-        continue;
-      }
-      const std::vector<double> sums =
-          SumLike(item_.broadcasts[output.like].shape,
-                  absl::MakeConstSpan(terms, item_.num_elements));
-      item_.sums.insert(item_.sums.end(), sums.begin(), sums.end());
-    }
+    outputs_.WriteParts();
+    outputs_.TakeSums();
   }
 
  private:
@@ -146,16 +126,6 @@ class Runner {
     KernelFunction elements = nullptr;
     KernelFunction non_temporal = nullptr;
   };
-
-  double SumOf(const T* terms) const {
-    std::vector<double> tiles;
-    for (int64_t at = 0; at < item_.num_elements; at += kSumTileElements) {
-      SumRuns(terms + at, lowered_.compute,
-              std::min(kSumTileElements, item_.num_elements - at), 1,
-              &tiles.emplace_back());
-    }
-    return SumTiles(absl::MakeSpan(tiles));
-  }
 
   // Where some rows that lie one after the other are, and go.
   struct Place {
@@ -167,38 +137,16 @@ class Runner {
     void Advance(const Runner& runner, int64_t rows) {
       const int64_t elements = rows * runner.size_;
       element += runner.stride_ == 1 ? elements : rows;
-      for (const std::byte*& tensor : tensors) {
-        tensor += elements * runner.item_size_;
+      for (size_t i = 0; i < tensors.size(); ++i) {
+        if (runner.inputs_.IsOfEveryRow(i)) continue;
+        tensors[i] += elements * runner.item_size_;
       }
       for (size_t o = 0; o < outputs.size(); ++o) {
-        outputs[o] += elements * runner.output_sizes_[o];
+        if (runner.outputs_.ComesByRows(o)) continue;
+        outputs[o] += elements * runner.outputs_.item_sizes()[o];
       }
     }
   };
-
-  std::byte* NewCopy() {
-    const int64_t size_bytes = item_.num_elements * item_size_;
-    return copies_.emplace_back(Uninitialized<std::byte>(size_bytes)).get();
-  }
-  const std::byte* Contiguous(absl::Span<const Fragment> fragments,
-                              const TensorPart& part) {
-    const size_t size_bytes = item_.num_elements * item_size_;
-    FragmentCursor cursor(fragments, part, item_size_);
-    if (cursor.contiguous_bytes() >= size_bytes) return cursor.data();
-    cursor.Copy(NewCopy(), size_bytes);
-    return copies_.back().get();
-  }
-
-  void WriteParts() {
-    size_t tensor = 0;
-    for (size_t o = 0; o < outputs_.size(); ++o) {
-      if (lowered_.graph.outputs[o].summed) continue;
-      const TensorPart part = PartAt(item_.output_parts, tensor);
-      std::byte* to = item_.outputs[tensor++];
-      if (part.is_whole()) continue;
-      CopyIntoPart(outputs_[o], 0, item_.num_elements, part, item_size_, to);
-    }
-  }
 
   // What the stages of some rows leave to each other.
   struct Workspace {
@@ -252,8 +200,14 @@ class Runner {
   void RunRange(int64_t begin, int64_t end, ThreadPool* threads) {
     Workspace work(*this, std::min(end - begin, RowsAtOnce(size_)));
     if (stride_ > 1) return RunStrided(begin, end, work, threads);
-    Place place = {tensors_, outputs_};
+    Place place = {inputs_.data(), outputs_.data()};
     place.Advance(*this, begin);
+    std::vector<std::unique_ptr<T[]>> terms;
+    for (size_t o = 0; o < place.outputs.size(); ++o) {
+      if (!outputs_.ComesByRows(o)) continue;
+      terms.push_back(Uninitialized<T>(work.rows * size_));
+      place.outputs[o] = reinterpret_cast<std::byte*>(terms.back().get());
+    }
     RunContiguous(place, end - begin, work, threads);
     StoreFence();
   }
@@ -263,15 +217,16 @@ class Runner {
                   ThreadPool* threads) {
     const int64_t rows_at_once =
         std::min(end - begin, StridedRowsAtOnce(item_.rows, item_size_));
-    std::vector<std::unique_ptr<std::byte[]>> from(tensors_.size());
-    std::vector<std::unique_ptr<std::byte[]>> to(outputs_.size());
+    std::vector<std::unique_ptr<std::byte[]>> from(inputs_.data().size());
+    const std::vector<int64_t>& sizes = outputs_.item_sizes();
+    std::vector<std::unique_ptr<std::byte[]>> to(outputs_.data().size());
     Place place;
     for (std::unique_ptr<std::byte[]>& buffer : from) {
       buffer = Uninitialized<std::byte>(rows_at_once * size_ * item_size_);
       place.tensors.push_back(buffer.get());
     }
     for (size_t o = 0; o < to.size(); ++o) {
-      to[o] = Uninitialized<std::byte>(rows_at_once * size_ * output_sizes_[o]);
+      to[o] = Uninitialized<std::byte>(rows_at_once * size_ * sizes[o]);
       place.outputs.push_back(to[o].get());
     }
     for (int64_t row = begin; row < end;) {
@@ -281,14 +236,14 @@ class Runner {
           std::min({rows_at_once, end - row, stride_ - column});
       const int64_t first = row / stride_ * size_ * stride_ + column;
       for (size_t i = 0; i < from.size(); ++i) {
-        Transpose(tensors_[i] + first * item_size_, stride_, size_, count,
+        Transpose(inputs_.data()[i] + first * item_size_, stride_, size_, count,
                   item_size_, from[i].get(), size_);
       }
       place.element = first;
       RunContiguous(place, count, work, threads);
       for (size_t o = 0; o < to.size(); ++o) {
-        Transpose(to[o].get(), size_, count, size_, output_sizes_[o],
-                  outputs_[o] + first * output_sizes_[o], stride_);
+        Transpose(to[o].get(), size_, count, size_, sizes[o],
+                  outputs_.data()[o] + first * sizes[o], stride_);
       }
       row += count;
     }
@@ -303,6 +258,7 @@ class Runner {
       } else {
         RunShortRows(place, count, work);
       }
+      outputs_.AddRows(place.outputs, place.element / size_, count);
       place.Advance(*this, count);
     }
   }
@@ -327,7 +283,7 @@ class Runner {
       switch (sink.kind) {
         case Sink::Kind::kOutput:
           out.push_back(place.outputs[sink.index] +
-                        begin * output_sizes_[sink.index]);
+                        begin * outputs_.item_sizes()[sink.index]);
           break;
         case Sink::Kind::kKeep:
           out.push_back(work.kept[sink.index].get() + begin);
@@ -553,12 +509,8 @@ class Runner {
   const int64_t stride_;
   const int64_t num_rows_;
   const std::vector<T> parameters_;
-  std::vector<const std::byte*> tensors_;
-  std::vector<std::unique_ptr<std::byte[]>> copies_;
-  // One per output of the program: its tensor, or the terms of its sum.
-  std::vector<std::byte*> outputs_;
-  std::vector<int64_t> output_sizes_;
-  std::vector<std::unique_ptr<T[]>> terms_;
+  const RowInputs inputs_;
+  RowOutputs<T> outputs_;
 };
 
 }  // namespace
@@ -589,7 +541,8 @@ int64_t RowScratchBytes(const LoweredProgram& program, const RowStages& stages,
   const auto elements_of_threads = [&](int64_t rows_at_once) {
     return std::min(item.num_elements, num_threads * rows_at_once * rows.size);
   };
-  int64_t tensor_sizes = static_cast<int64_t>(item.inputs.size()) * item_size;
+  const size_t num_inputs = item.inputs.size() + item.broadcasts.size();
+  int64_t tensor_sizes = static_cast<int64_t>(num_inputs) * item_size;
   int64_t bytes = 0;
   for (const Output& output : program.graph.outputs) {
     tensor_sizes += output.summed ? compute_size : item_size;
@@ -599,15 +552,11 @@ int64_t RowScratchBytes(const LoweredProgram& program, const RowStages& stages,
       bytes += item.num_elements * static_cast<int64_t>(sizeof(double));
     }
   }
-  // Those that broadcast are expanded.
-  int64_t num_copies = item.broadcasts.size();
-  num_copies += std::ranges::count_if(
-      item.output_parts, [](const auto& part) { return !part.is_whole(); });
-  for (size_t i = 0; i < item.inputs.size(); ++i) {
-    num_copies +=
-        item.inputs[i].size() != 1 || !PartAt(item.input_parts, i).is_whole();
-  }
-  bytes += num_copies * item.num_elements * item_size;
+  bytes += RowInputs::SizeBytes(item, program.storage, RowsAtOnce(rows.size));
+  bytes += std::ranges::count_if(
+               item.output_parts,
+               [](const TensorPart& part) { return !part.is_whole(); }) *
+           item.num_elements * item_size;
   // Random numbers are drawn in another order where rows lie apart.
   const int64_t num_arrays =
       stages.num_kept + (rows.stride > 1 ? std::ssize(stages.draw_arrays) : 0);

@@ -15,6 +15,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "kernels/activation/activation.h"
+#include "kernels/base/process_options.h"
 #include "kernels/base/quantile.h"
 #include "kernels/catalog/catalog.h"
 #include "kernels/device/cpu/benchmark/memory_baseline.h"
@@ -32,16 +33,27 @@ constexpr int kIterations = 7;
 constexpr int64_t kBlockBytes = int64_t{16} << 20;
 
 constexpr const char* kNames[] = {"softmax", "log_softmax", "standardize",
-                                  "rms_norm"};
+                                  "rms_norm", "layer_norm"};
+// Of layer_norm, tensors along the row; its gradient is by them, too.
+const std::vector<std::string> kWeights = {"weight", "bias"};
 
-void Run(benchmark::State& state, Device& device, const char* name,
+void Run(benchmark::State& state, Device& device, const std::string& name,
          bool gradient, DType dtype, int64_t row, int64_t size_bytes) {
-  const auto activation =
+  auto activation =
       ValueOrDie(Activation::Create(FindInCatalog(name)->text, {}, nullptr));
+  std::vector<std::string> wrt = {"x"};
+  std::vector<Broadcast> weights;
+  if (name == "layer_norm") {
+    activation = ValueOrDie(activation->WithBroadcasts(kWeights));
+    const Broadcast::Dimension shape[] = {
+        {size_bytes / ItemSizeBytes(dtype) / row, true}, {row, false}};
+    weights.resize(kWeights.size(), Broadcast(shape));
+    wrt.insert(wrt.end(), kWeights.begin(), kWeights.end());
+  }
   const LoweredProgram program =
-      ValueOrDie(gradient ? activation->LowerBackward(dtype, {"x"})
+      ValueOrDie(gradient ? activation->LowerBackward(dtype, wrt)
                           : activation->LowerForward(dtype, {}));
-  Job job(device, program, row, size_bytes);
+  Job job(device, program, row, size_bytes, weights);
   const int tensors = gradient ? 3 : 2;
   const int64_t calls = std::max<int64_t>(1, kBlockBytes / size_bytes);
   const std::byte* from = InputOf(dtype, 0).bytes();
@@ -61,6 +73,7 @@ void Run(benchmark::State& state, Device& device, const char* name,
 }
 
 int Main(int argc, char** argv) {
+  SetProcessOptions();
   benchmark::Initialize(&argc, argv);
   CpuDevice::Options options;
   options.num_threads = 1;
