@@ -83,6 +83,8 @@ class Engine::TensorCall final : private Evaluation {
   std::shared_ptr<const void> ReleaseInputs() override { return nullptr; }
 
   void OnPlan(const std::shared_ptr<CallPlan>& plan) override {
+    plan->response_head = ConstantResponseHead(plan->request, *plan->program,
+                                               parts().device.name());
     parts().plans.Put(method_, split_, plan);
   }
 
@@ -117,8 +119,10 @@ class Engine::TensorCall final : private Evaluation {
   }
 
   void Succeed(TensorResult result) override {
-    std::string head = ResponseHead(request(), *plan()->program,
-                                    parts().device.name(), result.sums);
+    std::string head = !plan()->response_head.empty()
+                           ? plan()->response_head
+                           : ResponseHead(request(), *plan()->program,
+                                          parts().device.name(), result.sums);
     response_ = EncodeResponse(request(), std::move(head), std::move(result));
     done_.Notify();
   }

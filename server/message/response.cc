@@ -1,5 +1,6 @@
 #include "server/message/response.h"
 
+#include <algorithm>
 #include <bit>
 #include <cstring>
 #include <utility>
@@ -168,6 +169,15 @@ std::string ResponseHead(const TensorRequest& request, const Program& program,
              ? Serialize(DescribeOutputs(request), request, program, device)
              : Serialize(DescribeGradients(request, sums), request, program,
                          device);
+}
+
+std::string ConstantResponseHead(const TensorRequest& request,
+                                 const Program& program,
+                                 const std::string& device) {
+  const bool has_numbers = std::ranges::any_of(
+      program.lowered().graph.outputs,
+      [](const Output& output) { return output.summed && output.like < 0; });
+  return has_numbers ? "" : ResponseHead(request, program, device, /*sums=*/{});
 }
 
 std::vector<size_t> PayloadTensors(const TensorRequest& request) {

@@ -31,8 +31,14 @@ struct EncodedResponse {
   std::vector<Piece> pieces;
 };
 
-// The payloads of a response: for each the index of its tensor among the outputs
-// of the program that are tensors.
+// What ResponseHead() is for every such request; empty if that depends on the
+// sums.
+std::string ConstantResponseHead(const TensorRequest& request,
+                                 const Program& program,
+                                 const std::string& device);
+
+// The payloads of a response: for each the index of its tensor among the
+// outputs of the program that are tensors.
 std::vector<size_t> PayloadTensors(const TensorRequest& request);
 
 // Encodes a v1::ForwardResponse or v1::BackwardResponse that begins with

@@ -17,13 +17,6 @@
 namespace actserve {
 namespace {
 
-// If an output is one number: it is a part of the response's head.
-bool HasNumbers(const Program& program) {
-  return std::ranges::any_of(
-      program.lowered().graph.outputs,
-      [](const Output& output) { return output.summed && output.like < 0; });
-}
-
 // What a call with such a message takes while it runs.
 int64_t CostOf(size_t message_bytes, size_t num_slices) {
   // gRPC's call and ours; the largest part is gRPC's arena.
@@ -97,10 +90,8 @@ absl::StatusOr<DecodedRequest> TensorCall::Decode() {
 }
 
 void TensorCall::OnPlan(const std::shared_ptr<CallPlan>& plan) {
-  if (!HasNumbers(*plan->program)) {
-    plan->response_head = ResponseHead(plan->request, *plan->program,
-                                       parts().device.name(), /*sums=*/{});
-  }
+  plan->response_head = ConstantResponseHead(plan->request, *plan->program,
+                                             parts().device.name());
   parts().plans.Put(method_, split_, plan);
 }
 

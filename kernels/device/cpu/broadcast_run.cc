@@ -9,8 +9,8 @@
 #include <vector>
 
 #include "absl/container/inlined_vector.h"
+#include "kernels/device/cpu/machine/past_caches.h"
 #include "kernels/device/cpu/part_writer.h"
-#include "kernels/device/cpu/past_caches.h"
 #include "kernels/device/cpu/read/broadcast_source.h"
 #include "kernels/device/cpu/read/element_runs.h"
 #include "kernels/device/cpu/reduce/reductions.h"

@@ -4,7 +4,7 @@
 #include <cstdint>
 
 #include "kernels/device/cpu/cpu_program.h"
-#include "kernels/device/cpu/thread_pool.h"
+#include "kernels/device/cpu/machine/thread_pool.h"
 #include "kernels/device/device.h"
 #include "kernels/graph/lowered_program.h"
 

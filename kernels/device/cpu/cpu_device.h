@@ -8,7 +8,7 @@
 #include "absl/status/statusor.h"
 #include "kernels/device/cpu/compile/kernel_builder.h"
 #include "kernels/device/cpu/cpu_program.h"
-#include "kernels/device/cpu/thread_pool.h"
+#include "kernels/device/cpu/machine/thread_pool.h"
 #include "kernels/device/device.h"
 #include "kernels/device/program_cache.h"
 

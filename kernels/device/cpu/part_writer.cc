@@ -2,7 +2,7 @@
 
 #include <limits>
 
-#include "kernels/device/cpu/past_caches.h"
+#include "kernels/device/cpu/machine/past_caches.h"
 
 namespace actserve {
 namespace {

@@ -1,4 +1,4 @@
-#include "kernels/device/cpu/row_program.h"
+#include "kernels/device/cpu/rows/row_program.h"
 
 #include <algorithm>
 #include <cstddef>

@@ -1,4 +1,4 @@
-#include "kernels/device/cpu/thread_pool.h"
+#include "kernels/device/cpu/machine/thread_pool.h"
 
 #include <atomic>
 #include <vector>

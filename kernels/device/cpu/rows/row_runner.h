@@ -1,5 +1,5 @@
-#ifndef ACTSERVE_KERNELS_DEVICE_CPU_ROW_RUNNER_H_
-#define ACTSERVE_KERNELS_DEVICE_CPU_ROW_RUNNER_H_
+#ifndef ACTSERVE_KERNELS_DEVICE_CPU_ROWS_ROW_RUNNER_H_
+#define ACTSERVE_KERNELS_DEVICE_CPU_ROWS_ROW_RUNNER_H_
 
 #include <cstdint>
 #include <memory>
@@ -8,7 +8,7 @@
 #include "absl/status/status.h"
 #include "absl/types/span.h"
 #include "kernels/device/cpu/compile/kernel_builder.h"
-#include "kernels/device/cpu/thread_pool.h"
+#include "kernels/device/cpu/machine/thread_pool.h"
 #include "kernels/device/device.h"
 #include "kernels/graph/lowered_program.h"
 #include "kernels/graph/passes/row_stages.h"
@@ -64,4 +64,4 @@ int64_t RowScratchBytes(const LoweredProgram& program, const RowStages& stages,
 
 }  // namespace actserve
 
-#endif  // ACTSERVE_KERNELS_DEVICE_CPU_ROW_RUNNER_H_
+#endif  // ACTSERVE_KERNELS_DEVICE_CPU_ROWS_ROW_RUNNER_H_

@@ -1,4 +1,4 @@
-#include "kernels/device/cpu/past_caches.h"
+#include "kernels/device/cpu/machine/past_caches.h"
 
 #if defined(__x86_64__)
 #include <immintrin.h>

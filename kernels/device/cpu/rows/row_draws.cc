@@ -1,4 +1,4 @@
-#include "kernels/device/cpu/row_draws.h"
+#include "kernels/device/cpu/rows/row_draws.h"
 
 #include <algorithm>
 #include <cstddef>

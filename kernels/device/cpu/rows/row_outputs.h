@@ -1,5 +1,5 @@
-#ifndef ACTSERVE_KERNELS_DEVICE_CPU_ROW_OUTPUTS_H_
-#define ACTSERVE_KERNELS_DEVICE_CPU_ROW_OUTPUTS_H_
+#ifndef ACTSERVE_KERNELS_DEVICE_CPU_ROWS_ROW_OUTPUTS_H_
+#define ACTSERVE_KERNELS_DEVICE_CPU_ROWS_ROW_OUTPUTS_H_
 
 #include <cstddef>
 #include <cstdint>
@@ -67,4 +67,4 @@ extern template class RowOutputs<double>;
 
 }  // namespace actserve
 
-#endif  // ACTSERVE_KERNELS_DEVICE_CPU_ROW_OUTPUTS_H_
+#endif  // ACTSERVE_KERNELS_DEVICE_CPU_ROWS_ROW_OUTPUTS_H_

@@ -1,4 +1,4 @@
-#include "kernels/device/cpu/row_outputs.h"
+#include "kernels/device/cpu/rows/row_outputs.h"
 
 #include <algorithm>
 

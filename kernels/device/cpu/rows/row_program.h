@@ -1,5 +1,5 @@
-#ifndef ACTSERVE_KERNELS_DEVICE_CPU_ROW_PROGRAM_H_
-#define ACTSERVE_KERNELS_DEVICE_CPU_ROW_PROGRAM_H_
+#ifndef ACTSERVE_KERNELS_DEVICE_CPU_ROWS_ROW_PROGRAM_H_
+#define ACTSERVE_KERNELS_DEVICE_CPU_ROWS_ROW_PROGRAM_H_
 
 #include <cstdint>
 #include <memory>
@@ -8,8 +8,8 @@
 #include "absl/status/statusor.h"
 #include "kernels/base/stop_token.h"
 #include "kernels/device/cpu/compile/kernel_builder.h"
-#include "kernels/device/cpu/row_runner.h"
-#include "kernels/device/cpu/thread_pool.h"
+#include "kernels/device/cpu/machine/thread_pool.h"
+#include "kernels/device/cpu/rows/row_runner.h"
 #include "kernels/device/device.h"
 #include "kernels/graph/passes/row_stages.h"
 
@@ -55,4 +55,4 @@ class RowProgram final : public Program {
 
 }  // namespace actserve
 
-#endif  // ACTSERVE_KERNELS_DEVICE_CPU_ROW_PROGRAM_H_
+#endif  // ACTSERVE_KERNELS_DEVICE_CPU_ROWS_ROW_PROGRAM_H_

@@ -1,4 +1,4 @@
-#include "kernels/device/cpu/row_runner.h"
+#include "kernels/device/cpu/rows/row_runner.h"
 
 #include <algorithm>
 #include <cstddef>
@@ -9,12 +9,12 @@
 #include <vector>
 
 #include "kernels/base/status_macros.h"
-#include "kernels/device/cpu/past_caches.h"
+#include "kernels/device/cpu/machine/past_caches.h"
 #include "kernels/device/cpu/read/row_inputs.h"
 #include "kernels/device/cpu/reduce/reductions.h"
 #include "kernels/device/cpu/reduce/transpose.h"
-#include "kernels/device/cpu/row_draws.h"
-#include "kernels/device/cpu/row_outputs.h"
+#include "kernels/device/cpu/rows/row_draws.h"
+#include "kernels/device/cpu/rows/row_outputs.h"
 #include "kernels/graph/broadcast.h"
 #include "kernels/graph/row_moves.h"
 #include "kernels/graph/summation.h"

@@ -1,8 +1,8 @@
 // Kernels that write past the caches (KernelVariant::kNonTemporal): from where
 // they may, and what comes after them.
 
-#ifndef ACTSERVE_KERNELS_DEVICE_CPU_PAST_CACHES_H_
-#define ACTSERVE_KERNELS_DEVICE_CPU_PAST_CACHES_H_
+#ifndef ACTSERVE_KERNELS_DEVICE_CPU_MACHINE_PAST_CACHES_H_
+#define ACTSERVE_KERNELS_DEVICE_CPU_MACHINE_PAST_CACHES_H_
 
 #include <cstddef>
 #include <cstdint>
@@ -36,4 +36,4 @@ void StoreFence();
 
 }  // namespace actserve
 
-#endif  // ACTSERVE_KERNELS_DEVICE_CPU_PAST_CACHES_H_
+#endif  // ACTSERVE_KERNELS_DEVICE_CPU_MACHINE_PAST_CACHES_H_

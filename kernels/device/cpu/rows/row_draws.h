@@ -1,12 +1,12 @@
-#ifndef ACTSERVE_KERNELS_DEVICE_CPU_ROW_DRAWS_H_
-#define ACTSERVE_KERNELS_DEVICE_CPU_ROW_DRAWS_H_
+#ifndef ACTSERVE_KERNELS_DEVICE_CPU_ROWS_ROW_DRAWS_H_
+#define ACTSERVE_KERNELS_DEVICE_CPU_ROWS_ROW_DRAWS_H_
 
 #include <cstdint>
 #include <vector>
 
 #include "absl/types/span.h"
 #include "kernels/device/cpu/compile/kernel_builder.h"
-#include "kernels/device/cpu/thread_pool.h"
+#include "kernels/device/cpu/machine/thread_pool.h"
 #include "kernels/device/device.h"
 #include "kernels/graph/graph.h"
 
@@ -46,4 +46,4 @@ class RowDraws {
 
 }  // namespace actserve
 
-#endif  // ACTSERVE_KERNELS_DEVICE_CPU_ROW_DRAWS_H_
+#endif  // ACTSERVE_KERNELS_DEVICE_CPU_ROWS_ROW_DRAWS_H_
