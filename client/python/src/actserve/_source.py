@@ -46,6 +46,7 @@ _KNOWN_ALIASES = {
 # kernels/lang/desugar/synonyms.cc, which a test compares.
 _KNOWN_MODULES = (
     "math",
+    "random",
     "numpy",
     "scipy.special",
     "tensorflow",
@@ -62,6 +63,11 @@ _KNOWN_MODULES = (
     "jax.lax",
     "jax.scipy.special",
     "cupy",
+    "numpy.random",
+    "cupy.random",
+    "tensorflow.random",
+    "keras.random",
+    "jax.random",
     "cupyx.scipy.special",
     "tensorflow.compat.v1",
     "tensorflow.compat.v2",
