@@ -10,7 +10,7 @@ makes it. Without the library it is for all.
 import importlib.resources
 from pathlib import Path
 
-from setuptools import setup
+from setuptools import Distribution, setup
 from setuptools.command.bdist_wheel import bdist_wheel
 from setuptools.command.build_py import build_py
 from setuptools.command.sdist import sdist
@@ -65,16 +65,16 @@ class DistributeWithStubs(sdist):
         super().run()
 
 
-class WheelOfPlatform(bdist_wheel):
-    """bdist_wheel that tells which platform the library is for.
+class DistributionWithLibrary(Distribution):
+    """A distribution that is for one platform if it has the library."""
 
-    It is loaded by ctypes, so any Python will do.
-    """
+    def has_ext_modules(self) -> bool:
+        """Returns whether it is for one platform."""
+        return LIBRARY.exists()
 
-    def finalize_options(self) -> None:
-        """Decides whether the wheel is for one platform."""
-        super().finalize_options()
-        self.root_is_pure = not LIBRARY.exists()
+
+class WheelWithLibrary(bdist_wheel):
+    """bdist_wheel for any Python: ctypes loads the library."""
 
     def get_tag(self) -> tuple[str, str, str]:
         """Returns the tags of Python, its interface and the platform."""
@@ -83,9 +83,10 @@ class WheelOfPlatform(bdist_wheel):
 
 
 setup(
+    distclass=DistributionWithLibrary,
     cmdclass={
-        "bdist_wheel": WheelOfPlatform,
+        "bdist_wheel": WheelWithLibrary,
         "build_py": BuildWithStubs,
         "sdist": DistributeWithStubs,
-    }
+    },
 )
