@@ -334,8 +334,9 @@ Division::Division(uint64_t by) : divisor(by), factor(0), shift(0) {
 
 namespace {
 
-void AppendDivision(uint64_t divisor, std::vector<uint64_t>& words) {
-  const Division division(divisor);
+// By the size of a dimension. Where that is 0, nothing is ever divided.
+void AppendDivision(int64_t size, std::vector<uint64_t>& words) {
+  const Division division(std::max<int64_t>(size, 1));
   words.insert(words.end(),
                {division.divisor, division.factor, division.shift});
 }
