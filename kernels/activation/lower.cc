@@ -185,9 +185,12 @@ absl::StatusOr<LoweredProgram> Activation::State::LowerGraph(
   for (const std::string& name : broadcasts) {
     inputs.insert(absl::StrCat(kCompanionPrefix, name));
   }
+  // A result may be called like an input.
+  const bool are_gradients =
+      !what.starts_with("forward ") && !what.starts_with("tangent ");
   PutBroadcastsLast(
       [&](const std::string& input) { return inputs.contains(input); },
-      program);
+      are_gradients, program);
   return program;
 }
 

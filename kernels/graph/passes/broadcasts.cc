@@ -51,7 +51,7 @@ Graph WithParametersAsInputs(const Graph& graph,
 
 void PutBroadcastsLast(
     absl::FunctionRef<bool(const std::string& input)> broadcasts,
-    LoweredProgram& program) {
+    bool are_gradients, LoweredProgram& program) {
   const Graph& graph = program.graph;
   std::vector<std::string> whole;
   std::vector<std::string> last;
@@ -73,6 +73,7 @@ void PutBroadcastsLast(
                                      : to.ParameterNode(node.index);
       });
   program.num_broadcasts = static_cast<int>(last.size());
+  if (!are_gradients) return;
   for (Output& output : program.graph.outputs) {
     const auto found = std::find(last.begin(), last.end(), output.name);
     if (found == last.end()) continue;

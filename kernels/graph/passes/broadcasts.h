@@ -22,10 +22,11 @@ Graph WithParametersAsInputs(const Graph& graph,
                              absl::Span<const int> parameters, int num_before);
 
 // Makes the inputs of `program` for which `broadcasts` holds its last, in their
-// order, and sums each output that is called like one of them.
+// order. Where `are_gradients` holds for the outputs, sums each that is called
+// like one of them.
 void PutBroadcastsLast(
     absl::FunctionRef<bool(const std::string& input)> broadcasts,
-    LoweredProgram& program);
+    bool are_gradients, LoweredProgram& program);
 
 // `program` with its inputs that broadcast as further parameters, the last: for
 // elements that all read the same of them.
