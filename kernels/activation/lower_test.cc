@@ -313,6 +313,20 @@ TEST(Broadcasts, MayBeCalledLikeTheUpstreamGradient) {
   EXPECT_EQ(program->num_broadcasts, 1);
 }
 
+TEST(Broadcasts, MayBeCalledLikeTheResult) {
+  const auto f = Make("def f(x, y, tangent):\n    return x + y + tangent\n");
+  const auto broadcasting = *f->WithBroadcasts({"y", "tangent"});
+  for (const auto& program :
+       {broadcasting->LowerForward(DType::kFloat64, {}),
+        broadcasting->LowerTangent(DType::kFloat64, {"x", "y"})}) {
+    ASSERT_TRUE(program.ok()) << program.status();
+    for (const Output& output : program->graph.outputs) {
+      EXPECT_FALSE(output.summed) << output.name;
+      EXPECT_EQ(output.like, -1) << output.name;
+    }
+  }
+}
+
 TEST(Broadcasts, ThatCannotBeAreRefused) {
   const auto gate = Make("def f(b, x, a=1):\n    return a * x + b\n");
 
