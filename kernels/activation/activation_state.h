@@ -81,9 +81,14 @@ struct Activation::State {
     return std::find(source.inputs.begin(), source.inputs.end(), name) !=
            source.inputs.end();
   }
+  // What the outputs of a graph are: gradients with respect to the variables
+  // that they are called by, or the result with its tangent and its partials,
+  // which a text may have called variables by, too.
+  enum class Outputs : uint8_t { kResults, kGradients };
   // The program of `graph`, which `what` tells from others of the activation.
   absl::StatusOr<LoweredProgram> LowerGraph(const Graph& graph, DType dtype,
                                             LoweredProgram::Rule rule_16_bit,
+                                            Outputs outputs,
                                             std::string_view what) const;
   // A copy of the output `name` of `from`, whose inputs begin like those of
   // `graph`, in `graph`.

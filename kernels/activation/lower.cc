@@ -172,7 +172,7 @@ absl::StatusOr<std::shared_ptr<const Activation>> Activation::WithBroadcasts(
 
 absl::StatusOr<LoweredProgram> Activation::State::LowerGraph(
     const Graph& graph, DType dtype, LoweredProgram::Rule rule_16_bit,
-    std::string_view what) const {
+    Outputs outputs, std::string_view what) const {
   std::string identity = absl::StrCat(id, "\n", std::string(what));
   if (broadcasts.empty()) {
     return Lower(graph, dtype, rule_16_bit, identity, limits);
@@ -185,12 +185,9 @@ absl::StatusOr<LoweredProgram> Activation::State::LowerGraph(
   for (const std::string& name : broadcasts) {
     inputs.insert(absl::StrCat(kCompanionPrefix, name));
   }
-  // A result may be called like an input.
-  const bool are_gradients =
-      !what.starts_with("forward ") && !what.starts_with("tangent ");
   PutBroadcastsLast(
       [&](const std::string& input) { return inputs.contains(input); },
-      are_gradients, program);
+      outputs == Outputs::kGradients, program);
   return program;
 }
 
@@ -223,7 +220,7 @@ absl::StatusOr<LoweredProgram> Activation::LowerForward(
                         ? LoweredProgram::Rule::kRoundOnce16
                         : LoweredProgram::Rule::kDirect;
   return state_->LowerGraph(
-      graph, dtype, rule,
+      graph, dtype, rule, State::Outputs::kResults,
       absl::StrCat("forward ", absl::StrJoin(partials, " ")));
 }
 
@@ -302,7 +299,7 @@ absl::StatusOr<LoweredProgram> Activation::LowerSecondOrder(
                              !is_upstream && !state_->IsInput(wrt[v])});
   }
   return state_->LowerGraph(
-      graph, dtype, LoweredProgram::Rule::kDirect,
+      graph, dtype, LoweredProgram::Rule::kDirect, State::Outputs::kGradients,
       absl::StrCat("second order of ", absl::StrJoin(of, " "), "\nwrt ",
                    absl::StrJoin(wrt, " "),
                    wrt_upstream ? "\nand upstream" : ""));
@@ -336,7 +333,7 @@ absl::StatusOr<LoweredProgram> Activation::LowerTangent(
   graph.outputs.push_back(
       {"tangent", sum == kNoNode ? graph.Constant(0) : sum});
   return state_->LowerGraph(
-      graph, dtype, LoweredProgram::Rule::kDirect,
+      graph, dtype, LoweredProgram::Rule::kDirect, State::Outputs::kResults,
       absl::StrCat("tangent ", absl::StrJoin(along, " ")));
 }
 
@@ -351,7 +348,7 @@ absl::StatusOr<LoweredProgram> Activation::LowerBackward(
       !reads_rows() && !draws()) {
     graph.outputs.push_back({wrt[0], state_->Derivative(graph, wrt[0])});
     return state_->LowerGraph(graph, dtype, LoweredProgram::Rule::kDerivative16,
-                              what);
+                              State::Outputs::kGradients, what);
   }
   const int32_t upstream = static_cast<int32_t>(inputs().size());
   graph.inputs.push_back(kUpstreamName);
@@ -360,7 +357,8 @@ absl::StatusOr<LoweredProgram> Activation::LowerBackward(
   for (size_t i = 0; i < wrt.size(); ++i) {
     graph.outputs.push_back({wrt[i], gradients[i], !state_->IsInput(wrt[i])});
   }
-  return state_->LowerGraph(graph, dtype, LoweredProgram::Rule::kDirect, what);
+  return state_->LowerGraph(graph, dtype, LoweredProgram::Rule::kDirect,
+                            State::Outputs::kGradients, what);
 }
 
 absl::StatusOr<std::string> Activation::GradientText(std::string_view wrt,
