@@ -94,6 +94,16 @@ def test_a_result_outlives_its_client():
     np.testing.assert_array_equal(y, np.maximum(x, 0))
 
 
+def test_a_client_that_is_closed_leaves_no_thread():
+    def num_threads():
+        return len(os.listdir("/proc/self/task"))
+
+    with actserve.connect("local") as client:
+        client.forward("relu", np.ones(1 << 20))
+        before = num_threads()
+    assert num_threads() < before
+
+
 def test_many_threads(client):
     wrong = []
 

@@ -128,10 +128,15 @@ class _Owner:
 class Connection:
     """A client of the library. Thread-safe; calls do not hold the GIL.
 
+    It ends when nobody refers to it any more, a running call included.
+
     Args:
       address: "local", or that of a server.
       device: Of "local": "cpu", "cuda:N" or "auto".
       num_threads: Of "local": threads that share a large tensor; 0: all.
+
+    Attributes:
+      pid: The process that made it, and alone may use it.
 
     Raises:
       FileNotFoundError: The library is not here.
@@ -139,6 +144,8 @@ class Connection:
     """
 
     def __init__(self, address: str, device: str = "cpu", num_threads: int = 0):
+        self._client = ctypes.c_void_p()
+        self.pid = os.getpid()
         file = path()
         if file is None:
             raise FileNotFoundError(
@@ -149,7 +156,6 @@ class Connection:
         options = _ClientOptions(
             ctypes.sizeof(_ClientOptions), 0, device.encode(), num_threads, None
         )
-        self._client = ctypes.c_void_p()
         self._raise_if_failed(
             self._library.actserve_connect(
                 address.encode(),
@@ -199,10 +205,10 @@ class Connection:
         )
         return Reply(self._library, reply)
 
-    def close(self) -> None:
-        """Ends the client. No call may be running."""
-        self._library.actserve_close(self._client)
-        self._client = ctypes.c_void_p()
+    def __del__(self) -> None:
+        # The threads of the client are those of the process that made it.
+        if self._client and self.pid == os.getpid():
+            self._library.actserve_close(self._client)
 
     def _raise_if_failed(self, status: int | None) -> None:
         if not status:

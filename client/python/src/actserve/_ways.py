@@ -117,9 +117,8 @@ class Local:
         self._device = device
         self._num_threads = num_threads
         self._lock = threading.Lock()
-        self._closed = False
-        self._pid = os.getpid()
-        self._connection = Connection("local", device, num_threads)
+        # None: closed.
+        self._connection: Connection | None = self._connect()
 
     def send(
         self,
@@ -150,20 +149,22 @@ class Local:
         return True
 
     def close(self) -> None:
-        # Calls may be running; the engine ends with the last of them.
+        # A running call still refers to it.
         with self._lock:
-            self._closed = True
+            self._connection = None
+
+    def _connect(self) -> Connection:
+        return Connection("local", self._device, self._num_threads)
 
     def _own(self) -> Connection:
-        if self._closed:
+        connection = self._connection
+        if connection is not None and connection.pid != os.getpid():
+            with self._lock:
+                connection = self._connection
+                if connection is not None and connection.pid != os.getpid():
+                    connection = self._connection = self._connect()
+        if connection is None:
             raise ActivationError(
                 grpc.StatusCode.FAILED_PRECONDITION, "the client is closed"
             )
-        if self._pid != os.getpid():
-            with self._lock:
-                if self._pid != os.getpid():
-                    self._connection = Connection(
-                        "local", self._device, self._num_threads
-                    )
-                    self._pid = os.getpid()
-        return self._connection
+        return connection
