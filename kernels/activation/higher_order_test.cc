@@ -13,21 +13,17 @@
 
 #include "absl/strings/str_cat.h"
 #include "kernels/activation/activation.h"
+#include "kernels/activation/testing/make_activation.h"
 #include "kernels/catalog/catalog.h"
 #include "kernels/graph/reference/real_ops.h"
 
 namespace actserve {
 namespace {
 
+using testing::Make;
 using testing::Real;
 
 constexpr double kInf = std::numeric_limits<double>::infinity();
-
-std::shared_ptr<const Activation> Make(std::string_view text) {
-  auto made = Activation::Create(text, {}, nullptr);
-  EXPECT_TRUE(made.ok()) << made.status();
-  return *std::move(made);
-}
 
 Graph SecondOrder(const Activation& activation,
                   const std::vector<std::string>& of,

@@ -10,44 +10,19 @@
 
 #include "kernels/activation/activation.h"
 #include "kernels/activation/gradient_check.h"
+#include "kernels/activation/testing/make_activation.h"
 #include "kernels/graph/interpret.h"
 #include "kernels/math/math.h"
 
 namespace actserve {
 namespace {
 
+using testing::At;
 using ::testing::ElementsAre;
+using testing::ErrorOf;
 using ::testing::HasSubstr;
-
-constexpr char kSpiky[] = R"(def spiky(x):
-    r = x % 1
-    if r <= 0.5:
-        return r
-    else:
-        return 0
-)";
-
-std::shared_ptr<const Activation> Make(std::string_view text,
-                                       Activation::Options options = {}) {
-  auto activation = Activation::Create(text, options, nullptr);
-  EXPECT_TRUE(activation.ok()) << activation.status();
-  return activation.ok() ? *activation : nullptr;
-}
-
-std::string ErrorOf(std::string_view text, Activation::Options options = {}) {
-  const auto activation = Activation::Create(text, options, nullptr);
-  return std::string(activation.status().message());
-}
-
-// The only output of `program` at `inputs`, default parameters.
-template <typename T>
-T At(const LoweredProgram& program, std::vector<T> inputs) {
-  std::vector<T> parameters;
-  for (const Parameter& parameter : program.graph.parameters) {
-    parameters.push_back(static_cast<T>(parameter.default_value));
-  }
-  return Evaluate<T>(program.graph, inputs, parameters)[0];
-}
+using testing::kSpiky;
+using testing::Make;
 
 constexpr char kClipped[] =
     "def clipped(x):\n    return x * x\n\n"

@@ -13,7 +13,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "gtest/gtest.h"
-#include "kernels/activation/activation.h"
+#include "kernels/activation/testing/make_activation.h"
 #include "kernels/device/testing/devices.h"
 #include "kernels/device/testing/reference.h"
 #include "kernels/device/testing/scratch_directory.h"
@@ -26,6 +26,7 @@ using ::actserve::testing::AllDevices;
 using ::actserve::testing::BroadcastTensor;
 using ::actserve::testing::DeviceRow;
 using ::actserve::testing::Difference;
+using ::actserve::testing::MakeBroadcasting;
 using ::actserve::testing::OrdinaryTensor;
 using ::actserve::testing::Results;
 using ::actserve::testing::RunOnDevice;
@@ -54,16 +55,9 @@ std::unique_ptr<Device> MakeWay(const DeviceRow::Way& way) {
   return *std::move(device);
 }
 
-// With a slope for each channel.
-std::shared_ptr<const Activation> Parse(const char* text) {
-  const auto activation = Activation::Create(text, {}, nullptr);
-  EXPECT_TRUE(activation.ok()) << activation.status();
-  return *(*activation)->WithBroadcasts({"slope"});
-}
-
 // The values; and the gradients of x, of the slopes and of the scale.
 std::vector<LoweredProgram> ForwardAndBackward(const char* text, DType dtype) {
-  const auto activation = Parse(text);
+  const auto activation = MakeBroadcasting(text, {"slope"});
   return {*activation->LowerForward(dtype, {}),
           *activation->LowerBackward(dtype, {"x", "slope", "scale"})};
 }

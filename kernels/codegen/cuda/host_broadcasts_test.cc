@@ -8,7 +8,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "gtest/gtest.h"
-#include "kernels/activation/activation.h"
+#include "kernels/activation/testing/make_activation.h"
 #include "kernels/codegen/cuda/testing/host_shim.h"
 #include "kernels/codegen/cuda/testing/shim_runs.h"
 #include "kernels/device/testing/reference.h"
@@ -21,21 +21,13 @@ using Dimension = Broadcast::Dimension;
 using ::actserve::testing::BroadcastTensor;
 using ::actserve::testing::Difference;
 using ::actserve::testing::HostModule;
+using ::actserve::testing::MakeBroadcasting;
 using ::actserve::testing::OrdinaryTensor;
 using ::actserve::testing::RandomTensor;
 using ::actserve::testing::Results;
 using ::actserve::testing::RunOnShim;
 using ::actserve::testing::RunReference;
 using ::actserve::testing::ShimRequest;
-
-std::shared_ptr<const Activation> Parse(const std::string& text,
-                                        const std::vector<std::string>& names) {
-  auto activation = Activation::Create(text, {}, nullptr);
-  EXPECT_TRUE(activation.ok()) << activation.status();
-  auto broadcasting = (*activation)->WithBroadcasts(names);
-  EXPECT_TRUE(broadcasting.ok()) << broadcasting.status();
-  return *broadcasting;
-}
 
 constexpr char kAffine[] =
     "def affine(x, bias, slope=0.25, scale=3):\n"
@@ -80,7 +72,7 @@ TEST_P(HostBroadcasts, EqualTheInterpreter) {
   const DType dtype = GetParam();
   std::vector<LoweredProgram> programs;
   for (const char* text : {kAffine, kNoisy}) {
-    const auto activation = Parse(text, {"slope", "bias"});
+    const auto activation = MakeBroadcasting(text, {"slope", "bias"});
     const auto forward = activation->LowerForward(dtype, {"x"});
     const auto backward =
         activation->LowerBackward(dtype, {"x", "bias", "slope", "scale"});
@@ -131,7 +123,7 @@ TEST_P(HostBroadcasts, EqualTheInterpreter) {
 
 TEST_P(HostBroadcasts, OfRowsEqualTheInterpreter) {
   const DType dtype = GetParam();
-  const auto activation = Parse(
+  const auto activation = MakeBroadcasting(
       "def norm(x, weight=1, bias=0, t=2):\n"
       "    c = x - rowmean(x)\n"
       "    return t * c / sqrt(rowmean(c * c) + 1e-5) * weight + bias\n",

@@ -8,7 +8,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "gtest/gtest.h"
-#include "kernels/activation/activation.h"
+#include "kernels/activation/testing/make_activation.h"
 #include "kernels/device/cpu/cpu_device.h"
 #include "kernels/device/cpu/read/broadcast_source.h"
 #include "kernels/device/testing/reference.h"
@@ -19,20 +19,12 @@ namespace {
 using Dimension = Broadcast::Dimension;
 using testing::BroadcastTensor;
 using testing::Difference;
+using testing::MakeBroadcasting;
 using testing::OrdinaryTensor;
 using testing::RandomTensor;
 using testing::Results;
 using testing::RunOnDevice;
 using testing::RunReference;
-
-std::shared_ptr<const Activation> Parse(const std::string& text,
-                                        const std::vector<std::string>& names) {
-  auto activation = Activation::Create(text, {}, nullptr);
-  EXPECT_TRUE(activation.ok()) << activation.status();
-  auto broadcasting = (*activation)->WithBroadcasts(names);
-  EXPECT_TRUE(broadcasting.ok()) << broadcasting.status();
-  return *broadcasting;
-}
 
 // Tasks as short as they may be, and stores past the caches.
 std::unique_ptr<CpuDevice> MakeDevice(int num_threads, bool non_temporal) {
@@ -71,7 +63,7 @@ class Broadcasts : public ::testing::TestWithParam<DType> {};
 TEST_P(Broadcasts, EqualTheReferenceWhateverTheShapeAndTheThreads) {
   const DType dtype = GetParam();
   // A parameter per channel, a number, and a bias of another shape.
-  const auto activation = Parse(
+  const auto activation = MakeBroadcasting(
       "def f(x, bias, slope=0.25, scale=3):\n"
       "    z = x + bias\n"
       "    return scale * (z if z > 0 else slope * z)\n",
@@ -132,7 +124,7 @@ TEST_P(Broadcasts, EqualTheReferenceWhateverTheShapeAndTheThreads) {
 
 TEST_P(Broadcasts, OfRowsEqualTheReference) {
   const DType dtype = GetParam();
-  const auto activation = Parse(
+  const auto activation = MakeBroadcasting(
       "def norm(x, weight=1, bias=0):\n"
       "    c = x - rowmean(x)\n"
       "    return c / sqrt(rowmean(c * c) + 1e-5) * weight + bias\n",
@@ -197,7 +189,7 @@ TEST_P(Broadcasts, OfHigherOrderEqualTheReference) {
   auto device = MakeDevice(2, false);
   for (const std::string text : texts) {
     SCOPED_TRACE(text);
-    const auto activation = Parse(text, {"g", "a"});
+    const auto activation = MakeBroadcasting(text, {"g", "a"});
     const std::vector<std::string> names = {"x", "g", "a", "b"};
     const Rows rows =
         activation->reads_rows() ? Rows{.size = 50, .stride = 4} : Rows{};
@@ -239,7 +231,7 @@ TEST_P(Broadcasts, OfHigherOrderEqualTheReference) {
 TEST_P(Broadcasts, DrawTheNumbersOfTheirElements) {
   const DType dtype = GetParam();
   constexpr int64_t kOffset = (int64_t{1} << 40) - 7;
-  const auto activation = Parse(
+  const auto activation = MakeBroadcasting(
       "def f(x, slope=0.25, seed=9007199254740985):\n"
       "    return x * slope * uniform(seed) + slope * normal(seed, 1)\n",
       {"slope"});
@@ -272,7 +264,7 @@ TEST_P(Broadcasts, ReadFragmentsOfAnyLength) {
   const DType dtype = GetParam();
   const int64_t item_size = ItemSizeBytes(dtype);
   const auto activation =
-      Parse("def f(x, slope=0.25): return x * slope", {"slope"});
+      MakeBroadcasting("def f(x, slope=0.25): return x * slope", {"slope"});
   const auto backward = activation->LowerBackward(dtype, {"x", "slope"});
   ASSERT_TRUE(backward.ok());
   const Dimension dimensions[] = {{90, true}, {1500, false}};
@@ -322,7 +314,7 @@ INSTANTIATE_TEST_SUITE_P(DTypes, Broadcasts,
 
 TEST(BroadcastItems, ThatDoNotFitAreRefused) {
   const auto activation =
-      Parse("def f(x, slope=0.25): return x * slope", {"slope"});
+      MakeBroadcasting("def f(x, slope=0.25): return x * slope", {"slope"});
   auto device = MakeDevice(1, false);
   auto program =
       device->Compile(*activation->LowerForward(DType::kFloat32, {}));
