@@ -10,11 +10,9 @@
 #include <cstdint>
 #include <memory>
 #include <string>
-#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "kernels/activation/activation.h"
-#include "kernels/base/quantile.h"
 #include "kernels/catalog/catalog.h"
 #include "kernels/device/cpu/benchmark/tensors.h"
 #include "kernels/device/cpu/cpu_device.h"
@@ -54,14 +52,8 @@ void Run(benchmark::State& state, Device& device, bool gradient, DType dtype,
   Job one(device, program(*scalar), 1, size_bytes);
   Job many(device, program(*per_channel), 1, size_bytes, {&slopes, 1});
   const int64_t calls = std::max<int64_t>(1, kBlockBytes / size_bytes);
-  std::vector<double> ratios;
-  for (auto _ : state) {
-    const double with_one = TimeOf(calls, [&] { one.Run(); });
-    const double with_many = TimeOf(calls, [&] { many.Run(); });
-    ratios.push_back(with_one / with_many);
-    state.SetIterationTime(with_many);
-  }
-  state.counters["of_scalar"] = Median(ratios);
+  state.counters["of_scalar"] =
+      TimeInTurns(state, calls, [&] { one.Run(); }, [&] { many.Run(); });
   SetCounters(state, size_bytes, gradient ? 3 : 2, item_size);
 }
 

@@ -15,7 +15,6 @@
 
 #include "absl/strings/str_cat.h"
 #include "kernels/activation/activation.h"
-#include "kernels/base/quantile.h"
 #include "kernels/catalog/catalog.h"
 #include "kernels/device/cpu/benchmark/tensors.h"
 #include "kernels/device/cpu/cpu_device.h"
@@ -86,14 +85,8 @@ void Run(benchmark::State& state, Device& device, bool gradient, DType dtype,
   Gate separate(device, program, num_elements, run, /*is_split=*/false);
   Gate split(device, program, num_elements, run, /*is_split=*/true);
   const int64_t calls = std::max<int64_t>(1, kBlockBytes / size_bytes);
-  std::vector<double> ratios;
-  for (auto _ : state) {
-    const double of_separate = TimeOf(calls, [&] { separate.Run(); });
-    const double of_split = TimeOf(calls, [&] { split.Run(); });
-    ratios.push_back(of_separate / of_split);
-    state.SetIterationTime(of_split);
-  }
-  state.counters["of_separate"] = Median(ratios);
+  state.counters["of_separate"] =
+      TimeInTurns(state, calls, [&] { separate.Run(); }, [&] { split.Run(); });
   SetCounters(state, num_elements * item_size, gradient ? 5 : 3, item_size);
 }
 

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "kernels/base/quantile.h"
 #include "kernels/device/cpu/benchmark/memory_baseline.h"
 #include "kernels/math/half.h"
 
@@ -64,6 +65,19 @@ double TimeOf(int64_t calls, absl::FunctionRef<void()> call) {
   const double start = ThreadSeconds();
   for (int64_t i = 0; i < calls; ++i) call();
   return (ThreadSeconds() - start) / static_cast<double>(calls);
+}
+
+double TimeInTurns(benchmark::State& state, int64_t calls,
+                   absl::FunctionRef<void()> base,
+                   absl::FunctionRef<void()> measured) {
+  std::vector<double> ratios;
+  for (auto _ : state) {
+    const double time_of_base = TimeOf(calls, base);
+    const double time = TimeOf(calls, measured);
+    ratios.push_back(time_of_base / time);
+    state.SetIterationTime(time);
+  }
+  return Median(ratios);
 }
 
 Job::Job(Device& device, const LoweredProgram& program, int64_t row_size,

@@ -63,6 +63,12 @@ const Tensor& Output();
 // took.
 double TimeOf(int64_t calls, absl::FunctionRef<void()> call);
 
+// An iteration is `calls` of `base` and then of `measured`, whose time it has.
+// Returns the median of their ratios, 1 being as fast.
+double TimeInTurns(benchmark::State& state, int64_t calls,
+                   absl::FunctionRef<void()> base,
+                   absl::FunctionRef<void()> measured);
+
 // `size_bytes` are those of each of `tensors`.
 void SetCounters(benchmark::State& state, int64_t size_bytes, int tensors,
                  int64_t item_size);
