@@ -2,7 +2,6 @@
 
 #include <cstring>
 #include <memory>
-#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -10,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "client/cpp/client.h"
 #include "client/cpp/error_details.h"
+#include "client/cpp/tensor_calls.h"
 #include "kernels/base/status_macros.h"
 
 using ::actserve::BackwardCall;
@@ -70,24 +70,11 @@ absl::StatusOr<Struct> Read(const Struct* given, const char* what) {
   return read;
 }
 
-std::optional<int64_t> ItemSizeBytes(int32_t dtype) {
-  switch (dtype) {
-    case ACTSERVE_FLOAT16:
-    case ACTSERVE_BFLOAT16:
-      return 2;
-    case ACTSERVE_FLOAT32:
-      return 4;
-    case ACTSERVE_FLOAT64:
-      return 8;
-    default:
-      return std::nullopt;
-  }
-}
-
 absl::StatusOr<TensorView> ToView(const actserve_tensor& tensor,
                                   const std::string& what) {
-  const std::optional<int64_t> item_size_bytes = ItemSizeBytes(tensor.dtype);
-  if (!item_size_bytes) {
+  const auto dtype = static_cast<v1::DType>(tensor.dtype);
+  const int64_t item_size_bytes = actserve::ItemSizeBytes(dtype);
+  if (item_size_bytes == 0) {
     return absl::InvalidArgumentError(
         absl::StrCat(what, ": dtype ", tensor.dtype, " is not in 1 to 4"));
   }
@@ -100,9 +87,9 @@ absl::StatusOr<TensorView> ToView(const actserve_tensor& tensor,
         absl::StrCat(what, ": shape is NULL, rank ", tensor.rank));
   }
   TensorView view;
-  view.dtype = static_cast<v1::DType>(tensor.dtype);
+  view.dtype = dtype;
   view.shape.assign(tensor.shape, tensor.shape + tensor.rank);
-  int64_t size_bytes = *item_size_bytes;
+  int64_t size_bytes = item_size_bytes;
   for (const int64_t dimension : view.shape) {
     if (dimension < 0 ||
         __builtin_mul_overflow(size_bytes, dimension, &size_bytes)) {

@@ -12,20 +12,6 @@
 namespace actserve {
 namespace {
 
-int64_t ItemSizeBytes(v1::DType dtype) {
-  switch (dtype) {
-    case v1::DTYPE_FLOAT16:
-    case v1::DTYPE_BFLOAT16:
-      return 2;
-    case v1::DTYPE_FLOAT32:
-      return 4;
-    case v1::DTYPE_FLOAT64:
-      return 8;
-    default:
-      return 0;
-  }
-}
-
 absl::Status CheckTensor(const TensorView& tensor, absl::string_view what) {
   const int64_t item_size_bytes = ItemSizeBytes(tensor.dtype);
   if (item_size_bytes == 0) {
@@ -110,6 +96,20 @@ absl::Status CheckTrace(const CallOptions& options) {
 }
 
 }  // namespace
+
+int64_t ItemSizeBytes(v1::DType dtype) {
+  switch (dtype) {
+    case v1::DTYPE_FLOAT16:
+    case v1::DTYPE_BFLOAT16:
+      return 2;
+    case v1::DTYPE_FLOAT32:
+      return 4;
+    case v1::DTYPE_FLOAT64:
+      return 8;
+    default:
+      return 0;
+  }
+}
 
 absl::Status CheckOutput(absl::Span<std::byte> output, absl::string_view what,
                          size_t want_bytes) {

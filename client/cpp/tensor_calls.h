@@ -5,6 +5,7 @@
 #define ACTSERVE_CLIENT_CPP_TENSOR_CALLS_H_
 
 #include <cstddef>
+#include <cstdint>
 #include <map>
 #include <string>
 #include <string_view>
@@ -24,6 +25,9 @@ namespace actserve {
 
 // The bytes of a request's tensors, in their order.
 using Payloads = absl::InlinedVector<ByteSpan, 4>;
+
+// Of one element; 0 for what is no dtype.
+int64_t ItemSizeBytes(v1::DType dtype);
 
 // InvalidArgument unless `output` has `want_bytes`; `what` names it.
 absl::Status CheckOutput(absl::Span<std::byte> output, absl::string_view what,
