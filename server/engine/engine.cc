@@ -89,6 +89,7 @@ class Engine::TensorCall final : private Evaluation {
   }
 
   std::byte* PlaceOf(size_t tensor, int64_t size_bytes) override {
+    if (call_.outputs.empty()) return nullptr;
     const std::vector<size_t> tensors = PayloadTensors(request());
     if (call_.outputs.size() != tensors.size()) return nullptr;
     for (size_t i = 0; i < tensors.size(); ++i) {
