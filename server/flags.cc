@@ -64,6 +64,20 @@ ABSL_FLAG(std::string, unix_socket, actserve::DefaultSocketPath(),
 ABSL_FLAG(std::vector<std::string>, unix_uids, {},
           "comma-separated numbers of the users who may connect to the unix "
           "socket, beside the server's own user and root");
+ABSL_FLAG(std::vector<std::string>, unix_gids, {},
+          "comma-separated numbers of the groups whose members may connect to "
+          "the unix socket as well");
+ABSL_FLAG(bool, shared_memory, true,
+          "share memory with clients over the unix socket: their tensors are "
+          "then read and written where they lie, and small calls need no "
+          "system call. Adds a socket beside --unix_socket, named .shm");
+ABSL_FLAG(int, max_shared_memory_clients, 64,
+          "limit on the clients that share memory, each of which has a thread; "
+          "further ones send their tensors");
+ABSL_FLAG(int64_t, max_shared_memory_bytes, 0,
+          "limit on the memory that clients share; it is theirs, but counts as "
+          "resident here too. One client leaves a fifth to others. 0: as "
+          "--max_memory_bytes");
 ABSL_FLAG(std::string, tls_cert, "",
           "PEM file with the server's certificate and those between it and a "
           "root that clients know; it turns on TLS for --listen. Read again "
@@ -307,17 +321,20 @@ void SetUsage() {
   absl::SetFlagsUsageConfig(config);
 }
 
-absl::StatusOr<std::vector<uid_t>> UidsFrom(
-    const std::vector<std::string>& numbers) {
-  std::vector<uid_t> uids;
+// The numbers of users or groups, which `flag` lists.
+template <typename Id>
+absl::StatusOr<std::vector<Id>> IdsFrom(absl::string_view flag,
+                                        const std::vector<std::string>& numbers,
+                                        absl::string_view what) {
+  std::vector<Id> ids;
   for (const std::string& number : numbers) {
-    uid_t& uid = uids.emplace_back();
-    if (!absl::SimpleAtoi(number, &uid)) {
-      return InvalidArgument("unix_uids: ", number,
-                             " is not the number of a user");
+    Id& id = ids.emplace_back();
+    if (!absl::SimpleAtoi(number, &id)) {
+      return InvalidArgument(flag, ": ", number, " is not the number of a ",
+                             what);
     }
   }
-  return uids;
+  return ids;
 }
 
 absl::StatusOr<Options> OptionsFromFlags() {
@@ -326,8 +343,15 @@ absl::StatusOr<Options> OptionsFromFlags() {
     o.listen.emplace_back(absl::StripAsciiWhitespace(address));
   }
   o.unix_socket = absl::GetFlag(FLAGS_unix_socket);
-  ACTSERVE_ASSIGN_OR_RETURN(o.unix_uids,
-                            UidsFrom(absl::GetFlag(FLAGS_unix_uids)));
+  ACTSERVE_ASSIGN_OR_RETURN(
+      o.unix_users.uids,
+      IdsFrom<uid_t>("unix_uids", absl::GetFlag(FLAGS_unix_uids), "user"));
+  ACTSERVE_ASSIGN_OR_RETURN(
+      o.unix_users.gids,
+      IdsFrom<gid_t>("unix_gids", absl::GetFlag(FLAGS_unix_gids), "group"));
+  o.shared_memory = absl::GetFlag(FLAGS_shared_memory);
+  o.max_shared_memory_clients = absl::GetFlag(FLAGS_max_shared_memory_clients);
+  o.max_shared_memory_bytes = absl::GetFlag(FLAGS_max_shared_memory_bytes);
   o.tls = {.cert = absl::GetFlag(FLAGS_tls_cert),
            .key = absl::GetFlag(FLAGS_tls_key),
            .client_ca = absl::GetFlag(FLAGS_tls_client_ca)};

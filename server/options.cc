@@ -38,6 +38,9 @@ absl::Status CheckNumbers(const Options& o) {
   const Range ranges[] = {
       {"max_connections", o.max_connections, 16, 1 << 20},
       {"max_streams", o.max_streams, 1, 1 << 20},
+      {"max_shared_memory_clients", o.max_shared_memory_clients, 1, 1024},
+      {"max_shared_memory_bytes", o.max_shared_memory_bytes, 0,
+       int64_t{1} << 50},
       // Twice the largest result fits into its half, and one message into what
       // is not left to those that arrive.
       {"max_memory_bytes", o.max_memory_bytes, 4 * o.max_message_bytes, kAny},

@@ -1,8 +1,6 @@
 #ifndef ACTSERVE_SERVER_OPTIONS_H_
 #define ACTSERVE_SERVER_OPTIONS_H_
 
-#include <sys/types.h>
-
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -12,6 +10,7 @@
 #include "server/engine/device_makers.h"
 #include "server/engine/engine_options.h"
 #include "server/identity/authenticator.h"
+#include "server/listen/unix_users.h"
 #include "server/tls/certificates.h"
 
 namespace actserve {
@@ -24,8 +23,14 @@ struct Options : EngineOptions, DeviceOptions {
   // Path of the unix socket; empty: none. A missing directory is made with mode
   // 0700.
   std::string unix_socket;
-  // Users who may connect to it, beside the server's own and root.
-  std::vector<uid_t> unix_uids;
+  UnixUsers unix_users;
+  // True to share memory with clients on this host: beside the unix socket is
+  // then a control socket (proto/shared_memory/control.h).
+  bool shared_memory = true;
+  // Limits on those clients, and on the bytes that they share; 0 bytes: as
+  // max_memory_bytes.
+  int max_shared_memory_clients = 64;
+  int64_t max_shared_memory_bytes = 0;
   // TLS on every address of `listen`; the unix socket stays plain.
   TlsFiles tls;
   // Who may call. Without tokens and client certificates everyone may, and

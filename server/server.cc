@@ -8,6 +8,7 @@
 #include "actserve/v1/service.pb.h"
 #include "kernels/base/status_macros.h"
 #include "proto/duration.h"
+#include "proto/shared_memory/control.h"
 #include "server/config/version.h"
 #include "server/engine/device_makers.h"
 #include "server/message/control_request.h"
@@ -15,6 +16,7 @@
 #include "server/metrics/refusals.h"
 #include "server/observe/log.h"
 #include "server/scheduling/clock.h"
+#include "server/shared_memory/door.h"
 #include "server/state/memory_trimmer.h"
 
 namespace actserve {
@@ -28,7 +30,7 @@ Listener::Options ListenerOptions(const Options& options) {
   Listener::Options listener;
   listener.acceptor.listen = options.listen;
   listener.acceptor.unix_socket = options.unix_socket;
-  listener.acceptor.unix_uids = options.unix_uids;
+  listener.acceptor.unix_users = options.unix_users;
   listener.acceptor.max_connections = options.max_connections;
   listener.max_streams = options.max_streams;
   listener.max_request_memory_bytes =
@@ -208,6 +210,7 @@ absl::Status Server::Listen(const Options& options,
                                    absl::MutexLock lock(&mu_);
                                    loss_ = Loss::kListener;
                                  }));
+  StartSharedMemory(options);
   if (!options.metrics.empty()) {
     auto metrics = std::make_unique<ServerMetrics>(ServerMetrics::Sources{
         .version = std::string(kVersion),
@@ -227,24 +230,55 @@ absl::Status Server::Listen(const Options& options,
   return absl::OkStatus();
 }
 
+// Clients that cannot share memory send their tensors, so this is no failure.
+void Server::StartSharedMemory(const Options& options) {
+  if (options.unix_socket.empty() || !options.shared_memory) return;
+  auto door = SharedMemoryDoor::Start(
+      {.path = shared_memory::ControlPath(options.unix_socket),
+       .users = options.unix_users,
+       .max_clients = options.max_shared_memory_clients,
+       .max_bytes = options.max_shared_memory_bytes > 0
+                        ? options.max_shared_memory_bytes
+                        : options.max_memory_bytes},
+      {serving_, call_metrics_.get(), observer_, authenticator_.get()});
+  if (!door.ok()) {
+    LogEvent(LogLevel::kWarning, "no_shared_memory",
+             {{"reason", std::string(door.status().message())}});
+    return;
+  }
+  shared_memory_ = *std::move(door);
+}
+
+bool Server::AwaitCalls(absl::Duration timeout) {
+  const absl::Time deadline = absl::Now() + timeout;
+  const bool none_left =
+      shared_memory_ == nullptr || shared_memory_->AwaitCalls(timeout);
+  return listener_->AwaitCalls(
+             std::max(absl::ZeroDuration(), deadline - absl::Now())) &&
+         none_left;
+}
+
 bool Server::Drain(absl::Duration timeout) {
   if (listener_ == nullptr || drained_) return true;
   drained_ = true;
   is_draining_ = true;
   listener_->Refuse();
-  const bool complete = listener_->AwaitCalls(timeout);
+  if (shared_memory_ != nullptr) shared_memory_->Refuse();
+  const bool complete = AwaitCalls(timeout);
   bool all_ended = complete;
   if (!complete) {
     DiscardWaiting();
-    all_ended = listener_->AwaitCalls(kLastAnswersTimeout);
+    all_ended = AwaitCalls(kLastAnswersTimeout);
   }
   StopWaiting();
   listener_->CloseConnections();
   // An answer that nobody reads goes with its connection; work that the device
   // does not give back stays, and gRPC would wait for it.
-  const bool may_shut_down =
-      all_ended || listener_->AwaitCalls(kLastAnswersTimeout);
-  if (may_shut_down) listener_->Shutdown();
+  const bool may_shut_down = all_ended || AwaitCalls(kLastAnswersTimeout);
+  if (may_shut_down) {
+    if (shared_memory_ != nullptr) shared_memory_->Shutdown();
+    listener_->Shutdown();
+  }
   observer_.ReportLeftOut();
   if (exporter_ != nullptr) exporter_->Stop();
   if (may_shut_down) LogCounters();

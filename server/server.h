@@ -21,6 +21,7 @@
 #include "server/metrics/endpoint/endpoint.h"
 #include "server/options.h"
 #include "server/rpc/listener.h"
+#include "server/shared_memory/door.h"
 #include "server/tls/server_tls.h"
 #include "server/tracing/call_observer.h"
 #include "server/tracing/grpc/otlp_exporter.h"
@@ -85,6 +86,9 @@ class Server {
          ChosenDevice device, std::unique_ptr<Registry> registry,
          LostCallback on_lost);
   absl::Status Listen(const Options& options, const v1::ServerInfo& info);
+  void StartSharedMemory(const Options& options);
+  // Waits until no call runs; false if one still does after `timeout`.
+  bool AwaitCalls(absl::Duration timeout);
   void AwaitLoss();
   void Sweep();
   // Ends AwaitLoss(), and soon Sweep().
@@ -121,6 +125,8 @@ class Server {
   // Above the threads that end calls: they count themselves out of it last.
   // The pools are below it, because their tasks end calls as well.
   std::unique_ptr<Listener> listener_;
+  // Null if no memory is shared.
+  std::unique_ptr<SharedMemoryDoor> shared_memory_;
   Scheduler scheduler_;
   WorkerPool compile_pool_;
   WorkerPool registration_pool_;

@@ -2,11 +2,13 @@
 
 #include <algorithm>
 #include <limits>
+#include <new>
 #include <optional>
 #include <utility>
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/memory/memory.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "client/cpp/balance/registrations.h"
@@ -17,15 +19,18 @@
 #include "client/cpp/message/envelope.h"
 #include "client/cpp/replicas.h"
 #include "client/cpp/retry.h"
+#include "client/cpp/shared_memory/shared_calls.h"
 #include "client/cpp/tensor_calls.h"
 #include "grpc/health/v1/health.pb.h"
 #include "kernels/base/status_macros.h"
 #include "proto/default_address.h"
 #include "proto/duration.h"
+#include "proto/shared_memory/control.h"
 
 namespace actserve {
 namespace {
 
+constexpr absl::string_view kUnixScheme = "unix:";
 constexpr absl::string_view kService = "/actserve.v1.ActivationService/";
 // The most that a server takes (ServerLimits in the contract).
 constexpr int kListPageSize = 1000;
@@ -33,6 +38,15 @@ constexpr size_t kMaxHandlesInCall = 1024;
 // gRPC prefixes a message with its length in 32 bits, and protobuf's own
 // classes stop at 2 GiB.
 constexpr size_t kMaxMessageBytes = std::numeric_limits<int32_t>::max();
+
+// "traceparent\ntracestate", or "".
+std::string TraceOf(const Bounds& bounds) {
+  std::string trace;
+  for (const auto& [name, value] : bounds.headers) {
+    absl::StrAppend(&trace, trace.empty() ? "" : "\n", value);
+  }
+  return trace;
+}
 
 // Where a reply's payloads go.
 using Outputs = absl::Span<const absl::Span<std::byte>>;
@@ -45,7 +59,18 @@ class Client::Impl {
       : address_(std::move(address)),
         options_(options),
         replicas_(std::in_place, address_, LookUpBySystem,
-                  std::move(security)) {}
+                  std::move(security)) {
+    const std::vector<std::string> places = SplitAddress(address_);
+    if (options.shared_memory && places.size() == 1 &&
+        absl::StartsWith(places[0], kUnixScheme)) {
+      // "unix:///path" is "unix:/path".
+      std::string path = places[0].substr(kUnixScheme.size());
+      if (absl::StartsWith(path, "//")) path.erase(0, 2);
+      shared_.emplace(shared_memory::ControlPath(path),
+                      options.max_shared_memory_bytes,
+                      [this] { return replicas_->Token(); });
+    }
+  }
   Impl(std::unique_ptr<InProcess> in_process, const Options& options)
       : address_("local"),
         options_(options),
@@ -79,6 +104,18 @@ class Client::Impl {
       Outputs outputs, const Bounds& bounds, ReplicaPtr& place) {
     if (in_process_ != nullptr) {
       return in_process_->Call(method, parts, outputs, bounds);
+    }
+    if (shared_) {
+      CallBounds shared_bounds = {.deadline = bounds.deadline};
+      if (bounds.cancellation != nullptr) {
+        shared_bounds.is_cancelled = [&] {
+          return bounds.cancellation->cancelled();
+        };
+      }
+      if (auto slices = shared_->Call(method, parts, outputs, shared_bounds,
+                                      TraceOf(bounds))) {
+        return *std::move(slices);
+      }
     }
     size_t size_bytes = 0;
     for (const ByteSpan part : parts) size_bytes += part.size();
@@ -195,6 +232,19 @@ class Client::Impl {
     return num_released;
   }
 
+  std::shared_ptr<std::byte[]> Allocate(size_t size_bytes) {
+    if (shared_) {
+      if (auto block = shared_->pool()->Allocate(size_bytes); block.ok()) {
+        const auto owner =
+            std::make_shared<SharedPool::Block>(*std::move(block));
+        return {owner, owner->data()};
+      }
+    }
+    constexpr std::align_val_t kAlignment{SharedPool::kAlignment};
+    return {new (kAlignment) std::byte[std::max<size_t>(size_bytes, 1)],
+            [](std::byte* data) { operator delete[](data, kAlignment); }};
+  }
+
   // Null if this process answers.
   Replicas* replicas() { return replicas_ ? &*replicas_ : nullptr; }
 
@@ -240,6 +290,8 @@ class Client::Impl {
   // One of the two.
   const std::unique_ptr<InProcess> in_process_;
   std::optional<Replicas> replicas_;
+  // Beside replicas_: the better way to a server on this host.
+  std::optional<SharedCalls> shared_;
   ResidualPlaces residual_places_;
   Registrations registrations_;
 };
@@ -268,6 +320,10 @@ TensorView View(absl::Span<const double> elements) {
 
 Client::Client(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Client::~Client() = default;
+
+std::shared_ptr<std::byte[]> Client::Allocate(size_t size_bytes) {
+  return impl_->Allocate(size_bytes);
+}
 
 const std::string& Client::address() const { return impl_->address(); }
 

@@ -246,6 +246,12 @@ class Client {
     int max_attempts = kMaxAttempts;
     // TLS and a token.
     Security security = {};
+    // True to share memory with the server, if `address` is one unix socket and
+    // the server takes part: tensors are then copied in and out once, and not
+    // at all where Allocate() made their memory.
+    bool shared_memory = true;
+    // Limit on the bytes that are shared; tensors beyond it are sent.
+    size_t max_shared_memory_bytes = size_t{4} << 30;
   };
 
   // `address` is "host:port", "unix:PATH" or another target that CheckAddress()
@@ -277,6 +283,14 @@ class Client {
   static std::unique_ptr<Client> Over(std::unique_ptr<InProcess> in_process,
                                       const Options& options);
   ~Client();
+
+  // Memory for tensors that the calls of this client use in place, if it shares
+  // memory with its server; otherwise, or if the limit is reached, it is like
+  // any other. Aligned to 64 bytes, with undefined contents; may outlive the
+  // client. After a call by Allocate()d memory has failed with
+  // DeadlineExceeded or Unavailable, a server that still runs may write to the
+  // outputs of that call.
+  std::shared_ptr<std::byte[]> Allocate(size_t size_bytes);
 
   // The address as it was given, or the default.
   const std::string& address() const;

@@ -245,6 +245,10 @@ ReplicaPtr Replicas::Begin(absl::Span<const ReplicaPtr> tried,
   return chosen;
 }
 
+std::string Replicas::Token() const {
+  return security_.token != nullptr ? security_.token->Get() : "";
+}
+
 RawStub::Reply Replicas::Send(const std::string& method,
                               absl::Span<const ByteSpan> parts,
                               const Bounds& bounds, Replica& replica,
@@ -252,7 +256,7 @@ RawStub::Reply Replicas::Send(const std::string& method,
   TokenSource* const tokens = security_.token.get();
   RawStub::Reply reply;
   for (bool token_is_new = false;; token_is_new = true) {
-    const std::string token = tokens != nullptr ? tokens->Get() : "";
+    const std::string token = Token();
     reply = replica.stub_.Call(method, parts, bounds.deadline,
                                bounds.cancellation, bounds.headers, token);
     if (reply.status.error_code() != grpc::StatusCode::UNAUTHENTICATED ||

@@ -82,6 +82,8 @@ class Replicas {
   absl::StatusOr<std::vector<ReplicaPtr>> All(const Bounds& bounds);
   // The parts of the address that are names without an address so far.
   std::vector<std::string> NamesNotFound();
+  // What calls prove by who they are from: a token, or "".
+  std::string Token() const;
   // Why there is none.
   absl::Status NameError() const;
 

@@ -8,18 +8,14 @@
 #include "absl/synchronization/notification.h"
 #include "absl/time/clock.h"
 #include "kernels/base/status_macros.h"
-#include "server/evaluation/evaluation.h"
+#include "server/evaluation/output_places.h"
+#include "server/evaluation/tensor_evaluation.h"
 #include "server/message/control_request.h"
 
 namespace actserve {
 namespace {
 
 constexpr absl::Duration kSweepPeriod = absl::Seconds(1);
-
-bool Overlap(const std::byte* a, size_t a_bytes, const std::byte* b,
-             size_t b_bytes) {
-  return a < b + b_bytes && b < a + a_bytes;
-}
 
 std::string Join(absl::Span<const Fragment> message) {
   std::string bytes;
@@ -49,27 +45,14 @@ absl::StatusOr<EncodedResponse> Control(absl::Span<const Fragment> message,
 }  // namespace
 
 // One Forward or Backward. Its inputs are the caller's, who waits.
-class Engine::TensorCall final : private Evaluation {
+class Engine::TensorCall final : private TensorEvaluation {
  public:
   TensorCall(const ServingParts& parts, TensorMethod method, const Call& call)
-      : Evaluation(parts, absl::Now(), call.deadline),
-        method_(method),
+      : TensorEvaluation(method, parts, absl::Now(), call.deadline),
         call_(call) {}
 
-  absl::StatusOr<EncodedResponse> Run() {
-    ACTSERVE_RETURN_IF_ERROR(
-        Split(call_.message, parts().limits.split, &split_));
-    if (auto plan = parts().plans.Find(method_, split_)) {
-      Evaluate(std::move(plan), split_);
-    } else {
-      ACTSERVE_ASSIGN_OR_RETURN(
-          DecodedRequest decoded,
-          method_ == TensorMethod::kForward
-              ? DecodeForward(split_, parts().limits, parts().registry)
-              : DecodeBackward(split_, parts().limits, parts().registry,
-                               parts().residuals));
-      Evaluate(std::move(decoded));
-    }
+  absl::StatusOr<EncodedResponse> Wait() {
+    Run(call_.message);
     done_.WaitForNotification();
     return std::move(response_);
   }
@@ -81,50 +64,12 @@ class Engine::TensorCall final : private Evaluation {
   }
   bool OwnsInputs() const override { return false; }
   std::shared_ptr<const void> ReleaseInputs() override { return nullptr; }
-
-  void OnPlan(const std::shared_ptr<CallPlan>& plan) override {
-    plan->response_head = ConstantResponseHead(plan->request, *plan->program,
-                                               parts().device.name());
-    parts().plans.Put(method_, split_, plan);
-  }
-
   std::byte* PlaceOf(size_t tensor, int64_t size_bytes) override {
-    if (call_.outputs.empty()) return nullptr;
-    const std::vector<size_t> tensors = PayloadTensors(request());
-    if (call_.outputs.size() != tensors.size()) return nullptr;
-    for (size_t i = 0; i < tensors.size(); ++i) {
-      if (tensors[i] != tensor) continue;
-      const bool fits =
-          call_.outputs[i].size() == static_cast<size_t>(size_bytes);
-      return fits && IsFree(i) ? call_.outputs[i].data() : nullptr;
-    }
-    return nullptr;
+    return OutputPlaces{call_.outputs, call_.message}.Find(request(), tensor,
+                                                           size_bytes);
   }
-
-  // True if nothing else lies where output `i` is to be written.
-  bool IsFree(size_t i) const {
-    const absl::Span<std::byte> output = call_.outputs[i];
-    for (const Fragment& fragment : call_.message) {
-      if (Overlap(output.data(), output.size(), fragment.data,
-                  fragment.size_bytes)) {
-        return false;
-      }
-    }
-    for (size_t k = 0; k < call_.outputs.size(); ++k) {
-      if (k != i && Overlap(output.data(), output.size(),
-                            call_.outputs[k].data(), call_.outputs[k].size())) {
-        return false;
-      }
-    }
-    return true;
-  }
-
-  void Succeed(TensorResult result) override {
-    std::string head = !plan()->response_head.empty()
-                           ? plan()->response_head
-                           : ResponseHead(request(), *plan()->program,
-                                          parts().device.name(), result.sums);
-    response_ = EncodeResponse(request(), std::move(head), std::move(result));
+  void Respond(EncodedResponse response, const Stages& /*stages*/) override {
+    response_ = std::move(response);
     done_.Notify();
   }
   void Fail(const absl::Status& status) override {
@@ -132,9 +77,7 @@ class Engine::TensorCall final : private Evaluation {
     done_.Notify();
   }
 
-  const TensorMethod method_;
   const Call& call_;
-  SplitRequest split_;
   absl::StatusOr<EncodedResponse> response_;
   absl::Notification done_;
 };
@@ -178,10 +121,10 @@ absl::StatusOr<EncodedResponse> Engine::Serve(const Call& call) {
   SweepIfDue();
   const absl::string_view method = call.method;
   if (method == "Forward") {
-    return TensorCall(serving_, TensorMethod::kForward, call).Run();
+    return TensorCall(serving_, TensorMethod::kForward, call).Wait();
   }
   if (method == "Backward") {
-    return TensorCall(serving_, TensorMethod::kBackward, call).Run();
+    return TensorCall(serving_, TensorMethod::kBackward, call).Wait();
   }
   if (method == "RegisterActivation") {
     return Control<v1::RegisterActivationRequest>(

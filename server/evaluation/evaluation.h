@@ -79,6 +79,7 @@ class Evaluation : private Scheduler::Job {
   // nullptr until the program is known.
   const CallPlan* plan() const { return plan_.get(); }
   const ServingParts& parts() const { return parts_; }
+  using Scheduler::Job::caller;
   // Has the steps of the evaluation written to `record`, which must live until
   // Succeed() or Fail() is called. Call it before Evaluate().
   void set_record(CallRecord* record) { record_ = record; }

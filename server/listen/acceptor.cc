@@ -14,6 +14,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <optional>
 #include <utility>
 
 #include "absl/strings/numbers.h"
@@ -125,8 +126,8 @@ absl::StatusOr<std::unique_ptr<Acceptor>> Acceptor::Listen(
         ListeningSocket socket,
         ListeningSocket::OpenUnix(
             options.unix_socket,
-            /*for_all_users=*/!options.unix_uids.empty()));
-    acceptor->unix_uids_ = options.unix_uids;
+            /*for_all_users=*/!options.unix_users.empty()));
+    acceptor->unix_users_ = options.unix_users;
     acceptor->sockets_.push_back(std::move(socket));
     acceptor->addresses_.push_back(absl::StrCat("unix:", options.unix_socket));
   }
@@ -359,18 +360,12 @@ void Acceptor::DropHungUp(const std::vector<Connection>& connections) {
 }
 
 bool Acceptor::MayConnect(int unix_fd) const {
+  if (actserve::MayConnect(unix_users_, unix_fd)) return true;
   static absl::Time logged = absl::InfinitePast();
-  ucred peer = {};
-  socklen_t size = sizeof(peer);
-  const bool known =
-      getsockopt(unix_fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0;
-  if (known && (peer.uid == 0 || peer.uid == geteuid() ||
-                std::ranges::count(unix_uids_, peer.uid) > 0)) {
-    return true;
-  }
   if (IsTimeToLog(&logged)) {
+    const std::optional<ucred> user = UserAt(unix_fd);
     LogEvent(LogLevel::kWarning, "unix_user_refused",
-             {{"uid", known ? int64_t{peer.uid} : int64_t{-1}}});
+             {{"uid", user ? int64_t{user->uid} : int64_t{-1}}});
   }
   return false;
 }

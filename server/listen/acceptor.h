@@ -19,6 +19,7 @@
 #include "server/listen/listening_socket.h"
 #include "server/listen/peer.h"
 #include "server/listen/refused_hosts.h"
+#include "server/listen/unix_users.h"
 
 namespace actserve {
 
@@ -51,10 +52,9 @@ class Acceptor {
     // Limit on the open connections. Less if the process may not have as many
     // descriptors: kReservedDescriptors are kept for files.
     int max_connections = 0;
-    // Who may connect to the unix socket, beside this process's own user and
-    // root. If there are any, everyone may write to the path, and the
-    // connections of all other users are closed.
-    std::vector<uid_t> unix_uids = {};
+    // Who may connect to it. If it names any, everyone may write to the path,
+    // and the connections of all other users are closed.
+    UnixUsers unix_users = {};
   };
   static constexpr int kReservedDescriptors = 32;
   static constexpr int kShare = 4;
@@ -144,7 +144,7 @@ class Acceptor {
 
   std::vector<ListeningSocket> sockets_;
   std::vector<std::string> addresses_;
-  std::vector<uid_t> unix_uids_;
+  UnixUsers unix_users_;
   int stop_event_ = -1;
   // New descriptors are the lowest free ones: one that is not below this means
   // that as many are open.

@@ -153,13 +153,14 @@ absl::StatusOr<std::vector<ListeningSocket>> ListeningSocket::OpenTcp(
 }
 
 absl::StatusOr<ListeningSocket> ListeningSocket::OpenUnix(
-    const std::string& path, bool for_all_users) {
+    const std::string& path, bool for_all_users, int type) {
   sockaddr_un address = {};
   address.sun_family = AF_UNIX;
   std::memcpy(address.sun_path, path.data(), path.size());
   ListeningSocket socket;
   socket.path_ = path;
   socket.for_all_users_ = for_all_users;
+  socket.type_ = type;
   socket.address_.assign(reinterpret_cast<const char*>(&address),
                          sizeof(address));
   if (absl::Status status = socket.Bind(); !status.ok()) {
@@ -173,7 +174,7 @@ absl::Status ListeningSocket::Bind() {
   const auto* const address =
       reinterpret_cast<const sockaddr*>(address_.data());
   const int family = address->sa_family;
-  fd_ = socket(family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+  fd_ = socket(family, type_ | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
   if (fd_ < 0) return absl::UnavailableError(std::strerror(errno));
   if (family != AF_UNIX) SetTcpOptions(fd_, family);
   if (bind(fd_, address, address_.size()) != 0 ||
@@ -206,6 +207,7 @@ ListeningSocket& ListeningSocket::operator=(ListeningSocket&& other) noexcept {
   std::swap(address_, other.address_);
   std::swap(inode_, other.inode_);
   std::swap(for_all_users_, other.for_all_users_);
+  std::swap(type_, other.type_);
   return *this;
 }
 

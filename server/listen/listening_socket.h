@@ -28,11 +28,13 @@ class ListeningSocket {
   //   InvalidArgument  as OpenTcp()
   static absl::Status CheckTcp(const std::string& host_port,
                                absl::string_view flag = "listen");
-  // Listens at an absolute path, which PrepareUnixSocket() has prepared.
-  // Without `for_all_users` the process' umask decides who may connect.
+  // Listens at an absolute path, which PrepareUnixSocket() has prepared, with a
+  // socket of `type`. Without `for_all_users` the process' umask decides who
+  // may connect.
   //   Unavailable  it cannot be bound
   static absl::StatusOr<ListeningSocket> OpenUnix(const std::string& path,
-                                                  bool for_all_users = false);
+                                                  bool for_all_users = false,
+                                                  int type = SOCK_STREAM);
 
   ListeningSocket(ListeningSocket&& other) noexcept;
   ListeningSocket& operator=(ListeningSocket&& other) noexcept;
@@ -73,6 +75,7 @@ class ListeningSocket {
   std::string address_;
   uint64_t inode_ = 0;  // of path_
   bool for_all_users_ = false;
+  int type_ = SOCK_STREAM;
 };
 
 }  // namespace actserve

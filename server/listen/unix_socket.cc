@@ -41,8 +41,8 @@ absl::Status PrepareDirectory(const std::string& directory) {
 }
 
 // True if a connection to it is accepted.
-bool SomeoneListens(const sockaddr_un& address) {
-  const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+bool SomeoneListens(const sockaddr_un& address, int type) {
+  const int fd = socket(AF_UNIX, type | SOCK_CLOEXEC, 0);
   if (fd < 0) return false;
   const int result =
       connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof(address));
@@ -68,7 +68,7 @@ absl::Status CheckUnixSocket(const std::string& path) {
   return PrepareDirectory(path.substr(0, directory_bytes));
 }
 
-absl::Status PrepareUnixSocket(const std::string& path) {
+absl::Status PrepareUnixSocket(const std::string& path, int type) {
   ACTSERVE_RETURN_IF_ERROR(CheckUnixSocket(path));
   sockaddr_un address = {};
   address.sun_family = AF_UNIX;
@@ -76,7 +76,7 @@ absl::Status PrepareUnixSocket(const std::string& path) {
   struct stat info;
   if (lstat(path.c_str(), &info) != 0) return absl::OkStatus();
   if (!S_ISSOCK(info.st_mode)) return Unusable(path, "is no socket");
-  if (SomeoneListens(address)) {
+  if (SomeoneListens(address, type)) {
     return Unusable(path, "another server listens there");
   }
   if (unlink(path.c_str()) != 0) {

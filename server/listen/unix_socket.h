@@ -1,6 +1,8 @@
 #ifndef ACTSERVE_SERVER_LISTEN_UNIX_SOCKET_H_
 #define ACTSERVE_SERVER_LISTEN_UNIX_SOCKET_H_
 
+#include <sys/socket.h>
+
 #include <string>
 
 #include "absl/status/status.h"
@@ -14,11 +16,12 @@ namespace actserve {
 //                       ours, so a client could not trust the socket
 absl::Status CheckUnixSocket(const std::string& path);
 
-// Prepares `path` for listening: checks it, and removes a stale socket.
+// Prepares `path` for listening with a socket of `type`: checks it, and removes
+// a stale socket.
 //   InvalidArgument     as above
 //   FailedPrecondition  as above; or a server listens there already; or
 //                       something that is no socket is there
-absl::Status PrepareUnixSocket(const std::string& path);
+absl::Status PrepareUnixSocket(const std::string& path, int type = SOCK_STREAM);
 
 }  // namespace actserve
 

@@ -7,8 +7,8 @@
 #include "absl/strings/string_view.h"
 #include "google/protobuf/message.h"
 #include "grpcpp/support/byte_buffer.h"
+#include "server/evaluation/call_counter.h"
 #include "server/message/response.h"
-#include "server/rpc/call_counter.h"
 
 namespace actserve {
 

@@ -11,9 +11,9 @@
 #include "grpcpp/server_context.h"
 #include "grpcpp/support/byte_buffer.h"
 #include "grpcpp/support/server_callback.h"
+#include "server/evaluation/call_counter.h"
 #include "server/identity/authenticator.h"
 #include "server/metrics/call_metrics.h"
-#include "server/rpc/call_counter.h"
 
 namespace actserve {
 

@@ -15,11 +15,11 @@
 #include "grpcpp/server_builder.h"
 #include "kernels/base/status_macros.h"
 #include "server/connections/connection_guard.h"
+#include "server/evaluation/call_counter.h"
 #include "server/gate/other_methods.h"
 #include "server/listen/self_check.h"
 #include "server/metrics/calls/other_calls.h"
 #include "server/observe/log.h"
-#include "server/rpc/call_counter.h"
 #include "server/rpc/health.h"
 #include "server/rpc/service.h"
 

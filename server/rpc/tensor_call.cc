@@ -33,8 +33,8 @@ TensorCall::TensorCall(TensorMethod method, const CallerId& caller,
                        grpc::CallbackServerContext* context,
                        CallReactor* reactor, const grpc::ByteBuffer* request,
                        grpc::ByteBuffer* response)
-    : Evaluation(parts, absl::Now(), absl::FromChrono(context->deadline())),
-      method_(method),
+    : TensorEvaluation(method, parts, absl::Now(),
+                       absl::FromChrono(context->deadline())),
       caller_(caller),
       calls_(*calls),
       observer_(*observer),
@@ -50,16 +50,12 @@ TensorCall::TensorCall(TensorMethod method, const CallerId& caller,
 }
 
 void TensorCall::Start() {
-  if (absl::Status status = Split(); !status.ok()) return Finish(status);
-  if (auto plan = parts().plans.Find(method_, split_, caller_.tenant)) {
-    return Evaluate(std::move(plan), split_);
-  }
-  auto decoded = Decode();
-  if (!decoded.ok()) return Finish(decoded.status());
-  Evaluate(*std::move(decoded));
+  const absl::StatusOr<std::vector<Fragment>> bytes = Take();
+  if (!bytes.ok()) return Finish(bytes.status());
+  Run(*bytes);
 }
 
-absl::Status TensorCall::Split() {
+absl::StatusOr<std::vector<Fragment>> TensorCall::Take() {
   std::vector<grpc::Slice>& slices = message_.slices;
   if (!message_.bytes.Dump(&slices).ok()) {
     return NoMessageError();
@@ -78,21 +74,7 @@ absl::Status TensorCall::Split() {
     bytes.push_back(
         {reinterpret_cast<const std::byte*>(slice.begin()), slice.size()});
   }
-  return actserve::Split(bytes, parts().limits.split, &split_);
-}
-
-absl::StatusOr<DecodedRequest> TensorCall::Decode() {
-  return method_ == TensorMethod::kForward
-             ? DecodeForward(split_, parts().limits, parts().registry,
-                             caller_.tenant)
-             : DecodeBackward(split_, parts().limits, parts().registry,
-                              parts().residuals, caller_.tenant);
-}
-
-void TensorCall::OnPlan(const std::shared_ptr<CallPlan>& plan) {
-  plan->response_head = ConstantResponseHead(plan->request, *plan->program,
-                                             parts().device.name());
-  parts().plans.Put(method_, split_, plan);
+  return bytes;
 }
 
 std::shared_ptr<const void> TensorCall::ReleaseInputs() {
@@ -104,14 +86,8 @@ std::shared_ptr<const void> TensorCall::ReleaseInputs() {
   return message;
 }
 
-void TensorCall::Succeed(TensorResult result) {
-  std::string head = !plan()->response_head.empty()
-                         ? plan()->response_head
-                         : ResponseHead(request(), *plan()->program,
-                                        parts().device.name(), result.sums);
-  const Stages stages = result.stages;
-  response_bytes_ = ToByteBuffer(
-      EncodeResponse(request(), std::move(head), std::move(result)), &calls_);
+void TensorCall::Respond(EncodedResponse response, const Stages& stages) {
+  response_bytes_ = ToByteBuffer(std::move(response), &calls_);
   if (record_ != nullptr) {
     record_->response_bytes = SizeOf(response_bytes_);
   }

@@ -6,27 +6,23 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "grpcpp/server_context.h"
 #include "grpcpp/support/byte_buffer.h"
-#include "server/evaluation/evaluation.h"
-#include "server/message/split_request.h"
+#include "server/evaluation/call_counter.h"
+#include "server/evaluation/tensor_evaluation.h"
 #include "server/metrics/calls/call_reactor.h"
-#include "server/rpc/call_counter.h"
 #include "server/tracing/call_observer.h"
 
 namespace actserve {
 
-// The unary gRPC door to an evaluation: one Forward or Backward from its bytes
-// to its bytes.
-//
-//   Start: split -> plan known --> Evaluation --> Succeed: encode -> Finish
-//               \-> decode ------/            \-> Fail -----------/
+// The unary gRPC door to an evaluation: one Forward or Backward.
 //
 // The call owns itself and everything that it computes from, and deletes itself
 // in Finish().
 //
 // The class is no reactor: see CallReactor.
-class TensorCall final : private Evaluation {
+class TensorCall final : private TensorEvaluation {
  public:
   // The call leaves `calls`, which it must have entered, at its end. Until then
   // `parts` and the objects of the call must live; gRPC keeps the latter, and
@@ -44,16 +40,14 @@ class TensorCall final : private Evaluation {
  private:
   CallerId caller() const override { return caller_; }
   bool IsCancelled() const override { return context_.IsCancelled(); }
-  absl::Status Split();
-  absl::StatusOr<DecodedRequest> Decode();
-  void OnPlan(const std::shared_ptr<CallPlan>& plan) override;
+  // Gets the bytes of the message, and charges for them.
+  absl::StatusOr<std::vector<Fragment>> Take();
   std::shared_ptr<const void> ReleaseInputs() override;
-  void Succeed(TensorResult result) override;
+  void Respond(EncodedResponse response, const Stages& stages) override;
   void Fail(const absl::Status& status) override { Finish(status); }
   void Finish(const absl::Status& status);
   void Observe(const absl::Status& status);
 
-  const TensorMethod method_;
   const CallerId caller_;
   CallCounter& calls_;
   CallObserver& observer_;
@@ -72,7 +66,6 @@ class TensorCall final : private Evaluation {
   };
   // Empty if a residual owns it.
   Message message_;
-  SplitRequest split_;
   // Null: nobody wants to know.
   std::unique_ptr<CallRecord> record_;
 };

@@ -1,4 +1,4 @@
-#include "server/rpc/call_counter.h"
+#include "server/evaluation/call_counter.h"
 
 #include <gtest/gtest.h>
 

@@ -1,0 +1,313 @@
+#include "client/cpp/shared_memory/shared_calls.h"
+
+#include <unistd.h>
+
+#include <cstring>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "kernels/base/status_macros.h"
+#include "proto/status.h"
+
+namespace actserve {
+namespace {
+
+using shared_memory::Answer;
+using shared_memory::kInSlot;
+using shared_memory::kMaxOutputs;
+using shared_memory::kMaxPieces;
+using shared_memory::kSlotBytes;
+using shared_memory::Operation;
+using shared_memory::Piece;
+using shared_memory::Slot;
+
+using Slices = std::vector<grpc::Slice>;
+using Outputs = absl::Span<const absl::Span<std::byte>>;
+
+// After a failure to connect.
+constexpr absl::Duration kPause = absl::Seconds(1);
+// What a reply has beside its tensors is less than this.
+constexpr size_t kReplyHeadBytes = 4096;
+// Parts of a message from this size on go into a region, if they do not all go
+// into the slot.
+constexpr size_t kMinRegionBytes = 1024;
+
+size_t SizeOf(absl::Span<const ByteSpan> parts) {
+  size_t size_bytes = 0;
+  for (const ByteSpan part : parts) size_bytes += part.size();
+  return size_bytes;
+}
+
+size_t SizeOf(Outputs outputs) {
+  size_t size_bytes = 0;
+  for (const auto& output : outputs) size_bytes += output.size();
+  return size_bytes;
+}
+
+// One call: from the parts of its message to the slices of its reply.
+class Exchange {
+ public:
+  Exchange(RingClient& ring, SharedPool& pool, RingClient::Turn& turn)
+      : ring_(ring), pool_(pool), turn_(turn) {}
+
+  // Puts the message into the slot and the regions.
+  absl::Status Write(Operation operation, absl::Span<const ByteSpan> parts,
+                     Outputs outputs, const std::string& trace) {
+    shared_memory::Request& request = turn_.slot().request;
+    request.operation = operation;
+    request.num_pieces = 0;
+    request.num_outputs = 0;
+    request.trace_bytes = 0;
+    if (!trace.empty()) {
+      ACTSERVE_RETURN_IF_ERROR(WriteToSlot(trace.data(), trace.size()));
+      request.trace_bytes = static_cast<uint32_t>(trace.size());
+    }
+    const bool all_in_slot = trace.size() + SizeOf(parts) <= kSlotBytes;
+    for (const ByteSpan part : parts) {
+      if (part.empty()) continue;
+      if (request.num_pieces == kMaxPieces) {
+        return absl::ResourceExhaustedError("too many tensors for the ring");
+      }
+      Piece& piece = request.pieces[request.num_pieces++];
+      if (all_in_slot || part.size() < kMinRegionBytes) {
+        ACTSERVE_RETURN_IF_ERROR(WriteToSlot(part.data(), part.size()));
+        piece = {.region = kInSlot, .size_bytes = part.size()};
+      } else {
+        ACTSERVE_ASSIGN_OR_RETURN(piece, PlaceOf(part));
+      }
+    }
+    if (kReplyHeadBytes + SizeOf(outputs) <= kSlotBytes) {
+      return absl::OkStatus();
+    }
+    if (outputs.size() > kMaxOutputs) {
+      return absl::ResourceExhaustedError("too many tensors for the ring");
+    }
+    for (const absl::Span<std::byte> output : outputs) {
+      ACTSERVE_ASSIGN_OR_RETURN(request.outputs[request.num_outputs],
+                                PlaceFor(output));
+      ++request.num_outputs;
+    }
+    outputs_ = outputs;
+    return absl::OkStatus();
+  }
+
+  absl::Status Call(const CallBounds& bounds) {
+    return turn_.Call(bounds, !has_in_place_);
+  }
+
+  // Reads the reply of a Call() that is OK.
+  absl::StatusOr<Slices> Read(const CallBounds& bounds) {
+    const Slot& slot = turn_.slot();
+    switch (slot.reply.answer) {
+      case Answer::kMessage:
+        return ReadMessage();
+      case Answer::kError:
+        return ReadError();
+      case Answer::kNeedsRoom:
+        return Fetch(bounds);
+    }
+    return Malformed();
+  }
+
+ private:
+  static absl::Status Malformed() {
+    return absl::InternalError("malformed reply in shared memory");
+  }
+
+  absl::Status WriteToSlot(const void* data, size_t size_bytes) {
+    if (size_bytes > kSlotBytes - slot_bytes_) {
+      return absl::ResourceExhaustedError("no room in the slot");
+    }
+    std::memcpy(turn_.slot().bytes.data() + slot_bytes_, data, size_bytes);
+    slot_bytes_ += size_bytes;
+    return absl::OkStatus();
+  }
+
+  absl::StatusOr<Piece> PieceAt(const SharedPool::Place& place,
+                                size_t size_bytes) {
+    ACTSERVE_ASSIGN_OR_RETURN(const uint32_t region,
+                              ring_.NumberOf(place.region));
+    return Piece{
+        .region = region, .offset = place.offset, .size_bytes = size_bytes};
+  }
+
+  absl::StatusOr<Piece> PlaceOf(ByteSpan part) {
+    if (auto place = pool_.Find(part.data(), part.size())) {
+      has_in_place_ = true;
+      return PieceAt(*place, part.size());
+    }
+    ACTSERVE_ASSIGN_OR_RETURN(SharedPool::Block block,
+                              pool_.Allocate(part.size()));
+    std::memcpy(block.data(), part.data(), part.size());
+    turn_.blocks().push_back(std::move(block));
+    return PieceAt(turn_.blocks().back().place(), part.size());
+  }
+
+  absl::StatusOr<Piece> PlaceFor(absl::Span<std::byte> output) {
+    if (auto place = pool_.Find(output.data(), output.size())) {
+      has_in_place_ = true;
+      shared_outputs_.push_back(output.data());
+      return PieceAt(*place, output.size());
+    }
+    ACTSERVE_ASSIGN_OR_RETURN(SharedPool::Block block,
+                              pool_.Allocate(output.size()));
+    shared_outputs_.push_back(block.data());
+    turn_.blocks().push_back(std::move(block));
+    return PieceAt(turn_.blocks().back().place(), output.size());
+  }
+
+  absl::StatusOr<Slices> ReadMessage() {
+    const shared_memory::Slot& slot = turn_.slot();
+    const uint32_t num_pieces = slot.reply.num_pieces;
+    if (num_pieces > kMaxPieces) return Malformed();
+    Slices slices;
+    size_t used = 0;
+    for (uint32_t i = 0; i < num_pieces; ++i) {
+      const Piece piece = slot.reply.pieces[i];
+      if (piece.region == kInSlot) {
+        if (piece.size_bytes > kSlotBytes - used) return Malformed();
+        slices.emplace_back(slot.bytes.data() + used, piece.size_bytes);
+        used += piece.size_bytes;
+        continue;
+      }
+      const size_t output = piece.region - 1;
+      if (output >= outputs_.size() ||
+          piece.size_bytes != outputs_[output].size()) {
+        return Malformed();
+      }
+      std::byte* const to = outputs_[output].data();
+      if (shared_outputs_[output] != to) {
+        std::memcpy(to, shared_outputs_[output], piece.size_bytes);
+      }
+      slices.emplace_back(to, piece.size_bytes, grpc::Slice::STATIC_SLICE);
+    }
+    return slices;
+  }
+
+  absl::Status ReadError() {
+    const shared_memory::Slot& slot = turn_.slot();
+    const size_t size_bytes = slot.reply.pieces[0].size_bytes;
+    v1::Status status;
+    if (size_bytes > kSlotBytes ||
+        !status.ParseFromArray(slot.bytes.data(),
+                               static_cast<int>(size_bytes)) ||
+        status.code() == 0) {
+      return Malformed();
+    }
+    return FromProto(status);
+  }
+
+  // The reply waits until it is told where there is room for it.
+  absl::StatusOr<Slices> Fetch(const CallBounds& bounds) {
+    const size_t size_bytes = turn_.slot().reply.pieces[0].size_bytes;
+    const absl::Status status = [&] {
+      shared_memory::Request& request = turn_.slot().request;
+      request.num_pieces = 0;
+      request.trace_bytes = 0;
+      request.num_outputs = 0;
+      auto block = pool_.Allocate(size_bytes);
+      auto piece = block.ok() ? PieceAt(block->place(), size_bytes)
+                              : absl::StatusOr<Piece>(block.status());
+      if (!piece.ok()) {
+        request.operation = Operation::kDrop;
+        absl::Status dropped = Call(bounds);
+        return dropped.ok() ? piece.status() : dropped;
+      }
+      request.operation = Operation::kFetch;
+      request.outputs[0] = *piece;
+      request.num_outputs = 1;
+      turn_.blocks().push_back(*std::move(block));
+      return Call(bounds);
+    }();
+    if (!status.ok()) return status;
+    if (turn_.slot().reply.answer == Answer::kError) return ReadError();
+    auto* const block = new SharedPool::Block(std::move(turn_.blocks().back()));
+    turn_.blocks().pop_back();
+    Slices slices;
+    slices.emplace_back(
+        block->data(), size_bytes,
+        [](void* owner) { delete static_cast<SharedPool::Block*>(owner); },
+        block);
+    return slices;
+  }
+
+  RingClient& ring_;
+  SharedPool& pool_;
+  RingClient::Turn& turn_;
+  size_t slot_bytes_ = 0;
+  // Memory of the caller's is used where it lies.
+  bool has_in_place_ = false;
+  Outputs outputs_;
+  // Where the server writes them.
+  std::vector<std::byte*> shared_outputs_;
+};
+
+std::optional<Operation> OperationOf(absl::string_view method) {
+  if (method == "Forward") return Operation::kForward;
+  if (method == "Backward") return Operation::kBackward;
+  return std::nullopt;
+}
+
+// Errors after which a call that was not made is made another way: the retries
+// of the other way are those of the client.
+bool IsForNow(const absl::Status& status) {
+  return absl::IsUnavailable(status) || absl::IsResourceExhausted(status) ||
+         absl::IsUnauthenticated(status);
+}
+
+}  // namespace
+
+SharedCalls::SharedCalls(std::string path, size_t max_bytes,
+                         std::function<std::string()> token)
+    : path_(std::move(path)),
+      token_(std::move(token)),
+      pid_(getpid()),
+      pool_(SharedPool::Create(max_bytes)) {}
+
+std::shared_ptr<RingClient> SharedCalls::Ring() {
+  if (getpid() != pid_) return nullptr;
+  absl::MutexLock lock(&mu_);
+  if (ring_ != nullptr && ring_->is_open()) return ring_;
+  const absl::Time now = absl::Now();
+  if (now < next_try_) return nullptr;
+  ring_ = nullptr;
+  const std::string token = token_();
+  auto ring = RingClient::Connect(
+      path_, token.empty() ? "" : absl::StrCat("Bearer ", token));
+  if (!ring.ok()) {
+    next_try_ = now + kPause;
+    return nullptr;
+  }
+  ring_ = *std::move(ring);
+  return ring_;
+}
+
+std::optional<absl::StatusOr<Slices>> SharedCalls::Call(
+    absl::string_view method, absl::Span<const ByteSpan> parts, Outputs outputs,
+    const CallBounds& bounds, const std::string& trace) {
+  const std::optional<Operation> operation = OperationOf(method);
+  if (!operation) return std::nullopt;
+  const std::shared_ptr<RingClient> ring = Ring();
+  if (ring == nullptr) return std::nullopt;
+  std::optional<RingClient::Turn> turn = ring->Take(bounds.deadline);
+  if (!turn) return std::nullopt;
+  Exchange exchange(*ring, *pool_, *turn);
+  if (!exchange.Write(*operation, parts, outputs, trace).ok()) {
+    return std::nullopt;
+  }
+  const absl::Status answered = exchange.Call(bounds);
+  absl::StatusOr<Slices> slices =
+      answered.ok() ? exchange.Read(bounds) : answered;
+  if (!slices.ok() && IsForNow(slices.status())) {
+    if (absl::IsUnauthenticated(slices.status())) {
+      // The next call brings the token of that time.
+      absl::MutexLock lock(&mu_);
+      ring_ = nullptr;
+    }
+    return std::nullopt;
+  }
+  return slices;
+}
+
+}  // namespace actserve

@@ -1,0 +1,28 @@
+#include "proto/shared_memory/futex.h"
+
+#include <linux/futex.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <thread>
+
+namespace actserve::shared_memory {
+
+void SleepOn(std::atomic<uint32_t>& word, uint32_t value,
+             absl::Duration timeout) {
+  const timespec limit = absl::ToTimespec(timeout);
+  syscall(SYS_futex, &word, FUTEX_WAIT, value, &limit, nullptr, 0);
+}
+
+void Wake(std::atomic<uint32_t>& word) {
+  syscall(SYS_futex, &word, FUTEX_WAKE, INT_MAX, nullptr, nullptr, 0);
+}
+
+int NumSpins() {
+  // A pause takes 40 to 140 cycles: 10 to 30 us.
+  static const int num_spins =
+      std::thread::hardware_concurrency() > 1 ? 1000 : 0;
+  return num_spins;
+}
+
+}  // namespace actserve::shared_memory

@@ -1,0 +1,80 @@
+#include "server/shared_memory/region.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+
+#include <cerrno>
+#include <cstring>
+
+#include "absl/strings/str_cat.h"
+
+namespace actserve {
+
+bool RegionBudget::Take(int64_t bytes, int64_t held_bytes) {
+  int64_t used = used_bytes_.load();
+  do {
+    // Without overflow: all of these are at most max_bytes_, but for `bytes`.
+    const int64_t free = max_bytes_ - used;
+    if (bytes > free || held_bytes + bytes > kShare * (free - bytes)) {
+      return false;
+    }
+  } while (!used_bytes_.compare_exchange_weak(used, used + bytes));
+  return true;
+}
+
+absl::StatusOr<std::shared_ptr<const Region>> Region::Map(
+    const shared_memory::Descriptor& fd, uid_t owner, int64_t held_bytes,
+    RegionBudget* budget) {
+  struct stat info = {};
+  if (!fd.is_open() || fstat(fd.get(), &info) != 0) {
+    return absl::InvalidArgumentError("a region needs a descriptor");
+  }
+  const int seals = fcntl(fd.get(), F_GET_SEALS);
+  if (!S_ISREG(info.st_mode) || seals < 0) {
+    return absl::InvalidArgumentError("a region must be a memfd");
+  }
+  if ((seals & F_SEAL_SHRINK) == 0) {
+    return absl::InvalidArgumentError(
+        "a region must be sealed against shrinking (F_SEAL_SHRINK)");
+  }
+  if (info.st_uid != owner) {
+    return absl::PermissionDeniedError(absl::StrCat(
+        "the region belongs to user ", info.st_uid, ", the caller is ", owner));
+  }
+  // After the seal: from now on it only grows.
+  if (fstat(fd.get(), &info) != 0 || info.st_size <= 0) {
+    return absl::InvalidArgumentError("a region must not be empty");
+  }
+  if (!budget->Take(info.st_size, held_bytes)) {
+    return absl::ResourceExhaustedError(absl::StrCat(
+        "region of ", info.st_size, " bytes beside ", held_bytes,
+        " of this client and ", budget->used_bytes(),
+        " of all; limit --max_shared_memory_bytes=", budget->max_bytes(),
+        ", of which a client leaves a fifth to others"));
+  }
+  void* const data = mmap(nullptr, static_cast<size_t>(info.st_size),
+                          PROT_READ | PROT_WRITE, MAP_SHARED, fd.get(), 0);
+  if (data == MAP_FAILED) {
+    const int error = errno;
+    budget->GiveBack(info.st_size);
+    if (error == EACCES || error == EPERM) {
+      return absl::InvalidArgumentError("a region must be writable");
+    }
+    return absl::ResourceExhaustedError(
+        absl::StrCat("cannot map a region of ", info.st_size,
+                     " bytes: ", std::strerror(error)));
+  }
+  // Fewer faults where the system allows it.
+  madvise(data, static_cast<size_t>(info.st_size), MADV_HUGEPAGE);
+  return std::shared_ptr<const Region>(new Region(
+      static_cast<std::byte*>(data), static_cast<uint64_t>(info.st_size),
+      {info.st_dev, info.st_ino}, budget));
+}
+
+Region::~Region() {
+  munmap(data_, size_bytes_);
+  budget_.GiveBack(static_cast<int64_t>(size_bytes_));
+}
+
+}  // namespace actserve
