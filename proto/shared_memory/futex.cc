@@ -4,6 +4,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <climits>
 #include <thread>
 
 namespace actserve::shared_memory {
@@ -18,11 +19,9 @@ void Wake(std::atomic<uint32_t>& word) {
   syscall(SYS_futex, &word, FUTEX_WAKE, INT_MAX, nullptr, nullptr, 0);
 }
 
-int NumSpins() {
-  // A pause takes 40 to 140 cycles: 10 to 30 us.
-  static const int num_spins =
-      std::thread::hardware_concurrency() > 1 ? 1000 : 0;
-  return num_spins;
+bool MaySpin() {
+  static const bool may_spin = std::thread::hardware_concurrency() > 1;
+  return may_spin;
 }
 
 }  // namespace actserve::shared_memory

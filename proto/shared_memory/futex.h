@@ -2,9 +2,9 @@
 #define ACTSERVE_PROTO_SHARED_MEMORY_FUTEX_H_
 
 #include <atomic>
-#include <climits>
 #include <cstdint>
 
+#include "absl/time/clock.h"
 #include "absl/time/time.h"
 
 namespace actserve::shared_memory {
@@ -17,24 +17,29 @@ void SleepOn(std::atomic<uint32_t>& word, uint32_t value,
 // Wakes everybody who sleeps on `word`.
 void Wake(std::atomic<uint32_t>& word);
 
-// Calls `is_done` until it returns true, or for about as long as a thread needs
-// to fall asleep and wake up. Returns what it returned last. On a machine with
-// one processor it calls only once.
-template <typename IsDone>
-bool SpinUntil(IsDone is_done);
+// Longer than two threads need to wake each other one after the other: where it
+// is shorter, both keep falling asleep just before they are called.
+inline constexpr absl::Duration kSpin = absl::Microseconds(50);
 
-// The number of calls that SpinUntil() makes at most.
-int NumSpins();
+// True if another thread can run while this one spins.
+bool MaySpin();
 
+// Calls `is_done` until it returns true, or for kSpin. Returns what it returned
+// last. On a machine with one processor it calls only once.
 template <typename IsDone>
 bool SpinUntil(IsDone is_done) {
-  for (int left = NumSpins();; --left) {
-    if (is_done()) return true;
-    if (left <= 0) return false;
+  if (is_done()) return true;
+  if (!MaySpin()) return false;
+  const absl::Time end = absl::Now() + kSpin;
+  do {
+    for (int i = 0; i < 32; ++i) {
+      if (is_done()) return true;
 #if defined(__x86_64__)
-    __builtin_ia32_pause();
+      __builtin_ia32_pause();
 #endif
-  }
+    }
+  } while (absl::Now() < end);
+  return is_done();
 }
 
 }  // namespace actserve::shared_memory

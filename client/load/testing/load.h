@@ -35,8 +35,10 @@ std::string SizeName(int64_t size_bytes);
 std::unique_ptr<testing::ServerProcess> StartServer(
     const std::string& binary, const std::vector<std::string>& flags);
 
+// By default tensors are sent.
 std::unique_ptr<Client> Connect(const std::string& address,
-                                const Client::Options& options = {});
+                                const Client::Options& options = {
+                                    .shared_memory = false});
 
 // Computes y.
 void Forward(Client& client, ReluTensors& tensors);
