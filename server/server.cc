@@ -217,6 +217,14 @@ absl::Status Server::Listen(const Options& options,
         .parts = serving_,
         .calls = *call_metrics_,
         .num_connections = [this] { return listener_->num_connections(); },
+        .num_shared_memory_clients =
+            [this] {
+              return shared_memory_ ? shared_memory_->num_clients() : 0;
+            },
+        .shared_memory_bytes =
+            [this] {
+              return shared_memory_ ? shared_memory_->region_bytes() : 0;
+            },
         .is_draining = [this] { return is_draining_.load(); },
         .certificate_expiry = [this]() -> std::optional<absl::Time> {
           if (tls_ == nullptr) return std::nullopt;

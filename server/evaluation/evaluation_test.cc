@@ -14,70 +14,12 @@
 #include <vector>
 
 #include "absl/synchronization/notification.h"
-#include "kernels/graph/interpret.h"
-#include "server/scheduling/worker_pool.h"
+#include "server/testing/engine_parts.h"
 #include "server/testing/fake_clock.h"
+#include "server/testing/interpreter_device.h"
 
 namespace actserve {
 namespace {
-
-class InterpretedProgram final : public Program {
- public:
-  explicit InterpretedProgram(LoweredProgram lowered)
-      : Program(std::move(lowered)) {}
-};
-
-// Computes float32 programs with the interpreter.
-class InterpreterDevice final : public Device {
- public:
-  std::string name() const override { return "interpreter"; }
-  std::string description() const override { return "a device of a test"; }
-  absl::StatusOr<std::shared_ptr<const Program>> Compile(
-      const LoweredProgram& program, const StopToken&) override {
-    ++num_compiled;
-    if (!compile_error.ok()) return compile_error;
-    return std::make_shared<InterpretedProgram>(program);
-  }
-  absl::Status Run(const Program& program,
-                   absl::Span<WorkItem> items) override {
-    if (started != nullptr) started->Notify();
-    if (may_finish != nullptr) may_finish->WaitForNotification();
-    for (WorkItem& item : items) RunItem(program.lowered().graph, item);
-    return run_error;
-  }
-
-  int num_compiled = 0;
-  // If set: tells that a run began; holds a run up.
-  absl::Notification* started = nullptr;
-  absl::Notification* may_finish = nullptr;
-  absl::Status compile_error;
-  absl::Status run_error;
-
- private:
-  // Each input must be one fragment.
-  static void RunItem(const Graph& graph, WorkItem& item) {
-    const std::vector<float> parameters(item.parameters.begin(),
-                                        item.parameters.end());
-    for (int64_t i = 0; i < item.num_elements; ++i) {
-      std::vector<float> at;
-      for (absl::Span<const Fragment> input : item.inputs) {
-        at.push_back(reinterpret_cast<const float*>(input[0].data)[i]);
-      }
-      const std::vector<float> results =
-          actserve::Evaluate<float>(graph, at, parameters);
-      size_t tensor = 0;
-      size_t sum = 0;
-      for (size_t k = 0; k < results.size(); ++k) {
-        if (graph.outputs[k].summed) {
-          item.sums[sum++] += results[k];
-        } else {
-          std::byte* const to = item.outputs[tensor++];
-          std::memcpy(to + 4 * i, &results[k], 4);
-        }
-      }
-    }
-  }
-};
 
 // The second door: one request of float32 tensors in memory.
 class MemoryDoor final : private Evaluation {
@@ -166,29 +108,13 @@ class MemoryDoor final : private Evaluation {
 constexpr auto kForward = ProgramKey::Direction::kForward;
 constexpr auto kBackward = ProgramKey::Direction::kBackward;
 
-class EvaluationTest : public testing::Test {
+class EvaluationTest : public ::testing::Test {
  protected:
-  EvaluationTest()
-      : registry_(*Registry::Create({})),
-        buffers_(BufferPool::Create(0)),
-        residuals_({}, Clock::Real()),
-        plans_({}, registry_.get()),
-        programs_({}, &device_, Clock::Real(), &pool_),
-        scheduler_({}, &device_, Clock::Real()),
-        pool_({.max_queued = 16}),
-        parts_{{},         device_,    *registry_, plans_, programs_,
-               scheduler_, residuals_, *buffers_,  memory_} {}
-
-  InterpreterDevice device_;
-  std::unique_ptr<Registry> registry_;
-  std::shared_ptr<BufferPool> buffers_;
-  MemoryBudget memory_{4096};
-  Residuals residuals_;
-  PlanCache plans_;
-  Programs programs_;
-  Scheduler scheduler_;
-  WorkerPool pool_;
-  const ServingParts parts_;
+  testing::InterpreterDevice device_;
+  testing::EngineParts engine_{&device_, /*max_memory_bytes=*/4096};
+  const ServingParts& parts_ = engine_.parts;
+  Residuals& residuals_ = engine_.residuals;
+  MemoryBudget& memory_ = engine_.memory;
 };
 
 TEST_F(EvaluationTest, ComputesADecodedRequest) {
@@ -269,8 +195,9 @@ TEST_F(EvaluationTest, TellsTheTimeInTheQueueFromTheRest) {
   options.num_threads = 1;
   options.inline_bytes = -1;
   Scheduler scheduler(options, &device_, &clock);
-  const ServingParts parts{{},        device_,    *registry_, plans_, programs_,
-                           scheduler, residuals_, *buffers_,  memory_};
+  const ServingParts parts{parts_.limits,    parts_.device,   parts_.registry,
+                           parts_.plans,     parts_.programs, scheduler,
+                           parts_.residuals, parts_.buffers,  parts_.memory};
   // Compiles the program, so that the next requests go straight to the queue.
   MemoryDoor warm_up(parts_, {{1}});
   warm_up.Run(warm_up.request_of("relu", kForward));

@@ -137,6 +137,15 @@ bool RingPeer::Call(uint32_t index, const Request& request) {
   return true;
 }
 
+std::string RingPeer::MessageOf(uint32_t index) {
+  const Slot& slot = ring_->slots[index];
+  size_t size_bytes = 0;
+  for (uint32_t i = 0; i < slot.reply.num_pieces; ++i) {
+    size_bytes += slot.reply.pieces[i].size_bytes;
+  }
+  return {reinterpret_cast<const char*>(slot.bytes.data()), size_bytes};
+}
+
 v1::Status RingPeer::ErrorOf(uint32_t index) {
   const Slot& slot = ring_->slots[index];
   v1::Status status;

@@ -48,6 +48,8 @@ class RingPeer {
   // Publishes slot `index` with that request, and waits for the reply; false if
   // none comes within 10 s.
   bool Call(uint32_t index, const shared_memory::Request& request);
+  // The message in the reply of a slot, if all of it is there.
+  std::string MessageOf(uint32_t index);
   // The error in the reply of a slot; OK: the reply is none.
   v1::Status ErrorOf(uint32_t index);
 

@@ -208,6 +208,12 @@ void ServerMetrics::CollectState(Families& families) const {
                            Number(parts.registry.num_registered())));
   families.push_back(Gauge("actserve_connections", "Open connections.",
                            sources_.num_connections()));
+  families.push_back(Gauge("actserve_shared_memory_clients",
+                           "Clients that share memory with the server.",
+                           sources_.num_shared_memory_clients()));
+  families.push_back(Gauge("actserve_shared_memory_bytes",
+                           "Memory that they share.",
+                           Number(sources_.shared_memory_bytes())));
   families.push_back(Gauge("actserve_device_healthy",
                            "1 if the device works, 0 if it is lost.",
                            parts.device.health().ok()));
