@@ -19,17 +19,23 @@ void TensorEvaluation::Run(absl::Span<const Fragment> message) {
 }
 
 absl::StatusOr<DecodedRequest> TensorEvaluation::Decode() {
+  RequestLimits limits = parts().limits;
+  limits.message_bytes = MaxResponseBytes();
   return method_ == TensorMethod::kForward
-             ? DecodeForward(split_, parts().limits, parts().registry,
-                             caller().tenant)
-             : DecodeBackward(split_, parts().limits, parts().registry,
+             ? DecodeForward(split_, limits, parts().registry, caller().tenant)
+             : DecodeBackward(split_, limits, parts().registry,
                               parts().residuals, caller().tenant);
 }
 
 void TensorEvaluation::OnPlan(const std::shared_ptr<CallPlan>& plan) {
   plan->response_head = ConstantResponseHead(plan->request, *plan->program,
                                              parts().device.name());
-  parts().plans.Put(method_, split_, plan);
+  // Doors share the plans, but not the limit on the response.
+  constexpr int64_t kMostTensors = 32;
+  if (plan->request.type.size_bytes() <=
+      parts().limits.message_bytes / kMostTensors) {
+    parts().plans.Put(method_, split_, plan);
+  }
 }
 
 void TensorEvaluation::Succeed(TensorResult result) {

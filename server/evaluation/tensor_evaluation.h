@@ -1,6 +1,7 @@
 #ifndef ACTSERVE_SERVER_EVALUATION_TENSOR_EVALUATION_H_
 #define ACTSERVE_SERVER_EVALUATION_TENSOR_EVALUATION_H_
 
+#include <cstdint>
 #include <memory>
 
 #include "absl/status/status.h"
@@ -31,6 +32,11 @@ class TensorEvaluation : protected Evaluation {
   // must stay valid until Respond() or Fail(); they may be called before it
   // returns. Call it once.
   void Run(absl::Span<const Fragment> message);
+
+  // Limit on the bytes of the response.
+  virtual int64_t MaxResponseBytes() const {
+    return parts().limits.message_bytes;
+  }
 
   // Instead of Evaluation::Succeed(). `stages` are the times on the device.
   virtual void Respond(EncodedResponse response, const Stages& stages) = 0;

@@ -43,6 +43,8 @@ class SharedCall final : private TensorEvaluation {
   CallerId caller() const override { return caller_; }
   bool IsCancelled() const override;
   std::byte* PlaceOf(size_t tensor, int64_t size_bytes) override;
+  // Nothing is sent.
+  int64_t MaxResponseBytes() const override { return int64_t{1} << 50; }
   // The client's memory is not the server's to keep.
   bool OwnsInputs() const override { return false; }
   std::shared_ptr<const void> ReleaseInputs() override { return nullptr; }

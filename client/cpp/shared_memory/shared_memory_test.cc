@@ -94,6 +94,19 @@ TEST_F(SharedMemoryTest, GivesTheSameBits) {
   EXPECT_GT(RegionBytes(), 0);
 }
 
+TEST_F(SharedMemoryTest, IsNotBoundByTheLimitOfAMessage) {
+  StartServer({"--max_message_bytes=1000000"});
+  const std::vector<float> x = Numbers(1'000'000);
+  std::vector<float> y(x.size());
+
+  const absl::Status shared =
+      shared_->Forward("relu", {View(x)}, MutableBytes(y));
+  const absl::Status sent = sent_->Forward("relu", {View(x)}, MutableBytes(y));
+
+  EXPECT_TRUE(shared.ok()) << shared;
+  EXPECT_TRUE(absl::IsResourceExhausted(sent)) << sent;
+}
+
 TEST_F(SharedMemoryTest, GradientsOfAllKinds) {
   const auto registered = shared_->RegisterActivation(kLeaky);
   ASSERT_TRUE(registered.ok()) << registered.status();
