@@ -243,7 +243,9 @@ class Memory : public ::testing::Test {
     const std::string message = ForwardBytes("relu", 1, 8 * kMiB);
     std::vector<Client> clients;
     for (int i = 0; i < 4; ++i) {
-      clients.push_back(Connect({.window_bytes = 0}));
+      // gRPC, short of memory, seldom takes more than 2 s to go on reading.
+      clients.push_back(
+          Connect({.window_bytes = 0, .patience = absl::Seconds(15)}));
       for (int k = 0; k < 40; ++k) {
         // Answered or refused, but not kept waiting.
         const absl::Status taken = clients.back()->Call(kForward, message);
