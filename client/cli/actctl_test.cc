@@ -32,6 +32,7 @@ using ::actserve::testing::FakeKnob;
 using ::actserve::testing::ServerProcess;
 using ::testing::AllOf;
 using ::testing::ContainsRegex;
+using ::testing::EndsWith;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::StartsWith;
@@ -89,7 +90,7 @@ Outcome Actctl(const std::string& arguments) {
 TEST(Actctl, EveryCommandExplainsItself) {
   for (const char* command :
        {"", "list", "show", "check", "precompile", "register", "forward",
-        "backward", "health", "token", "token new"}) {
+        "backward", "health", "advise", "token", "token new"}) {
     SCOPED_TRACE(command);
 
     const Outcome outcome = Actctl(absl::StrCat(command, " --help"));
@@ -433,6 +434,17 @@ TEST(ActctlLocal, ComputesWithoutAServer) {
                                 " -i 2,3 -i 4,5 --parameter a=2 --wrt x,a"))
                 .output,
             "x: 8 10\na: 23\n");
+}
+
+TEST(ActctlLocal, AdviseMeasuresTheWaysThatThereAre) {
+  const Outcome outcome =
+      Actctl("--address local advise gelu --shape 8,4 --seconds 0.02");
+
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.errors;
+  EXPECT_THAT(outcome.output,
+              AllOf(HasSubstr("gelu, float32 [8, 4], microseconds"),
+                    ContainsRegex("local +[0-9.]+ +[0-9.]+\n"),
+                    EndsWith("take the address \"local\"\n")));
 }
 
 TEST_F(ActctlWithServer, ParametersMayBeTensorsAndInputsBroadcast) {

@@ -92,6 +92,18 @@ struct EvaluateFlags {
   std::vector<std::string> cotangents;
 };
 
+// Flags of `advise`.
+struct AdviseFlags {
+  // A built-in's name, or a file with a text.
+  std::string activation;
+  // Of each input.
+  std::vector<int64_t> shape;
+  std::string dtype = "float32";
+  std::optional<int> axis;
+  // How long each way is measured.
+  double seconds = 0.5;
+};
+
 // Lists the activations of the server, or without an address the built-ins of
 // this program.
 absl::Status List(const ServerFlags& server);
@@ -117,6 +129,9 @@ absl::Status Precompile(const PrecompileFlags& flags);
 absl::Status Register(const ServerFlags& server, const TextFlags& text);
 absl::Status Forward(const ServerFlags& server, const EvaluateFlags& flags);
 absl::Status Backward(const ServerFlags& server, const EvaluateFlags& flags);
+// Measures the ways to an engine that there are from here, and prints which one
+// to take.
+absl::Status Advise(const ServerFlags& server, const AdviseFlags& flags);
 // Describes the server, or prints a line for each of several replicas.
 //   Unavailable  it is not serving, or not all of them are
 absl::Status Health(const ServerFlags& server);

@@ -172,6 +172,7 @@ struct CommandLine {
   TextFlags text;
   PrecompileFlags precompile;
   EvaluateFlags evaluate;
+  AdviseFlags advise;
   std::function<absl::Status()> action;
 };
 
@@ -237,6 +238,39 @@ void AddInspectCommands(CLI::App& app, CommandLine& line) {
       "Ask whether the server takes requests; of several replicas, print "
       "the answer of each, and exit with 0 only if all of them do",
       [&line] { return Health(line.server); });
+}
+
+// Which way to an engine is the best one.
+void AddAdviseCommand(CLI::App& app, CommandLine& line) {
+  CLI::App& command = AddCommand(
+      app, line, "advise",
+      "Measure a training step by each way to an engine: in this process, "
+      "through shared memory, sent to the server; and say which one to take",
+      [&line] { return Advise(line.server, line.advise); });
+  AdviseFlags& flags = line.advise;
+  command
+      .add_option("activation", flags.activation,
+                  "The name of a built-in, or a .py file")
+      ->required()
+      ->type_name("NAME|FILE");
+  command
+      .add_option("--shape", flags.shape,
+                  "The size of each dimension of an input, as in 1024,768")
+      ->required()
+      ->delimiter(',')
+      ->type_name("NUMBERS");
+  command.add_option("--dtype", flags.dtype, "The type of the elements")
+      ->type_name("DTYPE")
+      ->capture_default_str();
+  command
+      .add_option("--axis", flags.axis,
+                  "The axis along which rows run, for an activation that reads "
+                  "rows")
+      ->type_name("NUMBER");
+  command
+      .add_option("--seconds", flags.seconds, "How long each way is measured")
+      ->check(CLI::Range(0.01, 60.0))
+      ->capture_default_str();
 }
 
 // Commands that take texts.
@@ -401,6 +435,7 @@ int Run(int argc, char** argv) {
   CommandLine line;
   AddServerFlags(app, line.server);
   AddInspectCommands(app, line);
+  AddAdviseCommand(app, line);
   AddTextCommands(app, line);
   AddEvaluateCommands(app, line);
   AddOperatorCommands(app, line);

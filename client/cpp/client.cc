@@ -579,6 +579,14 @@ absl::StatusOr<EncodedReply> Client::CallEncoded(
   return reply;
 }
 
+absl::StatusOr<std::vector<grpc::Slice>> Client::CallUnread(
+    std::string_view method, absl::Span<const ByteSpan> parts, Outputs outputs,
+    const CallOptions& options) {
+  ReplicaPtr place;
+  return impl_->Send({method.data(), method.size()}, parts, outputs,
+                     impl_->BoundsOf(options), place);
+}
+
 absl::Status Client::Health() {
   if (impl_->replicas() == nullptr) return absl::OkStatus();
   ACTSERVE_ASSIGN_OR_RETURN(const auto replicas,

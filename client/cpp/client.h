@@ -41,6 +41,7 @@
 #include "client/cpp/connect/security.h"
 #include "client/cpp/error_details.h"
 #include "client/cpp/retry.h"
+#include "grpcpp/support/slice.h"
 #include "proto/all_inputs_name.h"
 #include "proto/grad_output_name.h"
 
@@ -279,6 +280,14 @@ class Client {
   static absl::StatusOr<std::unique_ptr<Client>> Local(
       const LocalOptions& options);
   static absl::StatusOr<std::unique_ptr<Client>> Local();
+  // Each call goes the way that is the shorter one for its size: computed by
+  // this process, or by the server at `address`. One measurement by the first
+  // call with tensors, which it delays by some 0.3 s, decides. While the server
+  // is not there, this process computes. Programs that use it link
+  // client/local. Errors are those of Connect() and Local().
+  static absl::StatusOr<std::unique_ptr<Client>> Auto(
+      std::string_view address, const Options& options,
+      const LocalOptions& local_options);
   // For client/local: calls are answered by `in_process`.
   static std::unique_ptr<Client> Over(std::unique_ptr<InProcess> in_process,
                                       const Options& options);
@@ -341,6 +350,12 @@ class Client {
       absl::Span<const absl::Span<const std::byte>> parts,
       absl::Span<const absl::Span<std::byte>> outputs,
       const CallOptions& options = {});
+  // For client/local: the same, and the response as it came.
+  absl::StatusOr<std::vector<grpc::Slice>> CallUnread(
+      std::string_view method,
+      absl::Span<const absl::Span<const std::byte>> parts,
+      absl::Span<const absl::Span<std::byte>> outputs,
+      const CallOptions& options);
   // OK if the server takes requests: of several replicas, if one does. Asks
   // each only once.
   //   Unavailable  it does not answer, or says that it is not serving

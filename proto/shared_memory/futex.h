@@ -1,6 +1,8 @@
 #ifndef ACTSERVE_PROTO_SHARED_MEMORY_FUTEX_H_
 #define ACTSERVE_PROTO_SHARED_MEMORY_FUTEX_H_
 
+#include <sched.h>
+
 #include <atomic>
 #include <cstdint>
 
@@ -17,20 +19,36 @@ void SleepOn(std::atomic<uint32_t>& word, uint32_t value,
 // Wakes everybody who sleeps on `word`.
 void Wake(std::atomic<uint32_t>& word);
 
-// Longer than two threads need to wake each other one after the other: where it
-// is shorter, both keep falling asleep just before they are called.
-inline constexpr absl::Duration kSpin = absl::Microseconds(50);
+// Waits for what another thread does soon, without sleeping: to fall asleep and
+// be woken takes longer than a small call, on a virtual machine 100 us and
+// more. How long it spins follows from how long the last waits took: where
+// answers come soon after the thread fell asleep, longer, and where they take
+// their time, hardly at all. Thread-safe.
+class Spin {
+ public:
+  static constexpr absl::Duration kLeast = absl::Microseconds(5);
+  static constexpr absl::Duration kMost = absl::Microseconds(200);
 
-// True if another thread can run while this one spins.
-bool MaySpin();
+  // Calls `is_done` until it returns true, or for a while. Returns what it
+  // returned last. On a machine with one processor it calls only once.
+  template <typename IsDone>
+  bool Until(IsDone is_done);
 
-// Calls `is_done` until it returns true, or for kSpin. Returns what it returned
-// last. On a machine with one processor it calls only once.
+  // Tells how long a wait took that spinning did not end.
+  void Slept(absl::Duration wait);
+
+ private:
+  static bool MayRunBeside();
+
+  std::atomic<int64_t> nanos_ = absl::ToInt64Nanoseconds(kMost);
+};
+
 template <typename IsDone>
-bool SpinUntil(IsDone is_done) {
+bool Spin::Until(IsDone is_done) {
   if (is_done()) return true;
-  if (!MaySpin()) return false;
-  const absl::Time end = absl::Now() + kSpin;
+  if (!MayRunBeside()) return false;
+  const absl::Time end =
+      absl::Now() + absl::Nanoseconds(nanos_.load(std::memory_order_relaxed));
   do {
     for (int i = 0; i < 32; ++i) {
       if (is_done()) return true;
@@ -38,6 +56,8 @@ bool SpinUntil(IsDone is_done) {
       __builtin_ia32_pause();
 #endif
     }
+    // The other thread may wait for this processor.
+    sched_yield();
   } while (absl::Now() < end);
   return is_done();
 }

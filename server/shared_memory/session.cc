@@ -235,18 +235,21 @@ absl::StatusOr<CallerId> Session::Admit(Role role) const {
 
 void Session::Run() {
   uint32_t seen = 0;
+  shared_memory::Spin spin;
   while (!is_closed()) {
     const auto has_more = [&] {
       return ring_->num_published.load(std::memory_order_acquire) != seen ||
              is_closed();
     };
-    if (!shared_memory::SpinUntil(has_more)) {
+    const absl::Time start = absl::Now();
+    if (!spin.Until(has_more)) {
       ring_->server_sleeps = 1;
       // A client that publishes from here on sees that it must wake us.
       if (!has_more()) {
         shared_memory::SleepOn(ring_->num_published, seen, kLongestSleep);
       }
       ring_->server_sleeps = 0;
+      spin.Slept(absl::Now() - start);
       continue;
     }
     const uint32_t published =

@@ -189,10 +189,12 @@ absl::Status RingClient::Turn::Call(const CallBounds& bounds,
   slot.request.deadline_nanos = absl::ToUnixNanos(bounds.deadline);
   slot.state = static_cast<uint32_t>(SlotState::kAsked);
   ring_->Publish(index_);
+  const absl::Time start = absl::Now();
   if (ring_->num_spinning_.fetch_add(1) == 0) {
-    shared_memory::SpinUntil([this] { return IsAnswered(); });
+    ring_->spin_.Until([this] { return IsAnswered(); });
   }
   ring_->num_spinning_.fetch_sub(1);
+  const bool sleeps = !IsAnswered();
   while (!IsAnswered()) {
     const absl::Duration look =
         bounds.is_cancelled != nullptr ? kLookForCancellation : kLook;
@@ -220,6 +222,7 @@ absl::Status RingClient::Turn::Call(const CallBounds& bounds,
       return absl::DeadlineExceededError("the server did not answer");
     }
   }
+  if (sleeps) ring_->spin_.Slept(absl::Now() - start);
   return absl::OkStatus();
 }
 

@@ -23,6 +23,7 @@
 #include "actserve/v1/shared_memory.pb.h"
 #include "client/cpp/shared_memory/shared_pool.h"
 #include "proto/shared_memory/control.h"
+#include "proto/shared_memory/futex.h"
 #include "proto/shared_memory/ring.h"
 
 namespace actserve {
@@ -107,6 +108,7 @@ class RingClient : public std::enable_shared_from_this<RingClient> {
   shared_memory::Ring* const ring_;
   // Threads that spin now: more than one only steal from each other.
   std::atomic<int> num_spinning_ = 0;
+  shared_memory::Spin spin_;
   mutable std::atomic<bool> is_gone_ = false;
 
   absl::Mutex mu_;
