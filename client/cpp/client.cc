@@ -1,7 +1,6 @@
 #include "client/cpp/client.h"
 
 #include <algorithm>
-#include <limits>
 #include <optional>
 #include <utility>
 
@@ -17,6 +16,8 @@
 #include "client/cpp/message/envelope.h"
 #include "client/cpp/replicas.h"
 #include "client/cpp/retry.h"
+#include "client/cpp/stream/choice.h"
+#include "client/cpp/stream/exchange.h"
 #include "client/cpp/tensor_calls.h"
 #include "grpc/health/v1/health.pb.h"
 #include "kernels/base/status_macros.h"
@@ -26,13 +27,10 @@
 namespace actserve {
 namespace {
 
-constexpr absl::string_view kService = "/actserve.v1.ActivationService/";
+constexpr char kService[] = "/actserve.v1.ActivationService/";
 // The most that a server takes (ServerLimits in the contract).
 constexpr int kListPageSize = 1000;
 constexpr size_t kMaxHandlesInCall = 1024;
-// gRPC prefixes a message with its length in 32 bits, and protobuf's own
-// classes stop at 2 GiB.
-constexpr size_t kMaxMessageBytes = std::numeric_limits<int32_t>::max();
 
 // Where a reply's payloads go.
 using Outputs = absl::Span<const absl::Span<std::byte>>;
@@ -80,12 +78,31 @@ class Client::Impl {
     if (in_process_ != nullptr) {
       return in_process_->Call(method, parts, outputs, bounds);
     }
-    size_t size_bytes = 0;
-    for (const ByteSpan part : parts) size_bytes += part.size();
-    if (size_bytes > kMaxMessageBytes) {
+    size_t sent_bytes = 0;
+    for (const ByteSpan part : parts) sent_bytes += part.size();
+    size_t received_bytes = 0;
+    for (const auto& output : outputs) received_bytes += output.size();
+    absl::Status refused;
+    if (std::max(sent_bytes, received_bytes) < kStreamFromBytes) {
+      auto reply =
+          replicas_->Call(absl::StrCat(kService, method), parts, bounds, place);
+      if (reply.ok()) return std::move(reply->slices);
+      refused = reply.status();
+      if (!IsOverMessageLimit(refused)) return refused;
+    }
+    ACTSERVE_ASSIGN_OR_RETURN(SplitResponse split, Split(parts));
+    if (MayStream(method, split)) {
+      StreamExchange exchange(method, std::move(split), outputs);
+      auto reply = replicas_->Stream(kService, exchange, bounds, place);
+      if (reply.ok()) return std::move(reply->slices);
+      // An older server has no streams.
+      if (!absl::IsUnimplemented(reply.status())) return reply.status();
+    }
+    if (!refused.ok()) return refused;
+    if (sent_bytes > kMaxUnaryBytes) {
       return absl::ResourceExhaustedError(
-          absl::StrCat("request of ", size_bytes, " bytes, limit ",
-                       kMaxMessageBytes, "; send the batch in parts"));
+          absl::StrCat("request of ", sent_bytes, " bytes, limit ",
+                       kMaxUnaryBytes, "; send the batch in parts"));
     }
     ACTSERVE_ASSIGN_OR_RETURN(
         RawStub::Reply reply,

@@ -99,6 +99,29 @@ absl::StatusOr<RawStub::Reply> Replicas::Call(const std::string& method,
                                               absl::Span<const ByteSpan> parts,
                                               const Bounds& bounds,
                                               ReplicaPtr& place) {
+  return Repeat(
+      [&](RawStub& stub, const std::string& token) {
+        return stub.Call(method, parts, bounds.deadline, bounds.cancellation,
+                         bounds.headers, token);
+      },
+      bounds, place);
+}
+
+absl::StatusOr<RawStub::Reply> Replicas::Stream(const std::string& service,
+                                                StreamExchange& exchange,
+                                                const Bounds& bounds,
+                                                ReplicaPtr& place) {
+  return Repeat(
+      [&](RawStub& stub, const std::string& token) {
+        return stub.Stream(service, exchange, bounds.deadline,
+                           bounds.cancellation, bounds.headers, token);
+      },
+      bounds, place);
+}
+
+absl::StatusOr<RawStub::Reply> Replicas::Repeat(Try attempt_once,
+                                                const Bounds& bounds,
+                                                ReplicaPtr& place) {
   const ReplicaPtr preferred = place;
   absl::InlinedVector<ReplicaPtr, 4> tried;
   // The shortest that is due after this round.
@@ -113,7 +136,7 @@ absl::StatusOr<RawStub::Reply> Replicas::Call(const std::string& method,
       replica = Begin(tried, preferred, attempt);
     }
     if (replica != nullptr) {
-      RawStub::Reply reply = Send(method, parts, bounds, *replica, attempt);
+      RawStub::Reply reply = Send(attempt_once, bounds, *replica, attempt);
       place = replica;
       if (reply.status.ok()) return reply;
       const std::optional<absl::Duration> next =
@@ -152,7 +175,12 @@ absl::StatusOr<RawStub::Reply> Replicas::CallOnce(
     const Bounds& bounds, const ReplicaPtr& replica) {
   Standing::Attempt attempt;
   Begin({}, replica, attempt);
-  RawStub::Reply reply = Send(method, parts, bounds, *replica, attempt);
+  RawStub::Reply reply = Send(
+      [&](RawStub& stub, const std::string& token) {
+        return stub.Call(method, parts, bounds.deadline, bounds.cancellation,
+                         bounds.headers, token);
+      },
+      bounds, *replica, attempt);
   if (!reply.status.ok()) return FromGrpcStatus(reply.status);
   return reply;
 }
@@ -245,16 +273,14 @@ ReplicaPtr Replicas::Begin(absl::Span<const ReplicaPtr> tried,
   return chosen;
 }
 
-RawStub::Reply Replicas::Send(const std::string& method,
-                              absl::Span<const ByteSpan> parts,
-                              const Bounds& bounds, Replica& replica,
+RawStub::Reply Replicas::Send(Try attempt_once, const Bounds& bounds,
+                              Replica& replica,
                               const Standing::Attempt& attempt) {
   TokenSource* const tokens = security_.token.get();
   RawStub::Reply reply;
   for (bool token_is_new = false;; token_is_new = true) {
     const std::string token = tokens != nullptr ? tokens->Get() : "";
-    reply = replica.stub_.Call(method, parts, bounds.deadline,
-                               bounds.cancellation, bounds.headers, token);
+    reply = attempt_once(replica.stub_, token);
     if (reply.status.error_code() != grpc::StatusCode::UNAUTHENTICATED ||
         token_is_new || tokens == nullptr || !tokens->Refresh(token)) {
       break;

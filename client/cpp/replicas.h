@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
+#include "absl/functional/function_ref.h"
 #include "absl/random/random.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -71,6 +72,12 @@ class Replicas {
   absl::StatusOr<RawStub::Reply> Call(const std::string& method,
                                       absl::Span<const ByteSpan> parts,
                                       const Bounds& bounds, ReplicaPtr& place);
+  // The same for a stream, which each attempt begins again. `service` as in
+  // RawStub::Stream().
+  absl::StatusOr<RawStub::Reply> Stream(const std::string& service,
+                                        StreamExchange& exchange,
+                                        const Bounds& bounds,
+                                        ReplicaPtr& place);
   // One attempt of a call, at that replica.
   absl::StatusOr<RawStub::Reply> CallOnce(const std::string& method,
                                           absl::Span<const ByteSpan> parts,
@@ -89,6 +96,8 @@ class Replicas {
   bool may_be_several() const { return may_be_several_; }
 
  private:
+  // Makes one attempt of a call with a token.
+  using Try = absl::FunctionRef<RawStub::Reply(RawStub&, const std::string&)>;
   // What the address lists: a server, or the name of several.
   struct Part {
     std::string address;
@@ -104,9 +113,11 @@ class Replicas {
   ReplicaPtr Begin(absl::Span<const ReplicaPtr> tried,
                    const ReplicaPtr& preferred, Standing::Attempt& attempt);
   // Makes that attempt and ends it. A token that is refused is read again once.
-  RawStub::Reply Send(const std::string& method,
-                      absl::Span<const ByteSpan> parts, const Bounds& bounds,
-                      Replica& replica, const Standing::Attempt& attempt);
+  RawStub::Reply Send(Try attempt_once, const Bounds& bounds, Replica& replica,
+                      const Standing::Attempt& attempt);
+  // Makes attempts while nobody takes the call.
+  absl::StatusOr<RawStub::Reply> Repeat(Try attempt_once, const Bounds& bounds,
+                                        ReplicaPtr& place);
   // Waits for a lookup that runs now.
   void AwaitNames(const Bounds& bounds);
   // Waits, while `replica`, unless null, reconnects. True if it was cancelled.

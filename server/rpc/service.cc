@@ -15,6 +15,10 @@ namespace {
 
 using Reactor = grpc::ServerUnaryReactor;
 
+absl::Status DrainingError() {
+  return absl::UnavailableError("the server is shutting down");
+}
+
 }  // namespace
 
 Service::Service(const v1::ServerInfo& info, const ServingParts& parts,
@@ -45,6 +49,14 @@ Reactor* Service::Backward(grpc::CallbackServerContext* context,
                            const grpc::ByteBuffer* request,
                            grpc::ByteBuffer* response) {
   return StartTensorCall(TensorMethod::kBackward, context, request, response);
+}
+
+StreamReactor* Service::ForwardStream(grpc::CallbackServerContext* context) {
+  return StartStream(TensorMethod::kForward, context);
+}
+
+StreamReactor* Service::BackwardStream(grpc::CallbackServerContext* context) {
+  return StartStream(TensorMethod::kBackward, context);
 }
 
 Reactor* Service::RegisterActivation(grpc::CallbackServerContext* context,
@@ -188,8 +200,7 @@ void Service::Observe(Seen seen, const absl::Status& status,
 
 Reactor* Service::Refuse(grpc::CallbackServerContext* context, Method method) {
   auto* const reactor = new CallReactor(metrics_, method);
-  Finish(absl::UnavailableError("the server is shutting down"), context,
-         reactor);
+  Finish(DrainingError(), context, reactor);
   return reactor;
 }
 
@@ -217,6 +228,22 @@ Reactor* Service::StartTensorCall(TensorMethod tensor_method,
                   reactor, request, response))
       ->Start();
   return reactor;
+}
+
+StreamReactor* Service::StartStream(TensorMethod tensor_method,
+                                    grpc::CallbackServerContext* context) {
+  const Method method = tensor_method == TensorMethod::kForward
+                            ? Method::kForwardStream
+                            : Method::kBackwardStream;
+  const absl::StatusOr<CallerId> caller =
+      Admit(*context, Role::kCompute, authenticator_);
+  absl::Status refused = caller.status();
+  if (refused.ok() && !calls_.Enter()) refused = DrainingError();
+  if (!refused.ok()) {
+    return new RefusedStream(refused, method, metrics_, context);
+  }
+  return StreamCall::Start(tensor_method, *caller,
+                           {parts_, &calls_, metrics_, &observer_}, context);
 }
 
 Reactor* Service::Answer(const ControlCall& call, Seen seen,

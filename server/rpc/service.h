@@ -19,6 +19,7 @@
 #include "server/rpc/byte_buffer.h"
 #include "server/rpc/call_counter.h"
 #include "server/rpc/control_pools.h"
+#include "server/rpc/stream_call.h"
 #include "server/rpc/tensor_call.h"
 #include "server/scheduling/caller_id.h"
 #include "server/scheduling/worker_pool.h"
@@ -30,21 +31,22 @@ namespace internal {
 
 // All methods are raw: a request is measured before it is parsed.
 using S = v1::ActivationService;
-using ServiceMethods =
-    S::WithRawCallbackMethod_Forward<S::WithRawCallbackMethod_Backward<
-        S::WithRawCallbackMethod_RegisterActivation<
-            S::WithRawCallbackMethod_GetActivation<
-                S::WithRawCallbackMethod_ListActivations<
-                    S::WithRawCallbackMethod_ReleaseResiduals<
-                        S::WithRawCallbackMethod_GetServerInfo<
-                            S::Service>>>>>>>;
+using ServiceMethods = S::WithRawCallbackMethod_Forward<
+    S::WithRawCallbackMethod_Backward<S::WithRawCallbackMethod_ForwardStream<
+        S::WithRawCallbackMethod_BackwardStream<
+            S::WithRawCallbackMethod_RegisterActivation<
+                S::WithRawCallbackMethod_GetActivation<
+                    S::WithRawCallbackMethod_ListActivations<
+                        S::WithRawCallbackMethod_ReleaseResiduals<
+                            S::WithRawCallbackMethod_GetServerInfo<
+                                S::Service>>>>>>>>>;
 
 }  // namespace internal
 
 // The methods of proto/actserve/v1/service.proto. A tensor call is a
-// TensorCall, and work that takes longer than a lookup goes to `pools`.
-// Every call is counted in `calls`; once that is closed, calls are answered
-// UNAVAILABLE. `observer` is told of every other call.
+// TensorCall, a stream a StreamCall, and work that takes longer than a lookup
+// goes to `pools`. Every call is counted in `calls`; once that is closed, calls
+// are answered UNAVAILABLE. `observer` is told of every other call.
 class Service final : public internal::ServiceMethods {
  public:
   // `info` is the part of ServerInfo that does not change. A null
@@ -64,6 +66,8 @@ class Service final : public internal::ServiceMethods {
   grpc::ServerUnaryReactor* Backward(grpc::CallbackServerContext* context,
                                      const grpc::ByteBuffer* request,
                                      grpc::ByteBuffer* response) override;
+  StreamReactor* ForwardStream(grpc::CallbackServerContext* context) override;
+  StreamReactor* BackwardStream(grpc::CallbackServerContext* context) override;
   grpc::ServerUnaryReactor* RegisterActivation(
       grpc::CallbackServerContext* context, const grpc::ByteBuffer* request,
       grpc::ByteBuffer* response) override;
@@ -86,6 +90,8 @@ class Service final : public internal::ServiceMethods {
   grpc::ServerUnaryReactor* StartTensorCall(
       TensorMethod tensor_method, grpc::CallbackServerContext* context,
       const grpc::ByteBuffer* request, grpc::ByteBuffer* response);
+  StreamReactor* StartStream(TensorMethod tensor_method,
+                             grpc::CallbackServerContext* context);
   // How a call without tensors is served.
   struct ControlCall {
     grpc::CallbackServerContext* context;
