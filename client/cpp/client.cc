@@ -1,6 +1,7 @@
 #include "client/cpp/client.h"
 
 #include <algorithm>
+#include <atomic>
 #include <optional>
 #include <utility>
 
@@ -84,26 +85,36 @@ class Client::Impl {
     for (const auto& output : outputs) received_bytes += output.size();
     absl::Status refused;
     if (std::max(sent_bytes, received_bytes) < kStreamFromBytes) {
-      auto reply =
-          replicas_->Call(absl::StrCat(kService, method), parts, bounds, place);
-      if (reply.ok()) return std::move(reply->slices);
+      auto reply = SendUnary(method, parts, bounds, place);
+      if (reply.ok() || !IsOverMessageLimit(reply.status())) return reply;
       refused = reply.status();
-      if (!IsOverMessageLimit(refused)) return refused;
     }
-    ACTSERVE_ASSIGN_OR_RETURN(SplitResponse split, Split(parts));
-    if (MayStream(method, split)) {
-      StreamExchange exchange(method, std::move(split), outputs);
-      auto reply = replicas_->Stream(kService, exchange, bounds, place);
-      if (reply.ok()) return std::move(reply->slices);
-      // An older server has no streams.
-      if (!absl::IsUnimplemented(reply.status())) return reply.status();
-    }
-    if (!refused.ok()) return refused;
+    ACTSERVE_ASSIGN_OR_RETURN(SplitResponse request, Split(parts));
+    const StreamUse use =
+        has_streams_ ? StreamUseOf(method, request) : StreamUse::kNever;
     if (sent_bytes > kMaxUnaryBytes) {
-      return absl::ResourceExhaustedError(
+      refused = absl::ResourceExhaustedError(
           absl::StrCat("request of ", sent_bytes, " bytes, limit ",
                        kMaxUnaryBytes, "; send the batch in parts"));
+    } else if (refused.ok() && use != StreamUse::kFromSize) {
+      auto reply = SendUnary(method, parts, bounds, place);
+      if (reply.ok() || !IsOverMessageLimit(reply.status())) return reply;
+      refused = reply.status();
     }
+    if (use == StreamUse::kNever) return refused;
+    StreamExchange exchange(method, std::move(request), outputs);
+    auto reply = replicas_->Stream(kService, exchange, bounds, place);
+    if (reply.ok()) return std::move(reply->slices);
+    if (!absl::IsUnimplemented(reply.status())) return reply.status();
+    // An older server.
+    has_streams_ = false;
+    if (!refused.ok()) return refused;
+    return SendUnary(method, parts, bounds, place);
+  }
+
+  absl::StatusOr<std::vector<grpc::Slice>> SendUnary(
+      absl::string_view method, absl::Span<const ByteSpan> parts,
+      const Bounds& bounds, ReplicaPtr& place) {
     ACTSERVE_ASSIGN_OR_RETURN(
         RawStub::Reply reply,
         replicas_->Call(absl::StrCat(kService, method), parts, bounds, place));
@@ -257,6 +268,8 @@ class Client::Impl {
   // One of the two.
   const std::unique_ptr<InProcess> in_process_;
   std::optional<Replicas> replicas_;
+  // False once a server has said so.
+  std::atomic<bool> has_streams_ = true;
   ResidualPlaces residual_places_;
   Registrations registrations_;
 };

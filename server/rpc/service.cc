@@ -22,11 +22,12 @@ absl::Status DrainingError() {
 }  // namespace
 
 Service::Service(const v1::ServerInfo& info, const ServingParts& parts,
-                 CallCounter* calls, CallMetrics* metrics,
+                 CallCounter* calls, OpenStreams* streams, CallMetrics* metrics,
                  CallObserver* observer, const ControlPools& pools,
                  const Authenticator* authenticator)
     : parts_(parts),
       calls_(*calls),
+      streams_(*streams),
       metrics_(metrics),
       observer_(*observer),
       pools_(pools),
@@ -243,7 +244,8 @@ StreamReactor* Service::StartStream(TensorMethod tensor_method,
     return new RefusedStream(refused, method, metrics_, context);
   }
   return StreamCall::Start(tensor_method, *caller,
-                           {parts_, &calls_, metrics_, &observer_}, context);
+                           {parts_, &calls_, &streams_, metrics_, &observer_},
+                           context);
 }
 
 Reactor* Service::Answer(const ControlCall& call, Seen seen,

@@ -10,6 +10,7 @@
 #include "actserve/v1/service.grpc.pb.h"
 #include "grpcpp/server_context.h"
 #include "grpcpp/support/server_callback.h"
+#include "server/connections/open_streams.h"
 #include "server/control/control_methods.h"
 #include "server/identity/authenticator.h"
 #include "server/identity/roles.h"
@@ -53,8 +54,9 @@ class Service final : public internal::ServiceMethods {
   // `authenticator` lets everyone in. The others must outlive the service;
   // `metrics` may be null.
   Service(const v1::ServerInfo& info, const ServingParts& parts,
-          CallCounter* calls, CallMetrics* metrics, CallObserver* observer,
-          const ControlPools& pools, const Authenticator* authenticator);
+          CallCounter* calls, OpenStreams* streams, CallMetrics* metrics,
+          CallObserver* observer, const ControlPools& pools,
+          const Authenticator* authenticator);
 
   // Sets the addresses for GetServerInfo, which are known only once the server
   // listens.
@@ -130,6 +132,7 @@ class Service final : public internal::ServiceMethods {
 
   const ServingParts& parts_;
   CallCounter& calls_;
+  OpenStreams& streams_;
   CallMetrics* const metrics_;
   CallObserver& observer_;
   const ControlPools pools_;

@@ -160,7 +160,9 @@ StreamCall::StreamCall(TensorMethod method, const CallerId& caller,
       observer_(*parts.observer),
       context_(*context),
       received_(absl::Now()),
-      deadline_(absl::FromChrono(context->deadline())) {}
+      deadline_(absl::FromChrono(context->deadline())),
+      open_(parts.streams->Open(PeerOfUri(context->peer()),
+                                [context] { context->TryCancel(); })) {}
 
 absl::Status StreamCall::CancelledError() const {
   return absl::Now() >= deadline_
@@ -180,6 +182,7 @@ void StreamCall::OnReadDone(bool ok) {
     if (ok && bytes.Valid()) {
       const auto size_bytes = static_cast<int64_t>(bytes.Length());
       record_.request_bytes += size_bytes;
+      open_->CountMessage(size_bytes);
       if (metrics_ != nullptr) metrics_->CountReceived(size_bytes);
     }
     if (is_first && !ok) {
@@ -361,6 +364,7 @@ void StreamCall::Advance() {
       ReadNext();
     }
     EndIfDone();
+    open_->set_waits_for_client(!computing_);
   }
   if (slab != nullptr) Slab::Run(std::move(slab));
 }
@@ -481,6 +485,7 @@ void StreamCall::OnWriteDone(bool ok) {
   {
     absl::MutexLock lock(&mu_);
     writing_ = false;
+    open_->CountSent(writing_bytes_);
     queued_bytes_ -= std::exchange(writing_bytes_, 0);
     // gRPC may be asked for its memory now.
     out_.Clear();
@@ -506,6 +511,7 @@ void StreamCall::OnDone() {
   if (metrics_ != nullptr) {
     metrics_->CountCall(counted_as_, code, absl::Now() - received_);
   }
+  open_.reset();
   // The last owner may be a slab's thread, which has just left the lock.
   const std::shared_ptr<StreamCall> self = std::move(self_);
 }

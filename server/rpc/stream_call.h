@@ -18,6 +18,7 @@
 #include "grpcpp/support/server_callback.h"
 #include "grpcpp/support/slice.h"
 #include "kernels/graph/summation.h"
+#include "server/connections/open_streams.h"
 #include "server/evaluation/serving_parts.h"
 #include "server/message/tensor_result.h"
 #include "server/metrics/call_metrics.h"
@@ -67,6 +68,7 @@ class StreamCall final : public StreamReactor,
   struct Parts {
     const ServingParts& serving;
     CallCounter* calls;
+    OpenStreams* streams;
     CallMetrics* metrics;
     CallObserver* observer;
   };
@@ -135,6 +137,8 @@ class StreamCall final : public StreamReactor,
   grpc::CallbackServerContext& context_;
   const absl::Time received_;
   const absl::Time deadline_;
+  // Null once gRPC is done with the call.
+  std::unique_ptr<OpenStreams::Stream> open_;
   // Until OnDone().
   std::shared_ptr<StreamCall> self_;
   // What gRPC reads into and writes from.

@@ -5,12 +5,24 @@
 
 namespace actserve {
 
-bool MayStream(absl::string_view method, const SplitResponse& request) {
-  if (method == "Forward") return true;
-  if (method != "Backward") return false;
-  v1::BackwardRequest message;
-  return message.ParseFromString(request.metadata) &&
-         message.residual().empty();
+StreamUse StreamUseOf(absl::string_view method, const SplitResponse& request) {
+  if (method == "Forward") {
+    v1::ForwardRequest message;
+    if (!message.ParseFromString(request.metadata)) return StreamUse::kNever;
+    return message.keep_residual() || message.has_split_axis()
+               ? StreamUse::kIfTooLarge
+               : StreamUse::kFromSize;
+  }
+  if (method == "Backward") {
+    v1::BackwardRequest message;
+    if (!message.ParseFromString(request.metadata) ||
+        !message.residual().empty()) {
+      return StreamUse::kNever;
+    }
+    return message.has_split_axis() ? StreamUse::kIfTooLarge
+                                    : StreamUse::kFromSize;
+  }
+  return StreamUse::kNever;
 }
 
 bool IsOverMessageLimit(const absl::Status& status) {
