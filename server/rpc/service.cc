@@ -238,10 +238,16 @@ StreamReactor* Service::StartStream(TensorMethod tensor_method,
                             : Method::kBackwardStream;
   const absl::StatusOr<CallerId> caller =
       Admit(*context, Role::kCompute, authenticator_);
-  absl::Status refused = caller.status();
-  if (refused.ok() && !calls_.Enter()) refused = DrainingError();
-  if (!refused.ok()) {
-    return new RefusedStream(refused, method, metrics_, context);
+  if (!caller.ok()) {
+    Seen seen;
+    seen.record.method = NameOf(method);
+    seen.record.received = absl::Now();
+    if (observer_.is_on()) seen.ids = observer_.IdsOf(HeadersOf(*context));
+    Observe(std::move(seen), caller.status(), context);
+    return new RefusedStream(caller.status(), method, metrics_, context);
+  }
+  if (!calls_.Enter()) {
+    return new RefusedStream(DrainingError(), method, metrics_, context);
   }
   return StreamCall::Start(tensor_method, *caller,
                            {parts_, &calls_, &streams_, metrics_, &observer_},

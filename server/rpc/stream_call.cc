@@ -359,6 +359,7 @@ void StreamCall::Advance() {
     absl::MutexLock lock(&mu_);
     if (ended_) return;
     if (status_.ok()) {
+      QueueTaken();
       WriteNext();
       slab = NextSlab();
       ReadNext();
@@ -369,14 +370,22 @@ void StreamCall::Advance() {
   if (slab != nullptr) Slab::Run(std::move(slab));
 }
 
+void StreamCall::QueueTaken() {
+  if (writing_ || !answers_.empty() || chunks_ == nullptr) return;
+  if (chunks_->taken_bytes() - told_taken_bytes_ >= kMaxChunkBytes) {
+    answers_.emplace_back();
+  }
+}
+
 void StreamCall::WriteNext() {
   if (writing_ || answers_.empty()) return;
   Answer answer = std::move(answers_.front());
   answers_.pop_front();
   writing_ = true;
   writing_bytes_ = answer.chunk_bytes;
+  told_taken_bytes_ = chunks_->taken_bytes();
   std::vector<grpc::Slice> slices;
-  slices.emplace_back(answer.head);
+  slices.emplace_back(TakenField(told_taken_bytes_) + answer.head);
   if (answer.chunk) slices.push_back(*std::move(answer.chunk));
   out_ = grpc::ByteBuffer(slices.data(), slices.size());
   record_.response_bytes += static_cast<int64_t>(out_.Length());
@@ -444,9 +453,10 @@ void StreamCall::EndIfDone() {
       slabs_ != nullptr && next_slab_ == slabs_->count() && answers_.empty();
   if (status_.ok() && !is_done) return;
   ended_ = true;
+  if (chunks_ != nullptr) told_taken_bytes_ = chunks_->taken_bytes();
   chunks_.reset();
   if (status_.ok()) {
-    const grpc::Slice last(LastMessage());
+    const grpc::Slice last(TakenField(told_taken_bytes_) + LastMessage());
     out_ = grpc::ByteBuffer(&last, 1);
     record_.response_bytes += static_cast<int64_t>(out_.Length());
     if (metrics_ != nullptr) {

@@ -110,6 +110,8 @@ class StreamCall final : public StreamReactor,
 
   // Does what can be done next.
   void Advance();
+  // Says what was taken, if nothing else will soon.
+  void QueueTaken() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void WriteNext() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void ReadNext() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   std::unique_ptr<Slab> NextSlab() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
@@ -169,6 +171,8 @@ class StreamCall final : public StreamReactor,
   // Of chunks, that which is written now included.
   int64_t queued_bytes_ ABSL_GUARDED_BY(mu_) = 0;
   int64_t writing_bytes_ ABSL_GUARDED_BY(mu_) = 0;
+  // That the client was told of.
+  int64_t told_taken_bytes_ ABSL_GUARDED_BY(mu_) = 0;
   // One per gradient that is a number.
   std::vector<PiecewiseSum> sums_ ABSL_GUARDED_BY(mu_);
   // Times of all slabs.

@@ -61,6 +61,7 @@ absl::Status Chunks::Take(RequestFrame frame,
                              std::move(frame.payload), std::move(owner)});
   }
   tensor.received_bytes += chunk_bytes;
+  received_bytes_ += chunk_bytes;
   if (tensor.received_bytes == size_bytes(p)) --num_incomplete_;
   return absl::OkStatus();
 }

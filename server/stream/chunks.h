@@ -39,6 +39,8 @@ class Chunks {
   // The bytes that wait for slabs, without what is kept. Their memory is more
   // by at most a chunk for each tensor, of which a part was dropped.
   int64_t held_bytes() const { return held_bytes_; }
+  // The bytes that have arrived and wait no more.
+  int64_t taken_bytes() const { return received_bytes_ - held_bytes_; }
   // Names a tensor of which a slab lacks bytes, and how far all have come.
   absl::Status WindowError(int64_t slab) const;
   // The same for a stream that ends before all has arrived.
@@ -65,6 +67,7 @@ class Chunks {
   const Slabs& slabs_;
   std::vector<Tensor> tensors_;
   int num_incomplete_ = 0;
+  int64_t received_bytes_ = 0;
   int64_t held_bytes_ = 0;
 };
 

@@ -33,6 +33,8 @@ static_assert(int{Request::kRequestFieldNumber} ==
               int{v1::BackwardStreamRequest::kRequestFieldNumber});
 static_assert(int{Response::kResponseFieldNumber} ==
               int{v1::BackwardStreamResponse::kResponseFieldNumber});
+static_assert(int{Response::kTakenBytesFieldNumber} ==
+              int{v1::BackwardStreamResponse::kTakenBytesFieldNumber});
 
 constexpr uint32_t VarintTag(int field) { return field << 3; }
 constexpr uint32_t BytesTag(int field) { return field << 3 | 2; }
@@ -114,6 +116,12 @@ absl::StatusOr<RequestFrame> ReadFrame(absl::Span<const Fragment> bytes,
     frame.payload = std::move(split.fragments);
   }
   return frame;
+}
+
+std::string TakenField(int64_t taken_bytes) {
+  std::string bytes;
+  AppendVarintField(Response::kTakenBytesFieldNumber, taken_bytes, &bytes);
+  return bytes;
 }
 
 std::string FirstFrame(absl::string_view response, int64_t window_bytes) {

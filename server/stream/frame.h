@@ -38,6 +38,9 @@ struct RequestFrame {
 absl::StatusOr<RequestFrame> ReadFrame(absl::Span<const Fragment> bytes,
                                        size_t max_metadata_bytes);
 
+// Encodes a part of any message of an answer, to be put before the rest; empty
+// for 0.
+std::string TakenField(int64_t taken_bytes);
 // Encodes the first message of an answer.
 std::string FirstFrame(absl::string_view response, int64_t window_bytes);
 // Encodes a message with a chunk, up to the bytes of the chunk.

@@ -139,10 +139,19 @@ void StreamExchange::PlanTurns() {
 void StreamExchange::Restart() {
   first_sent_ = false;
   next_ = 0;
+  sent_bytes_ = 0;
+  taken_bytes_ = 0;
+  server_window_bytes_ = kFirstWindowBytes;
   has_first_ = false;
   response_.clear();
   results_.clear();
   memory_.clear();
+}
+
+bool StreamExchange::MaySendNext() const {
+  return !first_sent_ ||
+         sent_bytes_ + static_cast<int64_t>(turns_[next_].size_bytes) <=
+             taken_bytes_ + server_window_bytes_;
 }
 
 StreamExchange::Message StreamExchange::Next() {
@@ -155,6 +164,7 @@ StreamExchange::Message StreamExchange::Next() {
             : FirstMessage<v1::BackwardStreamRequest>(request_.metadata);
   } else {
     const Turn& turn = turns_[next_++];
+    sent_bytes_ += static_cast<int64_t>(turn.size_bytes);
     v1::ForwardStreamRequest fields;
     fields.set_tensor(static_cast<int32_t>(turn.tensor));
     fields.set_offset(static_cast<int64_t>(turn.offset));
@@ -168,30 +178,31 @@ StreamExchange::Message StreamExchange::Next() {
 }
 
 absl::Status StreamExchange::Take(absl::Span<const ByteSpan> message) {
-  ACTSERVE_ASSIGN_OR_RETURN(SplitResponse split, Split(message));
-  if (split.payloads.empty()) return TakeResponse(split.metadata);
+  ACTSERVE_ASSIGN_OR_RETURN(const SplitResponse split, Split(message));
   if (split.payloads.size() > 1) return Malformed("several payloads");
-  v1::ForwardStreamResponse fields;
-  if (!fields.ParseFromString(split.metadata)) {
-    return Malformed("a chunk does not parse");
-  }
-  return TakeChunk(fields.tensor(), fields.offset(), split.payloads[0]);
+  return is_forward_ ? TakeMessage<v1::ForwardStreamResponse>(split)
+                     : TakeMessage<v1::BackwardStreamResponse>(split);
 }
 
-absl::Status StreamExchange::TakeResponse(const std::string& metadata) {
-  const auto take = [&](auto message) {
-    if (!message.ParseFromString(metadata) || !message.has_response()) {
-      return Malformed("a message has neither a response nor a chunk");
-    }
-    if (!std::exchange(has_first_, true)) {
-      Place(PayloadSizes(message.response()));
-    } else {
-      response_ = message.response().SerializeAsString();
-    }
-    return absl::OkStatus();
-  };
-  return is_forward_ ? take(v1::ForwardStreamResponse())
-                     : take(v1::BackwardStreamResponse());
+template <typename Response>
+absl::Status StreamExchange::TakeMessage(const SplitResponse& split) {
+  Response message;
+  if (!message.ParseFromString(split.metadata)) {
+    return Malformed("a message does not parse");
+  }
+  taken_bytes_ = std::max(taken_bytes_, message.taken_bytes());
+  if (!split.payloads.empty()) {
+    return TakeChunk(message.tensor(), message.offset(), split.payloads[0]);
+  }
+  if (!message.has_response()) return absl::OkStatus();
+  if (!std::exchange(has_first_, true)) {
+    server_window_bytes_ =
+        std::max(server_window_bytes_, message.window_bytes());
+    Place(PayloadSizes(message.response()));
+  } else {
+    response_ = message.response().SerializeAsString();
+  }
+  return absl::OkStatus();
 }
 
 void StreamExchange::Place(const std::vector<size_t>& sizes) {

@@ -24,6 +24,8 @@ class StreamExchange {
   // a chunk.
   static constexpr int64_t kWindowBytes = int64_t{4} << 20;
   static constexpr size_t kChunkBytes = size_t{1} << 20;
+  // How far the client may be ahead before the server has answered.
+  static constexpr int64_t kFirstWindowBytes = int64_t{1} << 20;
 
   // `method` is "Forward" or "Backward"; `request` is the encoded unary
   // request, whose payloads must outlive this object. The payloads of the
@@ -45,6 +47,8 @@ class StreamExchange {
     bool is_last = false;
   };
   bool HasNext() const { return !first_sent_ || next_ < turns_.size(); }
+  // False if the server must take more before.
+  bool MaySendNext() const;
   Message Next();
 
   // Takes a message of the server.
@@ -70,7 +74,8 @@ class StreamExchange {
   };
 
   void PlanTurns();
-  absl::Status TakeResponse(const std::string& metadata);
+  template <typename Response>
+  absl::Status TakeMessage(const SplitResponse& split);
   absl::Status TakeChunk(int32_t tensor, int64_t offset,
                          const SplitResponse::Payload& payload);
   // Finds a place for each tensor of the response.
@@ -83,6 +88,9 @@ class StreamExchange {
 
   bool first_sent_ = false;
   size_t next_ = 0;
+  int64_t sent_bytes_ = 0;
+  int64_t taken_bytes_ = 0;
+  int64_t server_window_bytes_ = kFirstWindowBytes;
   bool has_first_ = false;
   std::string response_;
   std::vector<Result> results_;

@@ -81,7 +81,10 @@ grpc::Status RunStream(grpc::GenericStub& stub, const std::string& method,
   call->StartCall(TagOf(kStart));
   grpc::ByteBuffer incoming;
   int num_under_way = 1;
+  bool may_write = false;
   const auto write = [&] {
+    if (!may_write || !exchange.HasNext() || !exchange.MaySendNext()) return;
+    may_write = false;
     const StreamExchange::Message message = exchange.Next();
     const grpc::ByteBuffer bytes = BytesOf(message, loans);
     ++num_under_way;
@@ -111,10 +114,12 @@ grpc::Status RunStream(grpc::GenericStub& stub, const std::string& method,
           break;
         }
         read();
+        may_write = true;
         write();
         break;
       case kWrite:
-        if (ok && exchange.HasNext()) write();
+        may_write = ok;
+        write();
         break;
       case kRead:
         if (!ok) {
@@ -127,6 +132,7 @@ grpc::Status RunStream(grpc::GenericStub& stub, const std::string& method,
         }
         incoming.Clear();
         read();
+        write();
         break;
       case kFinish:
         break;
