@@ -84,7 +84,7 @@ class Client::Impl {
     size_t received_bytes = 0;
     for (const auto& output : outputs) received_bytes += output.size();
     absl::Status refused;
-    if (std::max(sent_bytes, received_bytes) < kStreamFromBytes) {
+    if (std::max(sent_bytes, received_bytes) < stream_from_bytes_) {
       auto reply = SendUnary(method, parts, bounds, place);
       if (reply.ok() || !IsOverMessageLimit(reply.status())) return reply;
       refused = reply.status();
@@ -268,6 +268,9 @@ class Client::Impl {
   // One of the two.
   const std::unique_ptr<InProcess> in_process_;
   std::optional<Replicas> replicas_;
+  // From so many bytes on a stream is faster.
+  const size_t stream_from_bytes_ =
+      IsUnixSocket(address_) ? kStreamFromBytesByUnixSocket : kStreamFromBytes;
   // False once a server has said so.
   std::atomic<bool> has_streams_ = true;
   ResidualPlaces residual_places_;
