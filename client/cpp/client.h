@@ -15,7 +15,7 @@
 //   DeadlineExceeded   `timeout` passed, retries included
 //   Cancelled          by CallOptions::cancellation
 //   ResourceExhausted  the server is full, retries included; or the request is
-//                      beyond 2 GiB, and nothing was sent
+//                      beyond 2 GiB and cannot be a stream of chunks
 //   Unavailable        no server answered, retries included; where gRPC or a
 //                      proxy lost the call, also Internal, Unknown or Cancelled
 //   Internal           the reply makes no sense: a defect of the server
