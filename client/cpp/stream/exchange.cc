@@ -1,7 +1,7 @@
 #include "client/cpp/stream/exchange.h"
 
 #include <algorithm>
-#include <cstring>
+#include <limits>
 #include <utility>
 
 #include "absl/status/statusor.h"
@@ -27,10 +27,14 @@ size_t ItemBytes(v1::DType dtype) {
   }
 }
 
+// The largest number stands for all that are larger.
 size_t SizeOf(const v1::Tensor& tensor) {
   size_t size_bytes = ItemBytes(tensor.dtype());
   for (const int64_t dimension : tensor.shape()) {
-    size_bytes *= static_cast<size_t>(dimension);
+    if (__builtin_mul_overflow(size_bytes, static_cast<size_t>(dimension),
+                               &size_bytes)) {
+      return std::numeric_limits<size_t>::max();
+    }
   }
   return size_bytes;
 }
@@ -145,7 +149,6 @@ void StreamExchange::Restart() {
   has_first_ = false;
   response_.clear();
   results_.clear();
-  memory_.clear();
 }
 
 bool StreamExchange::MaySendNext() const {
@@ -210,12 +213,13 @@ void StreamExchange::Place(const std::vector<size_t>& sizes) {
       sizes.begin(), sizes.end(), outputs_.begin(), outputs_.end(),
       [](size_t size, const auto& output) { return size == output.size(); });
   for (size_t i = 0; i < sizes.size(); ++i) {
+    Result& result = results_.emplace_back();
+    result.size_bytes = sizes[i];
     if (fit) {
-      results_.push_back({outputs_[i]});
-      continue;
+      result.place = outputs_[i];
+    } else {
+      result.memory = std::make_shared<std::vector<std::byte>>();
     }
-    memory_.push_back(std::make_shared<std::vector<std::byte>>(sizes[i]));
-    results_.push_back({absl::MakeSpan(*memory_.back())});
   }
 }
 
@@ -231,14 +235,18 @@ absl::Status StreamExchange::TakeChunk(int32_t tensor, int64_t offset,
                                   offset, ", expected ",
                                   result.received_bytes));
   }
-  if (payload.size_bytes > result.place.size() - result.received_bytes) {
-    return Malformed(absl::StrCat("tensor ", tensor, ": ", payload.size_bytes,
-                                  " bytes at offset ", offset,
-                                  ", there is room for ", result.place.size()));
+  const size_t size_bytes = payload.size_bytes;
+  if (size_bytes > result.size_bytes - result.received_bytes) {
+    return Malformed(absl::StrCat("tensor ", tensor, ": ", size_bytes,
+                                  " bytes at offset ", offset, " of ",
+                                  result.size_bytes));
   }
-  CopyPayload(payload,
-              result.place.subspan(result.received_bytes, payload.size_bytes));
-  result.received_bytes += payload.size_bytes;
+  if (result.memory != nullptr) {
+    result.memory->resize(result.received_bytes + size_bytes);
+    result.place = absl::MakeSpan(*result.memory);
+  }
+  CopyPayload(payload, result.place.subspan(result.received_bytes, size_bytes));
+  result.received_bytes += size_bytes;
   return absl::OkStatus();
 }
 
@@ -247,28 +255,26 @@ absl::StatusOr<std::vector<grpc::Slice>> StreamExchange::TakeReply() {
   std::string head = std::move(response_);
   std::vector<grpc::Slice> slices;
   for (size_t i = 0; i < results_.size(); ++i) {
-    const absl::Span<std::byte> place = results_[i].place;
-    if (results_[i].received_bytes != place.size()) {
-      return Malformed(absl::StrCat("it ended at byte ",
-                                    results_[i].received_bytes, " of tensor ",
-                                    i, ", which has ", place.size()));
+    const Result& result = results_[i];
+    if (result.received_bytes != result.size_bytes) {
+      return Malformed(absl::StrCat("it ended at byte ", result.received_bytes,
+                                    " of tensor ", i, ", which has ",
+                                    result.size_bytes));
     }
-    AppendPayloadHeader(place.size(), head);
+    AppendPayloadHeader(result.size_bytes, head);
     slices.emplace_back(head);
     head.clear();
-    if (place.empty()) continue;
-    if (memory_.empty()) {
-      slices.emplace_back(place.data(), place.size(),
+    if (result.size_bytes == 0) continue;
+    if (result.memory == nullptr) {
+      slices.emplace_back(result.place.data(), result.size_bytes,
                           grpc::Slice::STATIC_SLICE);
       continue;
     }
-    auto* owner = new std::shared_ptr<std::vector<std::byte>>(memory_[i]);
+    using Owner = std::shared_ptr<std::vector<std::byte>>;
     slices.emplace_back(
-        place.data(), place.size(),
-        [](void* owner) {
-          delete static_cast<std::shared_ptr<std::vector<std::byte>>*>(owner);
-        },
-        owner);
+        result.memory->data(), result.size_bytes,
+        [](void* owner) { delete static_cast<Owner*>(owner); },
+        new Owner(result.memory));
   }
   if (!head.empty()) slices.emplace_back(head);
   return slices;

@@ -67,10 +67,13 @@ class StreamExchange {
     size_t offset;
     size_t size_bytes;
   };
-  // A tensor of the response.
+  // A tensor of the response. What does not fit `outputs_` is in `memory`,
+  // which grows with what comes: nobody has promised that it will.
   struct Result {
-    absl::Span<std::byte> place;
+    size_t size_bytes = 0;
     size_t received_bytes = 0;
+    absl::Span<std::byte> place = {};
+    std::shared_ptr<std::vector<std::byte>> memory = nullptr;
   };
 
   void PlanTurns();
@@ -94,8 +97,6 @@ class StreamExchange {
   bool has_first_ = false;
   std::string response_;
   std::vector<Result> results_;
-  // Of results that do not fit `outputs_`.
-  std::vector<std::shared_ptr<std::vector<std::byte>>> memory_;
 };
 
 }  // namespace actserve
