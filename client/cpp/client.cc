@@ -43,8 +43,8 @@ class Client::Impl {
   Impl(std::string address, const Options& options, ChannelSecurity security)
       : address_(std::move(address)),
         options_(options),
-        replicas_(std::in_place, address_, LookUpBySystem,
-                  std::move(security)) {}
+        replicas_(std::in_place, address_, LookUpBySystem, std::move(security),
+                  options.channels) {}
   Impl(std::unique_ptr<InProcess> in_process, const Options& options)
       : address_("local"),
         options_(options),
@@ -313,6 +313,10 @@ absl::StatusOr<std::unique_ptr<Client>> Client::Connect(
   if (options.max_attempts < 1) {
     return absl::InvalidArgumentError(
         absl::StrCat("max_attempts ", options.max_attempts, " is less than 1"));
+  }
+  if (options.channels < 1 || options.channels > kMaxChannels) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "channels ", options.channels, ", must be from 1 to ", kMaxChannels));
   }
   std::string target =
       address.empty() ? DefaultAddress() : std::string(address);

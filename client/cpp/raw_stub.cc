@@ -240,7 +240,7 @@ void RawStub::ReturnQueue(std::unique_ptr<grpc::CompletionQueue> queue) {
 std::shared_ptr<grpc::Channel> MakeChannel(
     const std::string& address, const std::string& authority,
     const std::shared_ptr<grpc::ChannelCredentials>& credentials,
-    const std::string& tls_server_name) {
+    const std::string& tls_server_name, bool own_connection) {
   // A reference to gRPC that is never given back. The thread that drops the
   // last one waits for gRPC's own poller, for up to 10 s if a large write was
   // cancelled.
@@ -253,6 +253,9 @@ std::shared_ptr<grpc::Channel> MakeChannel(
                    absl::ToInt64Milliseconds(kFirstBackoff));
   arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS,
                    absl::ToInt64Milliseconds(kMaxBackoff));
+  if (own_connection) {
+    arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
+  }
   if (!authority.empty()) {
     arguments.SetString(GRPC_ARG_DEFAULT_AUTHORITY, authority);
   }

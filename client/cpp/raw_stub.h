@@ -105,10 +105,12 @@ class RawStub {
 // empty: `address` tells it. Encrypts by `credentials`, unless they are null or
 // `address` is a unix socket; the server's certificate must then have
 // `tls_server_name`, or if that is empty, the name by which it is called.
+// Channels with the same arguments share a connection, unless they have
+// `own_connection`.
 std::shared_ptr<grpc::Channel> MakeChannel(
     const std::string& address, const std::string& authority = "",
     const std::shared_ptr<grpc::ChannelCredentials>& credentials = nullptr,
-    const std::string& tls_server_name = "");
+    const std::string& tls_server_name = "", bool own_connection = false);
 
 }  // namespace actserve
 
