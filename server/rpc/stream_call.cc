@@ -190,7 +190,7 @@ void StreamCall::OnReadDone(bool ok) {
     } else if (!is_first && status_.ok() && !ended_) {
       absl::Status status;
       if (ok) {
-        status = TakeChunk(std::move(bytes));
+        status = TakeChunk(bytes);
       } else if (!chunks_->AreComplete()) {
         status =
             context_.IsCancelled() ? CancelledError() : chunks_->EndError();
@@ -297,7 +297,7 @@ absl::Status StreamCall::Prepare(std::shared_ptr<const Program> program) {
   return absl::OkStatus();
 }
 
-absl::Status StreamCall::TakeChunk(grpc::ByteBuffer bytes) {
+absl::Status StreamCall::TakeChunk(grpc::ByteBuffer& bytes) {
   auto message = std::make_shared<Message>();
   message->bytes.Swap(&bytes);
   constexpr size_t kMetadataBytes = 256;

@@ -103,7 +103,8 @@ class StreamCall final : public StreamReactor,
   // Cuts slabs, charges for them and queues the first answer.
   absl::Status Prepare(std::shared_ptr<const Program> program)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  absl::Status TakeChunk(grpc::ByteBuffer bytes)
+  // Takes the bytes too.
+  absl::Status TakeChunk(grpc::ByteBuffer& bytes)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void OnSlab(int64_t slab, TensorResult result, std::vector<Buffer> buffers);
   void OnSlabFailed(const absl::Status& status);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <limits>
+#include <string>
 #include <utility>
 
 #include "actserve/v1/service.pb.h"
@@ -43,21 +44,25 @@ class PayloadSizes {
   std::vector<int64_t> sizes_;
 };
 
+template <typename Message>
+absl::Status Parse(const std::string& metadata, Message& message) {
+  if (message.ParseFromString(metadata)) return absl::OkStatus();
+  return absl::InvalidArgumentError("request is not a valid protobuf message");
+}
+
 absl::StatusOr<std::vector<int64_t>> SizesOf(TensorMethod method,
                                              const std::string& metadata,
                                              const TensorLimits& limits) {
-  const auto malformed =
-      absl::InvalidArgumentError("request is not a valid protobuf message");
   PayloadSizes sizes(limits);
   if (method == TensorMethod::kForward) {
     v1::ForwardRequest message;
-    if (!message.ParseFromString(metadata)) return malformed;
+    ACTSERVE_RETURN_IF_ERROR(Parse(metadata, message));
     sizes.AddInputs(message);
     sizes.AddValues(message.tangents());
     return sizes.Take();
   }
   v1::BackwardRequest message;
-  if (!message.ParseFromString(metadata)) return malformed;
+  ACTSERVE_RETURN_IF_ERROR(Parse(metadata, message));
   if (!message.residual().empty()) {
     return absl::InvalidArgumentError(
         "residual: given, but a stream takes the inputs");

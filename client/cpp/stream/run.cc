@@ -1,5 +1,6 @@
 #include "client/cpp/stream/run.h"
 
+#include <cstdint>
 #include <memory>
 #include <utility>
 #include <vector>
@@ -13,10 +14,16 @@ namespace {
 // Up to here a copy costs less than a reference with its own bookkeeping.
 constexpr size_t kCopiedBytes = 16 << 10;
 
-// What gRPC is asked to do, by its tag.
-enum Operation : intptr_t { kStart = 1, kWrite, kRead, kFinish };
+// What gRPC is asked to do. Its tags are addresses in kTags.
+enum Operation : uint8_t { kStart, kWrite, kRead, kFinish };
+const char kTags[4] = {};
 
-void* TagOf(Operation operation) { return reinterpret_cast<void*>(operation); }
+void* TagOf(Operation operation) {
+  return const_cast<char*>(&kTags[operation]);
+}
+Operation OperationOf(const void* tag) {
+  return static_cast<Operation>(static_cast<const char*>(tag) - kTags);
+}
 
 grpc::ByteBuffer BytesOf(const StreamExchange::Message& message,
                          ChunkLoans& loans) {
@@ -107,7 +114,7 @@ grpc::Status RunStream(grpc::GenericStub& stub, const std::string& method,
     bool ok = false;
     queue.Next(&tag, &ok);
     --num_under_way;
-    switch (static_cast<Operation>(reinterpret_cast<intptr_t>(tag))) {
+    switch (OperationOf(tag)) {
       case kStart:
         if (!ok) {
           finish();
