@@ -1,7 +1,7 @@
 #include "client/cpp/client.h"
 
 #include <algorithm>
-#include <limits>
+#include <atomic>
 #include <new>
 #include <optional>
 #include <utility>
@@ -20,6 +20,8 @@
 #include "client/cpp/replicas.h"
 #include "client/cpp/retry.h"
 #include "client/cpp/shared_memory/shared_calls.h"
+#include "client/cpp/stream/choice.h"
+#include "client/cpp/stream/exchange.h"
 #include "client/cpp/tensor_calls.h"
 #include "grpc/health/v1/health.pb.h"
 #include "kernels/base/status_macros.h"
@@ -31,13 +33,10 @@ namespace actserve {
 namespace {
 
 constexpr absl::string_view kUnixScheme = "unix:";
-constexpr absl::string_view kService = "/actserve.v1.ActivationService/";
+constexpr char kService[] = "/actserve.v1.ActivationService/";
 // The most that a server takes (ServerLimits in the contract).
 constexpr int kListPageSize = 1000;
 constexpr size_t kMaxHandlesInCall = 1024;
-// gRPC prefixes a message with its length in 32 bits, and protobuf's own
-// classes stop at 2 GiB.
-constexpr size_t kMaxMessageBytes = std::numeric_limits<int32_t>::max();
 
 // "traceparent\ntracestate", or "".
 std::string TraceOf(const Bounds& bounds) {
@@ -58,8 +57,8 @@ class Client::Impl {
   Impl(std::string address, const Options& options, ChannelSecurity security)
       : address_(std::move(address)),
         options_(options),
-        replicas_(std::in_place, address_, LookUpBySystem,
-                  std::move(security)) {
+        replicas_(std::in_place, address_, LookUpBySystem, std::move(security),
+                  options.channels) {
     const std::vector<std::string> places = SplitAddress(address_);
     if (options.shared_memory && places.size() == 1 &&
         absl::StartsWith(places[0], kUnixScheme)) {
@@ -117,13 +116,42 @@ class Client::Impl {
         return *std::move(slices);
       }
     }
-    size_t size_bytes = 0;
-    for (const ByteSpan part : parts) size_bytes += part.size();
-    if (size_bytes > kMaxMessageBytes) {
-      return absl::ResourceExhaustedError(
-          absl::StrCat("request of ", size_bytes, " bytes, limit ",
-                       kMaxMessageBytes, "; send the batch in parts"));
+    size_t sent_bytes = 0;
+    for (const ByteSpan part : parts) sent_bytes += part.size();
+    size_t received_bytes = 0;
+    for (const auto& output : outputs) received_bytes += output.size();
+    absl::Status refused;
+    if (std::max(sent_bytes, received_bytes) < stream_from_bytes_) {
+      auto reply = SendUnary(method, parts, bounds, place);
+      if (reply.ok() || !IsOverMessageLimit(reply.status())) return reply;
+      refused = reply.status();
     }
+    ACTSERVE_ASSIGN_OR_RETURN(SplitResponse request, Split(parts));
+    const StreamUse use =
+        has_streams_ ? StreamUseOf(method, request) : StreamUse::kNever;
+    if (sent_bytes > kMaxUnaryBytes) {
+      refused = absl::ResourceExhaustedError(
+          absl::StrCat("request of ", sent_bytes, " bytes, limit ",
+                       kMaxUnaryBytes, "; send the batch in parts"));
+    } else if (refused.ok() && use != StreamUse::kFromSize) {
+      auto reply = SendUnary(method, parts, bounds, place);
+      if (reply.ok() || !IsOverMessageLimit(reply.status())) return reply;
+      refused = reply.status();
+    }
+    if (use == StreamUse::kNever) return refused;
+    StreamExchange exchange(method, std::move(request), outputs);
+    auto reply = replicas_->Stream(kService, exchange, bounds, place);
+    if (reply.ok()) return std::move(reply->slices);
+    if (!absl::IsUnimplemented(reply.status())) return reply.status();
+    // An older server.
+    has_streams_ = false;
+    if (!refused.ok()) return refused;
+    return SendUnary(method, parts, bounds, place);
+  }
+
+  absl::StatusOr<std::vector<grpc::Slice>> SendUnary(
+      absl::string_view method, absl::Span<const ByteSpan> parts,
+      const Bounds& bounds, ReplicaPtr& place) {
     ACTSERVE_ASSIGN_OR_RETURN(
         RawStub::Reply reply,
         replicas_->Call(absl::StrCat(kService, method), parts, bounds, place));
@@ -292,6 +320,11 @@ class Client::Impl {
   std::optional<Replicas> replicas_;
   // Beside replicas_: the better way to a server on this host.
   std::optional<SharedCalls> shared_;
+  // From so many bytes on a stream is faster.
+  const size_t stream_from_bytes_ =
+      IsUnixSocket(address_) ? kStreamFromBytesByUnixSocket : kStreamFromBytes;
+  // False once a server has said so.
+  std::atomic<bool> has_streams_ = true;
   ResidualPlaces residual_places_;
   Registrations registrations_;
 };
@@ -336,6 +369,10 @@ absl::StatusOr<std::unique_ptr<Client>> Client::Connect(
   if (options.max_attempts < 1) {
     return absl::InvalidArgumentError(
         absl::StrCat("max_attempts ", options.max_attempts, " is less than 1"));
+  }
+  if (options.channels < 1 || options.channels > kMaxChannels) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "channels ", options.channels, ", must be from 1 to ", kMaxChannels));
   }
   std::string target =
       address.empty() ? DefaultAddress() : std::string(address);

@@ -15,7 +15,7 @@
 //   DeadlineExceeded   `timeout` passed, retries included
 //   Cancelled          by CallOptions::cancellation
 //   ResourceExhausted  the server is full, retries included; or the request is
-//                      beyond 2 GiB, and nothing was sent
+//                      beyond 2 GiB and cannot be a stream of chunks
 //   Unavailable        no server answered, retries included; where gRPC or a
 //                      proxy lost the call, also Internal, Unknown or Cancelled
 //   Internal           the reply makes no sense: a defect of the server
@@ -239,12 +239,17 @@ struct EncodedReply {
 // help: client/README.md has the rules.
 class Client {
  public:
+  static constexpr int kMaxChannels = 64;
   struct Options {
     // Time limit of a call that sets none.
     absl::Duration timeout = absl::Seconds(60);
     // How often a call is sent to each replica at most, the first time
     // included, and how often an activation is registered again for it.
     int max_attempts = kMaxAttempts;
+    // Connections to each server, 1 to kMaxChannels: a call goes over that with
+    // the fewest calls. More than one helps where many threads send large
+    // tensors over a network that one connection does not fill.
+    int channels = 1;
     // TLS and a token.
     Security security = {};
     // True to share memory with the server, if `address` is one unix socket and

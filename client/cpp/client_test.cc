@@ -4,10 +4,12 @@
 #include <gtest/gtest.h>
 
 #include <mutex>
+#include <set>
 #include <string>
 #include <thread>
 #include <vector>
 
+#include "absl/synchronization/barrier.h"
 #include "absl/synchronization/notification.h"
 #include "absl/time/clock.h"
 #include "actserve/v1/status.pb.h"
@@ -854,6 +856,44 @@ TEST(Client, RefusesOptionsOutOfRange) {
 
   EXPECT_EQ(Client::Connect("127.0.0.1:1", options).status(),
             absl::InvalidArgumentError("max_attempts 0 is less than 1"));
+  options.max_attempts = 1;
+  options.channels = 65;
+  EXPECT_EQ(Client::Connect("127.0.0.1:1", options).status(),
+            absl::InvalidArgumentError("channels 65, must be from 1 to 64"));
+}
+
+TEST(Client, SharesItsCallsOverItsChannels) {
+  for (const int channels : {1, 4}) {
+    FakeServer server;
+    std::mutex mutex;
+    std::set<std::string> peers;
+    absl::Barrier* const arrived = new absl::Barrier(4);
+    const auto answer = server.forward;
+    server.forward = [&](grpc::ServerContext* context, const auto& request,
+                         auto& response) {
+      {
+        const std::lock_guard<std::mutex> lock(mutex);
+        peers.insert(context->peer());
+      }
+      // All are here at a time.
+      if (arrived->Block()) delete arrived;
+      return answer(context, request, response);
+    };
+    Client::Options options;
+    options.channels = channels;
+    const auto client = *Client::Connect(server.address(), options);
+    std::vector<std::thread> callers;
+    for (int i = 0; i < 4; ++i) {
+      callers.emplace_back([&] {
+        const std::vector<float> x = {1};
+        std::vector<float> y(1);
+        EXPECT_TRUE(client->Forward("relu", {View(x)}, MutableBytes(y)).ok());
+      });
+    }
+    for (std::thread& caller : callers) caller.join();
+
+    EXPECT_EQ(peers.size(), channels);
+  }
 }
 
 TEST(Client, PassesOnItsCallersTrace) {

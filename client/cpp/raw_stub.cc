@@ -10,6 +10,7 @@
 #include "absl/time/clock.h"
 #include "client/cpp/connect/address.h"
 #include "client/cpp/retry.h"
+#include "client/cpp/stream/run.h"
 #include "grpc/grpc.h"
 #include "grpc/slice.h"
 #include "grpcpp/create_channel.h"
@@ -98,6 +99,13 @@ std::optional<absl::Duration> RetryPushback(
   return absl::Milliseconds(millis);
 }
 
+// What the trailers say of an error.
+void SetError(const grpc::ClientContext& context, RawStub::Reply* reply) {
+  reply->answered =
+      context.GetServerTrailingMetadata().contains(kAnsweredTrailer);
+  reply->retry_pushback = RetryPushback(context);
+}
+
 }  // namespace
 
 RawStub::RawStub(std::shared_ptr<grpc::Channel> channel, std::string session)
@@ -125,14 +133,7 @@ RawStub::Reply RawStub::Call(const std::string& method,
   auto queue = BorrowQueue();
   {
     grpc::ClientContext context;
-    if (deadline != absl::InfiniteFuture()) {
-      context.set_deadline(absl::ToChronoTime(deadline));
-    }
-    if (!session_.empty()) context.AddMetadata(kSessionKey, session_);
-    for (const auto& [name, value] : headers) context.AddMetadata(name, value);
-    if (!token.empty()) {
-      context.AddMetadata("authorization", absl::StrCat("Bearer ", token));
-    }
+    Prepare(deadline, headers, token, &context);
     std::vector<grpc::Slice> slices = ToSlices(parts, num_on_loan_, loan);
     const grpc::ByteBuffer request(slices.data(), slices.size());
     slices.clear();
@@ -147,9 +148,7 @@ RawStub::Reply RawStub::Call(const std::string& method,
     assert(ok);
     if (cancellation != nullptr) cancellation->Remove(context);
     if (!reply.status.ok()) {
-      reply.answered =
-          context.GetServerTrailingMetadata().contains(kAnsweredTrailer);
-      reply.retry_pushback = RetryPushback(context);
+      SetError(context, &reply);
     } else if (response.Valid()) {
       reply.status = response.Dump(&reply.slices);
     }
@@ -158,6 +157,58 @@ RawStub::Reply RawStub::Call(const std::string& method,
   if (loan) loan->AwaitReturn();
   ReturnQueue(std::move(queue));
   return reply;
+}
+
+RawStub::Reply RawStub::Stream(const std::string& service,
+                               StreamExchange& exchange, absl::Time deadline,
+                               Cancellation* cancellation,
+                               const Headers& headers,
+                               const std::string& token) {
+  Reply reply;
+  exchange.Restart();
+  ChunkLoans loans(&num_on_loan_);
+  auto queue = BorrowQueue();
+  absl::Status refused;
+  {
+    grpc::ClientContext context;
+    Prepare(deadline, headers, token, &context);
+    if (cancellation != nullptr) cancellation->Add(context);
+    reply.status = RunStream(stub_, absl::StrCat(service, exchange.method()),
+                             context, *queue, loans, exchange, refused);
+    if (cancellation != nullptr) cancellation->Remove(context);
+    if (!reply.status.ok()) SetError(context, &reply);
+  }
+  // As above.
+  loans.AwaitReturn();
+  ReturnQueue(std::move(queue));
+  if (refused.ok() && reply.status.ok()) {
+    auto slices = exchange.TakeReply();
+    if (slices.ok()) {
+      reply.slices = *std::move(slices);
+    } else {
+      refused = slices.status();
+    }
+  }
+  if (!refused.ok()) {
+    // The server answered, and nothing that could be used.
+    reply.status = grpc::Status(grpc::StatusCode::INTERNAL,
+                                std::string(refused.message()));
+    reply.answered = true;
+  }
+  return reply;
+}
+
+void RawStub::Prepare(absl::Time deadline, const Headers& headers,
+                      const std::string& token,
+                      grpc::ClientContext* context) const {
+  if (deadline != absl::InfiniteFuture()) {
+    context->set_deadline(absl::ToChronoTime(deadline));
+  }
+  if (!session_.empty()) context->AddMetadata(kSessionKey, session_);
+  for (const auto& [name, value] : headers) context->AddMetadata(name, value);
+  if (!token.empty()) {
+    context->AddMetadata("authorization", absl::StrCat("Bearer ", token));
+  }
 }
 
 bool RawStub::Pause(absl::Duration pause, const Cancellation* cancellation) {
@@ -189,7 +240,7 @@ void RawStub::ReturnQueue(std::unique_ptr<grpc::CompletionQueue> queue) {
 std::shared_ptr<grpc::Channel> MakeChannel(
     const std::string& address, const std::string& authority,
     const std::shared_ptr<grpc::ChannelCredentials>& credentials,
-    const std::string& tls_server_name) {
+    const std::string& tls_server_name, bool own_connection) {
   // A reference to gRPC that is never given back. The thread that drops the
   // last one waits for gRPC's own poller, for up to 10 s if a large write was
   // cancelled.
@@ -202,6 +253,9 @@ std::shared_ptr<grpc::Channel> MakeChannel(
                    absl::ToInt64Milliseconds(kFirstBackoff));
   arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS,
                    absl::ToInt64Milliseconds(kMaxBackoff));
+  if (own_connection) {
+    arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
+  }
   if (!authority.empty()) {
     arguments.SetString(GRPC_ARG_DEFAULT_AUTHORITY, authority);
   }

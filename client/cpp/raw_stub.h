@@ -13,7 +13,9 @@
 #include "absl/types/span.h"
 #include "client/cpp/cancellation.h"
 #include "client/cpp/message/split_response.h"
+#include "client/cpp/stream/exchange.h"
 #include "grpcpp/channel.h"
+#include "grpcpp/client_context.h"
 #include "grpcpp/completion_queue.h"
 #include "grpcpp/generic/generic_stub.h"
 #include "grpcpp/security/credentials.h"
@@ -25,7 +27,7 @@ namespace actserve {
 // The metadata by which a proxy can keep a client on one replica.
 inline constexpr char kSessionKey[] = "x-actserve-session";
 
-// Makes unary calls. Requests are sent from the caller's memory, and replies
+// Makes calls. Requests are sent from the caller's memory, and replies
 // are read where gRPC received them.
 //
 // gRPC may hold on to a request after its call has failed: with a deadline or
@@ -62,6 +64,13 @@ class RawStub {
              absl::Time deadline, Cancellation* cancellation = nullptr,
              const Headers& headers = {}, const std::string& token = "");
 
+  // The same for the stream of `exchange`, which it begins again; the reply is
+  // the unary one, and refers to the outputs of `exchange`. `service` is
+  // "/package.Service/".
+  Reply Stream(const std::string& service, StreamExchange& exchange,
+               absl::Time deadline, Cancellation* cancellation = nullptr,
+               const Headers& headers = {}, const std::string& token = "");
+
   // Waits for `pause`, or until `cancellation`, which may be null, is
   // cancelled; returns true if it is. gRPC reconnects meanwhile: without a
   // thread that waits for the channel it reads what a new connection brings
@@ -73,6 +82,9 @@ class RawStub {
   int num_parts_on_loan() const { return num_on_loan_; }
 
  private:
+  // What every call says of itself.
+  void Prepare(absl::Time deadline, const Headers& headers,
+               const std::string& token, grpc::ClientContext* context) const;
   // A queue that only the calling thread waits on, so that it polls the
   // socket itself: no hand-over between threads.
   std::unique_ptr<grpc::CompletionQueue> BorrowQueue();
@@ -93,10 +105,12 @@ class RawStub {
 // empty: `address` tells it. Encrypts by `credentials`, unless they are null or
 // `address` is a unix socket; the server's certificate must then have
 // `tls_server_name`, or if that is empty, the name by which it is called.
+// Channels with the same arguments share a connection, unless they have
+// `own_connection`.
 std::shared_ptr<grpc::Channel> MakeChannel(
     const std::string& address, const std::string& authority = "",
     const std::shared_ptr<grpc::ChannelCredentials>& credentials = nullptr,
-    const std::string& tls_server_name = "");
+    const std::string& tls_server_name = "", bool own_connection = false);
 
 }  // namespace actserve
 

@@ -64,15 +64,31 @@ FailedAttempt FailureOf(const RawStub::Reply& reply) {
 }  // namespace
 
 Replica::Replica(std::string address, const std::string& authority,
-                 const std::string& session, const ChannelSecurity& security)
-    : address_(std::move(address)),
-      stub_(MakeChannel(address_, authority, security.credentials,
-                        security.tls_server_name),
-            IsUnixSocket(address_) ? "" : session) {}
+                 const std::string& session, const ChannelSecurity& security,
+                 int num_channels)
+    : address_(std::move(address)) {
+  for (int i = 0; i < num_channels; ++i) {
+    channels_.push_back(std::make_unique<Channel>(
+        MakeChannel(address_, authority, security.credentials,
+                    security.tls_server_name,
+                    /*own_connection=*/num_channels > 1),
+        IsUnixSocket(address_) ? "" : session));
+  }
+}
+
+Replica::Channel& Replica::LeastBusy() {
+  Channel* best = channels_[0].get();
+  for (const auto& channel : channels_) {
+    if (channel->num_calls < best->num_calls) best = channel.get();
+  }
+  return *best;
+}
 
 Replicas::Replicas(std::string_view address, LookUp look_up,
-                   ChannelSecurity security)
-    : session_(DrawSession()), security_(std::move(security)) {
+                   ChannelSecurity security, int num_channels)
+    : session_(DrawSession()),
+      security_(std::move(security)),
+      num_channels_(num_channels) {
   std::vector<HostPort> names;
   for (std::string& part : SplitAddress(address)) {
     auto name = OwnName(part);
@@ -99,6 +115,29 @@ absl::StatusOr<RawStub::Reply> Replicas::Call(const std::string& method,
                                               absl::Span<const ByteSpan> parts,
                                               const Bounds& bounds,
                                               ReplicaPtr& place) {
+  return Repeat(
+      [&](RawStub& stub, const std::string& token) {
+        return stub.Call(method, parts, bounds.deadline, bounds.cancellation,
+                         bounds.headers, token);
+      },
+      bounds, place);
+}
+
+absl::StatusOr<RawStub::Reply> Replicas::Stream(const std::string& service,
+                                                StreamExchange& exchange,
+                                                const Bounds& bounds,
+                                                ReplicaPtr& place) {
+  return Repeat(
+      [&](RawStub& stub, const std::string& token) {
+        return stub.Stream(service, exchange, bounds.deadline,
+                           bounds.cancellation, bounds.headers, token);
+      },
+      bounds, place);
+}
+
+absl::StatusOr<RawStub::Reply> Replicas::Repeat(Try attempt_once,
+                                                const Bounds& bounds,
+                                                ReplicaPtr& place) {
   const ReplicaPtr preferred = place;
   absl::InlinedVector<ReplicaPtr, 4> tried;
   // The shortest that is due after this round.
@@ -113,7 +152,7 @@ absl::StatusOr<RawStub::Reply> Replicas::Call(const std::string& method,
       replica = Begin(tried, preferred, attempt);
     }
     if (replica != nullptr) {
-      RawStub::Reply reply = Send(method, parts, bounds, *replica, attempt);
+      RawStub::Reply reply = Send(attempt_once, bounds, *replica, attempt);
       place = replica;
       if (reply.status.ok()) return reply;
       const std::optional<absl::Duration> next =
@@ -152,7 +191,12 @@ absl::StatusOr<RawStub::Reply> Replicas::CallOnce(
     const Bounds& bounds, const ReplicaPtr& replica) {
   Standing::Attempt attempt;
   Begin({}, replica, attempt);
-  RawStub::Reply reply = Send(method, parts, bounds, *replica, attempt);
+  RawStub::Reply reply = Send(
+      [&](RawStub& stub, const std::string& token) {
+        return stub.Call(method, parts, bounds.deadline, bounds.cancellation,
+                         bounds.headers, token);
+      },
+      bounds, *replica, attempt);
   if (!reply.status.ok()) return FromGrpcStatus(reply.status);
   return reply;
 }
@@ -209,7 +253,8 @@ void Replicas::Update() {
     replicas_.push_back(known != before.end()
                             ? *known
                             : std::make_shared<Replica>(address, authority,
-                                                        session_, security_));
+                                                        session_, security_,
+                                                        num_channels_));
   };
   for (const Part& part : parts_) {
     if (!part.name) {
@@ -249,16 +294,17 @@ std::string Replicas::Token() const {
   return security_.token != nullptr ? security_.token->Get() : "";
 }
 
-RawStub::Reply Replicas::Send(const std::string& method,
-                              absl::Span<const ByteSpan> parts,
-                              const Bounds& bounds, Replica& replica,
+RawStub::Reply Replicas::Send(Try attempt_once, const Bounds& bounds,
+                              Replica& replica,
                               const Standing::Attempt& attempt) {
   TokenSource* const tokens = security_.token.get();
   RawStub::Reply reply;
   for (bool token_is_new = false;; token_is_new = true) {
     const std::string token = Token();
-    reply = replica.stub_.Call(method, parts, bounds.deadline,
-                               bounds.cancellation, bounds.headers, token);
+    Replica::Channel& channel = replica.LeastBusy();
+    ++channel.num_calls;
+    reply = attempt_once(channel.stub, token);
+    --channel.num_calls;
     if (reply.status.error_code() != grpc::StatusCode::UNAUTHENTICATED ||
         token_is_new || tokens == nullptr || !tokens->Refresh(token)) {
       break;
@@ -289,7 +335,7 @@ void Replicas::AwaitNames(const Bounds& bounds) {
 bool Replicas::Pause(absl::Duration pause, Replica* replica,
                      const Bounds& bounds) {
   if (replica != nullptr) {
-    return replica->stub_.Pause(pause, bounds.cancellation);
+    return replica->channels_[0]->stub.Pause(pause, bounds.cancellation);
   }
   if (bounds.cancellation != nullptr) {
     return bounds.cancellation->AwaitFor(pause);

@@ -3,14 +3,17 @@
 #ifndef ACTSERVE_CLIENT_CPP_REPLICAS_H_
 #define ACTSERVE_CLIENT_CPP_REPLICAS_H_
 
+#include <atomic>
 #include <cstddef>
 #include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
+#include "absl/functional/function_ref.h"
 #include "absl/random/random.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -37,21 +40,32 @@ struct Bounds {
   RawStub::Headers headers = {};
 };
 
-// One server, with a channel of its own.
+// One server, with channels of its own, at least one.
 class Replica {
  public:
   // `authority` as in MakeChannel(). A unix socket leads to one server, and is
   // not told the session, which costs a small call 5 % of its time.
   Replica(std::string address, const std::string& authority,
-          const std::string& session, const ChannelSecurity& security = {});
+          const std::string& session, const ChannelSecurity& security = {},
+          int num_channels = 1);
 
   const std::string& address() const { return address_; }
 
  private:
   friend class Replicas;
 
+  struct Channel {
+    explicit Channel(std::shared_ptr<grpc::Channel> channel,
+                     const std::string& session)
+        : stub(std::move(channel), session) {}
+    RawStub stub;
+    std::atomic<int> num_calls = 0;
+  };
+  // That with the fewest calls.
+  Channel& LeastBusy();
+
   const std::string address_;
-  RawStub stub_;
+  std::vector<std::unique_ptr<Channel>> channels_;
   Standing standing_;  // guarded by the mutex of Replicas
 };
 using ReplicaPtr = std::shared_ptr<Replica>;
@@ -62,8 +76,9 @@ using ReplicaPtr = std::shared_ptr<Replica>;
 class Replicas {
  public:
   // `address` passed CheckAddress(). Looks nothing up and connects to nothing.
+  // Each replica gets so many channels.
   explicit Replicas(std::string_view address, LookUp look_up = LookUpBySystem,
-                    ChannelSecurity security = {});
+                    ChannelSecurity security = {}, int num_channels = 1);
 
   // One call, repeated while nobody takes it. `place` is the replica to ask
   // first, or null; it becomes the one that answered last, with a reply or an
@@ -71,6 +86,12 @@ class Replicas {
   absl::StatusOr<RawStub::Reply> Call(const std::string& method,
                                       absl::Span<const ByteSpan> parts,
                                       const Bounds& bounds, ReplicaPtr& place);
+  // The same for a stream, which each attempt begins again. `service` as in
+  // RawStub::Stream().
+  absl::StatusOr<RawStub::Reply> Stream(const std::string& service,
+                                        StreamExchange& exchange,
+                                        const Bounds& bounds,
+                                        ReplicaPtr& place);
   // One attempt of a call, at that replica.
   absl::StatusOr<RawStub::Reply> CallOnce(const std::string& method,
                                           absl::Span<const ByteSpan> parts,
@@ -91,6 +112,8 @@ class Replicas {
   bool may_be_several() const { return may_be_several_; }
 
  private:
+  // Makes one attempt of a call with a token.
+  using Try = absl::FunctionRef<RawStub::Reply(RawStub&, const std::string&)>;
   // What the address lists: a server, or the name of several.
   struct Part {
     std::string address;
@@ -106,9 +129,11 @@ class Replicas {
   ReplicaPtr Begin(absl::Span<const ReplicaPtr> tried,
                    const ReplicaPtr& preferred, Standing::Attempt& attempt);
   // Makes that attempt and ends it. A token that is refused is read again once.
-  RawStub::Reply Send(const std::string& method,
-                      absl::Span<const ByteSpan> parts, const Bounds& bounds,
-                      Replica& replica, const Standing::Attempt& attempt);
+  RawStub::Reply Send(Try attempt_once, const Bounds& bounds, Replica& replica,
+                      const Standing::Attempt& attempt);
+  // Makes attempts while nobody takes the call.
+  absl::StatusOr<RawStub::Reply> Repeat(Try attempt_once, const Bounds& bounds,
+                                        ReplicaPtr& place);
   // Waits for a lookup that runs now.
   void AwaitNames(const Bounds& bounds);
   // Waits, while `replica`, unless null, reconnects. True if it was cancelled.
@@ -118,6 +143,7 @@ class Replicas {
 
   const std::string session_;
   const ChannelSecurity security_;
+  const int num_channels_;
   std::vector<Part> parts_;
   bool may_be_several_ = false;
   std::unique_ptr<Resolver> resolver_;  // null: there is no name

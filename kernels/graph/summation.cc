@@ -58,4 +58,22 @@ double Sum(absl::Span<const double> contributions) {
   return SumAll(contributions);
 }
 
+void PiecewiseSum::Add(double sum) {
+  // As in a binary counter: each 1 at the end is a subtree as large as this.
+  for (int64_t n = num_pieces_++; n % 2 == 1; n /= 2) {
+    sum = subtrees_.back() + sum;
+    subtrees_.pop_back();
+  }
+  subtrees_.push_back(sum);
+}
+
+double PiecewiseSum::Total() const {
+  if (subtrees_.empty()) return 0;
+  double total = subtrees_.back();
+  for (size_t i = subtrees_.size() - 1; i > 0; --i) {
+    total = subtrees_[i - 1] + total;
+  }
+  return total;
+}
+
 }  // namespace actserve

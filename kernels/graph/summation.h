@@ -18,6 +18,7 @@
 #define ACTSERVE_KERNELS_GRAPH_SUMMATION_H_
 
 #include <cstdint>
+#include <vector>
 
 #include "absl/types/span.h"
 
@@ -36,6 +37,22 @@ double SumTiles(absl::Span<double> tile_sums);
 // All steps for any number of contributions.
 double Sum(absl::Span<const float> contributions);
 double Sum(absl::Span<const double> contributions);
+
+// The sum of contributions that come in pieces, with the bits of Sum() of all.
+// Every piece but the last has as many tiles as the first, a power of two.
+// Keeps one number for each level of the tree.
+class PiecewiseSum {
+ public:
+  // `sum` is Sum() of the next piece, which is not empty.
+  void Add(double sum);
+  // Of the pieces so far; +0 without one.
+  double Total() const;
+
+ private:
+  int64_t num_pieces_ = 0;
+  // The sums of whole subtrees, the largest first.
+  std::vector<double> subtrees_;
+};
 
 }  // namespace actserve
 

@@ -43,6 +43,21 @@ TEST(Summation, FollowsTheStatedTree) {
   }
 }
 
+TEST(Summation, OfPiecesHasTheBitsOfTheWhole) {
+  for (size_t piece : {4096, 8192, 65536}) {
+    for (size_t count : {0, 1, 4096, 4097, 65536, 65537, 100003, 1000003}) {
+      SCOPED_TRACE(::testing::Message() << count << " in pieces of " << piece);
+      const auto numbers = RandomNumbers<float>(count);
+      PiecewiseSum sum;
+      for (size_t at = 0; at < count; at += piece) {
+        sum.Add(actserve::Sum(absl::MakeConstSpan(numbers).subspan(at, piece)));
+      }
+
+      EXPECT_EQ(sum.Total(), Sum(numbers));
+    }
+  }
+}
+
 TEST(Summation, OfNothingIsPlusZero) {
   const double sum = SumTiles({});
 

@@ -70,9 +70,11 @@ std::vector<OpenConnection> ConnectionGuard::WithTooManyStreams(
   return connections;
 }
 
-ConnectionGuard::ConnectionGuard(const Options& options, Acceptor* acceptor)
+ConnectionGuard::ConnectionGuard(const Options& options, Acceptor* acceptor,
+                                 OpenStreams* streams)
     : options_(options),
       acceptor_(*acceptor),
+      streams_(*streams),
       seen_bytes_(ResidentBytes()),
       bodies_(options.body_timeout),
       looked_at_bodies_(absl::Now()),
@@ -103,8 +105,10 @@ void ConnectionGuard::Close(
 
 std::vector<OpenConnection> ConnectionGuard::FindStalled() {
   std::optional<absl::flat_hash_map<Peer, int64_t>> bytes;
+  std::vector<OpenConnection> connections = OpenConnections();
+  streams_.Discount(connections);
   return bodies_.Find(
-      OpenConnections(),
+      connections,
       [&](const OpenConnection& connection) -> std::optional<int64_t> {
         if (connection.peer.address.empty()) return std::nullopt;
         if (!bytes) bytes = acceptor_.ReceivedBytes();
@@ -130,6 +134,11 @@ void ConnectionGuard::LookAtBodies(absl::Time now) {
   if (now - looked_at_bodies_ < options_.body_timeout / kLooks) return;
   looked_at_bodies_ = now;
   Close("request_stalled", Refusal::kStalled, FindStalled());
+  if (const int num_streams = streams_.EndStalled(now); num_streams > 0) {
+    CountRefusal(Refusal::kStalled, num_streams);
+    LogEvent(LogLevel::kWarning, "stream_stalled",
+             {{"streams", int64_t{num_streams}}});
+  }
 }
 
 void ConnectionGuard::LookAtFrames(absl::Time now) {

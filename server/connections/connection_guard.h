@@ -9,6 +9,7 @@
 #include "absl/time/time.h"
 #include "server/connections/frames_without_calls.h"
 #include "server/connections/open_connection.h"
+#include "server/connections/open_streams.h"
 #include "server/connections/stalled_bodies.h"
 #include "server/listen/acceptor.h"
 #include "server/metrics/refusals.h"
@@ -28,7 +29,8 @@ namespace actserve {
 //     found some, at most ten times a second.
 //   * frames that belong to no call: see FramesWithoutCalls. Their hosts are
 //     refused as well. It looks once a second while the process is busy.
-//   * requests that stopped to arrive for `body_timeout`: see StalledBodies.
+//   * requests that stopped to arrive for `body_timeout`: see StalledBodies. Of
+//     streams it ends only the call: see OpenStreams.
 class ConnectionGuard {
  public:
   struct Options {
@@ -38,8 +40,9 @@ class ConnectionGuard {
   };
 
   // Works on a thread of its own until it is destroyed, which must be before
-  // `acceptor` stops.
-  ConnectionGuard(const Options& options, Acceptor* acceptor);
+  // `acceptor` stops. `streams` must outlive it.
+  ConnectionGuard(const Options& options, Acceptor* acceptor,
+                  OpenStreams* streams);
   ~ConnectionGuard();
 
   // What a stream costs, with its call in gRPC and 8 KiB of metadata.
@@ -62,6 +65,7 @@ class ConnectionGuard {
 
   const Options options_;
   Acceptor& acceptor_;
+  OpenStreams& streams_;
   absl::Notification stopped_;
   // Of the thread.
   int64_t seen_bytes_;

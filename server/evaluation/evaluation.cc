@@ -67,6 +67,13 @@ void Evaluation::Evaluate(DecodedRequest decoded) {
   parts_.programs.Get(request.activation, request.program, std::move(waiter));
 }
 
+void Evaluation::Evaluate(DecodedRequest decoded,
+                          std::shared_ptr<const Program> program) {
+  decoded_ = std::move(decoded);
+  Plan(std::move(program));
+  Execute(/*may_run_inline=*/true);
+}
+
 void Evaluation::Evaluate(std::shared_ptr<const CallPlan> plan,
                           const SplitRequest& split) {
   plan_ = std::move(plan);

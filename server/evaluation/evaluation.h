@@ -38,9 +38,11 @@ class Evaluation : private Scheduler::Job {
              absl::Time deadline);
   ~Evaluation() override = default;
 
-  // Call one of the next two, once. Small compiled work is computed before they
+  // Call one of the next three, once. Small compiled work is computed before they
   // return. The memory of the inputs must stay valid until the end.
   void Evaluate(DecodedRequest decoded);
+  // The same where the caller has the program.
+  void Evaluate(DecodedRequest decoded, std::shared_ptr<const Program> program);
   // The tensor inputs are the payloads of `split`, as PlanCache::Find() checks.
   void Evaluate(std::shared_ptr<const CallPlan> plan,
                 const SplitRequest& split);

@@ -51,20 +51,6 @@ void AppendDuration(int field, absl::Duration value, std::string* bytes) {
   bytes->append(reinterpret_cast<const char*>(buffer), end - buffer);
 }
 
-void AppendTimings(const TensorResult& result, std::string* bytes) {
-  using M = v1::Timings;
-  std::string timings;
-  AppendDuration(M::kQueueFieldNumber, result.queue, &timings);
-  AppendDuration(M::kCopyInFieldNumber, result.stages.copy_in, &timings);
-  AppendDuration(M::kComputeFieldNumber, result.stages.compute, &timings);
-  AppendDuration(M::kCopyOutFieldNumber, result.stages.copy_out, &timings);
-  AppendDuration(M::kOtherFieldNumber, result.other, &timings);
-  constexpr int kField = v1::ForwardResponse::kTimingsFieldNumber;
-  static_assert(kField == v1::BackwardResponse::kTimingsFieldNumber);
-  AppendPrefix(kField, timings.size(), bytes);
-  bytes->append(timings);
-}
-
 void AppendResidual(const std::string& handle, absl::Duration lease,
                     std::string* bytes) {
   using M = v1::Residual;
@@ -161,6 +147,20 @@ v1::BackwardResponse DescribeGradients(const TensorRequest& request,
 }
 
 }  // namespace
+
+void AppendTimings(const TensorResult& result, std::string* bytes) {
+  using M = v1::Timings;
+  std::string timings;
+  AppendDuration(M::kQueueFieldNumber, result.queue, &timings);
+  AppendDuration(M::kCopyInFieldNumber, result.stages.copy_in, &timings);
+  AppendDuration(M::kComputeFieldNumber, result.stages.compute, &timings);
+  AppendDuration(M::kCopyOutFieldNumber, result.stages.copy_out, &timings);
+  AppendDuration(M::kOtherFieldNumber, result.other, &timings);
+  constexpr int kField = v1::ForwardResponse::kTimingsFieldNumber;
+  static_assert(kField == v1::BackwardResponse::kTimingsFieldNumber);
+  AppendPrefix(kField, timings.size(), bytes);
+  bytes->append(timings);
+}
 
 std::string ResponseHead(const TensorRequest& request, const Program& program,
                          const std::string& device,

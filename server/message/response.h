@@ -37,6 +37,9 @@ std::string ConstantResponseHead(const TensorRequest& request,
                                  const Program& program,
                                  const std::string& device);
 
+// Appends the times of `result` to a response.
+void AppendTimings(const TensorResult& result, std::string* bytes);
+
 // The payloads of a response: for each the index of its tensor among the
 // outputs of the program that are tensors.
 std::vector<size_t> PayloadTensors(const TensorRequest& request);

@@ -11,6 +11,8 @@ namespace {
 constexpr std::array<absl::string_view, CallMetrics::kNumMethods> kNames = {
     "Forward",
     "Backward",
+    "ForwardStream",
+    "BackwardStream",
     "RegisterActivation",
     "GetActivation",
     "ListActivations",

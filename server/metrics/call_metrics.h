@@ -21,6 +21,8 @@ namespace actserve {
 enum class Method {
   kForward,
   kBackward,
+  kForwardStream,
+  kBackwardStream,
   kRegisterActivation,
   kGetActivation,
   kListActivations,

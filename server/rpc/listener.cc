@@ -15,6 +15,7 @@
 #include "grpcpp/server_builder.h"
 #include "kernels/base/status_macros.h"
 #include "server/connections/connection_guard.h"
+#include "server/connections/open_streams.h"
 #include "server/evaluation/call_counter.h"
 #include "server/gate/other_methods.h"
 #include "server/listen/self_check.h"
@@ -87,8 +88,10 @@ class Listener::Parts {
  public:
   Parts(const v1::ServerInfo& info, const ServingParts& parts,
         const ControlPools& pools, CallMetrics* metrics, CallObserver* observer,
-        const Authenticator* authenticator)
-      : service_(info, parts, &calls_, metrics, observer, pools, authenticator),
+        const Authenticator* authenticator, absl::Duration body_timeout)
+      : streams_(body_timeout),
+        service_(info, parts, &calls_, &streams_, metrics, observer, pools,
+                 authenticator),
         health_(&calls_, metrics, authenticator),
         other_calls_(metrics) {}
 
@@ -116,6 +119,7 @@ class Listener::Parts {
 
  private:
   CallCounter calls_;
+  OpenStreams streams_;
   Service service_;
   Health health_;
   OtherCalls other_calls_;
@@ -170,7 +174,7 @@ absl::Status Listener::Parts::Listen(const Options& options, OnDead on_dead) {
       ConnectionGuard::Options{options.max_streams,
                                options.max_stream_memory_bytes,
                                options.body_timeout},
-      acceptor_.get());
+      acceptor_.get(), &streams_);
   self_check_ = std::make_unique<SelfCheck>(
       SelfCheck::Options(), acceptor_->socket_addresses(), std::move(on_dead));
   return absl::OkStatus();
@@ -201,8 +205,9 @@ absl::StatusOr<std::unique_ptr<Listener>> Listener::Start(
   if (options.reflection) {
     grpc::reflection::InitProtoReflectionServerBuilderPlugin();
   }
-  auto made = std::make_unique<Parts>(info, parts, pools, metrics, observer,
-                                      options.authenticator);
+  auto made =
+      std::make_unique<Parts>(info, parts, pools, metrics, observer,
+                              options.authenticator, options.body_timeout);
   ACTSERVE_RETURN_IF_ERROR(made->Listen(options, std::move(on_dead)));
   return std::unique_ptr<Listener>(new Listener(std::move(made)));
 }

@@ -15,14 +15,19 @@ namespace {
 
 using Reactor = grpc::ServerUnaryReactor;
 
+absl::Status DrainingError() {
+  return absl::UnavailableError("the server is shutting down");
+}
+
 }  // namespace
 
 Service::Service(const v1::ServerInfo& info, const ServingParts& parts,
-                 CallCounter* calls, CallMetrics* metrics,
+                 CallCounter* calls, OpenStreams* streams, CallMetrics* metrics,
                  CallObserver* observer, const ControlPools& pools,
                  const Authenticator* authenticator)
     : parts_(parts),
       calls_(*calls),
+      streams_(*streams),
       metrics_(metrics),
       observer_(*observer),
       pools_(pools),
@@ -45,6 +50,14 @@ Reactor* Service::Backward(grpc::CallbackServerContext* context,
                            const grpc::ByteBuffer* request,
                            grpc::ByteBuffer* response) {
   return StartTensorCall(TensorMethod::kBackward, context, request, response);
+}
+
+StreamReactor* Service::ForwardStream(grpc::CallbackServerContext* context) {
+  return StartStream(TensorMethod::kForward, context);
+}
+
+StreamReactor* Service::BackwardStream(grpc::CallbackServerContext* context) {
+  return StartStream(TensorMethod::kBackward, context);
 }
 
 Reactor* Service::RegisterActivation(grpc::CallbackServerContext* context,
@@ -188,8 +201,7 @@ void Service::Observe(Seen seen, const absl::Status& status,
 
 Reactor* Service::Refuse(grpc::CallbackServerContext* context, Method method) {
   auto* const reactor = new CallReactor(metrics_, method);
-  Finish(absl::UnavailableError("the server is shutting down"), context,
-         reactor);
+  Finish(DrainingError(), context, reactor);
   return reactor;
 }
 
@@ -217,6 +229,29 @@ Reactor* Service::StartTensorCall(TensorMethod tensor_method,
                   reactor, request, response))
       ->Start();
   return reactor;
+}
+
+StreamReactor* Service::StartStream(TensorMethod tensor_method,
+                                    grpc::CallbackServerContext* context) {
+  const Method method = tensor_method == TensorMethod::kForward
+                            ? Method::kForwardStream
+                            : Method::kBackwardStream;
+  const absl::StatusOr<CallerId> caller =
+      Admit(*context, Role::kCompute, authenticator_);
+  if (!caller.ok()) {
+    Seen seen;
+    seen.record.method = NameOf(method);
+    seen.record.received = absl::Now();
+    if (observer_.is_on()) seen.ids = observer_.IdsOf(HeadersOf(*context));
+    Observe(std::move(seen), caller.status(), context);
+    return new RefusedStream(caller.status(), method, metrics_, context);
+  }
+  if (!calls_.Enter()) {
+    return new RefusedStream(DrainingError(), method, metrics_, context);
+  }
+  return StreamCall::Start(tensor_method, *caller,
+                           {parts_, &calls_, &streams_, metrics_, &observer_},
+                           context);
 }
 
 Reactor* Service::Answer(const ControlCall& call, Seen seen,

@@ -10,6 +10,7 @@
 #include "actserve/v1/service.grpc.pb.h"
 #include "grpcpp/server_context.h"
 #include "grpcpp/support/server_callback.h"
+#include "server/connections/open_streams.h"
 #include "server/control/control_methods.h"
 #include "server/evaluation/call_counter.h"
 #include "server/identity/authenticator.h"
@@ -19,6 +20,7 @@
 #include "server/observe/line_limit.h"
 #include "server/rpc/byte_buffer.h"
 #include "server/rpc/control_pools.h"
+#include "server/rpc/stream_call.h"
 #include "server/rpc/tensor_call.h"
 #include "server/scheduling/caller_id.h"
 #include "server/scheduling/worker_pool.h"
@@ -30,29 +32,31 @@ namespace internal {
 
 // All methods are raw: a request is measured before it is parsed.
 using S = v1::ActivationService;
-using ServiceMethods =
-    S::WithRawCallbackMethod_Forward<S::WithRawCallbackMethod_Backward<
-        S::WithRawCallbackMethod_RegisterActivation<
-            S::WithRawCallbackMethod_GetActivation<
-                S::WithRawCallbackMethod_ListActivations<
-                    S::WithRawCallbackMethod_ReleaseResiduals<
-                        S::WithRawCallbackMethod_GetServerInfo<
-                            S::Service>>>>>>>;
+using ServiceMethods = S::WithRawCallbackMethod_Forward<
+    S::WithRawCallbackMethod_Backward<S::WithRawCallbackMethod_ForwardStream<
+        S::WithRawCallbackMethod_BackwardStream<
+            S::WithRawCallbackMethod_RegisterActivation<
+                S::WithRawCallbackMethod_GetActivation<
+                    S::WithRawCallbackMethod_ListActivations<
+                        S::WithRawCallbackMethod_ReleaseResiduals<
+                            S::WithRawCallbackMethod_GetServerInfo<
+                                S::Service>>>>>>>>>;
 
 }  // namespace internal
 
 // The methods of proto/actserve/v1/service.proto. A tensor call is a
-// TensorCall, and work that takes longer than a lookup goes to `pools`.
-// Every call is counted in `calls`; once that is closed, calls are answered
-// UNAVAILABLE. `observer` is told of every other call.
+// TensorCall, a stream a StreamCall, and work that takes longer than a lookup
+// goes to `pools`. Every call is counted in `calls`; once that is closed, calls
+// are answered UNAVAILABLE. `observer` is told of every other call.
 class Service final : public internal::ServiceMethods {
  public:
   // `info` is the part of ServerInfo that does not change. A null
   // `authenticator` lets everyone in. The others must outlive the service;
   // `metrics` may be null.
   Service(const v1::ServerInfo& info, const ServingParts& parts,
-          CallCounter* calls, CallMetrics* metrics, CallObserver* observer,
-          const ControlPools& pools, const Authenticator* authenticator);
+          CallCounter* calls, OpenStreams* streams, CallMetrics* metrics,
+          CallObserver* observer, const ControlPools& pools,
+          const Authenticator* authenticator);
 
   // Sets the addresses for GetServerInfo, which are known only once the server
   // listens.
@@ -64,6 +68,8 @@ class Service final : public internal::ServiceMethods {
   grpc::ServerUnaryReactor* Backward(grpc::CallbackServerContext* context,
                                      const grpc::ByteBuffer* request,
                                      grpc::ByteBuffer* response) override;
+  StreamReactor* ForwardStream(grpc::CallbackServerContext* context) override;
+  StreamReactor* BackwardStream(grpc::CallbackServerContext* context) override;
   grpc::ServerUnaryReactor* RegisterActivation(
       grpc::CallbackServerContext* context, const grpc::ByteBuffer* request,
       grpc::ByteBuffer* response) override;
@@ -86,6 +92,8 @@ class Service final : public internal::ServiceMethods {
   grpc::ServerUnaryReactor* StartTensorCall(
       TensorMethod tensor_method, grpc::CallbackServerContext* context,
       const grpc::ByteBuffer* request, grpc::ByteBuffer* response);
+  StreamReactor* StartStream(TensorMethod tensor_method,
+                             grpc::CallbackServerContext* context);
   // How a call without tensors is served.
   struct ControlCall {
     grpc::CallbackServerContext* context;
@@ -124,6 +132,7 @@ class Service final : public internal::ServiceMethods {
 
   const ServingParts& parts_;
   CallCounter& calls_;
+  OpenStreams& streams_;
   CallMetrics* const metrics_;
   CallObserver& observer_;
   const ControlPools pools_;

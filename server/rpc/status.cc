@@ -76,8 +76,8 @@ grpc::Status ToGrpcStatus(const absl::Status& status) {
   return grpc::Status(code, message, details.SerializeAsString());
 }
 
-void Finish(const absl::Status& status, grpc::CallbackServerContext* context,
-            CallReactor* reactor) {
+grpc::Status Conclude(const absl::Status& status,
+                      grpc::CallbackServerContext* context) {
   if (!status.ok()) context->AddTrailingMetadata(kAnsweredTrailer, "1");
   if (absl::IsResourceExhausted(status)) {
     // By default about what a queue of large tensors takes to move on.
@@ -86,8 +86,13 @@ void Finish(const absl::Status& status, grpc::CallbackServerContext* context,
     context->AddTrailingMetadata(
         kPushbackTrailer, absl::StrCat(absl::ToInt64Milliseconds(pause)));
   }
+  return ToGrpcStatus(status);
+}
+
+void Finish(const absl::Status& status, grpc::CallbackServerContext* context,
+            CallReactor* reactor) {
   reactor->set_code(status.code());
-  reactor->Finish(ToGrpcStatus(status));
+  reactor->Finish(Conclude(status, context));
 }
 
 }  // namespace actserve

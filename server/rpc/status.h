@@ -19,11 +19,15 @@ inline constexpr int kMaxEncodedMessageBytes = 2304;
 // "...".
 grpc::Status ToGrpcStatus(const absl::Status& status);
 
-// Finishes a call with `status`; every answer of the service goes through here.
-// Every error has the trailer `actserve-answered`, so that clients can tell it
-// from one of gRPC or a proxy. For RESOURCE_EXHAUSTED the trailer
-// `grpc-retry-pushback-ms` says when to retry: after RetryAfter(), or 100. A
-// client that does not know the trailers just sees the error.
+// The status that ends a call with `status`, whose trailers it sets in
+// `context`; every answer of the service goes through here. Every error has the
+// trailer `actserve-answered`, so that clients can tell it from one of gRPC or
+// a proxy. For RESOURCE_EXHAUSTED the trailer `grpc-retry-pushback-ms` says
+// when to retry: after RetryAfter(), or 100. A client that does not know the
+// trailers just sees the error.
+grpc::Status Conclude(const absl::Status& status,
+                      grpc::CallbackServerContext* context);
+// Finishes a unary call so.
 void Finish(const absl::Status& status, grpc::CallbackServerContext* context,
             CallReactor* reactor);
 

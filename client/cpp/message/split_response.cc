@@ -126,7 +126,7 @@ void CopyPayload(const SplitResponse::Payload& payload,
   assert(destination.size() == payload.size_bytes);
   std::byte* to = destination.data();
   for (const ByteSpan piece : payload.pieces) {
-    std::memcpy(to, piece.data(), piece.size());
+    if (to != piece.data()) std::memcpy(to, piece.data(), piece.size());
     to += piece.size();
   }
 }

@@ -32,7 +32,8 @@ struct SplitResponse {
 //   Internal  not a protobuf message: a defect of the peer
 absl::StatusOr<SplitResponse> Split(absl::Span<const ByteSpan> slices);
 
-// Copies `payload` to `destination`, which must be as large.
+// Copies `payload` to `destination`, which must be as large, unless it is there
+// already.
 void CopyPayload(const SplitResponse::Payload& payload,
                  absl::Span<std::byte> destination);
 
