@@ -97,7 +97,8 @@ TEST(Streams, AreSentFromASizeOn) {
 
 TEST(Streams, AreSentOverAUnixSocketWhereTheUnaryCallCannotBe) {
   const auto server = StartServer();
-  const auto client = *Client::Connect(server->unix_address());
+  const auto client =
+      *Client::Connect(server->unix_address(), {.shared_memory = false});
 
   ExpectRelu(*client, 16 * kMiB);
   EXPECT_EQ(NumCalls(*server, "ForwardStream"), 0);
