@@ -1,12 +1,14 @@
 // How much of what gRPC can do is left to a caller of Forward: relu on
-// actserved against an echo of the same bytes, both with this client library's
-// transport, both with the reply copied to the caller's memory.
+// actserved against an echo of the same bytes, and one that touches each byte
+// once, all with this client library's transport, all with the reply copied to
+// the caller's memory.
 //
 // Prints a Markdown table. Only ratios within one run mean anything: short
-// blocks of calls to the two servers alternate, a repetition gives the ratio
+// blocks of calls to the servers alternate, a repetition gives the ratio
 // of the median times, and the table has the median and range of those ratios.
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
@@ -83,73 +85,80 @@ Call EchoCallOf(RawStub& stub, ReluTensors& tensors) {
   };
 }
 
-void CheckBoth(const Call& echo, const Call& forward, ReluTensors& tensors) {
-  echo();
-  if (tensors.y != tensors.x) Fail("the echo differs");
-  forward();
+// The servers that are compared. The last one is actserved.
+enum Server { kEcho, kTouchingEcho, kActserved, kNumServers };
+constexpr const char* kServerNames[] = {"echo", "touching echo", "actserved"};
+using PerServer = std::array<double, kNumServers>;
+using Calls = std::array<Call, kNumServers>;
+
+void CheckAll(const Calls& calls, ReluTensors& tensors) {
+  for (const Server server : {kEcho, kTouchingEcho}) {
+    calls[server]();
+    if (tensors.y != tensors.x) Fail("an echo differs");
+  }
+  calls[kActserved]();
   if (!tensors.IsRight()) Fail("relu differs");
 }
-
-// The results of one repetition of one row, per server.
-struct Pair {
-  double echo = 0;
-  double actserved = 0;
-};
 
 struct Row {
   std::string transport;
   std::string name;
   std::string unit;
-  double goal = 0;  // 0: none
-  // More is better unless `less_is_better`.
-  std::vector<Pair> pairs;
+  // What the ratio to each echo is to be; 0: no goal.
+  PerServer goals = {};
   bool less_is_better = false;
+  // Of each repetition.
+  std::vector<PerServer> values = {};
 
-  std::vector<double> Ratios() const {
+  std::vector<double> RatiosTo(Server echo) const {
     std::vector<double> ratios;
-    for (const Pair& pair : pairs) ratios.push_back(pair.actserved / pair.echo);
+    for (const PerServer& each : values) {
+      ratios.push_back(each[kActserved] / each[echo]);
+    }
     return ratios;
   }
-  double MedianOf(double Pair::* member) const {
-    std::vector<double> values;
-    for (const Pair& pair : pairs) values.push_back(pair.*member);
-    return Median(values);
+  double MedianOf(Server server) const {
+    std::vector<double> all;
+    for (const PerServer& each : values) all.push_back(each[server]);
+    return Median(all);
   }
-  bool Reached() const {
-    const double ratio = Median(Ratios());
-    return less_is_better ? ratio <= goal : ratio >= goal;
+  bool Reached(Server echo) const {
+    const double ratio = Median(RatiosTo(echo));
+    return less_is_better ? ratio <= goals[echo] : ratio >= goals[echo];
   }
 };
 
 Row MeasureRate(const std::string& transport, int64_t payload_bytes,
-                const Settings& settings, RawStub& stub, Client& client) {
+                const Settings& settings, RawStub& echo, RawStub& touching,
+                Client& client) {
   ReluTensors tensors(payload_bytes);
-  const Call echo = EchoCallOf(stub, tensors);
-  const Call forward = ForwardCallOf(client, tensors);
-  CheckBoth(echo, forward, tensors);
+  const Calls calls = {EchoCallOf(echo, tensors), EchoCallOf(touching, tensors),
+                       ForwardCallOf(client, tensors)};
+  CheckAll(calls, tensors);
   // Blocks of calls to one server, as a trainer makes them, each a few
   // milliseconds long; a repetition alternates a dozen of them.
   const int block =
       static_cast<int>(std::clamp<int64_t>((8 << 20) / payload_bytes, 1, 50));
   const int num_blocks = payload_bytes > 32 << 20 ? 4 : 12;
-  RunBlock(echo, block);
-  RunBlock(forward, block);
-  Row row{transport, SizeName(payload_bytes),
-          "GB/s",    payload_bytes >= 64 << 10 ? 0.9 : 0.0,
-          {},        false};
+  for (const Call& call : calls) RunBlock(call, block);
+  Row row{transport,
+          SizeName(payload_bytes),
+          "GB/s",
+          {payload_bytes >= 4 << 20 ? 0.9 : 0.0,
+           payload_bytes >= 64 << 10 ? 0.9 : 0.0, 0}};
   for (int repetition = 0; repetition < settings.repetitions; ++repetition) {
-    std::vector<double> echo_seconds, forward_seconds;
+    std::array<std::vector<double>, kNumServers> seconds;
     for (int i = 0; i < num_blocks; ++i) {
-      const bool echo_first = (i + repetition) % 2 == 0;
-      for (const bool is_echo : {echo_first, !echo_first}) {
-        const auto seconds = RunBlock(is_echo ? echo : forward, block);
-        auto& all = is_echo ? echo_seconds : forward_seconds;
-        all.insert(all.end(), seconds.begin(), seconds.end());
+      for (int k = 0; k < kNumServers; ++k) {
+        const int server = (i + repetition + k) % kNumServers;
+        const auto some = RunBlock(calls[server], block);
+        seconds[server].insert(seconds[server].end(), some.begin(), some.end());
       }
     }
-    const double gigabytes = payload_bytes / 1e9;
-    row.pairs.push_back({gigabytes / Median(echo_seconds),
-                         gigabytes / Median(forward_seconds)});
+    PerServer& rates = row.values.emplace_back();
+    for (int server = 0; server < kNumServers; ++server) {
+      rates[server] = payload_bytes / 1e9 / Median(seconds[server]);
+    }
   }
   return row;
 }
@@ -172,66 +181,78 @@ std::vector<double> RunWindow(const std::vector<Call>& calls, double seconds) {
 }
 
 void MeasureRequests(const std::string& transport, int64_t payload_bytes,
-                     const Settings& settings, RawStub& stub, Client& client,
-                     std::vector<Row>& rows) {
+                     const Settings& settings, RawStub& echo, RawStub& touching,
+                     Client& client, std::vector<Row>& rows) {
   std::vector<std::unique_ptr<ReluTensors>> tensors;
-  std::vector<Call> echo, forward;
+  std::array<std::vector<Call>, kNumServers> calls;
   for (int i = 0; i < settings.in_flight; ++i) {
     tensors.push_back(std::make_unique<ReluTensors>(payload_bytes));
-    echo.push_back(EchoCallOf(stub, *tensors.back()));
-    forward.push_back(ForwardCallOf(client, *tensors.back()));
-    CheckBoth(echo.back(), forward.back(), *tensors.back());
+    const Calls some = {EchoCallOf(echo, *tensors.back()),
+                        EchoCallOf(touching, *tensors.back()),
+                        ForwardCallOf(client, *tensors.back())};
+    CheckAll(some, *tensors.back());
+    for (int server = 0; server < kNumServers; ++server) {
+      calls[server].push_back(some[server]);
+    }
   }
   const std::string name = absl::StrCat(SizeName(payload_bytes), ", ",
                                         settings.in_flight, " in flight");
-  Row rate{transport, name, "requests/s", 0.8, {}, false};
-  Row median{transport, name, "p50 us", 0, {}, true};
-  Row tail{transport, name, "p99 us", 1.3, {}, true};
-  RunWindow(echo, settings.window_seconds / 2);
-  RunWindow(forward, settings.window_seconds / 2);
+  Row rate{transport, name, "requests/s", {0.8, 0, 0}};
+  Row median{transport, name, "p50 us", {}, /*less_is_better=*/true};
+  Row tail{transport, name, "p99 us", {1.3, 0, 0}, /*less_is_better=*/true};
+  const double half = settings.window_seconds / 2;
+  for (const auto& some : calls) RunWindow(some, half);
   for (int repetition = 0; repetition < settings.repetitions; ++repetition) {
-    // Quarter windows in the order ABBA cancel a drift of the machine.
-    std::vector<double> of_echo, of_forward;
-    for (const bool is_echo : {true, false, false, true}) {
-      const auto times =
-          RunWindow(is_echo ? echo : forward, settings.window_seconds / 2);
-      auto& all = is_echo ? of_echo : of_forward;
-      all.insert(all.end(), times.begin(), times.end());
+    // Half windows there and back cancel a drift of the machine.
+    std::array<std::vector<double>, kNumServers> times;
+    for (const int server : {0, 1, 2, 2, 1, 0}) {
+      const auto some = RunWindow(calls[server], half);
+      times[server].insert(times[server].end(), some.begin(), some.end());
     }
-    const double seconds = settings.window_seconds;
-    rate.pairs.push_back(
-        {of_echo.size() / seconds, of_forward.size() / seconds});
-    median.pairs.push_back({Median(of_echo) * 1e6, Median(of_forward) * 1e6});
-    tail.pairs.push_back(
-        {Quantile(of_echo, 0.99) * 1e6, Quantile(of_forward, 0.99) * 1e6});
+    PerServer& rates = rate.values.emplace_back();
+    PerServer& medians = median.values.emplace_back();
+    PerServer& tails = tail.values.emplace_back();
+    for (int server = 0; server < kNumServers; ++server) {
+      rates[server] = times[server].size() / settings.window_seconds;
+      medians[server] = Median(times[server]) * 1e6;
+      tails[server] = Quantile(times[server], 0.99) * 1e6;
+    }
   }
   rows.push_back(rate);
   rows.push_back(median);
   rows.push_back(tail);
 }
 
-std::string Markdown(const std::vector<Row>& rows) {
+// "0.93 (0.90-0.97); goal >= 0.90: reached".
+std::string RatioText(const Row& row, Server echo) {
+  const std::vector<double> ratios = row.RatiosTo(echo);
+  const auto [least, most] = std::minmax_element(ratios.begin(), ratios.end());
   std::string text =
-      "| transport | request | unit | echo | actserved | ratio: median (range) "
-      "| goal |\n|---|---|---|---|---|---|---|\n";
+      absl::StrFormat("%.2f (%.2f-%.2f)", Median(ratios), *least, *most);
+  if (row.goals[echo] != 0) {
+    absl::StrAppendFormat(&text, "; goal %s %.2f: %s",
+                          row.less_is_better ? "<=" : ">=", row.goals[echo],
+                          row.Reached(echo) ? "reached" : "missed");
+  }
+  return text;
+}
+
+std::string Markdown(const std::vector<Row>& rows) {
+  std::string text = "| transport | request | unit";
+  for (const char* name : kServerNames) absl::StrAppend(&text, " | ", name);
+  absl::StrAppend(&text,
+                  " | of echo: median (range) | of touching echo "
+                  "|\n|---|---|---|---|---|---|---|---|\n");
   for (const Row& row : rows) {
-    const std::vector<double> ratios = row.Ratios();
-    const auto [least, most] =
-        std::minmax_element(ratios.begin(), ratios.end());
-    const auto number = [&](double value) {
-      return absl::StrFormat("%.*f", row.unit == "GB/s" ? 3 : 0, value);
-    };
-    absl::StrAppend(
-        &text, "| ", row.transport, " | ", row.name, " | ", row.unit, " | ",
-        number(row.MedianOf(&Pair::echo)), " | ",
-        number(row.MedianOf(&Pair::actserved)), " | ",
-        absl::StrFormat("%.2f (%.2f-%.2f)", Median(ratios), *least, *most),
-        " | ",
-        row.goal == 0
-            ? std::string("-")
-            : absl::StrFormat("%s %.2f: %s", row.less_is_better ? "<=" : ">=",
-                              row.goal, row.Reached() ? "reached" : "missed"),
-        " |\n");
+    absl::StrAppend(&text, "| ", row.transport, " | ", row.name, " | ",
+                    row.unit);
+    for (const Server server : {kEcho, kTouchingEcho, kActserved}) {
+      absl::StrAppend(&text, " | ",
+                      absl::StrFormat("%.*f", row.unit == "GB/s" ? 3 : 0,
+                                      row.MedianOf(server)));
+    }
+    absl::StrAppend(&text, " | ", RatioText(row, kEcho), " | ",
+                    RatioText(row, kTouchingEcho), " |\n");
   }
   return text;
 }
@@ -239,16 +260,21 @@ std::string Markdown(const std::vector<Row>& rows) {
 nlohmann::json Json(const std::vector<Row>& rows) {
   nlohmann::json all = nlohmann::json::array();
   for (const Row& row : rows) {
-    nlohmann::json pairs = nlohmann::json::array();
-    for (const Pair& pair : row.pairs) {
-      pairs.push_back({{"echo", pair.echo}, {"actserved", pair.actserved}});
+    nlohmann::json values = nlohmann::json::array();
+    for (const PerServer& each : row.values) {
+      nlohmann::json of_servers;
+      for (int server = 0; server < kNumServers; ++server) {
+        of_servers[kServerNames[server]] = each[server];
+      }
+      values.push_back(of_servers);
     }
-    all.push_back({{"transport", row.transport},
-                   {"request", row.name},
-                   {"unit", row.unit},
-                   {"ratio_median", Median(row.Ratios())},
-                   {"goal", row.goal},
-                   {"pairs", pairs}});
+    all.push_back(
+        {{"transport", row.transport},
+         {"request", row.name},
+         {"unit", row.unit},
+         {"ratio_median", Median(row.RatiosTo(kEcho))},
+         {"ratio_to_touching_median", Median(row.RatiosTo(kTouchingEcho))},
+         {"values", values}});
   }
   return all;
 }
@@ -258,7 +284,7 @@ int Main(int argc, char** argv) {
   Settings settings;
   settings.folder = std::filesystem::canonical("/proc/self/exe").parent_path();
   CLI::App app(
-      "Compares Forward of relu on actserved with an echo of the same bytes.");
+      "Compares Forward of relu on actserved with echoes of the same bytes.");
   app.add_option("--repetitions", settings.repetitions,
                  "Paired repetitions of each row")
       ->capture_default_str();
@@ -285,6 +311,8 @@ int Main(int argc, char** argv) {
   CLI11_PARSE(app, argc, argv);
 
   const auto echo_server = StartServer(settings.folder + "/echo_server", {});
+  const auto touching_server =
+      StartServer(settings.folder + "/echo_server", {"--touch"});
   const auto actserved =
       StartServer(settings.folder + "/actserved", settings.actserved_flags);
   std::vector<Row> rows;
@@ -293,14 +321,16 @@ int Main(int argc, char** argv) {
     const auto address = [&](const testing::ServerProcess& server) {
       return unix_socket ? server.unix_address() : server.tcp_address();
     };
-    RawStub stub(MakeChannel(address(*echo_server)));
+    RawStub echo(MakeChannel(address(*echo_server)));
+    RawStub touching(MakeChannel(address(*touching_server)));
     const auto client = Connect(address(*actserved));
     for (const int64_t payload_bytes : settings.payload_bytes) {
-      rows.push_back(
-          MeasureRate(transport, payload_bytes, settings, stub, *client));
+      rows.push_back(MeasureRate(transport, payload_bytes, settings, echo,
+                                 touching, *client));
     }
     if (settings.in_flight > 0) {
-      MeasureRequests(transport, 4 << 10, settings, stub, *client, rows);
+      MeasureRequests(transport, 4 << 10, settings, echo, touching, *client,
+                      rows);
     }
   }
   std::cout << Markdown(rows);
