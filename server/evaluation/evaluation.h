@@ -38,8 +38,8 @@ class Evaluation : private Scheduler::Job {
              absl::Time deadline);
   ~Evaluation() override = default;
 
-  // Call one of the next three, once. Small compiled work is computed before they
-  // return. The memory of the inputs must stay valid until the end.
+  // Call one of the next three, once. Small compiled work is computed before
+  // they return. The memory of the inputs must stay valid until the end.
   void Evaluate(DecodedRequest decoded);
   // The same where the caller has the program.
   void Evaluate(DecodedRequest decoded, std::shared_ptr<const Program> program);
