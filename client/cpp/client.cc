@@ -283,6 +283,12 @@ absl::StatusOr<std::unique_ptr<Client>> Client::Connect(
   }
   std::string target =
       address.empty() ? DefaultAddress() : std::string(address);
+  if (target.empty()) {
+    return absl::UnavailableError(absl::StrCat(
+        "no server listens at unix:", DefaultSocketPath(),
+        "; start actserved, or name a server by its address or in "
+        "$ACTSERVE_ADDRESS, or compute \"local\""));
+  }
   ACTSERVE_RETURN_IF_ERROR(CheckAddress(target));
   ACTSERVE_ASSIGN_OR_RETURN(ChannelSecurity security,
                             LoadSecurity(options.security, target));

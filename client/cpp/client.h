@@ -258,6 +258,7 @@ class Client {
   //   range,
   //                       or a file of `security` cannot be read
   //   FailedPrecondition  a token would go over the network in plain text
+  //   Unavailable         `address` is empty, and there is no default
   static absl::StatusOr<std::unique_ptr<Client>> Connect(
       std::string_view address, const Options& options);
   static absl::StatusOr<std::unique_ptr<Client>> Connect(

@@ -9,7 +9,14 @@ from typing import Any
 
 import grpc
 
-from actserve import _address, _arguments, _retry, _tensors, _values
+from actserve import (
+    _address,
+    _arguments,
+    _library,
+    _retry,
+    _tensors,
+    _values,
+)
 from actserve._activation import Activation
 from actserve._calls import Array, Calls, ListLostError
 from actserve._errors import ActivationError
@@ -61,7 +68,9 @@ class Client:
         device: str = "cpu",
         num_threads: int = 0,
     ):
-        self.address = _address.resolve(address)
+        self.address = _address.resolve(
+            address, can_compute=_library.path() is not None
+        )
         self._timeout = _arguments.timeout_of(timeout)
         if self._timeout <= 0:
             raise ValueError(f"timeout {timeout} is not positive")

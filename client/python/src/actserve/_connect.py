@@ -28,10 +28,11 @@ def connect(
       address: "local", which computes in this process and needs no server; or
         "host:port" or "unix:PATH", or several, separated by commas,
         which share the calls; "dns:///host:port" stands for every address
-        behind the name. None: $ACTSERVE_ADDRESS; else the
-        default socket ($XDG_RUNTIME_DIR/actserve/actserve.sock, or
-        /tmp/actserve-UID/actserve.sock) if it is there and its directory is
-        this user's alone; else 127.0.0.1:50051.
+        behind the name. None: $ACTSERVE_ADDRESS; else the server's default
+        socket ($XDG_RUNTIME_DIR/actserve/actserve.sock, or
+        /tmp/actserve-UID/actserve.sock) if a server listens there and its
+        directory is this user's alone; else "local" if the library that
+        computes is here.
       timeout: Seconds for one call, including its retries and a registration
         that it needs; math.inf waits for ever. Each call may give its own.
       max_attempts: How often a call is sent to each server at most, the first
@@ -59,6 +60,7 @@ def connect(
       ValueError: `address` has another form, `timeout` is not positive, a file
         cannot be read, or a token would go over the network in plain text.
       FileNotFoundError: "local", and the library that computes is not here.
+      ConnectionError: There is no address, no server and no library.
     """
     return Client(
         address,
