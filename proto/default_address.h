@@ -60,13 +60,11 @@ inline bool ServerListensByDefault() {
   }
   address.sun_family = AF_UNIX;
   path.copy(address.sun_path, path.size());
-  const int fd =
-      socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   if (fd < 0) return false;
-  const bool listens =
-      connect(fd, reinterpret_cast<const sockaddr*>(&address),
-              sizeof(address)) == 0 ||
-      errno == EAGAIN;  // it has many callers
+  const bool listens = connect(fd, reinterpret_cast<const sockaddr*>(&address),
+                               sizeof(address)) == 0 ||
+                       errno == EAGAIN;  // it has many callers
   close(fd);
   return listens;
 }

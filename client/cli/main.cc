@@ -394,7 +394,8 @@ void AddOperatorCommands(CLI::App& app, CommandLine& line) {
 
 int Run(int argc, char** argv) {
   CLI::App app(
-      "Checks activation functions written as Python text, and computes them and "
+      "Checks activation functions written as Python text, and computes them "
+      "and "
       "their gradients, here or on a server.",
       "actctl");
   app.require_subcommand(1);

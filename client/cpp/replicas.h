@@ -4,6 +4,7 @@
 #define ACTSERVE_CLIENT_CPP_REPLICAS_H_
 
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
@@ -46,10 +47,13 @@ class Replica {
           const std::string& session, const ChannelSecurity& security = {});
 
   const std::string& address() const { return address_; }
+  // Of no other replica in this process; not 0.
+  uint64_t id() const { return id_; }
 
  private:
   friend class Replicas;
 
+  const uint64_t id_;
   const std::string address_;
   RawStub stub_;
   Standing standing_;  // guarded by the mutex of Replicas
@@ -80,6 +84,8 @@ class Replicas {
   // All replicas; waits for their names.
   //   Unavailable  no name is resolved, and no address is given
   absl::StatusOr<std::vector<ReplicaPtr>> All(const Bounds& bounds);
+  // The replica with that id; null: there is none any more.
+  ReplicaPtr Find(uint64_t id);
   // The parts of the address that are names without an address so far.
   std::vector<std::string> NamesNotFound();
   // Why there is none.
