@@ -132,14 +132,14 @@ def test_does_not_register_names(fake, service):
     assert service.names() == ["Forward"]
 
 
-def test_retries_while_unavailable(fake, service):
+def test_retries_while_unavailable(pausing, service):
     service.failures = [UNAVAILABLE, UNAVAILABLE]
 
-    np.testing.assert_array_equal(fake.forward("f", X), 2 * X)
+    np.testing.assert_array_equal(pausing.forward("f", X), 2 * X)
 
     assert len(service.calls) == 3
-    assert 0.075 <= fake.pauses[0] <= 0.125
-    assert 0.15 <= fake.pauses[1] <= 0.25
+    assert 0.075 <= pausing.pauses[0] <= 0.125
+    assert 0.15 <= pausing.pauses[1] <= 0.25
 
 
 @pytest.mark.parametrize("failure", [UNAVAILABLE, FULL])
@@ -158,25 +158,25 @@ def test_attempts_are_bounded(service, failure, max_attempts):
     assert len(service.calls) == max_attempts
 
 
-def test_a_call_is_sent_7_times_by_default(fake, service):
+def test_a_call_is_sent_7_times_by_default(pausing, service):
     service.failures = [UNAVAILABLE] * 20
 
     with pytest.raises(actserve.ActivationError):
-        fake.forward("f", X)
+        pausing.forward("f", X)
 
     assert len(service.calls) == 7
-    assert len(fake.pauses) == 6
-    assert 5.1 * 0.75 <= sum(fake.pauses) <= 5.1 * 1.25
+    assert len(pausing.pauses) == 6
+    assert 5.1 * 0.75 <= sum(pausing.pauses) <= 5.1 * 1.25
 
 
-def test_comes_back_to_a_full_queue_when_it_is_told(fake, service):
+def test_comes_back_to_a_full_queue_when_it_is_told(pausing, service):
     service.failures = [FULL] * 6
     service.pushback = "250"
 
-    np.testing.assert_array_equal(fake.forward("f", X), 2 * X)
+    np.testing.assert_array_equal(pausing.forward("f", X), 2 * X)
 
     assert len(service.calls) == 7
-    assert fake.pauses == [0.25] * 6
+    assert pausing.pauses == [0.25] * 6
 
 
 @pytest.mark.parametrize("pushback", [None, "-1", "soon", "1e3"])
@@ -194,14 +194,14 @@ def test_a_full_queue_that_names_no_pause_is_not_repeated(
 
 
 @pytest.mark.parametrize("code", NOBODY_ANSWERED)
-def test_repeats_what_nobody_answered(fake, service, code):
+def test_repeats_what_nobody_answered(pausing, service, code):
     service.failures = [(code, None)] * 2
     service.marks_errors = False
 
-    np.testing.assert_array_equal(fake.forward("f", X), 2 * X)
+    np.testing.assert_array_equal(pausing.forward("f", X), 2 * X)
 
     assert len(service.calls) == 3
-    assert 0.075 <= fake.pauses[0] <= 0.125
+    assert 0.075 <= pausing.pauses[0] <= 0.125
 
 
 @pytest.mark.parametrize("code", NOBODY_ANSWERED)
@@ -216,16 +216,16 @@ def test_attempts_without_an_answer_are_bounded(fake, service, code):
     assert len(service.calls) == 7
 
 
-def test_a_pause_beyond_the_timeout_is_not_begun(fake, service):
+def test_a_pause_beyond_the_timeout_is_not_begun(pausing, service):
     service.failures = [FULL]
     service.pushback = "60000"
 
     with pytest.raises(actserve.ActivationError) as caught:
-        fake.forward("f", X)
+        pausing.forward("f", X)
 
     assert caught.value.code is grpc.StatusCode.RESOURCE_EXHAUSTED
     assert len(service.calls) == 1
-    assert fake.pauses == []
+    assert pausing.pauses == []
 
 
 def test_registers_an_id_of_its_own_again(fake, service):
@@ -263,14 +263,14 @@ def test_does_not_retry_the_servers_own_errors(fake, service, code):
     assert len(service.calls) == 1
 
 
-def test_timeout_covers_the_retries(fake, service):
+def test_timeout_covers_the_retries(pausing, service):
     service.failures = [UNAVAILABLE] * 20
 
     with pytest.raises(actserve.ActivationError):
-        fake.forward("f", X, timeout=0.01)
+        pausing.forward("f", X, timeout=0.01)
 
     assert len(service.calls) <= 1
-    assert fake.pauses == []
+    assert pausing.pauses == []
 
 
 def test_timeout_already_past(fake, service):

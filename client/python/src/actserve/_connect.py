@@ -21,6 +21,7 @@ def connect(
     insecure: bool = False,
     device: str = "cpu",
     num_threads: int = 0,
+    pure: bool = False,
 ) -> Client:
     """Returns a client of the servers at `address`. Does not wait for them.
 
@@ -54,6 +55,8 @@ def connect(
         which is the first GPU if there is one.
       num_threads: Of "local", on the CPU: threads that share a large tensor;
         0: all.
+      pure: Reach servers by grpcio, slower and the same, even where the library
+        that computes "local" is here. $ACTSERVE_LIBRARY "none" does so too.
 
     Raises:
       TypeError: `timeout` is not a number.
@@ -77,4 +80,5 @@ def connect(
         ),
         device=device,
         num_threads=num_threads,
+        pure=pure,
     )
