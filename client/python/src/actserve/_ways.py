@@ -208,5 +208,7 @@ def way_to(address: str, options: Options, pure: bool) -> Way:
     # Reads the files, and refuses what cannot be.
     security = options.security.load(address)
     if pure or not can_reach_servers():
-        return Remote(Replicas(address, options.max_attempts, security=security))
+        return Remote(
+            Replicas(address, options.max_attempts, security=security)
+        )
     return Library(address, options)
