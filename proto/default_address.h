@@ -1,16 +1,20 @@
 // Where a server and its clients on one host meet when nobody says otherwise.
 // The rule, for every client in every language:
 //
-//   1. $ACTSERVE_ADDRESS, if set and not empty: any gRPC target
-//   2. "unix:" + DefaultSocketPath(), if DefaultSocketIsUsable()
-//   3. kDefaultTcpAddress
+//   1. $ACTSERVE_ADDRESS, if set and not empty; it may be "local"
+//   2. "unix:" + DefaultSocketPath(), if ServerListensByDefault()
+//   3. "local", if the client can compute in its own process
+//   4. none: an error that names the three
 
 #ifndef ACTSERVE_PROTO_DEFAULT_ADDRESS_H_
 #define ACTSERVE_PROTO_DEFAULT_ADDRESS_H_
 
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <cstdlib>
 #include <string>
 
@@ -46,12 +50,31 @@ inline bool DefaultSocketIsUsable() {
          S_ISSOCK(info.st_mode);
 }
 
-// The rule above.
+// True if that socket is usable and a server listens on it; one that was killed
+// leaves its socket behind.
+inline bool ServerListensByDefault() {
+  const std::string path = DefaultSocketPath();
+  sockaddr_un address = {};
+  if (path.size() >= sizeof(address.sun_path) || !DefaultSocketIsUsable()) {
+    return false;
+  }
+  address.sun_family = AF_UNIX;
+  path.copy(address.sun_path, path.size());
+  const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  if (fd < 0) return false;
+  const bool listens = connect(fd, reinterpret_cast<const sockaddr*>(&address),
+                               sizeof(address)) == 0 ||
+                       errno == EAGAIN;  // it has many callers
+  close(fd);
+  return listens;
+}
+
+// 1 and 2 of the rule; empty: neither.
 inline std::string DefaultAddress() {
   const char* address = std::getenv("ACTSERVE_ADDRESS");
   if (address != nullptr && address[0] != '\0') return address;
-  if (DefaultSocketIsUsable()) return "unix:" + DefaultSocketPath();
-  return kDefaultTcpAddress;
+  if (ServerListensByDefault()) return "unix:" + DefaultSocketPath();
+  return "";
 }
 
 }  // namespace actserve

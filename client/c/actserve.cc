@@ -7,8 +7,8 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "client/c/handles.h"
 #include "client/cpp/client.h"
-#include "client/cpp/error_details.h"
 #include "client/cpp/tensor_calls.h"
 #include "kernels/base/status_macros.h"
 
@@ -16,59 +16,17 @@ using ::actserve::BackwardCall;
 using ::actserve::CallOptions;
 using ::actserve::Client;
 using ::actserve::ForwardCall;
+using ::actserve::Missing;
 using ::actserve::NamedValue;
+using ::actserve::Read;
+using ::actserve::SetDuration;
+using ::actserve::SetTimeout;
 using ::actserve::TensorView;
-
-struct actserve_status {
-  int code;
-  std::string message;
-  std::string reason;
-  std::vector<actserve::v1::Diagnostic> diagnostics;
-};
-
-struct actserve_client {
-  std::unique_ptr<Client> client;
-};
-
-struct actserve_activation {
-  actserve::v1::Activation activation;
-  std::vector<actserve::v1::Diagnostic> diagnostics;
-};
-
-struct actserve_reply {
-  actserve::EncodedReply reply;
-};
+using ::actserve::ToStatus;
 
 namespace {
 
 namespace v1 = ::actserve::v1;
-
-actserve_status* ToStatus(const absl::Status& status) {
-  if (status.ok()) return nullptr;
-  return new actserve_status{
-      static_cast<int>(status.code()), std::string(status.message()),
-      actserve::ErrorReason(status), actserve::ErrorDiagnostics(status)};
-}
-
-absl::Status Missing(const char* what) {
-  return absl::InvalidArgumentError(absl::StrCat(what, " is NULL"));
-}
-
-// A struct of the caller as far as its version has it, the rest zero.
-// InvalidArgument if its `size` is none of a version.
-template <typename Struct>
-absl::StatusOr<Struct> Read(const Struct* given, const char* what) {
-  Struct read = {};
-  read.size = sizeof(read);
-  if (given == nullptr) return read;
-  if (given->size == 0 || given->size > sizeof(Struct)) {
-    return absl::InvalidArgumentError(
-        absl::StrCat(what, ": size ", given->size, " is not in 1 to ",
-                     sizeof(Struct), "; set it to sizeof(", what, ")"));
-  }
-  std::memcpy(&read, given, given->size);
-  return read;
-}
 
 absl::StatusOr<TensorView> ToView(const actserve_tensor& tensor,
                                   const std::string& what) {
@@ -148,16 +106,8 @@ absl::StatusOr<std::vector<NamedValue>> ToValues(const actserve_value* values,
   return named;
 }
 
-absl::Status SetTimeout(double seconds, absl::Duration& timeout) {
-  if (!(seconds >= 0)) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("timeout_seconds ", seconds, " is not 0 or more"));
-  }
-  if (seconds > 0) timeout = absl::Seconds(seconds);
-  return absl::OkStatus();
-}
-
-absl::StatusOr<CallOptions> ToOptions(const actserve_call_options* given) {
+absl::StatusOr<CallOptions> ToOptions(actserve_client& client,
+                                      const actserve_call_options* given) {
   ACTSERVE_ASSIGN_OR_RETURN(const actserve_call_options read,
                             Read(given, "actserve_call_options"));
   CallOptions options;
@@ -180,7 +130,10 @@ absl::StatusOr<CallOptions> ToOptions(const actserve_call_options* given) {
                                                  parameter.axis};
   }
   if (read.has_axis != 0) options.axis = read.axis;
+  if (read.has_split_axis != 0) options.split_axis = read.split_axis;
   options.element_offset = read.element_offset;
+  options.cancellation = &client.cancellation;
+  SetTrace(read.traceparent, read.tracestate, options);
   ACTSERVE_RETURN_IF_ERROR(SetTimeout(read.timeout_seconds, options.timeout));
   return options;
 }
@@ -193,6 +146,17 @@ absl::StatusOr<std::unique_ptr<Client>> Connect(
   if (std::strcmp(address, "local") != 0) {
     Client::Options options;
     ACTSERVE_RETURN_IF_ERROR(SetTimeout(read.timeout_seconds, options.timeout));
+    if (read.max_attempts != 0) options.max_attempts = read.max_attempts;
+    const auto set = [](const char* from, std::string& to) {
+      if (from != nullptr) to = from;
+    };
+    set(read.tls_ca, options.security.tls_ca);
+    set(read.client_cert, options.security.client_cert);
+    set(read.client_key, options.security.client_key);
+    set(read.tls_server_name, options.security.tls_server_name);
+    set(read.token, options.security.token);
+    set(read.token_file, options.security.token_file);
+    options.security.insecure = read.insecure != 0;
     return Client::Connect(address, options);
   }
   actserve::LocalOptions options;
@@ -205,29 +169,47 @@ absl::StatusOr<std::unique_ptr<Client>> Connect(
   return Client::Local(options);
 }
 
-absl::Status Forward(Client& client, const char* activation,
-                     const actserve_tensor* inputs, size_t num_inputs,
-                     const actserve_value* tangents, size_t num_tangents,
-                     const actserve_tensor* output,
-                     const actserve_tensor* tangent,
+absl::Status Forward(actserve_client& client, const char* activation,
+                     const actserve_forward_call& given,
                      const actserve_call_options* options) {
   if (activation == nullptr) return Missing("activation");
   ForwardCall call;
   call.activation = activation;
-  ACTSERVE_ASSIGN_OR_RETURN(call.inputs, ToViews(inputs, num_inputs));
-  ACTSERVE_ASSIGN_OR_RETURN(call.output, ToOutput(output, "output"));
-  ACTSERVE_ASSIGN_OR_RETURN(call.options, ToOptions(options));
-  if (num_tangents == 0) {
-    return client.Forward(call.activation, call.inputs, call.output,
-                          call.options);
+  ACTSERVE_ASSIGN_OR_RETURN(call.inputs,
+                            ToViews(given.inputs, given.num_inputs));
+  ACTSERVE_ASSIGN_OR_RETURN(call.output, ToOutput(given.output, "output"));
+  ACTSERVE_ASSIGN_OR_RETURN(call.options, ToOptions(client, options));
+  if (given.partials == nullptr && given.num_partials > 0) {
+    return Missing("partials");
   }
-  ACTSERVE_ASSIGN_OR_RETURN(call.tangents,
-                            ToValues(tangents, num_tangents, "tangents"));
-  ACTSERVE_ASSIGN_OR_RETURN(call.tangent, ToOutput(tangent, "tangent"));
-  return client.ForwardWith(call).status();
+  for (size_t i = 0; i < given.num_partials; ++i) {
+    const actserve_partial& partial = given.partials[i];
+    if (partial.name == nullptr) return Missing("partials: a name");
+    ForwardCall::Partial& wanted = call.partials.emplace_back();
+    wanted.input = partial.name;
+    ACTSERVE_ASSIGN_OR_RETURN(
+        wanted.output,
+        ToOutput(partial.tensor, absl::StrCat("the partial ", wanted.input)));
+  }
+  ACTSERVE_ASSIGN_OR_RETURN(
+      call.tangents, ToValues(given.tangents, given.num_tangents, "tangents"));
+  if (!call.tangents.empty()) {
+    ACTSERVE_ASSIGN_OR_RETURN(call.tangent, ToOutput(given.tangent, "tangent"));
+  }
+  call.keep_residual = given.residual != nullptr;
+  ACTSERVE_RETURN_IF_ERROR(SetDuration(given.residual_lease_seconds,
+                                       "residual_lease_seconds",
+                                       call.residual_lease));
+  ACTSERVE_ASSIGN_OR_RETURN(const actserve::ForwardResult result,
+                            client.client->ForwardWith(call));
+  if (given.residual != nullptr) {
+    *given.residual =
+        result.residual ? new actserve_residual{*result.residual} : nullptr;
+  }
+  return absl::OkStatus();
 }
 
-absl::Status Backward(Client& client, const char* activation,
+absl::Status Backward(actserve_client& client, const char* activation,
                       const actserve_backward_call* given,
                       const actserve_call_options* options) {
   if (activation == nullptr) return Missing("activation");
@@ -245,7 +227,10 @@ absl::Status Backward(Client& client, const char* activation,
       call.cotangents,
       ToValues(read.cotangents, read.num_cotangents, "cotangents"));
   if (!call.cotangents.empty()) call.order = 2;
-  ACTSERVE_ASSIGN_OR_RETURN(call.options, ToOptions(options));
+  ACTSERVE_ASSIGN_OR_RETURN(call.options, ToOptions(client, options));
+  if (read.residual != nullptr) {
+    call.residual = read.residual->residual.handle();
+  }
   if (read.gradients == nullptr && read.num_gradients > 0) {
     return Missing("gradients");
   }
@@ -261,7 +246,7 @@ absl::Status Backward(Client& client, const char* activation,
         ToOutput(gradient.tensor, absl::StrCat("the gradient ", wanted.name)));
   }
   ACTSERVE_ASSIGN_OR_RETURN(const actserve::BackwardResult result,
-                            client.Backward(call));
+                            client.client->Backward(call));
   for (actserve_gradient& gradient : gradients) {
     const auto number = result.parameter_gradients.find(gradient.name);
     if (number != result.parameter_gradients.end()) {
@@ -306,10 +291,31 @@ actserve_status* actserve_connect(const char* address,
                                   actserve_client** client) {
   auto made = Connect(address, options);
   if (!made.ok()) return ToStatus(made.status());
-  *client = new actserve_client{*std::move(made)};
+  *client = new actserve_client{*std::move(made), {}};
   return nullptr;
 }
 void actserve_close(actserve_client* client) { delete client; }
+void actserve_cancel(actserve_client* client) { client->cancellation.Cancel(); }
+
+actserve_status* actserve_health(actserve_client* client,
+                                 double timeout_seconds, int32_t* serving) {
+  absl::Duration timeout;
+  if (absl::Status status = SetTimeout(timeout_seconds, timeout);
+      !status.ok()) {
+    return ToStatus(status);
+  }
+  const auto replicas = client->client->HealthOfReplicas(timeout);
+  if (!replicas.ok()) return ToStatus(replicas.status());
+  absl::Status failure;
+  bool answered = false;
+  *serving = 0;
+  for (const actserve::ReplicaHealth& replica : *replicas) {
+    if (replica.status.ok()) *serving = 1;
+    answered |= replica.answered;
+    if (!replica.answered) failure = replica.status;
+  }
+  return answered ? nullptr : ToStatus(failure);
+}
 
 actserve_status* actserve_register(actserve_client* client, const char* text,
                                    actserve_activation** activation) {
@@ -378,8 +384,11 @@ actserve_status* actserve_forward(actserve_client* client,
                                   size_t num_inputs,
                                   const actserve_tensor* output,
                                   const actserve_call_options* options) {
-  return ToStatus(Forward(*client->client, activation, inputs, num_inputs,
-                          nullptr, 0, output, nullptr, options));
+  actserve_forward_call call = {};
+  call.inputs = inputs;
+  call.num_inputs = num_inputs;
+  call.output = output;
+  return ToStatus(Forward(*client, activation, call, options));
 }
 
 actserve_status* actserve_jvp(actserve_client* client, const char* activation,
@@ -392,53 +401,51 @@ actserve_status* actserve_jvp(actserve_client* client, const char* activation,
   if (num_tangents == 0) {
     return ToStatus(absl::InvalidArgumentError("no tangents"));
   }
-  return ToStatus(Forward(*client->client, activation, inputs, num_inputs,
-                          tangents, num_tangents, output, tangent, options));
+  actserve_forward_call call = {};
+  call.inputs = inputs;
+  call.num_inputs = num_inputs;
+  call.output = output;
+  call.tangents = tangents;
+  call.num_tangents = num_tangents;
+  call.tangent = tangent;
+  return ToStatus(Forward(*client, activation, call, options));
+}
+
+actserve_status* actserve_forward_with(actserve_client* client,
+                                       const char* activation,
+                                       const actserve_forward_call* call,
+                                       const actserve_call_options* options) {
+  if (call == nullptr) return ToStatus(Missing("call"));
+  const auto read = Read(call, "actserve_forward_call");
+  if (!read.ok()) return ToStatus(read.status());
+  return ToStatus(Forward(*client, activation, *read, options));
+}
+
+double actserve_residual_lease_seconds(const actserve_residual* residual) {
+  const auto& lease = residual->residual.lease();
+  return static_cast<double>(lease.seconds()) + 1e-9 * lease.nanos();
+}
+void actserve_residual_free(actserve_residual* residual) { delete residual; }
+actserve_status* actserve_release(actserve_client* client,
+                                  const actserve_residual* const* residuals,
+                                  size_t num_residuals, size_t* num_released) {
+  if (residuals == nullptr && num_residuals > 0) {
+    return ToStatus(Missing("residuals"));
+  }
+  std::vector<std::string> handles;
+  for (size_t i = 0; i < num_residuals; ++i) {
+    if (residuals[i] == nullptr) return ToStatus(Missing("residuals: one"));
+    handles.push_back(residuals[i]->residual.handle());
+  }
+  const auto released = client->client->ReleaseResiduals(handles);
+  if (!released.ok()) return ToStatus(released.status());
+  if (num_released != nullptr) *num_released = *released;
+  return nullptr;
 }
 
 actserve_status* actserve_backward(actserve_client* client,
                                    const char* activation,
                                    const actserve_backward_call* call,
                                    const actserve_call_options* options) {
-  return ToStatus(Backward(*client->client, activation, call, options));
+  return ToStatus(Backward(*client, activation, call, options));
 }
-
-actserve_status* actserve_call(actserve_client* client, const char* method,
-                               const actserve_bytes* parts, size_t num_parts,
-                               const actserve_bytes* outputs,
-                               size_t num_outputs, double timeout_seconds,
-                               actserve_reply** reply) {
-  if (method == nullptr) return ToStatus(Missing("method"));
-  CallOptions options;
-  if (absl::Status status = SetTimeout(timeout_seconds, options.timeout);
-      !status.ok()) {
-    return ToStatus(status);
-  }
-  std::vector<absl::Span<const std::byte>> request;
-  for (size_t i = 0; i < num_parts; ++i) {
-    request.emplace_back(static_cast<const std::byte*>(parts[i].data),
-                         parts[i].size);
-  }
-  std::vector<absl::Span<std::byte>> places;
-  for (size_t i = 0; i < num_outputs; ++i) {
-    places.emplace_back(static_cast<std::byte*>(outputs[i].data),
-                        outputs[i].size);
-  }
-  auto answer = client->client->CallEncoded(method, request, places, options);
-  if (!answer.ok()) return ToStatus(answer.status());
-  *reply = new actserve_reply{*std::move(answer)};
-  return nullptr;
-}
-actserve_bytes actserve_reply_header(const actserve_reply* reply) {
-  const std::string& header = reply->reply.header;
-  return {const_cast<char*>(header.data()), header.size()};
-}
-size_t actserve_reply_num_payloads(const actserve_reply* reply) {
-  return reply->reply.payloads.size();
-}
-actserve_bytes actserve_reply_payload(const actserve_reply* reply,
-                                      size_t index) {
-  const absl::Span<const std::byte> payload = reply->reply.payloads[index];
-  return {const_cast<std::byte*>(payload.data()), payload.size()};
-}
-void actserve_reply_free(actserve_reply* reply) { delete reply; }

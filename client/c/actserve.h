@@ -79,15 +79,37 @@ typedef struct actserve_client_options {
   /* Of "local": directory of compiled programs; NULL: that which a server
    * uses; "none": none. */
   const char* cache_directory;
+  /* The rest is of servers. */
+  /* How often a call is sent to each server at most; 0: 7. */
+  int32_t max_attempts;
+  /* TLS and a token, as docs/security.md explains them; NULL: none, or the
+   * variable of the environment. Files are named by their paths. */
+  const char* tls_ca;
+  const char* client_cert;
+  const char* client_key;
+  const char* tls_server_name;
+  const char* token;
+  const char* token_file;
+  /* 1: a token may go to another machine in plain text. */
+  int32_t insecure;
 } actserve_client_options;
 
-/* `address` is "local", or that of a server: "host:port", "unix:PATH". Does not
- * wait for a server. `options` may be NULL. */
+/* `address` is "local", or that of a server: "host:port", "unix:PATH", or those
+ * of several, separated by commas. Does not wait for a server. `options` may be
+ * NULL. */
 ACTSERVE_API actserve_status* actserve_connect(
     const char* address, const actserve_client_options* options,
     actserve_client** client);
 /* No call may be running. NULL does nothing. */
 ACTSERVE_API void actserve_close(actserve_client* client);
+/* Ends the calls that are running, and all later ones, with CANCELLED. */
+ACTSERVE_API void actserve_cancel(actserve_client* client);
+/* `serving` becomes 1 if a server takes calls, and 0 if those that answer do
+ * not, as while they drain; "local": 1. Asks each server once. UNAVAILABLE:
+ * none answers. timeout_seconds 0: the client's. */
+ACTSERVE_API actserve_status* actserve_health(actserve_client* client,
+                                              double timeout_seconds,
+                                              int32_t* serving);
 
 /* Activations. */
 
@@ -176,6 +198,14 @@ typedef struct actserve_call_options {
   int64_t element_offset;
   /* 0: the client's. */
   double timeout_seconds;
+  /* has_split_axis 1: one input holds all of them, which are its equal parts
+   * along split_axis; "*" then names all inputs. */
+  int32_t has_split_axis;
+  int32_t split_axis;
+  /* The caller's place in a distributed trace, as W3C Trace Context writes it;
+   * NULL: none. */
+  const char* traceparent;
+  const char* tracestate;
 } actserve_call_options;
 
 /* y = f(inputs). `output` receives y: of the dtype of the inputs, and of the
@@ -193,6 +223,53 @@ ACTSERVE_API actserve_status* actserve_jvp(
     const actserve_value* tangents, size_t num_tangents,
     const actserve_tensor* output, const actserve_tensor* tangent,
     const actserve_call_options* options);
+
+/* The inputs of a Forward, kept for one Backward. */
+typedef struct actserve_residual actserve_residual;
+
+/* How long they were kept from their Forward on, at most. */
+ACTSERVE_API double actserve_residual_lease_seconds(
+    const actserve_residual* residual);
+/* Does not ask the server to forget them. NULL does nothing. */
+ACTSERVE_API void actserve_residual_free(actserve_residual* residual);
+/* Asks the servers to forget them; `num_released`, unless NULL, becomes the
+ * number of those that were still held. */
+ACTSERVE_API actserve_status* actserve_release(
+    actserve_client* client, const actserve_residual* const* residuals,
+    size_t num_residuals, size_t* num_released);
+
+/* A partial derivative that is asked for. */
+typedef struct actserve_partial {
+  /* An input. */
+  const char* name;
+  /* Receives d(y)/d(input): like that input. */
+  const actserve_tensor* tensor;
+} actserve_partial;
+
+typedef struct actserve_forward_call {
+  size_t size; /* sizeof(actserve_forward_call) */
+  const actserve_tensor* inputs;
+  size_t num_inputs;
+  /* Receives y. */
+  const actserve_tensor* output;
+  const actserve_partial* partials;
+  size_t num_partials;
+  /* Forward mode, with neither partials nor a residual: `tangent` receives that
+   * of y. */
+  const actserve_value* tangents;
+  size_t num_tangents;
+  const actserve_tensor* tangent;
+  /* Not NULL: keep the inputs. It receives the caller's residual; NULL if there
+   * was no room, and Backward takes the inputs. */
+  actserve_residual** residual;
+  /* How long; 0: the server's default. */
+  double residual_lease_seconds;
+} actserve_forward_call;
+
+/* A forward with all that it can bring. `options` may be NULL. */
+ACTSERVE_API actserve_status* actserve_forward_with(
+    actserve_client* client, const char* activation,
+    const actserve_forward_call* call, const actserve_call_options* options);
 
 /* A gradient that is asked for. */
 typedef struct actserve_gradient {
@@ -216,6 +293,9 @@ typedef struct actserve_backward_call {
    * order 1. None: order 1. */
   const actserve_value* cotangents;
   size_t num_cotangents;
+  /* Not NULL: what is tried first. If the server has lost it, the inputs are
+   * sent; without inputs that is NOT_FOUND, reason "RESIDUAL_GONE". */
+  const actserve_residual* residual;
 } actserve_backward_call;
 
 /* The vector-Jacobian product, or that of it. `options` may be NULL. */
@@ -232,14 +312,34 @@ typedef struct actserve_bytes {
 
 typedef struct actserve_reply actserve_reply;
 
-/* A call of actserve.v1.ActivationService, `method` "Forward", as protobuf
- * encodes it: the request is the concatenation of `parts`. Payloads of the
- * response are written to `outputs` if there are as many and their sizes are
- * equal. Does not register an activation again that a server has forgotten. */
-ACTSERVE_API actserve_status* actserve_call(
-    actserve_client* client, const char* method, const actserve_bytes* parts,
-    size_t num_parts, const actserve_bytes* outputs, size_t num_outputs,
-    double timeout_seconds, actserve_reply** reply);
+/* A call of actserve.v1.ActivationService, as protobuf encodes it. */
+typedef struct actserve_encoded_call {
+  size_t size; /* sizeof(actserve_encoded_call) */
+  /* "Forward". */
+  const char* method;
+  /* The request is their concatenation. */
+  const actserve_bytes* parts;
+  size_t num_parts;
+  /* Payloads of the response are written there if there are as many and their
+   * sizes are equal. */
+  const actserve_bytes* outputs;
+  size_t num_outputs;
+  /* 0: the client's. */
+  double timeout_seconds;
+  /* As in actserve_call_options. */
+  const char* traceparent;
+  const char* tracestate;
+  /* Of several servers, the number of that which is asked first; 0: any. It
+   * becomes that of the one that answered last, with a response or an error. */
+  uint64_t place;
+} actserve_encoded_call;
+
+/* Makes the call. Does not register an activation again that a server has
+ * forgotten. `reply` may be NULL where only `outputs` are wanted; a response
+ * that does not fit there is then INTERNAL. */
+ACTSERVE_API actserve_status* actserve_call(actserve_client* client,
+                                            actserve_encoded_call* call,
+                                            actserve_reply** reply);
 /* Every field of the response but its payloads, encoded. Like the payloads it
  * lives as long as the reply. */
 ACTSERVE_API actserve_bytes actserve_reply_header(const actserve_reply* reply);

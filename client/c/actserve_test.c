@@ -41,7 +41,13 @@ static int Fails(actserve_status* status, int code, const char* part) {
   return fails;
 }
 
-enum { kInvalidArgument = 3, kNotFound = 5 };
+enum {
+  kCancelled = 1,
+  kInvalidArgument = 3,
+  kNotFound = 5,
+  kInternal = 13,
+  kUnavailable = 14
+};
 
 static const int64_t kShape[] = {2, 3};
 
@@ -197,24 +203,160 @@ static void TestEncodedCalls(actserve_client* client) {
                        0x08, 3, 0x12, 1,   2,   0x7a, 8};
   const actserve_bytes parts[] = {{(void*)head, sizeof(head)}, {x, sizeof(x)}};
   const actserve_bytes output = {y, sizeof(y)};
+  actserve_encoded_call call = {0};
+  call.size = sizeof(call);
+  call.method = "Forward";
+  call.parts = parts;
+  call.num_parts = 2;
+  call.outputs = &output;
+  call.num_outputs = 1;
   actserve_reply* reply = NULL;
-  EXPECT_OK(actserve_call(client, "Forward", parts, 2, &output, 1, 0, &reply));
+  EXPECT_OK(actserve_call(client, &call, &reply));
   EXPECT(actserve_reply_header(reply).size > 0);
   EXPECT(actserve_reply_num_payloads(reply) == 1);
   EXPECT(actserve_reply_payload(reply, 0).data == (void*)y);
   EXPECT(y[0] == 1 && y[1] == 0);
   actserve_reply_free(reply);
 
+  /* The outputs alone, without a reply. */
+  y[0] = y[1] = 7;
+  EXPECT_OK(actserve_call(client, &call, NULL));
+  EXPECT(y[0] == 1 && y[1] == 0);
+
   reply = NULL;
   y[0] = y[1] = 7;
-  EXPECT_OK(actserve_call(client, "Forward", parts, 2, NULL, 0, 0, &reply));
+  call.outputs = NULL;
+  call.num_outputs = 0;
+  EXPECT(Fails(actserve_call(client, &call, NULL), kInternal, "1 payloads"));
+  EXPECT_OK(actserve_call(client, &call, &reply));
   EXPECT(((float*)actserve_reply_payload(reply, 0).data)[0] == 1);
   EXPECT(y[0] == 7);
   actserve_reply_free(reply);
-  EXPECT(Fails(actserve_call(client, "Fly", parts, 2, NULL, 0, 0, &reply), 12,
-               "Fly"));
-  EXPECT(Fails(actserve_call(client, "Forward", parts, 1, NULL, 0, 0, &reply),
-               kInvalidArgument, "payload"));
+  call.num_parts = 1;
+  EXPECT(
+      Fails(actserve_call(client, &call, &reply), kInvalidArgument, "payload"));
+  call.method = "Fly";
+  EXPECT(Fails(actserve_call(client, &call, &reply), 12, "Fly"));
+  call.method = NULL;
+  EXPECT(
+      Fails(actserve_call(client, &call, &reply), kInvalidArgument, "method"));
+}
+
+static actserve_tensor VectorOf(float* data, const int64_t* size) {
+  const actserve_tensor tensor = {data, ACTSERVE_FLOAT32, 1, size};
+  return tensor;
+}
+
+/* glu(a, b) = a * sigmoid(b), of the halves of one tensor. */
+static void TestSplitAxis(actserve_client* client) {
+  float x[4] = {1, -2, 0, 3};
+  float y[2];
+  float dx[4];
+  const int64_t whole[] = {4};
+  const int64_t half[] = {2};
+  const actserve_tensor input = VectorOf(x, whole);
+  const actserve_tensor output = VectorOf(y, half);
+  const actserve_tensor dx_tensor = VectorOf(dx, whole);
+  actserve_call_options options = {0};
+  options.size = sizeof(options);
+  options.has_split_axis = 1;
+  options.split_axis = -1;
+  EXPECT_OK(actserve_forward(client, "glu", &input, 1, &output, &options));
+  actserve_gradient gradient = {"*", &dx_tensor, 0};
+  actserve_backward_call call = {0};
+  call.size = sizeof(call);
+  call.inputs = &input;
+  call.num_inputs = 1;
+  call.gradients = &gradient;
+  call.num_gradients = 1;
+  EXPECT_OK(actserve_backward(client, "glu", &call, &options));
+  for (int i = 0; i < 2; ++i) {
+    const double s = 1 / (1 + exp(-x[i + 2]));
+    EXPECT(fabs(y[i] - x[i] * s) < 1e-6);
+    EXPECT(fabs(dx[i] - s) < 1e-6);
+    EXPECT(fabs(dx[i + 2] - x[i] * s * (1 - s)) < 1e-6);
+  }
+}
+
+static void TestResidualsAndPartials(actserve_client* client) {
+  float x[6] = {-2, -1, 0, 0.5, 1, 3};
+  float y[6];
+  float partial[6];
+  float dx[6];
+  const actserve_tensor input = TensorOf(x);
+  const actserve_tensor output = TensorOf(y);
+  const actserve_tensor partial_tensor = TensorOf(partial);
+  const actserve_tensor dx_tensor = TensorOf(dx);
+  const actserve_partial wanted = {"x", &partial_tensor};
+  actserve_residual* residual = NULL;
+  actserve_forward_call forward = {0};
+  forward.size = sizeof(forward);
+  forward.inputs = &input;
+  forward.num_inputs = 1;
+  forward.output = &output;
+  forward.partials = &wanted;
+  forward.num_partials = 1;
+  forward.residual = &residual;
+  forward.residual_lease_seconds = 20;
+  EXPECT_OK(actserve_forward_with(client, "tanh", &forward, NULL));
+  EXPECT(residual != NULL);
+  EXPECT(actserve_residual_lease_seconds(residual) == 20);
+
+  actserve_gradient gradient = {"x", &dx_tensor, 0};
+  actserve_backward_call backward = {0};
+  backward.size = sizeof(backward);
+  backward.gradients = &gradient;
+  backward.num_gradients = 1;
+  backward.residual = residual;
+  EXPECT_OK(actserve_backward(client, "tanh", &backward, NULL));
+  for (int i = 0; i < 6; ++i) {
+    const double slope = 1 - tanh(x[i]) * tanh(x[i]);
+    EXPECT(fabs(y[i] - tanh(x[i])) < 1e-6);
+    EXPECT(fabs(partial[i] - slope) < 1e-6);
+    EXPECT(fabs(dx[i] - slope) < 1e-6);
+  }
+
+  const actserve_residual* const held[] = {residual};
+  size_t num_released = 7;
+  EXPECT_OK(actserve_release(client, held, 1, &num_released));
+  EXPECT(num_released == 1);
+  actserve_status* status = actserve_backward(client, "tanh", &backward, NULL);
+  EXPECT(strcmp(actserve_status_reason(status), "RESIDUAL_GONE") == 0);
+  EXPECT(Fails(status, kNotFound, ""));
+  backward.inputs = &input;
+  backward.num_inputs = 1;
+  EXPECT_OK(actserve_backward(client, "tanh", &backward, NULL));
+  actserve_residual_free(residual);
+  EXPECT(Fails(actserve_release(client, NULL, 1, NULL), kInvalidArgument,
+               "residuals is NULL"));
+}
+
+static void TestServers(void) {
+  actserve_client_options options = {0};
+  options.size = sizeof(options);
+  options.max_attempts = 1;
+  actserve_client* client = NULL;
+  EXPECT_OK(actserve_connect("unix:/nowhere/a.sock,unix:/nowhere/b.sock",
+                             &options, &client));
+  int32_t serving = 7;
+  EXPECT(Fails(actserve_health(client, 5, &serving), kUnavailable, ""));
+  EXPECT(serving == 0);
+  actserve_cancel(client);
+  float x[6] = {0};
+  const actserve_tensor input = TensorOf(x);
+  EXPECT(Fails(actserve_forward(client, "relu", &input, 1, &input, NULL),
+               kCancelled, ""));
+  actserve_close(client);
+
+  client = NULL;
+  options.token = "secret";
+  EXPECT(Fails(actserve_connect("example.com:1", &options, &client), 9,
+               "plain text"));
+  options.max_attempts = -3;
+  options.token = NULL;
+  EXPECT(Fails(actserve_connect("localhost:1", &options, &client),
+               kInvalidArgument, "max_attempts -3"));
+  EXPECT(client == NULL);
 }
 
 static void TestBadInput(actserve_client* client) {
@@ -270,6 +412,12 @@ int main(void) {
   TestHigherOrder(client);
   TestRows(client);
   TestEncodedCalls(client);
+  TestSplitAxis(client);
+  TestResidualsAndPartials(client);
+  TestServers();
+  int32_t serving = 0;
+  EXPECT_OK(actserve_health(client, 0, &serving));
+  EXPECT(serving == 1);
   TestBadInput(client);
   actserve_close(client);
   actserve_close(NULL);

@@ -427,6 +427,40 @@ TEST_F(ActctlWithServer, ATcpAddressIsTakenByFlag) {
               StartsWith(absl::StrCat("serving at ", server_->tcp_address())));
 }
 
+// A directory in which no server listens, as the place of the default socket.
+class ActctlWithoutServer : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    setenv("XDG_RUNTIME_DIR", ::testing::TempDir().c_str(), 1);
+  }
+  void TearDown() override {
+    unsetenv("XDG_RUNTIME_DIR");
+    unsetenv("ACTSERVE_ADDRESS");
+  }
+};
+
+TEST_F(ActctlWithoutServer, ComputesInItsOwnProcess) {
+  EXPECT_EQ(Actctl("forward relu -1 2").output, "0 2\n");
+  EXPECT_EQ(Actctl("backward relu -1 2").output, "0 1\n");
+}
+
+TEST_F(ActctlWithoutServer, SaysWhatTheOthersNeed) {
+  for (const char* const command : {"health", "show sha256:12"}) {
+    const Outcome outcome = Actctl(command);
+
+    EXPECT_EQ(outcome.exit_code, 1) << command;
+    EXPECT_THAT(outcome.errors,
+                StartsWith("actctl: UNAVAILABLE: no server listens at unix:"));
+    EXPECT_THAT(outcome.errors, HasSubstr("$ACTSERVE_ADDRESS"));
+  }
+}
+
+TEST_F(ActctlWithoutServer, TheVariableMaySayLocal) {
+  setenv("ACTSERVE_ADDRESS", "local", 1);
+
+  EXPECT_THAT(Actctl("health").output, StartsWith("serving at local"));
+}
+
 TEST(ActctlLocal, ComputesWithoutAServer) {
   const std::string gate =
       WriteText("gate.py", "def gate(x, g, a=1): return a * x * g\n");

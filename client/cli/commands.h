@@ -17,7 +17,8 @@ namespace actserve {
 
 // Flags of commands that call a server.
 struct ServerFlags {
-  // What Client::Connect() takes; empty: the default server.
+  // What Client::Connect() takes, or "local". Empty: the default server; where
+  // none listens, forward and backward compute in this program.
   std::string address;
   double timeout_seconds = 60;
   // TLS and a token, which only a file can give: others can read the arguments

@@ -190,7 +190,8 @@ void AddServerFlags(CLI::App& app, ServerFlags& server) {
          "host:port or unix:PATH, or several replicas: a list with "
          "commas, or dns:///host:port; or local, which computes in this "
          "program and needs no server; default: $ACTSERVE_ADDRESS, then "
-         "the user's unix socket, then 127.0.0.1:50051")
+         "the user's unix socket if a server listens there, then, to "
+         "compute, local")
       ->type_name("ADDRESS");
   app.add_option("--timeout", server.timeout_seconds,
                  "Time limit of one call, retries included")
@@ -294,7 +295,7 @@ void AddTextCommands(CLI::App& app, CommandLine& line) {
                line.text);
 }
 
-// Commands that compute on a server.
+// Commands that compute.
 void AddEvaluateCommands(CLI::App& app, CommandLine& line) {
   CLI::App& forward =
       AddCommand(app, line, "forward", "Compute y = f(inputs)",
@@ -427,8 +428,9 @@ void AddOperatorCommands(CLI::App& app, CommandLine& line) {
 
 int Run(int argc, char** argv) {
   CLI::App app(
-      "Checks activation functions written as Python text, and has a server "
-      "compute them and their gradients.",
+      "Checks activation functions written as Python text, and computes them "
+      "and "
+      "their gradients, here or on a server.",
       "actctl");
   app.require_subcommand(1);
   app.fallthrough();

@@ -348,7 +348,8 @@ absl::Status Register(const ServerFlags& server, const TextFlags& text) {
 absl::Status Forward(const ServerFlags& server, const EvaluateFlags& flags) {
   std::optional<v1::DType> dtype;
   ACTSERVE_ASSIGN_OR_RETURN(const auto inputs, ReadInputs(flags, dtype));
-  ACTSERVE_ASSIGN_OR_RETURN(const auto client, ConnectTo(server));
+  ACTSERVE_ASSIGN_OR_RETURN(const auto client,
+                            ConnectTo(server, Needs::kAnyEngine));
   if (!flags.tangents.empty()) {
     return ForwardWithTangents(*client, inputs, flags);
   }
@@ -371,7 +372,8 @@ absl::Status Forward(const ServerFlags& server, const EvaluateFlags& flags) {
 absl::Status Backward(const ServerFlags& server, const EvaluateFlags& flags) {
   std::optional<v1::DType> dtype;
   ACTSERVE_ASSIGN_OR_RETURN(const auto inputs, ReadInputs(flags, dtype));
-  ACTSERVE_ASSIGN_OR_RETURN(const auto client, ConnectTo(server));
+  ACTSERVE_ASSIGN_OR_RETURN(const auto client,
+                            ConnectTo(server, Needs::kAnyEngine));
   ACTSERVE_ASSIGN_OR_RETURN(const auto activation,
                             Find(*client, flags.activation));
   const Array result = Result(inputs, flags, activation);

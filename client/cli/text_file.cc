@@ -4,6 +4,7 @@
 #include "absl/strings/str_cat.h"
 #include "client/cli/read_file.h"
 #include "kernels/base/status_macros.h"
+#include "proto/default_address.h"
 
 namespace actserve {
 
@@ -31,8 +32,12 @@ absl::Status DoesNotCompile(const std::string& path) {
   return absl::InvalidArgumentError(absl::StrCat(path, " does not compile"));
 }
 
-absl::StatusOr<std::unique_ptr<Client>> ConnectTo(const ServerFlags& server) {
-  if (server.address == "local") {
+absl::StatusOr<std::unique_ptr<Client>> ConnectTo(const ServerFlags& server,
+                                                  Needs needs) {
+  std::string address =
+      server.address.empty() ? DefaultAddress() : server.address;
+  if (address.empty() && needs == Needs::kAnyEngine) address = "local";
+  if (address == "local") {
     LocalOptions options;
     options.timeout = absl::Seconds(server.timeout_seconds);
     return Client::Local(options);
@@ -40,7 +45,7 @@ absl::StatusOr<std::unique_ptr<Client>> ConnectTo(const ServerFlags& server) {
   Client::Options options;
   options.timeout = absl::Seconds(server.timeout_seconds);
   options.security = server.security;
-  return Client::Connect(server.address, options);
+  return Client::Connect(address, options);
 }
 
 }  // namespace actserve

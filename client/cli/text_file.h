@@ -23,8 +23,16 @@ absl::StatusOr<v1::RegisterActivationRequest> ToRequest(const TextFlags& flags);
 // For a text whose diagnostics were printed.
 absl::Status DoesNotCompile(const std::string& path);
 
+// What a command can do without an address, where no server listens by default.
+enum class Needs {
+  kServer,     // nothing: it tells about a server
+  kAnyEngine,  // all of it, in this program
+};
+
 //   InvalidArgument  a timeout that is not positive
-absl::StatusOr<std::unique_ptr<Client>> ConnectTo(const ServerFlags& server);
+//   Unavailable      there is no address, and the command needs a server
+absl::StatusOr<std::unique_ptr<Client>> ConnectTo(const ServerFlags& server,
+                                                  Needs needs = Needs::kServer);
 
 }  // namespace actserve
 

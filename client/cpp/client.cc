@@ -276,13 +276,16 @@ class Client::Impl {
   // Null if this process answers.
   Replicas* replicas() { return replicas_ ? &*replicas_ : nullptr; }
 
-  // OK if the replica takes requests.
-  absl::Status HealthOf(const ReplicaPtr& replica) {
+  // OK if the replica takes requests. Sets `answered` if it says anything.
+  absl::Status HealthOf(const ReplicaPtr& replica, const Bounds& bounds,
+                        bool& answered) {
+    answered = false;
     const Envelope envelope(grpc::health::v1::HealthCheckRequest(), {});
     ACTSERVE_ASSIGN_OR_RETURN(
         RawStub::Reply reply,
         replicas_->CallOnce("/grpc.health.v1.Health/Check", envelope.parts(),
-                            DefaultBounds(), replica));
+                            bounds, replica));
+    answered = true;
     ACTSERVE_ASSIGN_OR_RETURN(
         const auto answer,
         Open<grpc::health::v1::HealthCheckResponse>(std::move(reply.slices)));
@@ -376,6 +379,12 @@ absl::StatusOr<std::unique_ptr<Client>> Client::Connect(
   }
   std::string target =
       address.empty() ? DefaultAddress() : std::string(address);
+  if (target.empty()) {
+    return absl::UnavailableError(
+        absl::StrCat("no server listens at unix:", DefaultSocketPath(),
+                     "; start actserved, or name a server by its address or in "
+                     "$ACTSERVE_ADDRESS, or compute \"local\""));
+  }
   ACTSERVE_RETURN_IF_ERROR(CheckAddress(target));
   ACTSERVE_ASSIGN_OR_RETURN(ChannelSecurity security,
                             LoadSecurity(options.security, target));
@@ -576,12 +585,15 @@ absl::StatusOr<v1::ServerInfo> Client::GetServerInfo() {
 
 absl::StatusOr<EncodedReply> Client::CallEncoded(
     std::string_view method, absl::Span<const ByteSpan> parts, Outputs outputs,
-    const CallOptions& options) {
-  ReplicaPtr place;
-  ACTSERVE_ASSIGN_OR_RETURN(
-      std::vector<grpc::Slice> slices,
-      impl_->Send({method.data(), method.size()}, parts, outputs,
-                  impl_->BoundsOf(options), place));
+    const CallOptions& options, uint64_t* place) {
+  ReplicaPtr replica;
+  if (place != nullptr && *place != 0 && impl_->replicas() != nullptr) {
+    replica = impl_->replicas()->Find(*place);
+  }
+  auto sent = impl_->Send({method.data(), method.size()}, parts, outputs,
+                          impl_->BoundsOf(options), replica);
+  if (place != nullptr) *place = replica == nullptr ? 0 : replica->id();
+  ACTSERVE_ASSIGN_OR_RETURN(std::vector<grpc::Slice> slices, std::move(sent));
   // The payloads of a server's reply lie in pieces, and go where they are
   // wanted.
   struct Memory {
@@ -630,22 +642,32 @@ absl::Status Client::Health() {
                             impl_->replicas()->All(impl_->DefaultBounds()));
   absl::Status status;
   for (const ReplicaPtr& replica : replicas) {
-    status = impl_->HealthOf(replica);
+    bool answered;
+    status = impl_->HealthOf(replica, impl_->DefaultBounds(), answered);
     if (status.ok()) break;
   }
   return status;
 }
 
-absl::StatusOr<std::vector<ReplicaHealth>> Client::HealthOfReplicas() {
-  if (impl_->replicas() == nullptr) return {{{address(), absl::OkStatus()}}};
-  ACTSERVE_ASSIGN_OR_RETURN(const auto replicas,
-                            impl_->replicas()->All(impl_->DefaultBounds()));
+absl::StatusOr<std::vector<ReplicaHealth>> Client::HealthOfReplicas(
+    absl::Duration timeout) {
+  if (impl_->replicas() == nullptr) {
+    return std::vector<ReplicaHealth>{{address(), absl::OkStatus()}};
+  }
+  CallOptions options;
+  options.timeout = timeout;
+  const Bounds all = impl_->BoundsOf(options);
+  ACTSERVE_ASSIGN_OR_RETURN(const auto replicas, impl_->replicas()->All(all));
   std::vector<ReplicaHealth> healths;
   for (const ReplicaPtr& replica : replicas) {
-    healths.push_back({replica->address(), impl_->HealthOf(replica)});
+    ReplicaHealth& health = healths.emplace_back();
+    health.address = replica->address();
+    health.status = impl_->HealthOf(
+        replica, timeout == absl::ZeroDuration() ? impl_->DefaultBounds() : all,
+        health.answered);
   }
   for (std::string& name : impl_->replicas()->NamesNotFound()) {
-    healths.push_back({std::move(name), impl_->replicas()->NameError()});
+    healths.push_back({std::move(name), impl_->replicas()->NameError(), false});
   }
   return healths;
 }

@@ -223,6 +223,8 @@ struct ReplicaHealth {
   // OK: it takes requests. Unavailable: it does not answer, or says that it is
   // not serving.
   absl::Status status;
+  // True if it answered, whatever it said.
+  bool answered = true;
 };
 
 // A response of the contract, as bytes.
@@ -270,6 +272,7 @@ class Client {
   //   range,
   //                       or a file of `security` cannot be read
   //   FailedPrecondition  a token would go over the network in plain text
+  //   Unavailable         `address` is empty, and there is no default
   static absl::StatusOr<std::unique_ptr<Client>> Connect(
       std::string_view address, const Options& options);
   static absl::StatusOr<std::unique_ptr<Client>> Connect(
@@ -349,12 +352,14 @@ class Client {
   // A call of the contract, `method` "Forward", for bindings of other
   // languages: its request is the concatenation of `parts`. Payloads of the
   // response are written to `outputs` if there are as many and their sizes are
-  // equal. Does not register an activation again.
+  // equal. Does not register an activation again. `place`, unless null, is the
+  // replica to ask first, 0 for any, and becomes that which answered last, with
+  // a reply or an error.
   absl::StatusOr<EncodedReply> CallEncoded(
       std::string_view method,
       absl::Span<const absl::Span<const std::byte>> parts,
       absl::Span<const absl::Span<std::byte>> outputs,
-      const CallOptions& options = {});
+      const CallOptions& options = {}, uint64_t* place = nullptr);
   // For client/local: the same, and the response as it came.
   absl::StatusOr<std::vector<grpc::Slice>> CallUnread(
       std::string_view method,
@@ -365,10 +370,12 @@ class Client {
   // each only once.
   //   Unavailable  it does not answer, or says that it is not serving
   absl::Status Health();
-  // Asks each replica only once; the timeout bounds each answer. A name that is
-  // not resolved counts as one that does not answer.
+  // Asks each replica only once; the client's timeout bounds each answer, or
+  // `timeout`, unless it is zero, all of them. A name that is not resolved
+  // counts as one that does not answer.
   //   Unavailable  no name is resolved, and no address is given
-  absl::StatusOr<std::vector<ReplicaHealth>> HealthOfReplicas();
+  absl::StatusOr<std::vector<ReplicaHealth>> HealthOfReplicas(
+      absl::Duration timeout = absl::ZeroDuration());
 
  private:
   class Impl;

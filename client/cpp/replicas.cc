@@ -1,6 +1,7 @@
 #include "client/cpp/replicas.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cstdint>
 #include <cstdlib>
 #include <optional>
@@ -56,6 +57,11 @@ std::string AuthorityOf(std::string_view part) {
       part.substr(part.find_first_not_of('/', part.find(':') + 1)));
 }
 
+uint64_t NextId() {
+  static std::atomic<uint64_t> last = 0;
+  return ++last;
+}
+
 FailedAttempt FailureOf(const RawStub::Reply& reply) {
   return {reply.status.error_code(), reply.status.error_message(),
           reply.answered, reply.retry_pushback};
@@ -66,7 +72,7 @@ FailedAttempt FailureOf(const RawStub::Reply& reply) {
 Replica::Replica(std::string address, const std::string& authority,
                  const std::string& session, const ChannelSecurity& security,
                  int num_channels)
-    : address_(std::move(address)) {
+    : id_(NextId()), address_(std::move(address)) {
   for (int i = 0; i < num_channels; ++i) {
     channels_.push_back(std::make_unique<Channel>(
         MakeChannel(address_, authority, security.credentials,
@@ -210,6 +216,14 @@ absl::StatusOr<std::vector<ReplicaPtr>> Replicas::All(const Bounds& bounds) {
   absl::MutexLock lock(&mutex_);
   if (replicas_.empty()) return NameError();
   return replicas_;
+}
+
+ReplicaPtr Replicas::Find(uint64_t id) {
+  absl::MutexLock lock(&mutex_);
+  const auto found = absl::c_find_if(
+      replicas_,
+      [id](const ReplicaPtr& replica) { return replica->id() == id; });
+  return found == replicas_.end() ? nullptr : *found;
 }
 
 std::vector<std::string> Replicas::NamesNotFound() {

@@ -5,6 +5,7 @@
 
 #include <atomic>
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
@@ -50,6 +51,8 @@ class Replica {
           int num_channels = 1);
 
   const std::string& address() const { return address_; }
+  // Of no other replica in this process; not 0.
+  uint64_t id() const { return id_; }
 
  private:
   friend class Replicas;
@@ -64,6 +67,7 @@ class Replica {
   // That with the fewest calls.
   Channel& LeastBusy();
 
+  const uint64_t id_;
   const std::string address_;
   std::vector<std::unique_ptr<Channel>> channels_;
   Standing standing_;  // guarded by the mutex of Replicas
@@ -101,6 +105,8 @@ class Replicas {
   // All replicas; waits for their names.
   //   Unavailable  no name is resolved, and no address is given
   absl::StatusOr<std::vector<ReplicaPtr>> All(const Bounds& bounds);
+  // The replica with that id; null: there is none any more.
+  ReplicaPtr Find(uint64_t id);
   // The parts of the address that are names without an address so far.
   std::vector<std::string> NamesNotFound();
   // What calls prove by who they are from: a token, or "".

@@ -126,6 +126,7 @@ void CopyPayload(const SplitResponse::Payload& payload,
   assert(destination.size() == payload.size_bytes);
   std::byte* to = destination.data();
   for (const ByteSpan piece : payload.pieces) {
+    // Computed in this process, the payload may lie there already.
     if (to != piece.data()) std::memcpy(to, piece.data(), piece.size());
     to += piece.size();
   }

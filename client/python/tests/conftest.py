@@ -1,5 +1,6 @@
 """A fake server in this process, and the real one in its own."""
 
+import functools
 import os
 from concurrent import futures
 from pathlib import Path
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 
 import actserve
-from actserve import _tensors
+from actserve import _library, _tensors
 from actserve.testing import ServerProcess
 from actserve.v1 import (
     activation_pb2,
@@ -148,19 +149,51 @@ def service():
     server.stop(None).wait()
 
 
+@pytest.fixture(autouse=True)
+def library(monkeypatch):
+    """The library of the build, for all tests."""
+    if "ACTSERVE_LIBRARY" not in os.environ:
+        monkeypatch.setenv("ACTSERVE_LIBRARY", str(built_library()))
+
+
+@pytest.fixture(params=["pure", "library"])
+def connect(request):
+    """Connects by grpcio, and by the library."""
+    pure = request.param == "pure"
+    if not pure and _library.path() is None:
+        pytest.fail(f"{built_library()} is missing: run scripts/build")
+    return functools.partial(actserve.connect, pure=pure)
+
+
 @pytest.fixture
-def fake(service):
-    """A client of the fake server that notes its pauses and makes none."""
-    with actserve.connect(service.address, timeout=10) as client:
+def fake(connect, service):
+    """A client of the fake server."""
+    with connect(service.address, timeout=10) as client:
+        yield client
+
+
+@pytest.fixture
+def pausing(service):
+    """One by grpcio that notes its pauses and makes none."""
+    with actserve.connect(service.address, timeout=10, pure=True) as client:
         client.pauses = []
         client._way._replicas._sleep = client.pauses.append
         yield client
 
 
+def build_folder():
+    """Returns where the programs were built."""
+    return Path(os.environ.get("ACTSERVE_BUILD_DIR", ROOT / "build/release"))
+
+
+def built_library():
+    """Returns where the library is, once it was built."""
+    return build_folder() / "lib" / "libactserve.so.1"
+
+
 def server_binary():
     """Returns the path of `actserved`; it must have been built."""
-    build = os.environ.get("ACTSERVE_BUILD_DIR", ROOT / "build" / "release")
-    binary = Path(build) / "bin" / "actserved"
+    binary = build_folder() / "bin" / "actserved"
     if not binary.exists():
         pytest.fail(
             f"{binary} is missing: run scripts/build, or deselect the tests "
@@ -184,7 +217,7 @@ def server():
 
 
 @pytest.fixture
-def client(shared_server):
+def client(connect, shared_server):
     """A client of the shared server."""
-    with actserve.connect(shared_server.address) as result:
+    with connect(shared_server.address) as result:
         yield result

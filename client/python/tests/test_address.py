@@ -25,6 +25,7 @@ def default_socket(tmp_path):
     path.parent.mkdir(mode=0o700)
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(path))
+        listener.listen()
         yield path
 
 
@@ -69,21 +70,38 @@ def test_default_socket_comes_second(default_socket):
     assert _address.resolve(None) == f"unix:{default_socket}"
 
 
-def test_loopback_comes_last():
-    assert _address.resolve(None) == "127.0.0.1:50051"
+def test_this_process_comes_third():
+    assert _address.resolve(None, can_compute=True) == "local"
+
+
+def test_without_any_the_error_names_the_three_ways():
+    with pytest.raises(
+        ConnectionError,
+        match=r"(?s)actserve\.sock.*actserved.*ACTSERVE_ADDRESS.*library",
+    ):
+        _address.resolve(None)
+
+
+def test_ignores_a_socket_that_nobody_listens_on(tmp_path):
+    path = tmp_path / "actserve" / "actserve.sock"
+    path.parent.mkdir(mode=0o700)
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+
+    assert _address.resolve(None, can_compute=True) == "local"
 
 
 def test_ignores_a_socket_in_a_directory_that_others_can_write(default_socket):
     default_socket.parent.chmod(0o777)
 
-    assert _address.resolve(None) == "127.0.0.1:50051"
+    assert _address.resolve(None, can_compute=True) == "local"
 
 
 def test_ignores_a_plain_file(tmp_path):
     (tmp_path / "actserve").mkdir(mode=0o700)
     (tmp_path / "actserve" / "actserve.sock").touch()
 
-    assert _address.resolve(None) == "127.0.0.1:50051"
+    assert _address.resolve(None, can_compute=True) == "local"
 
 
 def test_without_runtime_directory_uses_tmp(monkeypatch):

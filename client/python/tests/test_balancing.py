@@ -132,13 +132,13 @@ def num_requests(server):
     )
 
 
-def test_load_is_even_and_residuals_are_found(servers):
+def test_load_is_even_and_residuals_are_found(connect, servers):
     with (
-        actserve.connect(address_of(servers)) as client,
+        connect(address_of(servers)) as client,
         running(client) as trainer,
     ):
         before = [num_requests(server) for server in servers]
-        trainer.await_steps(6)
+        trainer.await_steps(20)
         after = [num_requests(server) for server in servers]
 
     shares = [b - a for a, b in zip(before, after, strict=True)]
@@ -149,9 +149,9 @@ def test_load_is_even_and_residuals_are_found(servers):
 
 
 @pytest.mark.parametrize("end", ["stop", "kill"])
-def test_servers_that_end_in_turn_lose_no_step(servers, end):
+def test_servers_that_end_in_turn_lose_no_step(connect, servers, end):
     with (
-        actserve.connect(address_of(servers)) as client,
+        connect(address_of(servers)) as client,
         running(client) as trainer,
     ):
         for _ in range(NUM_ROUNDS):
@@ -166,10 +166,12 @@ def test_servers_that_end_in_turn_lose_no_step(servers, end):
     assert trainer.failures == {}
 
 
-def test_a_rolling_restart_that_waits_for_nothing_loses_no_step(servers):
+def test_a_rolling_restart_that_waits_for_nothing_loses_no_step(
+    connect, servers
+):
     """All three may be gone for a moment, and none has its residuals."""
     with (
-        actserve.connect(address_of(servers)) as client,
+        connect(address_of(servers)) as client,
         running(client) as trainer,
     ):
         for _ in range(NUM_ROUNDS):
@@ -202,7 +204,8 @@ def test_a_name_of_several_servers_loses_no_step(monkeypatch):
             server.start()
             servers.append(server)
         client = stack.enter_context(
-            actserve.connect(f"dns:///replicas.localhost:{port}")
+            # The library asks the system for names.
+            actserve.connect(f"dns:///replicas.localhost:{port}", pure=True)
         )
         with running(client) as trainer:
             trainer.await_steps(2)
@@ -221,7 +224,7 @@ def test_a_name_of_several_servers_loses_no_step(monkeypatch):
 
 def test_the_session_goes_to_a_real_server(servers):
     """Metadata that it does not know changes nothing."""
-    with actserve.connect(servers[0].address) as client:
+    with actserve.connect(servers[0].address, pure=True) as client:
         assert client.forward("relu", [1.0])[0] == 1
         (pair,) = client._way._replicas._metadata
 

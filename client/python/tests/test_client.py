@@ -1,8 +1,10 @@
 """What the client does around a call, against a server that only pretends."""
 
 import math
+import multiprocessing
 import pickle
 import threading
+import time
 from concurrent import futures
 
 import grpc
@@ -98,11 +100,13 @@ def test_registers_again_as_often_as_the_server_forgets(fake, service):
 
 
 @pytest.mark.parametrize("max_attempts", [1, 3])
-def test_registers_again_at_most_as_often_as_it_tries(service, max_attempts):
+def test_registers_again_at_most_as_often_as_it_tries(
+    connect, service, max_attempts
+):
     service.failures = [None, UNKNOWN] * 20
 
     with (
-        actserve.connect(service.address, max_attempts=max_attempts) as client,
+        connect(service.address, max_attempts=max_attempts) as client,
         pytest.raises(actserve.ActivationError) as caught,
     ):
         client.forward(DOUBLE, X)
@@ -132,24 +136,24 @@ def test_does_not_register_names(fake, service):
     assert service.names() == ["Forward"]
 
 
-def test_retries_while_unavailable(fake, service):
+def test_retries_while_unavailable(pausing, service):
     service.failures = [UNAVAILABLE, UNAVAILABLE]
 
-    np.testing.assert_array_equal(fake.forward("f", X), 2 * X)
+    np.testing.assert_array_equal(pausing.forward("f", X), 2 * X)
 
     assert len(service.calls) == 3
-    assert 0.075 <= fake.pauses[0] <= 0.125
-    assert 0.15 <= fake.pauses[1] <= 0.25
+    assert 0.075 <= pausing.pauses[0] <= 0.125
+    assert 0.15 <= pausing.pauses[1] <= 0.25
 
 
 @pytest.mark.parametrize("failure", [UNAVAILABLE, FULL])
 @pytest.mark.parametrize("max_attempts", [1, 3, 7])
-def test_attempts_are_bounded(service, failure, max_attempts):
+def test_attempts_are_bounded(connect, service, failure, max_attempts):
     service.failures = [failure] * 20
     service.pushback = "1"
 
     with (
-        actserve.connect(service.address, max_attempts=max_attempts) as client,
+        connect(service.address, max_attempts=max_attempts) as client,
         pytest.raises(actserve.ActivationError) as caught,
     ):
         client.forward("f", X)
@@ -158,25 +162,25 @@ def test_attempts_are_bounded(service, failure, max_attempts):
     assert len(service.calls) == max_attempts
 
 
-def test_a_call_is_sent_7_times_by_default(fake, service):
+def test_a_call_is_sent_7_times_by_default(pausing, service):
     service.failures = [UNAVAILABLE] * 20
 
     with pytest.raises(actserve.ActivationError):
-        fake.forward("f", X)
+        pausing.forward("f", X)
 
     assert len(service.calls) == 7
-    assert len(fake.pauses) == 6
-    assert 5.1 * 0.75 <= sum(fake.pauses) <= 5.1 * 1.25
+    assert len(pausing.pauses) == 6
+    assert 5.1 * 0.75 <= sum(pausing.pauses) <= 5.1 * 1.25
 
 
-def test_comes_back_to_a_full_queue_when_it_is_told(fake, service):
+def test_comes_back_to_a_full_queue_when_it_is_told(pausing, service):
     service.failures = [FULL] * 6
     service.pushback = "250"
 
-    np.testing.assert_array_equal(fake.forward("f", X), 2 * X)
+    np.testing.assert_array_equal(pausing.forward("f", X), 2 * X)
 
     assert len(service.calls) == 7
-    assert fake.pauses == [0.25] * 6
+    assert pausing.pauses == [0.25] * 6
 
 
 @pytest.mark.parametrize("pushback", [None, "-1", "soon", "1e3"])
@@ -194,20 +198,21 @@ def test_a_full_queue_that_names_no_pause_is_not_repeated(
 
 
 @pytest.mark.parametrize("code", NOBODY_ANSWERED)
-def test_repeats_what_nobody_answered(fake, service, code):
+def test_repeats_what_nobody_answered(pausing, service, code):
     service.failures = [(code, None)] * 2
     service.marks_errors = False
 
-    np.testing.assert_array_equal(fake.forward("f", X), 2 * X)
+    np.testing.assert_array_equal(pausing.forward("f", X), 2 * X)
 
     assert len(service.calls) == 3
-    assert 0.075 <= fake.pauses[0] <= 0.125
+    assert 0.075 <= pausing.pauses[0] <= 0.125
 
 
 @pytest.mark.parametrize("code", NOBODY_ANSWERED)
 def test_attempts_without_an_answer_are_bounded(fake, service, code):
     service.failures = [(code, None)] * 20
     service.marks_errors = False
+    service.pushback = "1"
 
     with pytest.raises(actserve.ActivationError) as caught:
         fake.forward("f", X)
@@ -216,16 +221,16 @@ def test_attempts_without_an_answer_are_bounded(fake, service, code):
     assert len(service.calls) == 7
 
 
-def test_a_pause_beyond_the_timeout_is_not_begun(fake, service):
+def test_a_pause_beyond_the_timeout_is_not_begun(pausing, service):
     service.failures = [FULL]
     service.pushback = "60000"
 
     with pytest.raises(actserve.ActivationError) as caught:
-        fake.forward("f", X)
+        pausing.forward("f", X)
 
     assert caught.value.code is grpc.StatusCode.RESOURCE_EXHAUSTED
     assert len(service.calls) == 1
-    assert fake.pauses == []
+    assert pausing.pauses == []
 
 
 def test_registers_an_id_of_its_own_again(fake, service):
@@ -263,14 +268,14 @@ def test_does_not_retry_the_servers_own_errors(fake, service, code):
     assert len(service.calls) == 1
 
 
-def test_timeout_covers_the_retries(fake, service):
+def test_timeout_covers_the_retries(pausing, service):
     service.failures = [UNAVAILABLE] * 20
 
     with pytest.raises(actserve.ActivationError):
-        fake.forward("f", X, timeout=0.01)
+        pausing.forward("f", X, timeout=0.01)
 
     assert len(service.calls) <= 1
-    assert fake.pauses == []
+    assert pausing.pauses == []
 
 
 def test_timeout_already_past(fake, service):
@@ -288,22 +293,22 @@ def test_a_very_long_timeout_is_no_error(fake, service, timeout):
     assert len(service.calls) == 1
 
 
-def test_a_timeout_is_a_number_of_seconds(fake):
+def test_a_timeout_is_a_number_of_seconds(connect, fake):
     with pytest.raises(TypeError, match=r"timeout None .* math.inf"):
-        actserve.connect("127.0.0.1:1", timeout=None)
+        connect("127.0.0.1:1", timeout=None)
     with pytest.raises(ValueError, match="timeout 0 is not positive"):
-        actserve.connect("127.0.0.1:1", timeout=0)
+        connect("127.0.0.1:1", timeout=0)
     with pytest.raises(ValueError, match="timeout nan"):
-        actserve.connect("127.0.0.1:1", timeout=math.nan)
+        connect("127.0.0.1:1", timeout=math.nan)
     with pytest.raises(ValueError, match="timeout nan"):
         fake.forward("f", X, timeout=math.nan)
 
 
-def test_arguments_of_another_type_are_named(fake):
+def test_arguments_of_another_type_are_named(connect, fake):
     with pytest.raises(TypeError, match=r"\[\] is no Residual"):
         fake.release_residuals([])
     with pytest.raises(TypeError, match="address 5 is not a string"):
-        actserve.connect(5)
+        connect(5)
 
 
 def test_partials_are_asked_for_by_name(fake, service):
@@ -502,16 +507,17 @@ def test_plain_functions_are_refused_with_advice(fake):
         fake.forward(lambda x: x, X)
 
 
-def test_health_is_not_retried():
-    pauses = []
-    with actserve.connect("127.0.0.1:1") as client:
-        client._way._replicas._sleep = pauses.append
+def test_health_is_not_retried(connect):
+    begin = time.monotonic()
 
-        with pytest.raises(actserve.ActivationError) as caught:
-            client.health()
+    with (
+        connect("127.0.0.1:1") as client,
+        pytest.raises(actserve.ActivationError) as caught,
+    ):
+        client.health()
 
     assert caught.value.code is grpc.StatusCode.UNAVAILABLE
-    assert pauses == []
+    assert time.monotonic() - begin < 1  # six pauses are 5 s
 
 
 def test_threads_share_a_client(fake):
@@ -524,8 +530,8 @@ def test_threads_share_a_client(fake):
         np.testing.assert_array_equal(y, 2 * x)
 
 
-def test_closed_client_says_so(service):
-    with actserve.connect(service.address) as client:
+def test_closed_client_says_so(connect, service):
+    with connect(service.address) as client:
         client.forward("f", X)
     client.close()
 
@@ -547,9 +553,9 @@ def test_client_in_use_refuses_to_work_after_a_fork(fake, monkeypatch):
     monkeypatch.undo()
 
 
-def test_nobody_there():
+def test_nobody_there(connect):
     with (
-        actserve.connect("127.0.0.1:1", max_attempts=1) as client,
+        connect("127.0.0.1:1", max_attempts=1) as client,
         pytest.raises(actserve.ActivationError) as caught,
     ):
         client.forward("f", X)
@@ -557,7 +563,31 @@ def test_nobody_there():
     assert caught.value.code is grpc.StatusCode.UNAVAILABLE
 
 
-def test_close_ends_calls_in_progress(service):
+def _child(client, address, queue):
+    try:
+        client.forward("f", X)
+    except actserve.ActivationError as error:
+        queue.put(error.message)
+    with actserve.connect(address, timeout=20) as own:
+        queue.put(own.forward("f", X).tolist())
+
+
+def test_a_forked_child_connects_again(fake, service):
+    fake.forward("f", X)
+    context = multiprocessing.get_context("fork")
+    queue = context.Queue()
+    child = context.Process(target=_child, args=(fake, service.address, queue))
+    child.start()
+
+    try:
+        assert "connect again" in queue.get(timeout=30)
+        assert queue.get(timeout=30) == [2, -4]
+    finally:
+        child.kill()
+        child.join(30)
+
+
+def test_close_ends_calls_in_progress(connect, service):
     entered, leave = threading.Event(), threading.Event()
 
     def wait(request, context):
@@ -566,7 +596,7 @@ def test_close_ends_calls_in_progress(service):
         context.abort(grpc.StatusCode.INTERNAL, "late")
 
     service._begin = wait
-    client = actserve.connect(service.address)
+    client = connect(service.address)
     with futures.ThreadPoolExecutor(1) as pool:
         call = pool.submit(client.forward, "f", X)
         assert entered.wait(10)

@@ -10,24 +10,12 @@ import numpy as np
 import pytest
 
 import actserve
-from actserve import _library
 
 
 @actserve.activation
 def spiky(x, scale=1.0):
     r = x % 1
     return scale * r if r <= 0.5 else 0
-
-
-@pytest.fixture(scope="module", autouse=True)
-def library():
-    """The library of the build."""
-    if _library.path() is None:
-        os.environ["ACTSERVE_LIBRARY"] = os.path.join(
-            os.environ["ACTSERVE_BUILD_DIR"], "lib", "libactserve.so.1"
-        )
-    yield
-    os.environ.pop("ACTSERVE_LIBRARY", None)
 
 
 @pytest.fixture

@@ -9,8 +9,6 @@ import numpy as np
 import pytest
 from conftest import server_binary
 
-import actserve
-
 PREFACE_BYTES = 24
 DATA, HEADERS, RST_STREAM, SETTINGS = 0, 1, 3, 4
 ACK = END_STREAM = 1
@@ -143,11 +141,11 @@ FAULTS = {
 
 @pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
 @pytest.mark.parametrize("x", [SMALL, LARGE], ids=["small", "large"])
-def test_a_call_that_nobody_answered_is_repeated(service, fault, x):
+def test_a_call_that_nobody_answered_is_repeated(connect, service, fault, x):
     proxy = Proxy(service.address, [fault] * 2)
     with (
         contextlib.closing(proxy),
-        actserve.connect(proxy.address, timeout=20) as client,
+        connect(proxy.address, timeout=20) as client,
     ):
         np.testing.assert_array_equal(client.forward("f", x), 2 * x)
         np.testing.assert_array_equal(client.forward("f", LARGE), 2 * LARGE)

@@ -98,9 +98,16 @@ def address(services):
 
 
 @pytest.fixture
-def client(address):
-    """A client of all three that notes its pauses and makes none."""
-    with actserve.connect(address, timeout=20) as result:
+def client(connect, address):
+    """A client of all three."""
+    with connect(address, timeout=20) as result:
+        yield result
+
+
+@pytest.fixture
+def pausing(address):
+    """One by grpcio that notes its pauses and makes none."""
+    with actserve.connect(address, timeout=20, pure=True) as result:
         result.pauses = []
         result._way._replicas._sleep = result.pauses.append
         yield result
@@ -145,52 +152,52 @@ def test_a_busy_one_is_passed_over(client, services):
     assert sorted(num_calls(services)) == [1, 3, 3]
 
 
-def test_a_call_goes_on_to_others_at_once(client, services):
+def test_a_call_goes_on_to_others_at_once(pausing, services):
     for service in services[:2]:
         service.failures = [UNAVAILABLE] * 20
 
     for _ in range(3):
-        client.forward("f", X)
+        pausing.forward("f", X)
 
-    assert client.pauses == []
+    assert pausing.pauses == []
 
 
-def test_the_one_that_failed_is_set_aside(client, services):
+def test_the_one_that_failed_is_set_aside(pausing, services):
     services[1].failures = [UNAVAILABLE] * 1000
     start = time.monotonic()
 
     for _ in range(100):
-        client.forward("f", X)
+        pausing.forward("f", X)
 
     # At 0, 0.1, 0.3, 0.7, 1.5, 3.1 ... s.
     seconds = time.monotonic() - start
     assert 1 <= len(services[1].calls) <= 2 + math.log2(1 + 10 * seconds)
-    assert client.pauses == []
+    assert pausing.pauses == []
 
 
-def test_attempts_count_rounds(client, services):
+def test_attempts_count_rounds(pausing, services):
     for service in services:
         service.failures = [UNAVAILABLE] * 20
 
     with pytest.raises(actserve.ActivationError) as caught:
-        client.forward("f", X)
+        pausing.forward("f", X)
 
     assert caught.value.code is grpc.StatusCode.UNAVAILABLE
     assert num_calls(services) == [7, 7, 7]
-    assert len(client.pauses) == 6
-    assert 5.1 * 0.75 <= sum(client.pauses) <= 5.1 * 1.25
+    assert len(pausing.pauses) == 6
+    assert 5.1 * 0.75 <= sum(pausing.pauses) <= 5.1 * 1.25
 
 
-def test_the_soonest_of_their_pauses_counts(client, services):
+def test_the_soonest_of_their_pauses_counts(pausing, services):
     for service, pushback in zip(
         services, ["9000", "1500", "8000"], strict=True
     ):
         service.failures = [FULL]
         service.pushback = pushback
 
-    client.forward("f", X)
+    pausing.forward("f", X)
 
-    assert client.pauses == [1.5]
+    assert pausing.pauses == [1.5]
     assert sum(num_calls(services)) == 4
 
 
@@ -281,8 +288,8 @@ def test_residuals_are_released_where_they_are(client, services):
         assert service.released == [service.residual] * 3
 
 
-def test_every_call_names_the_session(address, services):
-    with actserve.connect(address) as one, actserve.connect(address) as other:
+def test_every_call_names_the_session(connect, address, services):
+    with connect(address) as one, connect(address) as other:
         for _ in range(3):
             one.forward("f", X)
             other.forward("f", X)
@@ -311,7 +318,7 @@ def test_a_fork_is_refused_with_several_too(client, monkeypatch):
     monkeypatch.undo()
 
 
-def test_close_ends_calls_at_all_of_them(address, services):
+def test_close_ends_calls_at_all_of_them(connect, address, services):
     entered, leave = threading.Semaphore(0), threading.Event()
     for service in services:
 
@@ -321,7 +328,7 @@ def test_close_ends_calls_at_all_of_them(address, services):
             context.abort(grpc.StatusCode.INTERNAL, "late")
 
         service._begin = wait
-    client = actserve.connect(address)
+    client = connect(address)
     with futures.ThreadPoolExecutor(3) as pool:
         calls = [pool.submit(client.forward, "f", X) for _ in range(3)]
         for _ in calls:

@@ -97,58 +97,54 @@ def code_of(client):
     return caught.value.code
 
 
-def test_computes_over_mutual_tls_with_a_token(secured, certificates):
-    client = actserve.connect(
-        secured.address, token="token-a", **tls(certificates)
-    )
+def test_computes_over_mutual_tls_with_a_token(connect, secured, certificates):
+    client = connect(secured.address, token="token-a", **tls(certificates))
     np.testing.assert_array_equal(client.forward("relu", X), [0, 2])
     copy = pickle.loads(pickle.dumps(client))
     np.testing.assert_array_equal(copy.forward("relu", X), [0, 2])
 
 
-def test_refuses_who_is_not_known(secured, certificates):
-    def connect(**security):
-        return actserve.connect(secured.address, max_attempts=1, **security)
+def test_refuses_who_is_not_known(connect, secured, certificates):
+    def connect_as(**security):
+        return connect(secured.address, max_attempts=1, **security)
 
     known = tls(certificates)
-    assert code_of(connect(**known)) is grpc.StatusCode.UNAUTHENTICATED
+    assert code_of(connect_as(**known)) is grpc.StatusCode.UNAUTHENTICATED
     assert (
-        code_of(connect(token="wrong", **known))
+        code_of(connect_as(token="wrong", **known))
         is grpc.StatusCode.UNAUTHENTICATED
     )
-    foreign = connect(token="token-a", **tls(certificates, ca="other"))
+    foreign = connect_as(token="token-a", **tls(certificates, ca="other"))
     assert code_of(foreign) is grpc.StatusCode.UNAVAILABLE
     without = {k: v for k, v in known.items() if "client" not in k}
     assert (
-        code_of(connect(token="token-a", **without))
+        code_of(connect_as(token="token-a", **without))
         is grpc.StatusCode.UNAVAILABLE
     )
-    assert actserve.connect(secured.unix_address).forward("relu", X)[1] == 2
+    assert connect(secured.unix_address).forward("relu", X)[1] == 2
 
 
 def test_takes_its_security_from_the_environment(
-    secured, certificates, tmp_path, monkeypatch
+    connect, secured, certificates, tmp_path, monkeypatch
 ):
     (tmp_path / "token").write_text("token-a\n")
     for name, value in tls(certificates).items():
         monkeypatch.setenv(f"ACTSERVE_{name.upper()}", value)
     monkeypatch.setenv("ACTSERVE_TOKEN_FILE", str(tmp_path / "token"))
     monkeypatch.setenv("ACTSERVE_ADDRESS", secured.address)
-    assert actserve.connect().forward("relu", X)[1] == 2
+    assert connect().forward("relu", X)[1] == 2
 
 
-def test_reads_a_token_again_that_was_replaced(secured, certificates, tmp_path):
+def test_reads_a_token_again_that_was_replaced(
+    connect, secured, certificates, tmp_path
+):
     file = tmp_path / "token"
     file.write_text("token-a")
-    client = actserve.connect(
-        secured.address, token_file=str(file), **tls(certificates)
-    )
+    client = connect(secured.address, token_file=str(file), **tls(certificates))
     client.forward("relu", X)
     write_tokens(tmp_path / "tokens.json", a="token-new")
     deadline = time.monotonic() + 60
-    old = actserve.connect(
-        secured.address, token="token-a", **tls(certificates)
-    )
+    old = connect(secured.address, token="token-a", **tls(certificates))
     while time.monotonic() < deadline:
         try:
             old.forward("relu", X)
@@ -159,9 +155,9 @@ def test_reads_a_token_again_that_was_replaced(secured, certificates, tmp_path):
     assert client.forward("relu", X)[1] == 2
 
 
-def test_no_message_shows_a_token(secured, certificates):
+def test_no_message_shows_a_token(connect, secured, certificates):
     secret = "secret-" + os.urandom(8).hex()
-    client = actserve.connect(
+    client = connect(
         secured.address, token=secret, max_attempts=1, **tls(certificates)
     )
     with pytest.raises(actserve.ActivationError) as caught:
@@ -171,7 +167,7 @@ def test_no_message_shows_a_token(secured, certificates):
     assert secret not in repr(client._security)
     assert secret not in secured.log()
     with pytest.raises(ValueError, match="in plain text") as refused:
-        actserve.connect("10.0.0.1:50051", token=secret)
+        connect("10.0.0.1:50051", token=secret)
     assert secret not in str(refused.value)
 
 
@@ -179,10 +175,10 @@ def test_no_message_shows_a_token(secured, certificates):
     "address",
     ["10.0.0.1:1", "dns:///example.com:1", "ipv4:127.0.0.1:1,10.0.0.1:1"],
 )
-def test_sends_no_token_in_plain_text_to_another_machine(address):
+def test_sends_no_token_in_plain_text_to_another_machine(connect, address):
     with pytest.raises(ValueError, match="in plain text"):
-        actserve.connect(address, token="t")
-    actserve.connect(address, token="t", insecure=True)
+        connect(address, token="t")
+    connect(address, token="t", insecure=True)
 
 
 @pytest.mark.parametrize("address", ["unixbox:1", "unix:/s,10.0.0.1:1"])
@@ -223,15 +219,15 @@ def test_a_refused_token_gets_no_time_of_its_own(tmp_path, monkeypatch):
     assert send.timeouts == [5.0, 4.0]
 
 
-def test_tells_what_is_wrong(tmp_path):
+def test_tells_what_is_wrong(connect, tmp_path):
     with pytest.raises(ValueError, match=r"tls_ca: .*No such file"):
-        actserve.connect("127.0.0.1:1", tls_ca=str(tmp_path / "none"))
-    actserve.connect("unix:/s", tls_ca=str(tmp_path / "none"))
+        connect("127.0.0.1:1", tls_ca=str(tmp_path / "none"))
+    connect("unix:/s", tls_ca=str(tmp_path / "none"))
     with pytest.raises(ValueError, match=r"token_file: .*No such file"):
-        actserve.connect("unix:/s", token_file=str(tmp_path / "none"))
+        connect("unix:/s", token_file=str(tmp_path / "none"))
     with pytest.raises(ValueError, match="one line of ASCII"):
-        actserve.connect("unix:/s", token="two words")
+        connect("unix:/s", token="two words")
     with pytest.raises(ValueError, match="only one of them"):
-        actserve.connect("127.0.0.1:1", client_cert="c")
+        connect("127.0.0.1:1", client_cert="c")
     with pytest.raises(TypeError, match="tls_ca is not a string"):
-        actserve.connect("127.0.0.1:1", tls_ca=7)
+        connect("127.0.0.1:1", tls_ca=7)

@@ -6,7 +6,9 @@ client/testdata/addresses.json holds both to one table.
 
 from __future__ import annotations
 
+import errno
 import os
+import socket
 import stat
 
 # No server: the client's own process.
@@ -18,13 +20,19 @@ _HOST_SCHEMES = ("dns:", "ipv4:", "ipv6:")
 _MAX_SOCKET_PATH_BYTES = 107
 
 
-def resolve(address: str | None) -> str:
+def resolve(address: str | None, can_compute: bool = False) -> str:
     """Returns a gRPC target, or "local".
 
-    Without `address`: $ACTSERVE_ADDRESS; else the default socket, if one is
-    there that only this user can have made; else 127.0.0.1:50051.
+    Without `address`: $ACTSERVE_ADDRESS; else the default socket, if a server
+    listens there; else "local".
+
+    Args:
+      address: As connect() takes it.
+      can_compute: Whether this process can compute "local".
 
     Raises:
+      ConnectionError: There is neither an address nor a server, and
+        `can_compute` is false.
       TypeError: `address` is no string.
       ValueError: Neither "host:port" nor "unix:PATH" nor a gRPC target of
         scheme dns, ipv4, ipv6 or unix-abstract, nor several of them, separated
@@ -34,7 +42,16 @@ def resolve(address: str | None) -> str:
         address = os.environ.get(_VARIABLE)
     if not address:
         path = default_socket()
-        return f"unix:{path}" if _is_usable(path) else _DEFAULT_TCP
+        if _is_usable(path) and _listens(path):
+            return f"unix:{path}"
+        if can_compute:
+            return LOCAL
+        raise ConnectionError(
+            f"no server listens at unix:{path}, and the library that computes "
+            f"without one is not here; start actserved, or name a server, as "
+            f"connect(address) or in ${_VARIABLE}, or install the wheel with "
+            f"the library, or name that in $ACTSERVE_LIBRARY"
+        )
     if not isinstance(address, str):
         raise TypeError(f"address {address!r} is not a string")
     if address == LOCAL:
@@ -169,6 +186,17 @@ def _host_port_problem(address: str) -> str | None:
     if not (tail.isascii() and tail.isdecimal() and 0 < int(tail) < 65536):
         return f"port {tail} is not in 1 .. 65535"
     return None
+
+
+def _listens(path: str) -> bool:
+    """Returns whether a server listens; a killed one leaves its socket."""
+    with socket.socket(socket.AF_UNIX) as caller:
+        caller.setblocking(False)
+        try:
+            # EAGAIN: it has many callers.
+            return caller.connect_ex(path) in (0, errno.EAGAIN)
+        except OSError:  # longer than a path can be
+            return False
 
 
 def _is_usable(path: str) -> bool:

@@ -16,15 +16,13 @@ from actserve._activation import Activation
 from actserve._errors import ActivationError, diagnostic_from_proto, warn
 from actserve._info import ActivationInfo, activation_info
 from actserve._replicas import Place
-from actserve._ways import Way
+from actserve._ways import Answer, Way
 from actserve.v1 import activation_pb2, service_pb2
 
 # The most that a server takes (ServerLimits in the contract).
 _LIST_PAGE_SIZE = 1000
 
 Array = NDArray[Any]
-# A response without its payloads, and those.
-_Answer = tuple[bytes, Sequence[memoryview]]
 
 
 class ListLostError(Exception):
@@ -58,7 +56,7 @@ class Calls:
         response: Message,
         deadline: float,
         place: Place,
-    ) -> Sequence[memoryview]:
+    ) -> Sequence[memoryview | Array]:
         """Calls Forward or Backward.
 
         Fills `response` and returns its payloads.
@@ -82,10 +80,10 @@ class Calls:
         self,
         activation: Activation | str,
         request: Any,
-        send: Callable[[], _Answer],
+        send: Callable[[], Answer],
         deadline: float,
         place: Place,
-    ) -> _Answer:
+    ) -> Answer:
         """Returns what `send` does, with the activation's id in `request`.
 
         Registers the activation where it is unknown: more than once if need be,
@@ -127,7 +125,7 @@ class Calls:
         payloads: Sequence[Array],
         deadline: float,
         place: Place,
-    ) -> _Answer:
+    ) -> Answer:
         return self._way.send(
             method, request.SerializeToString(), payloads, deadline, place
         )
@@ -170,10 +168,10 @@ class Calls:
             except ActivationError as error:
                 failure = error
                 refused = error.code is grpc.StatusCode.INVALID_ARGUMENT
-                moved = place.replica is not asked
+                moved = place.replica != asked
                 if not request.page_token or not (refused or moved):
                     raise
-            if request.page_token and (refused or place.replica is not asked):
+            if request.page_token and (refused or place.replica != asked):
                 raise ListLostError(failure)
             infos.extend(map(activation_info, page.activations))
             request.page_token = page.next_page_token

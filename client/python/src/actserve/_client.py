@@ -9,7 +9,14 @@ from typing import Any
 
 import grpc
 
-from actserve import _address, _arguments, _retry, _tensors, _values
+from actserve import (
+    _address,
+    _arguments,
+    _library,
+    _retry,
+    _tensors,
+    _values,
+)
 from actserve._activation import Activation
 from actserve._calls import Array, Calls, ListLostError
 from actserve._errors import ActivationError
@@ -18,11 +25,11 @@ from actserve._info import (
     ServerInfo,
     server_info,
 )
-from actserve._replicas import Place, Replica, Replicas
+from actserve._replicas import Place
 from actserve._residual import Residual
 from actserve._security import Security
 from actserve._values import Parameters
-from actserve._ways import Local, Remote, Way
+from actserve._ways import way_to
 from actserve.v1 import service_pb2
 
 # The most that a server takes (ServerLimits in the contract).
@@ -60,8 +67,11 @@ class Client:
         security: Security | None = None,
         device: str = "cpu",
         num_threads: int = 0,
+        pure: bool = False,
     ):
-        self.address = _address.resolve(address)
+        self.address = _address.resolve(
+            address, can_compute=_library.path() is not None
+        )
         self._timeout = _arguments.timeout_of(timeout)
         if self._timeout <= 0:
             raise ValueError(f"timeout {timeout} is not positive")
@@ -69,14 +79,18 @@ class Client:
         self._security = security or Security()
         self._device = device
         self._num_threads = num_threads
-        self._way: Way
-        if self.address == _address.LOCAL:
-            self._way = Local(device, num_threads)
-        else:
-            loaded = self._security.load(self.address)
-            self._way = Remote(
-                Replicas(self.address, max_attempts, security=loaded)
-            )
+        self._pure = pure
+        self._way = way_to(
+            self.address,
+            _library.Options(
+                self._timeout,
+                device,
+                num_threads,
+                max_attempts,
+                self._security,
+            ),
+            pure,
+        )
         self._calls = Calls(self._way, max_attempts)
 
     def forward(
@@ -399,7 +413,7 @@ class Client:
             upstream += directions
 
         response = service_pb2.BackwardResponse()
-        payloads: Sequence[memoryview] | None = None
+        payloads: Sequence[memoryview | Array] | None = None
         if residual is not None and residual.is_held:
             place.replica = residual._replica
             request.residual = residual._handle or b""
@@ -502,7 +516,7 @@ class Client:
                     f"{residual!r} is no Residual; give each one as an argument"
                 )
         deadline = self._deadline(timeout)
-        by_replica: dict[Replica | None, list[Residual]] = {}
+        by_replica: dict[Any, list[Residual]] = {}
         for residual in residuals:
             if residual._handle is not None:
                 by_replica.setdefault(residual._replica, []).append(residual)
@@ -568,6 +582,7 @@ class Client:
             self._security,
             self._device,
             self._num_threads,
+            self._pure,
         )
 
     def _deadline(self, timeout: float | None) -> float:
@@ -583,6 +598,7 @@ def _restore(
     security: Security,
     device: str,
     num_threads: int,
+    pure: bool,
 ) -> Client:
     return Client(
         address,
@@ -591,4 +607,5 @@ def _restore(
         security=security,
         device=device,
         num_threads=num_threads,
+        pure=pure,
     )

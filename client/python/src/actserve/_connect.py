@@ -21,6 +21,7 @@ def connect(
     insecure: bool = False,
     device: str = "cpu",
     num_threads: int = 0,
+    pure: bool = False,
 ) -> Client:
     """Returns a client of the servers at `address`. Does not wait for them.
 
@@ -28,10 +29,11 @@ def connect(
       address: "local", which computes in this process and needs no server; or
         "host:port" or "unix:PATH", or several, separated by commas,
         which share the calls; "dns:///host:port" stands for every address
-        behind the name. None: $ACTSERVE_ADDRESS; else the
-        default socket ($XDG_RUNTIME_DIR/actserve/actserve.sock, or
-        /tmp/actserve-UID/actserve.sock) if it is there and its directory is
-        this user's alone; else 127.0.0.1:50051.
+        behind the name. None: $ACTSERVE_ADDRESS; else the server's default
+        socket ($XDG_RUNTIME_DIR/actserve/actserve.sock, or
+        /tmp/actserve-UID/actserve.sock) if a server listens there and its
+        directory is this user's alone; else "local" if the library that
+        computes is here.
       timeout: Seconds for one call, including its retries and a registration
         that it needs; math.inf waits for ever. Each call may give its own.
       max_attempts: How often a call is sent to each server at most, the first
@@ -53,12 +55,15 @@ def connect(
         which is the first GPU if there is one.
       num_threads: Of "local", on the CPU: threads that share a large tensor;
         0: all.
+      pure: Reach servers by grpcio, slower and the same, even where the library
+        that computes "local" is here. $ACTSERVE_LIBRARY "none" does so too.
 
     Raises:
       TypeError: `timeout` is not a number.
       ValueError: `address` has another form, `timeout` is not positive, a file
         cannot be read, or a token would go over the network in plain text.
       FileNotFoundError: "local", and the library that computes is not here.
+      ConnectionError: There is no address, no server and no library.
     """
     return Client(
         address,
@@ -75,4 +80,5 @@ def connect(
         ),
         device=device,
         num_threads=num_threads,
+        pure=pure,
     )

@@ -6,18 +6,24 @@ A wheel carries it beside this module; $ACTSERVE_LIBRARY names another one.
 from __future__ import annotations
 
 import ctypes
+import dataclasses
 import functools
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import grpc
 from numpy.typing import NDArray
 
+from actserve._address import LOCAL
 from actserve._errors import ActivationError, Diagnostic
+from actserve._replicas import Place
+from actserve._security import Security
 
 _NAME = "libactserve.so.1"
+# The process in which the library first reached for servers.
+_first_user: int | None = None
 _CODES = {code.value[0]: code for code in grpc.StatusCode}
 
 
@@ -41,14 +47,51 @@ class _ClientOptions(ctypes.Structure):
         ("device", ctypes.c_char_p),
         ("num_threads", ctypes.c_int32),
         ("cache_directory", ctypes.c_char_p),
+        ("max_attempts", ctypes.c_int32),
+        ("tls_ca", ctypes.c_char_p),
+        ("client_cert", ctypes.c_char_p),
+        ("client_key", ctypes.c_char_p),
+        ("tls_server_name", ctypes.c_char_p),
+        ("token", ctypes.c_char_p),
+        ("token_file", ctypes.c_char_p),
+        ("insecure", ctypes.c_int32),
+    )
+
+
+class _EncodedCall(ctypes.Structure):
+    _fields_ = (
+        ("size", ctypes.c_size_t),
+        ("method", ctypes.c_char_p),
+        ("parts", ctypes.POINTER(_Bytes)),
+        ("num_parts", ctypes.c_size_t),
+        ("outputs", ctypes.POINTER(_Bytes)),
+        ("num_outputs", ctypes.c_size_t),
+        ("timeout_seconds", ctypes.c_double),
+        ("traceparent", ctypes.c_char_p),
+        ("tracestate", ctypes.c_char_p),
+        ("place", ctypes.c_uint64),
     )
 
 
 def path() -> Path | None:
-    """Returns the library's file, or None if there is none."""
+    """Returns the library's file, or None if there is none.
+
+    $ACTSERVE_LIBRARY may be "none".
+    """
     named = os.environ.get("ACTSERVE_LIBRARY")
+    if named == "none":
+        return None
     file = Path(named) if named else Path(__file__).parent / _NAME
     return file if file.is_file() else None
+
+
+def can_reach_servers() -> bool:
+    """Returns whether a new connection of this process may go to servers.
+
+    False without the library; and in a child of a process that had one, as
+    gRPC's threads do not follow a fork.
+    """
+    return path() is not None and _first_user in (None, os.getpid())
 
 
 @functools.cache
@@ -65,19 +108,9 @@ def _load(file: Path) -> Any:
         "status_free": (None, [pointer]),
         "connect": (pointer, [text, pointer, pointer]),
         "close": (None, [pointer]),
-        "call": (
-            pointer,
-            [
-                pointer,
-                text,
-                pointer,
-                ctypes.c_size_t,
-                pointer,
-                ctypes.c_size_t,
-                ctypes.c_double,
-                pointer,
-            ],
-        ),
+        "cancel": (None, [pointer]),
+        "health": (pointer, [pointer, ctypes.c_double, pointer]),
+        "call": (pointer, [pointer, pointer, pointer]),
         "reply_header": (_Bytes, [pointer]),
         "reply_num_payloads": (ctypes.c_size_t, [pointer]),
         "reply_payload": (_Bytes, [pointer, ctypes.c_size_t]),
@@ -94,17 +127,31 @@ class Reply:
 
     Attributes:
       header: Every field but the payloads.
-      payloads: Writable views of the payloads.
+      payloads: Writable views of the payloads, or the outputs that they were
+        written to.
     """
 
-    def __init__(self, library: Any, handle: ctypes.c_void_p):
+    def __init__(
+        self,
+        library: Any,
+        handle: ctypes.c_void_p,
+        outputs: Sequence[NDArray[Any]],
+    ):
         owner = _Owner(library, handle)
         header = library.actserve_reply_header(handle)
         self.header = ctypes.string_at(header.data, header.size)
-        self.payloads = [
-            owner.view(library.actserve_reply_payload(handle, i))
+        payloads = [
+            library.actserve_reply_payload(handle, i)
             for i in range(library.actserve_reply_num_payloads(handle))
         ]
+        self.payloads: Sequence[memoryview | NDArray[Any]]
+        if len(payloads) == len(outputs) and all(
+            not payload.size or payload.data == _address(output)
+            for payload, output in zip(payloads, outputs, strict=True)
+        ):
+            self.payloads = outputs
+        else:
+            self.payloads = [owner.view(payload) for payload in payloads]
 
 
 class _Owner:
@@ -125,15 +172,29 @@ class _Owner:
         self._library.actserve_reply_free(self._handle)
 
 
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """What a connection is made with; the fields are those of connect().
+
+    Attributes:
+      timeout: Seconds; of a call that names none.
+    """
+
+    timeout: float = 0.0
+    device: str = "cpu"
+    num_threads: int = 0
+    max_attempts: int = 0
+    security: Security = dataclasses.field(default_factory=Security)
+
+
 class Connection:
     """A client of the library. Thread-safe; calls do not hold the GIL.
 
     It ends when nobody refers to it any more, a running call included.
 
     Args:
-      address: "local", or that of a server.
-      device: Of "local": "cpu", "cuda:N" or "auto".
-      num_threads: Of "local": threads that share a large tensor; 0: all.
+      address: "local", or that of servers.
+      options: The rest.
 
     Attributes:
       pid: The process that made it, and alone may use it.
@@ -143,7 +204,7 @@ class Connection:
       ActivationError: It cannot be used so.
     """
 
-    def __init__(self, address: str, device: str = "cpu", num_threads: int = 0):
+    def __init__(self, address: str, options: Options):
         self._client = ctypes.c_void_p()
         self.pid = os.getpid()
         file = path()
@@ -153,13 +214,33 @@ class Connection:
                 f"install a wheel that has it, or name it in $ACTSERVE_LIBRARY"
             )
         self._library = _load(file)
-        options = _ClientOptions(
-            ctypes.sizeof(_ClientOptions), 0, device.encode(), num_threads, None
+        if address != LOCAL:
+            global _first_user
+            _first_user = self.pid
+        security = options.security
+        given = _ClientOptions(
+            size=ctypes.sizeof(_ClientOptions),
+            timeout_seconds=options.timeout,
+            device=options.device.encode(),
+            num_threads=options.num_threads,
+            max_attempts=options.max_attempts,
+            insecure=security.insecure,
+            **{
+                name: os.fsencode(getattr(security, name) or "")
+                for name in (
+                    "tls_ca",
+                    "client_cert",
+                    "client_key",
+                    "tls_server_name",
+                    "token",
+                    "token_file",
+                )
+            },
         )
         self._raise_if_failed(
             self._library.actserve_connect(
                 address.encode(),
-                ctypes.byref(options),
+                ctypes.byref(given),
                 ctypes.byref(self._client),
             )
         )
@@ -171,6 +252,9 @@ class Connection:
         payloads: Sequence[NDArray[Any]],
         prefixes: Sequence[bytes],
         timeout: float,
+        outputs: Sequence[NDArray[Any]] = (),
+        place: Place | None = None,
+        trace: Mapping[str, str] | None = None,
     ) -> Reply:
         """Makes one call of the contract.
 
@@ -179,7 +263,12 @@ class Connection:
           header: The request without payloads.
           payloads: C-contiguous arrays; read where they are.
           prefixes: For each the tag and length before it.
-          timeout: Seconds; 0: the library's default.
+          timeout: Seconds; 0: that of the connection.
+          outputs: C-contiguous arrays; payloads of the response are written
+            there, if there are as many and their sizes are equal.
+          place: Where it goes first, and then where it was answered: a number
+            of the library.
+          trace: Headers of the caller's trace.
         """
         parts = (_Bytes * (1 + 2 * len(payloads)))()
         # Kept alive by the tuple until the call is over.
@@ -187,23 +276,45 @@ class Connection:
         parts[0] = _bytes_of(texts[0], len(header))
         for i, payload in enumerate(payloads):
             parts[1 + 2 * i] = _bytes_of(texts[1 + i], len(prefixes[i]))
-            parts[2 + 2 * i] = _Bytes(
-                payload.__array_interface__["data"][0], payload.nbytes
-            )
+            parts[2 + 2 * i] = _Bytes(_address(payload), payload.nbytes)
+        places = (_Bytes * len(outputs))()
+        for i, output in enumerate(outputs):
+            places[i] = _Bytes(_address(output), output.nbytes)
+        trace = trace or {}
+        call = _EncodedCall(
+            size=ctypes.sizeof(_EncodedCall),
+            method=method.encode(),
+            parts=parts,
+            num_parts=len(parts),
+            outputs=places,
+            num_outputs=len(places),
+            timeout_seconds=timeout,
+            traceparent=trace.get("traceparent", "").encode(),
+            tracestate=trace.get("tracestate", "").encode(),
+            place=(place and place.replica) or 0,
+        )
         reply = ctypes.c_void_p()
+        status = self._library.actserve_call(
+            self._client, ctypes.byref(call), ctypes.byref(reply)
+        )
+        if place is not None:
+            place.replica = call.place or None
+        self._raise_if_failed(status)
+        return Reply(self._library, reply, outputs)
+
+    def health(self, timeout: float) -> bool:
+        """Returns whether a server takes calls; raises if none answers."""
+        serving = ctypes.c_int32()
         self._raise_if_failed(
-            self._library.actserve_call(
-                self._client,
-                method.encode(),
-                parts,
-                len(parts),
-                None,
-                0,
-                timeout,
-                ctypes.byref(reply),
+            self._library.actserve_health(
+                self._client, timeout, ctypes.byref(serving)
             )
         )
-        return Reply(self._library, reply)
+        return bool(serving.value)
+
+    def cancel(self) -> None:
+        """Ends the calls that are running, and all later ones."""
+        self._library.actserve_cancel(self._client)
 
     def __del__(self) -> None:
         # The threads of the client are those of the process that made it.
@@ -228,6 +339,11 @@ class Connection:
             )
         finally:
             library.actserve_status_free(status)
+
+
+def _address(array: NDArray[Any]) -> int:
+    address: int = array.__array_interface__["data"][0]
+    return address
 
 
 def _bytes_of(text: ctypes.c_char_p, size: int) -> _Bytes:

@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import grpc
 
@@ -66,11 +67,12 @@ class Place:
     """Where a call goes first.
 
     Attributes:
-      replica: The replica to ask first, or None; Replicas.call() sets it to the
-        one that answered last, with a response or an error.
+      replica: The replica to ask first, or None; a call sets it to the one that
+        answered last, with a response or an error. A Replica, or a number of
+        the library.
     """
 
-    replica: Replica | None = None
+    replica: Any = None
 
 
 class Replicas:
@@ -266,11 +268,7 @@ class Replicas:
             # Of this process: one forked before has another.
             self._metadata = ((SESSION_KEY, secrets.token_hex(16)),)
         elif self._pid != os.getpid():
-            raise ActivationError(
-                grpc.StatusCode.FAILED_PRECONDITION,
-                f"the client was in use in process {self._pid} when this "
-                f"one was forked from it; connect again here",
-            )
+            raise forked(self._pid)
 
     def _send(
         self,
@@ -375,6 +373,15 @@ class Replicas:
         return ActivationError(
             grpc.StatusCode.UNAVAILABLE, problem or "no address is known yet"
         )
+
+
+def forked(pid: int) -> ActivationError:
+    """Returns why a client that process `pid` used refuses to work here."""
+    return ActivationError(
+        grpc.StatusCode.FAILED_PRECONDITION,
+        f"the client was in use in process {pid} when this "
+        f"one was forked from it; connect again here",
+    )
 
 
 class _AttemptError(Exception):

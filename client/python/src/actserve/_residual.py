@@ -7,7 +7,6 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from actserve._replicas import Replica
 from actserve._values import Parameters
 
 
@@ -28,7 +27,7 @@ class Residual:
         axis: int | None,
         split_axis: int | None,
         element_offset: int,
-        replica: Replica | None = None,
+        replica: Any = None,
     ):
         self._handle = handle
         self._expires = time.monotonic() + lease

@@ -71,16 +71,23 @@ def to_proto(array: NDArray[Any]) -> tensor_pb2.Tensor:
     return tensor_pb2.Tensor(dtype=_DTYPES[array.dtype], shape=array.shape)
 
 
-def from_proto(tensor: tensor_pb2.Tensor, payload: memoryview) -> NDArray[Any]:
+def from_proto(
+    tensor: tensor_pb2.Tensor, payload: memoryview | NDArray[Any]
+) -> NDArray[Any]:
     """Returns a writable array with the elements of `payload`.
 
-    A large writable payload becomes its memory.
+    A large writable payload becomes its memory. One that is an array already
+    is returned itself, if dtype and shape are its own.
 
     Raises:
       ActivationError: INTERNAL, the bytes do not match dtype and shape.
     """
     dtype = _BY_NUMBER.get(tensor.dtype)
     shape = tuple(tensor.shape)
+    if isinstance(payload, np.ndarray):
+        if payload.dtype == dtype and payload.shape == shape:
+            return payload
+        payload = memoryview(payload.reshape(-1).view("u1"))
     if dtype is None or math.prod(shape) * dtype.itemsize != len(payload):
         raise ActivationError(
             grpc.StatusCode.INTERNAL,

@@ -148,7 +148,7 @@ def named_values(
 
 
 def take(
-    payloads: Sequence[memoryview], tensors: Sequence[tensor_pb2.Tensor]
+    payloads: Sequence[memoryview | Array], tensors: Sequence[tensor_pb2.Tensor]
 ) -> list[Array]:
     """Returns the arrays that `tensors` describe."""
     if len(payloads) != len(tensors):

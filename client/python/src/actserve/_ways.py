@@ -12,15 +12,19 @@ import grpc
 from google.protobuf import wrappers_pb2
 from numpy.typing import NDArray
 
-from actserve import _wire
+from actserve import _trace, _wire
+from actserve._address import LOCAL
 from actserve._errors import ActivationError
-from actserve._library import Connection
-from actserve._replicas import Place, Replicas
+from actserve._library import Connection, Options, can_reach_servers
+from actserve._replicas import Place, Replicas, forked
 from actserve.v1 import service_pb2
 
 _SERVICE = service_pb2.DESCRIPTOR.services_by_name["ActivationService"]
 _HEALTH_CHECK = "/grpc.health.v1.Health/Check"
 _SERVING = 1
+
+# A response without its payloads, and those.
+Answer = tuple[bytes, Sequence[memoryview | NDArray[Any]]]
 
 
 class Way(Protocol):
@@ -33,10 +37,12 @@ class Way(Protocol):
         payloads: Sequence[NDArray[Any]],
         deadline: float,
         place: Place | None,
-    ) -> tuple[bytes, Sequence[memoryview]]:
+        outputs: Sequence[NDArray[Any]] = (),
+    ) -> Answer:
         """Returns the response without its payloads, and those.
 
-        Writable payloads may be kept, and used in place.
+        Writable payloads may be kept, and used in place. They may be `outputs`
+        themselves: those were written.
 
         Args:
           method: "Forward".
@@ -44,6 +50,8 @@ class Way(Protocol):
           payloads: C-contiguous arrays.
           deadline: time.monotonic() at which to give up.
           place: As of Replicas.call().
+          outputs: C-contiguous arrays in which payloads of the response may be
+            put, if there are as many and their sizes are equal.
 
         Raises:
           ActivationError: The error of the server, or why there is none.
@@ -57,7 +65,7 @@ class Way(Protocol):
 
 
 class Remote:
-    """Calls of servers."""
+    """Calls of servers by grpcio."""
 
     def __init__(self, replicas: Replicas):
         self._replicas = replicas
@@ -69,7 +77,8 @@ class Remote:
         payloads: Sequence[NDArray[Any]],
         deadline: float,
         place: Place | None,
-    ) -> tuple[bytes, Sequence[memoryview]]:
+        outputs: Sequence[NDArray[Any]] = (),
+    ) -> Answer:
         path = f"/{_SERVICE.full_name}/{_SERVICE.methods_by_name[method].name}"
         message = _wire.join_request(header, payloads)
         answer = self._replicas.call(path, message, deadline, place)
@@ -107,18 +116,23 @@ class Remote:
         self._replicas.close()
 
 
-class Local:
-    """Calls that this process answers.
+class Library:
+    """Calls of the library of client/c: of servers, or of this process.
 
-    A child of a fork gets an engine of its own: threads do not follow.
+    Connects at the first call, so that a client made before a fork may be used
+    after it. In a child of the process that used it, one that computes here
+    gets an engine of its own; one of servers refuses, as Remote does.
     """
 
-    def __init__(self, device: str, num_threads: int):
-        self._device = device
-        self._num_threads = num_threads
+    def __init__(self, address: str, options: Options):
+        self._address = address
+        self._options = options
+        self._is_local = address == LOCAL
         self._lock = threading.Lock()
-        # None: closed.
-        self._connection: Connection | None = self._connect()
+        self._closed = False
+        self._connection: Connection | None = None
+        if self._is_local:
+            self._connection = Connection(address, options)
 
     def send(
         self,
@@ -127,44 +141,74 @@ class Local:
         payloads: Sequence[NDArray[Any]],
         deadline: float,
         place: Place | None,
-    ) -> tuple[bytes, Sequence[memoryview]]:
+        outputs: Sequence[NDArray[Any]] = (),
+    ) -> Answer:
+        connection = self._own()
         timeout = deadline - time.monotonic()
         if timeout <= 0:
             raise ActivationError(
                 grpc.StatusCode.DEADLINE_EXCEEDED,
                 "the timeout passed before the call was sent",
             )
-        reply = self._own().call(
+        reply = connection.call(
             method,
             header,
             payloads,
             [_wire.prefix(payload.nbytes) for payload in payloads],
             # Longer than anybody waits, and a number.
             min(timeout, 1e9),
+            outputs,
+            place,
+            dict(_trace.headers()),
         )
         return reply.header, reply.payloads
 
     def health(self, deadline: float) -> bool:
-        self._own()
-        return True
+        timeout = max(deadline - time.monotonic(), 1e-9)
+        return self._own().health(min(timeout, 1e9))
 
     def close(self) -> None:
         # A running call still refers to it.
         with self._lock:
-            self._connection = None
-
-    def _connect(self) -> Connection:
-        return Connection("local", self._device, self._num_threads)
+            connection, self._connection = self._connection, None
+            self._closed = True
+        if connection is not None and connection.pid == os.getpid():
+            connection.cancel()
 
     def _own(self) -> Connection:
         connection = self._connection
-        if connection is not None and connection.pid != os.getpid():
-            with self._lock:
-                connection = self._connection
-                if connection is not None and connection.pid != os.getpid():
-                    connection = self._connection = self._connect()
-        if connection is None:
-            raise ActivationError(
-                grpc.StatusCode.FAILED_PRECONDITION, "the client is closed"
-            )
+        if connection is not None and connection.pid == os.getpid():
+            return connection
+        with self._lock:
+            if self._closed:
+                raise ActivationError(
+                    grpc.StatusCode.FAILED_PRECONDITION, "the client is closed"
+                )
+            connection = self._connection
+            if connection is None or (
+                self._is_local and connection.pid != os.getpid()
+            ):
+                connection = Connection(self._address, self._options)
+                self._connection = connection
+        if connection.pid != os.getpid():
+            raise forked(connection.pid)
         return connection
+
+
+def way_to(address: str, options: Options, pure: bool) -> Way:
+    """Returns how calls reach `address`: by the library, if it can be used.
+
+    Args:
+      address: As resolve() returns it.
+      options: Of the client.
+      pure: Do not use the library for servers.
+    """
+    if address == LOCAL:
+        return Library(address, options)
+    # Reads the files, and refuses what cannot be.
+    security = options.security.load(address)
+    if pure or not can_reach_servers():
+        return Remote(
+            Replicas(address, options.max_attempts, security=security)
+        )
+    return Library(address, options)
