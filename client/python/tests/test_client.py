@@ -544,12 +544,12 @@ def test_client_pickles_as_its_address(fake):
         np.testing.assert_array_equal(copy.forward("f", X), 2 * X)
 
 
-def test_client_in_use_refuses_to_work_after_a_fork(fake, monkeypatch):
-    fake.forward("f", X)
+def test_client_in_use_refuses_to_work_after_a_fork(pausing, monkeypatch):
+    pausing.forward("f", X)
     monkeypatch.setattr("os.getpid", lambda: -1)
 
     with pytest.raises(actserve.ActivationError, match="connect again"):
-        fake.forward("f", X)
+        pausing.forward("f", X)
     monkeypatch.undo()
 
 
