@@ -3,8 +3,8 @@
 usage: python client/python/benchmark/ways.py [BUILD_FOLDER]
 
 Forward of relu over TCP and a unix socket: by the library, by grpcio, by the
-C++ client with memory made before, and an echo of the same bytes over grpcio. Then
-silu of 1 KiB "local", against the C interface, and PyTorch's where it is
+C++ client with memory made before, and an echo of the same bytes over grpcio.
+Then silu of 1 KiB "local", against the C interface, and PyTorch's where it is
 installed. Prints Markdown tables. Blocks of calls to all of them alternate, and
 each ratio is that of the median times: compare only those.
 """
