@@ -105,11 +105,11 @@ def test_bfloat16_comes_by_dlpack(client):
         def __dlpack__(self, **_):
             import ctypes
 
-            from actserve import _dlpack
+            from actserve._arrays import dlpack
 
             capsule = self.array.view(np.float16).__dlpack__()
-            found = _dlpack._Tensor.from_address(
-                _dlpack._pointer(ctypes.py_object(capsule), b"dltensor")
+            found = dlpack._Tensor.from_address(
+                dlpack._pointer(ctypes.py_object(capsule), b"dltensor")
             )
             found.code = 4
             return capsule

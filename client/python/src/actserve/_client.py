@@ -15,13 +15,13 @@ from actserve import (
     _address,
     _arguments,
     _library,
-    _out,
     _retry,
     _tensors,
     _trace,
     _values,
 )
 from actserve._activation import Activation
+from actserve._arrays import out as out_arrays
 from actserve._calls import Array, Calls, ListLostError
 from actserve._errors import ActivationError
 from actserve._info import (
@@ -155,15 +155,15 @@ class Client:
         arrays = _values.input_arrays(inputs)
         result = None
         if out is None and split_axis is None:
-            result = _out.like(arrays)
+            result = out_arrays.like(arrays)
         elif out is not None:
             num_parts = 1
             if split_axis is not None:
                 info = self._calls.info(activation, deadline, Place())
                 num_parts = len(info.inputs)
-            shape = _out.result_shape(arrays, split_axis, num_parts)
+            shape = out_arrays.result_shape(arrays, split_axis, num_parts)
             if shape is not None:  # else the server says what is wrong
-                result = _out.place("out", out, arrays[0].dtype, shape)
+                result = out_arrays.place("out", out, arrays[0].dtype, shape)
         place = result
         if result is not None and not result.flags.c_contiguous:
             place = np.empty_like(result, order="C")
@@ -631,7 +631,7 @@ class Client:
             g.name: next(tensors) if g.HasField("tensor") else g.scalar
             for g in gradients
         }
-        return found if out is None else _out.deliver(found, out)
+        return found if out is None else out_arrays.deliver(found, out)
 
     def register_activation(
         self, activation: Activation, *, timeout: float | None = None

@@ -11,7 +11,7 @@ import ml_dtypes
 import numpy as np
 from numpy.typing import NDArray
 
-from actserve import _dlpack
+from actserve._arrays import dlpack
 from actserve._errors import ActivationError
 from actserve.v1 import tensor_pb2
 
@@ -114,8 +114,8 @@ def _is_weak(value: Any) -> bool:
 
 
 def _array(value: Any, name: str) -> NDArray[Any]:
-    if not hasattr(value, "__array_interface__") and _dlpack.is_here(value):
-        return _dlpack.view(value, name)
+    if not hasattr(value, "__array_interface__") and dlpack.is_here(value):
+        return dlpack.view(value, name)
     array = np.asarray(value)
     if array.dtype.hasobject and not isinstance(value, np.ndarray):
         raise TypeError(

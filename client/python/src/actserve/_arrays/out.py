@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from actserve import _dlpack
+from actserve._arrays import dlpack
 
 
 def place(
@@ -31,7 +31,7 @@ def place(
     elif hasattr(out, "__array_interface__"):
         array = np.asarray(out)
     elif hasattr(out, "__dlpack__"):
-        array = _dlpack.view(out, name)
+        array = dlpack.view(out, name)
     else:
         raise TypeError(
             f"{name} is of type {type(out).__name__}, not an array to write to"
