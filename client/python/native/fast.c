@@ -212,9 +212,11 @@ static int MakeOutputs(const Entry* entry, PyObject* out,
   return 1;
 }
 
-static actserve_status* Send(Calls* calls, const Entry* entry,
-                             PyArrayObject* const* inputs,
-                             PyObject* const* outputs) {
+/* NULL; or of a call that failed a tuple: the address of its actserve_status,
+ * and the place of the server that answered with it. */
+static PyObject* Send(Calls* calls, const Entry* entry,
+                      PyArrayObject* const* inputs, PyObject* const* outputs,
+                      int* failed) {
   actserve_bytes parts[1 + 2 * kMaxTensors];
   actserve_bytes places[kMaxTensors];
   actserve_encoded_call call = {0};
@@ -236,9 +238,13 @@ static actserve_status* Send(Calls* calls, const Entry* entry,
     places[i].data = PyArray_DATA((PyArrayObject*)outputs[i]);
     places[i].size = (size_t)entry->outputs[i].size_bytes;
   }
-  actserve_status* status;
-  Py_BEGIN_ALLOW_THREADS status = calls->call(calls->client, &call, NULL);
-  Py_END_ALLOW_THREADS return status;
+  PyThreadState* const state = PyEval_SaveThread();
+  actserve_status* const status = calls->call(calls->client, &call, NULL);
+  PyEval_RestoreThread(state);
+  *failed = status != NULL;
+  if (status == NULL) return NULL;
+  return Py_BuildValue("(NK)", PyLong_FromVoidPtr(status),
+                       (unsigned long long)call.place);
 }
 
 static PyObject* Result(const Entry* entry, PyObject* const* outputs) {
@@ -255,8 +261,8 @@ static PyObject* Result(const Entry* entry, PyObject* const* outputs) {
 }
 
 /* run(is_backward, activation, inputs, upstream, options, out): the array, or
- * the arrays by name; None if there was no such call; or the address of the
- * actserve_status of one that failed, an int. */
+ * the arrays by name; None if there was no such call; or of one that failed
+ * what Send() returns. */
 static PyObject* Run(PyObject* self, PyObject* const* args,
                      Py_ssize_t num_args) {
   Calls* const calls = (Calls*)self;
@@ -282,9 +288,9 @@ static PyObject* Run(PyObject* self, PyObject* const* args,
   if (made < 0) return NULL;
   if (made == 0) Py_RETURN_NONE;
   ++entry->num_references;
-  actserve_status* const status = Send(calls, entry, inputs, outputs);
-  PyObject* const result =
-      status == NULL ? Result(entry, outputs) : PyLong_FromVoidPtr(status);
+  int failed = 0;
+  PyObject* result = Send(calls, entry, inputs, outputs, &failed);
+  if (!failed) result = Result(entry, outputs);
   for (int i = 0; i < entry->num_outputs; ++i) Py_DECREF(outputs[i]);
   Release(entry);
   return result;

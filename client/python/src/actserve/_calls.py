@@ -234,6 +234,21 @@ class Calls:
             warn(info.name or activation.name, info.diagnostics)
         return info
 
+    def register_again(
+        self,
+        activation: Activation | str,
+        deadline: float,
+        place: Place,
+        failure: ActivationError,
+    ) -> None:
+        """Registers what `place` did not know, or raises `failure`."""
+        if isinstance(activation, str):
+            with self._lock:
+                activation = self._ids.get(activation, activation)
+        if isinstance(activation, str):
+            raise failure
+        self.register(activation, deadline, place)
+
     def get(
         self,
         activation: Activation | str,

@@ -135,6 +135,7 @@ class Client:
             undefined.
           timeout: Seconds; None: the client's.
         """
+        place = Place()
         plain = None
         if (
             timeout is None
@@ -147,8 +148,8 @@ class Client:
             plain = element_offset
             if self._fast is not None:
                 y = self._fast.run(False, activation, inputs, None, plain, out)
-                if type(y) is int:
-                    self._raise_failed(y)
+                if type(y) is tuple:
+                    place = self._after_failure(activation, y)
                 elif y is not None:
                     return cast(Array, y)
         deadline = self._deadline(timeout)
@@ -164,9 +165,9 @@ class Client:
             shape = out_arrays.result_shape(arrays, split_axis, num_parts)
             if shape is not None:  # else the server says what is wrong
                 result = out_arrays.place("out", out, arrays[0].dtype, shape)
-        place = result
+        room = result
         if result is not None and not result.flags.c_contiguous:
-            place = np.empty_like(result, order="C")
+            room = np.empty_like(result, order="C")
         y, request = self._forward(
             activation,
             arrays,
@@ -174,8 +175,9 @@ class Client:
             axis,
             split_axis,
             element_offset,
-            () if place is None else (place,),
+            () if room is None else (room,),
             deadline,
+            place,
         )
         if plain is not None:
             self._remember(
@@ -197,6 +199,7 @@ class Client:
         element_offset: int,
         outputs: Sequence[Array],
         deadline: float,
+        place: Place,
     ) -> tuple[Array, Any]:
         """Returns the output, and the request that was sent."""
         request = service_pb2.ForwardRequest(
@@ -217,7 +220,7 @@ class Client:
             arrays + channels,
             response,
             deadline,
-            Place(),
+            place,
             outputs,
         )
         (y,) = _values.take(payloads, [response.output])
@@ -261,13 +264,25 @@ class Client:
                 names,
             )
 
-    def _raise_failed(self, status: int) -> None:
-        """Raises the error of a fast call, unless the other way may help."""
+    def _after_failure(
+        self, activation: Activation | str, failure: tuple[int, int]
+    ) -> Place:
+        """Raises the error of a fast call; registers what was unknown.
+
+        Returns:
+          The server to which the call goes then.
+        """
+        status, number = failure
+        place = Place(number or None)
         try:
             self._way.raise_failed(status)
         except ActivationError as error:
             if error.reason != "ACTIVATION_UNKNOWN":
                 raise
+            self._calls.register_again(
+                activation, self._deadline(None), place, error
+            )
+        return place
 
     def forward_with(
         self,
@@ -487,6 +502,7 @@ class Client:
         Raises:
           ValueError: `wrt` is empty.
         """
+        place = Place()
         fast_wrt = None
         if (
             timeout is None
@@ -496,8 +512,8 @@ class Client:
             and element_offset == 0
             and order == 1
             and residual is None
-            and not cotangents
-            and not out
+            and cotangents is None
+            and out is None
             and (wrt is None or type(wrt) in (list, tuple))
             and not (self._sends_traces and _trace.headers())
         ):
@@ -506,8 +522,8 @@ class Client:
                 found = self._fast.run(
                     True, activation, inputs, grad_output, fast_wrt, None
                 )
-                if type(found) is int:
-                    self._raise_failed(found)
+                if type(found) is tuple:
+                    place = self._after_failure(activation, found)
                 elif found is not None:
                     return cast(dict[str, Any], found)
         deadline = self._deadline(timeout)
@@ -559,7 +575,6 @@ class Client:
             dtype = arrays[0].dtype if arrays else None
             upstream = _tensors.to_arrays([grad_output], ["grad_output"], dtype)
             request.grad_output.CopyFrom(_tensors.to_proto(upstream[0]))
-        place = Place()
         if order != 1:
             request.order = order
         if _arguments.by_name("cotangents", cotangents):
