@@ -544,12 +544,12 @@ def test_client_pickles_as_its_address(fake):
         np.testing.assert_array_equal(copy.forward("f", X), 2 * X)
 
 
-def test_client_in_use_refuses_to_work_after_a_fork(fake, monkeypatch):
-    fake.forward("f", X)
+def test_client_in_use_refuses_to_work_after_a_fork(pausing, monkeypatch):
+    pausing.forward("f", X)
     monkeypatch.setattr("os.getpid", lambda: -1)
 
     with pytest.raises(actserve.ActivationError, match="connect again"):
-        fake.forward("f", X)
+        pausing.forward("f", X)
     monkeypatch.undo()
 
 
@@ -606,3 +606,25 @@ def test_close_ends_calls_in_progress(connect, service):
         leave.set()
 
     assert caught.value.code is grpc.StatusCode.CANCELLED
+
+
+def test_the_library_lives_beside_grpcio_and_protobuf(service):
+    """Two gRPC and two protobuf in one process, all at work at once."""
+    clients = [actserve.connect(service.address, pure=p) for p in (True, False)]
+    clients.append(actserve.connect("local"))
+    x = np.linspace(-1, 1, 70_000, dtype=np.float32)
+    want = [2 * x, 2 * x, np.maximum(x, 0)]
+
+    def run(i):
+        assert (
+            activation_pb2.Activation.FromString(
+                activation_pb2.Activation(name="a").SerializeToString()
+            ).name
+            == "a"
+        )
+        return np.array_equal(clients[i % 3].forward("relu", x), want[i % 3])
+
+    with futures.ThreadPoolExecutor(6) as pool:
+        assert all(pool.map(run, range(60)))
+    for client in clients:
+        client.close()

@@ -309,12 +309,12 @@ def test_a_copy_has_a_session_of_its_own(client, services):
     assert len(set(sessions)) == 2
 
 
-def test_a_fork_is_refused_with_several_too(client, monkeypatch):
-    client.forward("f", X)
+def test_a_fork_is_refused_with_several_too(pausing, monkeypatch):
+    pausing.forward("f", X)
     monkeypatch.setattr("os.getpid", lambda: -1)
 
     with pytest.raises(actserve.ActivationError, match="connect again"):
-        client.forward("f", X)
+        pausing.forward("f", X)
     monkeypatch.undo()
 
 

@@ -56,6 +56,7 @@ class Calls:
         response: Message,
         deadline: float,
         place: Place,
+        outputs: Sequence[Array] = (),
     ) -> Sequence[memoryview | Array]:
         """Calls Forward or Backward.
 
@@ -64,7 +65,9 @@ class Calls:
         header, found = self._ask_about(
             activation,
             request,
-            lambda: self._send(method, request, payloads, deadline, place),
+            lambda: self._send(
+                method, request, payloads, deadline, place, outputs
+            ),
             deadline,
             place,
         )
@@ -125,9 +128,15 @@ class Calls:
         payloads: Sequence[Array],
         deadline: float,
         place: Place,
+        outputs: Sequence[Array] = (),
     ) -> Answer:
         return self._way.send(
-            method, request.SerializeToString(), payloads, deadline, place
+            method,
+            request.SerializeToString(),
+            payloads,
+            deadline,
+            place,
+            outputs,
         )
 
     def control(
@@ -224,6 +233,21 @@ class Calls:
         if is_new:
             warn(info.name or activation.name, info.diagnostics)
         return info
+
+    def register_again(
+        self,
+        activation: Activation | str,
+        deadline: float,
+        place: Place,
+        failure: ActivationError,
+    ) -> None:
+        """Registers what `place` did not know, or raises `failure`."""
+        if isinstance(activation, str):
+            with self._lock:
+                activation = self._ids.get(activation, activation)
+        if isinstance(activation, str):
+            raise failure
+        self.register(activation, deadline, place)
 
     def get(
         self,

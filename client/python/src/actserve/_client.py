@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import itertools
+import os
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import grpc
+import numpy as np
 
 from actserve import (
     _address,
@@ -15,9 +17,11 @@ from actserve import (
     _library,
     _retry,
     _tensors,
+    _trace,
     _values,
 )
 from actserve._activation import Activation
+from actserve._arrays import out as out_arrays
 from actserve._calls import Array, Calls, ListLostError
 from actserve._errors import ActivationError
 from actserve._info import (
@@ -92,6 +96,10 @@ class Client:
             pure,
         )
         self._calls = Calls(self._way, max_attempts)
+        # What repeats calls, and the process that it is of.
+        self._fast: Any = None
+        self._fast_pid = 0
+        self._sends_traces = self.address != _address.LOCAL
 
     def forward(
         self,
@@ -101,6 +109,7 @@ class Client:
         axis: int | None = None,
         split_axis: int | None = None,
         element_offset: int = 0,
+        out: Any = None,
         timeout: float | None = None,
     ) -> Array:
         """Returns activation(*inputs), element by element or row by row.
@@ -120,18 +129,160 @@ class Client:
             and the axes of parameters are counted in a part.
           element_offset: The place of the first element in the tensor that the
             inputs are a piece of: random numbers are then those of the whole.
+          out: Receives the result, of whose dtype and shape it is, and is
+            returned: an array, or what has `__array_interface__` or
+            `__dlpack__`. It may be an input. What it holds after an error is
+            undefined.
           timeout: Seconds; None: the client's.
         """
-        y, _, _ = self.forward_with(
+        place = Place()
+        plain = None
+        if (
+            timeout is None
+            and parameters is None
+            and axis is None
+            and split_axis is None
+            and type(element_offset) is int
+            and not (self._sends_traces and _trace.headers())
+        ):
+            plain = element_offset
+            if self._fast is not None:
+                y = self._fast.run(False, activation, inputs, None, plain, out)
+                if type(y) is tuple:
+                    place = self._after_failure(activation, y)
+                elif y is not None:
+                    return cast(Array, y)
+        deadline = self._deadline(timeout)
+        arrays = _values.input_arrays(inputs)
+        result = None
+        if out is None and split_axis is None:
+            result = out_arrays.like(arrays)
+        elif out is not None:
+            num_parts = 1
+            if split_axis is not None:
+                info = self._calls.info(activation, deadline, Place())
+                num_parts = len(info.inputs)
+            shape = out_arrays.result_shape(arrays, split_axis, num_parts)
+            if shape is not None:  # else the server says what is wrong
+                result = out_arrays.place("out", out, arrays[0].dtype, shape)
+        room = result
+        if result is not None and not result.flags.c_contiguous:
+            room = np.empty_like(result, order="C")
+        y, request = self._forward(
             activation,
-            *inputs,
-            parameters=parameters,
-            axis=axis,
-            split_axis=split_axis,
-            element_offset=element_offset,
-            timeout=timeout,
+            arrays,
+            parameters,
+            axis,
+            split_axis,
+            element_offset,
+            () if room is None else (room,),
+            deadline,
+            place,
         )
-        return y
+        if plain is not None:
+            self._remember(
+                False, activation, inputs, arrays, None, plain, request, (y,)
+            )
+        if out is None or result is None:
+            return y
+        if y is not result:
+            result[...] = y
+        return cast(Array, out)
+
+    def _forward(
+        self,
+        activation: Activation | str,
+        arrays: list[Array],
+        parameters: Parameters | None,
+        axis: int | None,
+        split_axis: int | None,
+        element_offset: int,
+        outputs: Sequence[Array],
+        deadline: float,
+        place: Place,
+    ) -> tuple[Array, Any]:
+        """Returns the output, and the request that was sent."""
+        request = service_pb2.ForwardRequest(
+            inputs=map(_tensors.to_proto, arrays),
+            axis=_arguments.axis_of(activation, axis),
+            split_axis=_arguments.split_axis_of(split_axis),
+            element_offset=_arguments.integer(
+                "element_offset", element_offset, bits=64
+            ),
+        )
+        values, channels = _values.parameter_values(parameters, arrays)
+        request.parameters.extend(values)
+        response = service_pb2.ForwardResponse()
+        payloads = self._calls.evaluate(
+            "Forward",
+            activation,
+            request,
+            arrays + channels,
+            response,
+            deadline,
+            place,
+            outputs,
+        )
+        (y,) = _values.take(payloads, [response.output])
+        return y, request
+
+    def _remember(
+        self,
+        is_backward: bool,
+        activation: Activation | str,
+        inputs: Sequence[Any],
+        arrays: Sequence[Array],
+        upstream: Any,
+        options: Any,
+        request: Any,
+        outputs: Sequence[Array],
+        names: tuple[str, ...] | None = None,
+    ) -> None:
+        """Lets a call like this one take the fast way from now on.
+
+        Its arrays were the caller's own; in another case it is not fast.
+        """
+        given = inputs if upstream is None else (*inputs, upstream)
+        if len(given) != len(arrays) or any(
+            array is not own for array, own in zip(arrays, given, strict=True)
+        ):
+            return
+        if self._fast is None or self._fast_pid != os.getpid():
+            if self._fast_pid == os.getpid():
+                return
+            self._fast = self._way.fast_calls()
+            self._fast_pid = os.getpid()
+        if self._fast is not None:
+            self._fast.remember(
+                is_backward,
+                activation,
+                tuple(inputs),
+                upstream,
+                options,
+                request.SerializeToString(),
+                tuple(outputs),
+                names,
+            )
+
+    def _after_failure(
+        self, activation: Activation | str, failure: tuple[int, int]
+    ) -> Place:
+        """Raises the error of a fast call; registers what was unknown.
+
+        Returns:
+          The server to which the call goes then.
+        """
+        status, number = failure
+        place = Place(number or None)
+        try:
+            self._way.raise_failed(status)
+        except ActivationError as error:
+            if error.reason != "ACTIVATION_UNKNOWN":
+                raise
+            self._calls.register_again(
+                activation, self._deadline(None), place, error
+            )
+        return place
 
     def forward_with(
         self,
@@ -308,6 +459,7 @@ class Client:
         element_offset: int = 0,
         order: int = 1,
         cotangents: Mapping[str, Any] | None = None,
+        out: Mapping[str, Any] | None = None,
         timeout: float | None = None,
     ) -> dict[str, Any]:
         """Returns the gradients of a loss: dL/dy times the derivative.
@@ -336,6 +488,8 @@ class Client:
           cotangents: With order=2: for each gradient that the loss contains,
             by name of the input or parameter, an array like it, or a number.
             At least one.
+          out: By name, what receives gradients that are arrays, as `out` of
+            `forward`.
           timeout: Seconds; None: the client's.
 
         Returns:
@@ -348,6 +502,30 @@ class Client:
         Raises:
           ValueError: `wrt` is empty.
         """
+        place = Place()
+        fast_wrt = None
+        if (
+            timeout is None
+            and parameters is None
+            and axis is None
+            and split_axis is None
+            and element_offset == 0
+            and order == 1
+            and residual is None
+            and cotangents is None
+            and out is None
+            and (wrt is None or type(wrt) in (list, tuple))
+            and not (self._sends_traces and _trace.headers())
+        ):
+            fast_wrt = () if wrt is None else tuple(wrt)
+            if self._fast is not None:
+                found = self._fast.run(
+                    True, activation, inputs, grad_output, fast_wrt, None
+                )
+                if type(found) is tuple:
+                    place = self._after_failure(activation, found)
+                elif found is not None:
+                    return cast(dict[str, Any], found)
         deadline = self._deadline(timeout)
         order = _arguments.integer("order", order, bits=32)
         element_offset = _arguments.integer(
@@ -397,7 +575,6 @@ class Client:
             dtype = arrays[0].dtype if arrays else None
             upstream = _tensors.to_arrays([grad_output], ["grad_output"], dtype)
             request.grad_output.CopyFrom(_tensors.to_proto(upstream[0]))
-        place = Place()
         if order != 1:
             request.order = order
         if _arguments.by_name("cotangents", cotangents):
@@ -449,15 +626,27 @@ class Client:
             )
 
         gradients = response.gradients
-        tensors = iter(
-            _values.take(
-                payloads, [g.tensor for g in gradients if g.HasField("tensor")]
-            )
+        taken = _values.take(
+            payloads, [g.tensor for g in gradients if g.HasField("tensor")]
         )
-        return {
+        if fast_wrt is not None and len(taken) == len(gradients):
+            self._remember(
+                True,
+                activation,
+                inputs,
+                arrays + upstream,
+                grad_output,
+                fast_wrt,
+                request,
+                taken,
+                tuple(g.name for g in gradients),
+            )
+        tensors = iter(taken)
+        found = {
             g.name: next(tensors) if g.HasField("tensor") else g.scalar
             for g in gradients
         }
+        return found if out is None else out_arrays.deliver(found, out)
 
     def register_activation(
         self, activation: Activation, *, timeout: float | None = None
@@ -564,6 +753,7 @@ class Client:
     def close(self) -> None:
         """Ends calls in progress and the connections. Idempotent."""
         self._way.close()
+        self._fast = None
 
     def __enter__(self) -> Client:
         return self

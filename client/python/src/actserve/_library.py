@@ -8,6 +8,8 @@ from __future__ import annotations
 import ctypes
 import dataclasses
 import functools
+import importlib.machinery
+import importlib.util
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -22,6 +24,7 @@ from actserve._replicas import Place
 from actserve._security import Security
 
 _NAME = "libactserve.so.1"
+_FAST = "_actserve_fast.abi3.so"
 # The process in which the library first reached for servers.
 _first_user: int | None = None
 _CODES = {code.value[0]: code for code in grpc.StatusCode}
@@ -120,6 +123,25 @@ def _load(file: Path) -> Any:
         function = getattr(library, f"actserve_{name}")
         function.restype, function.argtypes = result, arguments
     return library
+
+
+@functools.cache
+def _load_fast(library: Path) -> Any:
+    """Returns the extension of native/fast.c beside the library, or None."""
+    file = library.parent / _FAST
+    if not file.is_file():
+        return None
+    loader = importlib.machinery.ExtensionFileLoader(
+        "_actserve_fast", os.fspath(file)
+    )
+    spec = importlib.util.spec_from_loader("_actserve_fast", loader)
+    assert spec is not None
+    try:
+        module = importlib.util.module_from_spec(spec)
+        loader.exec_module(module)
+    except ImportError:  # another kind of Python
+        return None
+    return module
 
 
 class Reply:
@@ -237,7 +259,7 @@ class Connection:
                 )
             },
         )
-        self._raise_if_failed(
+        self.raise_if_failed(
             self._library.actserve_connect(
                 address.encode(),
                 ctypes.byref(given),
@@ -299,13 +321,25 @@ class Connection:
         )
         if place is not None:
             place.replica = call.place or None
-        self._raise_if_failed(status)
+        self.raise_if_failed(status)
         return Reply(self._library, reply, outputs)
+
+    def fast_calls(self) -> Any:
+        """Returns what repeats calls of this connection, or None.
+
+        It has remember() and run() of native/fast.c, and keeps the connection.
+        """
+        file = path()
+        module = None if file is None else _load_fast(file)
+        if module is None:
+            return None
+        function = ctypes.cast(self._library.actserve_call, ctypes.c_void_p)
+        return module.Calls(function.value, self._client.value, self)
 
     def health(self, timeout: float) -> bool:
         """Returns whether a server takes calls; raises if none answers."""
         serving = ctypes.c_int32()
-        self._raise_if_failed(
+        self.raise_if_failed(
             self._library.actserve_health(
                 self._client, timeout, ctypes.byref(serving)
             )
@@ -321,7 +355,8 @@ class Connection:
         if self._client and self.pid == os.getpid():
             self._library.actserve_close(self._client)
 
-    def _raise_if_failed(self, status: int | None) -> None:
+    def raise_if_failed(self, status: int | None) -> None:
+        """Raises what a status says, and frees it."""
         if not status:
             return
         library = self._library

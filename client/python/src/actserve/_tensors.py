@@ -11,6 +11,7 @@ import ml_dtypes
 import numpy as np
 from numpy.typing import NDArray
 
+from actserve._arrays import dlpack
 from actserve._errors import ActivationError
 from actserve.v1 import tensor_pb2
 
@@ -87,7 +88,7 @@ def from_proto(
     if isinstance(payload, np.ndarray):
         if payload.dtype == dtype and payload.shape == shape:
             return payload
-        payload = memoryview(payload.reshape(-1).view("u1"))
+        payload = payload.reshape(-1).view("u1").data
     if dtype is None or math.prod(shape) * dtype.itemsize != len(payload):
         raise ActivationError(
             grpc.StatusCode.INTERNAL,
@@ -113,6 +114,8 @@ def _is_weak(value: Any) -> bool:
 
 
 def _array(value: Any, name: str) -> NDArray[Any]:
+    if not hasattr(value, "__array_interface__") and dlpack.is_here(value):
+        return dlpack.view(value, name)
     array = np.asarray(value)
     if array.dtype.hasobject and not isinstance(value, np.ndarray):
         raise TypeError(

@@ -60,6 +60,12 @@ class Way(Protocol):
     def health(self, deadline: float) -> bool:
         """Returns whether calls are taken, as Client.health()."""
 
+    def fast_calls(self) -> Any:
+        """Returns Connection.fast_calls(); None: there is no such thing."""
+
+    def raise_failed(self, status: int) -> None:
+        """Raises the error of a fast call."""
+
     def close(self) -> None:
         """Refuses further calls."""
 
@@ -111,6 +117,12 @@ class Remote:
         if failure is not None and not has_answer:
             raise failure
         return False
+
+    def fast_calls(self) -> Any:
+        return None
+
+    def raise_failed(self, status: int) -> None:
+        raise AssertionError("there are no fast calls")
 
     def close(self) -> None:
         self._replicas.close()
@@ -166,6 +178,16 @@ class Library:
     def health(self, deadline: float) -> bool:
         timeout = max(deadline - time.monotonic(), 1e-9)
         return self._own().health(min(timeout, 1e9))
+
+    def fast_calls(self) -> Any:
+        return self._own().fast_calls()
+
+    def raise_failed(self, status: int) -> None:
+        # Any connection reads it.
+        connection = self._connection or Connection(
+            self._address, self._options
+        )
+        connection.raise_if_failed(status)
 
     def close(self) -> None:
         # A running call still refers to it.

@@ -1,0 +1,1 @@
+"""Arrays of the caller: where they lie, and which results go there."""
