@@ -217,6 +217,7 @@ void StreamCall::TakeFirst(const grpc::ByteBuffer& bytes) {
       record_.activation = key.activation_id;
       record_.elements = decoded_->request.type.num_elements;
       computing_ = true;
+      open_->set_waits_for_client(false);
     }
   }
   if (activation == nullptr) return Advance();
