@@ -230,7 +230,7 @@ TEST_F(StreamTest, RefusesABadFirstMessage) {
              TensorOf(v1::DTYPE_FLOAT32, {1 << 20});
        },
        StatusCode::INVALID_ARGUMENT,
-       "rows along axis 0: tensors of 8388608 bytes, limit 2097152"},
+       "rows along axis 0: tensors of 4194304 bytes, limit 2097152"},
   };
   for (const Case& each : cases) {
     SCOPED_TRACE(each.name);

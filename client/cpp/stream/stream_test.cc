@@ -123,6 +123,25 @@ TEST(Streams, AreSentWhereTheServersLimitIsSmaller) {
   EXPECT_THAT(std::string(status.message()), HasSubstr("rows along axis 0"));
 }
 
+// One piece, whose tensors each way are within the limit, but not together.
+TEST(Streams, TakeWhateverAUnaryCallTakes) {
+  const auto server = StartServer();
+  const auto client = *Client::Connect(server->tcp_address());
+  constexpr int64_t kRows = 10, kColumns = 1 << 20;
+  const std::vector<float> x(kRows * kColumns, 3);
+  std::vector<float> y(x.size());
+  CallOptions options;
+  options.axis = 0;
+
+  const absl::Status status = client->Forward(
+      "softmax", {View(x, {kRows, kColumns})}, MutableBytes(y), options);
+
+  ASSERT_TRUE(status.ok()) << status;
+  EXPECT_NEAR(y[0], 0.1, 1e-6);
+  EXPECT_EQ(y, std::vector<float>(y.size(), y[0]));
+  EXPECT_EQ(NumCalls(*server, "ForwardStream"), 1);
+}
+
 // A stream leaves none.
 TEST(Streams, AreNotSentForAResidual) {
   const auto server = StartServer();
