@@ -105,6 +105,33 @@ TEST(Streams, AreSentFromASizeOn) {
   EXPECT_EQ(AwaitCalls(*server, "BackwardStream", 1), 1);
 }
 
+// Which is what bindings of other languages send.
+TEST(Streams, CarryEncodedCalls) {
+  const auto server = StartServer();
+  const auto client = *Client::Connect(server->tcp_address());
+  const std::vector<float> x = Ramp(16 * kMiB);
+  std::vector<float> y(x.size());
+  v1::ForwardRequest request;
+  request.set_activation("relu");
+  request.add_inputs()->set_dtype(v1::DTYPE_FLOAT32);
+  request.mutable_inputs(0)->add_shape(static_cast<int64_t>(x.size()));
+  const Envelope envelope(request, {View(x).bytes});
+
+  const auto in_place =
+      client->CallEncoded("Forward", envelope.parts(), {MutableBytes(y)});
+  ASSERT_TRUE(in_place.ok()) << in_place.status();
+  EXPECT_EQ(in_place->payloads[0].data(), MutableBytes(y).data());
+  const auto elsewhere = client->CallEncoded("Forward", envelope.parts(), {});
+  ASSERT_TRUE(elsewhere.ok()) << elsewhere.status();
+
+  EXPECT_EQ(y[999], 499);
+  EXPECT_EQ(elsewhere->payloads[0], MutableBytes(y));
+  v1::ForwardResponse response;
+  ASSERT_TRUE(response.ParseFromString(elsewhere->header));
+  EXPECT_EQ(response.device(), "cpu");
+  EXPECT_EQ(AwaitCalls(*server, "ForwardStream", 2), 2);
+}
+
 TEST(Streams, AreSentOverAUnixSocketWhereTheUnaryCallCannotBe) {
   const auto server = StartServer();
   const auto client = *Client::Connect(server->unix_address());
