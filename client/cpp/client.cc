@@ -407,6 +407,14 @@ absl::Status Client::Forward(std::string_view activation,
                              absl::Span<const TensorView> inputs,
                              absl::Span<std::byte> output,
                              const CallOptions& options) {
+  if (IsNarrow(options)) {
+    ForwardCall call;
+    call.activation = activation;
+    call.inputs.assign(inputs.begin(), inputs.end());
+    call.output = output;
+    call.options = options;
+    return ForwardWith(call).status();
+  }
   const Bounds bounds = impl_->BoundsOf(options);
   v1::ForwardRequest request;
   Payloads payloads;
@@ -422,6 +430,14 @@ absl::Status Client::Forward(std::string_view activation,
 }
 
 absl::StatusOr<ForwardResult> Client::ForwardWith(const ForwardCall& call) {
+  if (IsNarrow(call.options)) {
+    ACTSERVE_ASSIGN_OR_RETURN(const auto type, NarrowTypeOf(call.options));
+    NarrowTensors tensors(type);
+    ACTSERVE_ASSIGN_OR_RETURN(const ForwardCall narrow, Narrow(call, tensors));
+    auto result = ForwardWith(narrow);
+    if (result.ok()) tensors.Widen();
+    return result;
+  }
   const Bounds bounds = impl_->BoundsOf(call.options);
   v1::ForwardRequest request;
   Payloads payloads;
@@ -470,6 +486,14 @@ absl::StatusOr<ForwardResult> Client::ForwardWith(const ForwardCall& call) {
 }
 
 absl::StatusOr<BackwardResult> Client::Backward(const BackwardCall& call) {
+  if (IsNarrow(call.options)) {
+    ACTSERVE_ASSIGN_OR_RETURN(const auto type, NarrowTypeOf(call.options));
+    NarrowTensors tensors(type);
+    ACTSERVE_ASSIGN_OR_RETURN(const BackwardCall narrow, Narrow(call, tensors));
+    auto result = Backward(narrow);
+    if (result.ok()) tensors.Widen();
+    return result;
+  }
   const Bounds bounds = impl_->BoundsOf(call.options);
   ACTSERVE_RETURN_IF_ERROR(CheckBackward(call));
   constexpr absl::string_view kMethod = "Backward";

@@ -9,6 +9,9 @@
 // copies them. Every call blocks. The caller's memory must stay unchanged until
 // the call returns, and no longer.
 //
+// Large calls go as streams of chunks by themselves; client/README.md tells
+// which.
+//
 // Errors are the server's: its code, its message, and the details that
 // error_details.h reads. In addition, any call may return:
 //   InvalidArgument    the arguments do not fit together; nothing was sent
@@ -107,6 +110,16 @@ struct CallOptions {
   // The place of the first element in the tensor that the inputs are a piece
   // of: random numbers are then those of the whole.
   int64_t element_offset = 0;
+  // DTYPE_BFLOAT16 or DTYPE_FLOAT16: the tensors of the call, which must be
+  // float32, are sent and received in that type, half the bytes. Each element
+  // is rounded to nearest on its way to the server, which computes as for
+  // tensors of that type: a result is off by what a relative error of 2^-8
+  // (bfloat16) or 2^-11 (float16) of each input makes of it, and by as much of
+  // its own. Of float16, elements beyond 65504 become infinite, and those below
+  // 2^-14 are off by up to 2^-25. Takes half of the tensors' memory while it
+  // runs. Not with `keep_residual` or `residual`. DTYPE_UNSPECIFIED: tensors go
+  // as they are.
+  v1::DType wire_dtype = v1::DTYPE_UNSPECIFIED;
   // Time limit of the call, retries included. Zero: the client's default.
   absl::Duration timeout = absl::ZeroDuration();
   // Cancels the call from another thread. Null: none.

@@ -95,7 +95,108 @@ absl::Status CheckTrace(const CallOptions& options) {
   return CheckHeader("tracestate", options.tracestate);
 }
 
+// Makes the tensors of a call narrow; remembers the first error.
+class Narrowing {
+ public:
+  Narrowing(v1::DType dtype, NarrowTensors& tensors)
+      : dtype_(dtype), tensors_(tensors) {}
+
+  void Input(absl::string_view what, TensorView& tensor) {
+    status_.Update(CheckTensor(tensor, what));
+    if (tensor.dtype != v1::DTYPE_FLOAT32) {
+      status_.Update(absl::InvalidArgumentError(
+          absl::StrCat("wire_dtype: ", what, " is ",
+                       v1::DType_Name(tensor.dtype), ", not float32")));
+    }
+    if (!status_.ok()) return;
+    tensor.dtype = dtype_;
+    tensor.bytes = tensors_.Narrow(tensor.bytes);
+  }
+  void Values(absl::string_view what, std::vector<NamedValue>& values) {
+    for (NamedValue& value : values) {
+      if (value.tensor) {
+        Input(absl::StrCat(what, ": ", value.name), *value.tensor);
+      }
+    }
+  }
+  void Options(CallOptions& options) {
+    for (auto& [name, value] : options.parameter_tensors) {
+      Input(absl::StrCat("parameter ", name), value.tensor);
+    }
+    options.wire_dtype = v1::DTYPE_UNSPECIFIED;
+  }
+  void Output(absl::string_view what, absl::Span<std::byte>& output) {
+    if (output.size() % sizeof(float) != 0) {
+      status_.Update(absl::InvalidArgumentError(absl::StrCat(
+          "room for ", what, ": ", output.size(), " bytes, not of float32")));
+    }
+    // A gradient that is a number has no memory.
+    if (status_.ok() && output.data() != nullptr) {
+      output = tensors_.RoomFor(output);
+    }
+  }
+  void Refuse(bool condition, absl::string_view what) {
+    if (!condition) return;
+    status_.Update(absl::InvalidArgumentError(
+        absl::StrCat("wire_dtype: given together with ", what)));
+  }
+  const absl::Status& status() const { return status_; }
+
+ private:
+  const v1::DType dtype_;
+  NarrowTensors& tensors_;
+  absl::Status status_;
+};
+
 }  // namespace
+
+absl::StatusOr<NarrowTensors::Type> NarrowTypeOf(const CallOptions& options) {
+  switch (options.wire_dtype) {
+    case v1::DTYPE_FLOAT16:
+      return NarrowTensors::Type::kFloat16;
+    case v1::DTYPE_BFLOAT16:
+      return NarrowTensors::Type::kBFloat16;
+    default:
+      return absl::InvalidArgumentError(
+          absl::StrCat("wire_dtype: ", v1::DType_Name(options.wire_dtype),
+                       ", must be DTYPE_FLOAT16 or DTYPE_BFLOAT16"));
+  }
+}
+
+absl::StatusOr<ForwardCall> Narrow(ForwardCall call, NarrowTensors& tensors) {
+  Narrowing narrowing(call.options.wire_dtype, tensors);
+  narrowing.Refuse(call.keep_residual, "keep_residual");
+  for (size_t i = 0; i < call.inputs.size(); ++i) {
+    narrowing.Input(absl::StrCat("input ", i), call.inputs[i]);
+  }
+  narrowing.Values("tangents", call.tangents);
+  narrowing.Options(call.options);
+  narrowing.Output("the output", call.output);
+  for (ForwardCall::Partial& partial : call.partials) {
+    narrowing.Output(absl::StrCat("the partial ", partial.input),
+                     partial.output);
+  }
+  if (!call.tangents.empty()) narrowing.Output("the tangent", call.tangent);
+  if (!narrowing.status().ok()) return narrowing.status();
+  return call;
+}
+
+absl::StatusOr<BackwardCall> Narrow(BackwardCall call, NarrowTensors& tensors) {
+  Narrowing narrowing(call.options.wire_dtype, tensors);
+  narrowing.Refuse(!call.residual.empty(), "a residual");
+  for (size_t i = 0; i < call.inputs.size(); ++i) {
+    narrowing.Input(absl::StrCat("input ", i), call.inputs[i]);
+  }
+  if (call.grad_output) narrowing.Input("grad_output", *call.grad_output);
+  narrowing.Values("cotangents", call.cotangents);
+  narrowing.Options(call.options);
+  for (BackwardCall::Gradient& gradient : call.wrt) {
+    narrowing.Output(absl::StrCat("the gradient ", gradient.name),
+                     gradient.output);
+  }
+  if (!narrowing.status().ok()) return narrowing.status();
+  return call;
+}
 
 int64_t ItemSizeBytes(v1::DType dtype) {
   switch (dtype) {

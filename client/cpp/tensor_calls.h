@@ -20,6 +20,7 @@
 #include "client/cpp/client.h"
 #include "client/cpp/message/envelope.h"
 #include "client/cpp/message/split_response.h"
+#include "client/cpp/wire/narrow_tensors.h"
 
 namespace actserve {
 
@@ -60,6 +61,21 @@ absl::Status MakeForward(std::string_view activation,
 // Checks that `call` fits together, as far as one can tell without knowing
 // which names are parameters.
 absl::Status CheckBackward(const BackwardCall& call);
+
+// True if the tensors of a call go in another type than they have.
+inline bool IsNarrow(const CallOptions& options) {
+  return options.wire_dtype != v1::DTYPE_UNSPECIFIED;
+}
+
+// The type for NarrowTensors.
+//   InvalidArgument  options.wire_dtype has not 16 bits
+absl::StatusOr<NarrowTensors::Type> NarrowTypeOf(const CallOptions& options);
+
+// The same call with its tensors in options.wire_dtype, in memory of `tensors`.
+//   InvalidArgument  a tensor is not float32, or the call has to do with a
+//                    residual
+absl::StatusOr<ForwardCall> Narrow(ForwardCall call, NarrowTensors& tensors);
+absl::StatusOr<BackwardCall> Narrow(BackwardCall call, NarrowTensors& tensors);
 
 // Copies the gradients to where `call` wants them, and returns the rest.
 //   Internal  `answer` is malformed

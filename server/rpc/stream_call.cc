@@ -1,6 +1,7 @@
 #include "server/rpc/stream_call.h"
 
 #include <algorithm>
+#include <cstring>
 #include <utility>
 
 #include "absl/time/clock.h"
@@ -217,6 +218,7 @@ void StreamCall::TakeFirst(const grpc::ByteBuffer& bytes) {
       record_.activation = key.activation_id;
       record_.elements = decoded_->request.type.num_elements;
       computing_ = true;
+      open_->set_waits_for_client(false);
     }
   }
   if (activation == nullptr) return Advance();
@@ -302,7 +304,20 @@ absl::Status StreamCall::TakeChunk(grpc::ByteBuffer& bytes) {
   message->bytes.Swap(&bytes);
   constexpr size_t kMetadataBytes = 256;
   ACTSERVE_ASSIGN_OR_RETURN(RequestFrame frame, Read(*message, kMetadataBytes));
-  return chunks_->Take(std::move(frame), std::move(message));
+  const size_t most_slices = 4 + frame.payload_bytes / kMinChunkBytes;
+  if (message->slices.size() <= most_slices) {
+    return chunks_->Take(std::move(frame), std::move(message));
+  }
+  // It came in small frames, and would take a multiple of its bytes.
+  auto whole =
+      std::make_shared<Buffer>(serving_.buffers.Get(frame.payload_bytes));
+  std::byte* to = whole->data();
+  for (const Fragment& fragment : frame.payload) {
+    std::memcpy(to, fragment.data, fragment.size_bytes);
+    to += fragment.size_bytes;
+  }
+  frame.payload = {{whole->data(), frame.payload_bytes}};
+  return chunks_->Take(std::move(frame), std::move(whole));
 }
 
 void StreamCall::OnSlab(int64_t slab, TensorResult result,

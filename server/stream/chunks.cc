@@ -48,6 +48,13 @@ absl::Status Chunks::Take(RequestFrame frame,
         "tensor ", p, ": chunk of ", chunk_bytes, " bytes at offset ",
         frame.offset, " ends beyond the tensor, which has ", size_bytes(p));
   }
+  if (chunk_bytes < kMinChunkBytes &&
+      chunk_bytes < size_bytes(p) - tensor.received_bytes) {
+    return InvalidArgument("tensor ", p, ": chunk of ", chunk_bytes,
+                           " bytes at offset ", frame.offset,
+                           ", must be at least ", kMinChunkBytes,
+                           " unless it ends its tensor");
+  }
   if (slabs_.IsKept(p)) {
     std::byte* to = tensor.kept.data() + tensor.received_bytes;
     for (const Fragment& fragment : frame.payload) {

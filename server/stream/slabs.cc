@@ -92,11 +92,9 @@ absl::StatusOr<Slabs> Slabs::Cut(StreamRequest stream,
   const size_t num_payloads = slabs.stream_.payload_bytes.size();
   const size_t num_whole = request.payloads.size() - request.broadcasts.size();
   slabs.kept_.resize(num_payloads);
-  slabs.broadcast_of_.resize(num_payloads);
   for (size_t b = 0; b < request.broadcasts.size(); ++b) {
     const int payload = request.payloads[num_whole + b];
     slabs.kept_[payload] = true;
-    slabs.broadcast_of_[payload] = b;
     slabs.kept_bytes_ += slabs.stream_.payload_bytes[payload];
   }
 
@@ -125,8 +123,9 @@ absl::StatusOr<Slabs> Slabs::Cut(StreamRequest stream,
     slabs.count_ =
         (num_elements + slabs.slab_elements_ - 1) / slabs.slab_elements_;
   }
-  if (request.axis.has_value() && slabs.count_ > 1)
+  if (request.axis.has_value() && slabs.count_ > 1) {
     slabs.rows_ = request.rows();
+  }
 
   for (size_t p = 0; p < num_payloads; ++p) {
     if (slabs.kept_[p]) continue;
@@ -134,15 +133,16 @@ absl::StatusOr<Slabs> Slabs::Cut(StreamRequest stream,
     slabs.input_bytes_ += bytes.end - bytes.begin;
   }
   slabs.output_bytes_ = outputs.num_tensors * slabs.slab_elements_ * item_size;
-  const int64_t together =
-      slabs.input_bytes_ + slabs.output_bytes_ + slabs.kept_bytes_;
+  if (outputs.sums_tensors) slabs.output_bytes_ += slabs.kept_bytes_;
+  const int64_t most =
+      std::max(slabs.input_bytes_ + slabs.kept_bytes_, slabs.output_bytes_);
   if ((slabs.slab_elements_ > wanted || slabs.kept_bytes_ > 0) &&
-      together > max_slab_bytes) {
+      most > max_slab_bytes) {
     return InvalidArgument(
         "stream: ", slabs.slab_elements_,
         " elements must be computed at once because of ",
         grid.reason.empty() ? "tensors that broadcast" : grid.reason,
-        ": tensors of ", together, " bytes, limit ", max_slab_bytes,
+        ": tensors of ", most, " bytes, limit ", max_slab_bytes,
         " (--max_message_bytes)");
   }
   return slabs;

@@ -28,7 +28,7 @@ class Slabs {
     bool operator==(const Range&) const = default;
   };
 
-  // Refuses slabs whose tensors take more than `max_slab_bytes` together.
+  // Refuses slabs whose tensors take more than `max_slab_bytes` one way.
   //   InvalidArgument  then; the message says why they are not smaller
   static absl::StatusOr<Slabs> Cut(StreamRequest stream,
                                    const LoweredProgram& program,
@@ -72,8 +72,6 @@ class Slabs {
 
   StreamRequest stream_;
   std::vector<bool> kept_;
-  // For each payload that is kept, which of the request's broadcasts it is.
-  std::vector<size_t> broadcast_of_;
   int64_t slab_elements_ = 0;
   int64_t count_ = 1;
   // Where rows are read: a row, and the stride of its elements.

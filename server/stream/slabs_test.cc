@@ -169,10 +169,10 @@ TEST(Slabs, CutWhatBroadcastsWithThem) {
 }
 
 TEST(Slabs, SayWhyTheyCannotBeSmaller) {
-  StreamRequest rows = RequestOf(TypeOf({3, 1 << 24}), 1);
+  StreamRequest rows = RequestOf(TypeOf({3, 1 << 25}), 1);
   rows.request.axis = 1;
   EXPECT_THAT(ErrorOf(rows, ProgramOf(1)),
-              HasSubstr("16777216 elements must be computed at once because of "
+              HasSubstr("33554432 elements must be computed at once because of "
                         "rows along axis 1: tensors of 134217728 bytes, limit "
                         "67108864 (--max_message_bytes)"));
 

@@ -18,8 +18,10 @@ inline constexpr int64_t kMaxStreamWindowBytes = int64_t{4} << 20;
 // The least that a client may ask for.
 inline constexpr int64_t kMinStreamWindowBytes = int64_t{1} << 20;
 
-// The most bytes of one chunk.
+// The most bytes of one chunk, and the least of one that does not end its
+// tensor: keeping a chunk takes some memory beside its bytes.
 inline constexpr int64_t kMaxChunkBytes = int64_t{1} << 20;
+inline constexpr int64_t kMinChunkBytes = 4096;
 
 // A request whose tensors come in chunks, after all checks of the unary one.
 struct StreamRequest {

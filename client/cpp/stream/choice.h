@@ -12,9 +12,9 @@
 namespace actserve {
 
 // Calls whose tensors, one way, are so many bytes go as streams without being
-// asked, if they can be computed in pieces. Measured: over TCP a stream takes
-// 0.8 to 0.9 of the time of the unary call from 4 MiB on, and 1.2 times as long
-// at 1 MiB; over a unix socket it never takes less.
+// asked, if they can be computed in pieces. Measured (docs/benchmarks.md): from
+// 4 MiB on a stream is about as fast as the unary call, over TCP often faster;
+// 1 MiB takes it 1.2 times as long.
 inline constexpr size_t kStreamFromBytes = size_t{8} << 20;
 inline constexpr size_t kStreamFromBytesByUnixSocket = size_t{64} << 20;
 // gRPC prefixes a message with its length in 32 bits, and protobuf's own

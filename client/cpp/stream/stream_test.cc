@@ -38,7 +38,7 @@ std::unique_ptr<testing::ServerProcess> StartServer(
   return *std::move(server);
 }
 
-// Calls of `method` that the server has answered with OK.
+// Calls of `method` that the server has answered with OK, as its log says.
 int NumCalls(const testing::ServerProcess& server, const std::string& method) {
   int count = 0;
   for (const std::string& line : server.log()) {
@@ -47,6 +47,16 @@ int NumCalls(const testing::ServerProcess& server, const std::string& method) {
         absl::StrContains(line, "\"code\":\"OK\"");
   }
   return count;
+}
+
+// The same once there are `least`, or after a while: the log is read by another
+// thread.
+int AwaitCalls(const testing::ServerProcess& server, const std::string& method,
+               int least) {
+  for (int i = 0; i < 1000 && NumCalls(server, method) < least; ++i) {
+    absl::SleepFor(absl::Milliseconds(10));
+  }
+  return NumCalls(server, method);
 }
 
 std::vector<float> Ramp(size_t size_bytes) {
@@ -91,8 +101,35 @@ TEST(Streams, AreSentFromASizeOn) {
   for (const float each : x) want += std::min(0.0F, each);
   EXPECT_EQ(result->parameter_gradients.at("negative_slope"), want);
   EXPECT_EQ(result->device, "cpu");
-  EXPECT_EQ(NumCalls(*server, "ForwardStream"), 1);
-  EXPECT_EQ(NumCalls(*server, "BackwardStream"), 1);
+  EXPECT_EQ(AwaitCalls(*server, "ForwardStream", 1), 1);
+  EXPECT_EQ(AwaitCalls(*server, "BackwardStream", 1), 1);
+}
+
+// Which is what bindings of other languages send.
+TEST(Streams, CarryEncodedCalls) {
+  const auto server = StartServer();
+  const auto client = *Client::Connect(server->tcp_address());
+  const std::vector<float> x = Ramp(16 * kMiB);
+  std::vector<float> y(x.size());
+  v1::ForwardRequest request;
+  request.set_activation("relu");
+  request.add_inputs()->set_dtype(v1::DTYPE_FLOAT32);
+  request.mutable_inputs(0)->add_shape(static_cast<int64_t>(x.size()));
+  const Envelope envelope(request, {View(x).bytes});
+
+  const auto in_place =
+      client->CallEncoded("Forward", envelope.parts(), {MutableBytes(y)});
+  ASSERT_TRUE(in_place.ok()) << in_place.status();
+  EXPECT_EQ(in_place->payloads[0].data(), MutableBytes(y).data());
+  const auto elsewhere = client->CallEncoded("Forward", envelope.parts(), {});
+  ASSERT_TRUE(elsewhere.ok()) << elsewhere.status();
+
+  EXPECT_EQ(y[999], 499);
+  EXPECT_EQ(elsewhere->payloads[0], MutableBytes(y));
+  v1::ForwardResponse response;
+  ASSERT_TRUE(response.ParseFromString(elsewhere->header));
+  EXPECT_EQ(response.device(), "cpu");
+  EXPECT_EQ(AwaitCalls(*server, "ForwardStream", 2), 2);
 }
 
 TEST(Streams, AreSentOverAUnixSocketWhereTheUnaryCallCannotBe) {
@@ -103,7 +140,7 @@ TEST(Streams, AreSentOverAUnixSocketWhereTheUnaryCallCannotBe) {
   ExpectRelu(*client, 16 * kMiB);
   EXPECT_EQ(NumCalls(*server, "ForwardStream"), 0);
   ExpectRelu(*client, 100 * kMiB);
-  EXPECT_EQ(NumCalls(*server, "ForwardStream"), 1);
+  EXPECT_EQ(AwaitCalls(*server, "ForwardStream", 1), 1);
 }
 
 TEST(Streams, AreSentWhereTheServersLimitIsSmaller) {
@@ -112,7 +149,7 @@ TEST(Streams, AreSentWhereTheServersLimitIsSmaller) {
 
   ExpectRelu(*client, 4 * kMiB);
 
-  EXPECT_EQ(NumCalls(*server, "ForwardStream"), 1);
+  EXPECT_EQ(AwaitCalls(*server, "ForwardStream", 1), 1);
   // A piece that is one tensor stays refused.
   const std::vector<float> x = Ramp(4 * kMiB);
   std::vector<float> y(x.size());
@@ -122,6 +159,25 @@ TEST(Streams, AreSentWhereTheServersLimitIsSmaller) {
       client->Forward("softmax", {View(x)}, MutableBytes(y), options);
   EXPECT_TRUE(absl::IsInvalidArgument(status)) << status;
   EXPECT_THAT(std::string(status.message()), HasSubstr("rows along axis 0"));
+}
+
+// One piece, whose tensors each way are within the limit, but not together.
+TEST(Streams, TakeWhateverAUnaryCallTakes) {
+  const auto server = StartServer();
+  const auto client = *Client::Connect(server->tcp_address());
+  constexpr int64_t kRows = 10, kColumns = 1 << 20;
+  const std::vector<float> x(kRows * kColumns, 3);
+  std::vector<float> y(x.size());
+  CallOptions options;
+  options.axis = 0;
+
+  const absl::Status status = client->Forward(
+      "softmax", {View(x, {kRows, kColumns})}, MutableBytes(y), options);
+
+  ASSERT_TRUE(status.ok()) << status;
+  EXPECT_NEAR(y[0], 0.1, 1e-6);
+  EXPECT_EQ(y, std::vector<float>(y.size(), y[0]));
+  EXPECT_EQ(AwaitCalls(*server, "ForwardStream", 1), 1);
 }
 
 // A stream leaves none.
@@ -165,7 +221,7 @@ TEST(Streams, RegisterAgainWhatTheServerHasForgotten) {
 
   ASSERT_TRUE(status.ok()) << status;
   EXPECT_EQ(y[0], 500);
-  EXPECT_EQ(NumCalls(*server, "ForwardStream"), 1);
+  EXPECT_EQ(AwaitCalls(*server, "ForwardStream", 1), 1);
 }
 
 TEST(Streams, GiveTheRequestBackWithWhateverEnd) {
@@ -210,6 +266,40 @@ TEST(Streams, GiveTheRequestBackWithWhateverEnd) {
   ExpectRelu(*client, kMiB);
 }
 
+// On gRPC's threads and on the scheduler's; some are given up.
+TEST(Streams, ManyAtATimeAreAllRight) {
+  for (const char* inline_bytes : {"4194304", "0"}) {
+    const auto server =
+        StartServer({absl::StrCat("--inline_bytes=", inline_bytes)});
+    const auto client = *Client::Connect(server->tcp_address());
+    std::vector<std::thread> callers;
+    for (int c = 0; c < 6; ++c) {
+      callers.emplace_back([&, c] {
+        const std::vector<float> x(3 * kMiB, static_cast<float>(c + 1));
+        for (int i = 0; i < 8; ++i) {
+          std::vector<float> y(x.size());
+          const bool gives_up = i % 3 == 2;
+          CallOptions options;
+          if (gives_up) options.timeout = absl::Milliseconds(3 * c + 1);
+          const absl::Status status =
+              client->Forward("relu", {View(x)}, MutableBytes(y), options);
+          if (gives_up && !status.ok()) {
+            EXPECT_TRUE(absl::IsDeadlineExceeded(status)) << status;
+            continue;
+          }
+          ASSERT_TRUE(status.ok()) << status;
+          EXPECT_TRUE(y == x);
+        }
+      });
+    }
+    for (std::thread& caller : callers) caller.join();
+
+    EXPECT_GE(AwaitCalls(*server, "ForwardStream", 6 * 5), 6 * 5);
+    server->Signal(SIGTERM);
+    EXPECT_EQ(server->Wait(), 0);
+  }
+}
+
 TEST(Streams, GoToAnotherServerWhereOneIsLost) {
   auto lost = StartServer();
   const auto other = StartServer();
@@ -223,7 +313,7 @@ TEST(Streams, GoToAnotherServerWhereOneIsLost) {
   lost->Signal(SIGKILL);
   for (std::thread& caller : callers) caller.join();
 
-  EXPECT_GE(NumCalls(*other, "ForwardStream"), 1);
+  EXPECT_GE(AwaitCalls(*other, "ForwardStream", 1), 1);
 }
 
 }  // namespace
