@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "client/c/handles.h"
 #include "client/cpp/client.h"
@@ -143,30 +144,33 @@ absl::StatusOr<std::unique_ptr<Client>> Connect(
   if (address == nullptr) return Missing("address");
   ACTSERVE_ASSIGN_OR_RETURN(const actserve_client_options read,
                             Read(given, "actserve_client_options"));
-  if (std::strcmp(address, "local") != 0) {
-    Client::Options options;
-    ACTSERVE_RETURN_IF_ERROR(SetTimeout(read.timeout_seconds, options.timeout));
-    if (read.max_attempts != 0) options.max_attempts = read.max_attempts;
-    const auto set = [](const char* from, std::string& to) {
-      if (from != nullptr) to = from;
-    };
-    set(read.tls_ca, options.security.tls_ca);
-    set(read.client_cert, options.security.client_cert);
-    set(read.client_key, options.security.client_key);
-    set(read.tls_server_name, options.security.tls_server_name);
-    set(read.token, options.security.token);
-    set(read.token_file, options.security.token_file);
-    options.security.insecure = read.insecure != 0;
-    return Client::Connect(address, options);
-  }
-  actserve::LocalOptions options;
-  ACTSERVE_RETURN_IF_ERROR(SetTimeout(read.timeout_seconds, options.timeout));
-  if (read.device != nullptr) options.device = read.device;
-  options.num_threads = read.num_threads;
+  actserve::LocalOptions local;
+  ACTSERVE_RETURN_IF_ERROR(SetTimeout(read.timeout_seconds, local.timeout));
+  if (read.device != nullptr) local.device = read.device;
+  local.num_threads = read.num_threads;
   if (read.cache_directory != nullptr) {
-    options.cache_directory = read.cache_directory;
+    local.cache_directory = read.cache_directory;
   }
-  return Client::Local(options);
+  const absl::string_view where = address;
+  if (where == "local") return Client::Local(local);
+  Client::Options options;
+  ACTSERVE_RETURN_IF_ERROR(SetTimeout(read.timeout_seconds, options.timeout));
+  if (read.max_attempts != 0) options.max_attempts = read.max_attempts;
+  const auto set = [](const char* from, std::string& to) {
+    if (from != nullptr) to = from;
+  };
+  set(read.tls_ca, options.security.tls_ca);
+  set(read.client_cert, options.security.client_cert);
+  set(read.client_key, options.security.client_key);
+  set(read.tls_server_name, options.security.tls_server_name);
+  set(read.token, options.security.token);
+  set(read.token_file, options.security.token_file);
+  options.security.insecure = read.insecure != 0;
+  constexpr absl::string_view kAuto = "auto:";
+  if (absl::StartsWith(where, kAuto)) {
+    return Client::Auto(address + kAuto.size(), options, local);
+  }
+  return Client::Connect(address, options);
 }
 
 absl::Status Forward(actserve_client& client, const char* activation,
@@ -295,6 +299,14 @@ actserve_status* actserve_connect(const char* address,
   return nullptr;
 }
 void actserve_close(actserve_client* client) { delete client; }
+actserve_memory* actserve_allocate(actserve_client* client, size_t size) {
+  return new actserve_memory{client->client->Allocate(size)};
+}
+void* actserve_memory_data(const actserve_memory* memory) {
+  return memory->bytes.get();
+}
+void actserve_memory_free(actserve_memory* memory) { delete memory; }
+
 void actserve_cancel(actserve_client* client) { client->cancellation.Cancel(); }
 
 actserve_status* actserve_health(actserve_client* client,

@@ -95,8 +95,9 @@ typedef struct actserve_client_options {
 } actserve_client_options;
 
 /* `address` is "local", or that of a server: "host:port", "unix:PATH", or those
- * of several, separated by commas. Does not wait for a server. `options` may be
- * NULL. */
+ * of several, separated by commas. "auto:" and such an address: each call goes
+ * the way that is the shorter one for its size, here or there, as the first one
+ * measures. Does not wait for a server. `options` may be NULL. */
 ACTSERVE_API actserve_status* actserve_connect(
     const char* address, const actserve_client_options* options,
     actserve_client** client);
@@ -110,6 +111,19 @@ ACTSERVE_API void actserve_cancel(actserve_client* client);
 ACTSERVE_API actserve_status* actserve_health(actserve_client* client,
                                               double timeout_seconds,
                                               int32_t* serving);
+
+/* Memory for tensors. Where the client shares memory with its server, calls use
+ * it in place; otherwise it is like any other. */
+
+typedef struct actserve_memory actserve_memory;
+
+/* `size` bytes, aligned to 64, with undefined contents. May outlive the client.
+ * NULL: the system has none. */
+ACTSERVE_API actserve_memory* actserve_allocate(actserve_client* client,
+                                                size_t size);
+ACTSERVE_API void* actserve_memory_data(const actserve_memory* memory);
+/* No call may be using it. NULL does nothing. */
+ACTSERVE_API void actserve_memory_free(actserve_memory* memory);
 
 /* Activations. */
 

@@ -4,6 +4,7 @@
 #ifndef ACTSERVE_CLIENT_C_HANDLES_H_
 #define ACTSERVE_CLIENT_C_HANDLES_H_
 
+#include <cstddef>
 #include <cstring>
 #include <memory>
 #include <string>
@@ -28,6 +29,10 @@ struct actserve_client {
   std::unique_ptr<actserve::Client> client;
   // Of every call.
   actserve::Cancellation cancellation;
+};
+
+struct actserve_memory {
+  std::shared_ptr<std::byte[]> bytes;
 };
 
 struct actserve_activation {

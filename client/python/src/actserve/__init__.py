@@ -13,6 +13,7 @@ with actserve.connect("127.0.0.1:50051") as client:
 """
 
 from actserve._activation import Activation, activation
+from actserve._advice import Advice, Distance
 from actserve._client import Client
 from actserve._connect import connect
 from actserve._errors import ActivationError, ActivationWarning, Diagnostic
@@ -32,9 +33,11 @@ __all__ = [
     "ActivationError",
     "ActivationInfo",
     "ActivationWarning",
+    "Advice",
     "Client",
     "DeviceInfo",
     "Diagnostic",
+    "Distance",
     "GradientCheck",
     "GradientDifference",
     "PerAxis",

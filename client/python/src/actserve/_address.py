@@ -13,6 +13,9 @@ import stat
 
 # No server: the client's own process.
 LOCAL = "local"
+# Before the address of servers: whichever is nearer for a call, they or this
+# process.
+AUTO = "auto:"
 _DEFAULT_TCP = "127.0.0.1:50051"
 _DEFAULT_PORT = _DEFAULT_TCP.rpartition(":")[2]
 _VARIABLE = "ACTSERVE_ADDRESS"
@@ -56,7 +59,7 @@ def resolve(address: str | None, can_compute: bool = False) -> str:
         raise TypeError(f"address {address!r} is not a string")
     if address == LOCAL:
         return address
-    parts = address.split(",")
+    parts = address.removeprefix(AUTO).split(",")
     for part in parts:
         if not part and len(parts) > 1:
             raise ValueError(

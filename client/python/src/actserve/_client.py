@@ -5,14 +5,16 @@ from __future__ import annotations
 import itertools
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
 import grpc
 import numpy as np
+from numpy.typing import DTypeLike
 
 from actserve import (
     _address,
+    _advice,
     _arguments,
     _library,
     _retry,
@@ -21,6 +23,7 @@ from actserve import (
     _values,
 )
 from actserve._activation import Activation
+from actserve._advice import Advice
 from actserve._arrays import out as out_arrays
 from actserve._calls import Array, Calls, ListLostError
 from actserve._errors import ActivationError
@@ -749,6 +752,57 @@ class Client:
             only.
         """
         return self._way.health(self._deadline(timeout))
+
+    def empty(
+        self, shape: int | Sequence[int], dtype: DTypeLike = "float32"
+    ) -> Array:
+        """Returns a new array, with undefined contents.
+
+        Where this client shares memory with its server (its address is a unix
+        socket, and the library is here), forward() and backward() use such
+        arrays where they lie, as inputs and as `out`; others are copied in and
+        out. Elsewhere it is an array like any other. It may outlive the client.
+
+        Args:
+          shape: Its dimensions.
+          dtype: float16, bfloat16 (ml_dtypes), float32 or float64.
+        """
+        size = int(np.prod(shape, dtype=np.int64)) * np.dtype(dtype).itemsize
+        if size <= 0:
+            return np.empty(shape, dtype)
+        return np.ndarray(shape, dtype, self._way.allocate(size))
+
+    def advise(
+        self,
+        activation: Activation | str,
+        shape: int | Sequence[int],
+        dtype: DTypeLike = "float32",
+        *,
+        axis: int | None = None,
+        beside: Callable[[], Any] | None = None,
+        seconds: float = 0.5,
+    ) -> Advice:
+        """Measures a training step by each way to an engine from here.
+
+        The ways are this process, if the library is here; this client with
+        arrays of empty(), if its address is a unix socket; and this client with
+        any arrays. print() shows the result, with what to take.
+
+        Args:
+          activation: What to evaluate.
+          shape: Of each input.
+          dtype: Of the inputs.
+          axis: As of forward().
+          beside: A function to time as well, such as a framework's own forward
+            on an array of that shape.
+          seconds: How long each way is measured.
+
+        Raises:
+          ConnectionError: No way can be measured.
+        """
+        return _advice.advise(
+            self, activation, shape, dtype, axis, beside, seconds
+        )
 
     def close(self) -> None:
         """Ends calls in progress and the connections. Idempotent."""

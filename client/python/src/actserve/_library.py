@@ -112,6 +112,9 @@ def _load(file: Path) -> Any:
         "connect": (pointer, [text, pointer, pointer]),
         "close": (None, [pointer]),
         "cancel": (None, [pointer]),
+        "allocate": (pointer, [pointer, ctypes.c_size_t]),
+        "memory_data": (pointer, [pointer]),
+        "memory_free": (None, [pointer]),
         "health": (pointer, [pointer, ctypes.c_double, pointer]),
         "call": (pointer, [pointer, pointer, pointer]),
         "reply_header": (_Bytes, [pointer]),
@@ -192,6 +195,17 @@ class _Owner:
 
     def __del__(self) -> None:
         self._library.actserve_reply_free(self._handle)
+
+
+class _Memory:
+    """Frees memory of the library with the last view of it."""
+
+    def __init__(self, library: Any, handle: int):
+        self._library = library
+        self._handle = handle
+
+    def __del__(self) -> None:
+        self._library.actserve_memory_free(self._handle)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -345,6 +359,20 @@ class Connection:
             )
         )
         return bool(serving.value)
+
+    def allocate(self, size: int) -> memoryview:
+        """Returns memory that calls use in place where it is shared.
+
+        It is freed with the last view of it.
+        """
+        handle = self._library.actserve_allocate(self._client, size)
+        if not handle:
+            raise MemoryError(f"no memory of {size} bytes")
+        owner = _Memory(self._library, handle)
+        data = self._library.actserve_memory_data(handle)
+        memory: Any = (ctypes.c_ubyte * size).from_address(data)
+        memory._owner = owner  # lives as long as the view's memory
+        return memoryview(memory).cast("B")
 
     def cancel(self) -> None:
         """Ends the calls that are running, and all later ones."""

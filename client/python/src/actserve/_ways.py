@@ -13,7 +13,7 @@ from google.protobuf import wrappers_pb2
 from numpy.typing import NDArray
 
 from actserve import _trace, _wire
-from actserve._address import LOCAL
+from actserve._address import AUTO, LOCAL
 from actserve._errors import ActivationError
 from actserve._library import Connection, Options, can_reach_servers
 from actserve._replicas import Place, Replicas, forked
@@ -59,6 +59,9 @@ class Way(Protocol):
 
     def health(self, deadline: float) -> bool:
         """Returns whether calls are taken, as Client.health()."""
+
+    def allocate(self, size: int) -> memoryview:
+        """Returns memory for arrays, which calls use in place if they can."""
 
     def fast_calls(self) -> Any:
         """Returns Connection.fast_calls(); None: there is no such thing."""
@@ -117,6 +120,9 @@ class Remote:
         if failure is not None and not has_answer:
             raise failure
         return False
+
+    def allocate(self, size: int) -> memoryview:
+        return memoryview(bytearray(size))
 
     def fast_calls(self) -> Any:
         return None
@@ -179,6 +185,9 @@ class Library:
         timeout = max(deadline - time.monotonic(), 1e-9)
         return self._own().health(min(timeout, 1e9))
 
+    def allocate(self, size: int) -> memoryview:
+        return self._own().allocate(size)
+
     def fast_calls(self) -> Any:
         return self._own().fast_calls()
 
@@ -228,7 +237,14 @@ def way_to(address: str, options: Options, pure: bool) -> Way:
     if address == LOCAL:
         return Library(address, options)
     # Reads the files, and refuses what cannot be.
-    security = options.security.load(address)
+    security = options.security.load(address.removeprefix(AUTO))
+    if address.startswith(AUTO):
+        if pure or not can_reach_servers():
+            raise FileNotFoundError(
+                f"{address}: only the library can choose, which is not "
+                f"here, or not to be used"
+            )
+        return Library(address, options)
     if pure or not can_reach_servers():
         return Remote(
             Replicas(address, options.max_attempts, security=security)
