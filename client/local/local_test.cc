@@ -11,6 +11,7 @@
 #include <thread>
 #include <vector>
 
+#include "absl/synchronization/mutex.h"
 #include "client/cpp/client.h"
 
 namespace actserve {
@@ -35,6 +36,11 @@ std::vector<float> Numbers(int64_t count, int seed = 1) {
 
 class LocalTest : public ::testing::Test {
  protected:
+  // Abseil's search for lock cycles, off in our programs, is not built for
+  // ThreadSanitizer and looks like a race.
+  static void SetUpTestSuite() {
+    absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
+  }
   void SetUp() override {
     auto client = Client::Local({.cache_directory = "none"});
     ASSERT_TRUE(client.ok()) << client.status();
