@@ -43,7 +43,12 @@ constexpr char kGated[] =
     "def gated(x, g, t=1.5):\n"
     "    s = rowsum(tanh(t * g))\n"
     "    return x * sigmoid(g) / (1 + s * s) + rowmin(x) if x > t else s\n";
-const char* const kTexts[] = {kSoftmax, kSorted, kGated};
+constexpr char kNoisy[] =
+    "def noisy(x, t=0.7):\n"
+    "    u = uniform(5, 2)\n"
+    "    kept = exp(x - rowmax(x)) if u < t else normal(5)\n"
+    "    return kept / (rowsum(kept * kept) + t) + rowsort(u, x)\n";
+const char* const kTexts[] = {kSoftmax, kSorted, kGated, kNoisy};
 
 // The tests share compiled objects.
 const std::string& CacheDirectory() {
@@ -227,6 +232,30 @@ TEST_P(DeviceConformanceRows, EveryWayGivesTheSameBits) {
                              want),
                   "");
       }
+    }
+  }
+}
+
+// The draws of an element are those of its place, in whichever chunk or thread.
+TEST_P(DeviceConformanceRows, DrawTheNumbersOfPlacesHoweverATensorIsCut) {
+  constexpr int64_t kOffset = (int64_t{1} << 33) - 11;
+  const LoweredProgram program = Backward(
+      "def f(x, t=0.7):\n"
+      "    kept = x if uniform(5, 2) < t else normal(5)\n"
+      "    return kept / (rowsum(kept * kept) + t)\n",
+      DType::kFloat32);
+  for (const Shape& shape : kLargeShapes) {
+    const auto inputs = Inputs(program, shape.num_elements);
+    const Results want =
+        RunReference(program, inputs, {0.7}, shape.rows, {}, kOffset);
+    for (const DeviceRow::Way& way : GetParam().ways) {
+      SCOPED_TRACE(absl::StrCat(way.name, ", ", shape.name()));
+
+      EXPECT_EQ(Difference(program,
+                           RunOnDevice(*MakeWay(way), program, inputs, {0.7},
+                                       shape.rows, {}, kOffset),
+                           want),
+                "");
     }
   }
 }

@@ -48,6 +48,8 @@ struct LoweredProgram {
   // So many of the graph's inputs, the last ones, are arrays of the compute
   // type: what another program left. 0 but in parts of a program.
   int num_compute_inputs = 0;
+  // So many of those, the last ones, have one number for each row.
+  int num_row_inputs = 0;
 
   // The tensor inputs of the full shape that a device receives: graph.inputs
   // without those that broadcast and, with kDerivative16, the upstream gradient

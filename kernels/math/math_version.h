@@ -7,7 +7,7 @@ namespace actserve {
 // that alters a bit of any program's result, at any argument: of a function
 // here, of a rewrite (graph/build/stabilize.cc), or of a derivative
 // (graph/op.cc).
-inline constexpr int kMathVersion = 3;
+inline constexpr int kMathVersion = 4;
 
 }  // namespace actserve
 

@@ -104,22 +104,31 @@ std::string ArithmeticPrinter::Expression(
       break;
   }
   const OpInfo& info = Info(node.op);
-  symbols_.push_back(absl::StrCat("actserve_", std::string(info.name),
-                                  is_double_ ? "_f64" : "_f32"));
-  if (IsDraw(node.op)) return Draw(graph, node);
+  symbols_.push_back(Symbol(node.op));
+  if (IsDraw(node.op)) return Draw(graph, graph, node);
   return info.arity == 2 ? absl::StrCat(symbols_.back(), "(", a, ", ", b, ")")
                          : absl::StrCat(symbols_.back(), "(", a, ")");
 }
 
-// A call of the last of symbols_.
-std::string ArithmeticPrinter::Draw(const Graph& graph,
+std::string ArithmeticPrinter::PrintDraw(const Graph& program,
+                                         const Graph& graph, NodeId id) {
+  symbols_.push_back(Symbol(graph.node(id).op));
+  return Draw(program, graph, graph.node(id));
+}
+
+std::string ArithmeticPrinter::Symbol(Op op) const {
+  return absl::StrCat("actserve_", std::string(Info(op).name),
+                      is_double_ ? "_f64" : "_f32");
+}
+
+std::string ArithmeticPrinter::Draw(const Graph& program, const Graph& graph,
                                     const Node& node) const {
   const Node& seed = graph.node(node.operands[0]);
   const double stream = graph.node(node.operands[1]).constant;
-  const std::vector<int32_t> seeds = SeedParameters(graph);
+  const std::vector<int32_t> seeds = SeedParameters(program);
   const auto at = std::find(seeds.begin(), seeds.end(), seed.index);
   return absl::StrCat(
-      symbols_.back(), "(",
+      Symbol(node.op), "(",
       seed.op == Op::kParameter
           ? absl::StrCat("draws[", 1 + (at - seeds.begin()), "]")
           : absl::StrCat(static_cast<uint64_t>(seed.constant), "ull"),

@@ -22,6 +22,10 @@ class ArithmeticPrinter {
   std::string Print(const Graph& graph,
                     absl::FunctionRef<std::string(int)> input);
 
+  // A random number of `graph` as an expression, likewise. `program` is the
+  // graph whose DrawWords() are in `draws`.
+  std::string PrintDraw(const Graph& program, const Graph& graph, NodeId id);
+
   // The functions of kernels/math that the printed lines call.
   const std::vector<std::string>& symbols() const { return symbols_; }
 
@@ -30,7 +34,9 @@ class ArithmeticPrinter {
   std::string Builtin(const char* name, const std::string& x) const;
   std::string Expression(const Graph& graph, const Node& node,
                          absl::FunctionRef<std::string(int)> input);
-  std::string Draw(const Graph& graph, const Node& node) const;
+  std::string Draw(const Graph& program, const Graph& graph,
+                   const Node& node) const;
+  std::string Symbol(Op op) const;
 
   const bool is_double_;
   std::vector<std::string> symbols_;

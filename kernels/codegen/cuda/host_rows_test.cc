@@ -44,6 +44,12 @@ const char* const kTexts[] = {
     "def recurrent(x, t=0.5):\n"
     "    e = rowscan(rowshift(x), 1.0 if rowindex(x) == 0 else 0.0)\n"
     "    return e * rowscanback(t, rowmax(x)) - rowshiftback(x * e)\n",
+    // Random numbers that are summed, sorted and multiplied, and an index.
+    "def noisy(x, t=0.5, seed=9007199254740985):\n"
+    "    u = uniform(seed, 2)\n"
+    "    kept = exp(t * (x - rowmax(x)) + normal(5)) if u < t else 0.0\n"
+    "    moved = rowsort(u, x * t) + rowshift(normal(5)) * rowindex(x)\n"
+    "    return kept / (rowsum(kept) + rowmean(u)) + moved\n",
     // Heavy: no entries for short rows.
     "def gated(x, g, t=1.5):\n"
     "    s = rowsum(tanh(t * g) + sin(x) * erf(g) + atan(x * t))\n"
@@ -82,6 +88,12 @@ ShimRequest MakeRequest(const LoweredProgram& program, const Rows& rows,
   }
   request.parameters.assign(program.graph.parameters.size(),
                             0.5 + 0.25 * (seed % 3));
+  for (size_t p = 0; p < request.parameters.size(); ++p) {
+    const Parameter& parameter = program.graph.parameters[p];
+    if (parameter.name != "seed") continue;
+    request.parameters[p] = parameter.default_value - seed;
+    request.element_offset = (int64_t{1} << 33) - 11 * seed;
+  }
   request.rows = rows;
   return request;
 }
@@ -122,10 +134,11 @@ TEST_P(HostRows, EqualTheInterpreter) {
 
     for (size_t r = 0; r < requests.size(); ++r) {
       const ShimRequest& request = requests[r];
-      EXPECT_EQ(Difference(program, got[r],
-                           RunReference(program, request.inputs,
-                                        request.parameters, request.rows)),
-                "")
+      EXPECT_EQ(
+          Difference(program, got[r],
+                     RunReference(program, request.inputs, request.parameters,
+                                  request.rows, {}, request.element_offset)),
+          "")
           << "rows of " << request.rows.size << ", " << request.rows.stride
           << " apart";
     }

@@ -10,9 +10,42 @@ namespace {
 
 using Sink = RowStage::Sink;
 
-// Kept arrays without that of indices, which has none.
+// Kept arrays without those that are computed where they are read.
 int ArrayOf(const RowStages& stages, int kept) {
-  return stages.index_array >= 0 && kept > stages.index_array ? kept - 1 : kept;
+  const auto before = std::ranges::count_if(
+      stages.draw_arrays, [kept](int draw) { return draw < kept; });
+  const bool after_index = stages.index_array >= 0 && kept > stages.index_array;
+  return kept - static_cast<int>(before) - (after_index ? 1 : 0);
+}
+
+// The random number that a kept array is, -1 if it is none.
+int DrawOf(const RowStages& stages, int kept) {
+  const auto found = std::ranges::find(stages.draw_arrays, kept);
+  return found == stages.draw_arrays.end()
+             ? -1
+             : static_cast<int>(found - stages.draw_arrays.begin());
+}
+
+std::string PrintDraws(const Graph& graph, const RowStages& stages,
+                       ArithmeticPrinter& printer) {
+  std::string text;
+  for (size_t i = 0; i < stages.draws.outputs.size(); ++i) {
+    absl::StrAppend(
+        &text, "template <>\nstruct DrawArray<", i,
+        "> {\n"
+        "  template <typename Row>\n"
+        "  static ACTSERVE_MEMBER Number At(const Row& row, "
+        "const typename Row::Spot& spot) {\n"
+        "    const Word* const draws = row.segment.words + kDrawsAt;\n"
+        "    const Word element = spot.element;\n"
+        "    return ",
+        printer.PrintDraw(graph, stages.draws, stages.draws.outputs[i].node),
+        ";\n  }\n"
+        "  template <typename Row>\n"
+        "  static ACTSERVE_MEMBER Number Get(const Row& row, Word k) {\n"
+        "    return At(row, row.At(k));\n  }\n};\n");
+  }
+  return text;
 }
 
 class StagePrinter {
@@ -135,6 +168,9 @@ class StagePrinter {
     for (const int kept : stage.kept) {
       if (kept == stages_.index_array) {
         absl::StrAppend(&text, "    x[", x++, "] = row.Index(spot);\n");
+      } else if (const int draw = DrawOf(stages_, kept); draw >= 0) {
+        absl::StrAppend(&text, "    x[", x++, "] = DrawArray<", draw,
+                        ">::At(row, spot);\n");
       } else {
         absl::StrAppend(&text, "    x[", x++, "] = *row.Kept(",
                         ArrayOf(stages_, kept), ", spot);\n");
@@ -154,10 +190,11 @@ class StagePrinter {
   }
 
   std::string Move(const RowStage& stage) const {
-    const auto operand = [&](int kept) {
-      return kept == stages_.index_array
-                 ? std::string("IndexArray")
-                 : absl::StrCat("KeptArray<", ArrayOf(stages_, kept), ">");
+    const auto operand = [&](int kept) -> std::string {
+      if (kept == stages_.index_array) return "IndexArray";
+      const int draw = DrawOf(stages_, kept);
+      if (draw >= 0) return absl::StrCat("DrawArray<", draw, ">");
+      return absl::StrCat("KeptArray<", ArrayOf(stages_, kept), ">");
     };
     std::string text =
         "  template <typename Row>\n"
@@ -202,7 +239,7 @@ class StagePrinter {
 RowShape::RowShape(const RowStages& stages)
     : num_stages(static_cast<int>(stages.stages.size())),
       num_numbers(stages.num_row_numbers),
-      num_arrays(stages.num_kept - (stages.index_array >= 0 ? 1 : 0)) {
+      num_arrays(ArrayOf(stages, stages.num_kept)) {
   bool sorts = false;
   for (const RowStage& stage : stages.stages) {
     for (const RowStage::Move& move : stage.moves) {
@@ -220,7 +257,7 @@ RowShape::RowShape(const RowStages& stages)
 std::string PrintStages(const Graph& graph, const RowStages& stages,
                         ArithmeticPrinter& printer) {
   StagePrinter stage_printer(graph, stages, printer);
-  std::string text;
+  std::string text = PrintDraws(graph, stages, printer);
   for (int i = 0; i < static_cast<int>(stages.stages.size()); ++i) {
     absl::StrAppend(&text, stage_printer.Print(i));
   }

@@ -10,7 +10,8 @@
 namespace actserve {
 
 // What text/rows.h needs to know of a program that reads rows. The index array
-// is computed where it is read, and not among the arrays.
+// and random numbers are computed where they are read, and not among the
+// arrays.
 struct RowShape {
   explicit RowShape(const RowStages& stages);
 
@@ -24,7 +25,8 @@ struct RowShape {
   bool has_moves = false;
 };
 
-// Prints a `Stage<i>` for each of `stages`, of the program of `graph`.
+// Prints a `DrawArray<i>` for each of the random numbers and a `Stage<i>` for
+// each of `stages`, of the program of `graph`.
 std::string PrintStages(const Graph& graph, const RowStages& stages,
                         ArithmeticPrinter& printer);
 

@@ -25,6 +25,7 @@ class Emitter {
         graph_(program.graph),
         variant_(variant),
         has_draws_(graph_.HasDraws()),
+        has_rows_(program.num_row_inputs > 0),
         module_(module),
         context_(module.getContext()),
         builder_(context_),
@@ -44,12 +45,18 @@ class Emitter {
  private:
   int num_inputs() const { return static_cast<int>(graph_.inputs.size()); }
 
-  // Arguments: inputs, outputs, parameters, draws if there are any, and the
-  // number of elements.
+  bool IsOfRow(int input) const {
+    return input >= num_inputs() - program_.num_row_inputs;
+  }
+
+  // Arguments: inputs, outputs, parameters, draws and the elements of a row if
+  // there are any, and the number of elements. With rows it is a loop in a
+  // loop.
   llvm::Function* EmitBody() {
     const size_t num_outputs = graph_.outputs.size();
     const size_t parameters_at = num_inputs() + num_outputs;
-    const size_t num_pointers = parameters_at + (has_draws_ ? 2 : 1);
+    const size_t num_pointers =
+        parameters_at + 1 + (has_draws_ ? 1 : 0) + (has_rows_ ? 1 : 0);
     std::vector<llvm::Type*> types(num_pointers, pointer_);
     types.push_back(builder_.getInt64Ty());
     llvm::Function* body = llvm::Function::Create(
@@ -70,28 +77,104 @@ class Emitter {
     }
 
     auto* entry = llvm::BasicBlock::Create(context_, "entry", body);
-    auto* loop = llvm::BasicBlock::Create(context_, "loop", body);
     auto* exit = llvm::BasicBlock::Create(context_, "exit", body);
     llvm::Value* num_elements = body->getArg(num_pointers);
     builder_.SetInsertPoint(entry);
     LoadParameters(body->getArg(parameters_at));
     if (has_draws_) LoadDraws(body->getArg(parameters_at + 1));
+    std::vector<llvm::Value*> tensors;
+    for (size_t i = 0; i < parameters_at; ++i) {
+      tensors.push_back(body->getArg(i));
+    }
+    if (has_rows_) {
+      EmitRows(tensors, body->getArg(num_pointers - 1), num_elements, exit);
+    } else {
+      EmitLoop(tensors, std::vector<llvm::Value*>(num_inputs()), num_elements,
+               exit);
+    }
+    builder_.SetInsertPoint(exit);
+    builder_.CreateRetVoid();
+    return body;
+  }
+
+  // A loop over rows of *`row_size` elements, around that over the elements.
+  void EmitRows(const std::vector<llvm::Value*>& tensors,
+                llvm::Value* row_size_at, llvm::Value* num_elements,
+                llvm::BasicBlock* exit) {
+    llvm::Type* const word = builder_.getInt64Ty();
+    llvm::Function* body = exit->getParent();
+    llvm::Value* row_size = builder_.CreateLoad(word, row_size_at);
+    llvm::BasicBlock* before = builder_.GetInsertBlock();
+    auto* row_loop = llvm::BasicBlock::Create(context_, "row", body);
+    auto* row_end = llvm::BasicBlock::Create(context_, "row_end", body);
+    builder_.CreateCondBr(
+        builder_.CreateICmpSGT(num_elements, builder_.getInt64(0)), row_loop,
+        exit);
+
+    builder_.SetInsertPoint(row_loop);
+    llvm::PHINode* row = builder_.CreatePHI(word, 2, "row");
+    llvm::PHINode* first = builder_.CreatePHI(word, 2, "first");
+    row->addIncoming(builder_.getInt64(0), before);
+    first->addIncoming(builder_.getInt64(0), before);
+    std::vector<llvm::Value*> of_row(num_inputs());
+    std::vector<llvm::Value*> from;
+    for (size_t i = 0; i < tensors.size(); ++i) {
+      const int input = static_cast<int>(i);
+      if (input < num_inputs() && IsOfRow(input)) {
+        of_row[i] = LoadElement(tensors[i], row, /*in_storage=*/false);
+        from.push_back(nullptr);
+      } else {
+        from.push_back(builder_.CreateGEP(TypeOf(i), tensors[i], first));
+      }
+    }
+    EmitLoop(from, of_row, row_size, row_end);
+
+    builder_.SetInsertPoint(row_end);
+    llvm::Value* next_row = builder_.CreateNSWAdd(row, builder_.getInt64(1));
+    llvm::Value* next_first = builder_.CreateNSWAdd(first, row_size);
+    row->addIncoming(next_row, row_end);
+    first->addIncoming(next_first, row_end);
+    builder_.CreateCondBr(builder_.CreateICmpSLT(next_first, num_elements),
+                          row_loop, exit);
+  }
+
+  // The type in memory of an element of a tensor: inputs, then outputs.
+  llvm::Type* TypeOf(size_t tensor) {
+    const auto num_in_storage =
+        static_cast<size_t>(num_inputs() - program_.num_compute_inputs);
+    if (tensor < static_cast<size_t>(num_inputs())) {
+      return tensor < num_in_storage ? StorageType() : compute_;
+    }
+    if (program_.rule == LoweredProgram::Rule::kDerivative16) {
+      return builder_.getFloatTy();
+    }
+    return graph_.outputs[tensor - num_inputs()].summed ? compute_
+                                                        : StorageType();
+  }
+
+  // From here, a loop over elements, and on to `exit`. `of_row` has the inputs
+  // that are the same for all.
+  void EmitLoop(const std::vector<llvm::Value*>& tensors,
+                const std::vector<llvm::Value*>& of_row,
+                llvm::Value* num_elements, llvm::BasicBlock* exit) {
+    llvm::BasicBlock* before = builder_.GetInsertBlock();
+    auto* loop = llvm::BasicBlock::Create(context_, "loop", exit->getParent());
     builder_.CreateCondBr(
         builder_.CreateICmpSGT(num_elements, builder_.getInt64(0)), loop, exit);
 
     builder_.SetInsertPoint(loop);
     llvm::PHINode* index = builder_.CreatePHI(builder_.getInt64Ty(), 2, "i");
-    index->addIncoming(builder_.getInt64(0), entry);
-    std::vector<llvm::Value*> inputs;
+    index->addIncoming(builder_.getInt64(0), before);
+    std::vector<llvm::Value*> inputs = of_row;
     for (int i = 0; i < num_inputs(); ++i) {
-      inputs.push_back(
-          LoadElement(body->getArg(i), index,
-                      i < num_inputs() - program_.num_compute_inputs));
+      if (inputs[i] != nullptr) continue;
+      inputs[i] = LoadElement(tensors[i], index,
+                              i < num_inputs() - program_.num_compute_inputs);
     }
     if (has_draws_) element_ = builder_.CreateAdd(first_element_, index);
     EmitNodes(inputs);
-    for (size_t o = 0; o < num_outputs; ++o) {
-      StoreOutput(graph_.outputs[o], body->getArg(num_inputs() + o), index);
+    for (size_t o = 0; o < graph_.outputs.size(); ++o) {
+      StoreOutput(graph_.outputs[o], tensors[num_inputs() + o], index);
     }
     llvm::Value* next =
         builder_.CreateNSWAdd(index, builder_.getInt64(1), "next");
@@ -99,9 +182,6 @@ class Emitter {
     llvm::BranchInst* back = builder_.CreateCondBr(
         builder_.CreateICmpSLT(next, num_elements), loop, exit);
     back->setMetadata(llvm::LLVMContext::MD_loop, LoopMetadata());
-    builder_.SetInsertPoint(exit);
-    builder_.CreateRetVoid();
-    return body;
   }
 
   llvm::Function* EmitEntry(llvm::Function* body) {
@@ -121,8 +201,12 @@ class Emitter {
       arguments.push_back(LoadPointer(kernel->getArg(1), o));
     }
     arguments.push_back(kernel->getArg(2));
+    int input = num_inputs();
     if (has_draws_) {
-      arguments.push_back(LoadPointer(kernel->getArg(0), num_inputs()));
+      arguments.push_back(LoadPointer(kernel->getArg(0), input++));
+    }
+    if (has_rows_) {
+      arguments.push_back(LoadPointer(kernel->getArg(0), input));
     }
     arguments.push_back(kernel->getArg(3));
     builder_.CreateCall(body, arguments);
@@ -370,6 +454,7 @@ class Emitter {
   const Graph& graph_;
   const KernelVariant variant_;
   const bool has_draws_;
+  const bool has_rows_;
   llvm::Module& module_;
   llvm::LLVMContext& context_;
   llvm::IRBuilder<> builder_;

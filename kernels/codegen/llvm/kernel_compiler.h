@@ -18,7 +18,9 @@ namespace actserve {
 //
 // `inputs` and `outputs` are arrays of pointers, one per input and output of
 // the graph; where the graph has draws, one more input follows: DrawWords() of
-// draws.h. `parameters` is an array of the compute type. Tensors may have any
+// draws.h. Where inputs have one number for each row, one more follows, the
+// elements of a row as an int64_t, of which `num_elements` is a multiple; then
+// kNonTemporal wants every row of every output aligned. `parameters` is an array of the compute type. Tensors may have any
 // alignment (but see kNonTemporal) and must not overlap. A summed output is an
 // array of the compute type that receives each element's contribution; under
 // kDerivative16 the one output is the derivative as float32, which the caller

@@ -74,6 +74,20 @@ TEST(KernelCompiler, TakesTheWidestVectors) {
   }
 }
 
+// The loop over elements inside of that over rows.
+TEST(KernelCompiler, TakesTheWidestVectorsOfRows) {
+  LoweredProgram program;
+  program.graph.inputs = {"x", "sum"};
+  program.num_compute_inputs = 1;
+  program.num_row_inputs = 1;
+  const NodeId y = program.graph.Add(Op::kDiv, program.graph.Input(0),
+                                     program.graph.Input(1));
+  program.graph.outputs = {{"y", y}};
+
+  EXPECT_THAT(Print(*MakeCompiler("znver4"), program),
+              HasSubstr("fdiv <16 x float>"));
+}
+
 TEST(KernelCompiler, NarrowsTheArithmeticOfCheapProgramsWhere512BitsSlowDown) {
   struct Case {
     const char* cpu;

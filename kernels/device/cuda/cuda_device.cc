@@ -101,10 +101,6 @@ std::string CudaDevice::description() const {
 
 absl::StatusOr<std::shared_ptr<const Program>> CudaDevice::Compile(
     const LoweredProgram& program, const StopToken& stop) {
-  if (program.graph.HasRows() && program.graph.HasDraws()) {
-    return absl::UnimplementedError(
-        "random numbers where rows are read are not available on a GPU yet");
-  }
   return programs_.FindOrCompile(
       program.program_id, [&]() -> absl::StatusOr<ProgramCache::Compiled> {
         // A chunk's outputs, of which there is one at least, fit a region.

@@ -303,21 +303,6 @@ TEST_F(CudaDeviceTest, RefusesToScanRowsThatTakeLong) {
             "of 4194304 at most");
 }
 
-TEST_F(CudaDeviceTest, RefusesToDrawWhereRowsAreRead) {
-  Graph graph;
-  graph.inputs = {"x"};
-  const NodeId draw =
-      graph.Add(Op::kUniform, graph.Constant(1), graph.Constant(0));
-  graph.outputs = {
-      {"y", graph.Add(Op::kMul, draw, graph.Add(Op::kRowSum, graph.Input(0)))}};
-
-  const auto program = MakeDevice()->Compile(
-      MakeProgram("draw in rows", std::move(graph), DType::kFloat32));
-
-  EXPECT_EQ(program.status().code(), absl::StatusCode::kUnimplemented);
-  EXPECT_THAT(program.status().message(), HasSubstr("random numbers"));
-}
-
 TEST_F(CudaDeviceTest, SurvivesARowThatHasNoRoom) {
   CudaDevice::Options options = Options();
   options.max_memory_bytes = 2 << 20;

@@ -20,12 +20,13 @@ class Puller {
     sensitive_ = {{output, upstream}};
     const std::vector<NodeId> row_ops = RowOpsOf(graph_, output);
     for (size_t i = row_ops.size(); i-- > 0;) {
-      const NodeId terms = Along(row_ops[i]);
-      if (terms == kNoNode) continue;
       if (IsByElement(graph_.node(row_ops[i]).op)) {
-        PassOn(row_ops[i], terms);
+        const NodeId terms = Along(row_ops[i]);
+        if (terms != kNoNode) PassOn(row_ops[i], terms);
         continue;
       }
+      const NodeId terms = Sum(WithoutZeros(TermsAlong(row_ops[i])));
+      if (terms == kNoNode) continue;
       const NodeId sensitivity = SumOverRow(graph_, terms);
       if (!vanishing_.IsZero(sensitivity)) PassOn(row_ops[i], sensitivity);
     }
@@ -33,18 +34,37 @@ class Puller {
 
   // The sum of what every sensitive node passes on to `variable`, a leaf or a
   // row op, inside its level.
-  NodeId Along(NodeId variable) {
-    NodeId sum = kNoNode;
+  NodeId Along(NodeId variable) { return Sum(TermsAlong(variable)); }
+
+ private:
+  std::vector<NodeId> TermsAlong(NodeId variable) {
+    std::vector<NodeId> terms;
     for (const auto& [node, sensitivity] : sensitive_) {
       const NodeId tangent = Differentiate(graph_, node, variable);
       if (tangent == kNoNode) continue;
-      const NodeId term = zeros_.Times(tangent, sensitivity);
+      terms.push_back(zeros_.Times(tangent, sensitivity));
+    }
+    return terms;
+  }
+
+  // Of several terms, those whose sum over the row is not 0 by itself.
+  std::vector<NodeId> WithoutZeros(std::vector<NodeId> terms) {
+    if (terms.size() > 1) {
+      std::erase_if(terms, [this](NodeId term) {
+        return vanishing_.IsZero(SumOverRow(graph_, term));
+      });
+    }
+    return terms;
+  }
+
+  NodeId Sum(const std::vector<NodeId>& terms) {
+    NodeId sum = kNoNode;
+    for (const NodeId term : terms) {
       sum = sum == kNoNode ? term : Make(Op::kAdd, sum, term);
     }
     return sum;
   }
 
- private:
   // A node, and the derivative of the result with respect to it, by element.
   struct Sensitive {
     NodeId node;

@@ -15,7 +15,8 @@
 //
 // A sensitivity that vanishing.h finds to be 0 is not passed on: the maximum
 // that softmax subtracts takes no part in its gradient. So where terms of it
-// are infinite, they do not make the gradient NaN.
+// are infinite, they do not make the gradient NaN. A term of a sensitivity that
+// is 0 by itself is left out: the mean takes no part in that of the variance.
 //
 // The result is a graph with row ops again, so the pass applies to it too.
 

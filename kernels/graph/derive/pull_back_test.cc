@@ -179,6 +179,25 @@ TEST(PullBack, SumsOfOneGradientDoNotWaitForEachOther) {
   EXPECT_EQ(stages.stages.size(), 3);
 }
 
+// The mean also moves the variance, but the deviations from it add up to 0.
+TEST(PullBack, LeavesOutTheSumsThatCancel) {
+  Graph graph = WithUpstream(
+      "def f(x, a=1e-5):\n"
+      "    d = x - rowmean(x)\n"
+      "    return d / sqrt(rowmean(d * d) + a)\n");
+  Graph gradients = Gradients(graph, graph.Input(1));
+  gradients.outputs.resize(1);
+
+  const std::vector<bool> live = gradients.LiveNodes();
+  int num_sums = 0;
+  for (size_t i = 0; i < live.size(); ++i) {
+    if (live[i] && gradients.nodes()[i].op == Op::kRowSum) ++num_sums;
+  }
+
+  // Of x, of d * d, and of dy alone and times d.
+  EXPECT_EQ(num_sums, 4);
+}
+
 TEST(PullBack, EndsForAProductOfMoreFactorsThanNodes) {
   std::string text = "def f(x, a=0):\n    y = x / rowsum(x)\n";
   for (int i = 0; i < 100; ++i) text += "    y = y * y / 2\n";

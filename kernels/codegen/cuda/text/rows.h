@@ -47,7 +47,11 @@ ACTSERVE_DEVICE Scratch FindScratch(const Segment& segment) {
   return scratch;
 }
 
-// Operands of moves.
+// A random number of each element, computed again wherever it is read.
+template <int kDraw>
+struct DrawArray;
+
+// Operands of moves, beside those.
 template <int kArray>
 struct KeptArray {
   template <typename Row>

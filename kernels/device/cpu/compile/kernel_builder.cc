@@ -29,6 +29,7 @@ class Serializer {
     Number(static_cast<int64_t>(program.rule));
     Number(program.interleave);
     Number(program.num_compute_inputs);
+    Number(program.num_row_inputs);
     Number(graph.inputs.size());
     Number(graph.parameters.size());
     Number(graph.outputs.size());

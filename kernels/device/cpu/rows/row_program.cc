@@ -14,25 +14,16 @@ namespace {
 
 using Sink = RowStage::Sink;
 
-// The written elements of a stage as a program of its own. With `as_parameters`
-// the numbers of the row are further parameters, otherwise further inputs.
+// The written elements of a stage as a program of its own. `by_row`: numbers of
+// the row are one for each row, otherwise one for each element.
 LoweredProgram ElementsProgram(const LoweredProgram& whole,
                                const RowStage& stage,
-                               const std::vector<int>& written,
-                               bool as_parameters) {
+                               const std::vector<int>& written, bool by_row) {
   const Graph& from = stage.elements;
-  const size_t num_arrays = stage.tensors.size() + stage.kept.size();
   Graph graph = WithSignatureOf(from);
-  if (as_parameters) {
-    graph.inputs.resize(num_arrays);
-    graph.parameters.resize(from.parameters.size() + stage.row_inputs.size());
-  }
   const auto leaf = [&](const Node& node) {
-    if (node.op == Op::kParameter) return graph.ParameterNode(node.index);
-    const size_t index = node.index;
-    if (!as_parameters || index < num_arrays) return graph.Input(node.index);
-    return graph.ParameterNode(
-        static_cast<int32_t>(from.parameters.size() + index - num_arrays));
+    return node.op == Op::kParameter ? graph.ParameterNode(node.index)
+                                     : graph.Input(node.index);
   };
   const auto add = [&](Op op, NodeId a, NodeId b, NodeId c) {
     return graph.Add(op, a, b, c);
@@ -47,6 +38,9 @@ LoweredProgram ElementsProgram(const LoweredProgram& whole,
   LoweredProgram program;
   program.num_compute_inputs =
       static_cast<int>(graph.inputs.size() - stage.tensors.size());
+  if (by_row) {
+    program.num_row_inputs = static_cast<int>(stage.row_inputs.size());
+  }
   program.graph = std::move(graph);
   return program;
 }
@@ -146,18 +140,18 @@ absl::StatusOr<std::shared_ptr<RowProgram>> RowProgram::Create(
     program->PlanSinks(step);
     step.rows = kernel(RowsProgram(stage), KernelVariant::kPlain);
     ACTSERVE_RETURN_IF_ERROR(build(step.rows));
-    for (const bool is_long : {true, false}) {
-      const LoweredProgram elements = ElementsProgram(
-          lowered, stage, step.written, /*as_parameters=*/is_long);
+    for (const bool by_row : {true, false}) {
+      const LoweredProgram elements =
+          ElementsProgram(lowered, stage, step.written, by_row);
       RowStep::Elements& kernels =
-          is_long ? step.elements_of_long : step.elements_of_short;
+          by_row ? step.elements_by_row : step.elements_of_short;
       kernels.plain = kernel(elements, KernelVariant::kPlain);
       if (WritesOutputsOnly(lowered, step) &&
           elements.graph.Weight() <= kMaxNonTemporalWeight) {
         kernels.non_temporal = kernel(elements, KernelVariant::kNonTemporal);
       }
     }
-    ACTSERVE_RETURN_IF_ERROR(build(step.elements_of_long.plain));
+    ACTSERVE_RETURN_IF_ERROR(build(step.elements_by_row.plain));
   }
   return program;
 }

@@ -91,8 +91,9 @@ TEST_P(RowProgramOfType, EqualsTheInterpreter) {
   // Short and long rows, and those that end where blocks and tiles do.
   constexpr Case kCases[] = {
       {1, 1, 3},    {2, 1, 3000}, {7, 1, 901},  {128, 1, 40}, {129, 1, 3},
-      {255, 1, 20}, {256, 1, 2},  {1000, 1, 3}, {4096, 1, 2}, {4097, 1, 1},
-      {9000, 1, 2}, {3, 5, 4},    {40, 130, 2}, {300, 17, 2}, {5000, 3, 1}};
+      {64, 1, 70},  {192, 1, 50}, {255, 1, 20}, {256, 1, 2},  {1000, 1, 9},
+      {4096, 1, 2}, {4097, 1, 1}, {9000, 1, 2}, {3, 5, 4},    {40, 130, 2},
+      {64, 3, 2},   {300, 17, 2}, {5000, 3, 1}};
   for (const LoweredProgram& program : Programs()) {
     for (const Case& at : kCases) {
       SCOPED_TRACE(absl::StrCat(program.graph.outputs[0].name, " rows of ",
@@ -147,7 +148,7 @@ TEST_P(RowProgramTest, DoesNotDependOnTheKindOfStores) {
   const auto past = CpuDevice::Create(options);
   ASSERT_TRUE(through.ok() && past.ok());
   for (const LoweredProgram& program : Programs()) {
-    for (const int64_t size : {9, 64, 1000, 9001}) {
+    for (const int64_t size : {9, 64, 1000, 1024, 9001}) {
       SCOPED_TRACE(absl::StrCat(program.graph.outputs[0].name, ", ", size));
       const auto inputs = InputsOf(program, size * 5, size);
 
@@ -250,7 +251,7 @@ TEST(RowProgram, TellsWhatItTakesBesideTheTensors) {
   const auto backward = device->Compile(
       *(*activation)->LowerBackward(DType::kBFloat16, {"x", "t"}));
   ASSERT_TRUE(forward.ok() && backward.ok());
-  const std::string x(2000, '\0');
+  const std::string x(30000, '\0');
   const auto* bytes = reinterpret_cast<const std::byte*>(x.data());
   const std::vector<Fragment> two = {{bytes, 1000}, {bytes + 1000, 1000}};
   const std::vector<Fragment> one = {{bytes, 2000}};
@@ -268,8 +269,13 @@ TEST(RowProgram, TellsWhatItTakesBesideTheTensors) {
   item.rows = {.size = 100, .stride = 10};
   EXPECT_EQ((*forward)->ScratchBytes(item), 4000 + 2000 + 2000);
   // Of one long row after the other, as much as one of them takes.
+  item.num_elements = 15000;
+  item.rows = {.size = 5000};
+  const Fragment of_long = {bytes, 30000};
+  item.inputs = {absl::MakeConstSpan(&of_long, 1)};
+  EXPECT_EQ((*forward)->ScratchBytes(item), 20000);
+  item.num_elements = 1000;
   item.rows = {.size = 500};
-  EXPECT_EQ((*forward)->ScratchBytes(item), 2000);
   // The terms of the gradient of t, besides.
   item.inputs = {one, two};
   EXPECT_GE((*backward)->ScratchBytes(item), 4000 + 2000 + 2000);

@@ -26,13 +26,22 @@ using Sink = RowStage::Sink;
 
 // Elements that go through the stages together, so that they stay in cache.
 constexpr int64_t kBlockElements = kSumTileElements;
-// Rows of fewer elements go in blocks. For longer ones calling a kernel costs
-// less than spreading the numbers of a row.
-constexpr int64_t kLongRow = 256;
+
+// Rows that go alone, tile by tile.
+bool IsLong(int64_t size) { return size > kBlockElements; }
 
 // Rows that go through the stages together.
 int64_t RowsAtOnce(int64_t size) {
-  return size >= kLongRow ? 1 : kBlockElements / size;
+  return IsLong(size) ? 1 : kBlockElements / size;
+}
+
+// If kernels take rows one after the other. Otherwise what is left of each row
+// behind whole vectors costs more than to spread its numbers over elements.
+bool GoesByRow(int64_t size) {
+  constexpr int64_t kLongEnough = 256;
+  // What kernels compute in one step.
+  constexpr int64_t kVectors = 64;
+  return size >= kLongEnough || size % kVectors == 0;
 }
 
 // Rows that are copied together from where they lie apart: as many as make the
@@ -63,6 +72,7 @@ class Runner {
         size_(item.rows.size),
         stride_(item.rows.stride),
         num_rows_(item.num_elements / item.rows.size),
+        by_row_(GoesByRow(item.rows.size)),
         parameters_(item.parameters.begin(), item.parameters.end()),
         inputs_(item, lowered.storage, RowsAtOnce(item.rows.size)),
         outputs_(lowered, item) {}
@@ -78,7 +88,7 @@ class Runner {
         item_.num_elements * item_size_ >= non_temporal_threshold_bytes;
     for (const RowStep& step : steps_) {
       const RowStep::Elements& elements =
-          size_ >= kLongRow ? step.elements_of_long : step.elements_of_short;
+          by_row_ ? step.elements_by_row : step.elements_of_short;
       Kernels& kernels = kernels_.emplace_back();
       for (const auto& [kernel, function] :
            {std::pair{step.rows.get(), &kernels.rows},
@@ -152,9 +162,7 @@ class Runner {
   struct Workspace {
     // For up to so many rows; one, if they are long.
     Workspace(const Runner& runner, int64_t num_rows)
-        : rows(num_rows),
-          numbers(runner.stages_.num_row_numbers * num_rows),
-          parameters(runner.parameters_) {
+        : rows(num_rows), numbers(runner.stages_.num_row_numbers * num_rows) {
       const int64_t num_elements = num_rows * runner.size_;
       for (int i = 0; i < runner.stages_.num_kept; ++i) {
         kept.push_back(Uninitialized<T>(num_elements));
@@ -186,10 +194,8 @@ class Runner {
     std::vector<T> numbers;
     // By index in `written`, the terms of what is reduced.
     std::vector<std::vector<T>> scratch;
-    // Of short rows: numbers, one for each element.
+    // Numbers, one for each element, unless kernels go by rows.
     std::vector<std::vector<T>> spread;
-    // Of long rows: those of the program, then numbers.
-    std::vector<T> parameters;
     std::vector<std::vector<double>> tile_sums;
     std::vector<std::vector<T>> tile_maxima;
     std::vector<const void*> in;
@@ -253,10 +259,10 @@ class Runner {
                      ThreadPool* threads) {
     for (int64_t row = 0; row < num_rows; row += work.rows) {
       const int64_t count = std::min(work.rows, num_rows - row);
-      if (size_ >= kLongRow) {
+      if (IsLong(size_)) {
         RunLongRow(place, work, threads);
       } else {
-        RunShortRows(place, count, work);
+        RunBlock(place, count, work);
       }
       outputs_.AddRows(place.outputs, place.element / size_, count);
       place.Advance(*this, count);
@@ -294,28 +300,52 @@ class Runner {
     }
   }
 
-  // Calls the kernel of step `s`; past the caches from where the outputs are
-  // aligned to their lines, if they are so together.
-  void RunElements(size_t s, const std::vector<T>& parameters,
-                   std::vector<const void*>& in, std::vector<void*>& out,
-                   int64_t count) const {
+  // Calls the kernel of step `s` for `num_rows` rows, or parts of one, of
+  // `size` elements each; past the caches from where the outputs are aligned to
+  // their lines, if they are so together.
+  void RunElements(size_t s, std::vector<const void*>& in,
+                   std::vector<void*>& out, int64_t num_rows,
+                   int64_t size) const {
+    const KernelFunction plain = kernels_[s].elements;
     const KernelFunction non_temporal = kernels_[s].non_temporal;
-    const int64_t head =
-        non_temporal == nullptr
-            ? count
-            : std::min(count,
-                       ElementsToLine(out, 0, item_size_).value_or(count));
-    if (head > 0) {
-      kernels_[s].elements(in.data(), out.data(), parameters.data(), head);
+    const size_t num_row_inputs =
+        by_row_ ? steps_[s].stage->row_inputs.size() : 0;
+    const size_t num_inputs = in.size();
+    if (num_row_inputs == 0) {
+      size *= num_rows;
+      num_rows = 1;
     }
-    if (head == count) return;
-    for (size_t i = 0; i < in.size(); ++i) {
-      const bool is_tensor = i < steps_[s].stage->tensors.size();
-      in[i] = static_cast<const std::byte*>(in[i]) +
-              head * (is_tensor ? item_size_ : sizeof(T));
+    in.push_back(nullptr);
+    const auto call = [&](KernelFunction kernel, int64_t rows, int64_t count) {
+      in.back() = &count;
+      kernel(in.data(), out.data(), parameters_.data(), rows * count);
+    };
+    const auto advance = [&](int64_t elements) {
+      for (size_t i = 0; i < num_inputs - num_row_inputs; ++i) {
+        const bool is_tensor = i < steps_[s].stage->tensors.size();
+        in[i] = static_cast<const std::byte*>(in[i]) +
+                elements * (is_tensor ? item_size_ : sizeof(T));
+      }
+      for (void*& to : out) {
+        to = static_cast<std::byte*>(to) + elements * item_size_;
+      }
+    };
+    if (non_temporal == nullptr) return call(plain, num_rows, size);
+    if (size * item_size_ % kCacheLineBytes == 0 &&
+        ElementsToLine(out, 0, item_size_) == 0) {
+      return call(non_temporal, num_rows, size);
     }
-    for (void*& to : out) to = static_cast<std::byte*>(to) + head * item_size_;
-    non_temporal(in.data(), out.data(), parameters.data(), count - head);
+    for (int64_t row = 0; row < num_rows; ++row) {
+      const int64_t head =
+          std::min(size, ElementsToLine(out, 0, item_size_).value_or(size));
+      if (head > 0) call(plain, 1, head);
+      advance(head);
+      if (head < size) call(non_temporal, 1, size - head);
+      advance(size - head);
+      for (size_t i = num_inputs - num_row_inputs; i < num_inputs; ++i) {
+        in[i] = static_cast<const T*>(in[i]) + 1;
+      }
+    }
   }
 
   struct Terms {
@@ -347,10 +377,6 @@ class Runner {
     for (size_t s = 0; s < steps_.size(); ++s) {
       const RowStep& step = steps_[s];
       ComputeNumbers(s, work, 1);
-      work.parameters.resize(parameters_.size());
-      for (const int number : step.stage->row_inputs) {
-        work.parameters.push_back(work.numbers[number]);
-      }
       const size_t num_reductions = step.reductions.size();
       if (work.tile_sums.size() < num_reductions) {
         work.tile_sums.resize(num_reductions);
@@ -406,8 +432,9 @@ class Runner {
           std::min(size_, (tile + step_tiles) * kSumTileElements) - begin;
       if (kernels_[s].elements != nullptr) {
         SetInputs(step, place, work, begin, in);
+        AddNumbers(*step.stage, work, in);
         SetOutputs(step, place, work, begin, scratch, out);
-        RunElements(s, work.parameters, in, out, count);
+        RunElements(s, in, out, 1, count);
       }
       for (size_t r = 0; r < step.reductions.size(); ++r) {
         const auto& reduction = step.reductions[r];
@@ -422,9 +449,9 @@ class Runner {
     }
   }
 
-  // --- Short rows, a block at a time.
+  // --- Other rows, a block at a time.
 
-  void RunShortRows(const Place& place, int64_t num_rows, Workspace& work) {
+  void RunBlock(const Place& place, int64_t num_rows, Workspace& work) {
     work.tile_sums.resize(1);
     work.tile_sums[0].resize(num_rows);
     if (draws_) draws_->Fill(place.element, num_rows, work.draws, nullptr);
@@ -433,9 +460,13 @@ class Runner {
       ComputeNumbers(s, work, num_rows);
       if (kernels_[s].elements != nullptr) {
         SetInputs(step, place, work, 0, work.in);
-        SpreadNumbers(*step.stage, num_rows, work);
+        if (by_row_) {
+          AddNumbers(*step.stage, work, work.in);
+        } else {
+          SpreadNumbers(*step.stage, num_rows, work);
+        }
         SetOutputs(step, place, work, 0, work.scratch, work.out);
-        RunElements(s, parameters_, work.in, work.out, num_rows * size_);
+        RunElements(s, work.in, work.out, num_rows, size_);
       }
       for (const auto& reduction : step.reductions) {
         const Terms terms = TermsOf(reduction, place, work, work.scratch, 0);
@@ -469,6 +500,14 @@ class Runner {
   }
 
   // Adds the numbers that the elements read to their inputs.
+  void AddNumbers(const RowStage& stage, const Workspace& work,
+                  std::vector<const void*>& in) const {
+    for (const int number : stage.row_inputs) {
+      in.push_back(work.numbers.data() + number * work.rows);
+    }
+  }
+
+  // The same, one for each element.
   void SpreadNumbers(const RowStage& stage, int64_t num_rows,
                      Workspace& work) const {
     const size_t num_inputs = stage.row_inputs.size();
@@ -508,6 +547,7 @@ class Runner {
   const int64_t size_;
   const int64_t stride_;
   const int64_t num_rows_;
+  const bool by_row_;
   const std::vector<T> parameters_;
   const RowInputs inputs_;
   RowOutputs<T> outputs_;

@@ -25,7 +25,8 @@ struct RowStep {
     // nullptr also if it gains nothing.
     std::unique_ptr<LazyKernel> non_temporal;
   };
-  Elements elements_of_long;
+  // Numbers of the row are one for each row, or one for each element.
+  Elements elements_by_row;
   Elements elements_of_short;
   // The sinks that the kernels of the elements write, one for each output.
   std::vector<int> written;
@@ -47,10 +48,10 @@ struct RowOptions {
 };
 
 // Computes one item, which has elements and fits the program. A long row goes
-// through the stages alone, its numbers as parameters of the kernels; of short
-// rows a block does, with their numbers in arrays. Rows, or parts of long ones,
-// are shared among `threads`; the bits do not depend on them. `draws` computes
-// stages.draws; nullptr if there are none. Thread-safe.
+// through the stages alone; of others a block does. Kernels read the numbers of
+// a row once, but those of short rows for each element. Rows, or parts of long
+// ones, are shared among `threads`; the bits do not depend on them. `draws`
+// computes stages.draws; nullptr if there are none. Thread-safe.
 //   Internal  the compiler failed
 absl::Status RunRows(const LoweredProgram& program, const RowStages& stages,
                      LazyKernel* draws, absl::Span<const RowStep> steps,
