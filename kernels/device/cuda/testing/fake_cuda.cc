@@ -188,6 +188,15 @@ FAKE_CALL(cuCtxSetCurrent)(CuContext context) {
   return Entered();
 }
 
+FAKE_CALL(cuCtxGetCurrent)(CuContext* context) {
+  *context = has_context ? reinterpret_cast<CuContext>(&has_context) : nullptr;
+  return kCuSuccess;
+}
+FAKE_CALL(cuDeviceGetUuid_v2)(CuUuid* uuid, CuDevice device) {
+  std::memset(uuid->bytes, 0xf0 + device, sizeof(uuid->bytes));
+  return kCuSuccess;
+}
+
 FAKE_CALL(cuModuleLoadData)(CuModule* module, const void* image) {
   RETURN_IF_FAILED(Entered());
   if (FakeState::Get().IsNth(FakeKnob::kFailLoadAt)) return kCuInvalidImage;
