@@ -85,6 +85,7 @@ class Client::Impl {
                                        : options_.timeout;
     Bounds bounds = {absl::Now() + std::min(timeout, kLongest),
                      options.cancellation, options_.max_attempts};
+    bounds.device_stream = options.device_stream;
     if (!options.traceparent.empty()) {
       bounds.headers.emplace_back("traceparent", options.traceparent);
       if (!options.tracestate.empty()) {
@@ -110,6 +111,10 @@ class Client::Impl {
         shared_bounds.is_cancelled = [&] {
           return bounds.cancellation->cancelled();
         };
+      }
+      if (shared_->IsOnDevice(parts, outputs)) {
+        return shared_->CallOnDevice(method, parts, outputs, shared_bounds,
+                                     bounds.device_stream, TraceOf(bounds));
       }
       if (auto slices = shared_->Call(method, parts, outputs, shared_bounds,
                                       TraceOf(bounds))) {
@@ -273,6 +278,16 @@ class Client::Impl {
             [](std::byte* data) { operator delete[](data, kAlignment); }};
   }
 
+  absl::Status ShareDevice(const void* pointer) {
+    if (shared_) return shared_->ShareDevice(pointer);
+    return absl::FailedPreconditionError(absl::StrCat(
+        "memory of a GPU is shared with one server on this host over its unix "
+        "socket, not with ", address_));
+  }
+  void ForgetDevice(const void* pointer) {
+    if (shared_) shared_->ForgetDevice(pointer);
+  }
+
   // Null if this process answers.
   Replicas* replicas() { return replicas_ ? &*replicas_ : nullptr; }
 
@@ -359,6 +374,14 @@ Client::~Client() = default;
 
 std::shared_ptr<std::byte[]> Client::Allocate(size_t size_bytes) {
   return impl_->Allocate(size_bytes);
+}
+
+absl::Status Client::ShareDevice(const void* pointer) {
+  return impl_->ShareDevice(pointer);
+}
+
+void Client::ForgetDevice(const void* pointer) {
+  impl_->ForgetDevice(pointer);
 }
 
 const std::string& Client::address() const { return impl_->address(); }

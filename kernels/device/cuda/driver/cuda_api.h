@@ -128,6 +128,7 @@ struct CuFunctions {
 
   CuResult (*StreamCreate)(CuStream* stream, unsigned flags);
   CuResult (*StreamDestroy)(CuStream stream);
+  CuResult (*StreamQuery)(CuStream stream);
   CuResult (*EventCreate)(CuEvent* event, unsigned flags);
   CuResult (*EventDestroy)(CuEvent event);
   CuResult (*EventRecord)(CuEvent event, CuStream stream);

@@ -69,6 +69,7 @@ void FindRest(Symbols& symbols, CuFunctions& f) {
   symbols.Find("cuMemcpyDtoDAsync_v2", f.MemcpyDtoDAsync);
   symbols.Find("cuStreamCreate", f.StreamCreate);
   symbols.Find("cuStreamDestroy_v2", f.StreamDestroy);
+  symbols.Find("cuStreamQuery", f.StreamQuery);
   symbols.Find("cuEventCreate", f.EventCreate);
   symbols.Find("cuEventDestroy_v2", f.EventDestroy);
   symbols.Find("cuEventRecord", f.EventRecord);
