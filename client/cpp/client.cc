@@ -282,7 +282,8 @@ class Client::Impl {
     if (shared_) return shared_->ShareDevice(pointer);
     return absl::FailedPreconditionError(absl::StrCat(
         "memory of a GPU is shared with one server on this host over its unix "
-        "socket, not with ", address_));
+        "socket, not with ",
+        address_));
   }
   void ForgetDevice(const void* pointer) {
     if (shared_) shared_->ForgetDevice(pointer);
@@ -380,9 +381,7 @@ absl::Status Client::ShareDevice(const void* pointer) {
   return impl_->ShareDevice(pointer);
 }
 
-void Client::ForgetDevice(const void* pointer) {
-  impl_->ForgetDevice(pointer);
-}
+void Client::ForgetDevice(const void* pointer) { impl_->ForgetDevice(pointer); }
 
 const std::string& Client::address() const { return impl_->address(); }
 

@@ -8,8 +8,9 @@
 namespace actserve {
 
 // Checks that the tensors of `item` fit `program`. With `has_memory` false,
-// the device has no memory of its own, and tensors there are an error. Does not check that resident tensors belong to
-// this device: a device that keeps tensors checks that itself.
+// the device has no memory of its own, and tensors there are an error. Does not
+// check that resident tensors belong to this device: a device that keeps
+// tensors checks that itself.
 //   FailedPrecondition  tensors in device memory, and the device has none
 //   InvalidArgument  an item whose tensors do not fit `program`: the number
 //                    of inputs, outputs, parameters, or bytes

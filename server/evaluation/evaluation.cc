@@ -184,6 +184,7 @@ void Evaluation::Done(const Scheduler::Outcome& outcome) {
   scratch_ = MemoryBudget::Charge();
   result.queue = outcome.queue;
   result.stages = item.stages;
+  result.in_device_memory = item.in_device_memory;
   if (plan_->request.residual_lease.has_value()) {
     result.residual_handle = KeepInputs();
   }

@@ -165,9 +165,8 @@ v1::ControlReply SharedMemoryDoor::Answer(Connection& connection,
     if (region.ok()) reply.set_region(*region);
   } else if (request.has_offer_device_memory()) {
     const auto& offer = request.offer_device_memory();
-    const absl::StatusOr<uint32_t> region =
-        connection.session->AddDeviceRegion(offer.device_uuid(),
-                                            offer.handle());
+    const absl::StatusOr<uint32_t> region = connection.session->AddDeviceRegion(
+        offer.device_uuid(), offer.handle());
     status = region.status();
     if (region.ok()) reply.set_region(*region);
   } else if (request.has_forget_region()) {

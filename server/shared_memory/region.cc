@@ -83,9 +83,9 @@ absl::StatusOr<std::shared_ptr<const Region>> Region::OfDevice(
                      " bytes of device memory: ", std::strerror(errno)));
   }
   budget->Take(static_cast<int64_t>(size_bytes), 0);
-  return std::shared_ptr<const Region>(
-      new Region(static_cast<std::byte*>(data), size_bytes, Identity(),
-                 std::move(memory), budget));
+  return std::shared_ptr<const Region>(new Region(static_cast<std::byte*>(data),
+                                                  size_bytes, Identity(),
+                                                  std::move(memory), budget));
 }
 
 std::byte* Region::OnDevice(const std::byte* place) const {

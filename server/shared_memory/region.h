@@ -57,9 +57,9 @@ class Region {
   static absl::StatusOr<std::shared_ptr<const Region>> Map(
       const shared_memory::Descriptor& fd, uid_t owner, int64_t held_bytes,
       RegionBudget* budget);
-  // The region that is `memory`, memory of the device. In this process its place
-  // is taken by as many zeros, which can be read but not written: what comes to
-  // its place by mistake or malice does no harm. `budget` only counts.
+  // The region that is `memory`, memory of the device. In this process its
+  // place is taken by as many zeros, which can be read but not written: what
+  // comes to its place by mistake or malice does no harm. `budget` only counts.
   //   ResourceExhausted  the system has no room for so many addresses
   static absl::StatusOr<std::shared_ptr<const Region>> OfDevice(
       std::shared_ptr<const SharedDeviceMemory> memory, RegionBudget* budget);

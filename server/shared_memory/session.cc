@@ -80,7 +80,8 @@ class ReplyWriter {
 // Writes `response` to the slot, and its tensors to the outputs where they fit
 // one. False if some of it fits nowhere.
 bool WriteMessage(const EncodedResponse& response,
-                  absl::Span<const absl::Span<std::byte>> outputs, Slot& slot) {
+                  absl::Span<const absl::Span<std::byte>> outputs,
+                  uint32_t device_outputs, Slot& slot) {
   ReplyWriter writer(slot);
   size_t next = 0;
   for (const EncodedResponse::Piece& piece : response.pieces) {
@@ -88,10 +89,13 @@ bool WriteMessage(const EncodedResponse& response,
     const std::byte* const data = piece.buffer.data();
     const size_t size_bytes = piece.buffer.size_bytes();
     if (size_bytes == 0) continue;
+    const auto fits = [&](size_t output) {
+      const bool may_write = (device_outputs >> output & 1) == 0;
+      return outputs[output].size() == size_bytes &&
+             (may_write || outputs[output].data() == data);
+    };
     size_t output = next;
-    while (output < outputs.size() && outputs[output].size() != size_bytes) {
-      ++output;
-    }
+    while (output < outputs.size() && !fits(output)) ++output;
     if (output == outputs.size()) {
       if (!writer.Write(data, size_bytes)) return false;
       continue;
@@ -332,10 +336,10 @@ void Session::Fetch(uint32_t index, const shared_memory::Request& request) {
   const size_t size_bytes = SizeOf(response);
   const shared_memory::Piece& output = request.outputs[0];
   const std::shared_ptr<const Region> region = FindRegion(output.region);
-  std::byte* const to = region != nullptr && !region->is_on_device() &&
-                                request.num_outputs == 1
-                            ? region->At(output.offset, size_bytes)
-                            : nullptr;
+  std::byte* const to =
+      region != nullptr && !region->is_on_device() && request.num_outputs == 1
+          ? region->At(output.offset, size_bytes)
+          : nullptr;
   if (to == nullptr) {
     return Fail(index, absl::InvalidArgumentError(absl::StrCat(
                            "an answer of ", size_bytes,
@@ -349,9 +353,10 @@ void Session::Fetch(uint32_t index, const shared_memory::Request& request) {
 }
 
 void Session::Answer(uint32_t index, EncodedResponse response,
-                     absl::Span<const absl::Span<std::byte>> outputs) {
+                     absl::Span<const absl::Span<std::byte>> outputs,
+                     uint32_t device_outputs) {
   Slot& slot = ring_->slots[index];
-  if (!WriteMessage(response, outputs, slot)) {
+  if (!WriteMessage(response, outputs, device_outputs, slot)) {
     EndWithPiece(shared_memory::Answer::kNeedsRoom,
                  {.size_bytes = SizeOf(response)}, slot);
     waiting_[index] = std::move(response);

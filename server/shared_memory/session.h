@@ -94,9 +94,11 @@ class Session : public std::enable_shared_from_this<Session> {
   // Returns what Authenticator::Authorize() does.
   absl::StatusOr<CallerId> Admit(Role role) const;
   // Answers the call of slot `index`. One of these, once. What does not fit
-  // into the slot or the outputs waits for the client to fetch it.
+  // into the slot or the outputs waits for the client to fetch it. The outputs
+  // whose bits in `device_outputs` are set cannot be written to here.
   void Answer(uint32_t index, EncodedResponse response,
-              absl::Span<const absl::Span<std::byte>> outputs);
+              absl::Span<const absl::Span<std::byte>> outputs,
+              uint32_t device_outputs);
   void Fail(uint32_t index, const absl::Status& status);
 
  private:

@@ -1,6 +1,7 @@
 #include "server/shared_memory/shared_call.h"
 
 #include <algorithm>
+#include <bit>
 #include <string>
 #include <utility>
 
@@ -106,8 +107,7 @@ absl::Status SharedCall::Prepare(const shared_memory::Request& request) {
   for (size_t i = 0; i < request.num_outputs; ++i) {
     ACTSERVE_ASSIGN_OR_RETURN(std::byte * data, Find(request.outputs[i]));
     outputs_.push_back({data, request.outputs[i].size_bytes});
-    num_device_outputs_ +=
-        regions_.back()->is_on_device() && !outputs_.back().empty();
+    if (regions_.back()->is_on_device()) device_outputs_ |= uint32_t{1} << i;
   }
   const size_t message_bytes = SizeOf(message_);
   if (record_ != nullptr) {
@@ -149,7 +149,11 @@ std::byte* SharedCall::OnDevice(const std::byte* place) const {
 // bytes of the message are left over, they were something that is read here, or
 // a tensor that is: an item's broadcasts, for instance.
 absl::Status SharedCall::PlaceTensors(WorkItem& item) {
-  if (device_bytes_ == 0 && num_device_outputs_ == 0) return absl::OkStatus();
+  if (device_bytes_ == 0 && device_outputs_ == 0) return absl::OkStatus();
+  if (!item.input_parts.empty() || !item.output_parts.empty()) {
+    return absl::InvalidArgumentError(
+        "tensors in device memory are not computed in parts (split_axis)");
+  }
   uint64_t left_bytes = device_bytes_;
   device_inputs_.reserve(item.inputs.size());
   for (size_t i = 0; i < item.inputs.size(); ++i) {
@@ -158,7 +162,8 @@ absl::Status SharedCall::PlaceTensors(WorkItem& item) {
         input.size() == 1 ? OnDevice(input[0].data) : nullptr;
     if (data == nullptr) {
       return absl::InvalidArgumentError(absl::StrCat(
-          "tensor ", i, " of the request is not in one region of device "
+          "tensor ", i,
+          " of the request is not in one region of device "
           "memory, but another tensor of the call is: all are, or none"));
     }
     left_bytes -= input[0].size_bytes;
@@ -167,23 +172,28 @@ absl::Status SharedCall::PlaceTensors(WorkItem& item) {
   }
   if (left_bytes != 0) {
     return absl::InvalidArgumentError(absl::StrCat(
-        left_bytes, " bytes of the request in device memory are none of its "
+        left_bytes,
+        " bytes of the request in device memory are none of its "
         "inputs and gradients of outputs; the rest must be in host memory, and "
         "so must inputs that broadcast"));
   }
   for (size_t o = 0; o < item.outputs.size(); ++o) {
     std::byte* const data = OnDevice(item.outputs[o]);
     if (data == nullptr) {
-      return absl::InvalidArgumentError(absl::StrCat(
-          "result ", o, " has no place in device memory, apart from all other "
-          "tensors, but another tensor of the call is there"));
+      return absl::InvalidArgumentError(
+          absl::StrCat("result ", o,
+                       " has no place in device memory, apart from all other "
+                       "tensors, but another tensor of the call is there"));
     }
     item.outputs[o] = data;
   }
-  if (item.outputs.size() != num_device_outputs_) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        num_device_outputs_, " outputs are in device memory, but the device "
-        "writes ", item.outputs.size(), ": sums must go to host memory"));
+  const int num_outputs = std::popcount(device_outputs_);
+  if (item.outputs.size() != static_cast<size_t>(num_outputs)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(num_outputs,
+                     " outputs are in device memory, but the device "
+                     "writes ",
+                     item.outputs.size(), ": sums must go to host memory"));
   }
   item.in_device_memory = true;
   return absl::OkStatus();
@@ -207,7 +217,7 @@ void SharedCall::Respond(EncodedResponse response, const Stages& stages) {
     metrics->CountStage(CallMetrics::kCompute, stages.compute);
     metrics->CountStage(CallMetrics::kCopyOut, stages.copy_out);
   }
-  session_->Answer(index_, std::move(response), outputs_);
+  session_->Answer(index_, std::move(response), outputs_, device_outputs_);
   End(absl::StatusCode::kOk);
 }
 

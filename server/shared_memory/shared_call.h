@@ -70,7 +70,8 @@ class SharedCall final : private TensorEvaluation {
   absl::InlinedVector<absl::Span<std::byte>, 4> outputs_;
   // Of the message, in regions on the device.
   uint64_t device_bytes_ = 0;
-  size_t num_device_outputs_ = 0;
+  // A bit for each of the outputs there.
+  uint32_t device_outputs_ = 0;
   // The inputs there, by their addresses on the device.
   std::vector<Fragment> device_inputs_;
   // Null: nobody wants to know.

@@ -1,6 +1,6 @@
 // A client whose tensors are in the memory of a GPU, and a server that computes
-// on that GPU: two processes. With ACTSERVE_TEST_GPU in the environment both are
-// on the first GPU of the machine, otherwise over the fake driver.
+// on that GPU: two processes. With ACTSERVE_TEST_GPU in the environment both
+// are on the first GPU of the machine, otherwise over the fake driver.
 
 #include <dlfcn.h>
 #include <gmock/gmock.h>
@@ -69,7 +69,8 @@ class Trainer {
   Trainer() {
     driver_ = *CudaDriver::Open();
     void* const library = dlopen(driver_->path().c_str(), RTLD_NOW);
-    alloc_ = reinterpret_cast<decltype(alloc_)>(dlsym(library, "cuMemAlloc_v2"));
+    alloc_ =
+        reinterpret_cast<decltype(alloc_)>(dlsym(library, "cuMemAlloc_v2"));
     free_ = reinterpret_cast<decltype(free_)>(dlsym(library, "cuMemFree_v2"));
     CuDevice device = 0;
     CuContext context = nullptr;
@@ -106,9 +107,11 @@ class Trainer {
     return bytes;
   }
   void Finish() {
-    while (cuda().StreamQuery(stream_) == kCuNotReady) {
+    CuResult result = kCuNotReady;
+    while ((result = cuda().StreamQuery(stream_)) == kCuNotReady) {
       absl::SleepFor(absl::Microseconds(50));
     }
+    Must(result);
   }
 
  private:
@@ -316,8 +319,8 @@ TEST_F(DeviceMemoryTest, WhatCannotBeUsedIsAClearError) {
             kCuSuccess);
   trainer_->Finish();
   // NOLINTNEXTLINE(performance-no-int-to-ptr)
-  const absl::Status pool = client_->ShareDevice(
-      reinterpret_cast<const void*>(of_pool));
+  const absl::Status pool =
+      client_->ShareDevice(reinterpret_cast<const void*>(of_pool));
   EXPECT_TRUE(absl::IsFailedPrecondition(pool)) << pool;
   EXPECT_THAT(pool.message(), HasSubstr("cudaMallocAsync"));
   EXPECT_THAT(host_->ShareDevice(memory_).message(), HasSubstr("unix socket"));
@@ -406,8 +409,8 @@ TEST_F(DeviceMemoryTest, AKilledClientLeavesNothingBehind) {
     CuIpcMemHandle handle = {};
     CuUuid uuid = {};
     std::byte* const memory = trainer->Allocate(4096);
-    trainer->cuda().IpcGetMemHandle(
-        &handle, reinterpret_cast<CuDeviceAddress>(memory));
+    trainer->cuda().IpcGetMemHandle(&handle,
+                                    reinterpret_cast<CuDeviceAddress>(memory));
     trainer->cuda().DeviceGetUuid(&uuid, 0);
     v1::ControlRequest request;
     request.mutable_offer_device_memory()->set_device_uuid(uuid.bytes, 16);
@@ -464,15 +467,16 @@ TEST_F(DeviceMemoryTest, HostileOffersAndRequests) {
     EXPECT_TRUE(peer.Call(0, request));
     return peer.ErrorOf(0).message();
   };
-  EXPECT_THAT(error_of(peer.ReluRequest(
-                  0, {.region = region, .offset = kBytes - 8, .size_bytes = 16})),
-              HasSubstr("which has 8388608"));
+  EXPECT_THAT(
+      error_of(peer.ReluRequest(
+          0, {.region = region, .offset = kBytes - 8, .size_bytes = 16})),
+      HasSubstr("which has 8388608"));
   EXPECT_THAT(
       error_of(peer.ReluRequest(
           0, {.region = region, .offset = ~uint64_t{0}, .size_bytes = 16})),
       HasSubstr("bytes at"));
-  shared_memory::Request request = peer.ReluRequest(
-      0, {.region = region, .offset = 0, .size_bytes = 16});
+  shared_memory::Request request =
+      peer.ReluRequest(0, {.region = region, .offset = 0, .size_bytes = 16});
   EXPECT_NE(error_of(request), "");
   request.pieces[0] = {.region = region, .offset = 0, .size_bytes = 4096};
   EXPECT_NE(error_of(request), "");

@@ -85,8 +85,7 @@ class Exchange {
         outputs.begin(), outputs.end(), [&](absl::Span<std::byte> output) {
           return allocations_.Touches(output.data(), output.size());
         });
-    if (!some_on_device &&
-        kReplyHeadBytes + SizeOf(outputs) <= kSlotBytes) {
+    if (!some_on_device && kReplyHeadBytes + SizeOf(outputs) <= kSlotBytes) {
       return absl::OkStatus();
     }
     if (outputs.size() > kMaxOutputs) {

@@ -50,9 +50,7 @@ class CudaContext {
   int num_multiprocessors() const { return num_multiprocessors_; }
   int64_t max_shared_bytes() const { return max_shared_bytes_; }
   // Which GPU it is, to any process: 16 bytes.
-  absl::string_view uuid() const {
-    return {uuid_.bytes, sizeof(uuid_.bytes)};
-  }
+  absl::string_view uuid() const { return {uuid_.bytes, sizeof(uuid_.bytes)}; }
 
   // Makes the context current on the calling thread; call it before any other.
   //   Unavailable  the device is lost

@@ -51,9 +51,9 @@ struct Chunk {
 // the limit.
 //
 // An item in device memory needs no room for its tensors, and so is hardly ever
-// cut. An item with tensors that broadcast has chunks of its own. It is cut only if
-// it has no sums, and these tensors are small, for each chunk brings them
-// along.
+// cut. An item with tensors that broadcast has chunks of its own. It is cut
+// only if it has no sums, and these tensors are small, for each chunk brings
+// them along.
 //
 // Not thread-safe.
 class ChunkCutter {

@@ -50,8 +50,8 @@ absl::StatusOr<std::shared_ptr<const SharedDeviceMemory>> OpenIpcMemory(
   CuDeviceAddress address = 0;
   // Not by Check(): the handle is the caller's, so whatever the driver says of
   // it must not count as an error of the device.
-  const CuResult opened = context->cuda().IpcOpenMemHandle(
-      &address, theirs, kCuIpcLazyPeerAccess);
+  const CuResult opened =
+      context->cuda().IpcOpenMemHandle(&address, theirs, kCuIpcLazyPeerAccess);
   if (opened != kCuSuccess) {
     return absl::InvalidArgumentError(absl::StrCat(
         "the handle does not open (",

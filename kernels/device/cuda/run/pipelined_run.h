@@ -32,8 +32,8 @@ struct RunResources {
 // One CudaDevice::Run(). Chunks go through the slots of the ring, several at a
 // time: while one is copied in, another is computed and a third is copied out.
 // Fragments are copied once, into pinned memory. An item that is cut nowhere
-// and fits no slot is copied whole, in slices, before it is computed. Tensors in
-// device memory are used there.
+// and fits no slot is copied whole, in slices, before it is computed. Tensors
+// in device memory are used there.
 //
 // Used by one thread, once.
 class PipelinedRun {

@@ -119,8 +119,8 @@ class SharedBlocks {
   };
 
   static bool Map(int fd, size_t size_bytes, CuDeviceAddress* address) {
-    void* const memory = mmap(nullptr, size_bytes, PROT_READ | PROT_WRITE,
-                              MAP_SHARED, fd, 0);
+    void* const memory =
+        mmap(nullptr, size_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     if (memory == MAP_FAILED) return false;
     *address = reinterpret_cast<CuDeviceAddress>(memory);
     FakeMemory::Get().Add(*address, size_bytes);
