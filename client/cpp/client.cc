@@ -285,6 +285,16 @@ class Client::Impl {
         "socket, not with ",
         address_));
   }
+  // For what reads and writes tensors on the way.
+  absl::Status CheckInHostMemory(absl::Span<const TensorView> tensors,
+                                 Outputs outputs) const {
+    if (!shared_) return absl::OkStatus();
+    std::vector<ByteSpan> parts;
+    for (const TensorView& tensor : tensors) parts.push_back(tensor.bytes);
+    if (!shared_->IsOnDevice(parts, outputs)) return absl::OkStatus();
+    return absl::InvalidArgumentError(
+        "wire_dtype: tensors in memory of a GPU are not sent");
+  }
   void ForgetDevice(const void* pointer) {
     if (shared_) shared_->ForgetDevice(pointer);
   }
@@ -453,6 +463,9 @@ absl::Status Client::Forward(std::string_view activation,
 
 absl::StatusOr<ForwardResult> Client::ForwardWith(const ForwardCall& call) {
   if (IsNarrow(call.options)) {
+    std::vector<absl::Span<std::byte>> outputs = {call.output, call.tangent};
+    for (const auto& partial : call.partials) outputs.push_back(partial.output);
+    ACTSERVE_RETURN_IF_ERROR(impl_->CheckInHostMemory(call.inputs, outputs));
     ACTSERVE_ASSIGN_OR_RETURN(const auto type, NarrowTypeOf(call.options));
     NarrowTensors tensors(type);
     ACTSERVE_ASSIGN_OR_RETURN(const ForwardCall narrow, Narrow(call, tensors));
@@ -509,6 +522,11 @@ absl::StatusOr<ForwardResult> Client::ForwardWith(const ForwardCall& call) {
 
 absl::StatusOr<BackwardResult> Client::Backward(const BackwardCall& call) {
   if (IsNarrow(call.options)) {
+    std::vector<TensorView> tensors_given = call.inputs;
+    if (call.grad_output) tensors_given.push_back(*call.grad_output);
+    std::vector<absl::Span<std::byte>> outputs;
+    for (const auto& gradient : call.wrt) outputs.push_back(gradient.output);
+    ACTSERVE_RETURN_IF_ERROR(impl_->CheckInHostMemory(tensors_given, outputs));
     ACTSERVE_ASSIGN_OR_RETURN(const auto type, NarrowTypeOf(call.options));
     NarrowTensors tensors(type);
     ACTSERVE_ASSIGN_OR_RETURN(const BackwardCall narrow, Narrow(call, tensors));

@@ -339,8 +339,12 @@ TEST_F(DeviceMemoryTest, WhatCannotBeUsedIsAClearError) {
   const absl::Status halves =
       client_->Forward("glu", {x}, {memory_ + 64, 8}, split);
 
-  for (const absl::Status* each :
-       {&misaligned, &beyond, &mixed, &other_way, &in_place, &halves}) {
+  CallOptions narrow;
+  narrow.wire_dtype = v1::DTYPE_BFLOAT16;
+  const absl::Status narrowed = Relu(0, narrow);
+
+  for (const absl::Status* each : {&misaligned, &beyond, &mixed, &other_way,
+                                   &in_place, &halves, &narrowed}) {
     EXPECT_TRUE(absl::IsInvalidArgument(*each)) << *each;
   }
   EXPECT_THAT(misaligned.message(), HasSubstr("no multiple of 4"));
@@ -363,7 +367,7 @@ TEST_F(DeviceMemoryTest, AServerWithoutItSaysSo) {
   EXPECT_THAT(off.message(), HasSubstr("--shared_device_memory"));
 }
 
-TEST_F(DeviceMemoryTest, ACallWaitsForItsStreamUntilItsDeadline) {
+TEST_F(DeviceMemoryTest, ACallWaitsForItsStream) {
   Share();
   const std::vector<std::byte> x = BytesOf(v1::DTYPE_FLOAT32, 2'000'000, 3);
   CallOptions options;
@@ -382,6 +386,26 @@ TEST_F(DeviceMemoryTest, ACallWaitsForItsStreamUntilItsDeadline) {
   std::vector<float> got(4);
   std::memcpy(got.data(), trainer_->Read(memory_ + 4096, 16).data(), 16);
   EXPECT_EQ(got, want);
+}
+
+TEST_F(DeviceMemoryTest, ACallWaitsForItsStreamUntilItsDeadlineAtMost) {
+  if (OnCard()) GTEST_SKIP() << "only the fake driver hangs when it is told to";
+  Share();
+  testing::FakeDriver fake;
+  fake.Set(testing::FakeKnob::kHangAtAlloc, 1);
+  CuDeviceAddress block = 0;
+  ASSERT_EQ(trainer_->cuda().MemAllocAsync(&block, 256, trainer_->stream()),
+            kCuSuccess);
+  CallOptions options;
+  options.device_stream = trainer_->stream();
+  options.timeout = absl::Milliseconds(200);
+
+  const absl::Status late = Relu(0, options);
+
+  fake.Reset();
+  EXPECT_TRUE(absl::IsDeadlineExceeded(late)) << late;
+  // The server's own streams did not wait.
+  EXPECT_TRUE(Relu(0).ok());
 }
 
 TEST_F(DeviceMemoryTest, IsClosedWhenItIsForgottenAndWhenTheClientGoes) {

@@ -32,7 +32,7 @@ class IpcMemory final : public SharedDeviceMemory {
 }  // namespace
 
 absl::StatusOr<std::shared_ptr<const SharedDeviceMemory>> OpenIpcMemory(
-    std::shared_ptr<CudaContext> context, absl::string_view uuid,
+    const std::shared_ptr<CudaContext>& context, absl::string_view uuid,
     absl::string_view handle) {
   CuIpcMemHandle theirs = {};
   if (handle.size() != sizeof(theirs.bytes)) {
@@ -61,7 +61,7 @@ absl::StatusOr<std::shared_ptr<const SharedDeviceMemory>> OpenIpcMemory(
   }
   CuDeviceAddress base = 0;
   size_t size_bytes = 0;
-  const absl::Status measured = context->Check(
+  absl::Status measured = context->Check(
       "cuMemGetAddressRange",
       context->cuda().MemGetAddressRange(&base, &size_bytes, address));
   // Owns it from here on.

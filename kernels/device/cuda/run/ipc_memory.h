@@ -14,7 +14,7 @@ namespace actserve {
 // driver's cuIpcGetMemHandle() made on the device `uuid`. Thread-safe. Returns
 // the errors of Device::OpenMemory().
 absl::StatusOr<std::shared_ptr<const SharedDeviceMemory>> OpenIpcMemory(
-    std::shared_ptr<CudaContext> context, absl::string_view uuid,
+    const std::shared_ptr<CudaContext>& context, absl::string_view uuid,
     absl::string_view handle);
 
 }  // namespace actserve
