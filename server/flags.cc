@@ -78,6 +78,10 @@ ABSL_FLAG(int64_t, max_shared_memory_bytes, 0,
           "limit on the memory that clients share; it is theirs, but counts as "
           "resident here too. One client leaves a fifth to others. 0: as "
           "--max_memory_bytes");
+ABSL_FLAG(bool, shared_device_memory, true,
+          "with --shared_memory on a GPU: take tensors in its memory from "
+          "clients too, by CUDA IPC. A client that frees them too early can "
+          "lose the GPU for all");
 ABSL_FLAG(std::string, tls_cert, "",
           "PEM file with the server's certificate and those between it and a "
           "root that clients know; it turns on TLS for --listen. Read again "
@@ -352,6 +356,7 @@ absl::StatusOr<Options> OptionsFromFlags() {
   o.shared_memory = absl::GetFlag(FLAGS_shared_memory);
   o.max_shared_memory_clients = absl::GetFlag(FLAGS_max_shared_memory_clients);
   o.max_shared_memory_bytes = absl::GetFlag(FLAGS_max_shared_memory_bytes);
+  o.shared_device_memory = absl::GetFlag(FLAGS_shared_device_memory);
   o.tls = {.cert = absl::GetFlag(FLAGS_tls_cert),
            .key = absl::GetFlag(FLAGS_tls_key),
            .client_ca = absl::GetFlag(FLAGS_tls_client_ca)};

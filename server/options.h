@@ -31,6 +31,8 @@ struct Options : EngineOptions, DeviceOptions {
   // max_memory_bytes.
   int max_shared_memory_clients = 64;
   int64_t max_shared_memory_bytes = 0;
+  // True to take memory of the GPU from them too.
+  bool shared_device_memory = true;
   // TLS on every address of `listen`; the unix socket stays plain.
   TlsFiles tls;
   // Who may call. Without tokens and client certificates everyone may, and

@@ -225,6 +225,10 @@ absl::Status Server::Listen(const Options& options,
             [this] {
               return shared_memory_ ? shared_memory_->region_bytes() : 0;
             },
+        .shared_device_memory_bytes =
+            [this] {
+              return shared_memory_ ? shared_memory_->device_region_bytes() : 0;
+            },
         .is_draining = [this] { return is_draining_.load(); },
         .certificate_expiry = [this]() -> std::optional<absl::Time> {
           if (tls_ == nullptr) return std::nullopt;
@@ -247,7 +251,8 @@ void Server::StartSharedMemory(const Options& options) {
        .max_clients = options.max_shared_memory_clients,
        .max_bytes = options.max_shared_memory_bytes > 0
                         ? options.max_shared_memory_bytes
-                        : options.max_memory_bytes},
+                        : options.max_memory_bytes,
+       .device_memory = options.shared_device_memory},
       {serving_, call_metrics_.get(), observer_, authenticator_.get()});
   if (!door.ok()) {
     LogEvent(LogLevel::kWarning, "no_shared_memory",

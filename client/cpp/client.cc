@@ -85,6 +85,7 @@ class Client::Impl {
                                        : options_.timeout;
     Bounds bounds = {absl::Now() + std::min(timeout, kLongest),
                      options.cancellation, options_.max_attempts};
+    bounds.device_stream = options.device_stream;
     if (!options.traceparent.empty()) {
       bounds.headers.emplace_back("traceparent", options.traceparent);
       if (!options.tracestate.empty()) {
@@ -110,6 +111,10 @@ class Client::Impl {
         shared_bounds.is_cancelled = [&] {
           return bounds.cancellation->cancelled();
         };
+      }
+      if (shared_->IsOnDevice(parts, outputs)) {
+        return shared_->CallOnDevice(method, parts, outputs, shared_bounds,
+                                     bounds.device_stream, TraceOf(bounds));
       }
       if (auto slices = shared_->Call(method, parts, outputs, shared_bounds,
                                       TraceOf(bounds))) {
@@ -273,6 +278,27 @@ class Client::Impl {
             [](std::byte* data) { operator delete[](data, kAlignment); }};
   }
 
+  absl::Status ShareDevice(const void* pointer) {
+    if (shared_) return shared_->ShareDevice(pointer);
+    return absl::FailedPreconditionError(absl::StrCat(
+        "memory of a GPU is shared with one server on this host over its unix "
+        "socket, not with ",
+        address_));
+  }
+  // For what reads and writes tensors on the way.
+  absl::Status CheckInHostMemory(absl::Span<const TensorView> tensors,
+                                 Outputs outputs) const {
+    if (!shared_) return absl::OkStatus();
+    std::vector<ByteSpan> parts;
+    for (const TensorView& tensor : tensors) parts.push_back(tensor.bytes);
+    if (!shared_->IsOnDevice(parts, outputs)) return absl::OkStatus();
+    return absl::InvalidArgumentError(
+        "wire_dtype: tensors in memory of a GPU are not sent");
+  }
+  void ForgetDevice(const void* pointer) {
+    if (shared_) shared_->ForgetDevice(pointer);
+  }
+
   // Null if this process answers.
   Replicas* replicas() { return replicas_ ? &*replicas_ : nullptr; }
 
@@ -361,6 +387,12 @@ std::shared_ptr<std::byte[]> Client::Allocate(size_t size_bytes) {
   return impl_->Allocate(size_bytes);
 }
 
+absl::Status Client::ShareDevice(const void* pointer) {
+  return impl_->ShareDevice(pointer);
+}
+
+void Client::ForgetDevice(const void* pointer) { impl_->ForgetDevice(pointer); }
+
 const std::string& Client::address() const { return impl_->address(); }
 
 absl::StatusOr<std::unique_ptr<Client>> Client::Connect(
@@ -431,6 +463,9 @@ absl::Status Client::Forward(std::string_view activation,
 
 absl::StatusOr<ForwardResult> Client::ForwardWith(const ForwardCall& call) {
   if (IsNarrow(call.options)) {
+    std::vector<absl::Span<std::byte>> outputs = {call.output, call.tangent};
+    for (const auto& partial : call.partials) outputs.push_back(partial.output);
+    ACTSERVE_RETURN_IF_ERROR(impl_->CheckInHostMemory(call.inputs, outputs));
     ACTSERVE_ASSIGN_OR_RETURN(const auto type, NarrowTypeOf(call.options));
     NarrowTensors tensors(type);
     ACTSERVE_ASSIGN_OR_RETURN(const ForwardCall narrow, Narrow(call, tensors));
@@ -487,6 +522,11 @@ absl::StatusOr<ForwardResult> Client::ForwardWith(const ForwardCall& call) {
 
 absl::StatusOr<BackwardResult> Client::Backward(const BackwardCall& call) {
   if (IsNarrow(call.options)) {
+    std::vector<TensorView> tensors_given = call.inputs;
+    if (call.grad_output) tensors_given.push_back(*call.grad_output);
+    std::vector<absl::Span<std::byte>> outputs;
+    for (const auto& gradient : call.wrt) outputs.push_back(gradient.output);
+    ACTSERVE_RETURN_IF_ERROR(impl_->CheckInHostMemory(tensors_given, outputs));
     ACTSERVE_ASSIGN_OR_RETURN(const auto type, NarrowTypeOf(call.options));
     NarrowTensors tensors(type);
     ACTSERVE_ASSIGN_OR_RETURN(const BackwardCall narrow, Narrow(call, tensors));

@@ -39,6 +39,8 @@ struct Bounds {
   int max_attempts;
   // What every attempt says of the caller's trace.
   RawStub::Headers headers = {};
+  // Of CallOptions.
+  std::optional<void*> device_stream = std::nullopt;
 };
 
 // One server, with channels of its own, at least one.

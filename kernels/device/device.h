@@ -13,9 +13,12 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "absl/types/span.h"
 #include "kernels/base/stop_token.h"
+#include "kernels/device/shared_device_memory.h"
 #include "kernels/device/tensor_part.h"
 #include "kernels/graph/broadcast.h"
 #include "kernels/graph/lowered_program.h"
@@ -129,6 +132,11 @@ struct WorkItem {
   // element of that. Sums follow one tree fixed by element index
   // (kernels/graph/summation.h, broadcast.h): same bits whatever the threads.
   std::vector<double> sums;
+  // True: `inputs`, each one fragment, and `outputs` are addresses of the
+  // device's own memory, such as that of OpenMemory(), aligned to an element.
+  // What else the item has is in this process. Nothing on the device may still
+  // write to the inputs, or use the outputs. Without parts.
+  bool in_device_memory = false;
   // True to keep `inputs` on the device. Afterwards `kept` holds them, or is
   // null if the device has no memory of its own or no room, or if there are
   // `broadcasts`.
@@ -183,10 +191,24 @@ class Device {
   // other items. `program` must come from this device.
   //   InvalidArgument    an item whose tensors do not fit the program: the
   //                      number of inputs, outputs, parameters, or bytes
+  //   FailedPrecondition in_device_memory, and the device computes in that of
+  //                      the host
   //   ResourceExhausted  the device's memory is full: back off
   //   Unavailable        the device is lost
   virtual absl::Status Run(const Program& program,
                            absl::Span<WorkItem> items) = 0;
+
+  // Opens memory of this device that another process has shared: `uuid` is the
+  // device's 16 bytes there, `handle` what its driver gave out for the
+  // allocation (64 bytes for CUDA). The same handle may be opened again.
+  //   InvalidArgument     no such handle, or not of another process
+  //   FailedPrecondition  this device opens none, or is another one
+  //   Unavailable         the device is lost
+  virtual absl::StatusOr<std::shared_ptr<const SharedDeviceMemory>> OpenMemory(
+      absl::string_view /*uuid*/, absl::string_view /*handle*/) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        name(), " computes in the memory of the host, not in that of a GPU"));
+  }
 
   // OK, or Unavailable and why the device is lost.
   virtual absl::Status health() const { return absl::OkStatus(); }

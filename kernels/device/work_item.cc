@@ -31,6 +31,38 @@ absl::Status CheckParts(const LoweredProgram& program, const char* what,
   return absl::OkStatus();
 }
 
+// Of an item whose sizes have been checked.
+absl::Status CheckAddresses(const LoweredProgram& program,
+                            const WorkItem& item) {
+  if (!item.input_parts.empty() || !item.output_parts.empty()) {
+    return absl::InvalidArgumentError(
+        "tensors in device memory are not computed in parts");
+  }
+  const auto check = [&](const char* what, size_t i, const std::byte* data) {
+    const int64_t size_bytes = ItemSizeBytes(program.storage);
+    if (reinterpret_cast<uintptr_t>(data) % size_bytes == 0) {
+      return absl::OkStatus();
+    }
+    return absl::InvalidArgumentError(
+        absl::StrCat(what, " ", i, ": its device address is no multiple of ",
+                     size_bytes, ", the bytes of an element"));
+  };
+  for (size_t i = 0; i < item.inputs.size() && item.num_elements > 0; ++i) {
+    if (item.inputs[i].size() != 1) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("input ", i, ": ", item.inputs[i].size(),
+                       " fragments in device memory, want 1"));
+    }
+    absl::Status status = check("input", i, item.inputs[i][0].data);
+    if (!status.ok()) return status;
+  }
+  for (size_t o = 0; o < item.outputs.size(); ++o) {
+    absl::Status status = check("output", o, item.outputs[o]);
+    if (!status.ok()) return status;
+  }
+  return absl::OkStatus();
+}
+
 absl::Status CheckItem(const LoweredProgram& program, const WorkItem& item) {
   const Graph& graph = program.graph;
   if (item.num_elements < 0) {
@@ -128,17 +160,22 @@ absl::Status CheckItem(const LoweredProgram& program, const WorkItem& item) {
       return absl::InvalidArgumentError(absl::StrCat("output ", o, " is null"));
     }
   }
-  return absl::OkStatus();
+  return item.in_device_memory ? CheckAddresses(program, item)
+                               : absl::OkStatus();
 }
 
 }  // namespace
 
-absl::Status CheckItems(const LoweredProgram& program, bool has_resident,
+absl::Status CheckItems(const LoweredProgram& program, bool has_memory,
                         absl::Span<const WorkItem> items) {
   for (const WorkItem& item : items) {
-    if (item.resident != nullptr && !has_resident) {
+    if (item.resident != nullptr && !has_memory) {
       return absl::InvalidArgumentError(
           "resident inputs: the device keeps none");
+    }
+    if (item.in_device_memory && !has_memory) {
+      return absl::FailedPreconditionError(
+          "tensors in device memory: the device computes in that of the host");
     }
     absl::Status checked = CheckItem(program, item);
     if (!checked.ok()) return checked;

@@ -7,12 +7,14 @@
 
 namespace actserve {
 
-// Checks that the tensors of `item` fit `program`. With `has_resident` false,
-// resident tensors are an error. Does not check that resident tensors belong to
-// this device: a device that keeps tensors checks that itself.
+// Checks that the tensors of `item` fit `program`. With `has_memory` false,
+// the device has no memory of its own, and tensors there are an error. Does not
+// check that resident tensors belong to this device: a device that keeps
+// tensors checks that itself.
+//   FailedPrecondition  tensors in device memory, and the device has none
 //   InvalidArgument  an item whose tensors do not fit `program`: the number
 //                    of inputs, outputs, parameters, or bytes
-absl::Status CheckItems(const LoweredProgram& program, bool has_resident,
+absl::Status CheckItems(const LoweredProgram& program, bool has_memory,
                         absl::Span<const WorkItem> items);
 
 }  // namespace actserve

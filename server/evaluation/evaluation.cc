@@ -138,6 +138,9 @@ void Evaluation::Execute(bool may_run_inline) {
     if (is_part) whole = tensors_.back().data();
     if (!output.summed) item.outputs.push_back(tensors_.back().data());
   }
+  if (absl::Status status = PlaceTensors(item); !status.ok()) {
+    return Fail(status);
+  }
   if (const int64_t bytes = program->ScratchBytes(item); bytes > 0) {
     auto charge =
         parts_.memory.Take(MemoryBudget::Half::kResults, caller(), bytes);
@@ -181,6 +184,7 @@ void Evaluation::Done(const Scheduler::Outcome& outcome) {
   scratch_ = MemoryBudget::Charge();
   result.queue = outcome.queue;
   result.stages = item.stages;
+  result.in_device_memory = item.in_device_memory;
   if (plan_->request.residual_lease.has_value()) {
     result.residual_handle = KeepInputs();
   }
@@ -239,6 +243,8 @@ Residuals::Handle Evaluation::KeepInputs() {
   residual->broadcasts = request.broadcasts;
   residual->resident = std::move(item.kept);
   if (residual->resident == nullptr) {
+    // They cannot be kept here.
+    if (item.in_device_memory) return "";
     std::shared_ptr<const void> owner;
     if (OwnsInputs() && MayStay(decoded_.inputs)) {
       owner = ReleaseInputs();

@@ -67,6 +67,13 @@ class Evaluation : private Scheduler::Job {
     return nullptr;
   }
 
+  // Called before the item is computed, when it has everything: the door may
+  // say that its tensors are in device memory, and where. An error ends the
+  // request.
+  virtual absl::Status PlaceTensors(WorkItem& /*item*/) {
+    return absl::OkStatus();
+  }
+
   // True if the memory of the inputs may outlive this object.
   virtual bool OwnsInputs() const { return true; }
   // Gives up the owner of the inputs' memory, and of what is charged for it,

@@ -63,12 +63,14 @@ void AppendResidual(const std::string& handle, absl::Duration lease,
   bytes->append(residual);
 }
 
-EncodedResponse Assemble(std::string head, std::vector<Buffer> payloads) {
+// `may_copy`: the payloads can be read here.
+EncodedResponse Assemble(std::string head, std::vector<Buffer> payloads,
+                         bool may_copy) {
   size_t payload_bytes = 0;
   for (const Buffer& payload : payloads) payload_bytes += payload.size_bytes();
   EncodedResponse response;
   response.pieces.reserve(payloads.size() + 1);
-  const bool copy = payload_bytes <= kOnePieceBytes;
+  const bool copy = may_copy && payload_bytes <= kOnePieceBytes;
   std::vector<MemoryBudget::Charge> charges;
   for (Buffer& payload : payloads) {
     AppendPrefix(kPayloadField, payload.size_bytes(), &head);
@@ -205,7 +207,8 @@ EncodedResponse EncodeResponse(const TensorRequest& request, std::string head,
   for (size_t tensor : PayloadTensors(request)) {
     payloads.push_back(std::move(result.tensors[tensor]));
   }
-  return Assemble(std::move(head), std::move(payloads));
+  return Assemble(std::move(head), std::move(payloads),
+                  /*may_copy=*/!result.in_device_memory);
 }
 
 }  // namespace actserve

@@ -46,7 +46,7 @@ std::vector<size_t> PayloadTensors(const TensorRequest& request);
 
 // Encodes a v1::ForwardResponse or v1::BackwardResponse that begins with
 // `head`. The payloads are the buffers themselves, copied only if they are
-// small.
+// small, and in the memory of this process.
 EncodedResponse EncodeResponse(const TensorRequest& request, std::string head,
                                TensorResult result);
 

@@ -14,6 +14,8 @@ namespace actserve {
 struct TensorResult {
   // The outputs of the program that are tensors, in its order.
   std::vector<Buffer> tensors;
+  // True: what the device wrote is in its own memory, and not to be read here.
+  bool in_device_memory = false;
   // Its outputs that are numbers, in its order.
   std::vector<double> sums;
   // Time in the scheduler's queue.

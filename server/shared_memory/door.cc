@@ -44,11 +44,15 @@ SharedMemoryDoor::SharedMemoryDoor(const Options& options,
                                    const Services& services,
                                    ListeningSocket listener, Descriptor wake)
     : options_(options),
-      services_{services.parts, calls_, services.metrics, services.observer,
-                services.authenticator},
+      budget_(options.max_bytes),
+      services_{services.parts,
+                calls_,
+                services.metrics,
+                services.observer,
+                services.authenticator,
+                options.device_memory ? &device_budget_ : nullptr},
       listener_(std::move(listener)),
-      wake_(std::move(wake)),
-      budget_(options.max_bytes) {}
+      wake_(std::move(wake)) {}
 
 SharedMemoryDoor::~SharedMemoryDoor() { Shutdown(); }
 
@@ -157,6 +161,12 @@ v1::ControlReply SharedMemoryDoor::Answer(Connection& connection,
   } else if (request.has_offer_region()) {
     const absl::StatusOr<uint32_t> region =
         connection.session->AddRegion(descriptor);
+    status = region.status();
+    if (region.ok()) reply.set_region(*region);
+  } else if (request.has_offer_device_memory()) {
+    const auto& offer = request.offer_device_memory();
+    const absl::StatusOr<uint32_t> region = connection.session->AddDeviceRegion(
+        offer.device_uuid(), offer.handle());
     status = region.status();
     if (region.ok()) reply.set_region(*region);
   } else if (request.has_forget_region()) {

@@ -33,8 +33,10 @@ class SharedMemoryDoor {
     UnixUsers users;
     // Limit on the sessions.
     int max_clients = 64;
-    // Limit on the bytes of all regions.
+    // Limit on the bytes of all regions in host memory.
     int64_t max_bytes = 0;
+    // True to take regions in the device's memory too.
+    bool device_memory = false;
   };
   struct Services {
     const ServingParts& parts;
@@ -64,6 +66,7 @@ class SharedMemoryDoor {
 
   int num_clients() const { return num_clients_; }
   int64_t region_bytes() const { return budget_.used_bytes(); }
+  int64_t device_region_bytes() const { return device_budget_.used_bytes(); }
 
  private:
   // A connection to the control socket.
@@ -89,11 +92,13 @@ class SharedMemoryDoor {
 
   const Options options_;
   CallCounter calls_;
+  RegionBudget budget_;
+  // Counts, and does not bound: the memory is the clients' anyway.
+  RegionBudget device_budget_{int64_t{1} << 60};
   const SessionServices services_;
   ListeningSocket listener_;
   // An eventfd that ends the wait of the thread.
   const shared_memory::Descriptor wake_;
-  RegionBudget budget_;
   std::atomic<bool> is_refusing_ = false;
   std::atomic<bool> is_stopped_ = false;
   std::atomic<int> num_clients_ = 0;

@@ -69,7 +69,30 @@ absl::StatusOr<std::shared_ptr<const Region>> Region::Map(
   madvise(data, static_cast<size_t>(info.st_size), MADV_HUGEPAGE);
   return std::shared_ptr<const Region>(new Region(
       static_cast<std::byte*>(data), static_cast<uint64_t>(info.st_size),
-      {info.st_dev, info.st_ino}, budget));
+      {info.st_dev, info.st_ino}, /*device=*/nullptr, budget));
+}
+
+absl::StatusOr<std::shared_ptr<const Region>> Region::OfDevice(
+    std::shared_ptr<const SharedDeviceMemory> memory, RegionBudget* budget) {
+  const uint64_t size_bytes = memory->size_bytes();
+  void* const data = mmap(nullptr, size_bytes, PROT_READ,
+                          MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (data == MAP_FAILED) {
+    return absl::ResourceExhaustedError(
+        absl::StrCat("no addresses for ", size_bytes,
+                     " bytes of device memory: ", std::strerror(errno)));
+  }
+  budget->Take(static_cast<int64_t>(size_bytes), 0);
+  return std::shared_ptr<const Region>(new Region(static_cast<std::byte*>(data),
+                                                  size_bytes, Identity(),
+                                                  std::move(memory), budget));
+}
+
+std::byte* Region::OnDevice(const std::byte* place) const {
+  const uint64_t address =
+      device_->address() + static_cast<uint64_t>(place - data_);
+  // NOLINTNEXTLINE(performance-no-int-to-ptr): an address is an integer there.
+  return reinterpret_cast<std::byte*>(address);
 }
 
 Region::~Region() {

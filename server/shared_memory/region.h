@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "absl/status/statusor.h"
+#include "kernels/device/shared_device_memory.h"
 #include "proto/shared_memory/control.h"
 
 namespace actserve {
@@ -56,8 +57,17 @@ class Region {
   static absl::StatusOr<std::shared_ptr<const Region>> Map(
       const shared_memory::Descriptor& fd, uid_t owner, int64_t held_bytes,
       RegionBudget* budget);
+  // The region that is `memory`, memory of the device. In this process its
+  // place is taken by as many zeros, which can be read but not written: what
+  // comes to its place by mistake or malice does no harm. `budget` only counts.
+  //   ResourceExhausted  the system has no room for so many addresses
+  static absl::StatusOr<std::shared_ptr<const Region>> OfDevice(
+      std::shared_ptr<const SharedDeviceMemory> memory, RegionBudget* budget);
   ~Region();
 
+  bool is_on_device() const { return device_ != nullptr; }
+  // Where the device has what At() returned, if is_on_device().
+  std::byte* OnDevice(const std::byte* place) const;
   // The place of `size_bytes` bytes at `offset`; null if not all of them lie in
   // the region.
   std::byte* At(uint64_t offset, uint64_t size_bytes) const {
@@ -71,15 +81,18 @@ class Region {
 
  private:
   Region(std::byte* data, uint64_t size_bytes, const Identity& identity,
-         RegionBudget* budget)
+         std::shared_ptr<const SharedDeviceMemory> device, RegionBudget* budget)
       : data_(data),
         size_bytes_(size_bytes),
         identity_(identity),
+        device_(std::move(device)),
         budget_(*budget) {}
 
   std::byte* const data_;
   const uint64_t size_bytes_;
   const Identity identity_;
+  // Null: memory of the host.
+  const std::shared_ptr<const SharedDeviceMemory> device_;
   RegionBudget& budget_;
 };
 

@@ -80,7 +80,8 @@ class ReplyWriter {
 // Writes `response` to the slot, and its tensors to the outputs where they fit
 // one. False if some of it fits nowhere.
 bool WriteMessage(const EncodedResponse& response,
-                  absl::Span<const absl::Span<std::byte>> outputs, Slot& slot) {
+                  absl::Span<const absl::Span<std::byte>> outputs,
+                  uint32_t device_outputs, Slot& slot) {
   ReplyWriter writer(slot);
   size_t next = 0;
   for (const EncodedResponse::Piece& piece : response.pieces) {
@@ -88,10 +89,13 @@ bool WriteMessage(const EncodedResponse& response,
     const std::byte* const data = piece.buffer.data();
     const size_t size_bytes = piece.buffer.size_bytes();
     if (size_bytes == 0) continue;
+    const auto fits = [&](size_t output) {
+      const bool may_write = (device_outputs >> output & 1) == 0;
+      return outputs[output].size() == size_bytes &&
+             (may_write || outputs[output].data() == data);
+    };
     size_t output = next;
-    while (output < outputs.size() && outputs[output].size() != size_bytes) {
-      ++output;
-    }
+    while (output < outputs.size() && !fits(output)) ++output;
     if (output == outputs.size()) {
       if (!writer.Write(data, size_bytes)) return false;
       continue;
@@ -181,9 +185,11 @@ absl::StatusOr<uint32_t> Session::AddRegion(const Descriptor& fd) {
   ACTSERVE_ASSIGN_OR_RETURN(std::shared_ptr<const Region> region,
                             Region::Map(fd, uid_, region_bytes_, &budget_));
   for (const auto& [number, known] : regions_) {
-    if (known->identity() == region->identity()) return number;
+    if (!known->is_on_device() && known->identity() == region->identity()) {
+      return number;
+    }
   }
-  if (regions_.size() == kMaxRegions) {
+  if (regions_.size() - device_regions_.size() == kMaxRegions) {
     return absl::ResourceExhaustedError(
         absl::StrCat("a client shares at most ", kMaxRegions, " regions"));
   }
@@ -192,11 +198,41 @@ absl::StatusOr<uint32_t> Session::AddRegion(const Descriptor& fd) {
   return next_region_++;
 }
 
+absl::StatusOr<uint32_t> Session::AddDeviceRegion(absl::string_view uuid,
+                                                  absl::string_view handle) {
+  if (services_.device_budget == nullptr) {
+    return absl::FailedPreconditionError(
+        "the server takes no device memory (--shared_device_memory)");
+  }
+  absl::MutexLock lock(&mu_);
+  const auto known = device_regions_.find(handle);
+  if (known != device_regions_.end()) return known->second;
+  if (device_regions_.size() == kMaxDeviceRegions) {
+    return absl::ResourceExhaustedError(
+        absl::StrCat("a client shares at most ", kMaxDeviceRegions,
+                     " allocations of device memory"));
+  }
+  ACTSERVE_ASSIGN_OR_RETURN(auto memory,
+                            services_.parts.device.OpenMemory(uuid, handle));
+  ACTSERVE_ASSIGN_OR_RETURN(
+      std::shared_ptr<const Region> region,
+      Region::OfDevice(std::move(memory), services_.device_budget));
+  regions_.emplace(next_region_, std::move(region));
+  device_regions_.emplace(std::string(handle), next_region_);
+  return next_region_++;
+}
+
 void Session::ForgetRegion(uint32_t number) {
   absl::MutexLock lock(&mu_);
   const auto found = regions_.find(number);
   if (found == regions_.end()) return;
-  region_bytes_ -= static_cast<int64_t>(found->second->size_bytes());
+  if (found->second->is_on_device()) {
+    absl::erase_if(device_regions_, [number](const auto& each) {
+      return each.second == number;
+    });
+  } else {
+    region_bytes_ -= static_cast<int64_t>(found->second->size_bytes());
+  }
   regions_.erase(found);
 }
 
@@ -300,13 +336,15 @@ void Session::Fetch(uint32_t index, const shared_memory::Request& request) {
   const size_t size_bytes = SizeOf(response);
   const shared_memory::Piece& output = request.outputs[0];
   const std::shared_ptr<const Region> region = FindRegion(output.region);
-  std::byte* const to = region != nullptr && request.num_outputs == 1
-                            ? region->At(output.offset, size_bytes)
-                            : nullptr;
+  std::byte* const to =
+      region != nullptr && !region->is_on_device() && request.num_outputs == 1
+          ? region->At(output.offset, size_bytes)
+          : nullptr;
   if (to == nullptr) {
     return Fail(index, absl::InvalidArgumentError(absl::StrCat(
                            "an answer of ", size_bytes,
-                           " bytes is fetched to one output in a region")));
+                           " bytes is fetched to one output in a region of "
+                           "host memory")));
   }
   Copy(response, to);
   EndWithPiece(shared_memory::Answer::kMessage,
@@ -315,9 +353,10 @@ void Session::Fetch(uint32_t index, const shared_memory::Request& request) {
 }
 
 void Session::Answer(uint32_t index, EncodedResponse response,
-                     absl::Span<const absl::Span<std::byte>> outputs) {
+                     absl::Span<const absl::Span<std::byte>> outputs,
+                     uint32_t device_outputs) {
   Slot& slot = ring_->slots[index];
-  if (!WriteMessage(response, outputs, slot)) {
+  if (!WriteMessage(response, outputs, device_outputs, slot)) {
     EndWithPiece(shared_memory::Answer::kNeedsRoom,
                  {.size_bytes = SizeOf(response)}, slot);
     waiting_[index] = std::move(response);

@@ -37,6 +37,8 @@ struct SessionServices {
   CallObserver& observer;
   // Decides who may call; null: everyone.
   const Authenticator* authenticator;
+  // Counts device memory; null: none is taken.
+  RegionBudget* device_budget;
 };
 
 // One client of the ring (proto/shared_memory/ring.h): its ring, its regions,
@@ -47,6 +49,7 @@ struct SessionServices {
 class Session : public std::enable_shared_from_this<Session> {
  public:
   static constexpr size_t kMaxRegions = 64;
+  static constexpr size_t kMaxDeviceRegions = 256;
 
   // Starts a session of user `uid`, who gave `authorization`. `on_broken` is
   // called at most once, on the session's thread, when the client has broken
@@ -66,6 +69,13 @@ class Session : public std::enable_shared_from_this<Session> {
   //   ResourceExhausted  more than kMaxRegions
   // and the errors of Region::Map().
   absl::StatusOr<uint32_t> AddRegion(const shared_memory::Descriptor& fd);
+  // The same for an allocation on the device; `handle` as of
+  // Device::OpenMemory().
+  //   FailedPrecondition  the server takes no device memory
+  //   ResourceExhausted   more than kMaxDeviceRegions
+  // and the errors of Device::OpenMemory() and Region::OfDevice().
+  absl::StatusOr<uint32_t> AddDeviceRegion(absl::string_view uuid,
+                                           absl::string_view handle);
   // No effect if there is no such region.
   void ForgetRegion(uint32_t number);
   // Null if there is none.
@@ -84,9 +94,11 @@ class Session : public std::enable_shared_from_this<Session> {
   // Returns what Authenticator::Authorize() does.
   absl::StatusOr<CallerId> Admit(Role role) const;
   // Answers the call of slot `index`. One of these, once. What does not fit
-  // into the slot or the outputs waits for the client to fetch it.
+  // into the slot or the outputs waits for the client to fetch it. The outputs
+  // whose bits in `device_outputs` are set cannot be written to here.
   void Answer(uint32_t index, EncodedResponse response,
-              absl::Span<const absl::Span<std::byte>> outputs);
+              absl::Span<const absl::Span<std::byte>> outputs,
+              uint32_t device_outputs);
   void Fail(uint32_t index, const absl::Status& status);
 
  private:
@@ -115,6 +127,9 @@ class Session : public std::enable_shared_from_this<Session> {
   std::array<std::optional<EncodedResponse>, shared_memory::kNumSlots> waiting_;
   absl::Mutex mu_;
   absl::flat_hash_map<uint32_t, std::shared_ptr<const Region>> regions_
+      ABSL_GUARDED_BY(mu_);
+  // The numbers of those on the device, by handle.
+  absl::flat_hash_map<std::string, uint32_t> device_regions_
       ABSL_GUARDED_BY(mu_);
   uint32_t next_region_ ABSL_GUARDED_BY(mu_) = 1;
   int64_t region_bytes_ ABSL_GUARDED_BY(mu_) = 0;

@@ -40,9 +40,13 @@ class SharedCall final : private TensorEvaluation {
   // Who calls, and where the message and the outputs are.
   absl::Status Prepare(const shared_memory::Request& request);
   absl::StatusOr<std::byte*> Find(const shared_memory::Piece& piece);
+  // Where the device has that place; null if it is none of a device's region.
+  std::byte* OnDevice(const std::byte* place) const;
   CallerId caller() const override { return caller_; }
   bool IsCancelled() const override;
   std::byte* PlaceOf(size_t tensor, int64_t size_bytes) override;
+  // All tensors on the device, or none.
+  absl::Status PlaceTensors(WorkItem& item) override;
   // Nothing is sent.
   int64_t MaxResponseBytes() const override { return int64_t{1} << 50; }
   // The client's memory is not the server's to keep.
@@ -64,6 +68,12 @@ class SharedCall final : private TensorEvaluation {
   absl::InlinedVector<std::shared_ptr<const Region>, 4> regions_;
   absl::InlinedVector<Fragment, 8> message_;
   absl::InlinedVector<absl::Span<std::byte>, 4> outputs_;
+  // Of the message, in regions on the device.
+  uint64_t device_bytes_ = 0;
+  // A bit for each of the outputs there.
+  uint32_t device_outputs_ = 0;
+  // The inputs there, by their addresses on the device.
+  std::vector<Fragment> device_inputs_;
   // Null: nobody wants to know.
   std::unique_ptr<CallRecord> record_;
 };

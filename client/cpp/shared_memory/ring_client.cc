@@ -113,15 +113,49 @@ absl::StatusOr<uint32_t> RingClient::NumberOf(
   ForgetGoneRegions();
   v1::ControlRequest request;
   request.mutable_offer_region();
-  const auto answer = Ask(socket_.get(), request, region->fd());
+  ACTSERVE_ASSIGN_OR_RETURN(const uint32_t number,
+                            Offer(request, region->fd()));
+  offered_[region.get()] = {region, number};
+  return number;
+}
+
+absl::StatusOr<uint32_t> RingClient::NumberOf(
+    const DeviceAllocations::Allocation& allocation) {
+  absl::MutexLock lock(&control_mu_);
+  const auto found = offered_allocations_.find(allocation.handle);
+  if (found != offered_allocations_.end()) return found->second;
+  v1::ControlRequest request;
+  auto& offer = *request.mutable_offer_device_memory();
+  offer.set_device_uuid(allocation.device_uuid);
+  offer.set_handle(allocation.handle);
+  ACTSERVE_ASSIGN_OR_RETURN(const uint32_t number, Offer(request, -1));
+  offered_allocations_[allocation.handle] = number;
+  return number;
+}
+
+void RingClient::Forget(const DeviceAllocations::Allocation& allocation) {
+  absl::MutexLock lock(&control_mu_);
+  const auto found = offered_allocations_.find(allocation.handle);
+  if (found == offered_allocations_.end()) return;
+  Forget(found->second);
+  offered_allocations_.erase(found);
+}
+
+absl::StatusOr<uint32_t> RingClient::Offer(const v1::ControlRequest& request,
+                                           int fd) {
+  const auto answer = Ask(socket_.get(), request, fd);
   if (!answer.ok()) {
     // An answer that comes later would be taken for that of another question.
     if (absl::IsUnavailable(answer.status())) is_gone_ = true;
     return answer.status();
   }
-  const uint32_t number = answer->first.region();
-  offered_[region.get()] = {region, number};
-  return number;
+  return answer->first.region();
+}
+
+void RingClient::Forget(uint32_t number) {
+  v1::ControlRequest request;
+  request.mutable_forget_region()->set_region(number);
+  if (!Ask(socket_.get(), request, -1).ok()) is_gone_ = true;
 }
 
 void RingClient::ForgetGoneRegions() {
@@ -131,11 +165,7 @@ void RingClient::ForgetGoneRegions() {
     numbers.push_back(each.second.number);
     return true;
   });
-  for (const uint32_t number : numbers) {
-    v1::ControlRequest request;
-    request.mutable_forget_region()->set_region(number);
-    if (!Ask(socket_.get(), request, -1).ok()) is_gone_ = true;
-  }
+  for (const uint32_t number : numbers) Forget(number);
 }
 
 std::optional<RingClient::Turn> RingClient::Take(absl::Time deadline) {

@@ -21,6 +21,7 @@
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "actserve/v1/shared_memory.pb.h"
+#include "client/cpp/shared_memory/device_allocations.h"
 #include "client/cpp/shared_memory/shared_pool.h"
 #include "proto/shared_memory/control.h"
 #include "proto/shared_memory/futex.h"
@@ -53,6 +54,13 @@ class RingClient : public std::enable_shared_from_this<RingClient> {
   // take as long as Connect().
   //   ResourceExhausted  the server takes no more regions
   absl::StatusOr<uint32_t> NumberOf(const SharedPool::RegionPtr& region);
+
+  // The same for memory of a GPU.
+  //   InvalidArgument, FailedPrecondition  the server cannot use it
+  absl::StatusOr<uint32_t> NumberOf(
+      const DeviceAllocations::Allocation& allocation);
+  // Has the server close it, if it was offered.
+  void Forget(const DeviceAllocations::Allocation& allocation);
 
   // A slot of the ring for one call after the other. Move-only.
   class Turn {
@@ -100,6 +108,9 @@ class RingClient : public std::enable_shared_from_this<RingClient> {
   // -1, and returns the answer, and a descriptor that came with it.
   static absl::StatusOr<std::pair<v1::ControlReply, shared_memory::Descriptor>>
   Ask(int socket, const v1::ControlRequest& request, int fd);
+  absl::StatusOr<uint32_t> Offer(const v1::ControlRequest& request, int fd)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(control_mu_);
+  void Forget(uint32_t number) ABSL_EXCLUSIVE_LOCKS_REQUIRED(control_mu_);
   void Publish(uint32_t index);
   void ForgetGoneRegions() ABSL_EXCLUSIVE_LOCKS_REQUIRED(control_mu_);
   void TakeBackAbandoned() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
@@ -122,6 +133,9 @@ class RingClient : public std::enable_shared_from_this<RingClient> {
     uint32_t number;
   };
   absl::flat_hash_map<const SharedPool::Region*, Offered> offered_
+      ABSL_GUARDED_BY(control_mu_);
+  // By handle.
+  absl::flat_hash_map<std::string, uint32_t> offered_allocations_
       ABSL_GUARDED_BY(control_mu_);
 };
 

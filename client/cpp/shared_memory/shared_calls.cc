@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstring>
 #include <utility>
 
@@ -48,8 +49,9 @@ size_t SizeOf(Outputs outputs) {
 // One call: from the parts of its message to the slices of its reply.
 class Exchange {
  public:
-  Exchange(RingClient& ring, SharedPool& pool, RingClient::Turn& turn)
-      : ring_(ring), pool_(pool), turn_(turn) {}
+  Exchange(RingClient& ring, SharedPool& pool,
+           const DeviceAllocations& allocations, RingClient::Turn& turn)
+      : ring_(ring), pool_(pool), allocations_(allocations), turn_(turn) {}
 
   // Puts the message into the slot and the regions.
   absl::Status Write(Operation operation, absl::Span<const ByteSpan> parts,
@@ -70,14 +72,20 @@ class Exchange {
         return absl::ResourceExhaustedError("too many tensors for the ring");
       }
       Piece& piece = request.pieces[request.num_pieces++];
-      if (all_in_slot || part.size() < kMinRegionBytes) {
+      if (const auto place = allocations_.Find(part.data(), part.size())) {
+        ACTSERVE_ASSIGN_OR_RETURN(piece, OnDevice(*place, part.size()));
+      } else if (all_in_slot || part.size() < kMinRegionBytes) {
         ACTSERVE_RETURN_IF_ERROR(WriteToSlot(part.data(), part.size()));
         piece = {.region = kInSlot, .size_bytes = part.size()};
       } else {
         ACTSERVE_ASSIGN_OR_RETURN(piece, PlaceOf(part));
       }
     }
-    if (kReplyHeadBytes + SizeOf(outputs) <= kSlotBytes) {
+    const bool some_on_device = std::any_of(
+        outputs.begin(), outputs.end(), [&](absl::Span<std::byte> output) {
+          return allocations_.Touches(output.data(), output.size());
+        });
+    if (!some_on_device && kReplyHeadBytes + SizeOf(outputs) <= kSlotBytes) {
       return absl::OkStatus();
     }
     if (outputs.size() > kMaxOutputs) {
@@ -132,6 +140,15 @@ class Exchange {
         .region = region, .offset = place.offset, .size_bytes = size_bytes};
   }
 
+  absl::StatusOr<Piece> OnDevice(const DeviceAllocations::Place& place,
+                                 size_t size_bytes) {
+    has_in_place_ = true;
+    ACTSERVE_ASSIGN_OR_RETURN(const uint32_t region,
+                              ring_.NumberOf(*place.allocation));
+    return Piece{
+        .region = region, .offset = place.offset, .size_bytes = size_bytes};
+  }
+
   absl::StatusOr<Piece> PlaceOf(ByteSpan part) {
     if (auto place = pool_.Find(part.data(), part.size())) {
       has_in_place_ = true;
@@ -145,6 +162,10 @@ class Exchange {
   }
 
   absl::StatusOr<Piece> PlaceFor(absl::Span<std::byte> output) {
+    if (const auto place = allocations_.Find(output.data(), output.size())) {
+      shared_outputs_.push_back(output.data());
+      return OnDevice(*place, output.size());
+    }
     if (auto place = pool_.Find(output.data(), output.size())) {
       has_in_place_ = true;
       shared_outputs_.push_back(output.data());
@@ -234,6 +255,7 @@ class Exchange {
 
   RingClient& ring_;
   SharedPool& pool_;
+  const DeviceAllocations& allocations_;
   RingClient::Turn& turn_;
   size_t slot_bytes_ = 0;
   // Memory of the caller's is used where it lies.
@@ -265,49 +287,119 @@ SharedCalls::SharedCalls(std::string path, size_t max_bytes,
       pid_(getpid()),
       pool_(SharedPool::Create(max_bytes)) {}
 
-std::shared_ptr<RingClient> SharedCalls::Ring() {
-  if (getpid() != pid_) return nullptr;
+absl::StatusOr<std::shared_ptr<RingClient>> SharedCalls::Ring() {
+  if (getpid() != pid_) {
+    return absl::UnavailableError("the ring is that of the parent process");
+  }
   absl::MutexLock lock(&mu_);
   if (ring_ != nullptr && ring_->is_open()) return ring_;
   const absl::Time now = absl::Now();
-  if (now < next_try_) return nullptr;
+  if (now < next_try_) return why_;
   ring_ = nullptr;
   const std::string token = token_();
   auto ring = RingClient::Connect(
       path_, token.empty() ? "" : absl::StrCat("Bearer ", token));
   if (!ring.ok()) {
     next_try_ = now + kPause;
-    return nullptr;
+    why_ = ring.status();
+    return why_;
   }
   ring_ = *std::move(ring);
   return ring_;
 }
 
-std::optional<absl::StatusOr<Slices>> SharedCalls::Call(
+absl::StatusOr<Slices> SharedCalls::TryCall(
     absl::string_view method, absl::Span<const ByteSpan> parts, Outputs outputs,
-    const CallBounds& bounds, const std::string& trace) {
+    const CallBounds& bounds, const std::string& trace, bool& was_made) {
   const std::optional<Operation> operation = OperationOf(method);
-  if (!operation) return std::nullopt;
-  const std::shared_ptr<RingClient> ring = Ring();
-  if (ring == nullptr) return std::nullopt;
-  std::optional<RingClient::Turn> turn = ring->Take(bounds.deadline);
-  if (!turn) return std::nullopt;
-  Exchange exchange(*ring, *pool_, *turn);
-  if (!exchange.Write(*operation, parts, outputs, trace).ok()) {
-    return std::nullopt;
+  if (!operation) {
+    return absl::UnimplementedError(
+        absl::StrCat(method, " is no call of the ring"));
   }
+  ACTSERVE_ASSIGN_OR_RETURN(const std::shared_ptr<RingClient> ring, Ring());
+  std::optional<RingClient::Turn> turn = ring->Take(bounds.deadline);
+  if (!turn) {
+    return absl::DeadlineExceededError("all slots of the ring are in use");
+  }
+  Exchange exchange(*ring, *pool_, allocations_, *turn);
+  ACTSERVE_RETURN_IF_ERROR(exchange.Write(*operation, parts, outputs, trace));
+  was_made = true;
   const absl::Status answered = exchange.Call(bounds);
   absl::StatusOr<Slices> slices =
       answered.ok() ? exchange.Read(bounds) : answered;
-  if (!slices.ok() && IsForNow(slices.status())) {
-    if (absl::IsUnauthenticated(slices.status())) {
-      // The next call brings the token of that time.
-      absl::MutexLock lock(&mu_);
-      ring_ = nullptr;
-    }
+  if (absl::IsUnauthenticated(slices.status())) {
+    // The next call brings the token of that time.
+    absl::MutexLock lock(&mu_);
+    ring_ = nullptr;
+  }
+  return slices;
+}
+
+std::optional<absl::StatusOr<Slices>> SharedCalls::Call(
+    absl::string_view method, absl::Span<const ByteSpan> parts, Outputs outputs,
+    const CallBounds& bounds, const std::string& trace) {
+  bool was_made = false;
+  absl::StatusOr<Slices> slices =
+      TryCall(method, parts, outputs, bounds, trace, was_made);
+  if (!was_made || (!slices.ok() && IsForNow(slices.status()))) {
     return std::nullopt;
   }
   return slices;
+}
+
+bool SharedCalls::IsOnDevice(absl::Span<const ByteSpan> parts,
+                             Outputs outputs) const {
+  if (allocations_.empty()) return false;
+  const auto touches = [this](const auto& bytes) {
+    return allocations_.Touches(bytes.data(), bytes.size());
+  };
+  return std::any_of(parts.begin(), parts.end(), touches) ||
+         std::any_of(outputs.begin(), outputs.end(), touches);
+}
+
+absl::StatusOr<Slices> SharedCalls::CallOnDevice(
+    absl::string_view method, absl::Span<const ByteSpan> parts, Outputs outputs,
+    const CallBounds& bounds, std::optional<void*> stream,
+    const std::string& trace) {
+  // Nothing here may look into them.
+  int ordinal = 0;
+  const auto check = [&](const auto& bytes) {
+    if (!allocations_.Touches(bytes.data(), bytes.size())) {
+      return absl::OkStatus();
+    }
+    const auto place = allocations_.Find(bytes.data(), bytes.size());
+    if (!place) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("a tensor of ", bytes.size(),
+                       " bytes exceeds the allocation that it begins or ends "
+                       "in, which is shared"));
+    }
+    ordinal = place->allocation->ordinal;
+    return absl::OkStatus();
+  };
+  for (const ByteSpan part : parts) ACTSERVE_RETURN_IF_ERROR(check(part));
+  for (const auto& each : outputs) ACTSERVE_RETURN_IF_ERROR(check(each));
+  if (stream) {
+    ACTSERVE_RETURN_IF_ERROR(allocations_.Await(
+        *stream, ordinal, bounds.deadline, bounds.is_cancelled));
+  }
+  bool was_made = false;
+  return TryCall(method, parts, outputs, bounds, trace, was_made);
+}
+
+absl::Status SharedCalls::ShareDevice(const void* pointer) {
+  ACTSERVE_ASSIGN_OR_RETURN(const std::shared_ptr<RingClient> ring, Ring());
+  ACTSERVE_ASSIGN_OR_RETURN(const auto allocation, allocations_.Add(pointer));
+  const absl::Status offered = ring->NumberOf(*allocation).status();
+  if (!offered.ok()) allocations_.Remove(pointer);
+  return offered;
+}
+
+void SharedCalls::ForgetDevice(const void* pointer) {
+  const auto allocation = allocations_.Remove(pointer);
+  if (allocation == nullptr) return;
+  absl::MutexLock lock(&mu_);
+  if (ring_ != nullptr) ring_->Forget(*allocation);
 }
 
 }  // namespace actserve

@@ -17,6 +17,7 @@
 #include "absl/time/time.h"
 #include "absl/types/span.h"
 #include "client/cpp/message/split_response.h"
+#include "client/cpp/shared_memory/device_allocations.h"
 #include "client/cpp/shared_memory/ring_client.h"
 #include "client/cpp/shared_memory/shared_pool.h"
 #include "grpcpp/support/slice.h"
@@ -43,20 +44,47 @@ class SharedCalls {
       absl::Span<const absl::Span<std::byte>> outputs, const CallBounds& bounds,
       const std::string& trace = "");
 
+  // The same for a call of whose tensors some lie in allocations that are
+  // shared: there is no other way, so that every failure is an error. Waits
+  // first until the work on `stream` is done, if there is one.
+  //   FailedPrecondition, InvalidArgument  the server cannot use the memory
+  //   Unavailable                          there is no way to the server
+  absl::StatusOr<std::vector<grpc::Slice>> CallOnDevice(
+      absl::string_view method, absl::Span<const ByteSpan> parts,
+      absl::Span<const absl::Span<std::byte>> outputs, const CallBounds& bounds,
+      std::optional<void*> stream, const std::string& trace = "");
+  // True if that is what the call needs.
+  bool IsOnDevice(absl::Span<const ByteSpan> parts,
+                  absl::Span<const absl::Span<std::byte>> outputs) const;
+
+  // Shares the allocation on a GPU that `pointer` lies in: the errors of
+  // DeviceAllocations::Add() and CallOnDevice().
+  absl::Status ShareDevice(const void* pointer);
+  // Ends that; no effect if it is not shared.
+  void ForgetDevice(const void* pointer);
+
   const std::shared_ptr<SharedPool>& pool() const { return pool_; }
 
  private:
-  // Null: there is no way to the server now.
-  std::shared_ptr<RingClient> Ring();
+  // There may be no way to the server now.
+  absl::StatusOr<std::shared_ptr<RingClient>> Ring();
+  // Unlike Call(), tells why the call was not made: `was_made` stays false.
+  absl::StatusOr<std::vector<grpc::Slice>> TryCall(
+      absl::string_view method, absl::Span<const ByteSpan> parts,
+      absl::Span<const absl::Span<std::byte>> outputs, const CallBounds& bounds,
+      const std::string& trace, bool& was_made);
 
   const std::string path_;
   const std::function<std::string()> token_;
   // Threads and mappings of another process are not a child's.
   const pid_t pid_;
   const std::shared_ptr<SharedPool> pool_;
+  DeviceAllocations allocations_;
   absl::Mutex mu_;
   std::shared_ptr<RingClient> ring_ ABSL_GUARDED_BY(mu_);
   absl::Time next_try_ ABSL_GUARDED_BY(mu_) = absl::InfinitePast();
+  // Why the last try failed.
+  absl::Status why_ ABSL_GUARDED_BY(mu_);
 };
 
 }  // namespace actserve

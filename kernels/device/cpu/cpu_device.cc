@@ -330,7 +330,7 @@ void CpuDevice::RunRange(Plan& plan, int64_t begin, int64_t end) {
 absl::Status CpuDevice::Run(const Program& program,
                             absl::Span<WorkItem> items) {
   ACTSERVE_RETURN_IF_ERROR(
-      CheckItems(program.lowered(), /*has_resident=*/false, items));
+      CheckItems(program.lowered(), /*has_memory=*/false, items));
   const bool timed =
       std::any_of(items.begin(), items.end(),
                   [](const WorkItem& item) { return item.time_stages; });

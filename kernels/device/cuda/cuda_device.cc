@@ -120,7 +120,7 @@ absl::StatusOr<std::shared_ptr<const Program>> CudaDevice::Compile(
 absl::Status CudaDevice::Run(const Program& program,
                              absl::Span<WorkItem> items) {
   ACTSERVE_RETURN_IF_ERROR(
-      CheckItems(program.lowered(), /*has_resident=*/true, items));
+      CheckItems(program.lowered(), /*has_memory=*/true, items));
   const auto& cuda_program = static_cast<const CudaProgram&>(program);
   const int64_t max_row_size = cuda_program.layout().max_row_size();
   for (const WorkItem& item : items) {

@@ -14,6 +14,7 @@
 #include "kernels/device/cuda/program/sass_pack.h"
 #include "kernels/device/cuda/run/device_pool.h"
 #include "kernels/device/cuda/run/device_tables.h"
+#include "kernels/device/cuda/run/ipc_memory.h"
 #include "kernels/device/cuda/run/pipelined_run.h"
 #include "kernels/device/cuda/run/staging.h"
 #include "kernels/device/device.h"
@@ -90,6 +91,12 @@ class CudaDevice final : public Device {
   absl::StatusOr<std::shared_ptr<const Program>> Compile(
       const LoweredProgram& program, const StopToken& stop) override;
   absl::Status Run(const Program& program, absl::Span<WorkItem> items) override;
+
+  // `handle`: of cuIpcGetMemHandle().
+  absl::StatusOr<std::shared_ptr<const SharedDeviceMemory>> OpenMemory(
+      absl::string_view uuid, absl::string_view handle) override {
+    return OpenIpcMemory(context_, uuid, handle);
+  }
 
   absl::Status health() const override { return context_->health(); }
   void OnLost(LostCallback lost) override { context_->OnLost(std::move(lost)); }

@@ -214,6 +214,9 @@ void ServerMetrics::CollectState(Families& families) const {
   families.push_back(Gauge("actserve_shared_memory_bytes",
                            "Memory that they share.",
                            Number(sources_.shared_memory_bytes())));
+  families.push_back(Gauge("actserve_shared_device_memory_bytes",
+                           "Memory of the GPU that they share.",
+                           Number(sources_.shared_device_memory_bytes())));
   families.push_back(Gauge("actserve_device_healthy",
                            "1 if the device works, 0 if it is lost.",
                            parts.device.health().ok()));

@@ -28,6 +28,7 @@ class ServerMetrics final : public prometheus::Collectable {
     // Of clients that share memory, and what they share.
     std::function<int()> num_shared_memory_clients;
     std::function<int64_t()> shared_memory_bytes;
+    std::function<int64_t()> shared_device_memory_bytes;
     std::function<bool()> is_draining;
     // When the server's certificate expires; nullopt without TLS.
     std::function<std::optional<absl::Time>()> certificate_expiry;

@@ -19,6 +19,14 @@ using CuStream = struct CuStreamTag*;
 using CuEvent = struct CuEventTag*;
 using CuMemoryPool = struct CuMemoryPoolTag*;
 
+// What names an allocation, or a device, to another process.
+struct CuIpcMemHandle {
+  char bytes[64];
+};
+struct CuUuid {
+  char bytes[16];
+};
+
 // An int at the ABI, of which these are the values that we tell apart.
 enum CuResult : int {
   kCuSuccess = 0,
@@ -28,6 +36,7 @@ enum CuResult : int {
   kCuNoDevice = 100,
   kCuInvalidDevice = 101,
   kCuInvalidImage = 200,
+  kCuInvalidContext = 201,
   kCuEccUncorrectable = 214,
   kCuNvlinkUncorrectable = 220,
   kCuContained = 226,
@@ -54,10 +63,13 @@ enum CuDeviceAttribute : int {
   kCuMemoryPoolsSupported = 115,
 };
 
+// The attributes of an address, by their numbers in cuda.h.
+enum CuPointerAttribute : int { kCuPointerDeviceOrdinal = 9 };
 enum CuFunctionAttribute : int { kCuMaxDynamicSharedBytes = 8 };
 enum CuMemoryPoolAttribute : int { kCuReleaseThreshold = 4 };
 inline constexpr unsigned kCuStreamNonBlocking = 1;
 inline constexpr unsigned kCuEventDefault = 0;
+inline constexpr unsigned kCuIpcLazyPeerAccess = 1;
 
 // The functions, each under the symbol that CudaDriver::Open() looks up.
 struct CuFunctions {
@@ -74,6 +86,8 @@ struct CuFunctions {
   CuResult (*DevicePrimaryCtxRetain)(CuContext* context, CuDevice device);
   CuResult (*DevicePrimaryCtxRelease)(CuDevice device);
   CuResult (*CtxSetCurrent)(CuContext context);
+  CuResult (*CtxGetCurrent)(CuContext* context);
+  CuResult (*DeviceGetUuid)(CuUuid* uuid, CuDevice device);
 
   CuResult (*ModuleLoadData)(CuModule* module, const void* image);
   CuResult (*ModuleUnload)(CuModule module);
@@ -94,6 +108,15 @@ struct CuFunctions {
   CuResult (*MemAllocAsync)(CuDeviceAddress* address, size_t size_bytes,
                             CuStream stream);
   CuResult (*MemFreeAsync)(CuDeviceAddress address, CuStream stream);
+  // Of the allocation around an address.
+  CuResult (*MemGetAddressRange)(CuDeviceAddress* base, size_t* size_bytes,
+                                 CuDeviceAddress address);
+  CuResult (*PointerGetAttribute)(void* value, CuPointerAttribute attribute,
+                                  CuDeviceAddress address);
+  CuResult (*IpcGetMemHandle)(CuIpcMemHandle* handle, CuDeviceAddress address);
+  CuResult (*IpcOpenMemHandle)(CuDeviceAddress* address, CuIpcMemHandle handle,
+                               unsigned flags);
+  CuResult (*IpcCloseMemHandle)(CuDeviceAddress address);
   CuResult (*MemHostAlloc)(void** memory, size_t size_bytes, unsigned flags);
   CuResult (*MemFreeHost)(void* memory);
   CuResult (*MemcpyHtoDAsync)(CuDeviceAddress to, const void* from,
@@ -105,6 +128,7 @@ struct CuFunctions {
 
   CuResult (*StreamCreate)(CuStream* stream, unsigned flags);
   CuResult (*StreamDestroy)(CuStream stream);
+  CuResult (*StreamQuery)(CuStream stream);
   CuResult (*EventCreate)(CuEvent* event, unsigned flags);
   CuResult (*EventDestroy)(CuEvent event);
   CuResult (*EventRecord)(CuEvent event, CuStream stream);

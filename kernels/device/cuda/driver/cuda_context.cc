@@ -82,6 +82,8 @@ absl::Status CudaContext::Start() {
                       cuda().DeviceGetName(model, sizeof(model) - 1, device_)));
   status.Update(
       Check("cuDeviceTotalMem", cuda().DeviceTotalMem(&total_bytes, device_)));
+  status.Update(
+      Check("cuDeviceGetUuid", cuda().DeviceGetUuid(&uuid_, device_)));
   const absl::StatusOr<int> major = Attribute(kCuComputeCapabilityMajor);
   const absl::StatusOr<int> minor = Attribute(kCuComputeCapabilityMinor);
   const absl::StatusOr<int> processors = Attribute(kCuMultiprocessorCount);

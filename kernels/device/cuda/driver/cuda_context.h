@@ -9,6 +9,7 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "kernels/device/cuda/driver/driver.h"
@@ -48,6 +49,8 @@ class CudaContext {
   int architecture() const { return architecture_; }  // 90
   int num_multiprocessors() const { return num_multiprocessors_; }
   int64_t max_shared_bytes() const { return max_shared_bytes_; }
+  // Which GPU it is, to any process: 16 bytes.
+  absl::string_view uuid() const { return {uuid_.bytes, sizeof(uuid_.bytes)}; }
 
   // Makes the context current on the calling thread; call it before any other.
   //   Unavailable  the device is lost
@@ -58,6 +61,10 @@ class CudaContext {
   //   Unavailable        the device is lost, by this error perhaps
   //   Internal           anything else (our bug)
   absl::Status Check(const char* call, CuResult result);
+  // "cuInit: CUDA_ERROR_NO_DEVICE (100)"
+  std::string ErrorText(absl::string_view call, CuResult result) const {
+    return driver_->ErrorText(call, result);
+  }
 
   // Waits until the work before `event` is done. A short wait spins.
   //   Unavailable  the device is lost, by the watchdog perhaps
@@ -90,6 +97,7 @@ class CudaContext {
   int architecture_ = 0;
   int num_multiprocessors_ = 0;
   int64_t max_shared_bytes_ = 0;
+  CuUuid uuid_ = {};
 
   std::atomic<int64_t> num_launches_ = 0;
   std::atomic<bool> is_lost_ = false;

@@ -45,6 +45,8 @@ void FindRest(Symbols& symbols, CuFunctions& f) {
   symbols.Find("cuDevicePrimaryCtxRetain", f.DevicePrimaryCtxRetain);
   symbols.Find("cuDevicePrimaryCtxRelease_v2", f.DevicePrimaryCtxRelease);
   symbols.Find("cuCtxSetCurrent", f.CtxSetCurrent);
+  symbols.Find("cuCtxGetCurrent", f.CtxGetCurrent);
+  symbols.Find("cuDeviceGetUuid_v2", f.DeviceGetUuid);
   symbols.Find("cuModuleLoadData", f.ModuleLoadData);
   symbols.Find("cuModuleUnload", f.ModuleUnload);
   symbols.Find("cuModuleGetFunction", f.ModuleGetFunction);
@@ -55,6 +57,11 @@ void FindRest(Symbols& symbols, CuFunctions& f) {
   symbols.Find("cuMemPoolSetAttribute", f.MemPoolSetAttribute);
   symbols.Find("cuMemAllocAsync", f.MemAllocAsync);
   symbols.Find("cuMemFreeAsync", f.MemFreeAsync);
+  symbols.Find("cuMemGetAddressRange_v2", f.MemGetAddressRange);
+  symbols.Find("cuPointerGetAttribute", f.PointerGetAttribute);
+  symbols.Find("cuIpcGetMemHandle", f.IpcGetMemHandle);
+  symbols.Find("cuIpcOpenMemHandle_v2", f.IpcOpenMemHandle);
+  symbols.Find("cuIpcCloseMemHandle", f.IpcCloseMemHandle);
   symbols.Find("cuMemHostAlloc", f.MemHostAlloc);
   symbols.Find("cuMemFreeHost", f.MemFreeHost);
   symbols.Find("cuMemcpyHtoDAsync_v2", f.MemcpyHtoDAsync);
@@ -62,6 +69,7 @@ void FindRest(Symbols& symbols, CuFunctions& f) {
   symbols.Find("cuMemcpyDtoDAsync_v2", f.MemcpyDtoDAsync);
   symbols.Find("cuStreamCreate", f.StreamCreate);
   symbols.Find("cuStreamDestroy_v2", f.StreamDestroy);
+  symbols.Find("cuStreamQuery", f.StreamQuery);
   symbols.Find("cuEventCreate", f.EventCreate);
   symbols.Find("cuEventDestroy_v2", f.EventDestroy);
   symbols.Find("cuEventRecord", f.EventRecord);

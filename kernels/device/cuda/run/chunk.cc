@@ -24,9 +24,20 @@ int64_t ChunkCutter::PaddedTensorBytes(int64_t num_elements) const {
   return DevicePool::Padded(num_elements * item_size_bytes_);
 }
 
+int64_t ChunkCutter::InputBytes(int64_t num_elements) const {
+  const WorkItem& item = items_[item_];
+  if (item.in_device_memory) return 0;
+  return static_cast<int64_t>(item.inputs.size()) *
+         PaddedTensorBytes(num_elements);
+}
+
+int64_t ChunkCutter::OutputBytes(int64_t num_elements) const {
+  if (items_[item_].in_device_memory) return 0;
+  return layout_.num_outputs() * PaddedTensorBytes(num_elements);
+}
+
 int64_t ChunkCutter::InBytes(int64_t num_elements) const {
-  return static_cast<int64_t>(items_[item_].inputs.size()) *
-             PaddedTensorBytes(num_elements) +
+  return InputBytes(num_elements) +
          (broadcasts_.empty() ? 0 : broadcasts_[item_].size_bytes());
 }
 
@@ -35,8 +46,7 @@ int64_t ChunkCutter::OutBytes(int64_t num_elements) const {
                                  ? layout_.tile_sums_bytes(num_elements)
                                  : broadcasts_[item_].num_sums() *
                                        static_cast<int64_t>(sizeof(double));
-  return layout_.num_outputs() * PaddedTensorBytes(num_elements) +
-         DevicePool::Padded(sums_bytes);
+  return OutputBytes(num_elements) + DevicePool::Padded(sums_bytes);
 }
 
 // A first tile and a row in the table of each launch.
@@ -75,12 +85,9 @@ void ChunkCutter::Append(Chunk& chunk, int64_t num_elements) const {
   piece.num_elements = num_elements;
   piece.inputs_offset_bytes = chunk.segments_offset_bytes;
   piece.outputs_offset_bytes = chunk.out_bytes;
-  piece.sums_offset_bytes =
-      chunk.out_bytes + layout_.num_outputs() * PaddedTensorBytes(num_elements);
+  piece.sums_offset_bytes = chunk.out_bytes + OutputBytes(num_elements);
   piece.broadcasts_offset_bytes =
-      piece.inputs_offset_bytes +
-      static_cast<int64_t>(items_[item_].inputs.size()) *
-          PaddedTensorBytes(num_elements);
+      piece.inputs_offset_bytes + InputBytes(num_elements);
   chunk.num_elements += num_elements;
   piece.scratch_offset_bytes = chunk.scratch_bytes;
   chunk.segments_offset_bytes += InBytes(num_elements);

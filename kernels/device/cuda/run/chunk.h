@@ -19,7 +19,7 @@ struct Piece {
   size_t item = 0;
   int64_t begin = 0;
   int64_t num_elements = 0;
-  int64_t inputs_offset_bytes = 0;  // those that are not resident
+  int64_t inputs_offset_bytes = 0;  // those that the device does not have
   int64_t broadcasts_offset_bytes = 0;
   int64_t outputs_offset_bytes = 0;
   int64_t sums_offset_bytes = 0;
@@ -50,9 +50,10 @@ struct Chunk {
 // cut. If one piece of these is too large, the item is a chunk whole, beyond
 // the limit.
 //
-// An item with tensors that broadcast has chunks of its own. It is cut only if
-// it has no sums, and these tensors are small, for each chunk brings them
-// along.
+// An item in device memory needs no room for its tensors, and so is hardly ever
+// cut. An item with tensors that broadcast has chunks of its own. It is cut
+// only if it has no sums, and these tensors are small, for each chunk brings
+// them along.
 //
 // Not thread-safe.
 class ChunkCutter {
@@ -75,7 +76,11 @@ class ChunkCutter {
   }
 
  private:
-  int64_t InBytes(int64_t num_elements) const;  // of the current item
+  // Of the current item: its tensors alone, nothing if the device has them, and
+  // all that is copied.
+  int64_t InputBytes(int64_t num_elements) const;
+  int64_t OutputBytes(int64_t num_elements) const;
+  int64_t InBytes(int64_t num_elements) const;
   int64_t OutBytes(int64_t num_elements) const;
   int64_t SegmentBytes() const;  // of the current item, in the tables
   // The current item is cut at multiples of so many elements.

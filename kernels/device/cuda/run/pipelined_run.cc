@@ -33,6 +33,15 @@ class Stopwatch {
   std::chrono::steady_clock::time_point start_;
 };
 
+// Of the item's tensors, those that cross the bus.
+size_t NumCopied(size_t num_tensors, const WorkItem& item) {
+  return item.in_device_memory ? 0 : num_tensors;
+}
+
+CuDeviceAddress AddressOf(const std::byte* data) {
+  return reinterpret_cast<CuDeviceAddress>(data);
+}
+
 }  // namespace
 
 PipelinedRun::PipelinedRun(const RunResources& resources,
@@ -249,7 +258,7 @@ void PipelinedRun::CopyIn(const Flight& flight) {
   for (const Piece& piece : flight.chunk.pieces) {
     std::byte* to = flight.slot->in + piece.inputs_offset_bytes;
     const WorkItem& item = items_[piece.item];
-    for (size_t i = 0; i < item.inputs.size(); ++i) {
+    for (size_t i = 0; i < NumCopied(item.inputs.size(), item); ++i) {
       FragmentCursor cursor(item.inputs[i], PartAt(item.input_parts, i),
                             item_size_bytes);
       cursor.Skip(piece.begin * item_size_bytes);
@@ -272,7 +281,7 @@ absl::Status PipelinedRun::CopyLargeIn(const Flight& flight,
   const Piece& piece = flight.chunk.pieces[0];
   const WorkItem& item = items_[piece.item];
   const int64_t item_size_bytes = ItemSizeBytes(program_.lowered().storage);
-  for (size_t i = 0; i < item.inputs.size(); ++i) {
+  for (size_t i = 0; i < NumCopied(item.inputs.size(), item); ++i) {
     const FragmentCursor cursor(item.inputs[i], PartAt(item.input_parts, i),
                                 item_size_bytes);
     ACTSERVE_RETURN_IF_ERROR(
@@ -296,7 +305,7 @@ absl::Status PipelinedRun::CopyLargeOut(const Flight& flight,
   SlicedCopy copy(context_, *flight.slot, resources_.ring->size_bytes());
   const Piece& piece = flight.chunk.pieces[0];
   const WorkItem& item = items_[piece.item];
-  for (size_t o = 0; o < item.outputs.size(); ++o) {
+  for (size_t o = 0; o < NumCopied(item.outputs.size(), item); ++o) {
     ACTSERVE_RETURN_IF_ERROR(copy.Out(
         out, item.outputs[o], PartAt(item.output_parts, o), piece.num_elements,
         ItemSizeBytes(program_.lowered().storage)));
@@ -325,17 +334,26 @@ absl::Status PipelinedRun::Keep(const Flight& flight, CuDeviceAddress memory) {
   for (const Piece& piece : flight.chunk.pieces) {
     const CudaResidentTensors* const kept = kept_[piece.item].get();
     if (kept == nullptr) continue;
-    CuDeviceAddress from = memory + piece.inputs_offset_bytes;
     for (int t = 0; t < kept->num_tensors() && status.ok(); ++t) {
       status = context_.Check(
           "cuMemcpyDtoDAsync",
-          context_.cuda().MemcpyDtoDAsync(kept->address(t, piece.begin), from,
-                                          piece.num_elements * item_size_bytes,
-                                          flight.slot->stream));
-      from += cutter_.PaddedTensorBytes(piece.num_elements);
+          context_.cuda().MemcpyDtoDAsync(
+              kept->address(t, piece.begin), InputAddress(piece, t, memory),
+              piece.num_elements * item_size_bytes, flight.slot->stream));
     }
   }
   return status;
+}
+
+CuDeviceAddress PipelinedRun::InputAddress(const Piece& piece, size_t input,
+                                           CuDeviceAddress memory) const {
+  const WorkItem& item = items_[piece.item];
+  if (item.in_device_memory) {
+    return AddressOf(item.inputs[input][0].data) +
+           piece.begin * ItemSizeBytes(program_.lowered().storage);
+  }
+  return memory + piece.inputs_offset_bytes +
+         input * cutter_.PaddedTensorBytes(piece.num_elements);
 }
 
 KernelEntry PipelinedRun::ChooseEntry(const Flight& flight) const {
@@ -353,6 +371,7 @@ absl::StatusOr<std::vector<PackedLaunch>> PipelinedRun::Pack(
     const Flight& flight, CuDeviceAddress memory) const {
   const LaunchLayout& layout = program_.layout();
   const Chunk& chunk = flight.chunk;
+  const int64_t item_size_bytes = ItemSizeBytes(program_.lowered().storage);
   const CuDeviceAddress out = memory + DevicePool::Padded(chunk.in_bytes);
   const CuDeviceAddress scratch = out + DevicePool::Padded(chunk.out_bytes);
   std::vector<LaunchSegment> segments;
@@ -371,12 +390,13 @@ absl::StatusOr<std::vector<PackedLaunch>> PipelinedRun::Pack(
       }
     }
     for (size_t i = 0; i < item.inputs.size(); ++i) {
-      segment.inputs.push_back(memory + piece.inputs_offset_bytes +
-                               i * tensor_bytes);
+      segment.inputs.push_back(InputAddress(piece, i, memory));
     }
     for (int o = 0; o < layout.num_outputs(); ++o) {
-      segment.outputs.push_back(out + piece.outputs_offset_bytes +
-                                o * tensor_bytes);
+      segment.outputs.push_back(
+          item.in_device_memory
+              ? AddressOf(item.outputs[o]) + piece.begin * item_size_bytes
+              : out + piece.outputs_offset_bytes + o * tensor_bytes);
     }
     if (layout.has_table()) segment.table = flight.tables[p]->address();
     if (layout.has_tile_sums()) {
@@ -451,7 +471,7 @@ void PipelinedRun::CopyOut(const Flight& flight) {
   for (const Piece& piece : flight.chunk.pieces) {
     const std::byte* from = flight.slot->out + piece.outputs_offset_bytes;
     const WorkItem& item = items_[piece.item];
-    for (size_t o = 0; o < item.outputs.size(); ++o) {
+    for (size_t o = 0; o < NumCopied(item.outputs.size(), item); ++o) {
       CopyIntoPart(from, piece.begin, piece.num_elements,
                    PartAt(item.output_parts, o), item_size_bytes,
                    item.outputs[o]);

@@ -32,7 +32,8 @@ struct RunResources {
 // One CudaDevice::Run(). Chunks go through the slots of the ring, several at a
 // time: while one is copied in, another is computed and a third is copied out.
 // Fragments are copied once, into pinned memory. An item that is cut nowhere
-// and fits no slot is copied whole, in slices, before it is computed.
+// and fits no slot is copied whole, in slices, before it is computed. Tensors
+// in device memory are used there.
 //
 // Used by one thread, once.
 class PipelinedRun {
@@ -67,6 +68,9 @@ class PipelinedRun {
   absl::Status CopyLargeOut(const Flight& flight, CuDeviceAddress out);
   // Puts copies on the stream, from the chunk's memory to the kept tensors.
   absl::Status Keep(const Flight& flight, CuDeviceAddress memory);
+  // The piece's first element of a tensor of `inputs`.
+  CuDeviceAddress InputAddress(const Piece& piece, size_t input,
+                               CuDeviceAddress memory) const;
   absl::StatusOr<std::vector<PackedLaunch>> Pack(const Flight& flight,
                                                  CuDeviceAddress memory) const;
   KernelEntry ChooseEntry(const Flight& flight) const;

@@ -40,6 +40,11 @@ struct CuStreamTag {
     changed.notify_all();
   }
 
+  bool IsIdle() {
+    std::lock_guard lock(mutex);
+    return queue.empty() && !works;
+  }
+
   void Main() {
     std::unique_lock lock(mutex);
     for (;;) {
@@ -47,9 +52,11 @@ struct CuStreamTag {
       if (queue.empty()) return;
       const std::function<void()> work = std::move(queue.front());
       queue.pop_front();
+      works = true;
       lock.unlock();
       work();
       lock.lock();
+      works = false;
     }
   }
 
@@ -57,6 +64,7 @@ struct CuStreamTag {
   std::condition_variable changed;
   std::deque<std::function<void()>> queue;
   bool stopping = false;
+  bool works = false;
   std::thread thread;
 };
 
@@ -186,6 +194,15 @@ FAKE_CALL(cuDevicePrimaryCtxRelease_v2)(CuDevice) { return kCuSuccess; }
 FAKE_CALL(cuCtxSetCurrent)(CuContext context) {
   has_context = context != nullptr;
   return Entered();
+}
+
+FAKE_CALL(cuCtxGetCurrent)(CuContext* context) {
+  *context = has_context ? reinterpret_cast<CuContext>(&has_context) : nullptr;
+  return kCuSuccess;
+}
+FAKE_CALL(cuDeviceGetUuid_v2)(CuUuid* uuid, CuDevice device) {
+  std::memset(uuid->bytes, 0xf0 + device, sizeof(uuid->bytes));
+  return kCuSuccess;
 }
 
 FAKE_CALL(cuModuleLoadData)(CuModule* module, const void* image) {
@@ -343,6 +360,10 @@ FAKE_CALL(cuStreamDestroy_v2)(CuStream stream) {
   FakeState::Get().Remove(stream);
   delete stream;
   return kCuSuccess;
+}
+FAKE_CALL(cuStreamQuery)(CuStream stream) {
+  RETURN_IF_FAILED(Entered());
+  return stream->IsIdle() ? kCuSuccess : kCuNotReady;
 }
 FAKE_CALL(cuEventCreate)(CuEvent* event, unsigned) {
   RETURN_IF_FAILED(Entered());

@@ -49,6 +49,7 @@ enum class FakeKnob {
   kNumCopies,
   kNumObjects,  // modules, streams, events and pinned blocks, now
   kUsedBytes,   // device memory allocated now
+  kNumOpened,   // allocations of other processes that are open now
   kNumFaults,   // addresses that were not to be touched, so far
 };
 

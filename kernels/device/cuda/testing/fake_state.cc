@@ -122,6 +122,27 @@ CuResult FakeMemory::Allocate(size_t size_bytes, CuStream stream,
   return kCuSuccess;
 }
 
+void FakeMemory::Add(CuDeviceAddress address, size_t size_bytes) {
+  std::lock_guard lock(mutex_);
+  blocks_[address] = {size_bytes, nullptr};
+}
+
+void FakeMemory::Remove(CuDeviceAddress address) {
+  std::lock_guard lock(mutex_);
+  blocks_.erase(address);
+}
+
+bool FakeMemory::Range(CuDeviceAddress address, CuDeviceAddress* base,
+                       size_t* size_bytes) {
+  std::lock_guard lock(mutex_);
+  auto it = blocks_.upper_bound(address);
+  if (it == blocks_.begin()) return false;
+  --it;
+  *base = it->first;
+  *size_bytes = it->second.size_bytes;
+  return address < it->first + it->second.size_bytes;
+}
+
 void FakeMemory::SetReady(CuDeviceAddress address) {
   std::lock_guard lock(mutex_);
   if (const auto it = blocks_.find(address); it != blocks_.end()) {

@@ -74,6 +74,12 @@ class FakeMemory {
                     CuDeviceAddress* address);
   void SetReady(CuDeviceAddress address);
   void Free(CuDeviceAddress address);
+  // Memory that was got elsewhere: makes it a block, or no longer one.
+  void Add(CuDeviceAddress address, size_t size_bytes);
+  void Remove(CuDeviceAddress address);
+  // The block around `address`; false if there is none.
+  bool Range(CuDeviceAddress address, CuDeviceAddress* base,
+             size_t* size_bytes);
   // Returns whether the bytes lie in one block that `stream` may touch.
   bool Check(CuDeviceAddress address, size_t size_bytes, CuStream stream);
   // Returns false if `word` is an address in a block that `stream` may not

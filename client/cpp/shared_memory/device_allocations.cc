@@ -1,0 +1,174 @@
+#include "client/cpp/shared_memory/device_allocations.h"
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "kernels/base/status_macros.h"
+
+namespace actserve {
+namespace {
+
+constexpr absl::Duration kSpin = absl::Microseconds(200);
+constexpr absl::Duration kSleep = absl::Microseconds(50);
+
+uint64_t AddressOf(const void* pointer) {
+  return reinterpret_cast<uint64_t>(pointer);
+}
+
+// The default context of a GPU, current on this thread as long as it lives.
+class InDefaultContext {
+ public:
+  InDefaultContext(const CudaDriver& driver, int ordinal)
+      : cuda_(driver.functions()) {
+    CuContext context = nullptr;
+    result_ = cuda_.DeviceGet(&device_, ordinal);
+    if (result_ == kCuSuccess) result_ = cuda_.CtxGetCurrent(&before_);
+    if (result_ != kCuSuccess) return;
+    result_ = cuda_.DevicePrimaryCtxRetain(&context, device_);
+    is_retained_ = result_ == kCuSuccess;
+    if (is_retained_) result_ = cuda_.CtxSetCurrent(context);
+  }
+  ~InDefaultContext() {
+    if (!is_retained_) return;
+    cuda_.CtxSetCurrent(before_);
+    cuda_.DevicePrimaryCtxRelease(device_);
+  }
+  InDefaultContext(const InDefaultContext&) = delete;
+  InDefaultContext& operator=(const InDefaultContext&) = delete;
+
+  CuResult result() const { return result_; }
+  CuDevice device() const { return device_; }
+
+ private:
+  const CuFunctions& cuda_;
+  CuDevice device_ = 0;
+  CuContext before_ = nullptr;
+  CuResult result_ = kCuSuccess;
+  bool is_retained_ = false;
+};
+
+}  // namespace
+
+absl::StatusOr<std::shared_ptr<const CudaDriver>> DeviceAllocations::Driver() {
+  if (driver_ == nullptr) {
+    ACTSERVE_ASSIGN_OR_RETURN(driver_, CudaDriver::Open());
+  }
+  return driver_;
+}
+
+absl::StatusOr<std::shared_ptr<const DeviceAllocations::Allocation>>
+DeviceAllocations::Add(const void* pointer) {
+  absl::MutexLock lock(&mu_);
+  ACTSERVE_ASSIGN_OR_RETURN(const auto driver, Driver());
+  const CuFunctions& cuda = driver->functions();
+  auto made = std::make_shared<Allocation>();
+  const CuResult found = cuda.PointerGetAttribute(
+      &made->ordinal, kCuPointerDeviceOrdinal, AddressOf(pointer));
+  if (found != kCuSuccess) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("not memory of a GPU: ",
+                     driver->ErrorText("cuPointerGetAttribute", found)));
+  }
+  const InDefaultContext context(*driver, made->ordinal);
+  CuIpcMemHandle handle = {};
+  CuUuid uuid = {};
+  CuResult result = context.result();
+  const char* call = "cuCtxSetCurrent";
+  const auto then = [&](const char* name, auto&& step) {
+    if (result != kCuSuccess) return;
+    call = name;
+    result = step();
+  };
+  then("cuMemGetAddressRange", [&] {
+    return cuda.MemGetAddressRange(&made->address, &made->size_bytes,
+                                   AddressOf(pointer));
+  });
+  then("cuDeviceGetUuid",
+       [&] { return cuda.DeviceGetUuid(&uuid, context.device()); });
+  then("cuIpcGetMemHandle",
+       [&] { return cuda.IpcGetMemHandle(&handle, made->address); });
+  if (result != kCuSuccess) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        "this memory of a GPU cannot be shared: ",
+        driver->ErrorText(call, result),
+        "; memory of cudaMallocAsync, of PyTorch's expandable_segments, and of "
+        "a MIG device cannot, nor any where CUDA IPC is off"));
+  }
+  made->device_uuid.assign(uuid.bytes, sizeof(uuid.bytes));
+  made->handle.assign(handle.bytes, sizeof(handle.bytes));
+  allocations_[made->address] = made;
+  num_allocations_ = allocations_.size();
+  return made;
+}
+
+std::shared_ptr<const DeviceAllocations::Allocation> DeviceAllocations::Remove(
+    const void* pointer) {
+  const auto place = Find(static_cast<const std::byte*>(pointer), 1);
+  if (!place) return nullptr;
+  absl::MutexLock lock(&mu_);
+  allocations_.erase(place->allocation->address);
+  num_allocations_ = allocations_.size();
+  return place->allocation;
+}
+
+std::optional<DeviceAllocations::Place> DeviceAllocations::Find(
+    const std::byte* data, size_t size_bytes) const {
+  if (empty()) return std::nullopt;
+  absl::MutexLock lock(&mu_);
+  auto found = allocations_.upper_bound(AddressOf(data));
+  if (found == allocations_.begin()) return std::nullopt;
+  --found;
+  const size_t offset = AddressOf(data) - found->first;
+  const size_t all_bytes = found->second->size_bytes;
+  if (offset > all_bytes || size_bytes > all_bytes - offset) {
+    return std::nullopt;
+  }
+  return Place{found->second, offset};
+}
+
+bool DeviceAllocations::Touches(const std::byte* data,
+                                size_t size_bytes) const {
+  if (empty() || size_bytes == 0) return false;
+  absl::MutexLock lock(&mu_);
+  // The last one that begins before the end of that memory.
+  auto found = allocations_.lower_bound(AddressOf(data) + size_bytes);
+  if (found == allocations_.begin()) return false;
+  --found;
+  return AddressOf(data) < found->first + found->second->size_bytes;
+}
+
+absl::Status DeviceAllocations::Await(
+    void* stream, int ordinal, absl::Time deadline,
+    const std::function<bool()>& is_cancelled) {
+  std::shared_ptr<const CudaDriver> driver;
+  {
+    absl::MutexLock lock(&mu_);
+    ACTSERVE_ASSIGN_OR_RETURN(driver, Driver());
+  }
+  const InDefaultContext context(*driver, ordinal);
+  if (context.result() != kCuSuccess) {
+    return absl::InternalError(
+        driver->ErrorText("cuCtxSetCurrent", context.result()));
+  }
+  const absl::Time start = absl::Now();
+  for (;;) {
+    const CuResult result =
+        driver->functions().StreamQuery(static_cast<CuStream>(stream));
+    if (result == kCuSuccess) return absl::OkStatus();
+    if (result != kCuNotReady) {
+      return absl::InternalError(driver->ErrorText("cuStreamQuery", result));
+    }
+    const absl::Time now = absl::Now();
+    if (now > deadline) {
+      return absl::DeadlineExceededError(
+          "the work on the stream of the call did not end");
+    }
+    if (is_cancelled != nullptr && is_cancelled()) {
+      return absl::CancelledError("the call was cancelled");
+    }
+    if (now - start > kSpin) absl::SleepFor(kSleep);
+  }
+}
+
+}  // namespace actserve

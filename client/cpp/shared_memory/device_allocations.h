@@ -1,0 +1,79 @@
+#ifndef ACTSERVE_CLIENT_CPP_SHARED_MEMORY_DEVICE_ALLOCATIONS_H_
+#define ACTSERVE_CLIENT_CPP_SHARED_MEMORY_DEVICE_ALLOCATIONS_H_
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
+#include "kernels/device/cuda/driver/driver.h"
+
+namespace actserve {
+
+// The allocations of this process in the memory of GPUs that it shares with a
+// server. Opens the CUDA driver when it is first needed. Thread-safe.
+class DeviceAllocations {
+ public:
+  // As cuMemAlloc() or cudaMalloc() made it.
+  struct Allocation {
+    uint64_t address = 0;
+    size_t size_bytes = 0;
+    int ordinal = 0;
+    // v1::ControlRequest::OfferDeviceMemory.
+    std::string device_uuid;
+    std::string handle;
+  };
+  // Bytes of one.
+  struct Place {
+    std::shared_ptr<const Allocation> allocation;
+    size_t offset = 0;
+  };
+
+  // The allocation that `pointer` lies in; remembers it until Remove().
+  //   Unimplemented       there is no CUDA driver
+  //   InvalidArgument     `pointer` is no memory of a GPU
+  //   FailedPrecondition  another process cannot open it: it is of a pool
+  //                       (cudaMallocAsync) or of virtual memory
+  //                       (expandable_segments of PyTorch), or the system has
+  //                       no CUDA IPC
+  absl::StatusOr<std::shared_ptr<const Allocation>> Add(const void* pointer);
+  // Null if it is in none that is remembered.
+  std::shared_ptr<const Allocation> Remove(const void* pointer);
+
+  // Where that memory is; nullopt if it is not all in one of these allocations.
+  std::optional<Place> Find(const std::byte* data, size_t size_bytes) const;
+  // True if that memory shares a byte with one of them.
+  bool Touches(const std::byte* data, size_t size_bytes) const;
+  bool empty() const { return num_allocations_ == 0; }
+
+  // Waits until everything that was put on `stream` of a GPU's default context
+  // is done.
+  //   DeadlineExceeded, Cancelled  it was not in time, or nobody waits
+  //   Internal                     the driver says that it failed
+  absl::Status Await(void* stream, int ordinal, absl::Time deadline,
+                     const std::function<bool()>& is_cancelled);
+
+ private:
+  absl::StatusOr<std::shared_ptr<const CudaDriver>> Driver()
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+
+  std::atomic<size_t> num_allocations_ = 0;
+  mutable absl::Mutex mu_;
+  std::shared_ptr<const CudaDriver> driver_ ABSL_GUARDED_BY(mu_);
+  // By address.
+  std::map<uint64_t, std::shared_ptr<const Allocation>> allocations_
+      ABSL_GUARDED_BY(mu_);
+};
+
+}  // namespace actserve
+
+#endif  // ACTSERVE_CLIENT_CPP_SHARED_MEMORY_DEVICE_ALLOCATIONS_H_
