@@ -20,12 +20,13 @@ namespace actserve {
 // the graph; where the graph has draws, one more input follows: DrawWords() of
 // draws.h. Where inputs have one number for each row, one more follows, the
 // elements of a row as an int64_t, of which `num_elements` is a multiple; then
-// kNonTemporal wants every row of every output aligned. `parameters` is an array of the compute type. Tensors may have any
-// alignment (but see kNonTemporal) and must not overlap. A summed output is an
-// array of the compute type that receives each element's contribution; under
-// kDerivative16 the one output is the derivative as float32, which the caller
-// multiplies by the upstream gradient or puts into a table. The kernel calls
-// nothing but memcpy and memset and keeps no state.
+// kNonTemporal wants every row of every output aligned. `parameters` is an
+// array of the compute type. Tensors may have any alignment (but see
+// kNonTemporal) and must not overlap. A summed output is an array of the
+// compute type that receives each element's contribution; under kDerivative16
+// the one output is the derivative as float32, which the caller multiplies by
+// the upstream gradient or puts into a table. The kernel calls nothing but
+// memcpy and memset and keeps no state.
 using KernelFunction = void (*)(const void* const* inputs, void* const* outputs,
                                 const void* parameters, int64_t num_elements);
 
