@@ -8,6 +8,8 @@
 
 #include <cstdlib>
 #include <cstring>
+#include <string>
+#include <utility>
 
 namespace actserve {
 namespace {
@@ -23,18 +25,22 @@ class DefaultAddressTest : public ::testing::Test {
     folder_ = folder;
   }
 
-  void Listen(const std::string& path) {
+  void TearDown() override { close(fd_); }
+
+  // A socket at `path`, which a server listens on.
+  void Bind(const std::string& path) {
     mkdir((folder_ + "/actserve").c_str(), 0700);
-    const int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+    fd_ = socket(AF_UNIX, SOCK_STREAM, 0);
     sockaddr_un address = {};
     address.sun_family = AF_UNIX;
     ASSERT_LT(path.size(), sizeof(address.sun_path));
     std::memcpy(address.sun_path, path.data(), path.size());
-    ASSERT_EQ(bind(fd, reinterpret_cast<sockaddr*>(&address), sizeof(address)),
+    ASSERT_EQ(bind(fd_, reinterpret_cast<sockaddr*>(&address), sizeof(address)),
               0);
-    close(fd);
+    ASSERT_EQ(listen(fd_, 1), 0);
   }
 
+  int fd_ = -1;
   std::string folder_;
 };
 
@@ -43,19 +49,25 @@ TEST_F(DefaultAddressTest, TheEnvironmentComesFirst) {
   EXPECT_EQ(DefaultAddress(), "elsewhere:1");
 }
 
-TEST_F(DefaultAddressTest, ThenTheDefaultSocketIfItExists) {
-  Listen(DefaultSocketPath());
+TEST_F(DefaultAddressTest, ThenTheDefaultSocketIfAServerListens) {
+  Bind(DefaultSocketPath());
   EXPECT_EQ(DefaultAddress(), "unix:" + folder_ + "/actserve/actserve.sock");
 }
 
-TEST_F(DefaultAddressTest, ASocketInAFolderThatOthersWriteIsNotUsed) {
-  Listen(DefaultSocketPath());
-  ASSERT_EQ(chmod((folder_ + "/actserve").c_str(), 0777), 0);
-  EXPECT_EQ(DefaultAddress(), kDefaultTcpAddress);
+TEST_F(DefaultAddressTest, ASocketThatAKilledServerLeftIsNotUsed) {
+  Bind(DefaultSocketPath());
+  close(std::exchange(fd_, -1));
+  EXPECT_EQ(DefaultAddress(), "");
 }
 
-TEST_F(DefaultAddressTest, ThenLoopback) {
-  EXPECT_EQ(DefaultAddress(), "127.0.0.1:50051");
+TEST_F(DefaultAddressTest, ASocketInAFolderThatOthersWriteIsNotUsed) {
+  Bind(DefaultSocketPath());
+  ASSERT_EQ(chmod((folder_ + "/actserve").c_str(), 0777), 0);
+  EXPECT_EQ(DefaultAddress(), "");
+}
+
+TEST_F(DefaultAddressTest, OtherwiseThereIsNone) {
+  EXPECT_EQ(DefaultAddress(), "");
 }
 
 TEST_F(DefaultAddressTest, WithoutARuntimeFolderTheSocketIsTheUsersInTmp) {
