@@ -89,7 +89,7 @@ def test_auto_takes_every_call(server):
 def test_auto_needs_the_library(server):
     with pytest.raises(FileNotFoundError, match="auto:"):
         actserve.connect(f"auto:{server.address}", pure=True)
-    with pytest.raises(ValueError, match="host:port"):
+    with pytest.raises(ValueError, match="has no port"):
         actserve.connect("auto:nowhere")
 
 
