@@ -26,7 +26,7 @@ std::string Micros(absl::Duration time) {
 // What to give as an address, and how to keep tensors, to go that way.
 std::string HowTo(const std::string& way, const std::string& address) {
   if (way == "local") return "the address \"local\"";
-  const std::string there = absl::StrCat("the address ", address);
+  std::string there = absl::StrCat("the address ", address);
   if (way == "shared memory, in place") {
     return absl::StrCat(there, ", with tensors in memory of the client's");
   }

@@ -222,7 +222,7 @@ class Exchange {
   // The reply waits until it is told where there is room for it.
   absl::StatusOr<Slices> Fetch(const CallBounds& bounds) {
     const size_t size_bytes = turn_.slot().reply.pieces[0].size_bytes;
-    const absl::Status status = [&] {
+    absl::Status status = [&] {
       shared_memory::Request& request = turn_.slot().request;
       request.num_pieces = 0;
       request.trace_bytes = 0;
