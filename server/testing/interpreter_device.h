@@ -55,7 +55,7 @@ class InterpreterDevice final : public Device {
     for (int64_t i = 0; i < item.num_elements; ++i) {
       std::vector<float> at;
       for (absl::Span<const Fragment> input : item.inputs) {
-        at.push_back(reinterpret_cast<const float*>(input[0].data)[i]);
+        std::memcpy(&at.emplace_back(), input[0].data + 4 * i, 4);
       }
       const std::vector<float> results =
           actserve::Evaluate<float>(graph, at, parameters);
