@@ -11,6 +11,7 @@
 #include "kernels/base/status_macros.h"
 #include "kernels/math/half.h"
 #include "server/evaluation/item_parts.h"
+#include "server/identity/tenant.h"
 
 namespace actserve {
 namespace {
@@ -214,6 +215,15 @@ std::vector<double> Evaluation::TakeSums() {
   }
   item.sums = std::vector<double>();
   return numbers;
+}
+
+void Evaluation::CompleteRecord(absl::StatusCode code) {
+  record_->code = code;
+  record_->received = received_;
+  record_->ended = absl::Now();
+  record_->tenant = TenantNameOf(caller());
+  record_->activation = request().program.activation_id;
+  record_->elements = request().type.num_elements;
 }
 
 void Evaluation::Record(const Scheduler::Outcome& outcome) {

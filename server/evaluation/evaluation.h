@@ -93,6 +93,8 @@ class Evaluation : private Scheduler::Job {
   // Succeed() or Fail() is called. Call it before Evaluate().
   void set_record(CallRecord* record) { record_ = record; }
   absl::Time received() const { return received_; }
+  // Writes to the record what is known when the call has ended.
+  void CompleteRecord(absl::StatusCode code);
 
  private:
   void Plan(std::shared_ptr<const Program> program);

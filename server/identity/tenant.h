@@ -10,6 +10,7 @@
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
+#include "server/scheduling/caller_id.h"
 
 namespace actserve {
 
@@ -80,6 +81,11 @@ class Tenant {
   std::atomic<int64_t> max_registered_ = TenantQuotas::kNoLimit;
   std::atomic<int64_t> compile_nanos_per_minute_ = TenantQuotas::kNoLimit;
 };
+
+// The tenant of a caller; "" if the server knows none.
+inline std::string TenantNameOf(const CallerId& caller) {
+  return caller.tenant != nullptr ? caller.tenant->name() : "";
+}
 
 }  // namespace actserve
 

@@ -1,6 +1,7 @@
 #ifndef ACTSERVE_SERVER_MESSAGE_RESPONSE_H_
 #define ACTSERVE_SERVER_MESSAGE_RESPONSE_H_
 
+#include <cstddef>
 #include <string>
 #include <vector>
 
@@ -29,6 +30,14 @@ struct EncodedResponse {
     std::vector<MemoryBudget::Charge> charges = {};
   };
   std::vector<Piece> pieces;
+
+  size_t size_bytes() const {
+    size_t size = 0;
+    for (const Piece& piece : pieces) {
+      size += piece.bytes.size() + piece.buffer.size_bytes();
+    }
+    return size;
+  }
 };
 
 // What ResponseHead() is for every such request; empty if that depends on the

@@ -45,10 +45,6 @@ absl::StatusOr<CallerId> Admit(grpc::CallbackServerContext& context, Role role,
                   .tenant = tenant};
 }
 
-std::string TenantNameOf(const CallerId& caller) {
-  return caller.tenant != nullptr ? caller.tenant->name() : "";
-}
-
 absl::Status AdmitHealth(grpc::CallbackServerContext& context,
                          const Authenticator* authenticator) {
   if (authenticator == nullptr || !authenticator->health_needs_identity()) {

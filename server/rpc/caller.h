@@ -29,9 +29,6 @@ CallerId CallerOf(grpc::CallbackServerContext& context);
 absl::StatusOr<CallerId> Admit(grpc::CallbackServerContext& context, Role role,
                                const Authenticator* authenticator);
 
-// The tenant of a caller; "" if the server knows none.
-std::string TenantNameOf(const CallerId& caller);
-
 // OK if the caller may ask for the health of the server.
 //   Unauthenticated  as Authenticator::Authenticate()
 absl::Status AdmitHealth(grpc::CallbackServerContext& context,

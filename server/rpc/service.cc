@@ -5,6 +5,7 @@
 
 #include "absl/time/clock.h"
 #include "kernels/base/status_macros.h"
+#include "server/identity/tenant.h"
 #include "server/observe/log.h"
 #include "server/rpc/caller.h"
 #include "server/rpc/status.h"

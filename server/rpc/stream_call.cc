@@ -7,7 +7,9 @@
 #include "absl/time/clock.h"
 #include "grpc/slice.h"
 #include "kernels/base/status_macros.h"
+#include "server/evaluation/count_stages.h"
 #include "server/evaluation/evaluation.h"
+#include "server/identity/tenant.h"
 #include "server/message/response.h"
 #include "server/rpc/byte_buffer.h"
 #include "server/rpc/caller.h"
@@ -476,9 +478,7 @@ void StreamCall::EndIfDone() {
     record_.response_bytes += static_cast<int64_t>(out_.Length());
     if (metrics_ != nullptr) {
       metrics_->CountSent(static_cast<int64_t>(out_.Length()));
-      metrics_->CountStage(CallMetrics::kCopyIn, total_.stages.copy_in);
-      metrics_->CountStage(CallMetrics::kCompute, total_.stages.compute);
-      metrics_->CountStage(CallMetrics::kCopyOut, total_.stages.copy_out);
+      CountStages(total_.stages, metrics_);
     }
   }
   Observe();

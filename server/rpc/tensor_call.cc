@@ -8,6 +8,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/clock.h"
 #include "kernels/base/status_macros.h"
+#include "server/evaluation/count_stages.h"
 #include "server/message/response.h"
 #include "server/rpc/byte_buffer.h"
 #include "server/rpc/caller.h"
@@ -93,9 +94,7 @@ void TensorCall::Respond(EncodedResponse response, const Stages& stages) {
   }
   if (CallMetrics* const metrics = reactor_.metrics()) {
     metrics->CountSent(static_cast<int64_t>(response_bytes_.Length()));
-    metrics->CountStage(CallMetrics::kCopyIn, stages.copy_in);
-    metrics->CountStage(CallMetrics::kCompute, stages.compute);
-    metrics->CountStage(CallMetrics::kCopyOut, stages.copy_out);
+    CountStages(stages, metrics);
   }
   Finish(absl::OkStatus());
 }
@@ -109,12 +108,7 @@ void TensorCall::Finish(const absl::Status& status) {
 }
 
 void TensorCall::Observe(const absl::Status& status) {
-  record_->code = status.code();
-  record_->received = received();
-  record_->ended = absl::Now();
-  record_->tenant = TenantNameOf(caller_);
-  record_->activation = request().program.activation_id;
-  record_->elements = request().type.num_elements;
+  CompleteRecord(status.code());
   observer_.Observe(std::move(*record_), observer_.IdsOf(HeadersOf(context_)),
                     [this] { return context_.peer(); });
 }

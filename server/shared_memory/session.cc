@@ -10,7 +10,6 @@
 #include <system_error>
 #include <utility>
 
-#include "absl/hash/hash.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "kernels/base/status_macros.h"
@@ -118,14 +117,6 @@ void EndWithPiece(shared_memory::Answer answer,
   slot.reply.answer = answer;
   slot.reply.num_pieces = 1;
   slot.reply.pieces[0] = piece;
-}
-
-size_t SizeOf(const EncodedResponse& response) {
-  size_t size_bytes = 0;
-  for (const EncodedResponse::Piece& piece : response.pieces) {
-    size_bytes += piece.bytes.size() + piece.buffer.size_bytes();
-  }
-  return size_bytes;
 }
 
 void Copy(const EncodedResponse& response, std::byte* to) {
@@ -333,7 +324,7 @@ void Session::Fetch(uint32_t index, const shared_memory::Request& request) {
   }
   const EncodedResponse response = *std::move(waiting_[index]);
   waiting_[index].reset();
-  const size_t size_bytes = SizeOf(response);
+  const size_t size_bytes = response.size_bytes();
   const shared_memory::Piece& output = request.outputs[0];
   const std::shared_ptr<const Region> region = FindRegion(output.region);
   std::byte* const to =
@@ -358,7 +349,7 @@ void Session::Answer(uint32_t index, EncodedResponse response,
   Slot& slot = ring_->slots[index];
   if (!WriteMessage(response, outputs, device_outputs, slot)) {
     EndWithPiece(shared_memory::Answer::kNeedsRoom,
-                 {.size_bytes = SizeOf(response)}, slot);
+                 {.size_bytes = response.size_bytes()}, slot);
     waiting_[index] = std::move(response);
   }
   Publish(index);

@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "kernels/base/status_macros.h"
+#include "server/evaluation/count_stages.h"
 #include "server/evaluation/output_places.h"
 
 namespace actserve {
@@ -35,14 +36,6 @@ CallHeaders HeadersOf(absl::string_view trace) {
 size_t SizeOf(absl::Span<const Fragment> message) {
   size_t size_bytes = 0;
   for (const Fragment& fragment : message) size_bytes += fragment.size_bytes;
-  return size_bytes;
-}
-
-size_t SizeOf(const EncodedResponse& response) {
-  size_t size_bytes = 0;
-  for (const EncodedResponse::Piece& piece : response.pieces) {
-    size_bytes += piece.bytes.size() + piece.buffer.size_bytes();
-  }
   return size_bytes;
 }
 
@@ -209,13 +202,11 @@ std::byte* SharedCall::PlaceOf(size_t tensor, int64_t size_bytes) {
 }
 
 void SharedCall::Respond(EncodedResponse response, const Stages& stages) {
-  const auto response_bytes = static_cast<int64_t>(SizeOf(response));
+  const auto response_bytes = static_cast<int64_t>(response.size_bytes());
   if (record_ != nullptr) record_->response_bytes = response_bytes;
   if (CallMetrics* const metrics = session_->services().metrics) {
     metrics->CountSent(response_bytes);
-    metrics->CountStage(CallMetrics::kCopyIn, stages.copy_in);
-    metrics->CountStage(CallMetrics::kCompute, stages.compute);
-    metrics->CountStage(CallMetrics::kCopyOut, stages.copy_out);
+    CountStages(stages, metrics);
   }
   session_->Answer(index_, std::move(response), outputs_, device_outputs_);
   End(absl::StatusCode::kOk);
@@ -228,20 +219,14 @@ void SharedCall::Fail(const absl::Status& status) {
 
 void SharedCall::End(absl::StatusCode code) {
   const SessionServices& services = session_->services();
-  const absl::Time now = absl::Now();
   if (services.metrics != nullptr) {
     services.metrics->CountCall(method() == TensorMethod::kForward
                                     ? Method::kForward
                                     : Method::kBackward,
-                                code, now - received());
+                                code, absl::Now() - received());
   }
   if (record_ != nullptr) {
-    record_->code = code;
-    record_->received = received();
-    record_->ended = now;
-    if (caller_.tenant != nullptr) record_->tenant = caller_.tenant->name();
-    record_->activation = request().program.activation_id;
-    record_->elements = request().type.num_elements;
+    CompleteRecord(code);
     services.observer.Observe(std::move(*record_),
                               services.observer.IdsOf(HeadersOf(trace_)),
                               [] { return "shared memory"; });
