@@ -17,12 +17,12 @@
 #include <utility>
 #include <vector>
 
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "grpcpp/client_context.h"
 #include "server/end_to_end/calls.h"
+#include "server/end_to_end/nothing_held.h"
 #include "server/observe/resident_bytes.h"
 #include "server/testing/http2_client.h"
 #include "server/testing/server_process.h"
@@ -226,19 +226,6 @@ class Memory : public ::testing::Test {
     }
   }
 
-  // Ends the server, whose last words are what the calls still hold.
-  void ExpectNothingHeld() {
-    server_->Signal(SIGTERM);
-    ASSERT_TRUE(server_->WaitForEvent("scheduler"));
-    EXPECT_EQ(server_->Wait(), 0);
-    for (const std::string& line : server_->log()) {
-      if (!absl::StrContains(line, "\"event\":\"scheduler\"")) continue;
-      EXPECT_TRUE(
-          absl::StrContains(line, "\"request_bytes\":0,\"result_bytes\":0"))
-          << line;
-    }
-  }
-
   std::vector<Client> LeaveAnswersUnread() {
     const std::string message = ForwardBytes("relu", 1, 8 * kMiB);
     std::vector<Client> clients;
@@ -298,7 +285,7 @@ TEST_F(Memory, AnswersThatNobodyReadsAreBounded) {
 
   Check([&] { return LeaveAnswersUnread(); });
 
-  ExpectNothingHeld();
+  ExpectNothingHeld(*server_);
 }
 
 // A request of a few bytes makes an answer of 32 MiB.
@@ -329,7 +316,7 @@ TEST_F(Memory, AnswersByHandleThatNobodyReadsAreBounded) {
   v1::ReleaseResidualsResponse released;
   grpc::ClientContext context;
   EXPECT_TRUE(stub_->ReleaseResiduals(&context, release, &released).ok());
-  ExpectNothingHeld();
+  ExpectNothingHeld(*server_);
 }
 
 TEST_F(Memory, RequestsThatWaitForACompilationAreBounded) {
@@ -350,7 +337,7 @@ TEST_F(Memory, RequestsThatWaitForACompilationAreBounded) {
     return clients;
   });
 
-  ExpectNothingHeld();
+  ExpectNothingHeld(*server_);
 }
 
 // gRPC has no hook for them: what has arrived stays until the connection goes.
@@ -359,7 +346,7 @@ TEST_F(Memory, BodiesThatStopArrivingAreBounded) {
 
   Check([&] { return StopInTheMiddle(); });
 
-  ExpectNothingHeld();
+  ExpectNothingHeld(*server_);
 }
 
 TEST_F(Memory, BodiesThatStopArrivingEndTheirConnections) {
@@ -392,7 +379,7 @@ TEST_F(Memory, BodiesThatStopArrivingEndTheirConnections) {
   EXPECT_TRUE(server_->WaitForEvent("request_stalled"));
   EXPECT_TRUE(idle->Call(kForward, ForwardBytes("relu", 1, 4)).ok());
   EXPECT_TRUE(waiting->ReadFor(absl::Milliseconds(10)).ok());
-  ExpectNothingHeld();
+  ExpectNothingHeld(*server_);
 }
 
 // Residuals once filled the memory for requests, and their peer, to which each
@@ -439,7 +426,7 @@ TEST_F(Memory, StreamsWithoutBodiesAreBounded) {
     return clients;
   });
 
-  ExpectNothingHeld();
+  ExpectNothingHeld(*server_);
 }
 
 // gRPC holds only those to its limit on streams that acknowledge it; 200,000
@@ -450,7 +437,7 @@ TEST_F(Memory, StreamsOfAClientThatKnowsNoLimitAreBounded) {
   Check([&] { return FloodWithStreams(); }, kStreamsBytes);
 
   EXPECT_TRUE(server_->WaitForEvent("too_many_streams"));
-  ExpectNothingHeld();
+  ExpectNothingHeld(*server_);
 }
 
 TEST_F(Memory, StreamsOverTheUnixSocketAreBounded) {
@@ -460,7 +447,7 @@ TEST_F(Memory, StreamsOverTheUnixSocketAreBounded) {
   Check([&] { return FloodWithStreams(); }, kStreamsBytes);
 
   EXPECT_TRUE(server_->WaitForEvent("too_many_streams"));
-  ExpectNothingHeld();
+  ExpectNothingHeld(*server_);
 }
 
 // Each frame once cost a slice and a fragment beside its bytes.
@@ -482,7 +469,7 @@ TEST_F(Memory, ResidualsInSmallFramesAreBounded) {
 
   // Of the residuals, which end by their lease.
   absl::SleepFor(absl::Seconds(2));
-  ExpectNothingHeld();
+  ExpectNothingHeld(*server_);
 }
 
 // A Watch takes one message. Of further ones gRPC keeps what fits into the
@@ -506,7 +493,7 @@ TEST_F(Memory, MessagesThatAWatchDoesNotTakeAreBounded) {
     return clients;
   });
 
-  ExpectNothingHeld();
+  ExpectNothingHeld(*server_);
 }
 
 TEST_F(Memory, IsGivenBack) {
@@ -526,7 +513,7 @@ TEST_F(Memory, IsGivenBack) {
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
   EXPECT_LT(ResidentBytes(), idle_bytes_ + kLeftBytes);
 #endif
-  ExpectNothingHeld();
+  ExpectNothingHeld(*server_);
 }
 
 TEST_F(Memory, WhatIsUnreadOrHalfSentDoesNotKeepTheServer) {

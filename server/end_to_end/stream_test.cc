@@ -21,6 +21,7 @@
 #include "grpcpp/client_context.h"
 #include "grpcpp/support/sync_stream.h"
 #include "server/end_to_end/calls.h"
+#include "server/end_to_end/nothing_held.h"
 #include "server/end_to_end/scrape.h"
 #include "server/observe/resident_bytes.h"
 #include "server/testing/server_process.h"
@@ -116,19 +117,6 @@ class StreamTest : public ::testing::Test {
         Forward(*stub_, ForwardOf("relu", {-1, 2}), &response);
     ASSERT_TRUE(status.ok()) << status.error_message();
     EXPECT_EQ(response.payload(0), BytesOf<float>({0, 2}));
-  }
-
-  // Ends the server, whose last words are what the calls still hold.
-  void ExpectNothingHeld() {
-    server_->Signal(SIGTERM);
-    ASSERT_TRUE(server_->WaitForEvent("scheduler"));
-    EXPECT_EQ(server_->Wait(), 0);
-    for (const std::string& line : server_->log()) {
-      if (!absl::StrContains(line, "\"event\":\"scheduler\"")) continue;
-      EXPECT_TRUE(
-          absl::StrContains(line, "\"request_bytes\":0,\"result_bytes\":0"))
-          << line;
-    }
   }
 
   // A relu of `bytes`, by a client that obeys the window.
@@ -252,7 +240,7 @@ TEST_F(StreamTest, RefusesABadFirstMessage) {
     }
   }
   ExpectServes();
-  ExpectNothingHeld();
+  ExpectNothingHeld(*server_);
 }
 
 TEST_F(StreamTest, RefusesBadChunks) {
@@ -318,7 +306,7 @@ TEST_F(StreamTest, RefusesBadChunks) {
     EXPECT_THAT(status.error_message(), HasSubstr(each.message));
   }
   ExpectServes();
-  ExpectNothingHeld();
+  ExpectNothingHeld(*server_);
 }
 
 TEST_F(StreamTest, RefusesATensorThatIsTooFarAhead) {
@@ -342,7 +330,7 @@ TEST_F(StreamTest, RefusesATensorThatIsTooFarAhead) {
               AllOf(HasSubstr("tensor 1 has come to byte 0"),
                     HasSubstr("tensor 0 to 4194304"),
                     HasSubstr("the window of 4194304 bytes")));
-  ExpectNothingHeld();
+  ExpectNothingHeld(*server_);
 }
 
 // Bytes that are no messages of a stream, in any number.
@@ -378,7 +366,7 @@ TEST_F(StreamTest, SurvivesMessagesOfRandomBytes) {
     }
   }
   ExpectServes();
-  ExpectNothingHeld();
+  ExpectNothingHeld(*server_);
 }
 
 TEST_F(StreamTest, LeavesNothingBehindWhenClientsGo) {
@@ -393,7 +381,7 @@ TEST_F(StreamTest, LeavesNothingBehindWhenClientsGo) {
     if (i % 2 == 0) stream.Cancel();
   }
   ExpectServes();
-  ExpectNothingHeld();
+  ExpectNothingHeld(*server_);
 }
 
 // One that sends too little, and one that does not read.
@@ -415,7 +403,7 @@ TEST_F(StreamTest, EndsThoseWhoseClientStops) {
   EXPECT_EQ(silent.Finish().error_code(), StatusCode::CANCELLED);
   EXPECT_TRUE(server_->WaitForEvent("stream_stalled"));
   ExpectServes();
-  ExpectNothingHeld();
+  ExpectNothingHeld(*server_);
 }
 
 TEST_F(StreamTest, EndsAtItsDeadline) {
@@ -425,7 +413,7 @@ TEST_F(StreamTest, EndsAtItsDeadline) {
 
   EXPECT_EQ(stream.Finish().error_code(), StatusCode::DEADLINE_EXCEEDED);
   ExpectServes();
-  ExpectNothingHeld();
+  ExpectNothingHeld(*server_);
 }
 
 TEST_F(StreamTest, OneThatRunsEndsBeforeTheServerDoes) {
@@ -470,7 +458,7 @@ TEST_F(StreamTest, TakesMemoryThatDoesNotGrowWithItsTensors) {
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
   EXPECT_LT(peak - before, 40 * kMiB);
 #endif
-  ExpectNothingHeld();
+  ExpectNothingHeld(*server_);
 }
 
 // Half of the memory is for requests, and one peer gets 4/5 of it.
@@ -498,7 +486,7 @@ TEST_F(StreamTest, IsRefusedAtOnceWhereThereIsNoMemory) {
     absl::SleepFor(absl::Milliseconds(20));
   }
   EXPECT_TRUE(later.ok()) << later.error_message();
-  ExpectNothingHeld();
+  ExpectNothingHeld(*server_);
 }
 
 TEST_F(StreamTest, IsCountedAsACall) {
@@ -523,7 +511,7 @@ TEST_F(StreamTest, IsCountedAsACall) {
     }
   }
   EXPECT_EQ(num_counted, 1);
-  ExpectNothingHeld();
+  ExpectNothingHeld(*server_);
 }
 
 }  // namespace
