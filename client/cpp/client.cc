@@ -1,14 +1,12 @@
 #include "client/cpp/client.h"
 
 #include <algorithm>
-#include <atomic>
 #include <new>
 #include <optional>
 #include <utility>
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/memory/memory.h"
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "client/cpp/balance/registrations.h"
@@ -19,33 +17,19 @@
 #include "client/cpp/message/envelope.h"
 #include "client/cpp/replicas.h"
 #include "client/cpp/retry.h"
-#include "client/cpp/shared_memory/shared_calls.h"
-#include "client/cpp/stream/choice.h"
-#include "client/cpp/stream/exchange.h"
+#include "client/cpp/server_calls.h"
 #include "client/cpp/tensor_calls.h"
 #include "grpc/health/v1/health.pb.h"
 #include "kernels/base/status_macros.h"
 #include "proto/default_address.h"
 #include "proto/duration.h"
-#include "proto/shared_memory/control.h"
 
 namespace actserve {
 namespace {
 
-constexpr absl::string_view kUnixScheme = "unix:";
-constexpr char kService[] = "/actserve.v1.ActivationService/";
 // The most that a server takes (ServerLimits in the contract).
 constexpr int kListPageSize = 1000;
 constexpr size_t kMaxHandlesInCall = 1024;
-
-// "traceparent\ntracestate", or "".
-std::string TraceOf(const Bounds& bounds) {
-  std::string trace;
-  for (const auto& [name, value] : bounds.headers) {
-    absl::StrAppend(&trace, trace.empty() ? "" : "\n", value);
-  }
-  return trace;
-}
 
 // Where a reply's payloads go.
 using Outputs = absl::Span<const absl::Span<std::byte>>;
@@ -57,19 +41,7 @@ class Client::Impl {
   Impl(std::string address, const Options& options, ChannelSecurity security)
       : address_(std::move(address)),
         options_(options),
-        replicas_(std::in_place, address_, LookUpBySystem, std::move(security),
-                  options.channels) {
-    const std::vector<std::string> places = SplitAddress(address_);
-    if (options.shared_memory && places.size() == 1 &&
-        absl::StartsWith(places[0], kUnixScheme)) {
-      // "unix:///path" is "unix:/path".
-      std::string path = places[0].substr(kUnixScheme.size());
-      if (absl::StartsWith(path, "//")) path.erase(0, 2);
-      shared_.emplace(shared_memory::ControlPath(path),
-                      options.max_shared_memory_bytes,
-                      [this] { return replicas_->Token(); });
-    }
-  }
+        server_(std::in_place, address_, options, std::move(security)) {}
   Impl(std::unique_ptr<InProcess> in_process, const Options& options)
       : address_("local"),
         options_(options),
@@ -105,62 +77,7 @@ class Client::Impl {
     if (in_process_ != nullptr) {
       return in_process_->Call(method, parts, outputs, bounds);
     }
-    if (shared_) {
-      CallBounds shared_bounds = {.deadline = bounds.deadline};
-      if (bounds.cancellation != nullptr) {
-        shared_bounds.is_cancelled = [&] {
-          return bounds.cancellation->cancelled();
-        };
-      }
-      if (shared_->IsOnDevice(parts, outputs)) {
-        return shared_->CallOnDevice(method, parts, outputs, shared_bounds,
-                                     bounds.device_stream, TraceOf(bounds));
-      }
-      if (auto slices = shared_->Call(method, parts, outputs, shared_bounds,
-                                      TraceOf(bounds))) {
-        return *std::move(slices);
-      }
-    }
-    size_t sent_bytes = 0;
-    for (const ByteSpan part : parts) sent_bytes += part.size();
-    size_t received_bytes = 0;
-    for (const auto& output : outputs) received_bytes += output.size();
-    absl::Status refused;
-    if (std::max(sent_bytes, received_bytes) < stream_from_bytes_) {
-      auto reply = SendUnary(method, parts, bounds, place);
-      if (reply.ok() || !IsOverMessageLimit(reply.status())) return reply;
-      refused = reply.status();
-    }
-    ACTSERVE_ASSIGN_OR_RETURN(SplitResponse request, Split(parts));
-    const StreamUse use =
-        has_streams_ ? StreamUseOf(method, request) : StreamUse::kNever;
-    if (sent_bytes > kMaxUnaryBytes) {
-      refused = absl::ResourceExhaustedError(
-          absl::StrCat("request of ", sent_bytes, " bytes, limit ",
-                       kMaxUnaryBytes, "; send the batch in parts"));
-    } else if (refused.ok() && use != StreamUse::kFromSize) {
-      auto reply = SendUnary(method, parts, bounds, place);
-      if (reply.ok() || !IsOverMessageLimit(reply.status())) return reply;
-      refused = reply.status();
-    }
-    if (use == StreamUse::kNever) return refused;
-    StreamExchange exchange(method, std::move(request), outputs);
-    auto reply = replicas_->Stream(kService, exchange, bounds, place);
-    if (reply.ok()) return std::move(reply->slices);
-    if (!absl::IsUnimplemented(reply.status())) return reply.status();
-    // An older server.
-    has_streams_ = false;
-    if (!refused.ok()) return refused;
-    return SendUnary(method, parts, bounds, place);
-  }
-
-  absl::StatusOr<std::vector<grpc::Slice>> SendUnary(
-      absl::string_view method, absl::Span<const ByteSpan> parts,
-      const Bounds& bounds, ReplicaPtr& place) {
-    ACTSERVE_ASSIGN_OR_RETURN(
-        RawStub::Reply reply,
-        replicas_->Call(absl::StrCat(kService, method), parts, bounds, place));
-    return std::move(reply.slices);
+    return server_->Send(method, parts, outputs, bounds, place);
   }
 
   // A call whose request and reply are small.
@@ -266,8 +183,8 @@ class Client::Impl {
   }
 
   std::shared_ptr<std::byte[]> Allocate(size_t size_bytes) {
-    if (shared_) {
-      if (auto block = shared_->pool()->Allocate(size_bytes); block.ok()) {
+    if (SharedCalls* const shared = this->shared()) {
+      if (auto block = shared->pool()->Allocate(size_bytes); block.ok()) {
         const auto owner =
             std::make_shared<SharedPool::Block>(*std::move(block));
         return {owner, owner->data()};
@@ -279,7 +196,7 @@ class Client::Impl {
   }
 
   absl::Status ShareDevice(const void* pointer) {
-    if (shared_) return shared_->ShareDevice(pointer);
+    if (shared() != nullptr) return shared()->ShareDevice(pointer);
     return absl::FailedPreconditionError(absl::StrCat(
         "memory of a GPU is shared with one server on this host over its unix "
         "socket, not with ",
@@ -287,20 +204,20 @@ class Client::Impl {
   }
   // For what reads and writes tensors on the way.
   absl::Status CheckInHostMemory(absl::Span<const TensorView> tensors,
-                                 Outputs outputs) const {
-    if (!shared_) return absl::OkStatus();
+                                 Outputs outputs) {
+    if (shared() == nullptr) return absl::OkStatus();
     std::vector<ByteSpan> parts;
     for (const TensorView& tensor : tensors) parts.push_back(tensor.bytes);
-    if (!shared_->IsOnDevice(parts, outputs)) return absl::OkStatus();
+    if (!shared()->IsOnDevice(parts, outputs)) return absl::OkStatus();
     return absl::InvalidArgumentError(
         "wire_dtype: tensors in memory of a GPU are not sent");
   }
   void ForgetDevice(const void* pointer) {
-    if (shared_) shared_->ForgetDevice(pointer);
+    if (shared() != nullptr) shared()->ForgetDevice(pointer);
   }
 
   // Null if this process answers.
-  Replicas* replicas() { return replicas_ ? &*replicas_ : nullptr; }
+  Replicas* replicas() { return server_ ? &server_->replicas() : nullptr; }
 
   // OK if the replica takes requests. Sets `answered` if it says anything.
   absl::Status HealthOf(const ReplicaPtr& replica, const Bounds& bounds,
@@ -309,8 +226,8 @@ class Client::Impl {
     const Envelope envelope(grpc::health::v1::HealthCheckRequest(), {});
     ACTSERVE_ASSIGN_OR_RETURN(
         RawStub::Reply reply,
-        replicas_->CallOnce("/grpc.health.v1.Health/Check", envelope.parts(),
-                            bounds, replica));
+        server_->replicas().CallOnce("/grpc.health.v1.Health/Check",
+                                     envelope.parts(), bounds, replica));
     answered = true;
     ACTSERVE_ASSIGN_OR_RETURN(
         const auto answer,
@@ -324,8 +241,8 @@ class Client::Impl {
         grpc::health::v1::HealthCheckResponse::ServingStatus_Name(status)));
   }
 
-  bool may_be_several() const {
-    return replicas_ && replicas_->may_be_several();
+  bool may_be_several() {
+    return replicas() != nullptr && replicas()->may_be_several();
   }
   // Remembers which of several replicas holds a residual.
   void PutResidual(const std::string& handle, ReplicaPtr place) {
@@ -342,43 +259,17 @@ class Client::Impl {
   }
 
  private:
+  // Null if no memory is shared.
+  SharedCalls* shared() { return server_ ? server_->shared() : nullptr; }
+
   const std::string address_;
   const Options options_;
   // One of the two.
   const std::unique_ptr<InProcess> in_process_;
-  std::optional<Replicas> replicas_;
-  // Beside replicas_: the better way to a server on this host.
-  std::optional<SharedCalls> shared_;
-  // From so many bytes on a stream is faster.
-  const size_t stream_from_bytes_ =
-      IsUnixSocket(address_) ? kStreamFromBytesByUnixSocket : kStreamFromBytes;
-  // False once a server has said so.
-  std::atomic<bool> has_streams_ = true;
+  std::optional<ServerCalls> server_;
   ResidualPlaces residual_places_;
   Registrations registrations_;
 };
-
-TensorView View(absl::Span<const float> elements, std::vector<int64_t> shape) {
-  return {v1::DTYPE_FLOAT32,
-          std::move(shape),
-          {reinterpret_cast<const std::byte*>(elements.data()),
-           elements.size() * sizeof(float)}};
-}
-
-TensorView View(absl::Span<const double> elements, std::vector<int64_t> shape) {
-  return {v1::DTYPE_FLOAT64,
-          std::move(shape),
-          {reinterpret_cast<const std::byte*>(elements.data()),
-           elements.size() * sizeof(double)}};
-}
-
-TensorView View(absl::Span<const float> elements) {
-  return View(elements, {static_cast<int64_t>(elements.size())});
-}
-
-TensorView View(absl::Span<const double> elements) {
-  return View(elements, {static_cast<int64_t>(elements.size())});
-}
 
 Client::Client(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Client::~Client() = default;
@@ -658,38 +549,7 @@ absl::StatusOr<EncodedReply> Client::CallEncoded(
                           impl_->BoundsOf(options), replica);
   if (place != nullptr) *place = replica == nullptr ? 0 : replica->id();
   ACTSERVE_ASSIGN_OR_RETURN(std::vector<grpc::Slice> slices, std::move(sent));
-  // The payloads of a server's reply lie in pieces, and go where they are
-  // wanted.
-  struct Memory {
-    std::vector<grpc::Slice> slices;
-    std::vector<std::vector<std::byte>> joined;
-  };
-  const auto memory = std::make_shared<Memory>();
-  memory->slices = std::move(slices);
-  ACTSERVE_ASSIGN_OR_RETURN(SplitResponse split, Split(Spans(memory->slices)));
-  EncodedReply reply;
-  reply.header = std::move(split.metadata);
-  reply.memory = memory;
-  const bool fit =
-      std::equal(split.payloads.begin(), split.payloads.end(), outputs.begin(),
-                 outputs.end(), [](const auto& payload, const auto& output) {
-                   return payload.size_bytes == output.size();
-                 });
-  for (size_t i = 0; i < split.payloads.size(); ++i) {
-    const SplitResponse::Payload& payload = split.payloads[i];
-    if (fit) {
-      CopyPayload(payload, outputs[i]);
-      reply.payloads.push_back(outputs[i]);
-    } else if (payload.pieces.size() == 1) {
-      reply.payloads.push_back(payload.pieces[0]);
-    } else {
-      std::vector<std::byte>& joined =
-          memory->joined.emplace_back(payload.size_bytes);
-      CopyPayload(payload, absl::MakeSpan(joined));
-      reply.payloads.push_back(joined);
-    }
-  }
-  return reply;
+  return TakeEncoded(std::move(slices), outputs);
 }
 
 absl::StatusOr<std::vector<grpc::Slice>> Client::CallUnread(

@@ -310,9 +310,9 @@ class Client {
   static absl::StatusOr<std::unique_ptr<Client>> Local();
   // Each call goes the way that is the shorter one for its size: computed by
   // this process, or by the server at `address`. One measurement by the first
-  // call with tensors, which it delays by some 0.3 s, decides. While the server
-  // is not there, this process computes. Programs that use it link
-  // client/local. Errors are those of Connect() and Local().
+  // call with tensors, which it delays by some 0.3 s, decides. Where the server
+  // does not answer, retries included, this process computes. Programs that use
+  // it link client/local. Errors are those of Connect() and Local().
   static absl::StatusOr<std::unique_ptr<Client>> Auto(
       std::string_view address, const Options& options,
       const LocalOptions& local_options);
@@ -324,9 +324,9 @@ class Client {
   // Memory for tensors that the calls of this client use in place, if it shares
   // memory with its server; otherwise, or if the limit is reached, it is like
   // any other. Aligned to 64 bytes, with undefined contents; may outlive the
-  // client. After a call by Allocate()d memory has failed with
-  // DeadlineExceeded or Unavailable, a server that still runs may write to the
-  // outputs of that call.
+  // client. A call that uses it in place returns when the server is done with
+  // it, or gone, even if its time limit has passed before: a server answers
+  // within that limit, unless it computes just then, or was stopped.
   std::shared_ptr<std::byte[]> Allocate(size_t size_bytes);
 
   // Shares the allocation (cudaMalloc, cuMemAlloc; PyTorch's by default) on a

@@ -198,18 +198,26 @@ absl::StatusOr<BackwardCall> Narrow(BackwardCall call, NarrowTensors& tensors) {
   return call;
 }
 
-int64_t ItemSizeBytes(v1::DType dtype) {
-  switch (dtype) {
-    case v1::DTYPE_FLOAT16:
-    case v1::DTYPE_BFLOAT16:
-      return 2;
-    case v1::DTYPE_FLOAT32:
-      return 4;
-    case v1::DTYPE_FLOAT64:
-      return 8;
-    default:
-      return 0;
-  }
+TensorView View(absl::Span<const float> elements, std::vector<int64_t> shape) {
+  return {v1::DTYPE_FLOAT32,
+          std::move(shape),
+          {reinterpret_cast<const std::byte*>(elements.data()),
+           elements.size() * sizeof(float)}};
+}
+
+TensorView View(absl::Span<const double> elements, std::vector<int64_t> shape) {
+  return {v1::DTYPE_FLOAT64,
+          std::move(shape),
+          {reinterpret_cast<const std::byte*>(elements.data()),
+           elements.size() * sizeof(double)}};
+}
+
+TensorView View(absl::Span<const float> elements) {
+  return View(elements, {static_cast<int64_t>(elements.size())});
+}
+
+TensorView View(absl::Span<const double> elements) {
+  return View(elements, {static_cast<int64_t>(elements.size())});
 }
 
 absl::Status CheckOutput(absl::Span<std::byte> output, absl::string_view what,
@@ -359,6 +367,43 @@ absl::StatusOr<BackwardResult> TakeGradients(
   result.device = std::move(*response.mutable_device());
   result.timings = std::move(*response.mutable_timings());
   return result;
+}
+
+absl::StatusOr<EncodedReply> TakeEncoded(
+    std::vector<grpc::Slice> slices,
+    absl::Span<const absl::Span<std::byte>> outputs) {
+  // The payloads of a server's reply lie in pieces, and go where they are
+  // wanted.
+  struct Memory {
+    std::vector<grpc::Slice> slices;
+    std::vector<std::vector<std::byte>> joined;
+  };
+  const auto memory = std::make_shared<Memory>();
+  memory->slices = std::move(slices);
+  ACTSERVE_ASSIGN_OR_RETURN(SplitResponse split, Split(Spans(memory->slices)));
+  EncodedReply reply;
+  reply.header = std::move(split.metadata);
+  reply.memory = memory;
+  const bool fit =
+      std::equal(split.payloads.begin(), split.payloads.end(), outputs.begin(),
+                 outputs.end(), [](const auto& payload, const auto& output) {
+                   return payload.size_bytes == output.size();
+                 });
+  for (size_t i = 0; i < split.payloads.size(); ++i) {
+    const SplitResponse::Payload& payload = split.payloads[i];
+    if (fit) {
+      CopyPayload(payload, outputs[i]);
+      reply.payloads.push_back(outputs[i]);
+    } else if (payload.pieces.size() == 1) {
+      reply.payloads.push_back(payload.pieces[0]);
+    } else {
+      std::vector<std::byte>& joined =
+          memory->joined.emplace_back(payload.size_bytes);
+      CopyPayload(payload, absl::MakeSpan(joined));
+      reply.payloads.push_back(joined);
+    }
+  }
+  return reply;
 }
 
 }  // namespace actserve

@@ -19,16 +19,15 @@
 #include "actserve/v1/service.pb.h"
 #include "client/cpp/client.h"
 #include "client/cpp/message/envelope.h"
+#include "client/cpp/message/item_size.h"
 #include "client/cpp/message/split_response.h"
 #include "client/cpp/wire/narrow_tensors.h"
+#include "grpcpp/support/slice.h"
 
 namespace actserve {
 
 // The bytes of a request's tensors, in their order.
 using Payloads = absl::InlinedVector<ByteSpan, 4>;
-
-// Of one element; 0 for what is no dtype.
-int64_t ItemSizeBytes(v1::DType dtype);
 
 // InvalidArgument unless `output` has `want_bytes`; `what` names it.
 absl::Status CheckOutput(absl::Span<std::byte> output, absl::string_view what,
@@ -81,6 +80,13 @@ absl::StatusOr<BackwardCall> Narrow(BackwardCall call, NarrowTensors& tensors);
 //   Internal  `answer` is malformed
 absl::StatusOr<BackwardResult> TakeGradients(
     const BackwardCall& call, Answer<v1::BackwardResponse>& answer);
+
+// The reply in `slices` as Client::CallEncoded() returns it: its payloads in
+// `outputs`, if they fit, or else each in one piece.
+//   Internal  no protobuf message: a defect of the server
+absl::StatusOr<EncodedReply> TakeEncoded(
+    std::vector<grpc::Slice> slices,
+    absl::Span<const absl::Span<std::byte>> outputs);
 
 }  // namespace actserve
 

@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/time/clock.h"
+#include "client/cpp/tensor_calls.h"
 #include "kernels/base/quantile.h"
 #include "kernels/base/status_macros.h"
 
@@ -109,9 +110,7 @@ class Runner {
 };
 
 absl::StatusOr<size_t> SizeBytesOf(const Step& step) {
-  int64_t size_bytes = step.dtype == v1::DTYPE_FLOAT64   ? 8
-                       : step.dtype == v1::DTYPE_FLOAT32 ? 4
-                                                         : 2;
+  int64_t size_bytes = ItemSizeBytes(step.dtype);
   for (const int64_t dimension : step.shape) {
     if (dimension < 0 ||
         __builtin_mul_overflow(size_bytes, dimension, &size_bytes) ||

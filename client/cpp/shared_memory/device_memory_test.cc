@@ -124,6 +124,20 @@ class Trainer {
   std::vector<CuDeviceAddress> blocks_;
 };
 
+// Offers the allocation of `trainer` at `memory`.
+v1::ControlRequest OfferOf(Trainer& trainer, std::byte* memory) {
+  CuUuid uuid = {};
+  CuIpcMemHandle handle = {};
+  EXPECT_EQ(trainer.cuda().DeviceGetUuid(&uuid, 0), kCuSuccess);
+  EXPECT_EQ(trainer.cuda().IpcGetMemHandle(
+                &handle, reinterpret_cast<CuDeviceAddress>(memory)),
+            kCuSuccess);
+  v1::ControlRequest request;
+  request.mutable_offer_device_memory()->set_device_uuid(uuid.bytes, 16);
+  request.mutable_offer_device_memory()->set_handle(handle.bytes, 64);
+  return request;
+}
+
 class DeviceMemoryTest : public ::testing::Test {
  protected:
   DeviceMemoryTest() {
@@ -430,15 +444,8 @@ TEST_F(DeviceMemoryTest, AKilledClientLeavesNothingBehind) {
     // Neither gRPC nor the threads of the fake are used here.
     testing::RingPeer peer(server_->unix_address());
     Trainer* const trainer = new Trainer;
-    CuIpcMemHandle handle = {};
-    CuUuid uuid = {};
-    std::byte* const memory = trainer->Allocate(4096);
-    trainer->cuda().IpcGetMemHandle(&handle,
-                                    reinterpret_cast<CuDeviceAddress>(memory));
-    trainer->cuda().DeviceGetUuid(&uuid, 0);
-    v1::ControlRequest request;
-    request.mutable_offer_device_memory()->set_device_uuid(uuid.bytes, 16);
-    request.mutable_offer_device_memory()->set_handle(handle.bytes, 64);
+    const v1::ControlRequest request =
+        OfferOf(*trainer, trainer->Allocate(4096));
     const bool offered =
         peer.Greet() && peer.Ask(request).value_or(v1::ControlReply()).region();
     if (offered) raise(SIGKILL);
@@ -456,19 +463,15 @@ TEST_F(DeviceMemoryTest, AKilledClientLeavesNothingBehind) {
 TEST_F(DeviceMemoryTest, HostileOffersAndRequests) {
   testing::RingPeer peer(server_->unix_address());
   ASSERT_TRUE(peer.Greet());
-  CuUuid uuid = {};
-  CuIpcMemHandle handle = {};
-  ASSERT_EQ(trainer_->cuda().DeviceGetUuid(&uuid, 0), kCuSuccess);
-  ASSERT_EQ(trainer_->cuda().IpcGetMemHandle(
-                &handle, reinterpret_cast<CuDeviceAddress>(memory_)),
-            kCuSuccess);
+  const v1::ControlRequest right = OfferOf(*trainer_, memory_);
   const auto offer = [&](std::string device, std::string bytes) {
     v1::ControlRequest request;
     request.mutable_offer_device_memory()->set_device_uuid(device);
     request.mutable_offer_device_memory()->set_handle(bytes);
     return peer.Ask(request).value_or(v1::ControlReply());
   };
-  const std::string device(uuid.bytes, 16), good(handle.bytes, 64);
+  const std::string device = right.offer_device_memory().device_uuid();
+  const std::string good = right.offer_device_memory().handle();
 
   EXPECT_THAT(offer(device, "short").error().message(),
               HasSubstr("5 bytes, want 64"));
@@ -515,15 +518,7 @@ TEST_F(DeviceMemoryTest, HostileOffersAndRequests) {
 TEST_F(DeviceMemoryTest, MayBeForgottenByTheServerWhileACallUsesIt) {
   testing::RingPeer peer(server_->unix_address());
   ASSERT_TRUE(peer.Greet());
-  CuUuid uuid = {};
-  CuIpcMemHandle handle = {};
-  ASSERT_EQ(trainer_->cuda().DeviceGetUuid(&uuid, 0), kCuSuccess);
-  ASSERT_EQ(trainer_->cuda().IpcGetMemHandle(
-                &handle, reinterpret_cast<CuDeviceAddress>(memory_)),
-            kCuSuccess);
-  v1::ControlRequest offer;
-  offer.mutable_offer_device_memory()->set_device_uuid(uuid.bytes, 16);
-  offer.mutable_offer_device_memory()->set_handle(handle.bytes, 64);
+  const v1::ControlRequest offer = OfferOf(*trainer_, memory_);
   for (int i = 0; i < 50; ++i) {
     const uint32_t region =
         peer.Ask(offer).value_or(v1::ControlReply()).region();

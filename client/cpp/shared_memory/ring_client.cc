@@ -99,8 +99,7 @@ absl::StatusOr<std::pair<v1::ControlReply, Descriptor>> RingClient::Ask(
 }
 
 bool RingClient::is_open() const {
-  if (is_gone_ || ring_->is_closed.load() != 0) return false;
-  return true;
+  return !is_gone_ && ring_->is_closed.load() == 0;
 }
 
 absl::StatusOr<uint32_t> RingClient::NumberOf(
@@ -110,7 +109,6 @@ absl::StatusOr<uint32_t> RingClient::NumberOf(
   if (found != offered_.end() && !found->second.region.expired()) {
     return found->second.number;
   }
-  ForgetGoneRegions();
   v1::ControlRequest request;
   request.mutable_offer_region();
   ACTSERVE_ASSIGN_OR_RETURN(const uint32_t number,
@@ -158,7 +156,9 @@ void RingClient::Forget(uint32_t number) {
   if (!Ask(socket_.get(), request, -1).ok()) is_gone_ = true;
 }
 
-void RingClient::ForgetGoneRegions() {
+void RingClient::ForgetRegionsGone(uint64_t num_gone) {
+  if (num_forgotten_.exchange(num_gone) == num_gone) return;
+  absl::MutexLock lock(&control_mu_);
   std::vector<uint32_t> numbers;
   absl::erase_if(offered_, [&](const auto& each) {
     if (!each.second.region.expired()) return false;

@@ -54,6 +54,9 @@ class RingClient : public std::enable_shared_from_this<RingClient> {
   // take as long as Connect().
   //   ResourceExhausted  the server takes no more regions
   absl::StatusOr<uint32_t> NumberOf(const SharedPool::RegionPtr& region);
+  // Has the server unmap regions that are no more. `num_gone`: of their pool,
+  // so that nothing is asked while it stays the same.
+  void ForgetRegionsGone(uint64_t num_gone);
 
   // The same for memory of a GPU.
   //   InvalidArgument, FailedPrecondition  the server cannot use it
@@ -112,7 +115,6 @@ class RingClient : public std::enable_shared_from_this<RingClient> {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(control_mu_);
   void Forget(uint32_t number) ABSL_EXCLUSIVE_LOCKS_REQUIRED(control_mu_);
   void Publish(uint32_t index);
-  void ForgetGoneRegions() ABSL_EXCLUSIVE_LOCKS_REQUIRED(control_mu_);
   void TakeBackAbandoned() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
   const shared_memory::Descriptor socket_;
@@ -127,6 +129,8 @@ class RingClient : public std::enable_shared_from_this<RingClient> {
   std::vector<Abandoned> abandoned_ ABSL_GUARDED_BY(mu_);
   absl::Mutex publish_mu_;
 
+  // Of which the server was told.
+  std::atomic<uint64_t> num_forgotten_ = 0;
   absl::Mutex control_mu_;
   struct Offered {
     std::weak_ptr<SharedPool::Region> region;

@@ -72,14 +72,15 @@ class Exchange {
         return absl::ResourceExhaustedError("too many tensors for the ring");
       }
       Piece& piece = request.pieces[request.num_pieces++];
-      if (const auto place = allocations_.Find(part.data(), part.size())) {
-        ACTSERVE_ASSIGN_OR_RETURN(piece, OnDevice(*place, part.size()));
-      } else if (all_in_slot || part.size() < kMinRegionBytes) {
+      const bool fits_slot = all_in_slot || part.size() < kMinRegionBytes;
+      if (fits_slot && !allocations_.Touches(part.data(), part.size())) {
         ACTSERVE_RETURN_IF_ERROR(WriteToSlot(part.data(), part.size()));
         piece = {.region = kInSlot, .size_bytes = part.size()};
-      } else {
-        ACTSERVE_ASSIGN_OR_RETURN(piece, PlaceOf(part));
+        continue;
       }
+      std::byte* data = const_cast<std::byte*>(part.data());
+      ACTSERVE_ASSIGN_OR_RETURN(piece, Share(data, part.size()));
+      if (data != part.data()) std::memcpy(data, part.data(), part.size());
     }
     const bool some_on_device = std::any_of(
         outputs.begin(), outputs.end(), [&](absl::Span<std::byte> output) {
@@ -92,8 +93,9 @@ class Exchange {
       return absl::ResourceExhaustedError("too many tensors for the ring");
     }
     for (const absl::Span<std::byte> output : outputs) {
+      std::byte*& place = shared_outputs_.emplace_back(output.data());
       ACTSERVE_ASSIGN_OR_RETURN(request.outputs[request.num_outputs],
-                                PlaceFor(output));
+                                Share(place, output.size()));
       ++request.num_outputs;
     }
     outputs_ = outputs;
@@ -132,50 +134,32 @@ class Exchange {
     return absl::OkStatus();
   }
 
-  absl::StatusOr<Piece> PieceAt(const SharedPool::Place& place,
+  // `place` is one of the pool or on a device, and `region` what it is in.
+  template <typename Region, typename Place>
+  absl::StatusOr<Piece> PieceAt(const Region& region, const Place& place,
                                 size_t size_bytes) {
-    ACTSERVE_ASSIGN_OR_RETURN(const uint32_t region,
-                              ring_.NumberOf(place.region));
+    ACTSERVE_ASSIGN_OR_RETURN(const uint32_t number, ring_.NumberOf(region));
     return Piece{
-        .region = region, .offset = place.offset, .size_bytes = size_bytes};
+        .region = number, .offset = place.offset, .size_bytes = size_bytes};
   }
 
-  absl::StatusOr<Piece> OnDevice(const DeviceAllocations::Place& place,
-                                 size_t size_bytes) {
-    has_in_place_ = true;
-    ACTSERVE_ASSIGN_OR_RETURN(const uint32_t region,
-                              ring_.NumberOf(*place.allocation));
-    return Piece{
-        .region = region, .offset = place.offset, .size_bytes = size_bytes};
-  }
-
-  absl::StatusOr<Piece> PlaceOf(ByteSpan part) {
-    if (auto place = pool_.Find(part.data(), part.size())) {
+  // Where the server finds the tensor at `data`, which becomes the place in
+  // this process: that of the caller where it is shared, else a new block.
+  absl::StatusOr<Piece> Share(std::byte*& data, size_t size_bytes) {
+    if (const auto place = allocations_.Find(data, size_bytes)) {
       has_in_place_ = true;
-      return PieceAt(*place, part.size());
+      return PieceAt(*place->allocation, *place, size_bytes);
+    }
+    if (const auto place = pool_.Find(data, size_bytes)) {
+      has_in_place_ = true;
+      return PieceAt(place->region, *place, size_bytes);
     }
     ACTSERVE_ASSIGN_OR_RETURN(SharedPool::Block block,
-                              pool_.Allocate(part.size()));
-    std::memcpy(block.data(), part.data(), part.size());
+                              pool_.Allocate(size_bytes));
+    data = block.data();
     turn_.blocks().push_back(std::move(block));
-    return PieceAt(turn_.blocks().back().place(), part.size());
-  }
-
-  absl::StatusOr<Piece> PlaceFor(absl::Span<std::byte> output) {
-    if (const auto place = allocations_.Find(output.data(), output.size())) {
-      shared_outputs_.push_back(output.data());
-      return OnDevice(*place, output.size());
-    }
-    if (auto place = pool_.Find(output.data(), output.size())) {
-      has_in_place_ = true;
-      shared_outputs_.push_back(output.data());
-      return PieceAt(*place, output.size());
-    }
-    ACTSERVE_ASSIGN_OR_RETURN(SharedPool::Block block,
-                              pool_.Allocate(output.size()));
-    shared_outputs_.push_back(block.data());
-    turn_.blocks().push_back(std::move(block));
-    return PieceAt(turn_.blocks().back().place(), output.size());
+    const SharedPool::Place& place = turn_.blocks().back().place();
+    return PieceAt(place.region, place, size_bytes);
   }
 
   absl::StatusOr<Slices> ReadMessage() {
@@ -228,7 +212,8 @@ class Exchange {
       request.trace_bytes = 0;
       request.num_outputs = 0;
       auto block = pool_.Allocate(size_bytes);
-      auto piece = block.ok() ? PieceAt(block->place(), size_bytes)
+      auto piece = block.ok() ? PieceAt(block->place().region, block->place(),
+                                        size_bytes)
                               : absl::StatusOr<Piece>(block.status());
       if (!piece.ok()) {
         request.operation = Operation::kDrop;
@@ -321,6 +306,7 @@ absl::StatusOr<Slices> SharedCalls::TryCall(
   if (!turn) {
     return absl::DeadlineExceededError("all slots of the ring are in use");
   }
+  ring->ForgetRegionsGone(pool_->num_gone());
   Exchange exchange(*ring, *pool_, allocations_, *turn);
   ACTSERVE_RETURN_IF_ERROR(exchange.Write(*operation, parts, outputs, trace));
   was_made = true;

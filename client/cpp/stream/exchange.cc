@@ -7,29 +7,15 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 #include "actserve/v1/service.pb.h"
+#include "client/cpp/message/item_size.h"
 #include "kernels/base/status_macros.h"
 
 namespace actserve {
 namespace {
 
-// Of an element; 0 for what is no dtype.
-size_t ItemBytes(v1::DType dtype) {
-  switch (dtype) {
-    case v1::DTYPE_FLOAT16:
-    case v1::DTYPE_BFLOAT16:
-      return 2;
-    case v1::DTYPE_FLOAT32:
-      return 4;
-    case v1::DTYPE_FLOAT64:
-      return 8;
-    default:
-      return 0;
-  }
-}
-
 // The largest number stands for all that are larger.
 size_t SizeOf(const v1::Tensor& tensor) {
-  size_t size_bytes = ItemBytes(tensor.dtype());
+  auto size_bytes = static_cast<size_t>(ItemSizeBytes(tensor.dtype()));
   for (const int64_t dimension : tensor.shape()) {
     if (__builtin_mul_overflow(size_bytes, static_cast<size_t>(dimension),
                                &size_bytes)) {
