@@ -1,18 +1,15 @@
 #include "server/rpc/caller.h"
 
-#include <arpa/inet.h>
-#include <netinet/in.h>
-
-#include <algorithm>
 #include <string>
 
 #include "absl/hash/hash.h"
 #include "absl/strings/match.h"
-#include "absl/strings/str_replace.h"
-#include "absl/strings/strip.h"
 #include "grpc/grpc_security.h"
+#include "server/connections/open_streams.h"
 #include "server/gate/call_credentials.h"
 #include "server/identity/tenant.h"
+#include "server/identity/unix_peer.h"
+#include "server/listen/peer.h"
 
 namespace actserve {
 namespace {
@@ -54,20 +51,11 @@ absl::Status AdmitHealth(grpc::CallbackServerContext& context,
 }
 
 uint64_t PeerOf(absl::string_view address) {
-  if (absl::StartsWith(address, "unix"))
-    return absl::HashOf(address.substr(0, 4));
-  const absl::string_view host = address.substr(0, address.rfind(':'));
-  if (absl::string_view v6 = host; absl::ConsumePrefix(&v6, "ipv6:")) {
-    std::string text = absl::StrReplaceAll(
-        v6, {{"%5B", ""}, {"%5D", ""}, {"[", ""}, {"]", ""}});
-    text.resize(std::min(text.size(), text.find('%')));  // the interface
-    in6_addr bytes;
-    if (inet_pton(AF_INET6, text.c_str(), &bytes) == 1) {
-      return absl::HashOf(
-          absl::string_view(reinterpret_cast<const char*>(&bytes), 8));
-    }
-  }
-  return absl::HashOf(host);
+  if (absl::StartsWith(address, "unix")) return UnixPeer();
+  const Peer peer = PeerOfUri(address);
+  return peer.address.empty()
+             ? absl::HashOf(address.substr(0, address.rfind(':')))
+             : absl::HashOf(HostOf(peer));
 }
 
 }  // namespace actserve

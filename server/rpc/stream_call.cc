@@ -1,12 +1,12 @@
 #include "server/rpc/stream_call.h"
 
 #include <algorithm>
-#include <cstring>
 #include <utility>
 
 #include "absl/time/clock.h"
 #include "grpc/slice.h"
 #include "kernels/base/status_macros.h"
+#include "kernels/device/copy_fragments.h"
 #include "server/evaluation/count_stages.h"
 #include "server/evaluation/evaluation.h"
 #include "server/identity/tenant.h"
@@ -313,11 +313,7 @@ absl::Status StreamCall::TakeChunk(grpc::ByteBuffer& bytes) {
   // It came in small frames, and would take a multiple of its bytes.
   auto whole =
       std::make_shared<Buffer>(serving_.buffers.Get(frame.payload_bytes));
-  std::byte* to = whole->data();
-  for (const Fragment& fragment : frame.payload) {
-    std::memcpy(to, fragment.data, fragment.size_bytes);
-    to += fragment.size_bytes;
-  }
+  CopyFragments(frame.payload, whole->data());
   frame.payload = {{whole->data(), frame.payload_bytes}};
   return chunks_->Take(std::move(frame), std::move(whole));
 }

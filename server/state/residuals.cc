@@ -4,8 +4,9 @@
 
 #include <algorithm>
 #include <cstdlib>
-#include <cstring>
 #include <utility>
+
+#include "kernels/device/copy_fragments.h"
 
 namespace actserve {
 namespace {
@@ -204,10 +205,7 @@ void HoldInputs(TensorInputs inputs, std::shared_ptr<const void> owner,
     std::byte* to = copy.get();
     for (auto& input : residual->inputs) {
       std::byte* const start = to;
-      for (const Fragment& fragment : input) {
-        std::memcpy(to, fragment.data, fragment.size_bytes);
-        to += fragment.size_bytes;
-      }
+      to = CopyFragments(input, to);
       input.clear();
       if (to != start) {
         input.push_back({start, static_cast<size_t>(to - start)});

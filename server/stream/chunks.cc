@@ -1,11 +1,11 @@
 #include "server/stream/chunks.h"
 
 #include <algorithm>
-#include <cstring>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "kernels/base/status_macros.h"
+#include "kernels/device/copy_fragments.h"
 
 namespace actserve {
 
@@ -56,11 +56,7 @@ absl::Status Chunks::Take(RequestFrame frame,
                            " unless it ends its tensor");
   }
   if (slabs_.IsKept(p)) {
-    std::byte* to = tensor.kept.data() + tensor.received_bytes;
-    for (const Fragment& fragment : frame.payload) {
-      std::memcpy(to, fragment.data, fragment.size_bytes);
-      to += fragment.size_bytes;
-    }
+    CopyFragments(frame.payload, tensor.kept.data() + tensor.received_bytes);
   } else {
     held_bytes_ += chunk_bytes;
     tensor.chunks.push_back({tensor.received_bytes,

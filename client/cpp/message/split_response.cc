@@ -132,12 +132,16 @@ void CopyPayload(const SplitResponse::Payload& payload,
   }
 }
 
+void AppendVarint(size_t number, std::string& message) {
+  for (; number >= 0x80; number >>= 7) {
+    message.push_back(static_cast<char>(number | 0x80));
+  }
+  message.push_back(static_cast<char>(number));
+}
+
 void AppendPayloadHeader(size_t size_bytes, std::string& message) {
   message.push_back(static_cast<char>(kPayloadTag));
-  for (; size_bytes >= 0x80; size_bytes >>= 7) {
-    message.push_back(static_cast<char>(size_bytes | 0x80));
-  }
-  message.push_back(static_cast<char>(size_bytes));
+  AppendVarint(size_bytes, message);
 }
 
 }  // namespace actserve

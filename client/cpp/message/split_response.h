@@ -37,6 +37,9 @@ absl::StatusOr<SplitResponse> Split(absl::Span<const ByteSpan> slices);
 void CopyPayload(const SplitResponse::Payload& payload,
                  absl::Span<std::byte> destination);
 
+// Appends a number as protobuf writes lengths.
+void AppendVarint(size_t number, std::string& message);
+
 // Appends the tag and the length that precede a payload of `size_bytes`.
 void AppendPayloadHeader(size_t size_bytes, std::string& message);
 

@@ -57,11 +57,7 @@ std::string FirstMessage(const std::string& metadata) {
   tag.mutable_request();
   const std::string empty = tag.SerializeAsString();
   bytes += empty.substr(0, empty.size() - 1);
-  for (size_t size = metadata.size();; size >>= 7) {
-    bytes.push_back(
-        static_cast<char>((size & 0x7F) | (size > 0x7F ? 0x80 : 0)));
-    if (size <= 0x7F) break;
-  }
+  AppendVarint(metadata.size(), bytes);
   return bytes + metadata;
 }
 
