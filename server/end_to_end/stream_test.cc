@@ -442,7 +442,7 @@ TEST_F(StreamTest, TakesMemoryThatDoesNotGrowWithItsTensors) {
   Start({"--max_memory_bytes=67108864", "--max_message_bytes=8388608",
          "--max_idle_buffer_bytes=16777216"});
   ExpectComputes(4 * kMiB);
-  const int64_t before = ResidentBytes(server_->pid());
+  [[maybe_unused]] const int64_t before = ResidentBytes(server_->pid());
   int64_t peak = 0;
   std::atomic<bool> stopped = false;
   std::thread watch([&] {
