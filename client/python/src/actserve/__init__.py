@@ -14,6 +14,7 @@ with actserve.connect("127.0.0.1:50051") as client:
 
 from actserve._activation import Activation, activation
 from actserve._advice import Advice, Distance
+from actserve._bridge.fallback import fallback_counts
 from actserve._client import Client
 from actserve._connect import connect
 from actserve._errors import ActivationError, ActivationWarning, Diagnostic
@@ -45,6 +46,7 @@ __all__ = [
     "ServerInfo",
     "activation",
     "connect",
+    "fallback_counts",
     "trace",
 ]
 __version__ = "0.1.0"

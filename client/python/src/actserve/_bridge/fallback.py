@@ -1,0 +1,116 @@
+"""Computes here while a server is away.
+
+Thread-safe.
+"""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+import logging
+import threading
+import time
+import weakref
+from collections.abc import Callable
+from typing import TypeVar
+
+import grpc
+
+from actserve._bridge import clients
+from actserve._client import Client
+from actserve._errors import ActivationError
+
+_log = logging.getLogger("actserve")
+
+_AWAY = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
+# A server that is away is asked again after the first pause, and then after
+# pauses that double up to the longest; the question takes so long at most.
+_FIRST_PAUSE_SECONDS = 0.5
+_LONGEST_PAUSE_SECONDS = 5.0
+_PROBE_SECONDS = 0.25
+
+_T = TypeVar("_T")
+
+
+@dataclasses.dataclass
+class _Outage:
+    """A server that did not answer; next_probe is of time.monotonic()."""
+
+    pause: float
+    next_probe: float
+
+
+_lock = threading.Lock()
+_outages: weakref.WeakKeyDictionary[Client, _Outage] = (
+    weakref.WeakKeyDictionary()
+)
+_counts: collections.Counter[str] = collections.Counter()
+
+
+def fallback_counts() -> dict[str, int]:
+    """Returns how many calls were computed here instead of at a server.
+
+    By address of the server, since this process began.
+    """
+    with _lock:
+        return dict(_counts)
+
+
+def run(client: Client, call: Callable[[Client], _T]) -> _T:
+    """Returns what `call` does with `client`, or here while it is away.
+
+    Raises: what `call` raises; also of a server that is away, if the library is
+      not here.
+    """
+    if not _is_away(client):
+        try:
+            return call(client)
+        except ActivationError as error:
+            if error.code not in _AWAY:
+                raise
+            here = clients.local()
+            if here is None:
+                raise
+            _begin(client, error)
+    here = clients.local()
+    assert here is not None  # as an outage began
+    with _lock:
+        _counts[client.address] += 1
+    return call(here)
+
+
+def _is_away(client: Client) -> bool:
+    """Returns whether an outage goes on; asks the server now and then."""
+    with _lock:
+        outage = _outages.get(client)
+        if outage is None:
+            return False
+        now = time.monotonic()
+        if now < outage.next_probe:
+            return True
+        # Other threads do not ask meanwhile.
+        outage.pause = min(2 * outage.pause, _LONGEST_PAUSE_SECONDS)
+        outage.next_probe = now + _PROBE_SECONDS + outage.pause
+    try:
+        if not client.health(timeout=_PROBE_SECONDS):
+            return True
+    except ActivationError:
+        return True
+    with _lock:
+        _outages.pop(client, None)
+    _log.warning("%s answers again", client.address)
+    return False
+
+
+def _begin(client: Client, error: ActivationError) -> None:
+    with _lock:
+        is_new = client not in _outages
+        _outages[client] = _Outage(
+            _FIRST_PAUSE_SECONDS, time.monotonic() + _FIRST_PAUSE_SECONDS
+        )
+    if is_new:
+        _log.warning(
+            "%s does not answer (%s): computing in this process until it does",
+            client.address,
+            error,
+        )
