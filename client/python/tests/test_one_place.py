@@ -11,9 +11,9 @@ from actserve import (
     _replicas,
     _resolver,
     _retry,
-    _source,
     _wire,
 )
+from actserve._source import language
 from actserve.v1 import service_pb2
 
 
@@ -85,7 +85,7 @@ def test_modules_are_those_of_the_language():
     modules = re.findall(r'^ {6}\{"([\w.]+)",', tables[1], re.MULTILINE)
     modules += re.findall(r'\{"([\w.]+)",', table(path, "kModuleAliases"))
 
-    assert list(_source._KNOWN_MODULES) == modules
+    assert list(language.KNOWN_MODULES) == modules
 
 
 def test_names_without_an_import_are_those_of_the_language():
@@ -95,7 +95,7 @@ def test_names_without_an_import_are_those_of_the_language():
     )
 
     assert aliases
-    for name, packages in _source._KNOWN_ALIASES.items():
+    for name, packages in language.KNOWN_ALIASES.items():
         assert aliases[name].partition(".")[0] in packages
 
 
@@ -104,9 +104,9 @@ def test_numbers_are_those_of_the_language():
         r'\{"(\w+)",', table("kernels/lang/vocabulary.cc", "kConstants")
     )
 
-    assert sorted(_source._LANGUAGE_NUMBERS) == names
+    assert sorted(language.LANGUAGE_NUMBERS) == names
     for name in names:
-        known, want = _source._LANGUAGE_NUMBERS[name], getattr(math, name)
+        known, want = language.LANGUAGE_NUMBERS[name], getattr(math, name)
         assert known == want or (math.isnan(known) and math.isnan(want))
 
 
