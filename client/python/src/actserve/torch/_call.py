@@ -1,0 +1,105 @@
+"""Chooses how a call is seen by PyTorch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+
+from actserve._bridge import Evaluator, evaluator
+from actserve.torch import _functions, _kernels
+from actserve.torch._memory import NUMPY_DTYPES
+
+_PLAIN = (torch.Tensor, torch.nn.Parameter)
+_num_modes = torch._C._len_torch_dispatch_stack
+_tracer = torch._C._get_tracing_state
+_NOT_IN_GRAPH = (
+    "actserve: torch.compile does not trace a gradient of torch.func, or "
+    "forward mode, through an operator of a library; leave out fullgraph=True, "
+    "or transform the compiled function"
+)
+
+
+@torch.compiler.assume_constant_result
+def _takes_partials(spec: str, dtype: torch.dtype) -> bool:
+    """Returns whether a graph, which keeps no residual, keeps partials."""
+    if dtype not in NUMPY_DTYPES:
+        return False  # and is refused
+    way = evaluator(spec).gradient_way(NUMPY_DTYPES[dtype], keeps=False)
+    return way == "partials"
+
+
+def call(
+    spec: str, values: Sequence[torch.Tensor], num_inputs: int
+) -> torch.Tensor:
+    """Returns y of the Spec of this text; differentiable.
+
+    The first `num_inputs` of `values` are inputs, the others parameters.
+
+    Raises: as _kernels.check(), and ActivationError.
+    """
+    if num_inputs > 1:
+        values = _promoted(values, num_inputs)
+    if torch.compiler.is_compiling():
+        if _functions.is_transformed() and (
+            torch.autograd.forward_ad._current_level >= 0
+            or _wants_gradient(values)
+        ):
+            # Operators have no forward mode, which PyTorch takes for a tangent
+            # of 0, and no gradient here. Outside of fullgraph=True this is
+            # computed without the compiler.
+            raise NotImplementedError(_NOT_IN_GRAPH)
+        return _graph(torch.ops.actserve, spec, values)
+    of = evaluator(spec)
+    _kernels.check(of, values)
+    if _functions.is_transformed():
+        return _graph(_functions.Calls, spec, values)
+    if not _is_plain(values):
+        return _graph(torch.ops.actserve, spec, values)
+    if _wants_gradient(values):
+        return _functions.Eager.apply(of, spec, *values)
+    return _kernels.forward(of, values)
+
+
+def _is_plain(values: Sequence[torch.Tensor]) -> bool:
+    """Returns whether nobody looks at operators: no mode, tracer, subclass."""
+    for value in values:
+        if type(value) not in _PLAIN or value.is_meta:
+            return False
+    return not _num_modes() and _tracer() is None
+
+
+def _graph(
+    calls: Any, spec: str, values: Sequence[torch.Tensor]
+) -> torch.Tensor:
+    if _wants_gradient(values) and _takes_partials(spec, values[0].dtype):
+        return calls.forward_with_partials(values, spec)[0]
+    return calls.forward(values, spec)
+
+
+def _wants_gradient(values: Sequence[torch.Tensor]) -> bool:
+    if torch.is_grad_enabled():
+        for value in values:
+            if value.requires_grad:
+                return True
+    return False
+
+
+def _promoted(
+    values: Sequence[torch.Tensor], num_inputs: int
+) -> Sequence[torch.Tensor]:
+    """Returns `values`; under autocast, inputs in the widest of their dtypes.
+
+    So does autocast with every function of several inputs that is not on its
+    lists.
+    """
+    inputs = values[:num_inputs]
+    dtype = inputs[0].dtype
+    if all(value.dtype == dtype for value in inputs):
+        return values
+    if not torch.is_autocast_enabled(inputs[0].device.type):
+        return values  # which is refused
+    for value in inputs[1:]:
+        dtype = torch.promote_types(dtype, value.dtype)
+    return [*(value.to(dtype) for value in inputs), *values[num_inputs:]]
