@@ -477,4 +477,5 @@ def _with_axis(activation: Activation, axis: int | None) -> Activation:
         activation.exact,
         None,
         axis,
+        activation.places,
     )
