@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import ml_dtypes
 import numpy as np
 
+from actserve import _tensors
 from actserve._activation import Activation
 from actserve._address import AUTO, LOCAL
 from actserve._bridge import clients, fallback
@@ -22,6 +23,7 @@ from actserve._info import ActivationInfo
 from actserve._replicas import Place
 from actserve._residual import Residual
 from actserve._values import ALL_INPUTS, PerAxis
+from actserve.v1 import service_pb2
 
 # The name of dL/dy among the variables of second_order().
 GRAD_OUTPUT = "dL/dy"
@@ -339,6 +341,32 @@ class Evaluator:
         )
         dtype = arrays[0].dtype
         return _cast(y, dtype), _cast(tangent, dtype)
+
+    def program_id(self, dtype: np.dtype[Any]) -> str:
+        """Returns what identifies the numbers: equal ids, equal bits.
+
+        It names the version of the mathematics too, so that a server of another
+        version may answer with another id. Asks the server.
+        """
+        num_inputs = len(self.info.inputs)
+        arrays = [np.empty(0, dtype)] * num_inputs
+        request = service_pb2.ForwardRequest(
+            inputs=map(_tensors.to_proto, arrays),
+            axis=0 if self.reads_rows else None,
+        )
+        response = service_pb2.ForwardResponse()
+        self._run(
+            lambda client: client._calls.evaluate(
+                "Forward",
+                self._activation,
+                request,
+                arrays,
+                response,
+                client._deadline(self.spec.timeout),
+                Place(),
+            )
+        )
+        return response.program_id
 
     def derivative(self, variable: str) -> Spec | None:
         """Returns d(result)/d(variable) as an activation of its own.
