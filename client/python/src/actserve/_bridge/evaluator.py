@@ -227,10 +227,8 @@ class Evaluator:
             lambda client: client.forward(self._activation, *inputs, **options),
             lambda without: without.forward(inputs, arrays),
         )
-        if y.dtype == arrays[0].dtype:
-            return y
-        if out is None:
-            return y.astype(arrays[0].dtype)
+        if out is None or y is out:
+            return _cast(y, arrays[0].dtype)
         out[...] = y
         return out
 

@@ -174,7 +174,7 @@ def forward(of: Evaluator, values: Tensors) -> torch.Tensor:
     """Returns y."""
     if _is_simple(of, values):
         x = values[0]
-        y = torch.empty_like(x, requires_grad=False)
+        y = torch.empty_like(x, memory_format=torch.contiguous_format)
         following(of).forward((_memory.array(x),), out=_memory.array(y))
         return y
     laid = _Laid(of, values)
