@@ -15,9 +15,8 @@ _PLAIN = (torch.Tensor, torch.nn.Parameter)
 _num_modes = torch._C._len_torch_dispatch_stack
 _tracer = torch._C._get_tracing_state
 _NOT_IN_GRAPH = (
-    "actserve: torch.compile does not trace a gradient of torch.func, or "
-    "forward mode, through an operator of a library; leave out fullgraph=True, "
-    "or transform the compiled function"
+    "actserve: torch.compile does not trace forward mode through an operator "
+    "of a library; leave out fullgraph=True"
 )
 
 
@@ -39,16 +38,20 @@ def call(
 
     Raises: as _kernels.check(), and ActivationError.
     """
+    if not num_inputs:
+        raise ValueError("no input was given")
+    for value in values:
+        if not isinstance(value, torch.Tensor):
+            raise TypeError(
+                f"an input is of type {type(value).__name__}, not a "
+                f"torch.Tensor"
+            )
     if num_inputs > 1:
         values = _promoted(values, num_inputs)
     if torch.compiler.is_compiling():
-        if _functions.is_transformed() and (
-            torch.autograd.forward_ad._current_level >= 0
-            or _wants_gradient(values)
-        ):
-            # Operators have no forward mode, which PyTorch takes for a tangent
-            # of 0, and no gradient here. Outside of fullgraph=True this is
-            # computed without the compiler.
+        if torch.autograd.forward_ad._current_level >= 0:
+            # Operators have no forward mode, which the compiler takes for a
+            # tangent of 0. Without fullgraph=True this is computed without it.
             raise NotImplementedError(_NOT_IN_GRAPH)
         return _graph(torch.ops.actserve, spec, values)
     of = evaluator(spec)
