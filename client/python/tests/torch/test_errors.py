@@ -1,5 +1,6 @@
 """What a user gets wrong, and what it says."""
 
+import runpy
 import subprocess
 import sys
 import textwrap
@@ -151,11 +152,10 @@ def test_the_error_points_into_the_file_of_the_user(tmp_path):
             """
         )
     )
-    run = subprocess.run(
-        [sys.executable, file], capture_output=True, text=True
-    )
-    assert run.returncode == 1
-    assert f"{file}:8" in run.stderr or 'model.py", line 8' in run.stderr
+    with pytest.raises(actserve.ActivationError) as raised:
+        runpy.run_path(str(file))
+    said = [str(raised.value), *raised.value.__notes__]
+    assert f"{file}:8" in "".join(said)
 
 
 def test_a_server_that_is_away_is_named():

@@ -213,6 +213,16 @@ class Evaluator:
             way = "stateless"
         return way
 
+    def plain_call(self) -> tuple[Client, Activation | str] | None:
+        """Returns the client of calls that need nothing but the arrays.
+
+        And the activation that it is given. None: calls have options, or a
+        fallback.
+        """
+        if not self._is_plain:
+            return None
+        return clients.client_for(self.spec.client), self._activation
+
     def forward(
         self, arrays: Sequence[Array], out: Array | None = None
     ) -> Array:

@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
+from torch.autograd import forward_ad
 
 from actserve._bridge import Evaluator, evaluator
 from actserve.torch import _functions, _kernels
 from actserve.torch._memory import NUMPY_DTYPES
+from actserve.torch._quick import is_transformed, is_watched, quick
 
 _PLAIN = (torch.Tensor, torch.nn.Parameter)
-_num_modes = torch._C._len_torch_dispatch_stack
-_tracer = torch._C._get_tracing_state
 _NOT_IN_GRAPH = (
     "actserve: torch.compile does not trace forward mode through an operator "
     "of a library; leave out fullgraph=True"
@@ -38,6 +38,11 @@ def call(
 
     Raises: as _kernels.check(), and ActivationError.
     """
+    is_compiling = torch.compiler.is_compiling()
+    if len(values) == 1 and not is_compiling:
+        y = quick(spec, values[0])
+        if y is not None:
+            return y
     if not num_inputs:
         raise ValueError("no input was given")
     for value in values:
@@ -48,15 +53,15 @@ def call(
             )
     if num_inputs > 1:
         values = _promoted(values, num_inputs)
-    if torch.compiler.is_compiling():
-        if torch.autograd.forward_ad._current_level >= 0:
+    if is_compiling:
+        if forward_ad._current_level >= 0:
             # Operators have no forward mode, which the compiler takes for a
             # tangent of 0. Without fullgraph=True this is computed without it.
             raise NotImplementedError(_NOT_IN_GRAPH)
         return _graph(torch.ops.actserve, spec, values)
     of = evaluator(spec)
     _kernels.check(of, values)
-    if _functions.is_transformed():
+    if is_transformed():
         return _graph(_functions.Calls, spec, values)
     if not _is_plain(values):
         return _graph(torch.ops.actserve, spec, values)
@@ -70,7 +75,7 @@ def _is_plain(values: Sequence[torch.Tensor]) -> bool:
     for value in values:
         if type(value) not in _PLAIN or value.is_meta:
             return False
-    return not _num_modes() and _tracer() is None
+    return not is_watched()
 
 
 def _graph(

@@ -16,19 +16,11 @@ import torch
 from actserve._bridge import Evaluator, evaluator
 from actserve.torch import _kernels, _ops, _rules
 from actserve.torch._memory import NUMPY_DTYPES
+from actserve.torch._quick import _is_legacy, gradient, is_watched
 
 _top_hooks = getattr(
     torch._C._autograd, "_top_saved_tensors_default_hooks", None
 )
-_is_legacy = torch._C._functorch.is_legacy_batchedtensor
-
-
-def is_transformed() -> bool:
-    """Returns whether a transform of torch.func, or forward mode, is on."""
-    return (
-        torch._C._are_functorch_transforms_active()
-        or torch.autograd.forward_ad._current_level >= 0
-    )
 
 
 class Eager(torch.autograd.Function):
@@ -44,38 +36,32 @@ class Eager(torch.autograd.Function):
         ctx.of, ctx.spec = of, spec
         ctx.from_residual = None
         way = _way(of, values[0].dtype)
-        if way == "residual" and _top_hooks is not None and _top_hooks(True):
-            way = "stateless"  # who saves tensors elsewhere keeps none here
+        # Who saves tensors elsewhere keeps none at a server.
+        if way == "stateless" or (
+            way == "residual" and _top_hooks is not None and _top_hooks(True)
+        ):
+            ctx.save_for_backward(*values)
+            return _kernels.forward(of, values)
         if way == "partials":
             y, partial = _kernels.forward_with_partials(of, values)
             ctx.save_for_backward(*values, partial)
             return y
-        if way == "residual":
-            y, ctx.from_residual = _kernels.forward_with_residual(of, values)
-        else:
-            y = _kernels.forward(of, values)
+        y, ctx.from_residual = _kernels.forward_with_residual(of, values)
         ctx.save_for_backward(*values)
         return y
 
     @staticmethod
     def backward(ctx: Any, grad_output: torch.Tensor) -> Any:  # noqa: D102
-        if _is_legacy(grad_output):
-            raise NotImplementedError(
-                "actserve: is_grads_batched and vectorize use the batches of "
-                "old; use torch.func.vmap, jacrev or jacfwd"
-            )
         saved = ctx.saved_tensors
         needs = ctx.needs_input_grad[2:]
         values = saved[: len(needs)]
         if (
-            torch.is_grad_enabled()
-            or is_transformed()
-            or torch.compiler.is_compiling()
+            type(grad_output) is not torch.Tensor
+            or torch.is_grad_enabled()
+            or is_watched()
+            or _is_legacy(grad_output)
         ):
-            calls = Calls if is_transformed() else torch.ops.actserve
-            found = _rules.gradient_of_forward(
-                calls, values, grad_output, needs, ctx.spec
-            )
+            found = gradient(ctx.spec, values, grad_output, needs)
             return (None, None, *found)
         if len(saved) > len(values):
             return None, None, grad_output * saved[-1]
@@ -84,8 +70,6 @@ class Eager(torch.autograd.Function):
             found = ctx.from_residual(grad_output, wrt)
         else:
             found = _kernels.backward(ctx.of, values, grad_output, wrt)
-        if len(needs) == 1:
-            return None, None, found[0]
         return (None, None, *_rules.placed(found, wrt, len(needs)))
 
 

@@ -170,13 +170,27 @@ def _is_simple(of: Evaluator, values: Tensors) -> bool:
     )
 
 
+def forward_one(of: Evaluator, x: torch.Tensor) -> torch.Tensor:
+    """Returns y of one contiguous tensor of the host, which is no gate's."""
+    y = torch.empty_like(x, memory_format=torch.contiguous_format)
+    following(of).forward((_memory.array(x),), _memory.array(y))
+    return y
+
+
+def backward_one(
+    of: Evaluator, x: torch.Tensor, grad_output: torch.Tensor
+) -> torch.Tensor:
+    """Returns dL/dx of what forward_one() takes; grad_output too."""
+    found = following(of).backward(
+        (_memory.array(x),), _memory.array(grad_output), of.variables
+    )
+    return _memory.tensor(found[0])
+
+
 def forward(of: Evaluator, values: Tensors) -> torch.Tensor:
     """Returns y."""
     if _is_simple(of, values):
-        x = values[0]
-        y = torch.empty_like(x, memory_format=torch.contiguous_format)
-        following(of).forward((_memory.array(x),), out=_memory.array(y))
-        return y
+        return forward_one(of, values[0])
     laid = _Laid(of, values)
     y = laid.empty()
     laid.of.forward(laid.arrays, out=_memory.array(y))
@@ -228,12 +242,7 @@ def backward(
         and grad_output.is_contiguous()
         and not grad_output.is_neg()
     ):
-        (found,) = following(of).backward(
-            (_memory.array(values[0]),),
-            _memory.array(grad_output),
-            of.variables,
-        )
-        return [_memory.tensor(found)]
+        return [backward_one(of, values[0], grad_output)]
     laid = _Laid(of, values, [grad_output])
     found = laid.of.backward(
         laid.arrays, laid.others[0], names(laid.of, wrt)

@@ -23,9 +23,11 @@ _BFLOAT16 = NUMPY_DTYPES[torch.bfloat16]
 
 def array(tensor: torch.Tensor) -> Array:
     """Returns the memory of a contiguous tensor of the host as an array."""
+    if tensor.requires_grad:
+        tensor = tensor.detach()
     if tensor.dtype is torch.bfloat16:  # NumPy has none of its own
-        return tensor.detach().view(torch.int16).numpy().view(_BFLOAT16)
-    return tensor.detach().numpy()
+        return tensor.view(torch.int16).numpy().view(_BFLOAT16)
+    return tensor.numpy()
 
 
 def tensor(array: Array) -> torch.Tensor:
