@@ -34,6 +34,18 @@ ours_gated = functools.partial(ours_gated, client="local")
 BETAS = {"number": 1.5, "per channel": [0.5, -1.0, 2.0, 1.0]}
 
 
+def test_partials_have_derivatives_of_any_order():
+    def ours(x):
+        return actserve.jax.apply(
+            SWISH, x, client="local", gradient="partials"
+        )
+
+    x = numbers(9)
+    check_grads(ours, (x,), order=3)
+    third = lambda f: jax.vmap(jax.grad(jax.grad(jax.grad(f))))  # noqa: E731
+    assert_same(third(ours), third(swish), x)
+
+
 @pytest.fixture(params=BETAS)
 def beta(request):
     return jnp.asarray(BETAS[request.param])
@@ -145,9 +157,12 @@ def test_functions_that_jax_has(name):
     assert_same(jax.vmap(jax.grad(ours)), jax.vmap(jax.grad(theirs)), x)
 
 
-def test_reverse_mode_keeps_the_slope_and_no_input():
+def test_partials_keep_the_slope_and_no_input():
     _, pull = jax.vjp(
-        lambda x: actserve.jax.apply(SWISH, x, client="local"), numbers(3)
+        lambda x: actserve.jax.apply(
+            SWISH, x, client="local", gradient="partials"
+        ),
+        numbers(3),
     )
     program = str(jax.make_jaxpr(pull)(numbers(3)))
 

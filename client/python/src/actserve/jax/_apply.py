@@ -65,11 +65,11 @@ def apply(
       element_offset: As of Client.forward().
       client: "local", the address of a server, or a Client; None: as
         actserve.connect() chooses.
-      gradient: "auto" or "partials": functions whose elements are independent
-        keep their slope for the gradient. "stateless": the gradient is asked
-        for with the inputs, which takes one more call, rounds once less, and
-        has two orders. "residual" is "stateless": a program of JAX may run
-        twice or never, and keeps nothing at a server.
+      gradient: "auto": the cheapest way. "partials": the forward brings the
+        slope, and the gradient is a product; one input, no arrays among the
+        parameters. "stateless": the gradient is asked for with the inputs.
+        "residual" is "stateless" here: a program of JAX may run twice or never,
+        and keeps nothing at a server.
       fallback: "local": compute in this process while no server answers.
       wire_dtype: "bfloat16": float32 tensors travel and are computed so.
       timeout: Seconds for a call; None: the client's.

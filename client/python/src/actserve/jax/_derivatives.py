@@ -1,9 +1,10 @@
 """How operations are differentiated.
 
-Where an element of the result depends on no other, its derivatives are
-activations of their own: forward mode multiplies by them, JAX transposes the
-product, and there are derivatives of any order in any mode. All others have the
-contract's gradient, gradient of gradient and tangent.
+A tangent or gradient of the first order is an operation, or a product with the
+slope that the forward brought. Where an element of the result depends on no
+other, those of higher orders are of products: slopes are activations of their
+own, so there are derivatives of any order, in any mode. All other functions have
+the contract's gradient of the gradient, and nothing beyond.
 """
 
 from __future__ import annotations
@@ -43,8 +44,6 @@ from actserve.jax._primitive import (
 @functools.lru_cache(maxsize=4096)
 def _derivative(spec: Spec, variable: str) -> Spec | None:
     """Returns the Spec of dy/d(variable), element by element, or None."""
-    if spec.gradient not in ("auto", "partials"):
-        return None
     with warnings.catch_warnings():
         # A derivative that is 0 everywhere is no mistake.
         warnings.simplefilter("ignore", ActivationWarning)
@@ -71,9 +70,6 @@ def is_elementwise(spec: Spec) -> bool:
 def _jvp(
     operands: Sequence[Any], tangents: Sequence[Any], *, operation: Operation
 ) -> tuple[list[Any], list[Any]]:
-    if operation.kind in (FORWARD, PARTIALS) and is_elementwise(operation.spec):
-        return _elementwise_jvp(operation, operands, tangents)
-    results = bind(operation, *operands)
     moved = [
         (i, name, tangent)
         for i, (name, tangent) in enumerate(
@@ -81,6 +77,14 @@ def _jvp(
         )
         if not isinstance(tangent, ad.Zero)
     ]
+    if operation.kind == PARTIALS:
+        return _jvp_of_partials(operation, operands[0], tangents[0])
+    if operation.kind == FORWARD and _keeps_slope(operation, operands):
+        y, slope = bind(Operation(PARTIALS, operation.spec), *operands)
+        return [y], [slope * tangents[0]]
+    results = bind(operation, *operands)
+    if operation.kind in (TANGENT, GRADIENT) and is_elementwise(operation.spec):
+        return results, _tangents_of_products(operation, operands, moved)
     names = tuple(name for _, name, _ in moved)
     dots = [tangent for _, _, tangent in moved]
     spec = operation.spec
@@ -96,8 +100,8 @@ def _jvp(
     if any(i < first_linear for i, _, _ in moved):
         raise TypeError(
             f"actserve: {operation} has no derivative: the third derivatives "
-            f"of functions that read rows or declare a gradient, and those of "
-            f"gradient='stateless', are not computed"
+            f"of functions that read rows or declare a gradient are not "
+            f"computed"
         )
     linear = dataclasses.replace(operation, moved=names)
     return results, bind(linear, *operands[:first_linear], *dots)
@@ -131,106 +135,111 @@ def _tangent_of_tangent(
     return [functools.reduce(jnp.add, terms)]
 
 
-def _elementwise_jvp(
-    operation: Operation, operands: Sequence[Any], tangents: Sequence[Any]
+def _keeps_slope(operation: Operation, operands: Sequence[Any]) -> bool:
+    """Returns whether the gradient is the slope times dL/dy."""
+    way = operation.evaluator.gradient_way(operands[0].dtype, keeps=False)
+    return way == "partials" and is_elementwise(operation.spec)
+
+
+def _jvp_of_partials(
+    operation: Operation, x: Any, tangent: Any
 ) -> tuple[list[Any], list[Any]]:
-    spec = operation.spec
-    if spec.split_axis is not None:
-        spec, operands, tangents = _split(spec, operands, tangents)
-        operation = dataclasses.replace(operation, spec=spec)
-    if operation.kind == FORWARD:
-        y, slopes = _with_slopes(spec, operands, tangents)
-        return [y], [_directional(spec, y, slopes, tangents)]
-    y, *partials = bind(operation, *operands)
-    inputs = operation.evaluator.inputs
-    slopes = dict(zip(inputs, partials, strict=True))
-    slopes |= _slopes(spec, operands, tangents, known=slopes)
-    moves = [_directional(spec, y, slopes, tangents)]
-    for name in inputs:
-        derivative = _derivative(spec, name)
-        assert derivative is not None
-        value, slopes = _with_slopes(derivative, operands, tangents)
-        moves.append(_directional(derivative, value, slopes, tangents))
-    return [y, *partials], moves
+    """The slope is the value of the derivative, and moves as that does."""
+    y, slope = bind(operation, x)
+    derivative = _derivative(operation.spec, operation.evaluator.inputs[0])
+    assert derivative is not None
+    of_slope = functools.partial(forward, Operation(FORWARD, derivative))
+    bend = jax.jvp(of_slope, (x,), (tangent,))[1]
+    return [y, slope], [slope * tangent, bend]
 
 
-def _split(
-    spec: Spec, operands: Sequence[Any], tangents: Sequence[Any]
-) -> tuple[Spec, list[Any], list[Any]]:
-    """Returns them with the parts of the one input as inputs."""
-    axis = spec.split_axis
-    num_parts = len(evaluator(spec).info.inputs)
-    whole, *rest = operands
-    moved, *others = tangents
-    parts = jnp.split(whole, num_parts, axis)
-    if isinstance(moved, ad.Zero):
-        moves = [ad.Zero(jax.core.get_aval(part)) for part in parts]
-    else:
-        moves = jnp.split(moved, num_parts, axis)
-    return _without_split(spec), [*parts, *rest], [*moves, *others]
-
-
-def _with_slopes(
-    spec: Spec, operands: Sequence[Any], tangents: Sequence[Any]
-) -> tuple[Any, dict[str, Any]]:
-    """Returns y, and dy/d(variable) of every variable that moves."""
-    of = evaluator(spec)
-    count = len(of.inputs)
-    shape = of.result_shape([x.shape for x in operands[:count]])
-    slopes = {}
-    if all(
-        x.shape == shape and not isinstance(tangent, ad.Zero)
-        for x, tangent in zip(operands[:count], tangents, strict=False)
-    ):
-        y, *partials = bind(Operation(PARTIALS, spec), *operands)
-        slopes = dict(zip(of.inputs, partials, strict=True))
-    else:
-        y = forward(Operation(FORWARD, spec), *operands)
-    return y, slopes | _slopes(spec, operands, tangents, known=slopes)
-
-
-def _slopes(
-    spec: Spec,
+def _tangents_of_products(
+    operation: Operation,
     operands: Sequence[Any],
-    tangents: Sequence[Any],
-    known: Mapping[str, Any],
-) -> dict[str, Any]:
-    """Returns dy/d(variable) of those that move and are not known."""
-    slopes = {}
-    variables = evaluator(spec).variables
-    for name, tangent in zip(variables, tangents, strict=True):
-        if name not in known and not isinstance(tangent, ad.Zero):
-            derivative = _derivative(spec, name)
-            assert derivative is not None
-            slopes[name] = forward(Operation(FORWARD, derivative), *operands)
-    return slopes
+    moved: Sequence[tuple[int, str, Any]],
+) -> list[Any]:
+    """Returns how a tangent or gradient moves: they are sums of products."""
+
+    def products(*changed: Any) -> list[Any]:
+        values = list(operands)
+        for (i, _, _), value in zip(moved, changed, strict=True):
+            values[i] = value
+        return _products(operation, values)
+
+    moves: list[Any] = jax.jvp(
+        products,
+        [operands[i] for i, _, _ in moved],
+        [tangent for _, _, tangent in moved],
+    )[1]
+    return moves
+
+
+def _products(operation: Operation, operands: Sequence[Any]) -> list[Any]:
+    """Returns a tangent or gradient as sums of slopes times what is given."""
+    spec = operation.spec
+    count = len(evaluator(spec).variables)
+    variables, given = operands[:count], operands[count:]
+    names = evaluator(spec).variables
+
+    def tangent(directions: Mapping[str, Any]) -> Any:
+        return _directional(spec, variables, directions)
+
+    if operation.kind == TANGENT:
+        return [tangent(dict(zip(operation.moved, given, strict=True)))]
+    like = {
+        name: jax.ShapeDtypeStruct(x.shape, x.dtype)
+        for name, x in zip(names, variables, strict=True)
+        if name in operation.wanted
+    }
+    (gradients,) = jax.linear_transpose(tangent, like)(given[0])
+    return [gradients[name] for name in operation.wanted]
 
 
 def _directional(
-    spec: Spec, y: Any, slopes: Mapping[str, Any], tangents: Sequence[Any]
+    spec: Spec, variables: Sequence[Any], directions: Mapping[str, Any]
 ) -> Any:
-    """Returns the sum of each slope times the tangent of its variable."""
+    """Returns the sum of each slope times the direction of its variable."""
+    if spec.split_axis is not None:
+        return _directional_of_parts(spec, variables, directions)
     of = evaluator(spec)
     axes = dict(spec.parameters)
     terms = []
-    for name, tangent in zip(of.variables, tangents, strict=True):
-        if isinstance(tangent, ad.Zero):
-            continue
-        slope = slopes[name]
+    for name, direction in directions.items():
+        derivative = _derivative(spec, name)
+        assert derivative is not None
+        slope = forward(Operation(FORWARD, derivative), *variables)
         if name in of.inputs:
-            terms.append(slope * tangent)
+            terms.append(slope * direction)
             continue
         axis = axes[name]
         if axis is not None:
-            trailing = -axis - tangent.ndim
-            tangent = tangent.reshape(tangent.shape + (1,) * trailing)
+            trailing = -axis - direction.ndim
+            direction = direction.reshape(direction.shape + (1,) * trailing)
         # Its transpose is a sum over many elements: in 32 bits at least.
         wide = jnp.promote_types(
-            jnp.promote_types(slope.dtype, tangent.dtype), jnp.float32
+            jnp.promote_types(slope.dtype, direction.dtype), jnp.float32
         )
-        product = slope.astype(wide) * tangent.astype(wide)
-        terms.append(product.astype(y.dtype))
+        product = slope.astype(wide) * direction.astype(wide)
+        terms.append(product.astype(slope.dtype))
     return functools.reduce(jnp.add, terms)
+
+
+def _directional_of_parts(
+    spec: Spec, variables: Sequence[Any], directions: Mapping[str, Any]
+) -> Any:
+    """The same where the one input is split into those of the function."""
+    (whole,) = evaluator(spec).inputs
+    names = evaluator(spec).info.inputs
+
+    def split(x: Any) -> list[Any]:
+        return jnp.split(x, len(names), spec.split_axis)
+
+    directions = dict(directions)
+    if whole in directions:
+        parts = split(directions.pop(whole))
+        directions |= dict(zip(names, parts, strict=True))
+    variables = [*split(variables[0]), *variables[1:]]
+    return _directional(_without_split(spec), variables, directions)
 
 
 def _transpose(
