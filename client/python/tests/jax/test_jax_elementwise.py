@@ -36,9 +36,7 @@ BETAS = {"number": 1.5, "per channel": [0.5, -1.0, 2.0, 1.0]}
 
 def test_partials_have_derivatives_of_any_order():
     def ours(x):
-        return actserve.jax.apply(
-            SWISH, x, client="local", gradient="partials"
-        )
+        return actserve.jax.apply(SWISH, x, client="local", gradient="partials")
 
     x = numbers(9)
     check_grads(ours, (x,), order=3)
@@ -78,8 +76,10 @@ TRANSFORMS = {
     "grad of jit": lambda f: jax.grad(total(jax.jit(f)), argnums=(0, 1)),
     "hessian": lambda f: jax.hessian(total(f), argnums=(0, 1)),
     "jacrev of jacfwd": lambda f: jax.jacrev(jax.jacfwd(f), argnums=1),
-    "jvp of jvp": lambda f: lambda x, b: jax.jvp(
-        lambda x: jax.jvp(f, (x, b), (jnp.cos(x), b))[1], (x,), (x,)
+    "jvp of jvp": lambda f: (
+        lambda x, b: jax.jvp(
+            lambda x: jax.jvp(f, (x, b), (jnp.cos(x), b))[1], (x,), (x,)
+        )
     ),
     "grad of jvp": lambda f: jax.grad(
         total(lambda x, b: jax.jvp(f, (x, b), (jnp.cos(x), b))[1]),
@@ -93,9 +93,11 @@ TRANSFORMS = {
     ),
     "remat": lambda f: jax.grad(total(jax.checkpoint(f)), argnums=(0, 1)),
     "linearize": lambda f: lambda x, b: jax.linearize(f, x, b)[1](x, b),
-    "linear transpose": lambda f: lambda x, b: jax.linear_transpose(
-        jax.linearize(f, x, b)[1], x, b
-    )(jnp.cos(x)),
+    "linear transpose": lambda f: (
+        lambda x, b: jax.linear_transpose(jax.linearize(f, x, b)[1], x, b)(
+            jnp.cos(x)
+        )
+    ),
 }
 
 

@@ -50,9 +50,11 @@ TRANSFORMS = {
     "grad of vmap": lambda f: jax.grad(
         total(jax.vmap(f, in_axes=(0, None))), argnums=(0, 1)
     ),
-    "linear transpose": lambda f: lambda x, t: jax.linear_transpose(
-        jax.vjp(f, x, t)[1], x
-    )((jnp.cos(x), t)),
+    "linear transpose": lambda f: (
+        lambda x, t: jax.linear_transpose(jax.vjp(f, x, t)[1], x)(
+            (jnp.cos(x), t)
+        )
+    ),
 }
 
 
@@ -118,7 +120,7 @@ def test_what_is_not_computed_says_so(again):
             jax.grad(scalar(second))(x)
         return
     first = lambda x: jax.jvp(ours_soft, (x,), (x,))[1]  # noqa: E731
-    with pytest.raises(TypeError, match="actserve: .*forward mode"):
+    with pytest.raises(TypeError, match=r"actserve: .*forward mode"):
         jax.jvp(first, (x,), (x,))
 
 
@@ -195,7 +197,7 @@ def product_grad(x, y, dy):
     mixed = jax.grad(lambda x, y: first(x, y)[1].sum(), argnums=(0, 1))
     np.testing.assert_allclose(mixed(x, y)[0], jnp.full(3, 2.0))
     np.testing.assert_allclose(mixed(x, y)[1], jnp.zeros(3))
-    with pytest.raises(TypeError, match="actserve: .*forward mode"):
+    with pytest.raises(TypeError, match=r"actserve: .*forward mode"):
         jax.jvp(first, (x, y), (x, y))
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 import actserve
 from actserve._bridge import Spec, evaluator
@@ -187,13 +188,13 @@ def _first_values(
             )
         if value is None:
             value = given.get(name, known[name])
-        if jnp.ndim(value) > 1:
+        if np.ndim(value) > 1:
             raise TypeError(
-                f"learnable[{name!r}] has {jnp.ndim(value)} axes; give a "
+                f"learnable[{name!r}] has {np.ndim(value)} axes; give a "
                 f"number, or one value for each channel"
             )
-        if jnp.ndim(value):
-            value = tuple(map(float, value))
+        if np.ndim(value):
+            value = tuple(map(float, np.asarray(value)))
             if channels is not None and len(value) != channels:
                 raise ValueError(
                     f"learnable[{name!r}] has {len(value)} values for "

@@ -129,6 +129,7 @@ def _from_the_end(spec: Spec, rank: int) -> Spec:
     Raises:
       ValueError: An axis is none of tensors of `rank` axes.
     """
+
     def negative(what: str, axis: int | None) -> int | None:
         if axis is None:
             return None

@@ -30,9 +30,7 @@ def _vmap(
         if axis is not None
     )
     mapped = {
-        name
-        for name, axis in zip(names, axes, strict=True)
-        if axis is not None
+        name for name, axis in zip(names, axes, strict=True) if axis is not None
     }
     # A gradient of each element of the batch.
     mapped |= set(operation.results()) - {RESULT}
@@ -54,7 +52,7 @@ def _vmap(
     parameters = dict(operation.spec.parameters)
     between = {}
     moved_axes = {}
-    for name, variable in zip(of.variables, plain, strict=False):
+    for name in of.variables:
         if name not in parameters or name not in mapped:
             continue
         axis = parameters[name]

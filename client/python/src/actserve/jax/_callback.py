@@ -15,6 +15,7 @@ import numpy as np
 
 from actserve._bridge import Evaluator
 from actserve._calls import Array
+from actserve._errors import ActivationError
 from actserve.jax._operation import (
     FORWARD,
     GRADIENT,
@@ -25,11 +26,21 @@ from actserve.jax._operation import (
 )
 
 
-def call(operation: Operation, *operands: Any) -> Sequence[Any]:
-    """Returns the results of an operation that the Evaluator has."""
+def call(
+    operation: Operation,
+    types: Sequence[jax.ShapeDtypeStruct],
+    *operands: Any,
+) -> Sequence[Any]:
+    """Returns the results of an operation that the Evaluator has.
+
+    Args:
+      operation: It.
+      types: Of the results.
+      *operands: As the Evaluator takes them.
+    """
     # No vmap_method: vmap() ends at the operation.
     results: Sequence[Any] = jax.pure_callback(
-        _function(operation), operation.result_types(operands), *operands
+        _function(operation), tuple(types), *operands
     )
     return results
 
@@ -40,7 +51,16 @@ def _function(operation: Operation) -> Callable[..., list[Array]]:
 
     def actserve(*operands: Any) -> list[Array]:
         arrays = [np.asarray(operand, order="C") for operand in operands]
-        return _compute(operation, arrays)
+        try:
+            return _compute(operation, arrays)
+        except ActivationError as error:
+            # JAX shows the text alone.
+            raise ActivationError(
+                error.code,
+                f"actserve: {error.message}",
+                error.diagnostics,
+                error.reason,
+            ) from None
 
     return actserve
 

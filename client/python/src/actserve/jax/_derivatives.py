@@ -3,8 +3,8 @@
 A tangent or gradient of the first order is an operation, or a product with the
 slope that the forward brought. Where an element of the result depends on no
 other, those of higher orders are of products: slopes are activations of their
-own, so there are derivatives of any order, in any mode. All other functions have
-the contract's gradient of the gradient, and nothing beyond.
+own, so there are derivatives of any order, in any mode. All other functions
+have the contract's gradient of the gradient, and nothing beyond.
 """
 
 from __future__ import annotations
@@ -26,7 +26,6 @@ from actserve.jax._operation import (
     GRADIENT,
     GRADIENT_OF_GRADIENT,
     PARTIALS,
-    RESULT,
     TANGENT,
     TANGENT_OF_GRADIENT,
     TANGENT_OF_TANGENT,
@@ -232,7 +231,8 @@ def _directional_of_parts(
     names = evaluator(spec).info.inputs
 
     def split(x: Any) -> list[Any]:
-        return jnp.split(x, len(names), spec.split_axis)
+        parts: list[Any] = jnp.split(x, len(names), spec.split_axis)
+        return parts
 
     directions = dict(directions)
     if whole in directions:
@@ -248,9 +248,7 @@ def _transpose(
     """Returns dL/d(operand) of the operands in which it is linear."""
     of = operation.evaluator
     names = operation.operands()
-    wanted = [
-        i for i, x in enumerate(operands) if ad.is_undefined_primal(x)
-    ]
+    wanted = [i for i, x in enumerate(operands) if ad.is_undefined_primal(x)]
     known = [x for x in operands if not ad.is_undefined_primal(x)]
     results: list[Any] = [None] * len(operands)
     if all(isinstance(c, ad.Zero) for c in cotangents):
@@ -273,7 +271,9 @@ def _transpose(
     count = len(of.variables)
     fixed = operands[:count]
     if operation.kind == TANGENT:
-        found = bind(Operation(GRADIENT, spec, of_wanted), *fixed, *given_values)
+        found = bind(
+            Operation(GRADIENT, spec, of_wanted), *fixed, *given_values
+        )
     elif operation.kind == GRADIENT:
         found = bind(
             Operation(TANGENT, spec, moved=given_names), *fixed, *given_values

@@ -17,8 +17,6 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
-import numpy as np
 
 from actserve import _library
 from actserve._activation import Activation
@@ -97,38 +95,23 @@ def serves(operation: Operation) -> bool:
     )
 
 
-def call(operation: Operation, *operands: Any) -> Sequence[Any]:
-    """Returns the results of an operation that serves() takes."""
-    axes = dict(operation.spec.parameters)
-    dtype = operands[0].dtype
-    names = operation.operands()
-    given = [
-        x.astype(_wire_dtype(x.dtype, name in axes, axes.get(name), dtype))
-        for name, x in zip(names, operands, strict=True)
-    ]
-    wanted = operation.result_types(operands)
-    made = [
-        jax.ShapeDtypeStruct(
-            like.shape,
-            _wire_dtype(like.dtype, name in axes, axes.get(name), dtype),
-        )
-        for name, like in zip(operation.results(), wanted, strict=True)
-    ]
-    results = jax.ffi.ffi_call(_TARGET, made)(*given, plan=_plan(operation))
-    return [
-        x.astype(like.dtype) for x, like in zip(results, wanted, strict=True)
-    ]
+def call(
+    operation: Operation,
+    types: Sequence[jax.ShapeDtypeStruct],
+    *operands: Any,
+) -> Sequence[Any]:
+    """Returns the results of an operation that serves() takes.
 
-
-def _wire_dtype(
-    own: Any, is_parameter: bool, axis: int | None, inputs: Any
-) -> Any:
-    """Returns the dtype that the handler takes or gives something in."""
-    if not is_parameter:
-        return own
-    if axis is not None:
-        return inputs
-    return own if np.dtype(own).itemsize >= 4 else jnp.float32
+    Args:
+      operation: It.
+      types: Of the results.
+      *operands: Numbers among them are float32 or float64.
+    """
+    # No vmap_method: vmap() ends at the operation.
+    results: Sequence[Any] = jax.ffi.ffi_call(_TARGET, list(types))(
+        *operands, plan=_plan(operation)
+    )
+    return results
 
 
 @functools.lru_cache(maxsize=4096)
@@ -175,7 +158,8 @@ def _named(key: str | None, client: Client) -> str:
     assert library is not None
     with _lock:
         if name not in _kept:
-            connection = client._way._own()
+            way: Any = client._way
+            connection = way._own()
             _load(library).actserve_jax_add_client(
                 name.encode(), connection._client.value
             )

@@ -55,9 +55,38 @@ def evaluate(*operands: Any, operation: Operation) -> Sequence[Any]:
         raise refuse_forward_mode(operation)
     if operation.kind == TANGENT_OF_GRADIENT:
         return _tangent_of_gradient(operation, operands)
-    if _native.serves(operation):
-        return _native.call(operation, *operands)
-    return _callback.call(operation, *operands)
+    call = _native.call if _native.serves(operation) else _callback.call
+    types = operation.result_types(operands)
+    sent = [
+        x.astype(_dtype_in_call(operation, name, x.dtype, operands[0].dtype))
+        for name, x in zip(operation.operands(), operands, strict=True)
+    ]
+    made = [
+        jax.ShapeDtypeStruct(
+            like.shape,
+            _dtype_in_call(operation, name, like.dtype, operands[0].dtype),
+        )
+        for name, like in zip(operation.results(), types, strict=True)
+    ]
+    return [
+        x.astype(like.dtype)
+        for x, like in zip(call(operation, made, *sent), types, strict=True)
+    ]
+
+
+def _dtype_in_call(
+    operation: Operation, name: str, own: Any, of_inputs: Any
+) -> Any:
+    """Returns the dtype that what belongs to a variable has in a call.
+
+    Values per channel have that of the inputs. Numbers have 32 bits at least.
+    """
+    axes = dict(operation.spec.parameters)
+    if name not in axes:
+        return own
+    if axes[name] is not None:
+        return of_inputs
+    return jax.numpy.promote_types(own, jax.numpy.float32)
 
 
 def has_symmetric_gradient(operation: Operation) -> bool:
@@ -99,12 +128,18 @@ def _tangent_of_gradient(
     if moved:
         second = Operation(GRADIENT_OF_GRADIENT, spec, wanted, tuple(moved))
         terms.append(bind(second, *variables, grad_output, *moved.values()))
-    return [functools.reduce(jax.numpy.add, term) for term in zip(*terms)]
+    return [
+        functools.reduce(jax.numpy.add, term)
+        for term in zip(*terms, strict=True)
+    ]
 
 
 @functools.lru_cache(maxsize=4096)
 def _compiled(operation: Operation) -> Callable[..., list[Any]]:
-    return jax.jit(functools.partial(evaluate, operation=operation))
+    program: Callable[..., list[Any]] = jax.jit(
+        functools.partial(evaluate, operation=operation)
+    )
+    return program
 
 
 @primitive.def_impl
