@@ -7,7 +7,7 @@
 //
 // Tensors are sent from the caller's memory and received into it; only gRPC
 // copies them. Every call blocks. The caller's memory must stay unchanged until
-// the call returns, and no longer.
+// the call returns, and no longer. An output may lie over inputs.
 //
 // Large calls go as streams of chunks by themselves; client/README.md tells
 // which.
@@ -300,8 +300,7 @@ class Client {
 
   // No server: calls are computed by this process, as a server would compute
   // them, and with the same bits. Tensors are read and written where the caller
-  // has them; an output may also be the memory of an input. The address is
-  // "local". Programs that use it link client/local.
+  // has them. The address is "local". Programs that use it link client/local.
   //   InvalidArgument     an option is out of its range
   //   FailedPrecondition  the cache directory is not usable
   // and what the device's maker returns.

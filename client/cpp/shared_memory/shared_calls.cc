@@ -8,6 +8,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "kernels/base/overlap.h"
 #include "kernels/base/status_macros.h"
 #include "proto/status.h"
 
@@ -94,8 +95,17 @@ class Exchange {
     }
     for (const absl::Span<std::byte> output : outputs) {
       std::byte*& place = shared_outputs_.emplace_back(output.data());
+      // A server that goes while it writes must leave the request as it is: the
+      // call is made again.
+      const bool lies_in_request =
+          std::any_of(parts.begin(), parts.end(), [&](const ByteSpan part) {
+            return Overlap(output.data(), output.size(), part.data(),
+                           part.size());
+          });
       ACTSERVE_ASSIGN_OR_RETURN(request.outputs[request.num_outputs],
-                                Share(place, output.size()));
+                                lies_in_request && !some_on_device
+                                    ? ShareBlock(place, output.size())
+                                    : Share(place, output.size()));
       ++request.num_outputs;
     }
     outputs_ = outputs;
@@ -154,6 +164,11 @@ class Exchange {
       has_in_place_ = true;
       return PieceAt(place->region, *place, size_bytes);
     }
+    return ShareBlock(data, size_bytes);
+  }
+
+  // A new block, which `data` becomes.
+  absl::StatusOr<Piece> ShareBlock(std::byte*& data, size_t size_bytes) {
     ACTSERVE_ASSIGN_OR_RETURN(SharedPool::Block block,
                               pool_.Allocate(size_bytes));
     data = block.data();
