@@ -323,9 +323,10 @@ class Client {
   // Memory for tensors that the calls of this client use in place, if it shares
   // memory with its server; otherwise, or if the limit is reached, it is like
   // any other. Aligned to 64 bytes, with undefined contents; may outlive the
-  // client. A call that uses it in place returns when the server is done with
-  // it, or gone, even if its time limit has passed before: a server answers
-  // within that limit, unless it computes just then, or was stopped.
+  // client. Null: the system has no such memory. A call that uses it in place
+  // returns when the server is done with it, or gone, even if its time limit
+  // has passed before: a server answers within that limit, unless it computes
+  // just then, or was stopped.
   std::shared_ptr<std::byte[]> Allocate(size_t size_bytes);
 
   // Shares the allocation (cudaMalloc, cuMemAlloc; PyTorch's by default) on a

@@ -54,6 +54,10 @@ std::shared_ptr<SharedPool> SharedPool::Create(size_t max_bytes) {
 }
 
 absl::StatusOr<SharedPool::Block> SharedPool::Allocate(size_t size_bytes) {
+  if (size_bytes > max_bytes_) {
+    return absl::ResourceExhaustedError(absl::StrCat(
+        "cannot share ", size_bytes, " bytes, limit ", max_bytes_));
+  }
   const size_t capacity_bytes = CapacityBytes(size_bytes);
   Block block;
   const auto take = [&](const RegionPtr& region,
