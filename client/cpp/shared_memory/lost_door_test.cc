@@ -138,5 +138,43 @@ TEST_F(LostDoorTest, LeavesAnInputAsItWasThatIsTheOutputToo) {
   EXPECT_EQ(std::ranges::count(x, 0.0F), kCount);
 }
 
+// A server that stands still leaves connections waiting, and a client waited
+// with them for ever.
+TEST_F(LostDoorTest, IsNotWaitedForWhereNobodyAccepts) {
+  const LostDoor door(server_->unix_address(), /*backlog=*/0);
+  std::vector<std::unique_ptr<Client>> clients;
+  const std::vector<float> x = {-1, 2};
+  for (int i = 0; i < 4; ++i) {
+    clients.push_back(*Client::Connect(server_->unix_address()));
+    std::vector<float> y(2);
+    CallOptions options;
+    options.timeout = absl::Seconds(30);
+
+    const absl::Time start = absl::Now();
+    const absl::Status status =
+        clients.back()->Forward("relu", {View(x)}, MutableBytes(y), options);
+
+    EXPECT_TRUE(status.ok()) << status;
+    EXPECT_EQ(y[1], 2);
+    EXPECT_LT(absl::Now() - start, absl::Seconds(10));
+  }
+}
+
+// The call may not take longer than it was given.
+TEST_F(LostDoorTest, IsNotWaitedForBeyondTheTimeLimitOfACall) {
+  const LostDoor door(server_->unix_address());
+  const std::vector<float> x = {-1, 2};
+  std::vector<float> y(2);
+  CallOptions options;
+  options.timeout = absl::Milliseconds(100);
+
+  const absl::Time start = absl::Now();
+  const absl::Status status =
+      client_->Forward("relu", {View(x)}, MutableBytes(y), options);
+
+  EXPECT_TRUE(absl::IsDeadlineExceeded(status)) << status;
+  EXPECT_LT(absl::Now() - start, absl::Milliseconds(700));
+}
+
 }  // namespace
 }  // namespace actserve

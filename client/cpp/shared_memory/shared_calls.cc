@@ -287,20 +287,31 @@ SharedCalls::SharedCalls(std::string path, size_t max_bytes,
       pid_(getpid()),
       pool_(SharedPool::Create(max_bytes)) {}
 
-absl::StatusOr<std::shared_ptr<RingClient>> SharedCalls::Ring() {
+absl::StatusOr<std::shared_ptr<RingClient>> SharedCalls::Ring(
+    absl::Time deadline) {
   if (getpid() != pid_) {
     return absl::UnavailableError("the ring is that of the parent process");
   }
-  absl::MutexLock lock(&mu_);
-  if (ring_ != nullptr && ring_->is_open()) return ring_;
-  const absl::Time now = absl::Now();
-  if (now < next_try_) return why_;
-  ring_ = nullptr;
+  {
+    absl::MutexLock lock(&mu_);
+    const auto may_look = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
+      return !is_connecting_;
+    };
+    if (!mu_.AwaitWithDeadline(absl::Condition(&may_look), deadline)) {
+      return absl::UnavailableError("another call waits for the server");
+    }
+    if (ring_ != nullptr && ring_->is_open()) return ring_;
+    if (absl::Now() < next_try_) return why_;
+    ring_ = nullptr;
+    is_connecting_ = true;
+  }
   const std::string token = token_();
   auto ring = RingClient::Connect(
-      path_, token.empty() ? "" : absl::StrCat("Bearer ", token));
+      path_, token.empty() ? "" : absl::StrCat("Bearer ", token), deadline);
+  absl::MutexLock lock(&mu_);
+  is_connecting_ = false;
   if (!ring.ok()) {
-    next_try_ = now + kPause;
+    next_try_ = absl::Now() + kPause;
     why_ = ring.status();
     return why_;
   }
@@ -316,7 +327,8 @@ absl::StatusOr<Slices> SharedCalls::TryCall(
     return absl::UnimplementedError(
         absl::StrCat(method, " is no call of the ring"));
   }
-  ACTSERVE_ASSIGN_OR_RETURN(const std::shared_ptr<RingClient> ring, Ring());
+  ACTSERVE_ASSIGN_OR_RETURN(const std::shared_ptr<RingClient> ring,
+                            Ring(bounds.deadline));
   std::optional<RingClient::Turn> turn = ring->Take(bounds.deadline);
   if (!turn) {
     return absl::DeadlineExceededError("all slots of the ring are in use");
@@ -389,7 +401,8 @@ absl::StatusOr<Slices> SharedCalls::CallOnDevice(
 }
 
 absl::Status SharedCalls::ShareDevice(const void* pointer) {
-  ACTSERVE_ASSIGN_OR_RETURN(const std::shared_ptr<RingClient> ring, Ring());
+  ACTSERVE_ASSIGN_OR_RETURN(const std::shared_ptr<RingClient> ring,
+                            Ring(absl::InfiniteFuture()));
   ACTSERVE_ASSIGN_OR_RETURN(const auto allocation, allocations_.Add(pointer));
   const absl::Status offered = ring->NumberOf(*allocation).status();
   if (!offered.ok()) allocations_.Remove(pointer);
