@@ -32,8 +32,8 @@ namespace {
 using shared_memory::Descriptor;
 using shared_memory::Ring;
 
-// Listens at the control socket of a server. Takes one call: writes nonsense to
-// all its outputs, as a server may that is about to write them, and is gone.
+// Listens at the control socket of a server, and answers nobody unless it is
+// told to.
 class LostDoor {
  public:
   // `backlog`: of connections that wait to be accepted.
@@ -50,45 +50,66 @@ class LostDoor {
   }
   ~LostDoor() {
     if (thread_.joinable()) thread_.join();
+    if (ring_ != nullptr) munmap(ring_, sizeof(Ring));
     unlink(path_.c_str());
   }
 
+  // Takes a client and one call of it: writes nonsense to all its outputs, as a
+  // server may that is about to write them, and is gone.
   void TakeOneCall() {
     thread_ = std::thread([this] { Run(); });
+  }
+  // Gives a client a ring, and does nothing more.
+  void TakeNoCalls() {
+    thread_ = std::thread([this] { Greet(); });
   }
   bool has_written() const { return has_written_; }
 
  private:
   static constexpr absl::Duration kPatience = absl::Seconds(10);
 
-  void Run() {
-    const Descriptor socket(accept(listener_.get(), nullptr, nullptr));
-    const Descriptor ring_fd(memfd_create("test-ring", MFD_CLOEXEC));
-    ASSERT_EQ(ftruncate(ring_fd.get(), sizeof(Ring)), 0);
+  // Waits for a packet, and returns the descriptor that came with it.
+  Descriptor Receive() {
+    pollfd polled = {socket_.get(), POLLIN, 0};
+    poll(&polled, 1, static_cast<int>(kPatience / absl::Milliseconds(1)));
+    auto packet = shared_memory::ReceivePacket(socket_.get());
+    EXPECT_TRUE(packet.ok()) << packet.status();
+    return packet.ok() ? std::move(packet->descriptor) : Descriptor();
+  }
+
+  void Reply(uint32_t region, int fd) {
+    v1::ControlReply reply;
+    reply.set_version(shared_memory::kVersion);
+    reply.set_region(region);
+    EXPECT_TRUE(
+        shared_memory::SendPacket(socket_.get(), reply.SerializeAsString(), fd)
+            .ok());
+  }
+
+  void Greet() {
+    socket_ = Descriptor(accept(listener_.get(), nullptr, nullptr));
+    Receive();
+    const Descriptor ring(memfd_create("test-ring", MFD_CLOEXEC));
+    ASSERT_EQ(ftruncate(ring.get(), sizeof(Ring)), 0);
     void* const memory = mmap(nullptr, sizeof(Ring), PROT_READ | PROT_WRITE,
-                              MAP_SHARED, ring_fd.get(), 0);
+                              MAP_SHARED, ring.get(), 0);
     ASSERT_NE(memory, MAP_FAILED);
-    auto* const ring = new (memory) Ring;
+    ring_ = new (memory) Ring;
+    Reply(0, ring.get());
+  }
+
+  void Run() {
+    Greet();
     std::vector<Descriptor> regions;
     const absl::Time end = absl::Now() + kPatience;
-    while (ring->num_published == 0 && absl::Now() < end) {
-      pollfd polled = {socket.get(), POLLIN, 0};
+    while (ring_->num_published == 0 && absl::Now() < end) {
+      pollfd polled = {socket_.get(), POLLIN, 0};
       if (poll(&polled, 1, 1) == 0) continue;
-      auto packet = shared_memory::ReceivePacket(socket.get());
-      ASSERT_TRUE(packet.ok()) << packet.status();
-      v1::ControlReply reply;
-      reply.set_version(shared_memory::kVersion);
-      const bool is_first = regions.empty() && !packet->descriptor.is_open();
-      if (!is_first) {
-        regions.push_back(std::move(packet->descriptor));
-        reply.set_region(static_cast<uint32_t>(regions.size()));
-      }
-      ASSERT_TRUE(shared_memory::SendPacket(socket.get(),
-                                            reply.SerializeAsString(),
-                                            is_first ? ring_fd.get() : -1)
-                      .ok());
+      regions.push_back(Receive());
+      Reply(static_cast<uint32_t>(regions.size()), -1);
     }
-    const shared_memory::Request& request = ring->slots[ring->order[0]].request;
+    const shared_memory::Request& request =
+        ring_->slots[ring_->order[0]].request;
     for (uint32_t i = 0; i < request.num_outputs; ++i) {
       const shared_memory::Piece& output = request.outputs[i];
       const std::string nonsense(output.size_bytes, '\7');
@@ -96,11 +117,13 @@ class LostDoor {
           pwrite(regions.at(output.region - 1).get(), nonsense.data(),
                  nonsense.size(), static_cast<off_t>(output.offset)) > 0;
     }
-    munmap(memory, sizeof(Ring));
+    socket_ = Descriptor();
   }
 
   const std::string path_;
   const Descriptor listener_;
+  Descriptor socket_;
+  Ring* ring_ = nullptr;
   std::atomic<bool> has_written_ = false;
   std::thread thread_;
 };
@@ -174,6 +197,27 @@ TEST_F(LostDoorTest, IsNotWaitedForBeyondTheTimeLimitOfACall) {
 
   EXPECT_TRUE(absl::IsDeadlineExceeded(status)) << status;
   EXPECT_LT(absl::Now() - start, absl::Milliseconds(700));
+}
+
+// Each call waited a second for an answer, one after the other.
+TEST_F(LostDoorTest, IsAskedOnceByAllCalls) {
+  LostDoor door(server_->unix_address());
+  door.TakeNoCalls();
+  const absl::Time start = absl::Now();
+  std::vector<std::thread> threads;
+  for (int t = 0; t < 8; ++t) {
+    threads.emplace_back([&] {
+      const std::vector<float> x(100'000, 2);
+      std::vector<float> y(x.size());
+      const absl::Status status =
+          client_->Forward("relu", {View(x)}, MutableBytes(y));
+      EXPECT_TRUE(status.ok()) << status;
+      EXPECT_EQ(x, y);
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+
+  EXPECT_LT(absl::Now() - start, absl::Seconds(5));
 }
 
 }  // namespace

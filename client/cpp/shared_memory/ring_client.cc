@@ -117,6 +117,7 @@ absl::StatusOr<uint32_t> RingClient::NumberOf(
   if (found != offered_.end() && !found->second.region.expired()) {
     return found->second.number;
   }
+  if (is_gone_) return Gone("the server does not answer");
   v1::ControlRequest request;
   request.mutable_offer_region();
   ACTSERVE_ASSIGN_OR_RETURN(const uint32_t number,

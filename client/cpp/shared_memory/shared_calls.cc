@@ -340,6 +340,14 @@ absl::StatusOr<Slices> SharedCalls::TryCall(
   const absl::Status answered = exchange.Call(bounds);
   absl::StatusOr<Slices> slices =
       answered.ok() ? exchange.Read(bounds) : answered;
+  const bool is_cancelled =
+      bounds.is_cancelled != nullptr && bounds.is_cancelled();
+  if (absl::IsCancelled(slices.status()) && !is_cancelled &&
+      absl::Now() > bounds.deadline) {
+    // The ring knows one word for both.
+    return absl::DeadlineExceededError(
+        "the time limit of the call passed before it was computed");
+  }
   if (absl::IsUnauthenticated(slices.status())) {
     // The next call brings the token of that time.
     absl::MutexLock lock(&mu_);
