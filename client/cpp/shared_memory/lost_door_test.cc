@@ -63,6 +63,18 @@ class LostDoor {
   void TakeNoCalls() {
     thread_ = std::thread([this] { Greet(); });
   }
+  // Takes a client, one region and one call, and answers no more.
+  void TakeAndStandStill() {
+    thread_ = std::thread([this] {
+      Greet();
+      AwaitCall(/*max_regions=*/1);
+    });
+  }
+  // Writes to the outputs of the call, late.
+  void GoOn() {
+    thread_.join();
+    Write();
+  }
   bool has_written() const { return has_written_; }
 
  private:
@@ -100,30 +112,38 @@ class LostDoor {
 
   void Run() {
     Greet();
-    std::vector<Descriptor> regions;
+    AwaitCall(/*max_regions=*/10);
+    Write();
+    socket_ = Descriptor();
+  }
+
+  void AwaitCall(size_t max_regions) {
     const absl::Time end = absl::Now() + kPatience;
     while (ring_->num_published == 0 && absl::Now() < end) {
       pollfd polled = {socket_.get(), POLLIN, 0};
-      if (poll(&polled, 1, 1) == 0) continue;
-      regions.push_back(Receive());
-      Reply(static_cast<uint32_t>(regions.size()), -1);
+      if (poll(&polled, 1, 1) == 0 || regions_.size() == max_regions) continue;
+      regions_.push_back(Receive());
+      Reply(static_cast<uint32_t>(regions_.size()), -1);
     }
+  }
+
+  void Write() {
     const shared_memory::Request& request =
         ring_->slots[ring_->order[0]].request;
     for (uint32_t i = 0; i < request.num_outputs; ++i) {
       const shared_memory::Piece& output = request.outputs[i];
       const std::string nonsense(output.size_bytes, '\7');
       has_written_ =
-          pwrite(regions.at(output.region - 1).get(), nonsense.data(),
+          pwrite(regions_.at(output.region - 1).get(), nonsense.data(),
                  nonsense.size(), static_cast<off_t>(output.offset)) > 0;
     }
-    socket_ = Descriptor();
   }
 
   const std::string path_;
   const Descriptor listener_;
   Descriptor socket_;
   Ring* ring_ = nullptr;
+  std::vector<Descriptor> regions_;
   std::atomic<bool> has_written_ = false;
   std::thread thread_;
 };
@@ -218,6 +238,37 @@ TEST_F(LostDoorTest, IsAskedOnceByAllCalls) {
   for (std::thread& thread : threads) thread.join();
 
   EXPECT_LT(absl::Now() - start, absl::Seconds(5));
+}
+
+// A call that nobody waits for any more may be answered when the client has
+// given up that server and uses its memory for others.
+TEST_F(LostDoorTest, WritesNowhereElseWhenItGoesOn) {
+  constexpr size_t kCount = 100'000;
+  const std::vector<float> x(kCount, 2), large(20 << 20, 2);
+  std::vector<float> y(kCount), large_y(large.size());
+  LostDoor door(server_->unix_address());
+  door.TakeAndStandStill();
+  CallOptions options;
+  options.timeout = absl::Milliseconds(100);
+  EXPECT_TRUE(absl::IsDeadlineExceeded(
+      client_->Forward("relu", {View(x)}, MutableBytes(y), options)));
+  // Needs another region, and finds out that the server does not answer.
+  ASSERT_TRUE(
+      client_->Forward("relu", {View(large)}, MutableBytes(large_y)).ok());
+  ASSERT_TRUE(client_->Forward("relu", {View(x)}, MutableBytes(y)).ok());
+
+  std::vector<std::shared_ptr<std::byte[]>> memory;
+  for (int i = 0; i < 4; ++i) {
+    memory.push_back(client_->Allocate(kCount * sizeof(float)));
+    std::memset(memory.back().get(), 0, kCount * sizeof(float));
+  }
+  door.GoOn();
+
+  EXPECT_TRUE(door.has_written());
+  const std::vector<std::byte> zeros(kCount * sizeof(float));
+  for (const auto& each : memory) {
+    EXPECT_EQ(std::memcmp(each.get(), zeros.data(), zeros.size()), 0);
+  }
 }
 
 }  // namespace

@@ -79,7 +79,17 @@ RingClient::RingClient(Descriptor socket, Ring* ring)
   for (uint32_t i = 0; i < kNumSlots; ++i) free_.push_back(kNumSlots - 1 - i);
 }
 
-RingClient::~RingClient() { munmap(ring_, sizeof(Ring)); }
+RingClient::~RingClient() {
+  {
+    absl::MutexLock lock(&mu_);
+    TakeBackAbandoned();
+    // The server may answer yet, where it only stood still.
+    for (Abandoned& each : abandoned_) {
+      for (SharedPool::Block& block : each.blocks) block.Retire();
+    }
+  }
+  munmap(ring_, sizeof(Ring));
+}
 
 absl::StatusOr<std::pair<v1::ControlReply, Descriptor>> RingClient::Ask(
     int socket, const v1::ControlRequest& request, int fd,

@@ -49,6 +49,10 @@ SharedPool::Block::~Block() {
   if (pool_ != nullptr) pool_->Free(place_, size_bytes_);
 }
 
+void SharedPool::Block::Retire() {
+  if (pool_ != nullptr) pool_->Retire(place_.region);
+}
+
 std::shared_ptr<SharedPool> SharedPool::Create(size_t max_bytes) {
   return std::shared_ptr<SharedPool>(new SharedPool(max_bytes));
 }
@@ -150,6 +154,15 @@ void SharedPool::Free(const Place& place, size_t size_bytes) {
     }
   }
   DropIdle();
+}
+
+void SharedPool::Retire(const RegionPtr& region) {
+  absl::MutexLock lock(&mu_);
+  const auto found = std::ranges::find(regions_, region);
+  if (found == regions_.end()) return;
+  size_bytes_ -= region->size_bytes();
+  regions_.erase(found);
+  ++num_gone_;
 }
 
 void SharedPool::DropIdle() {
