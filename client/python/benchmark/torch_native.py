@@ -6,8 +6,8 @@ Forward and backward of the built-ins that PyTorch has, and of spiky, which it
 composes of four functions, in float32 and bfloat16, with the same number of
 threads. Prints Markdown tables. Blocks of all ways alternate; a ratio is that
 of PyTorch's time to ours in the same round: the median over the rounds, and the
-range of the middle half. --compile adds torch.compile, whose first compile takes
-a minute. The library is that of the wheel, or $ACTSERVE_LIBRARY.
+range of the middle half. --compile adds torch.compile, whose first compile
+takes a minute. The library is that of the wheel, or $ACTSERVE_LIBRARY.
 """
 
 from __future__ import annotations
@@ -101,8 +101,8 @@ def measure(name: str, dtype: torch.dtype, compiles: bool) -> None:
         mine, *others = times([step(f, x, dy) for f in (ours, *ways)])
         cells = " | ".join(ratio(theirs, mine) for theirs in others)
         print(
-            f"| {name} | {str(dtype).removeprefix('torch.')} | {size >> 10} KiB "
-            f"| {statistics.median(mine) * 1e6:.0f} us | {cells} |",
+            f"| {name} | {str(dtype).removeprefix('torch.')} "
+            f"| {size >> 10} KiB | {statistics.median(mine) * 1e6:.0f} us | {cells} |",
             flush=True,
         )
 

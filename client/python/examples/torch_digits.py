@@ -5,7 +5,7 @@ three times from the same weights: with spiky, a function that PyTorch has not;
 with gelu; and with swish, whose sharpness is learned for each hidden unit. Each
 training is repeated with PyTorch's own operations, and the losses are compared.
 
-usage: python torch_digits.py [--client ADDRESS] [--epochs N] [--picture FILE.png]
+usage: torch_digits.py [--client ADDRESS] [--epochs N] [--picture FILE.png]
 
 Without --client the functions are computed as actserve.connect() chooses: at a
 server of this machine if there is one, else in this process. The picture shows
@@ -163,7 +163,9 @@ def main() -> int:
 
     curves = {}
     is_equal = True
-    print("| activation | accuracy | PyTorch's | largest difference of a loss |")
+    print(
+        "| activation | accuracy | PyTorch's | largest difference of a loss |"
+    )
     print("|---|---|---|---|")
     for name, (ours, theirs) in activations(args.client).items():
         model, losses, accuracy = train(name, ours, args.epochs)

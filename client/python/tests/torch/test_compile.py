@@ -56,9 +56,7 @@ def test_a_layer_in_a_model_is_one_graph():
 @pytest.mark.parametrize("gradient", ["stateless", "partials", "residual"])
 def test_functions_are_one_graph(gradient):
     x = torch.randn(2, 3)
-    check(
-        lambda x: apply(SPIKY, x, gradient=gradient), spiky, x, dynamic=True
-    )
+    check(lambda x: apply(SPIKY, x, gradient=gradient), spiky, x, dynamic=True)
 
 
 def test_parameters_rows_gates_and_seeds():
@@ -69,15 +67,15 @@ def test_parameters_rows_gates_and_seeds():
         x,
         beta,
     )
-    check(
-        lambda x: apply(SOFTMAX, x, axis=1), lambda x: x.softmax(1), x
-    )
+    check(lambda x: apply(SOFTMAX, x, axis=1), lambda x: x.softmax(1), x)
     check(
         lambda x: apply("glu", x, split_axis=0),
         lambda x: torch.nn.functional.glu(x, 0),
         x,
     )
-    check(lambda a: apply(GATED, a, beta[0]), lambda a: a * beta[0].sigmoid(), x)
+    check(
+        lambda a: apply(GATED, a, beta[0]), lambda a: a * beta[0].sigmoid(), x
+    )
     drop = layer(DROP)
     check(
         lambda x: drop(x, parameters={"seed": 3}),

@@ -46,7 +46,7 @@ def test_the_tutorial_agrees_with_pytorch(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(
         sys,
         "argv",
-        f"torch_digits.py --client local --epochs 2 --picture {picture}".split(),
+        ["", "--client=local", "--epochs=2", f"--picture={picture}"],
     )
     tutorial = runpy.run_path(str(ROOT / "examples" / "torch_digits.py"))
 

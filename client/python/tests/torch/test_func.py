@@ -64,17 +64,17 @@ def test_transforms_nest_in_any_order(gradient):
         assert_close(transform(f), transform(native_silu))
 
 
-def test_parameters_are_transformed():
-    x = random(2, 3, 2)
-    for beta in (random(), random(3)):
-        for transform in (
-            lambda f: grad(total(f), argnums=(0, 1))(x, beta),
-            lambda f: jacfwd(f, argnums=1)(x, beta),
-            lambda f: jacrev(f, argnums=1)(x, beta),
-            lambda f: hessian(total(f), argnums=(0, 1))(x, beta),
-            lambda f: jvp(f, (x, beta), (x, beta)),
-        ):
-            assert_close(transform(with_beta), transform(native_with_beta))
+@pytest.mark.parametrize("shape", [(), (3,)])
+def test_parameters_are_transformed(shape):
+    x, beta = random(2, 3, 2), random(*shape)
+    for transform in (
+        lambda f: grad(total(f), argnums=(0, 1))(x, beta),
+        lambda f: jacfwd(f, argnums=1)(x, beta),
+        lambda f: jacrev(f, argnums=1)(x, beta),
+        lambda f: hessian(total(f), argnums=(0, 1))(x, beta),
+        lambda f: jvp(f, (x, beta), (x, beta)),
+    ):
+        assert_close(transform(with_beta), transform(native_with_beta))
 
 
 @pytest.mark.parametrize(
@@ -163,9 +163,9 @@ def test_layers_in_an_ensemble():
     parameters, buffers = torch.func.stack_module_state(layers)
     x = torch.randn(4, 3)
 
-    y = vmap(
-        lambda p, b: torch.func.functional_call(layers[0], (p, b), (x,))
-    )(parameters, buffers)
+    y = vmap(lambda p, b: torch.func.functional_call(layers[0], (p, b), (x,)))(
+        parameters, buffers
+    )
 
     assert_close(y, torch.stack([layer(x) for layer in layers]))
 

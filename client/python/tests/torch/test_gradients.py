@@ -1,6 +1,7 @@
 """Gradients of gradients, and forward mode: gradcheck and errors."""
 
 import pytest
+from torch.autograd import gradcheck, gradgradcheck
 from torch_cases import (
     GATED,
     SOFTMAX,
@@ -11,7 +12,6 @@ from torch_cases import (
     assert_close,
     torch,
 )
-from torch.autograd import gradcheck, gradgradcheck
 
 from actserve.torch import _function
 from actserve.torch._call import call

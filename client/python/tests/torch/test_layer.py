@@ -63,9 +63,7 @@ def test_a_name_that_a_module_has_gets_an_underscore():
 def test_modules_move_and_print():
     act = layer(SWISH, learnable=["beta"], channels=3).double()
     assert act.beta.dtype == torch.float64
-    assert repr(act) == (
-        "Activation(swish, learnable beta[3], client='local')"
-    )
+    assert repr(act) == ("Activation(swish, learnable beta[3], client='local')")
     assert layer("gelu").extra_repr() == "gelu, client='local'"
     made = layer(SWISH, learnable="beta", dtype=torch.float64, device="meta")
     assert (made.beta.dtype, made.beta.device.type) == (torch.float64, "meta")

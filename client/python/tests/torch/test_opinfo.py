@@ -84,9 +84,7 @@ def test_pytorch_has_samples_for_all():
 @pytest.mark.parametrize("name", sorted(INFOS))
 def test_samples_agree(name, dtype):
     info, ours = INFOS[name], OURS[name]
-    samples = list(
-        itertools.islice(info.sample_inputs("cpu", dtype, True), 16)
-    )
+    samples = list(itertools.islice(info.sample_inputs("cpu", dtype, True), 16))
     assert samples
     for sample in samples:
         kwargs = {k: v for k, v in sample.kwargs.items() if k != "dtype"}
@@ -103,10 +101,9 @@ def test_samples_agree(name, dtype):
         ]
         numbers = [t for t in sample.args if not isinstance(t, torch.Tensor)]
 
-        found = product(lambda *t: ours(*t, *numbers, **kwargs), tensors)
+        found = product(ours, tensors, numbers, kwargs)
         wanted = product(
-            lambda *t: info.op(*t, *numbers, **kwargs),
-            [t.double() for t in tensors],
+            info.op, [t.double() for t in tensors], numbers, kwargs
         )
 
         tolerance = {"rtol": 0.04, "atol": 0.04}
@@ -115,9 +112,9 @@ def test_samples_agree(name, dtype):
         assert_close([t.double() for t in found], wanted, **tolerance)
 
 
-def product(f, tensors):
+def product(f, tensors, numbers, kwargs):
     """Returns y, and the gradients for an upstream gradient of quarters."""
     tensors = [t.detach().clone().requires_grad_() for t in tensors]
-    y = f(*tensors)
+    y = f(*tensors, *numbers, **kwargs)
     upstream = torch.arange(y.numel()).remainder(9).reshape(y.shape) / 4
     return [y.detach(), *torch.autograd.grad(y, tensors, upstream.to(y.dtype))]

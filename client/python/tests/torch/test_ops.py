@@ -114,4 +114,6 @@ def test_modes_see_operators():
     with Mode():
         apply("silu", random(3)).sum().backward()
 
-    assert {"actserve.forward.default", "actserve.backward.default"} <= set(seen)
+    assert {"actserve.forward.default", "actserve.backward.default"} <= set(
+        seen
+    )

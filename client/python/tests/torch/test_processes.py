@@ -109,7 +109,8 @@ def test_two_ranks_train_as_one_process(shared_server, tmp_path):
                 shared_server.unix_address,
                 str(results),
             ],
-            env=os.environ | {"GLOO_SOCKET_IFNAME": "lo", "OMP_NUM_THREADS": "1"},
+            env=os.environ
+            | {"GLOO_SOCKET_IFNAME": "lo", "OMP_NUM_THREADS": "1"},
         )
         for rank in range(2)
     ]
@@ -126,7 +127,10 @@ def test_two_ranks_train_as_one_process(shared_server, tmp_path):
         last(swish(first(x), beta)).square().mean().backward()
         optimizer.step()
     assert_close(
-        torch.load(results), [p.detach() for p in parameters], rtol=1e-5, atol=1e-6
+        torch.load(results),
+        [p.detach() for p in parameters],
+        rtol=1e-5,
+        atol=1e-6,
     )
 
 

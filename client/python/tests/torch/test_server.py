@@ -1,6 +1,7 @@
 """Through a server: the same bits, by the cheapest way to a gradient."""
 
 import pytest
+from conftest import server_binary
 from torch_cases import (
     GATED,
     SOFTMAX,
@@ -15,7 +16,6 @@ from torch_cases import (
 import actserve
 import actserve.torch
 from actserve.testing import ServerProcess
-from conftest import server_binary
 
 pytestmark = pytest.mark.server
 
@@ -174,9 +174,7 @@ def test_a_restart_loses_no_step(tmp_path):
 def test_the_fallback_has_the_same_bits(caplog):
     x = torch.randn(5, generator=seeded())
     counts = sum(actserve.fallback_counts().values())
-    act = layer(
-        "silu", client="127.0.0.1:1", fallback="local", timeout=0.3
-    )
+    act = layer("silu", client="127.0.0.1:1", fallback="local", timeout=0.3)
 
     found = gradients(act, x)
 

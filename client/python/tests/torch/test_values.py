@@ -122,7 +122,9 @@ def test_rows_run_along_their_axis_in_any_layout(axis):
     ):
         for order in (1, 2):
             assert_close(
-                gradients(lambda x: apply(SOFTMAX, x, axis=axis), x, order=order),
+                gradients(
+                    lambda x: apply(SOFTMAX, x, axis=axis), x, order=order
+                ),
                 gradients(lambda x: softmax(x, 1, axis), x, order=order),
             )
 
@@ -208,9 +210,10 @@ def test_checkpoints_compute_the_same():
     y = torch.utils.checkpoint.checkpoint(
         lambda x: apply("silu", x), x, use_reentrant=False
     )
-    assert_close(torch.autograd.grad(y.sum(), x), torch.autograd.grad(
-        torch.nn.functional.silu(x).sum(), x
-    ))
+    assert_close(
+        torch.autograd.grad(y.sum(), x),
+        torch.autograd.grad(torch.nn.functional.silu(x).sum(), x),
+    )
 
 
 def test_autocast_leaves_one_input_and_widens_several():

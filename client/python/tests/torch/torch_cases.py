@@ -4,7 +4,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from bridge_cases import (  # noqa: E402
+from bridge_cases import (
     GATED,
     SOFTMAX,
     SPIKY,
@@ -12,7 +12,7 @@ from bridge_cases import (  # noqa: E402
     SWISH,
 )
 
-import actserve.torch  # noqa: E402
+import actserve.torch
 
 SQUARE = "def square(x): return x * x"
 DROP = """
@@ -55,9 +55,7 @@ def gradients(f, *inputs, order=1):
     """Returns y, and the gradients of sum(sin(y)), of the order."""
     inputs = [t.detach().clone().requires_grad_() for t in inputs]
     y = f(*inputs)
-    found = torch.autograd.grad(
-        y.sin().sum(), inputs, create_graph=order == 2
-    )
+    found = torch.autograd.grad(y.sin().sum(), inputs, create_graph=order == 2)
     if order == 2:
         found = torch.autograd.grad(sum(g.cos().sum() for g in found), inputs)
     return [y.detach(), *found]

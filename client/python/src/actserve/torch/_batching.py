@@ -119,9 +119,7 @@ class NoBatchError(Exception):
     """The samples need a call each."""
 
 
-def _repeated(
-    tensor: torch.Tensor, dim: int | None, size: int
-) -> torch.Tensor:
+def _repeated(tensor: torch.Tensor, dim: int | None, size: int) -> torch.Tensor:
     if dim is None:
         return tensor.unsqueeze(0).expand(size, *tensor.shape)
     return tensor.movedim(dim, 0)

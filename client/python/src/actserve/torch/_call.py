@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch.autograd import forward_ad
 
-from actserve._bridge import Evaluator, evaluator
+from actserve._bridge import evaluator
 from actserve.torch import _functions, _kernels
 from actserve.torch._memory import NUMPY_DTYPES
 from actserve.torch._quick import is_transformed, is_watched, quick

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from actserve._bridge import Evaluator, evaluator
-from actserve.torch import _kernels, _ops, _rules
+from actserve.torch import _kernels, _rules
 from actserve.torch._memory import NUMPY_DTYPES
 from actserve.torch._quick import _is_legacy, gradient, is_watched
 
@@ -30,7 +30,7 @@ class Eager(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(  # noqa: D102
+    def forward(
         ctx: Any, of: Evaluator, spec: str, *values: torch.Tensor
     ) -> torch.Tensor:
         ctx.of, ctx.spec = of, spec
@@ -51,7 +51,7 @@ class Eager(torch.autograd.Function):
         return y
 
     @staticmethod
-    def backward(ctx: Any, grad_output: torch.Tensor) -> Any:  # noqa: D102
+    def backward(ctx: Any, grad_output: torch.Tensor) -> Any:
         saved = ctx.saved_tensors
         needs = ctx.needs_input_grad[2:]
         values = saved[: len(needs)]
@@ -79,32 +79,35 @@ def _way(of: Evaluator, dtype: torch.dtype) -> str:
 
 
 class Calls:
-    """The signatures of the operators, for functions that can be transformed."""
+    """Functions with the signatures of the operators, for torch.func."""
 
     @staticmethod
-    def forward(values: Any, spec: str) -> Any:  # noqa: D102
+    def forward(values: Any, spec: str) -> Any:
         return _Forward.apply(spec, *values)
 
     @staticmethod
-    def forward_with_partials(values: Any, spec: str) -> Any:  # noqa: D102
+    def forward_with_partials(values: Any, spec: str) -> Any:
         return _ForwardWithPartials.apply(spec, *values)
 
     @staticmethod
-    def backward(  # noqa: D102
-        values: Any, grad_output: Any, wrt: Any, spec: str
-    ) -> Any:
+    def backward(values: Any, grad_output: Any, wrt: Any, spec: str) -> Any:
         return _Backward.apply(spec, tuple(wrt), grad_output, *values)
 
     @staticmethod
-    def second_order(  # noqa: D102
-        values: Any, grad_output: Any, cotangents: Any, by: Any, wrt: Any, spec: str
+    def second_order(
+        values: Any,
+        grad_output: Any,
+        cotangents: Any,
+        by: Any,
+        wrt: Any,
+        spec: str,
     ) -> Any:
         return _SecondOrder.apply(
             spec, tuple(by), tuple(wrt), grad_output, *values, *cotangents
         )
 
     @staticmethod
-    def jvp(values: Any, tangents: Any, by: Any, spec: str) -> Any:  # noqa: D102
+    def jvp(values: Any, tangents: Any, by: Any, spec: str) -> Any:
         return _Jvp.apply(spec, tuple(by), *values, *tangents)
 
 
@@ -189,7 +192,9 @@ class _Backward(torch.autograd.Function):
     def forward(
         spec: str, wrt: tuple[int, ...], grad_output: Any, *values: Any
     ) -> Any:
-        return tuple(torch.ops.actserve.backward(values, grad_output, wrt, spec))
+        return tuple(
+            torch.ops.actserve.backward(values, grad_output, wrt, spec)
+        )
 
     @staticmethod
     def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
@@ -238,7 +243,12 @@ class _Backward(torch.autograd.Function):
 
     @staticmethod
     def vmap(
-        info: Any, in_dims: Any, spec: str, wrt: Any, grad_output: Any, *values: Any
+        info: Any,
+        in_dims: Any,
+        spec: str,
+        wrt: Any,
+        grad_output: Any,
+        *values: Any,
     ) -> Any:
         found, dims = _rules.batched_backward(
             Calls,
@@ -339,9 +349,7 @@ class _Jvp(torch.autograd.Function):
         )
 
     @staticmethod
-    def vmap(
-        info: Any, in_dims: Any, spec: str, by: Any, *tensors: Any
-    ) -> Any:
+    def vmap(info: Any, in_dims: Any, spec: str, by: Any, *tensors: Any) -> Any:
         n = len(tensors) - len(by)
         dims = in_dims[2:]
         return _rules.batched_jvp(

@@ -217,7 +217,7 @@ def forward_with_residual(
 
 def _from_residual(
     laid: _Laid,
-    residual: Residual,
+    residual: Residual | None,
     grad_output: torch.Tensor,
     wrt: Sequence[int],
 ) -> list[torch.Tensor]:
@@ -227,7 +227,9 @@ def _from_residual(
         names(laid.of, wrt),
         residual=residual,
     )
-    return [laid.variable(i, value) for i, value in zip(wrt, found, strict=True)]
+    return [
+        laid.variable(i, value) for i, value in zip(wrt, found, strict=True)
+    ]
 
 
 def backward(
@@ -244,10 +246,10 @@ def backward(
     ):
         return [backward_one(of, values[0], grad_output)]
     laid = _Laid(of, values, [grad_output])
-    found = laid.of.backward(
-        laid.arrays, laid.others[0], names(laid.of, wrt)
-    )
-    return [laid.variable(i, value) for i, value in zip(wrt, found, strict=True)]
+    found = laid.of.backward(laid.arrays, laid.others[0], names(laid.of, wrt))
+    return [
+        laid.variable(i, value) for i, value in zip(wrt, found, strict=True)
+    ]
 
 
 def second_order(

@@ -26,8 +26,11 @@ def array(tensor: torch.Tensor) -> Array:
     if tensor.requires_grad:
         tensor = tensor.detach()
     if tensor.dtype is torch.bfloat16:  # NumPy has none of its own
-        return tensor.view(torch.int16).numpy().view(_BFLOAT16)
-    return tensor.numpy()
+        tensor = tensor.view(torch.int16)
+        found: Array = tensor.numpy().view(_BFLOAT16)
+    else:
+        found = tensor.numpy()
+    return found
 
 
 def tensor(array: Array) -> torch.Tensor:
@@ -45,13 +48,15 @@ def to_host(tensors: Sequence[torch.Tensor]) -> list[torch.Tensor]:
     this waits for the stream, once.
     """
     result = []
-    devices = {}
+    devices: dict[torch.device, None] = {}
     for given in tensors:
         plain = given.detach().resolve_neg()
         if plain.device.type == "cpu":
             result.append(plain.contiguous())
         elif plain.device.type == "cuda":
-            pinned = torch.empty(plain.shape, dtype=plain.dtype, pin_memory=True)
+            pinned = torch.empty(
+                plain.shape, dtype=plain.dtype, pin_memory=True
+            )
             result.append(pinned.copy_(plain, non_blocking=True))
             devices[plain.device] = None
         else:

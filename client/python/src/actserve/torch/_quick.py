@@ -1,7 +1,7 @@
 """The quick way: one plain tensor, computed in this process.
 
-Between two of its calls PyTorch's own code fills the caches of the processor, so
-that every line here is paid for: it counts up to a megabyte.
+Between two calls PyTorch's own code fills the caches of the processor, so that
+every line here is paid for: it counts up to a megabyte.
 """
 
 from __future__ import annotations
@@ -64,14 +64,12 @@ def _plan(text: str, num_threads: int) -> Plan | None:
 
 def is_watched() -> bool:
     """Returns whether a transform, a mode or a tracer looks at operators."""
-    return (
-        is_transformed() or _num_modes() > 0 or _tracer() is not None
-    )
+    return is_transformed() or _num_modes() > 0 or _tracer() is not None
 
 
 def is_transformed() -> bool:
     """Returns whether a transform of torch.func, or forward mode, is on."""
-    return _functorch() or forward_ad._current_level >= 0
+    return bool(_functorch() or forward_ad._current_level >= 0)
 
 
 def quick(text: str, x: torch.Tensor) -> torch.Tensor | None:

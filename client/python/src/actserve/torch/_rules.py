@@ -158,9 +158,7 @@ def batched_backward(
         batch = Batch(evaluator(spec), values, dims, info.batch_size, wrt)
     except NoBatchError:
         found = one_by_one(
-            lambda *sample: calls.backward(
-                sample[:-1], sample[-1], wrt, spec
-            ),
+            lambda *sample: calls.backward(sample[:-1], sample[-1], wrt, spec),
             info.batch_size,
             [*values, grad_output],
             [*dims, grad_dim],
