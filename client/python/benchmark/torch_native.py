@@ -100,9 +100,11 @@ def measure(name: str, dtype: torch.dtype, compiles: bool) -> None:
         dy = torch.randn(shape).to(dtype)
         mine, *others = times([step(f, x, dy) for f in (ours, *ways)])
         cells = " | ".join(ratio(theirs, mine) for theirs in others)
+        kind = str(dtype).removeprefix("torch.")
+        microseconds = statistics.median(mine) * 1e6
         print(
-            f"| {name} | {str(dtype).removeprefix('torch.')} "
-            f"| {size >> 10} KiB | {statistics.median(mine) * 1e6:.0f} us | {cells} |",
+            f"| {name} | {kind} | {size >> 10} KiB | {microseconds:.0f} us "
+            f"| {cells} |",
             flush=True,
         )
 
