@@ -29,6 +29,7 @@ leaves a single input as it is, and gives several the widest of their dtypes. A
 dense tensor, a channels-last one among them, keeps its strides.
 """
 
+from actserve.torch import _ops  # noqa: F401, registers the operators
 from actserve.torch._function import apply
 from actserve.torch._layer import Activation
 
