@@ -19,7 +19,9 @@ from torch_cases import (
 import actserve
 import actserve.torch
 
-SWISH_OBJECT = actserve.activation(SWISH)
+# Older ones trace less: only what the layer needs.
+IS_CURRENT = torch.__version__ >= "2.14"
+SWISH_OBJECT = actserve.activation(SWISH) if IS_CURRENT else SWISH
 
 
 @pytest.fixture(autouse=True)
@@ -112,6 +114,7 @@ def test_autocast_is_traced():
     assert y.dtype == torch.float32
 
 
+@pytest.mark.skipif(not IS_CURRENT, reason="objects are no constants there")
 def test_clients_and_python_functions():
     def silu(x):
         return x / (1 + exp(-x))  # noqa: F821
@@ -140,19 +143,22 @@ def test_transforms_inside_of_a_graph():
     assert_close(
         compiled(lambda x: vmap(silu)(x))(x), torch.nn.functional.silu(x)
     )
+
+    def tangent(f):
+        return lambda x: jvp(f, (x,), (x,))[1]
+
+    def gradient(f):
+        return lambda x: grad(lambda x: f(x).sum())(x)
+
     for says, transform in (
-        (
-            r"autograd\.Function with functorch transforms",
-            lambda f: lambda x: grad(lambda x: f(x).sum())(x),
-        ),
-        (
-            r"leave out fullgraph=True",
-            lambda f: lambda x: jvp(f, (x,), (x,))[1],
-        ),
+        (r"leave out fullgraph=True", tangent),
+        (r"autograd\.Function with functorch transforms", gradient),
     ):
-        with pytest.raises(Exception, match=says):
+        with pytest.raises(Exception, match=says if IS_CURRENT else None):
             compiled(transform(silu))(x)
         torch._dynamo.reset()
+        if transform is gradient and not IS_CURRENT:
+            continue  # refused in any graph
         # Computed without the compiler.
         found = torch.compile(transform(silu), backend="aot_eager")(x)
         assert_close(found, transform(torch.nn.functional.silu)(x))

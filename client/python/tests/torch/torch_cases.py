@@ -21,18 +21,14 @@ def drop(x, keep=0.5, seed=0):
 """
 
 
-def apply(activation, *inputs, **options):
-    """actserve.torch.apply() in this process."""
-    return actserve.torch.apply(
-        activation, *inputs, **{"client": "local"} | options
-    )
+def apply(activation, *inputs, client="local", **options):
+    """actserve.torch.apply(), in this process if nothing else is said."""
+    return actserve.torch.apply(activation, *inputs, client=client, **options)
 
 
-def layer(activation, **options):
-    """actserve.torch.Activation() in this process."""
-    return actserve.torch.Activation(
-        activation, **{"client": "local"} | options
-    )
+def layer(activation, client="local", **options):
+    """actserve.torch.Activation(), likewise."""
+    return actserve.torch.Activation(activation, client=client, **options)
 
 
 def swish(x, beta):
