@@ -42,7 +42,7 @@ def test_digits_train_as_with_jax_itself(tmp_path):
 
     printed = run(
         CLIENT / "examples/jax_digits.py",
-        *("--client", "local", "--epochs", "4", "--plot", str(picture)),
+        *("--client", "local", "--epochs", "3", "--plot", str(picture)),
     )
 
     accuracies = {
@@ -51,7 +51,7 @@ def test_digits_train_as_with_jax_itself(tmp_path):
         if "accuracy" in line
     }
     assert len(accuracies) == 4
-    assert accuracies.pop("spiky") > 0.5
+    assert accuracies.pop("spiky") > 0.4
     assert min(accuracies.values()) > 0.8
     assert accuracies["silu"] == accuracies["jax.nn.silu"]
     assert float(printed.partition("differ by")[2].split()[0]) < 1e-4
