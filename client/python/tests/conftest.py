@@ -1,6 +1,7 @@
 """A fake server in this process, and the real one in its own."""
 
 import functools
+import importlib.util
 import os
 from concurrent import futures
 from pathlib import Path
@@ -20,6 +21,37 @@ from actserve.v1 import (
 )
 
 ROOT = Path(__file__).resolve().parents[3]
+
+
+FRAMEWORKS = ("torch", "tensorflow", "keras", "jax")
+
+
+def is_installed(name):
+    """Returns whether a package is installed; a folder of tests is none."""
+    spec = importlib.util.find_spec(name)
+    return spec is not None and spec.origin is not None
+
+
+# Each has a folder of tests. Those that must be here are an error if they are
+# not.
+_missing = [name for name in FRAMEWORKS if not is_installed(name)]
+_required = os.environ.get("ACTSERVE_REQUIRED_FRAMEWORKS", "").split()
+collect_ignore = [*_missing, "training"] if _missing else []
+
+
+def pytest_terminal_summary(terminalreporter):
+    """Says what was not tested."""
+    if _missing:
+        names = ", ".join(_missing)
+        terminalreporter.write_line(f"not tested, as not installed: {names}")
+
+
+def pytest_collection_modifyitems(session):
+    """Ends a run that would leave out a framework that must be here."""
+    paths = [Path(arg.split("::")[0]).name for arg in session.config.args]
+    lacking = [name for name in _required if name in _missing and name in paths]
+    if lacking:
+        pytest.exit(f"required and not installed: {', '.join(lacking)}", 1)
 
 
 class FakeService(service_pb2_grpc.ActivationServiceServicer):

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, overload
 
 from actserve._source import Collected, collect, function_name
+from actserve._source.places import Places
 
 _log = logging.getLogger("actserve")
 
@@ -30,6 +31,8 @@ class Activation:
         when the activation was made.
       exact: True if the server must keep the formula as written.
       axis: The axis along which rows run in calls that name none; or None.
+      places: Where the lines of the text stand in the author's files; empty if
+        it was given as text.
     """
 
     def __init__(
@@ -40,6 +43,7 @@ class Activation:
         exact: bool = False,
         function: Callable[..., Any] | None = None,
         axis: int | None = None,
+        places: Places = (),
     ):
         self.text = text
         self.derivative = derivative
@@ -48,6 +52,7 @@ class Activation:
         )
         self.exact = exact
         self.axis = axis
+        self.places = places
         self.name = function_name(text)
         self._function = function
         if function is not None:
@@ -56,7 +61,9 @@ class Activation:
     @property
     def helper_text(self) -> Collected:
         """The texts that another activation needs to call this one."""
-        return Collected(texts=[self.text], constants=dict(self.constants))
+        result = Collected(constants=dict(self.constants))
+        result.add_text(self.text, self.places)
+        return result
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if self._function is None:
@@ -88,6 +95,7 @@ class Activation:
             self.exact,
             None,
             self.axis,
+            self.places,
         )
 
     def _key(self) -> tuple[Any, ...]:
@@ -134,10 +142,11 @@ def activation(
     are the tensor inputs; arguments with a default are parameters, which are
     numbers that a call may change. Nothing is sent before the first use.
 
-    For a function, its own source becomes the text. Finite numbers from outside
-    (module constants, closure values) are bound at their present value; see
-    `constants` of the result, and the log. Functions that it calls are added to
-    the text. Text is never executed.
+    For a function or a lambda, its own source becomes the text. Finite numbers
+    from outside (module constants, closure values) are bound at their present
+    value; see `constants` of the result, and the log. Functions that it calls
+    are added to the text. Messages about it name the lines of its file. A text
+    that is given is never executed.
 
     Args:
       source: A plain function, a text that defines one, or an activation to
@@ -154,10 +163,11 @@ def activation(
         last.
 
     Raises:
-      TypeError: `source` is neither text nor a plain function.
+      TypeError: `source` is neither text nor a plain function or lambda.
       ActivationError: INVALID_ARGUMENT, the source of the function cannot be
-        found, or it uses something from outside that is neither a number nor
-        a function. Errors in the text itself are found by the server.
+        found, or was edited since Python read it, or it uses something from
+        outside that is neither a number nor a function. Errors in the text
+        itself are found by the server.
     """
     if source is None:
         return functools.partial(
@@ -209,6 +219,7 @@ def activation(
         exact,
         function,
         axis,
+        collected.places(),
     )
     if result.constants:
         _log.info("%r binds %s", result.name, dict(result.constants))
@@ -218,7 +229,7 @@ def activation(
 def _collect(function: Callable[..., Any], into: Collected) -> None:
     """Adds the text of a function or of an activation made from one."""
     if isinstance(function, Activation):
-        into.add_text(function.text)
+        into.add_text(function.text, function.places)
         for name, value in function.constants.items():
             conflict = into.bind(name, value)
             if conflict:

@@ -16,6 +16,7 @@ from actserve._activation import Activation
 from actserve._errors import ActivationError, diagnostic_from_proto, warn
 from actserve._info import ActivationInfo, activation_info
 from actserve._replicas import Place
+from actserve._source.places import located, located_diagnostics
 from actserve._ways import Answer, Way
 from actserve.v1 import activation_pb2, service_pb2
 
@@ -209,22 +210,25 @@ class Calls:
     def register(
         self, activation: Activation, deadline: float, place: Place
     ) -> ActivationInfo:
-        response = service_pb2.RegisterActivationResponse()
-        self.control(
-            "RegisterActivation",
-            service_pb2.RegisterActivationRequest(
-                text=activation.text,
-                derivative=activation.derivative,
-                constants=activation.constants,
-                exact=activation.exact,
-            ),
-            response,
-            deadline,
-            place,
+        request = service_pb2.RegisterActivationRequest(
+            text=activation.text,
+            derivative=activation.derivative,
+            constants=activation.constants,
+            exact=activation.exact,
         )
+        response = service_pb2.RegisterActivationResponse()
+        try:
+            self.control(
+                "RegisterActivation", request, response, deadline, place
+            )
+        except ActivationError as error:
+            raise located(error, activation.places) from None
         info = dataclasses.replace(
             activation_info(response.activation),
-            diagnostics=tuple(map(diagnostic_from_proto, response.diagnostics)),
+            diagnostics=located_diagnostics(
+                map(diagnostic_from_proto, response.diagnostics),
+                activation.places,
+            ),
         )
         with self._lock:
             is_new = activation not in self._registered

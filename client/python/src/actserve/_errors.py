@@ -17,6 +17,10 @@ _ANSWERED_KEY = "actserve-answered"
 _PUSHBACK_KEY = "grpc-retry-pushback-ms"
 _DOMAIN = "actserve"
 
+# With it the usual filter shows a warning of a line once, though each client
+# registers the text.
+_warned: dict[str | tuple[str, type[Warning], int], int] = {}
+
 
 @dataclass(frozen=True)
 class Diagnostic:
@@ -27,15 +31,18 @@ class Diagnostic:
       line: The line, from 1.
       column: The byte in the line, from 1.
       message: The message, without the position.
+      place: "file:line:column" of the author's file, if it is known.
     """
 
     severity: str
     line: int
     column: int
     message: str
+    place: str = ""
 
     def __str__(self) -> str:
-        return f"{self.line}:{self.column}: {self.severity}: {self.message}"
+        at = self.place or f"{self.line}:{self.column}"
+        return f"{at}: {self.severity}: {self.message}"
 
 
 class ActivationError(Exception):
@@ -77,15 +84,27 @@ class ActivationWarning(UserWarning):
 
 
 def warn(name: str | None, diagnostics: Iterable[Diagnostic]) -> None:
-    """Issues the warnings among `diagnostics`, at the caller of this package.
+    """Issues the warnings among `diagnostics`.
 
-    Notes stay in ActivationInfo.diagnostics.
+    They are those of the author's line, if it is known, else of the caller of
+    this package. Notes stay in ActivationInfo.diagnostics.
     """
     level = 1
     while sys._getframe(level).f_globals["__name__"].startswith("actserve."):
         level += 1
     for diagnostic in diagnostics:
-        if diagnostic.severity == "warning":
+        if diagnostic.severity != "warning":
+            continue
+        if diagnostic.place:
+            file, line, _ = diagnostic.place.rsplit(":", 2)
+            warnings.warn_explicit(
+                f"{name}: {diagnostic.message}",
+                ActivationWarning,
+                file,
+                int(line),
+                registry=_warned,
+            )
+        else:
             warnings.warn(
                 f"{name}: {diagnostic}", ActivationWarning, stacklevel=level + 1
             )

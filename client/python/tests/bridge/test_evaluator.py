@@ -175,6 +175,25 @@ def test_a_derivative_is_an_activation_with_derivatives():
     )
 
 
+def test_the_program_id_names_the_numbers(address):
+    def id_of(activation, dtype, **options):
+        spec = Spec.make(activation, address, **options)
+        return evaluator(spec).program_id(np.dtype(dtype))
+
+    ids = [
+        id_of(SWISH, "float32"),
+        id_of(SWISH, "float64"),
+        id_of(GATED, "float32"),
+        id_of(SOFTMAX, "float32", axis=-1),
+    ]
+
+    assert len(set(ids)) == 4
+    assert id_of(SWISH + "  # a note", "float32") == ids[0]
+    assert id_of(GATED, "float32", split_axis=0) == ids[2]
+    here = evaluator(Spec.make(SWISH, "local"))
+    assert here.program_id(np.dtype("float32")) == ids[0]
+
+
 def test_what_is_no_function_of_the_element_has_no_derivative():
     assert (
         evaluator(Spec.make("softmax", "local", axis=-1)).derivative("x")

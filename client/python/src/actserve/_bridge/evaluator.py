@@ -11,16 +11,19 @@ from typing import Any, TypeVar
 import ml_dtypes
 import numpy as np
 
+from actserve import _tensors
 from actserve._activation import Activation
 from actserve._address import AUTO, LOCAL
 from actserve._bridge import clients, fallback
 from actserve._bridge.spec import Spec
+from actserve._bridge.without_library import WithoutLibrary
 from actserve._calls import Array
 from actserve._client import Client
 from actserve._info import ActivationInfo
 from actserve._replicas import Place
 from actserve._residual import Residual
 from actserve._values import ALL_INPUTS, PerAxis
+from actserve.v1 import service_pb2
 
 # The name of dL/dy among the variables of second_order().
 GRAD_OUTPUT = "dL/dy"
@@ -210,7 +213,8 @@ class Evaluator:
         if out is not None and out.dtype == inputs[0].dtype:
             options["out"] = out
         y = self._run(
-            lambda client: client.forward(self._activation, *inputs, **options)
+            lambda client: client.forward(self._activation, *inputs, **options),
+            lambda without: without.forward(inputs, arrays),
         )
         if y.dtype == arrays[0].dtype:
             return y
@@ -227,25 +231,27 @@ class Evaluator:
         y, partials, _ = self._run(
             lambda client: client.forward_with(
                 self._activation, *inputs, partials=True, **options
-            )
+            ),
+            lambda without: without.forward_with_partials(inputs, arrays),
         )
         dtype = arrays[0].dtype
         return _cast(y, dtype), [_cast(p, dtype) for p in partials.values()]
 
     def forward_with_residual(
         self, arrays: Sequence[Array]
-    ) -> tuple[Array, Residual]:
+    ) -> tuple[Array, Residual | None]:
         """Returns the result, and what backward() takes for the arrays.
 
-        The Residual refers to `arrays`: they must not change before it is used.
+        None where a fallback computed without the library. The Residual refers
+        to `arrays`: they must not change before it is used.
         """
         inputs, options = self._call(arrays)
         y, _, residual = self._run(
             lambda client: client.forward_with(
                 self._activation, *inputs, keep_residual=True, **options
-            )
+            ),
+            lambda without: (without.forward(inputs, arrays), {}, None),
         )
-        assert residual is not None
         return _cast(y, arrays[0].dtype), residual
 
     def backward(
@@ -266,7 +272,7 @@ class Evaluator:
           out: By variable, where its gradient is written, and returned.
         """
         inputs, options = self._call(arrays)
-        upstream = self._sent(grad_output)
+        sent, upstream = inputs, self._sent(grad_output)
         if residual is not None:
             options = {"residual": residual} | {
                 name: options[name] for name in ("timeout",) if name in options
@@ -281,7 +287,8 @@ class Evaluator:
                 grad_output=upstream,
                 wrt=tuple(wrt),
                 **options,
-            )
+            ),
+            lambda without: without.backward(sent, arrays, upstream, wrt),
         )
         return self._delivered(found, arrays, wrt, out or {})
 
@@ -334,6 +341,32 @@ class Evaluator:
         )
         dtype = arrays[0].dtype
         return _cast(y, dtype), _cast(tangent, dtype)
+
+    def program_id(self, dtype: np.dtype[Any]) -> str:
+        """Returns what identifies the numbers: equal ids, equal bits.
+
+        It names the version of the mathematics too, so that a server of another
+        version may answer with another id. Asks the server.
+        """
+        num_inputs = len(self.info.inputs)
+        arrays = [np.empty(0, dtype)] * num_inputs
+        request = service_pb2.ForwardRequest(
+            inputs=map(_tensors.to_proto, arrays),
+            axis=0 if self.reads_rows else None,
+        )
+        response = service_pb2.ForwardResponse()
+        self._run(
+            lambda client: client._calls.evaluate(
+                "Forward",
+                self._activation,
+                request,
+                arrays,
+                response,
+                client._deadline(self.spec.timeout),
+                Place(),
+            )
+        )
+        return response.program_id
 
     def derivative(self, variable: str) -> Spec | None:
         """Returns d(result)/d(variable) as an activation of its own.
@@ -394,11 +427,31 @@ class Evaluator:
                 f"{self.name} reads rows: give the axis along which they run"
             )
 
-    def _run(self, call: Callable[[Client], _T]) -> _T:
+    def _run(
+        self,
+        call: Callable[[Client], _T],
+        instead: Callable[[WithoutLibrary], _T] | None = None,
+    ) -> _T:
         client = clients.client_for(self.spec.client)
         if self.spec.fallback is None:
             return call(client)
-        return fallback.run(client, call)
+        without = None if instead is None else self._without_library
+        if instead is None or without is None:
+            return fallback.run(client, call, None)
+        return fallback.run(client, call, lambda: instead(without))
+
+    @functools.cached_property
+    def _without_library(self) -> WithoutLibrary | None:
+        """What computes if the server is away and the library not here.
+
+        Asks the server for the programs, while it is there.
+        """
+        if clients.local() is not None:
+            return None
+        client = clients.client_for(self.spec.client)
+        return WithoutLibrary(
+            self.spec, client.get_activation(self._activation)
+        )
 
     def _call(
         self, arrays: Sequence[Array]
@@ -477,4 +530,5 @@ def _with_axis(activation: Activation, axis: int | None) -> Activation:
         activation.exact,
         None,
         axis,
+        activation.places,
     )

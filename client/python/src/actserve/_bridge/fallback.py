@@ -56,27 +56,36 @@ def fallback_counts() -> dict[str, int]:
         return dict(_counts)
 
 
-def run(client: Client, call: Callable[[Client], _T]) -> _T:
+def run(
+    client: Client,
+    call: Callable[[Client], _T],
+    instead: Callable[[], _T] | None,
+) -> _T:
     """Returns what `call` does with `client`, or here while it is away.
 
-    Raises: what `call` raises; also of a server that is away, if the library is
-      not here.
+    Args:
+      client: Of the server.
+      call: Also with the client that computes here, if the library is here.
+      instead: What to do without the library; None: nothing can be done.
+
+    Raises: what `call` raises; of a server that is away too, if nothing can be
+      done here.
     """
+    here = clients.local()
     if not _is_away(client):
         try:
             return call(client)
         except ActivationError as error:
-            if error.code not in _AWAY:
+            if error.code not in _AWAY or (here is None and instead is None):
                 raise
-            here = clients.local()
-            if here is None:
-                raise
-            _begin(client, error)
-    here = clients.local()
-    assert here is not None  # as an outage began
+            _begin(client, error, "the library" if here else "NumPy")
     with _lock:
         _counts[client.address] += 1
-    return call(here)
+    if here is not None:
+        return call(here)
+    if instead is None:
+        return call(client)
+    return instead()
 
 
 def _is_away(client: Client) -> bool:
@@ -102,7 +111,7 @@ def _is_away(client: Client) -> bool:
     return False
 
 
-def _begin(client: Client, error: ActivationError) -> None:
+def _begin(client: Client, error: ActivationError, means: str) -> None:
     with _lock:
         is_new = client not in _outages
         _outages[client] = _Outage(
@@ -110,7 +119,9 @@ def _begin(client: Client, error: ActivationError) -> None:
         )
     if is_new:
         _log.warning(
-            "%s does not answer (%s): computing in this process until it does",
+            "%s does not answer (%s): computing in this process, by %s, until "
+            "it does",
             client.address,
             error,
+            means,
         )

@@ -29,6 +29,7 @@ from actserve._source.language import (
     PACKAGES,
 )
 from actserve._source.names import Use, outside_names
+from actserve._source.places import Places, located_diagnostics
 
 
 def collect(function: types.FunctionType, into: Collected) -> None:
@@ -50,22 +51,24 @@ class _Collector:
         self._into = into
         self._seen: dict[str, Any] = {}
 
-    def add(self, function: types.FunctionType) -> None:
-        source, node = definition(function)
-        name = function.__name__
-        self._seen[name] = function
+    def add(
+        self, function: types.FunctionType, name: str | None = None
+    ) -> None:
+        found = definition(function, name)
+        self._seen[found.name] = function
         errors: list[Diagnostic] = []
-        for use in outside_names(node):
+        for use in outside_names(found.node):
             message = self._resolve(function, use)
             if message is not None:
-                line = use.node.lineno - node.lineno + 1
                 column = use.node.col_offset + 1
-                errors.append(Diagnostic("error", line, column, message))
-        text, default_errors = with_literal_defaults(source, node, function)
+                errors.append(
+                    Diagnostic("error", use.node.lineno, column, message)
+                )
+        text, default_errors = with_literal_defaults(found, function)
         errors += default_errors
         if errors:
-            raise _invalid(name, errors)
-        self._into.add_text(text)
+            raise _invalid(errors, found.places)
+        self._into.add_text(text, found.places)
 
     def _resolve(self, function: types.FunctionType, use: Use) -> str | None:
         """Adds the meaning of `use` to the text. Returns why not, or None."""
@@ -132,6 +135,8 @@ class _Collector:
                 alias = "" if name == own_name else f" as {name}"
                 self._into.add_import(f"from {home} import {own_name}{alias}")
                 return None
+        if own_name == "<lambda>":
+            own_name = name
         if isinstance(own_name, str) and own_name != name:
             return f"{name} is another name for {own_name}; call it {own_name}"
         if self._seen.get(name, value) is not value:
@@ -150,7 +155,7 @@ class _Collector:
                 f"in one text with {name}"
             )
         for text in helper.texts:
-            self._into.add_text(text)
+            self._into.add_text(text, helper.places())
         conflicts = [
             self._into.bind(*constant) for constant in helper.constants.items()
         ]
@@ -172,7 +177,7 @@ class _Collector:
                 f"can be taken along"
             )
         if name not in self._seen:
-            self.add(value)
+            self.add(value, name)
         return None
 
 
@@ -198,10 +203,9 @@ def _lookup(function: types.FunctionType, name: str) -> Any:
     return vars(builtins)[name]
 
 
-def _invalid(name: str, errors: list[Diagnostic]) -> ActivationError:
+def _invalid(errors: list[Diagnostic], places: Places) -> ActivationError:
     errors = sorted(errors, key=lambda error: (error.line, error.column))
+    found = located_diagnostics(errors, places)
     return ActivationError(
-        grpc.StatusCode.INVALID_ARGUMENT,
-        "\n".join(f"{name}:{error}" for error in errors),
-        errors,
+        grpc.StatusCode.INVALID_ARGUMENT, "\n".join(map(str, found)), found
     )

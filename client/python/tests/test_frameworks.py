@@ -1,0 +1,44 @@
+"""That a framework which must be tested is not left out."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import FRAMEWORKS, is_installed
+
+
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+def test_a_required_framework_that_is_missing_is_an_error(framework):
+    if is_installed(framework):
+        pytest.skip(f"{framework} is installed")
+    folder = Path(__file__).parent / framework
+
+    run = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", str(folder)],
+        env=os.environ | {"ACTSERVE_REQUIRED_FRAMEWORKS": framework},
+        cwd=folder.parents[1],
+        capture_output=True,
+        text=True,
+    )
+
+    assert run.returncode == 1, run.stdout
+    assert f"required and not installed: {framework}" in run.stdout
+
+
+def test_what_is_not_installed_is_named():
+    missing = [name for name in FRAMEWORKS if not is_installed(name)]
+    if not missing:
+        pytest.skip("all are installed")
+    here = Path(__file__).parent
+
+    run = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", str(here / "test_trace.py")],
+        cwd=here.parent,
+        capture_output=True,
+        text=True,
+    )
+
+    wanted = f"not tested, as not installed: {', '.join(missing)}"
+    assert wanted in run.stdout, run.stdout
