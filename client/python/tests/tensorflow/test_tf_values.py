@@ -64,6 +64,9 @@ def swish(x, beta):
     return x * tf.sigmoid(beta * x)
 
 
+TWO = {SWISH: swish, SOFTMAX: lambda x, t: softmax(x, t, -1)}
+
+
 def close(got, want, dtype="float64", scale=1):
     tolerance = TOLERANCES[dtype] * scale
     np.testing.assert_allclose(
@@ -289,23 +292,33 @@ def test_gradients_that_the_author_declared(address):
     close(outer.gradient(dx, x), -2 * np.sign(x) / (1 + np.abs(x)) ** 3)
 
 
-def test_third_derivatives_are_refused():
-    x = tf.constant([0.5])
-    for function in (
-        lambda x: apply("silu", x),
-        tf.function(lambda x: apply("silu", x)),
+@pytest.mark.parametrize("gradient", ["stateless", "partials"])
+@pytest.mark.parametrize("in_graph", [False, True])
+def test_third_derivatives_are_refused(in_graph, gradient, shared_server):
+    # TensorFlow builds gradients of functions before it knows who asks.
+    def function(x):
+        return apply("silu", x, client=shared_server.address, gradient=gradient)
+
+    if in_graph:
+        function = tf.function(function)
+    x = tf.constant([0.5, -1.5], tf.float64)
+    with tf.GradientTape() as a:
+        a.watch(x)
+        with tf.GradientTape() as b:
+            b.watch(x)
+            with tf.GradientTape() as c:
+                c.watch(x)
+                y = function(x)
+            first = c.gradient(y, x)
+        second = b.gradient(first, x)
+
+    s = tf.sigmoid(x)
+    close(second, s * (1 - s) * (2 + x * (1 - 2 * s)))
+    with pytest.raises(
+        (NotImplementedError, tf.errors.UnimplementedError),
+        match="third derivative",
     ):
-        with tf.GradientTape() as a:
-            a.watch(x)
-            with tf.GradientTape() as b:
-                b.watch(x)
-                with tf.GradientTape() as c:
-                    c.watch(x)
-                    y = function(x)
-                first = c.gradient(y, x)
-            second = b.gradient(first, x)
-        with pytest.raises(NotImplementedError, match="third derivative"):
-            a.gradient(second, x)
+        a.gradient(second, x)
 
 
 def test_hessians_by_jacobian():
@@ -322,34 +335,55 @@ def test_hessians_by_jacobian():
     close(*found)
 
 
-@pytest.mark.parametrize("gradient", ["auto", "stateless"])
-def test_forward_mode(gradient, address):
-    x, v = points(tf.float64, (4,)), points(tf.float64, (4,), 2)
-    beta = tf.Variable(1.5, dtype=tf.float64)
+@pytest.mark.parametrize("in_graph", [False, True])
+@pytest.mark.parametrize("function", [SWISH, SOFTMAX])
+def test_forward_mode(function, in_graph, address):
+    x, v = points(tf.float64, (2, 3)), points(tf.float64, (2, 3), 2)
+    number = tf.constant(1.5, tf.float64)
+    ours = TWO[function]
 
-    def ours(x):
+    def run(x, number):
         return apply(
-            SWISH,
+            function,
             x,
-            parameters={"beta": beta},
+            parameters={"beta" if function == SWISH else "temperature": number},
+            axis=None if function == SWISH else -1,
             client=address,
-            gradient=gradient,
         )
 
     found = []
-    for function in (ours, tf.function(ours), lambda x: swish(x, beta)):
+    for f in (tf.function(run) if in_graph else run, ours):
         with tf.autodiff.ForwardAccumulator(
-            [x, beta], [v, tf.constant(0.5, tf.float64)]
+            [x, number], [v, tf.constant(0.5, tf.float64)]
         ) as acc:
-            y = function(x)
-            moved = acc.jvp(y)
+            y = f(x, number)
+        found.append(acc.jvp(y))
+    close(*found)
+
+
+@pytest.mark.parametrize("gradient", ["partials", "stateless"])
+def test_forward_over_reverse(gradient, address):
+    x, v = points(tf.float64, (4,)), points(tf.float64, (4,), 2)
+    found = []
+    for function in (
+        lambda x: apply("silu", x, client=address, gradient=gradient),
+        tf.nn.silu,
+    ):
         with tf.autodiff.ForwardAccumulator(x, v) as acc:
             with tf.GradientTape() as tape:
                 tape.watch(x)
                 y = function(x)
             slope = tape.gradient(y, x)
-        found.append((moved, acc.jvp(slope)))
-    *ours, want = found
-    for got in ours:
-        close(got[0], want[0])
-    close(ours[0][1], want[1])
+        found.append(acc.jvp(slope))
+    close(*found)
+
+
+def test_forward_mode_that_tensorflow_would_get_wrong_is_refused():
+    @tf.function
+    def function(x):
+        with tf.autodiff.ForwardAccumulator(x, tf.ones_like(x)) as acc:
+            y = apply("silu", x)
+        return acc.jvp(y)
+
+    with pytest.raises(NotImplementedError, match="pass all that moves"):
+        function(tf.constant([1.0]))

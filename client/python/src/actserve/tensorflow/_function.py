@@ -77,7 +77,8 @@ def apply(
     Raises:
       ActivationError: The source of the activation cannot be taken, or its text
         has errors; or the server refuses or does not answer. In a graph the
-        latter is a tf.errors.UnknownError with the same message.
+        latter is a tf.errors.UnknownError with the same message; and AutoGraph
+        makes a StagingError of the former.
       TypeError: A tensor has another dtype, or a parameter is unknown.
       ValueError: There are too few or too many inputs, shapes do not fit, or an
         option has none of its values.

@@ -74,10 +74,28 @@ def _placed(
     return result
 
 
+def _here(tensors: Tensors) -> list[tf.Tensor]:
+    """Returns tensors as those of the graph that is being built.
+
+    A gradient is often built in a graph of its own. One that kept tensors of
+    the graph below could not be differentiated there.
+    """
+    if tf.executing_eagerly():
+        return list(tensors)
+    graph = tf.compat.v1.get_default_graph()
+    return [
+        tensor
+        if getattr(tensor, "graph", None) is graph
+        else tf.identity(tensor)
+        for tensor in tensors
+    ]
+
+
 def _product(
     of: Evaluator, x: tf.Tensor, partial: tf.Tensor, dy: tf.Tensor
 ) -> tf.Tensor:
     """Returns dL/dx by dy/dx at x, differentiable in x and dL/dy."""
+    x, partial, dy = _here([x, partial, dy])
     if not may_be_differentiated(x, dy):
         return dy * partial
 
@@ -106,6 +124,7 @@ def _backward(
     from_residual: Callable[..., list[tf.Tensor]] | None = None,
 ) -> list[tf.Tensor]:
     """Returns dL/d(variable) for each of `wrt`, differentiable once more."""
+    *values, dy = _here([*values, dy])
 
     def compute(values: Tensors, dy: tf.Tensor) -> list[tf.Tensor]:
         if from_residual is not None:
@@ -139,6 +158,9 @@ def _second_order(
 ) -> list[tf.Tensor]:
     """Returns the gradients of sum(cotangent * gradient of `by`)."""
 
+    *values, dy = _here([*values, dy])
+    cotangents = _here(cotangents)
+
     def compute(cotangents: Tensors) -> list[tf.Tensor]:
         return _ops.second_order(of, values, dy, cotangents, by, wrt)
 
@@ -149,10 +171,11 @@ def _second_order(
     @tf.custom_gradient
     def differentiable(*tensors: tf.Tensor) -> Any:
         def gradient(*moved: tf.Tensor) -> list[tf.Tensor | None]:
-            if is_third:
-                raise NotImplementedError(THIRD)
             found = _along(of, values, dy, wrt, moved, by)
-            return [*found, *(None for _ in range(len(values) + 1))]
+            rest: list[tf.Tensor | None] = [None] * (len(values) + 1)
+            if is_third:
+                rest = [_ops.refused(THIRD, t) for t in (*values, dy)]
+            return [*found, *rest]
 
         return compute(tensors[: len(cotangents)]), gradient
 
@@ -171,6 +194,7 @@ def _along(
 
     The matrix of second derivatives is symmetric, so second_order() tells it.
     """
+    *values, dy = _here([*values, dy])
     if of.info.declared_gradient and len(values) > 1:
         raise NotImplementedError(
             f"actserve: forward mode over the gradient of {of.name}, which its "

@@ -94,6 +94,27 @@ def second_order(
     return _run(of, compute, [*tensors, *cotangents], like)
 
 
+def refused(message: str, like: tf.Tensor) -> tf.Tensor:
+    """Returns a tensor like another that cannot be computed.
+
+    In a graph, only whoever needs it fails.
+
+    Raises:
+      NotImplementedError: `message`; not in a graph.
+    """
+
+    def refuse() -> None:
+        raise NotImplementedError(message)
+
+    if tf.executing_eagerly():
+        refuse()
+    result = tf.numpy_function(
+        refuse, [], like.dtype, stateful=False, name="actserve_refused"
+    )
+    result.set_shape(like.shape)
+    return result
+
+
 def result_shape(of: Evaluator, values: Tensors) -> tf.TensorShape:
     """Returns what is known of the shape of y. Asks no server.
 

@@ -73,6 +73,6 @@ def refuse_what_cannot_be(name: str, values: Any) -> None:
         # TensorFlow would take custom gradients in a graph for constants.
         raise NotImplementedError(
             f"actserve: {name} has no forward mode inside of a tf.function: "
-            f"open the tf.autodiff.ForwardAccumulator outside, and call the "
-            f"tf.function in it"
+            f"open the tf.autodiff.ForwardAccumulator outside, call the "
+            f"tf.function in it, and pass all that moves as arguments"
         )
