@@ -17,7 +17,7 @@ from actserve.tensorflow._function import (
     as_value,
     split_parameters,
 )
-from actserve.tensorflow._learnable import first_values
+from actserve._bridge.learnable import first_values
 
 
 class Activation(tf.Module):

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from actserve._bridge import Evaluator
-from actserve.tensorflow._memory import Array
+from actserve._bridge.evaluator import Evaluator
+from actserve._calls import Array
 
 
 def first_values(
