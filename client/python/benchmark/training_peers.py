@@ -6,7 +6,8 @@ Forward and backward of silu on float32: by actserve, over TCP and shared
 memory; by torch.distributed.rpc with distributed autograd, over both; and on a
 remote device of TensorFlow, by a tape and by one function. Every server and
 every client is a process of its own; blocks of calls alternate, and all others
-stand still meanwhile. Prints a Markdown table, with the ratio of a peer's time
+stand still meanwhile. Each computes on one thread, as threads that wait for one
+another measure the load of the machine. Prints a Markdown table, with the ratio of a peer's time
 to ours in the same round. Checks every result against float64. Needs PyTorch
 and TensorFlow (scripts/setup --frameworks). BUILD is the build folder.
 """
@@ -45,6 +46,12 @@ TENSORFLOW = {
 }
 PEERS = [*RPC, *TENSORFLOW]
 TOLERANCE = 1e-5
+# Of NumPy and PyTorch, and of TensorFlow.
+ONE_THREAD = {
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "TF_NUM_INTRAOP_THREADS": "1",
+}
 
 
 def goal(name: str, peer: str, size: int) -> float:
@@ -62,6 +69,7 @@ def players(build: Path) -> Iterator[dict[str, Player]]:
     os.environ.setdefault(
         "ACTSERVE_LIBRARY", str(build / "lib" / "libactserve.so.1")
     )
+    os.environ |= ONE_THREAD
     with contextlib.ExitStack() as stack:
         result = {}
         small = arrays(1 << 10)
@@ -72,7 +80,9 @@ def players(build: Path) -> Iterator[dict[str, Player]]:
             # It stands still from here on.
             result[name].prepare(*small)
 
-        server = stack.enter_context(ServerProcess(build / "bin/actserved"))
+        server = stack.enter_context(
+            ServerProcess(build / "bin/actserved", "--device_threads=1")
+        )
         address = {"tcp": server.address, "unix": server.unix_address}
         for name, (kind, make) in OURS.items():
             add(name, Process(make, address[kind]))
