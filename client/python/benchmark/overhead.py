@@ -98,7 +98,9 @@ def main() -> None:
     options = parser.parse_args()
     times = measure(options.build, options.rounds)
     echoes = [name for name in times if name.startswith("echo")]
-    print("| way | us |", " | ".join(f"to {name}" for name in echoes), "| goal |")
+    print(
+        "| way | us |", " | ".join(f"to {name}" for name in echoes), "| goal |"
+    )
     print("|---|---|" + "---|" * len(echoes) + "---|")
     for name, seconds in times.items():
         found = [ratio(seconds, times[echo]) for echo in echoes]

@@ -7,9 +7,10 @@ memory; by torch.distributed.rpc with distributed autograd, over both; and on a
 remote device of TensorFlow, by a tape and by one function. Every server and
 every client is a process of its own; blocks of calls alternate, and all others
 stand still meanwhile. Each computes on one thread, as threads that wait for one
-another measure the load of the machine. Prints a Markdown table, with the ratio of a peer's time
-to ours in the same round. Checks every result against float64. Needs PyTorch
-and TensorFlow (scripts/setup --frameworks). BUILD is the build folder.
+another measure the load of the machine. Prints a Markdown table, with the ratio
+of a peer's time to ours in the same round. Checks every result against float64.
+Needs PyTorch and TensorFlow (scripts/setup --frameworks). BUILD is the build
+folder.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import contextlib
 import os
 import socket
 import statistics
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -90,10 +91,10 @@ def players(build: Path) -> Iterator[dict[str, Player]]:
             port = free_port()
             peer = Process(torch_rpc.serve, port, options)
             add(name, Process(torch_rpc.client, port, options), peer)
-        for name, make in TENSORFLOW.items():
+        for name, step in TENSORFLOW.items():
             port = free_port()
             peer = Process(tensorflow_remote.serve, port)
-            add(name, Process(make, port), peer)
+            add(name, Process(step, port), peer)
         yield result
 
 
@@ -112,7 +113,9 @@ def arrays(size: int) -> tuple[np.ndarray, np.ndarray]:
     return x, dy
 
 
-def check(name: str, x: np.ndarray, dy: np.ndarray, found: object) -> None:
+def check(
+    name: str, x: np.ndarray, dy: np.ndarray, found: Sequence[np.ndarray]
+) -> None:
     """Ends the program if a result is wrong."""
     wide = x.astype(np.float64)
     sigmoid = 1 / (1 + np.exp(-wide))
@@ -151,7 +154,10 @@ def main() -> None:
                     cells.append(f"**{cell}**" if missed else cell)
                 us = statistics.median(times[name]) * 1e6
                 print(
-                    f"| {text} | {name} | {us:.0f} |", " | ".join(cells), "|"
+                    f"| {text} | {name} | {us:.0f} |",
+                    " | ".join(cells),
+                    "|",
+                    flush=True,
                 )
 
 

@@ -89,15 +89,13 @@ class Process:
         """Makes a call for these arguments; returns its result.
 
         Raises:
-          RuntimeError: It failed.
+          RuntimeError: It failed, ended, or does not answer.
         """
-        self._pipe.send((arguments, block_seconds))
-        return self._answer()
+        return self._ask((arguments, block_seconds))
 
     def block(self) -> float:
         """Returns the seconds of a call, by a block of what was prepared."""
-        self._pipe.send(None)
-        seconds = self._answer()
+        seconds = self._ask(None)
         assert isinstance(seconds, float)
         return seconds
 
@@ -111,12 +109,13 @@ class Process:
         self._process.kill()
         self._process.join()
 
-    def _answer(self) -> Any:
-        if not self._pipe.poll(_PATIENCE_SECONDS):
-            raise RuntimeError(f"no answer within {_PATIENCE_SECONDS:.0f} s")
+    def _ask(self, command: Any) -> Any:
         try:
+            self._pipe.send(command)
+            if not self._pipe.poll(_PATIENCE_SECONDS):
+                raise RuntimeError(f"no answer in {_PATIENCE_SECONDS:.0f} s")
             answer = self._pipe.recv()
-        except EOFError as error:
+        except (EOFError, OSError) as error:
             raise RuntimeError("the process ended") from error
         if isinstance(answer, _Failure):
             raise RuntimeError(f"in the process:\n{answer}")
