@@ -97,9 +97,20 @@ def can_reach_servers() -> bool:
     return path() is not None and _first_user in (None, os.getpid())
 
 
+def _mode() -> int:
+    """Returns how the library is loaded.
+
+    It must find its own protobuf before that of TensorFlow, which is in the
+    global scope. The address sanitizer allows no RTLD_DEEPBIND.
+    """
+    if hasattr(ctypes.CDLL(None), "__asan_init"):
+        return ctypes.DEFAULT_MODE
+    return ctypes.DEFAULT_MODE | getattr(os, "RTLD_DEEPBIND", 0)
+
+
 @functools.cache
 def _load(file: Path) -> Any:
-    library = ctypes.CDLL(os.fspath(file))
+    library = ctypes.CDLL(os.fspath(file), mode=_mode())
     pointer, text = ctypes.c_void_p, ctypes.c_char_p
     signatures: dict[str, tuple[Any, list[Any]]] = {
         "version": (text, []),
