@@ -153,8 +153,10 @@ def _second_order(
     number = len(cotangents)
 
     def kernel(arrays: Sequence[Any], out: Sequence[Any] | None) -> list[Any]:
-        directions = dict(zip(wrt, arrays[:number], strict=True))
         dy, *values = arrays[number:]
+        # As the values of parameters, whose gradients have their own dtype.
+        rounded = [a.astype(dy.dtype, copy=False) for a in arrays[:number]]
+        directions = dict(zip(wrt, rounded, strict=True))
         return of.second_order(values, dy, directions, wanted)
 
     @tf.custom_gradient
