@@ -300,7 +300,8 @@ actserve_status* actserve_connect(const char* address,
 }
 void actserve_close(actserve_client* client) { delete client; }
 actserve_memory* actserve_allocate(actserve_client* client, size_t size) {
-  return new actserve_memory{client->client->Allocate(size)};
+  auto bytes = client->client->Allocate(size);
+  return bytes != nullptr ? new actserve_memory{std::move(bytes)} : nullptr;
 }
 void* actserve_memory_data(const actserve_memory* memory) {
   return memory->bytes.get();

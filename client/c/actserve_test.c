@@ -359,6 +359,21 @@ static void TestServers(void) {
   EXPECT(client == NULL);
 }
 
+static void TestMemory(actserve_client* client) {
+  actserve_memory* memory = actserve_allocate(client, 24);
+  const actserve_tensor tensor = TensorOf(actserve_memory_data(memory));
+  for (int i = 0; i < 6; ++i) ((float*)tensor.data)[i] = (float)(i - 3);
+  EXPECT_OK(actserve_forward(client, "relu", &tensor, 1, &tensor, NULL));
+  EXPECT(((float*)tensor.data)[0] == 0);
+  EXPECT(((float*)tensor.data)[5] == 2);
+  actserve_memory_free(memory);
+  /* More than there is; the sanitizers end a program that asks for it. */
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+  EXPECT(actserve_allocate(client, (size_t)1 << 60) == NULL);
+  EXPECT(actserve_allocate(client, (size_t)-1) == NULL);
+#endif
+}
+
 static void TestBadInput(actserve_client* client) {
   float x[6] = {0};
   actserve_tensor input = TensorOf(x);
@@ -413,6 +428,7 @@ int main(void) {
   TestRows(client);
   TestEncodedCalls(client);
   TestSplitAxis(client);
+  TestMemory(client);
   TestResidualsAndPartials(client);
   TestServers();
   int32_t serving = 0;

@@ -748,17 +748,6 @@ TEST_F(ActctlWithServer, ATextWithErrorsIsShownWithTheirPlaces) {
   EXPECT_THAT(outcome.errors, HasSubstr("2:16: error:"));
 }
 
-TEST_F(ActctlWithServer, TheExampleOfTheLibraryRuns) {
-  const Outcome outcome = RunProgram("example", server_->tcp_address());
-
-  EXPECT_EQ(outcome.exit_code, 0) << outcome.errors;
-  EXPECT_EQ(outcome.output,
-            "spiky(0.200000003) = 0.200000003, derivative 1\n"
-            "spiky(0.699999988) = 0, derivative 0\n"
-            "spiky(1.20000005) = 0.200000048, derivative 1\n"
-            "spiky(1.70000005) = 0, derivative 0\n");
-}
-
 // From a new token to a call with it.
 TEST(ActctlToken, OpensAServer) {
   const Outcome made = Actctl(

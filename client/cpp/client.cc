@@ -1,6 +1,7 @@
 #include "client/cpp/client.h"
 
 #include <algorithm>
+#include <cstdint>
 #include <new>
 #include <optional>
 #include <utility>
@@ -191,8 +192,12 @@ class Client::Impl {
       }
     }
     constexpr std::align_val_t kAlignment{SharedPool::kAlignment};
-    return {new (kAlignment) std::byte[std::max<size_t>(size_bytes, 1)],
-            [](std::byte* data) { operator delete[](data, kAlignment); }};
+    // Larger ones overflow in the standard library.
+    if (size_bytes > PTRDIFF_MAX) return nullptr;
+    auto* const data = new (kAlignment, std::nothrow)
+        std::byte[std::max<size_t>(size_bytes, 1)];
+    if (data == nullptr) return nullptr;
+    return {data, [](std::byte* data) { operator delete[](data, kAlignment); }};
   }
 
   absl::Status ShareDevice(const void* pointer) {

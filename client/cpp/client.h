@@ -7,7 +7,7 @@
 //
 // Tensors are sent from the caller's memory and received into it; only gRPC
 // copies them. Every call blocks. The caller's memory must stay unchanged until
-// the call returns, and no longer.
+// the call returns, and no longer. An output may lie over inputs.
 //
 // Large calls go as streams of chunks by themselves; client/README.md tells
 // which.
@@ -300,8 +300,7 @@ class Client {
 
   // No server: calls are computed by this process, as a server would compute
   // them, and with the same bits. Tensors are read and written where the caller
-  // has them; an output may also be the memory of an input. The address is
-  // "local". Programs that use it link client/local.
+  // has them. The address is "local". Programs that use it link client/local.
   //   InvalidArgument     an option is out of its range
   //   FailedPrecondition  the cache directory is not usable
   // and what the device's maker returns.
@@ -324,9 +323,10 @@ class Client {
   // Memory for tensors that the calls of this client use in place, if it shares
   // memory with its server; otherwise, or if the limit is reached, it is like
   // any other. Aligned to 64 bytes, with undefined contents; may outlive the
-  // client. A call that uses it in place returns when the server is done with
-  // it, or gone, even if its time limit has passed before: a server answers
-  // within that limit, unless it computes just then, or was stopped.
+  // client. Null: the system has no such memory. A call that uses it in place
+  // returns when the server is done with it, or gone, even if its time limit
+  // has passed before: a server answers within that limit, unless it computes
+  // just then, or was stopped.
   std::shared_ptr<std::byte[]> Allocate(size_t size_bytes);
 
   // Shares the allocation (cudaMalloc, cuMemAlloc; PyTorch's by default) on a

@@ -63,8 +63,9 @@ class Runner {
   using Memory = std::shared_ptr<std::byte[]>;
 
   Memory Allocate(bool in_place) const {
-    Memory memory = in_place ? client_.Allocate(size_bytes_)
-                             : Memory(new std::byte[size_bytes_]);
+    Memory memory;
+    if (in_place) memory = client_.Allocate(size_bytes_);
+    if (memory == nullptr) memory = Memory(new std::byte[size_bytes_]);
     // Small numbers of every dtype, without denormals or infinities.
     std::memset(memory.get(), 0x3b, size_bytes_);
     return memory;

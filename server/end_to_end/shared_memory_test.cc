@@ -175,6 +175,14 @@ TEST_F(SharedMemory, ARegionIsSealedMemoryOfTheCallers) {
               HasSubstr("must be writable"));
   const shared_memory::Descriptor file(open("/dev/zero", O_RDWR));
   EXPECT_THAT(RefusalOfRegion(*peer, file.get()), HasSubstr("must be a memfd"));
+  // Most systems make such memory even if they have none of it to map.
+  const shared_memory::Descriptor huge(
+      memfd_create("test", MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_HUGETLB));
+  if (huge.is_open()) {
+    ASSERT_EQ(ftruncate(huge.get(), 2 << 20), 0);
+    ASSERT_EQ(fcntl(huge.get(), F_ADD_SEALS, F_SEAL_SHRINK), 0);
+    EXPECT_THAT(RefusalOfRegion(*peer, huge.get()), HasSubstr("of huge pages"));
+  }
   int pipe_fds[2];
   ASSERT_EQ(pipe(pipe_fds), 0);
   EXPECT_THAT(RefusalOfRegion(*peer, pipe_fds[0]),

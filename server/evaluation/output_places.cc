@@ -2,15 +2,11 @@
 
 #include <vector>
 
+#include "kernels/base/overlap.h"
 #include "server/message/response.h"
 
 namespace actserve {
 namespace {
-
-bool Overlap(const std::byte* a, size_t a_bytes, const std::byte* b,
-             size_t b_bytes) {
-  return a < b + b_bytes && b < a + a_bytes;
-}
 
 // True if nothing else lies where output `i` is to be written.
 bool IsFree(const OutputPlaces& places, size_t i) {

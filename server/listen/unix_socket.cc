@@ -40,14 +40,15 @@ absl::Status PrepareDirectory(const std::string& directory) {
   return absl::OkStatus();
 }
 
-// True if a connection to it is accepted.
+// True if a connection to it is accepted, or waits for that.
 bool SomeoneListens(const sockaddr_un& address, int type) {
-  const int fd = socket(AF_UNIX, type | SOCK_CLOEXEC, 0);
+  const int fd = socket(AF_UNIX, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   if (fd < 0) return false;
-  const int result =
-      connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof(address));
+  const bool listens = connect(fd, reinterpret_cast<const sockaddr*>(&address),
+                               sizeof(address)) == 0 ||
+                       errno == EAGAIN;
   close(fd);
-  return result == 0;
+  return listens;
 }
 
 }  // namespace

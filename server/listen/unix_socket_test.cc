@@ -71,6 +71,17 @@ TEST_F(UnixSocketTest, LeavesASocketThatIsInUse) {
   EXPECT_TRUE(std::filesystem::exists(path_));
 }
 
+// A server that starts beside one that stands still waited for it for ever.
+TEST_F(UnixSocketTest, LeavesASocketWhoseServerAcceptsNobody) {
+  Bind(/*listening=*/true);
+  // The room for those who wait is for two.
+  for (int i = 0; i < 4; ++i) {
+    const absl::Status status = PrepareUnixSocket(path_);
+
+    EXPECT_TRUE(absl::IsFailedPrecondition(status)) << status;
+  }
+}
+
 TEST_F(UnixSocketTest, LeavesAFileThatIsNoSocket) {
   std::ofstream(path_) << "precious";
 

@@ -21,6 +21,13 @@ namespace actserve {
 using shared_memory::Descriptor;
 using shared_memory::Packet;
 
+namespace {
+
+// After a connection that could not be accepted.
+constexpr absl::Duration kPause = absl::Milliseconds(100);
+
+}  // namespace
+
 absl::StatusOr<std::unique_ptr<SharedMemoryDoor>> SharedMemoryDoor::Start(
     const Options& options, const Services& services) {
   ACTSERVE_RETURN_IF_ERROR(PrepareUnixSocket(options.path, SOCK_SEQPACKET));
@@ -72,8 +79,6 @@ void SharedMemoryDoor::Shutdown() {
   is_stopped_ = true;
   eventfd_write(wake_.get(), 1);
   thread_.join();
-  // Running calls keep what they use, but not the services.
-  calls_.AwaitNone(absl::InfiniteFuture());
 }
 
 void SharedMemoryDoor::Run() {
@@ -85,13 +90,18 @@ void SharedMemoryDoor::Run() {
         if (each.session != nullptr) each.session->Refuse();
       }
     }
-    polled.assign({{wake_.get(), POLLIN, 0}, {listener_.fd(), POLLIN, 0}});
-    bool some_are_new = false;
+    const bool may_accept = absl::Now() >= accept_again_;
+    // poll() passes over a descriptor of -1.
+    polled.assign({{wake_.get(), POLLIN, 0},
+                   {may_accept ? listener_.fd() : -1, POLLIN, 0}});
+    bool some_are_new = !may_accept;
     for (const Connection& each : connections_) {
       polled.push_back({each.socket.get(), POLLIN, 0});
       some_are_new |= each.session == nullptr;
     }
-    poll(polled.data(), polled.size(), some_are_new ? 1000 : -1);
+    const int timeout_millis =
+        may_accept ? 1000 : static_cast<int>(kPause / absl::Milliseconds(1));
+    poll(polled.data(), polled.size(), some_are_new ? timeout_millis : -1);
     uint64_t count;
     if (polled[0].revents != 0) (void)eventfd_read(wake_.get(), &count);
     const absl::Time now = absl::Now();
@@ -106,28 +116,45 @@ void SharedMemoryDoor::Run() {
     });
     if (polled[1].revents != 0) Accept();
   }
-  for (Connection& each : connections_) Close(each);
+  for (Connection& each : connections_) {
+    if (each.session != nullptr) each.session->Close();
+  }
+  // A client whose connection ends makes its calls again, in the same memory.
+  calls_.AwaitNone(absl::InfiniteFuture());
   connections_.clear();
+  num_clients_ = 0;
 }
 
 void SharedMemoryDoor::Accept() {
   while (true) {
     Descriptor socket(listener_.Accept());
-    if (!socket.is_open()) return;
+    if (!socket.is_open()) {
+      if (errno == EAGAIN) return;
+      if (errno == EINTR || errno == ECONNABORTED) continue;
+      // It stays there to be accepted.
+      accept_again_ = absl::Now() + kPause;
+      LogRefusal(socket, std::strerror(errno));
+      return;
+    }
     const bool may_connect = MayConnect(options_.users, socket.get());
     if (may_connect &&
         connections_.size() < static_cast<size_t>(options_.max_clients)) {
       connections_.push_back({std::move(socket), absl::Now()});
       continue;
     }
-    if (absl::Now() - logged_refusal_ < absl::Seconds(1)) continue;
-    logged_refusal_ = absl::Now();
-    const std::optional<ucred> user = UserAt(socket.get());
-    LogEvent(LogLevel::kWarning, "shared_memory_refused",
-             {{"uid", user ? int64_t{user->uid} : int64_t{-1}},
-              {"reason", may_connect ? "--max_shared_memory_clients"
-                                     : "--unix_uids, --unix_gids"}});
+    LogRefusal(socket, may_connect ? "--max_shared_memory_clients"
+                                   : "--unix_uids, --unix_gids");
   }
+}
+
+void SharedMemoryDoor::LogRefusal(const Descriptor& socket,
+                                  absl::string_view reason) {
+  if (absl::Now() - logged_refusal_ < absl::Seconds(1)) return;
+  logged_refusal_ = absl::Now();
+  const std::optional<ucred> user = UserAt(socket.get());
+  LogEvent(LogLevel::kWarning, "shared_memory_refused",
+           {{"uid", user ? int64_t{user->uid} : int64_t{-1}},
+            {"reason", std::string(reason)}});
 }
 
 bool SharedMemoryDoor::Serve(Connection& connection) {

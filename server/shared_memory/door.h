@@ -61,7 +61,8 @@ class SharedMemoryDoor {
   void Refuse();
   // Waits until no call runs; false if one still does after `timeout`.
   bool AwaitCalls(absl::Duration timeout);
-  // Ends all sessions; their clients see the connection close.
+  // Ends all sessions. Their clients see the connection close once no call
+  // writes to their memory any more.
   void Shutdown();
 
   int num_clients() const { return num_clients_; }
@@ -81,6 +82,8 @@ class SharedMemoryDoor {
                    ListeningSocket listener, shared_memory::Descriptor wake);
   void Run();
   void Accept();
+  void LogRefusal(const shared_memory::Descriptor& socket,
+                  absl::string_view reason);
   // False if the connection is to be closed.
   bool Serve(Connection& connection);
   v1::ControlReply Answer(Connection& connection,
@@ -104,6 +107,7 @@ class SharedMemoryDoor {
   std::atomic<int> num_clients_ = 0;
   // Of the thread.
   std::vector<Connection> connections_;
+  absl::Time accept_again_ = absl::InfinitePast();
   absl::Time logged_refusal_ = absl::InfinitePast();
   std::thread thread_;
 };

@@ -7,9 +7,12 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <cstring>
+#include <ctime>
 #include <memory>
 #include <string>
 #include <thread>
@@ -145,6 +148,48 @@ TEST_F(DoorTest, EndsSessionsWhoseCallsRun) {
   EXPECT_TRUE(door_->AwaitCalls(absl::Seconds(10)));
   EXPECT_EQ(door_->region_bytes(), 0);
   EXPECT_EQ(engine_.memory.used_bytes(MemoryBudget::Half::kRequests), 0);
+}
+
+// A client that is told before makes its call again, and what the first one
+// writes then is wrong.
+TEST_F(DoorTest, ClosesConnectionsAfterTheirCalls) {
+  absl::Notification started, may_finish;
+  device_.started = &started;
+  device_.may_finish = &may_finish;
+  RingPeer peer(address_);
+  ASSERT_TRUE(peer.Greet());
+  peer.ring().slots[0].request = peer.ReluRequest(0, {.size_bytes = 4});
+  peer.ring().slots[0].state = 1;
+  peer.Publish(0);
+  started.WaitForNotification();
+
+  std::thread shutdown([&] { door_->Shutdown(); });
+  absl::SleepFor(absl::Milliseconds(200));
+  EXPECT_TRUE(peer.IsConnected());
+  may_finish.Notify();
+  shutdown.join();
+
+  EXPECT_FALSE(peer.IsConnected());
+}
+
+// The thread of the door asked for the connection again and again, at the cost
+// of a processor.
+TEST_F(DoorTest, WaitsWhileDescriptorsAreUsedUp) {
+  rlimit before = {};
+  ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &before), 0);
+  const int lowest_free = dup(STDIN_FILENO);
+  // That is the client's, and there is none left to accept it with.
+  close(lowest_free);
+  const rlimit none = {static_cast<rlim_t>(lowest_free) + 1, before.rlim_max};
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &none), 0);
+  RingPeer peer(address_);
+  const clock_t start = clock();
+  absl::SleepFor(absl::Milliseconds(500));
+  const clock_t used = clock() - start;
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &before), 0);
+
+  EXPECT_LT(used, CLOCKS_PER_SEC / 10);
+  EXPECT_TRUE(peer.Greet());
 }
 
 TEST(RegionBudgetTest, OneClientLeavesAFifth) {

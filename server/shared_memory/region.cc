@@ -1,8 +1,10 @@
 #include "server/shared_memory/region.h"
 
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 
 #include <cerrno>
 #include <cstring>
@@ -33,6 +35,13 @@ absl::StatusOr<std::shared_ptr<const Region>> Region::Map(
   const int seals = fcntl(fd.get(), F_GET_SEALS);
   if (!S_ISREG(info.st_mode) || seals < 0) {
     return absl::InvalidArgumentError("a region must be a memfd");
+  }
+  // Whoever takes one of its pages out again leaves nothing to read there, and
+  // who reads it all the same gets a SIGBUS. Other pages come back as zeros.
+  struct statfs kind = {};
+  if (fstatfs(fd.get(), &kind) != 0 || kind.f_type == HUGETLBFS_MAGIC) {
+    return absl::InvalidArgumentError(
+        "a region must not be of huge pages (MFD_HUGETLB)");
   }
   if ((seals & F_SEAL_SHRINK) == 0) {
     return absl::InvalidArgumentError(

@@ -40,14 +40,17 @@ absl::Status Gone(absl::string_view what) {
 }  // namespace
 
 absl::StatusOr<std::shared_ptr<RingClient>> RingClient::Connect(
-    const std::string& path, absl::string_view authorization) {
+    const std::string& path, absl::string_view authorization,
+    absl::Time deadline) {
   sockaddr_un address = {};
   address.sun_family = AF_UNIX;
   if (path.size() >= sizeof(address.sun_path)) {
     return Gone("the path is too long");
   }
   std::memcpy(address.sun_path, path.data(), path.size());
-  Descriptor socket(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
+  // One that would wait would do so for as long as nobody accepts it.
+  Descriptor socket(
+      ::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   if (!socket.is_open() ||
       connect(socket.get(), reinterpret_cast<const sockaddr*>(&address),
               sizeof(address)) != 0) {
@@ -56,7 +59,8 @@ absl::StatusOr<std::shared_ptr<RingClient>> RingClient::Connect(
   v1::ControlRequest request;
   request.mutable_hello()->set_version(shared_memory::kVersion);
   request.mutable_hello()->set_authorization(std::string(authorization));
-  ACTSERVE_ASSIGN_OR_RETURN(const auto answer, Ask(socket.get(), request, -1));
+  ACTSERVE_ASSIGN_OR_RETURN(const auto answer,
+                            Ask(socket.get(), request, -1, deadline));
   const Descriptor& ring = answer.second;
   struct stat info = {};
   if (!ring.is_open() || fstat(ring.get(), &info) != 0 ||
@@ -75,17 +79,31 @@ RingClient::RingClient(Descriptor socket, Ring* ring)
   for (uint32_t i = 0; i < kNumSlots; ++i) free_.push_back(kNumSlots - 1 - i);
 }
 
-RingClient::~RingClient() { munmap(ring_, sizeof(Ring)); }
+RingClient::~RingClient() {
+  {
+    absl::MutexLock lock(&mu_);
+    TakeBackAbandoned();
+    // The server may answer yet, where it only stood still.
+    for (Abandoned& each : abandoned_) {
+      for (SharedPool::Block& block : each.blocks) block.Retire();
+    }
+  }
+  munmap(ring_, sizeof(Ring));
+}
 
 absl::StatusOr<std::pair<v1::ControlReply, Descriptor>> RingClient::Ask(
-    int socket, const v1::ControlRequest& request, int fd) {
+    int socket, const v1::ControlRequest& request, int fd,
+    absl::Time deadline) {
+  const absl::Time end = std::min(deadline, absl::Now() + kControlTimeout);
   ACTSERVE_RETURN_IF_ERROR(
       shared_memory::SendPacket(socket, request.SerializeAsString(), fd));
   pollfd polled = {socket, POLLIN, 0};
   int count;
   do {
-    count = poll(&polled, 1,
-                 static_cast<int>(absl::ToInt64Milliseconds(kControlTimeout)));
+    const absl::Duration left =
+        std::max(end - absl::Now(), absl::ZeroDuration());
+    count =
+        poll(&polled, 1, static_cast<int>(absl::ToInt64Milliseconds(left)) + 1);
   } while (count < 0 && errno == EINTR);
   if (count == 0) return Gone("the server does not answer");
   ACTSERVE_ASSIGN_OR_RETURN(Packet packet,
@@ -109,6 +127,7 @@ absl::StatusOr<uint32_t> RingClient::NumberOf(
   if (found != offered_.end() && !found->second.region.expired()) {
     return found->second.number;
   }
+  if (is_gone_) return Gone("the server does not answer");
   v1::ControlRequest request;
   request.mutable_offer_region();
   ACTSERVE_ASSIGN_OR_RETURN(const uint32_t number,

@@ -40,11 +40,13 @@ struct CallBounds {
 // blocks its own thread.
 class RingClient : public std::enable_shared_from_this<RingClient> {
  public:
-  // Connects to a control socket. Waits at most a second for the answer.
+  // Connects to a control socket. Waits at most a second for the answer, and
+  // not beyond `deadline`.
   //   Unavailable  nobody listens there, or answers
   // and what the server answers: see v1::ControlReply.
   static absl::StatusOr<std::shared_ptr<RingClient>> Connect(
-      const std::string& path, absl::string_view authorization);
+      const std::string& path, absl::string_view authorization,
+      absl::Time deadline);
   ~RingClient();
 
   // False once the server has closed the ring, or is gone.
@@ -108,9 +110,11 @@ class RingClient : public std::enable_shared_from_this<RingClient> {
 
   RingClient(shared_memory::Descriptor socket, shared_memory::Ring* ring);
   // Sends a request over the control socket, with a descriptor unless that is
-  // -1, and returns the answer, and a descriptor that came with it.
+  // -1, and returns the answer, and a descriptor that came with it. Waits at
+  // most a second.
   static absl::StatusOr<std::pair<v1::ControlReply, shared_memory::Descriptor>>
-  Ask(int socket, const v1::ControlRequest& request, int fd);
+  Ask(int socket, const v1::ControlRequest& request, int fd,
+      absl::Time deadline = absl::InfiniteFuture());
   absl::StatusOr<uint32_t> Offer(const v1::ControlRequest& request, int fd)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(control_mu_);
   void Forget(uint32_t number) ABSL_EXCLUSIVE_LOCKS_REQUIRED(control_mu_);

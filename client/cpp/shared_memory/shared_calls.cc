@@ -8,6 +8,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "kernels/base/overlap.h"
 #include "kernels/base/status_macros.h"
 #include "proto/status.h"
 
@@ -94,8 +95,17 @@ class Exchange {
     }
     for (const absl::Span<std::byte> output : outputs) {
       std::byte*& place = shared_outputs_.emplace_back(output.data());
+      // A server that goes while it writes must leave the request as it is: the
+      // call is made again.
+      const bool lies_in_request =
+          std::any_of(parts.begin(), parts.end(), [&](const ByteSpan part) {
+            return Overlap(output.data(), output.size(), part.data(),
+                           part.size());
+          });
       ACTSERVE_ASSIGN_OR_RETURN(request.outputs[request.num_outputs],
-                                Share(place, output.size()));
+                                lies_in_request && !some_on_device
+                                    ? ShareBlock(place, output.size())
+                                    : Share(place, output.size()));
       ++request.num_outputs;
     }
     outputs_ = outputs;
@@ -154,6 +164,11 @@ class Exchange {
       has_in_place_ = true;
       return PieceAt(place->region, *place, size_bytes);
     }
+    return ShareBlock(data, size_bytes);
+  }
+
+  // A new block, which `data` becomes.
+  absl::StatusOr<Piece> ShareBlock(std::byte*& data, size_t size_bytes) {
     ACTSERVE_ASSIGN_OR_RETURN(SharedPool::Block block,
                               pool_.Allocate(size_bytes));
     data = block.data();
@@ -272,20 +287,31 @@ SharedCalls::SharedCalls(std::string path, size_t max_bytes,
       pid_(getpid()),
       pool_(SharedPool::Create(max_bytes)) {}
 
-absl::StatusOr<std::shared_ptr<RingClient>> SharedCalls::Ring() {
+absl::StatusOr<std::shared_ptr<RingClient>> SharedCalls::Ring(
+    absl::Time deadline) {
   if (getpid() != pid_) {
     return absl::UnavailableError("the ring is that of the parent process");
   }
-  absl::MutexLock lock(&mu_);
-  if (ring_ != nullptr && ring_->is_open()) return ring_;
-  const absl::Time now = absl::Now();
-  if (now < next_try_) return why_;
-  ring_ = nullptr;
+  {
+    absl::MutexLock lock(&mu_);
+    const auto may_look = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
+      return !is_connecting_;
+    };
+    if (!mu_.AwaitWithDeadline(absl::Condition(&may_look), deadline)) {
+      return absl::UnavailableError("another call waits for the server");
+    }
+    if (ring_ != nullptr && ring_->is_open()) return ring_;
+    if (absl::Now() < next_try_) return why_;
+    ring_ = nullptr;
+    is_connecting_ = true;
+  }
   const std::string token = token_();
   auto ring = RingClient::Connect(
-      path_, token.empty() ? "" : absl::StrCat("Bearer ", token));
+      path_, token.empty() ? "" : absl::StrCat("Bearer ", token), deadline);
+  absl::MutexLock lock(&mu_);
+  is_connecting_ = false;
   if (!ring.ok()) {
-    next_try_ = now + kPause;
+    next_try_ = absl::Now() + kPause;
     why_ = ring.status();
     return why_;
   }
@@ -301,7 +327,8 @@ absl::StatusOr<Slices> SharedCalls::TryCall(
     return absl::UnimplementedError(
         absl::StrCat(method, " is no call of the ring"));
   }
-  ACTSERVE_ASSIGN_OR_RETURN(const std::shared_ptr<RingClient> ring, Ring());
+  ACTSERVE_ASSIGN_OR_RETURN(const std::shared_ptr<RingClient> ring,
+                            Ring(bounds.deadline));
   std::optional<RingClient::Turn> turn = ring->Take(bounds.deadline);
   if (!turn) {
     return absl::DeadlineExceededError("all slots of the ring are in use");
@@ -313,6 +340,14 @@ absl::StatusOr<Slices> SharedCalls::TryCall(
   const absl::Status answered = exchange.Call(bounds);
   absl::StatusOr<Slices> slices =
       answered.ok() ? exchange.Read(bounds) : answered;
+  const bool is_cancelled =
+      bounds.is_cancelled != nullptr && bounds.is_cancelled();
+  if (absl::IsCancelled(slices.status()) && !is_cancelled &&
+      absl::Now() > bounds.deadline) {
+    // The ring knows one word for both.
+    return absl::DeadlineExceededError(
+        "the time limit of the call passed before it was computed");
+  }
   if (absl::IsUnauthenticated(slices.status())) {
     // The next call brings the token of that time.
     absl::MutexLock lock(&mu_);
@@ -374,7 +409,8 @@ absl::StatusOr<Slices> SharedCalls::CallOnDevice(
 }
 
 absl::Status SharedCalls::ShareDevice(const void* pointer) {
-  ACTSERVE_ASSIGN_OR_RETURN(const std::shared_ptr<RingClient> ring, Ring());
+  ACTSERVE_ASSIGN_OR_RETURN(const std::shared_ptr<RingClient> ring,
+                            Ring(absl::InfiniteFuture()));
   ACTSERVE_ASSIGN_OR_RETURN(const auto allocation, allocations_.Add(pointer));
   const absl::Status offered = ring->NumberOf(*allocation).status();
   if (!offered.ok()) allocations_.Remove(pointer);

@@ -66,8 +66,8 @@ class SharedCalls {
   const std::shared_ptr<SharedPool>& pool() const { return pool_; }
 
  private:
-  // There may be no way to the server now.
-  absl::StatusOr<std::shared_ptr<RingClient>> Ring();
+  // There may be no way to the server now, or until `deadline`.
+  absl::StatusOr<std::shared_ptr<RingClient>> Ring(absl::Time deadline);
   // Unlike Call(), tells why the call was not made: `was_made` stays false.
   absl::StatusOr<std::vector<grpc::Slice>> TryCall(
       absl::string_view method, absl::Span<const ByteSpan> parts,
@@ -82,6 +82,8 @@ class SharedCalls {
   DeviceAllocations allocations_;
   absl::Mutex mu_;
   std::shared_ptr<RingClient> ring_ ABSL_GUARDED_BY(mu_);
+  // A thread is at it.
+  bool is_connecting_ ABSL_GUARDED_BY(mu_) = false;
   absl::Time next_try_ ABSL_GUARDED_BY(mu_) = absl::InfinitePast();
   // Why the last try failed.
   absl::Status why_ ABSL_GUARDED_BY(mu_);

@@ -228,6 +228,31 @@ TEST_F(SharedMemoryTest, ADeadlineThatHasPassed) {
   EXPECT_TRUE(absl::IsDeadlineExceeded(status)) << status;
 }
 
+// The server said that the call was cancelled, which nobody had done.
+TEST_F(SharedMemoryTest, ADeadlineThatPassesWhileTheServerStandsStill) {
+  // Large enough to be queued.
+  constexpr size_t kCount = 2 << 20;
+  const auto x = shared_->Allocate(kCount * sizeof(float));
+  std::memset(x.get(), 0, kCount * sizeof(float));
+  const TensorView view = {
+      v1::DTYPE_FLOAT32, {kCount}, {x.get(), kCount * sizeof(float)}};
+  std::vector<float> y(kCount);
+  ASSERT_TRUE(shared_->Forward("relu", {view}, MutableBytes(y)).ok());
+  CallOptions options;
+  options.timeout = absl::Milliseconds(100);
+  server_->Signal(SIGSTOP);
+  std::thread later([&] {
+    absl::SleepFor(absl::Milliseconds(800));
+    server_->Signal(SIGCONT);
+  });
+
+  const absl::Status status =
+      shared_->Forward("relu", {view}, MutableBytes(y), options);
+
+  later.join();
+  EXPECT_TRUE(absl::IsDeadlineExceeded(status)) << status;
+}
+
 TEST_F(SharedMemoryTest, ManyThreadsAtOnce) {
   // More than there are slots.
   std::vector<std::thread> threads;

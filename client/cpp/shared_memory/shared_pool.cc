@@ -49,11 +49,19 @@ SharedPool::Block::~Block() {
   if (pool_ != nullptr) pool_->Free(place_, size_bytes_);
 }
 
+void SharedPool::Block::Retire() {
+  if (pool_ != nullptr) pool_->Retire(place_.region);
+}
+
 std::shared_ptr<SharedPool> SharedPool::Create(size_t max_bytes) {
   return std::shared_ptr<SharedPool>(new SharedPool(max_bytes));
 }
 
 absl::StatusOr<SharedPool::Block> SharedPool::Allocate(size_t size_bytes) {
+  if (size_bytes > max_bytes_) {
+    return absl::ResourceExhaustedError(absl::StrCat(
+        "cannot share ", size_bytes, " bytes, limit ", max_bytes_));
+  }
   const size_t capacity_bytes = CapacityBytes(size_bytes);
   Block block;
   const auto take = [&](const RegionPtr& region,
@@ -146,6 +154,15 @@ void SharedPool::Free(const Place& place, size_t size_bytes) {
     }
   }
   DropIdle();
+}
+
+void SharedPool::Retire(const RegionPtr& region) {
+  absl::MutexLock lock(&mu_);
+  const auto found = std::ranges::find(regions_, region);
+  if (found == regions_.end()) return;
+  size_bytes_ -= region->size_bytes();
+  regions_.erase(found);
+  ++num_gone_;
 }
 
 void SharedPool::DropIdle() {

@@ -65,6 +65,9 @@ class SharedPool : public std::enable_shared_from_this<SharedPool> {
     std::byte* data() const { return place_.region->data() + place_.offset; }
     size_t size_bytes() const { return size_bytes_; }
     const Place& place() const { return place_; }
+    // Its region gives no more blocks: somebody may write to this one even when
+    // it is destroyed.
+    void Retire();
 
    private:
     friend class SharedPool;
@@ -90,6 +93,7 @@ class SharedPool : public std::enable_shared_from_this<SharedPool> {
   absl::StatusOr<RegionPtr> MakeRegion(size_t size_bytes)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void Free(const Place& place, size_t size_bytes);
+  void Retire(const RegionPtr& region);
   void DropIdle() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
   const size_t max_bytes_;

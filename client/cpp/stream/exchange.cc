@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "actserve/v1/service.pb.h"
 #include "client/cpp/message/item_size.h"
+#include "kernels/base/overlap.h"
 #include "kernels/base/status_macros.h"
 
 namespace actserve {
@@ -197,12 +198,25 @@ void StreamExchange::Place(const std::vector<size_t>& sizes) {
   for (size_t i = 0; i < sizes.size(); ++i) {
     Result& result = results_.emplace_back();
     result.size_bytes = sizes[i];
-    if (fit) {
+    if (fit && !LiesInRequest(outputs_[i])) {
       result.place = outputs_[i];
-    } else {
-      result.memory = std::make_shared<std::vector<std::byte>>();
+      continue;
+    }
+    result.memory = std::make_shared<std::vector<std::byte>>();
+    // As large as memory of the caller's.
+    if (fit) result.memory->reserve(sizes[i]);
+  }
+}
+
+bool StreamExchange::LiesInRequest(absl::Span<const std::byte> output) const {
+  for (const SplitResponse::Payload& payload : request_.payloads) {
+    for (const ByteSpan piece : payload.pieces) {
+      if (Overlap(output.data(), output.size(), piece.data(), piece.size())) {
+        return true;
+      }
     }
   }
+  return false;
 }
 
 absl::Status StreamExchange::TakeChunk(int32_t tensor, int64_t offset,

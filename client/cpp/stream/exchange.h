@@ -30,7 +30,8 @@ class StreamExchange {
   // `method` is "Forward" or "Backward"; `request` is the encoded unary
   // request, whose payloads must outlive this object. The payloads of the
   // response are written to `outputs` if there are as many and their sizes are
-  // equal, and otherwise to memory of the reply.
+  // equal, and otherwise to memory of the reply. So are those whose output lies
+  // where the request does: another attempt would read what this one wrote.
   StreamExchange(absl::string_view method, SplitResponse request,
                  absl::Span<const absl::Span<std::byte>> outputs);
 
@@ -67,7 +68,7 @@ class StreamExchange {
     size_t offset;
     size_t size_bytes;
   };
-  // A tensor of the response. What does not fit `outputs_` is in `memory`,
+  // A tensor of the response. What has no place in `outputs_` is in `memory`,
   // which grows with what comes: nobody has promised that it will.
   struct Result {
     size_t size_bytes = 0;
@@ -83,6 +84,7 @@ class StreamExchange {
                          const SplitResponse::Payload& payload);
   // Finds a place for each tensor of the response.
   void Place(const std::vector<size_t>& sizes);
+  bool LiesInRequest(absl::Span<const std::byte> output) const;
 
   const bool is_forward_;
   const SplitResponse request_;

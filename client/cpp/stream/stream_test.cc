@@ -106,6 +106,29 @@ TEST(Streams, AreSentFromASizeOn) {
 }
 
 // Which is what bindings of other languages send.
+TEST(Streams, MayWriteOverTheirInputs) {
+  const auto server = StartServer();
+  const auto client = *Client::Connect(server->tcp_address());
+  constexpr size_t kCount = 28 * kMiB / sizeof(float);
+  // The result begins where chunks of the input lie that are not sent yet.
+  for (const size_t place : {size_t{0}, 4 * kMiB / sizeof(float)}) {
+    std::vector<float> memory(kCount + place);
+    for (size_t i = 0; i < kCount; ++i) {
+      memory[i] = static_cast<float>(i % 1000) - 500;
+    }
+
+    const absl::Status status =
+        client->Forward("relu", {View({memory.data(), kCount})},
+                        MutableBytes(memory).subspan(place * sizeof(float)));
+
+    ASSERT_TRUE(status.ok()) << status;
+    for (size_t i = 0; i < kCount; ++i) {
+      const float x = static_cast<float>(i % 1000) - 500;
+      ASSERT_EQ(memory[place + i], std::max(0.0F, x)) << place << " " << i;
+    }
+  }
+}
+
 TEST(Streams, CarryEncodedCalls) {
   const auto server = StartServer();
   const auto client = *Client::Connect(server->tcp_address());

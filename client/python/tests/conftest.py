@@ -36,7 +36,7 @@ def is_installed(name):
 # not.
 _missing = [name for name in FRAMEWORKS if not is_installed(name)]
 _required = os.environ.get("ACTSERVE_REQUIRED_FRAMEWORKS", "").split()
-collect_ignore = _missing
+collect_ignore = [*_missing, "training"] if _missing else []
 
 
 def pytest_terminal_summary(terminalreporter):

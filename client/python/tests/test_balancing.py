@@ -132,7 +132,16 @@ def num_requests(server):
     )
 
 
-def test_load_is_even_and_residuals_are_found(connect, servers):
+def test_calls_one_after_the_other_take_turns(connect, servers):
+    with connect(address_of(servers)) as client:
+        for _ in range(30):
+            client.forward("relu", [1.0])
+
+    assert [num_requests(server) for server in servers] == [10, 10, 10]
+
+
+def test_all_servers_compute_and_residuals_are_found(connect, servers):
+    """A server that is slower, or has the large calls, gets fewer of them."""
     with (
         connect(address_of(servers)) as client,
         running(client) as trainer,
@@ -145,7 +154,7 @@ def test_load_is_even_and_residuals_are_found(connect, servers):
     print(f"requests of each server: {shares}, {trainer.num_gone} gone")
     assert trainer.failures == {}
     assert trainer.num_gone == 0
-    assert max(shares) <= 2 * min(shares)
+    assert all(shares)
 
 
 @pytest.mark.parametrize("end", ["stop", "kill"])

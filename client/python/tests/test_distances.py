@@ -59,8 +59,31 @@ def test_empty_without_shared_memory_is_an_array(server):
         array = client.empty((2, 3), "float64")
         assert array.shape == (2, 3)
         assert array.dtype == np.float64
-        with pytest.raises((TypeError, ValueError)):
+
+
+@pytest.mark.parametrize("pure", [False, True])
+def test_empty_refuses_what_is_no_array(server, pure):
+    with actserve.connect(server.unix_address, pure=pure) as client:
+        with pytest.raises(ValueError, match="negative"):
             client.empty(-1)
+        # Elements that are pointers, in memory that holds none.
+        with pytest.raises(TypeError, match="dtype object is none of float16"):
+            client.empty(3, object)
+        with pytest.raises(TypeError):
+            client.empty(2.5)
+        with pytest.raises(ValueError, match="too big"):
+            client.empty((1 << 62, 1 << 62))
+        # It ended the process.
+        with pytest.raises(MemoryError):
+            client.empty(1 << 50)
+
+
+def test_advise_refuses_what_is_no_shape(server):
+    with (
+        actserve.connect(server.unix_address) as client,
+        pytest.raises(ValueError, match="negative dimensions"),
+    ):
+        client.advise("gelu", (8, -4))
 
 
 def test_auto_computes_here_while_the_server_is_gone(server):

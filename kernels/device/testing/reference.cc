@@ -2,10 +2,13 @@
 
 #include <cmath>
 #include <cstring>
+#include <map>
 #include <random>
 #include <utility>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/strings/str_cat.h"
+#include "absl/synchronization/mutex.h"
 #include "gtest/gtest.h"
 #include "kernels/graph/interpret.h"
 #include "kernels/math/half.h"
@@ -177,6 +180,29 @@ double RandomNumber(std::mt19937& random) {
     }
   }
 }
+
+// Tensors of a generator whose first elements do not depend on their number.
+// Tests ask for the same ones again and again, and making them took longer than
+// running programs on them. Thread-safe.
+class KnownTensors {
+ public:
+  using Make = std::string (*)(DType, int64_t count, uint32_t seed);
+  explicit KnownTensors(Make make) : make_(make) {}
+
+  std::string Get(DType dtype, int64_t count, uint32_t seed) {
+    const absl::MutexLock lock(&mutex_);
+    std::string& longest = longest_[{dtype, seed}];
+    const size_t size = count * ItemSizeBytes(dtype);
+    if (longest.size() < size) longest = make_(dtype, count, seed);
+    return longest.substr(0, size);
+  }
+
+ private:
+  const Make make_;
+  absl::Mutex mutex_;
+  std::map<std::pair<DType, uint32_t>, std::string> longest_
+      ABSL_GUARDED_BY(mutex_);
+};
 
 }  // namespace
 
@@ -355,30 +381,36 @@ std::string Difference(const LoweredProgram& program, const Results& got,
 }
 
 std::string RandomTensor(DType dtype, int64_t num_elements, uint32_t seed) {
-  std::mt19937 random(seed);
-  std::string tensor;
-  for (int64_t i = 0; i < num_elements; ++i) {
-    if (random() % 8 == 0) {
-      for (int64_t b = 0; b < ItemSizeBytes(dtype); ++b) {
-        tensor.push_back(static_cast<char>(random()));
+  static KnownTensors known([](DType dtype, int64_t count, uint32_t seed) {
+    std::mt19937 random(seed);
+    std::string tensor;
+    for (int64_t i = 0; i < count; ++i) {
+      if (random() % 8 == 0) {
+        for (int64_t b = 0; b < ItemSizeBytes(dtype); ++b) {
+          tensor.push_back(static_cast<char>(random()));
+        }
+      } else {
+        AppendRounded(dtype, RandomNumber(random), tensor);
       }
-    } else {
-      AppendRounded(dtype, RandomNumber(random), tensor);
     }
-  }
-  return tensor;
+    return tensor;
+  });
+  return known.Get(dtype, num_elements, seed);
 }
 
 std::string OrdinaryTensor(DType dtype, int64_t num_elements, uint32_t seed) {
-  std::mt19937 random(seed);
-  std::normal_distribution<double> normal(0, 2);
-  std::string tensor;
-  for (int64_t i = 0; i < num_elements; ++i) {
-    const double number = normal(random);
-    AppendRounded(dtype, i % 4 == 0 ? std::round(2 * number) / 2 : number,
-                  tensor);
-  }
-  return tensor;
+  static KnownTensors known([](DType dtype, int64_t count, uint32_t seed) {
+    std::mt19937 random(seed);
+    std::normal_distribution<double> normal(0, 2);
+    std::string tensor;
+    for (int64_t i = 0; i < count; ++i) {
+      const double number = normal(random);
+      AppendRounded(dtype, i % 4 == 0 ? std::round(2 * number) / 2 : number,
+                    tensor);
+    }
+    return tensor;
+  });
+  return known.Get(dtype, num_elements, seed);
 }
 
 LoweredProgram MakeProgram(const std::string& name, Graph graph,

@@ -8,8 +8,6 @@
 
 #include <mpfr.h>
 
-#include <utility>
-
 namespace actserve::testing {
 
 // A number of 320 bits (MPFR).
@@ -21,11 +19,10 @@ class Real {
   // A decimal number exactly, as far as kBits go.
   explicit Real(const char* text) { mpfr_set_str(Init(), text, 10, MPFR_RNDN); }
   Real(const Real& other) { mpfr_set(Init(), other.value_, MPFR_RNDN); }
-  Real& operator=(Real other) {
-    mpfr_swap(value_, other.value_);
+  Real& operator=(const Real& other) {
+    mpfr_set(value_, other.value_, MPFR_RNDN);
     return *this;
   }
-  ~Real() { mpfr_clear(value_); }
 
   static Real Pi() {
     Real result;
@@ -79,11 +76,13 @@ class Real {
 
  private:
   mpfr_ptr Init() {
-    mpfr_init2(value_, kBits);
+    mpfr_custom_init_set(value_, MPFR_ZERO_KIND, 0, kBits, limbs_);
     return value_;
   }
 
+  // Refers to limbs_: memory of MPFR's own would be most of a reference's time.
   mpfr_t value_;
+  mp_limb_t limbs_[kBits / (8 * sizeof(mp_limb_t))];
 };
 
 inline Real Abs(const Real& x) { return x < 0 ? -x : x; }

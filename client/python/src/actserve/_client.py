@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import math
 import os
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
@@ -766,10 +768,16 @@ class Client:
         Args:
           shape: Its dimensions.
           dtype: float16, bfloat16 (ml_dtypes), float32 or float64.
+
+        Raises:
+          MemoryError: The system has no such memory.
+          TypeError, ValueError: There is no such array.
         """
-        size = int(np.prod(shape, dtype=np.int64)) * np.dtype(dtype).itemsize
-        if size <= 0:
-            return np.empty(shape, dtype)
+        _tensors.check_dtype(np.dtype(dtype))
+        dimensions = shape if isinstance(shape, Sequence) else (shape,)
+        size = math.prod(map(int, dimensions)) * np.dtype(dtype).itemsize
+        if not 0 < size <= sys.maxsize:
+            return np.empty(shape, dtype)  # or the error of NumPy
         return np.ndarray(shape, dtype, self._way.allocate(size))
 
     def advise(

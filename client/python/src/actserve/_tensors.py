@@ -131,6 +131,12 @@ def _weak(value: Any, name: str, dtype: np.dtype[Any]) -> NDArray[Any]:
         raise TypeError(f"{name} is not a tensor of numbers: {error}") from None
 
 
+def check_dtype(dtype: np.dtype[Any]) -> None:
+    """Raises TypeError unless tensors may have it."""
+    if dtype not in _DTYPES:
+        raise TypeError(f"dtype {dtype} is none of {_NAMES}")
+
+
 def _checked(array: NDArray[Any], name: str) -> NDArray[Any]:
     """Returns `array` C-contiguous and little-endian, or raises TypeError."""
     dtype = array.dtype

@@ -90,11 +90,11 @@ class _Runner:
         empty: Callable[[Any, DTypeLike], Any],
     ):
         info = client.get_activation(activation)
-        x = np.linspace(-3, 3, int(np.prod(shape)), dtype=np.float32)
         self._inputs = [empty(shape, dtype) for _ in info.inputs]
+        self._out = empty(shape, dtype)
+        x = np.linspace(-3, 3, self._out.size, dtype=np.float32)
         for each in self._inputs:
             each[...] = x.reshape(shape)
-        self._out = empty(shape, dtype)
         self._dy = empty(shape, dtype)
         self._dy[...] = 1
         self._gradients = {name: empty(shape, dtype) for name in info.inputs}

@@ -1,0 +1,162 @@
+"""A server that goes away in the middle of a training costs no bit of it."""
+
+import contextlib
+import functools
+import importlib
+import socket
+import threading
+import time
+
+import pytest
+from conftest import FRAMEWORKS
+from task import Task
+
+NUM_STEPS = 24
+FAULT_STEP = 12
+
+pytestmark = [
+    pytest.mark.server,
+    pytest.mark.parametrize("framework", FRAMEWORKS),
+]
+# Its gradient is had by partials, and that of one with a parameter to learn by
+# what the server keeps, where that is possible.
+of_spiky = pytest.mark.parametrize("activation", ["spiky"])
+of_swish = pytest.mark.parametrize("activation", ["swish"])
+of_both = pytest.mark.parametrize("activation", ["spiky", "swish"])
+
+
+@functools.cache
+def undisturbed(framework, activation):
+    """The losses of a training in this process."""
+    return train(framework, activation, "local").losses
+
+
+def train(framework, activation, client, fault=lambda: None, **options):
+    """Trains; the fault comes before one of the steps."""
+
+    def on_step(step):
+        if step == FAULT_STEP:
+            fault()
+
+    loop = importlib.import_module(f"{framework}_loop")
+    return loop.train(Task(activation, client, NUM_STEPS, options, on_step))
+
+
+def soon(function):
+    """Calls it in a second."""
+    threading.Timer(1.0, function).start()
+
+
+@of_swish
+def test_a_restart_costs_nothing(framework, activation, server):
+    def restart():
+        server.stop()
+        soon(server.start)
+
+    result = train(framework, activation, server.address, restart)
+
+    assert result.losses == undisturbed(framework, activation)
+
+
+@of_both
+def test_kill_9_costs_nothing(framework, activation, server):
+    def kill():
+        server.kill()
+        soon(server.start)
+
+    result = train(framework, activation, server.address, kill)
+
+    assert result.losses == undisturbed(framework, activation)
+
+
+@of_swish
+def test_kill_9_costs_nothing_on_this_host(framework, activation, server):
+    def kill():
+        server.kill()
+        soon(server.start)
+
+    result = train(framework, activation, server.unix_address, kill)
+
+    assert result.losses == undisturbed(framework, activation)
+
+
+class Wire:
+    """A way to a server that can be cut.
+
+    Attributes:
+      address: Where it begins.
+    """
+
+    def __init__(self, target):
+        self._target = target
+        self._up = threading.Event()
+        self._up.set()
+        self._sockets = []
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.address = f"127.0.0.1:{self._listener.getsockname()[1]}"
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def cut(self, seconds):
+        """Lets nothing through for so long; what was open is lost then."""
+        self._up.clear()
+        old, self._sockets = self._sockets, []
+
+        def mend():
+            for connection in old:
+                with contextlib.suppress(OSError):
+                    connection.shutdown(socket.SHUT_RDWR)
+            self._up.set()
+
+        threading.Timer(seconds, mend).start()
+
+    def _accept(self):
+        while True:
+            try:
+                client, _ = self._listener.accept()
+                self._up.wait()
+                server = socket.create_connection(self._target)
+            except OSError:
+                return
+            self._sockets += [client, server]
+            for source, sink in ((client, server), (server, client)):
+                threading.Thread(
+                    target=self._pass_on, args=(source, sink), daemon=True
+                ).start()
+
+    def _pass_on(self, source, sink):
+        with contextlib.suppress(OSError):
+            while data := source.recv(1 << 16):
+                self._up.wait()
+                sink.sendall(data)
+        with contextlib.suppress(OSError):
+            sink.shutdown(socket.SHUT_RDWR)
+
+
+@of_spiky
+def test_a_network_cut_of_5_s_costs_nothing(framework, activation, server):
+    host, _, port = server.address.rpartition(":")
+    wire = Wire((host, int(port)))
+    began = []
+
+    def cut():
+        began.append(time.monotonic())
+        wire.cut(5.0)
+
+    result = train(framework, activation, wire.address, cut)
+
+    assert time.monotonic() - began[0] >= 5.0
+    assert result.losses == undisturbed(framework, activation)
+
+
+@of_swish
+def test_with_a_fallback_no_server_is_waited_for(framework, activation, server):
+    result = train(
+        framework,
+        activation,
+        server.address,
+        server.kill,
+        fallback="local",
+        timeout=0.5,
+    )
+
+    assert result.losses == undisturbed(framework, activation)
