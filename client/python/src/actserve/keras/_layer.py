@@ -135,6 +135,9 @@ class Activation(keras.layers.Layer):
         self.supports_masking = True
         # TensorFlow's XLA runs no Python.
         self.supports_jit = keras.backend.backend() != "tensorflow"
+        if not is_counted:
+            # Another layer that has this one as its activation= builds nothing.
+            self._make_weights(None)
 
     @property
     def activation(self) -> actserve.Activation | str:
@@ -142,14 +145,18 @@ class Activation(keras.layers.Layer):
         return self._spec.activation
 
     def build(self, input_shape: Any) -> None:
-        """Makes the weights; Keras calls it.
+        """Makes the weights whose number is that of channels; Keras calls it.
 
         Raises:
           ValueError: The number of channels is not known.
         """
+        if self._channels == _PER_CHANNEL:
+            self._make_weights(lambda: self._count_channels(input_shape))
+
+    def _make_weights(self, count_channels: Callable[[], int] | None) -> None:
         for name, value in self._first.items():
-            if self._channels == _PER_CHANNEL and not np.ndim(value):
-                value = np.full(self._count_channels(input_shape), value)
+            if count_channels is not None and not np.ndim(value):
+                value = np.full(count_channels(), value)
             attribute = f"{name}_" if hasattr(self, name) else name
             weight = self.add_weight(
                 name=name,
