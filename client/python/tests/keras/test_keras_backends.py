@@ -12,7 +12,7 @@ from conftest import built_library, is_installed
 
 keras = pytest.importorskip("keras")
 
-import keras_cases  # noqa: E402
+import keras_cases
 
 if keras.backend.backend() != "tensorflow":
     pytest.skip("the backend is another one", allow_module_level=True)

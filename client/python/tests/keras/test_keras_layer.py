@@ -6,11 +6,11 @@ import pytest
 keras = pytest.importorskip("keras")
 pytest.importorskip("tensorflow")
 
-from bridge_cases import SOFTMAX  # noqa: E402
-from keras_cases import GATED, SPIKY, SWISH, data, layer, model  # noqa: E402
+from bridge_cases import SOFTMAX
+from keras_cases import GATED, SPIKY, SWISH, data, layer, model
 
-import actserve  # noqa: E402
-import actserve.keras  # noqa: E402
+import actserve
+import actserve.keras
 
 if keras.backend.backend() != "tensorflow":
     pytest.skip("the backend is another one", allow_module_level=True)

@@ -5,7 +5,7 @@ import pytest
 
 tf = pytest.importorskip("tensorflow")
 
-import actserve.tensorflow  # noqa: E402
+import actserve.tensorflow
 
 
 def apply(activation, *inputs, **options):

@@ -12,7 +12,7 @@ import keras
 
 @functools.cache
 def apply() -> Callable[..., Any]:
-    """Returns apply() of the bridge to the backend.
+    """Returns the function of the bridge to the backend.
 
     Raises:
       NotImplementedError: There is none.
