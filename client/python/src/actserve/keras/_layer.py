@@ -33,8 +33,9 @@ class Activation(keras.layers.Layer):
     ...     swish, learnable=["beta"], channels="input"
     ... )
     >>> model = keras.Sequential([keras.layers.Dense(3), layer])
-    >>> model(keras.ops.ones((4, 2))).shape[1], layer.beta.shape
-    (3, (3,))
+    >>> y = model(keras.ops.ones((4, 2)))
+    >>> len(layer.beta.shape), layer.beta.shape[0]
+    (1, 3)
 
     Several inputs are a list: layer([x, gate]). A saved model holds the text of
     the activation, its options and the address of the client; a Client is saved
