@@ -1,24 +1,26 @@
-"""An activation of one's own in TensorFlow, with graphs and sessions.
+"""The program of the question that actserve began with, on its function.
 
-Prints x, spiky(x) and its gradient:
+"How do I make an activation function of my own in TensorFlow?" The function
+was Python with an `if`, and TensorFlow 1 ran it in a session. As a py_func with
+np.vectorize it needs its derivative by hand, and a gradient registered for it.
+Here it needs neither.
 
-    [0.2 0.7 1.2 1.7] [0.2        0.         0.20000005 0.        ] [1. 0. 1. 0.]
-
-Before, that took a vectorized function, another for its derivative, a py_func,
-a registered gradient and a gradient_override_map.
+usage: python tensorflow_question.py [ADDRESS]
 """
 
-import tensorflow.compat.v1 as tf
+import sys
+
+import tensorflow as tf
 
 import actserve
 import actserve.tensorflow
 
-tf.disable_eager_execution()
+CLIENT = sys.argv[1] if len(sys.argv) > 1 else None
 
 
 @actserve.activation
 def spiky(x):
-    """Returns what is left of x above a whole number, up to a half."""
+    """As the question has it."""
     r = x % 1
     if r <= 0.5:
         return r
@@ -26,14 +28,22 @@ def spiky(x):
         return 0
 
 
-def tf_spiky(x):
-    """Returns spiky of each element of a tensor."""
-    return actserve.tensorflow.apply(spiky, x)
+def tf_spiky(x, name=None):
+    """Takes the place of the py_func."""
+    with tf.compat.v1.name_scope(name, "spiky", [x]):
+        return actserve.tensorflow.apply(spiky, x, client=CLIENT)
 
 
-with tf.Session() as sess:
+with tf.Graph().as_default(), tf.compat.v1.Session() as sess:
     x = tf.constant([0.2, 0.7, 1.2, 1.7])
     y = tf_spiky(x)
-    tf.global_variables_initializer().run()
+    sess.run(tf.compat.v1.global_variables_initializer())
 
     print(x.eval(), y.eval(), tf.gradients(y, [x])[0].eval())
+
+# The same function on the eager tensors of today.
+x = tf.constant([0.2, 0.7, 1.2, 1.7])
+with tf.GradientTape() as tape:
+    tape.watch(x)
+    y = tf_spiky(x)
+print(y.numpy(), tape.gradient(y, x).numpy())
