@@ -11,6 +11,7 @@ import functools
 import importlib.machinery
 import importlib.util
 import os
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -97,9 +98,21 @@ def can_reach_servers() -> bool:
     return path() is not None and _first_user in (None, os.getpid())
 
 
+def _dlopen_mode() -> int:
+    """Returns how the library is loaded.
+
+    TensorFlow gives its own OpenSSL and protobuf to everything that is loaded
+    after it; the library needs those that it was linked with. Elsewhere it is
+    loaded as usual, for those who replace malloc or use a sanitizer.
+    """
+    if "tensorflow" in sys.modules:
+        return ctypes.DEFAULT_MODE | getattr(os, "RTLD_DEEPBIND", 0)
+    return ctypes.DEFAULT_MODE
+
+
 @functools.cache
 def _load(file: Path) -> Any:
-    library = ctypes.CDLL(os.fspath(file))
+    library = ctypes.CDLL(os.fspath(file), _dlopen_mode())
     pointer, text = ctypes.c_void_p, ctypes.c_char_p
     signatures: dict[str, tuple[Any, list[Any]]] = {
         "version": (text, []),
