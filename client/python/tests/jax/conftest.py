@@ -1,8 +1,27 @@
 """Tests of actserve.jax: in float64, and each of both ways in this process."""
 
+import os
+
 import pytest
 
 jax = pytest.importorskip("jax")
+
+
+def need_handler():
+    """Skips without the handler of XLA; fails where JAX must be tested."""
+    from actserve.jax import _native
+
+    if not _native.is_here():
+        missing = "the handler of client/python/native/jax_ffi.cc is missing"
+        if "jax" in os.environ.get("ACTSERVE_REQUIRED_FRAMEWORKS", ""):
+            pytest.fail(missing)
+        pytest.skip(missing)
+
+
+@pytest.fixture
+def handler():
+    """The handler is here."""
+    need_handler()
 
 
 @pytest.fixture
@@ -19,8 +38,8 @@ def way(request):
     """How the library here is called; a session compiles for one at a time."""
     from actserve.jax import _native, _primitive
 
-    if request.param == "native" and not _native.is_here():
-        pytest.skip("the handler of client/python/native/jax_ffi.cc is missing")
+    if request.param == "native":
+        need_handler()
     before = _native.enabled
     _native.enabled = request.param == "native"
     jax.clear_caches()

@@ -69,3 +69,18 @@ def run(program, *arguments):
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
+
+
+def test_modules_learn_their_parameter(monkeypatch):
+    monkeypatch.setenv("ACTSERVE_ADDRESS", "local")
+
+    printed = run(CLIENT / "examples/jax_modules.py")
+
+    assert len(printed.splitlines()) == 3
+    for line in printed.splitlines():
+        if "left out" in line:
+            continue
+        words = line.split()
+        first, last = float(words[-7]), float(words[-5])
+        assert last < first / 2, line
+        assert float(words[-3]) != float(words[-1]), line

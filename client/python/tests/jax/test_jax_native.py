@@ -17,11 +17,7 @@ import actserve
 import actserve.jax
 from actserve.jax import _native, _primitive
 
-
-@pytest.fixture(autouse=True)
-def _needs_the_handler():
-    if not _native.is_here():
-        pytest.skip("the handler of client/python/native/jax_ffi.cc is missing")
+pytestmark = pytest.mark.usefixtures("handler")
 
 
 def array(*shape, dtype="float32", seed=0):
@@ -169,10 +165,10 @@ assert started == [1, 2]
 act = actserve.jax.Activation("relu", client="local")
 print(jax.jit(act)(jnp.linspace(-1, 1, 3)))
 """
+    path = os.pathsep.join(filter(None, sys.path))
     done = subprocess.run(
         [sys.executable, "-c", program],
-        env=os.environ
-        | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        env=os.environ | {"PYTHONPATH": path},
         capture_output=True,
         text=True,
         timeout=60,
