@@ -24,6 +24,8 @@ from actserve._replicas import Place
 from actserve._security import Security
 
 _NAME = "libactserve.so.1"
+# google::protobuf::Message::CopyFrom().
+_OF_PROTOBUF = "_ZN6google8protobuf7Message8CopyFromERKS1_"
 _FAST = "_actserve_fast.abi3.so"
 # The process in which the library first reached for servers.
 _first_user: int | None = None
@@ -98,14 +100,17 @@ def can_reach_servers() -> bool:
 
 
 def _mode() -> int:
-    """Returns how the library is loaded.
+    """Returns how the library is loaded: it must find its own protobuf first.
 
-    It must find its own protobuf before that of TensorFlow, which is in the
-    global scope. The address sanitizer allows no RTLD_DEEPBIND.
+    TensorFlow puts another one into the global scope. RTLD_DEEPBIND is for that
+    alone: no malloc() of LD_PRELOAD, and no address sanitizer, is behind it.
     """
-    if hasattr(ctypes.CDLL(None), "__asan_init"):
-        return ctypes.DEFAULT_MODE
-    return ctypes.DEFAULT_MODE | getattr(os, "RTLD_DEEPBIND", 0)
+    everywhere = ctypes.CDLL(None)
+    if hasattr(everywhere, _OF_PROTOBUF) and not hasattr(
+        everywhere, "__asan_init"
+    ):
+        return ctypes.DEFAULT_MODE | getattr(os, "RTLD_DEEPBIND", 0)
+    return ctypes.DEFAULT_MODE
 
 
 @functools.cache
