@@ -19,13 +19,42 @@ def options(usage: str) -> list[str]:
 
 def use_environment() -> None:
     """Goes on in the Python of scripts/setup, which has NumPy and gRPC."""
-    environment = ROOT / "scripts" / "environment"
-    venv = output(
-        "bash", "-c", 'source "$0" && echo "$ACTSERVE_VENV"', environment
-    )
+    venv = _folder("ACTSERVE_VENV")
     if not os.path.samefile(sys.prefix, venv):
         python = f"{venv}/bin/python"
         os.execv(python, [python, *sys.argv])
+
+
+def in_frameworks(program: pathlib.Path, *arguments: str | pathlib.Path) -> str:
+    """Returns what a program of Python prints beside the frameworks.
+
+    It finds the client of this checkout, and the library of its build.
+    """
+    client = ROOT / "client" / "python" / "src"
+    environment = {
+        "ACTSERVE_LIBRARY": str(BINARIES.parent / "lib" / "libactserve.so.1"),
+        "PYTHONPATH": str(client),
+        "TF_CPP_MIN_LOG_LEVEL": "2",
+    }
+    # Of the shells of some machines; they slow NumPy and PyTorch down.
+    for name in ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE"):
+        os.environ.pop(name, None)
+    run = subprocess.run(
+        [f"{_folder('ACTSERVE_FRAMEWORKS')}/bin/python", program, *arguments],
+        env=os.environ | environment,
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    return run.stdout.rstrip("\n")
+
+
+def _folder(variable: str) -> str:
+    """Returns what scripts/environment sets."""
+    text = 'source "$0" && echo "${!1}"'
+    return output(
+        "bash", "-c", text, ROOT / "scripts" / "environment", variable
+    )
 
 
 def command() -> str:

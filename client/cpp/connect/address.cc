@@ -105,6 +105,16 @@ absl::Status CheckOne(absl::string_view address) {
     return CheckUnix(address, address.substr(5));
   }
   if (absl::StartsWith(address, "unix-abstract:")) return absl::OkStatus();
+  if (address == "local") {
+    return Refusal(address, "is this process (Client::Local()), not a server");
+  }
+  // A host may be called "auto".
+  if (absl::StartsWith(address, "auto:") &&
+      std::count(address.begin(), address.end(), ':') > 1) {
+    return Refusal(address,
+                   "auto: is for Client::Auto(), and stands before the whole "
+                   "address");
+  }
   for (absl::string_view scheme : kHostSchemes) {
     if (!absl::StartsWith(address, scheme)) continue;
     if (address.size() > scheme.size()) return absl::OkStatus();

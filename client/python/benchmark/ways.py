@@ -13,11 +13,11 @@ import ctypes
 import os
 import statistics
 import sys
-import time
 from pathlib import Path
 
 import grpc
 import numpy as np
+from turns import alternate, block_of
 
 import actserve
 from actserve import _library, _wire
@@ -81,20 +81,8 @@ def by_echo(address, x):
 
 def medians(calls, rounds=15, block_seconds=0.03):
     """Returns the median seconds of each call, in blocks that alternate."""
-    counts = {}
-    for name, call in calls.items():
-        call()
-        begin = time.perf_counter()
-        call()
-        seconds = time.perf_counter() - begin
-        counts[name] = max(1, round(block_seconds / seconds))
-    times = {name: [] for name in calls}
-    for _ in range(rounds):
-        for name, call in calls.items():
-            begin = time.perf_counter()
-            for _ in range(counts[name]):
-                call()
-            times[name].append((time.perf_counter() - begin) / counts[name])
+    blocks = {n: block_of(call, block_seconds) for n, call in calls.items()}
+    times = alternate(blocks, rounds)
     return {name: statistics.median(t) for name, t in times.items()}
 
 

@@ -188,18 +188,34 @@ static PyObject* Remember(PyObject* self, PyObject* const* args,
   Py_RETURN_NONE;
 }
 
-/* Where the outputs go: `out`, or new arrays. 0: `out` needs more care. */
-static int MakeOutputs(const Entry* entry, PyObject* out,
+/* Takes the outputs from `out`: an array, or a dict of all names. 0: they need
+ * more care. */
+static int TakeOutputs(const Entry* entry, PyObject* out,
                        PyObject* outputs[kMaxTensors]) {
-  if (out != Py_None) {
-    if (entry->names != NULL || !IsPlain(out) ||
-        !Fits(&entry->outputs[0], (PyArrayObject*)out) ||
-        !PyArray_ISWRITEABLE((PyArrayObject*)out)) {
+  if (entry->names != NULL &&
+      (!PyDict_CheckExact(out) || PyDict_Size(out) != entry->num_outputs)) {
+    return 0;
+  }
+  for (int i = 0; i < entry->num_outputs; ++i) {
+    PyObject* place = out;
+    if (entry->names != NULL) {
+      place = PyDict_GetItem(out, PyTuple_GetItem(entry->names, i));
+    }
+    if (place == NULL || !IsPlain(place) ||
+        !Fits(&entry->outputs[i], (PyArrayObject*)place) ||
+        !PyArray_ISWRITEABLE((PyArrayObject*)place)) {
+      while (i > 0) Py_DECREF(outputs[--i]);
       return 0;
     }
-    outputs[0] = Py_NewRef(out);
-    return 1;
+    outputs[i] = Py_NewRef(place);
   }
+  return 1;
+}
+
+/* Where the outputs go: to `out`, or new arrays. 0: `out` needs more care. */
+static int MakeOutputs(const Entry* entry, PyObject* out,
+                       PyObject* outputs[kMaxTensors]) {
+  if (out != Py_None) return TakeOutputs(entry, out, outputs);
   for (int i = 0; i < entry->num_outputs; ++i) {
     const Spec* const spec = &entry->outputs[i];
     Py_INCREF(spec->dtype);

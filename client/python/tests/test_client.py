@@ -517,7 +517,7 @@ def test_health_is_not_retried(connect):
         client.health()
 
     assert caught.value.code is grpc.StatusCode.UNAVAILABLE
-    assert time.monotonic() - begin < 1  # six pauses are 5 s
+    assert time.monotonic() - begin < 4  # six pauses are 5 s
 
 
 def test_threads_share_a_client(fake):

@@ -71,6 +71,49 @@ def test_gradients_go_where_they_are_wanted(client):
         )
 
 
+def test_repeated_gradients_go_where_they_are_wanted(client):
+    gate = actserve.activation("def gate(x, g): return x * g\n")
+    rng = np.random.default_rng(5)
+    dx, dg = np.zeros((2, 30), np.float32)
+    for _ in range(3):
+        x, g, dy = rng.standard_normal((3, 30)).astype(np.float32)
+        both = client.backward(
+            gate, x, g, grad_output=dy, out={"g": dg, "x": dx}
+        )
+        assert list(both) == ["x", "g"]
+        assert both["x"] is dx
+        assert both["g"] is dg
+        np.testing.assert_array_equal(dx, g * dy)
+        np.testing.assert_array_equal(dg, x * dy)
+        dx[:] = 0
+        one = client.backward(gate, x, g, grad_output=dy, out={"x": dx})
+        assert one["x"] is dx
+        np.testing.assert_array_equal(dx, g * dy)
+        np.testing.assert_array_equal(one["g"], dg)
+        with pytest.raises(ValueError, match="shape"):
+            client.backward(gate, x, g, grad_output=dy, out={"x": dx[1:]})
+        with pytest.raises(TypeError, match="dtype float64"):
+            client.backward(
+                gate, x, g, grad_output=dy, out={"x": dx.astype("f8")}
+            )
+        want = g * dy
+        client.backward(gate, x, g, grad_output=dy, out={"x": x})
+        np.testing.assert_array_equal(x, want)
+
+
+def test_gradients_are_not_copied_to_where_they_are_wanted(client, monkeypatch):
+    """A call took a copy, and twenty times as long as without `out`."""
+    if client._pure:
+        pytest.skip("grpcio has memory of its own")
+    monkeypatch.setattr(
+        "actserve._client.out_arrays.deliver", lambda found, out: found
+    )
+    x = np.linspace(-3, 3, 50_000, dtype=np.float32)
+    dx = np.zeros_like(x)
+    for _ in range(3):
+        assert client.backward("tanh", x, out={"x": dx})["x"] is dx
+
+
 def test_a_gate_writes_the_part(client):
     x = np.linspace(-3, 3, 12, dtype=np.float32).reshape(2, 6)
     y = np.zeros((2, 3), np.float32)

@@ -1,9 +1,10 @@
 """The training in JAX."""
 
-import actserve.jax
 import jax
 import jax.numpy as jnp
 from task import RATE, Result, Task, accuracy, digits, weights
+
+import actserve.jax
 
 NATIVE = {
     "spiky": lambda x: jnp.where(x % 1 <= 0.5, x % 1, 0),

@@ -1,8 +1,9 @@
 """The training in PyTorch."""
 
-import actserve.torch
 import torch
 from task import RATE, Result, Task, accuracy, digits, weights
+
+import actserve.torch
 
 NATIVE = {
     "spiky": lambda x: torch.where(x % 1 <= 0.5, x % 1, 0),

@@ -160,6 +160,13 @@ def _problem(address: str) -> str | None:
         return None
     if address.startswith("unix-abstract:"):
         return None
+    if address == LOCAL:
+        return "is this process (Client::Local()), not a server"
+    # A host may be called "auto".
+    if address.startswith(AUTO) and address.count(":") > 1:
+        return (
+            "auto: is for Client::Auto(), and stands before the whole address"
+        )
     for scheme in _HOST_SCHEMES:
         if address.startswith(scheme):
             if address != scheme:

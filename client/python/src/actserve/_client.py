@@ -518,14 +518,13 @@ class Client:
             and order == 1
             and residual is None
             and cotangents is None
-            and out is None
             and (wrt is None or type(wrt) in (list, tuple))
             and not (self._sends_traces and _trace.headers())
         ):
             fast_wrt = () if wrt is None else tuple(wrt)
             if self._fast is not None:
                 found = self._fast.run(
-                    True, activation, inputs, grad_output, fast_wrt, None
+                    True, activation, inputs, grad_output, fast_wrt, out
                 )
                 if type(found) is tuple:
                     place = self._after_failure(activation, found)
@@ -594,6 +593,14 @@ class Client:
             request.cotangents.extend(values)
             upstream += directions
 
+        rooms: Sequence[Array] = ()
+        if out is not None and split_axis is None:
+            info = self._calls.info(activation, deadline, place)
+            rooms = out_arrays.rooms(
+                dict(zip(info.inputs, arrays, strict=False)),
+                request.wrt or info.inputs,
+                out,
+            )
         response = service_pb2.BackwardResponse()
         payloads: Sequence[memoryview | Array] | None = None
         if residual is not None and residual.is_held:
@@ -608,6 +615,7 @@ class Client:
                     response,
                     deadline,
                     place,
+                    rooms,
                 )
             except ActivationError as error:
                 if error.reason != "RESIDUAL_GONE":
@@ -628,6 +636,7 @@ class Client:
                 response,
                 deadline,
                 place,
+                rooms,
             )
 
         gradients = response.gradients

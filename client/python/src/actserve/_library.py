@@ -11,6 +11,7 @@ import functools
 import importlib.machinery
 import importlib.util
 import os
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -24,8 +25,6 @@ from actserve._replicas import Place
 from actserve._security import Security
 
 _NAME = "libactserve.so.1"
-# google::protobuf::Message::CopyFrom().
-_OF_PROTOBUF = "_ZN6google8protobuf7Message8CopyFromERKS1_"
 _FAST = "_actserve_fast.abi3.so"
 # The process in which the library first reached for servers.
 _first_user: int | None = None
@@ -99,23 +98,21 @@ def can_reach_servers() -> bool:
     return path() is not None and _first_user in (None, os.getpid())
 
 
-def _mode() -> int:
-    """Returns how the library is loaded: it must find its own protobuf first.
+def _dlopen_mode() -> int:
+    """Returns how the library is loaded.
 
-    TensorFlow puts another one into the global scope. RTLD_DEEPBIND is for that
-    alone: no malloc() of LD_PRELOAD, and no address sanitizer, is behind it.
+    TensorFlow gives its own OpenSSL and protobuf to everything that is loaded
+    after it; the library needs those that it was linked with. Elsewhere it is
+    loaded as usual, for those who replace malloc or use a sanitizer.
     """
-    everywhere = ctypes.CDLL(None)
-    if hasattr(everywhere, _OF_PROTOBUF) and not hasattr(
-        everywhere, "__asan_init"
-    ):
+    if "tensorflow" in sys.modules:
         return ctypes.DEFAULT_MODE | getattr(os, "RTLD_DEEPBIND", 0)
     return ctypes.DEFAULT_MODE
 
 
 @functools.cache
 def _load(file: Path) -> Any:
-    library = ctypes.CDLL(os.fspath(file), mode=_mode())
+    library = ctypes.CDLL(os.fspath(file), _dlopen_mode())
     pointer, text = ctypes.c_void_p, ctypes.c_char_p
     signatures: dict[str, tuple[Any, list[Any]]] = {
         "version": (text, []),

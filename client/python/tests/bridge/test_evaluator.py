@@ -343,7 +343,8 @@ def test_without_fallback_a_server_that_is_away_is_an_error(x):
 
 
 def test_fallback_computes_here_until_the_server_is_back(server, x, caplog):
-    spec = Spec.make(GATED, server.address, fallback="local", timeout=0.5)
+    client = actserve.connect(server.address, max_attempts=2)
+    spec = Spec.make(GATED, client, fallback="local")
     of = evaluator(spec)
     before = actserve.fallback_counts().get(server.address, 0)
     y, residual = of.forward_with_residual([x, x])

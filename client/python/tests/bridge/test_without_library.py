@@ -69,16 +69,11 @@ def test_other_texts_are_refused(text):
 def without(monkeypatch, server):
     """Evaluators of a server that is away, which do not have the library."""
     monkeypatch.setenv("ACTSERVE_LIBRARY", "none")
+    client = actserve.connect(server.address, max_attempts=2)
 
     def make(activation, **options):
         of = Evaluator(
-            Spec.make(
-                activation,
-                server.address,
-                fallback="local",
-                timeout=0.5,
-                **options,
-            )
+            Spec.make(activation, client, fallback="local", **options)
         )
         return of
 

@@ -7,6 +7,7 @@ jax = pytest.importorskip("jax")
 
 import jax.numpy as jnp
 from bridge_cases import SPIKY, SWISH, sigmoid
+from jax_cases import RuntimeFailure
 
 import actserve
 import actserve.jax
@@ -210,7 +211,7 @@ def test_errors_inside_of_a_program_name_us():
     program = jax.jit(lambda x, seed: act(x, seed=seed))
 
     with pytest.raises(
-        jax.errors.JaxRuntimeError,
+        RuntimeFailure,
         match=r"actserve: parameters: 'seed' is 0\.5",
     ) as caught:
         jax.block_until_ready(program(ones(3), 0.5))

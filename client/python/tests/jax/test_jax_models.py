@@ -191,7 +191,7 @@ assert len(jax.devices()) == 2
 x = jnp.linspace(-3, 3, 24).reshape(4, 6)
 split = jax.device_put(x, NamedSharding(mesh, P("batch")))
 mapped = jax.shard_map(
-    act, mesh=mesh, in_specs=P("batch"), out_specs=P("batch"), check_vma=False
+    act, mesh=mesh, in_specs=P("batch"), out_specs=P("batch")
 )
 loss = lambda f: jax.jit(jax.value_and_grad(lambda x: (f(x) ** 2).sum()))
 for enabled in (True, False):

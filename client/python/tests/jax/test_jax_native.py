@@ -1,5 +1,9 @@
 """The handler of XLA gives the bits of the way through Python."""
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -7,6 +11,7 @@ jax = pytest.importorskip("jax")
 
 import jax.numpy as jnp
 from bridge_cases import GATED, SOFTMAX, SPIKY, STEP, SWISH
+from jax_cases import RuntimeFailure
 
 import actserve
 import actserve.jax
@@ -128,7 +133,7 @@ def test_a_program_of_another_process_is_refused():
     )
 
     with pytest.raises(
-        jax.errors.JaxRuntimeError,
+        RuntimeFailure,
         match='actserve: this process does not know "client object:of-another',
     ):
         jax.block_until_ready(program(jnp.ones(3)))
@@ -142,7 +147,34 @@ def test_operands_that_no_plan_has_are_refused():
         lambda x: jax.ffi.ffi_call("actserve", like)(x, plan=plan)
     )
 
-    with pytest.raises(
-        jax.errors.JaxRuntimeError, match="1 operands and 1 results"
-    ):
+    with pytest.raises(RuntimeFailure, match="1 operands and 1 results"):
         jax.block_until_ready(program(jnp.ones(3)))
+
+
+def test_a_handler_that_jax_refuses_does_no_harm():
+    """Of a newer version it kept JAX itself from starting."""
+    program = """
+import jax, jax.numpy as jnp, actserve.jax
+from actserve.jax import _native
+
+def refuse(*arguments, **options):
+    raise RuntimeError("the handler's API version is incompatible")
+
+started = []
+real = jax.devices
+jax.devices = lambda *arguments: started.append(1) or real(*arguments)
+jax.ffi.register_ffi_target = lambda *a, **o: started.append(2) or refuse()
+assert not _native.is_here()
+assert started == [1, 2]
+act = actserve.jax.Activation("relu", client="local")
+print(jax.jit(act)(jnp.linspace(-1, 1, 3)))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env=os.environ
+        | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.stdout == "[0. 0. 1.]\n", done.stderr

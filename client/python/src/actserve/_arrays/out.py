@@ -68,6 +68,35 @@ def like(arrays: Sequence[NDArray[Any]]) -> NDArray[Any] | None:
     return np.empty(shape, arrays[0].dtype)
 
 
+def rooms(
+    inputs: Mapping[str, NDArray[Any]],
+    wrt: Sequence[str],
+    out: Mapping[str, Any],
+) -> list[NDArray[Any]]:
+    """Returns where the gradients of `wrt` may be written at once.
+
+    That is where `out` has them, as far as those are plain arrays of the shape
+    of their inputs. Nothing: deliver() has to write, or to refuse, one of them.
+    """
+    places = []
+    for name in wrt:
+        like_it = inputs.get(name)
+        if like_it is None:
+            return []
+        array = out.get(name)
+        if array is None:
+            array = np.empty(like_it.shape, like_it.dtype)
+        if (
+            type(array) is not np.ndarray
+            or array.dtype != like_it.dtype
+            or array.shape != like_it.shape
+            or not array.flags.carray
+        ):
+            return []
+        places.append(array)
+    return places
+
+
 def deliver(found: dict[str, Any], out: Mapping[str, Any]) -> dict[str, Any]:
     """Returns `found` with the arrays that `out` names written there.
 
@@ -85,6 +114,7 @@ def deliver(found: dict[str, Any], out: Mapping[str, Any]) -> dict[str, Any]:
             )
         places[name] = place(f"out[{name!r}]", given, value.dtype, value.shape)
     for name, array in places.items():
-        array[...] = found[name]
+        if array is not found[name]:
+            array[...] = found[name]
         result[name] = out[name]
     return result

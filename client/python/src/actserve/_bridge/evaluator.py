@@ -102,6 +102,14 @@ class Evaluator:
         self._wire_dtype = (
             None if spec.wire_dtype is None else _WIRE_DTYPES[spec.wire_dtype]
         )
+        # Its calls need nothing but the arrays.
+        self._is_plain = not (
+            self._fixed_options
+            or spec.parameters
+            or spec.constants
+            or spec.fallback
+            or spec.wire_dtype
+        )
         if clients.local() is not None:
             self._check(self.info)
 
@@ -205,10 +213,23 @@ class Evaluator:
             way = "stateless"
         return way
 
+    def plain_call(self) -> tuple[Client, Activation | str] | None:
+        """Returns the client of calls that need nothing but the arrays.
+
+        And the activation that it is given. None: calls have options, or a
+        fallback.
+        """
+        if not self._is_plain:
+            return None
+        return clients.client_for(self.spec.client), self._activation
+
     def forward(
         self, arrays: Sequence[Array], out: Array | None = None
     ) -> Array:
         """Returns the result; with `out`, written there."""
+        if self._is_plain:
+            client = clients.client_for(self.spec.client)
+            return client.forward(self._activation, *arrays, out=out)
         inputs, options = self._call(arrays)
         if out is not None and out.dtype == inputs[0].dtype:
             options["out"] = out
@@ -216,10 +237,8 @@ class Evaluator:
             lambda client: client.forward(self._activation, *inputs, **options),
             lambda without: without.forward(inputs, arrays),
         )
-        if y.dtype == arrays[0].dtype:
-            return y
-        if out is None:
-            return y.astype(arrays[0].dtype)
+        if out is None or y is out:
+            return _cast(y, arrays[0].dtype)
         out[...] = y
         return out
 
@@ -271,6 +290,12 @@ class Evaluator:
           residual: That of forward_with_residual(): `arrays` are not sent.
           out: By variable, where its gradient is written, and returned.
         """
+        if self._is_plain and residual is None and out is None:
+            client = clients.client_for(self.spec.client)
+            found = client.backward(
+                self._activation, *arrays, grad_output=grad_output, wrt=wrt
+            )
+            return [found[name] for name in wrt]
         inputs, options = self._call(arrays)
         sent, upstream = inputs, self._sent(grad_output)
         if residual is not None:

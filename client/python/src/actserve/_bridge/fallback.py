@@ -24,10 +24,10 @@ _log = logging.getLogger("actserve")
 
 _AWAY = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
 # A server that is away is asked again after the first pause, and then after
-# pauses that double up to the longest; the question takes so long at most.
-_FIRST_PAUSE_SECONDS = 0.5
-_LONGEST_PAUSE_SECONDS = 5.0
-_PROBE_SECONDS = 0.25
+# pauses that double up to the longest. Nobody waits for the answer.
+_FIRST_PAUSE_SECONDS = 0.25
+_LONGEST_PAUSE_SECONDS = 4.0
+_PROBE_SECONDS = 5.0
 
 _T = TypeVar("_T")
 
@@ -38,6 +38,7 @@ class _Outage:
 
     pause: float
     next_probe: float
+    is_asked: bool = False
 
 
 _lock = threading.Lock()
@@ -89,26 +90,32 @@ def run(
 
 
 def _is_away(client: Client) -> bool:
-    """Returns whether an outage goes on; asks the server now and then."""
+    """Returns whether an outage goes on; has the server asked now and then."""
     with _lock:
         outage = _outages.get(client)
         if outage is None:
             return False
-        now = time.monotonic()
-        if now < outage.next_probe:
-            return True
-        # Other threads do not ask meanwhile.
-        outage.pause = min(2 * outage.pause, _LONGEST_PAUSE_SECONDS)
-        outage.next_probe = now + _PROBE_SECONDS + outage.pause
-    try:
-        if not client.health(timeout=_PROBE_SECONDS):
-            return True
-    except ActivationError:
+        if not outage.is_asked and time.monotonic() >= outage.next_probe:
+            outage.is_asked = True
+            threading.Thread(
+                target=_ask, args=(client, outage), daemon=True
+            ).start()
         return True
+
+
+def _ask(client: Client, outage: _Outage) -> None:
+    try:
+        is_back = client.health(timeout=_PROBE_SECONDS)
+    except ActivationError:
+        is_back = False
     with _lock:
-        _outages.pop(client, None)
-    _log.warning("%s answers again", client.address)
-    return False
+        outage.is_asked = False
+        outage.pause = min(2 * outage.pause, _LONGEST_PAUSE_SECONDS)
+        outage.next_probe = time.monotonic() + outage.pause
+        if is_back:
+            _outages.pop(client, None)
+    if is_back:
+        _log.warning("%s answers again", client.address)
 
 
 def _begin(client: Client, error: ActivationError, means: str) -> None:

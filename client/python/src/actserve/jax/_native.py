@@ -68,10 +68,13 @@ def _load(library: Path) -> Any:
         ]
         if handler.actserve_jax_start(os.fsencode(library)):
             return None
+        # Else a handler that JAX refuses would be refused when it starts, and
+        # JAX with it.
+        jax.devices("cpu")
         ffi.register_ffi_target(
             _TARGET, ffi.pycapsule(handler.actserve_jax_run), platform="cpu"
         )
-    except Exception:  # made for another jaxlib
+    except Exception:  # made for a newer jaxlib, or there is no CPU
         return None
     return handler
 

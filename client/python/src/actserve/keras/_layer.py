@@ -124,14 +124,15 @@ class Activation(keras.layers.Layer):
         self._channels = channels
         self._channel_axis = channel_axis
         is_counted = channels == _PER_CHANNEL
-        if isinstance(channels, str) and not is_counted:
+        num_channels: int | None = None
+        if not isinstance(channels, str):
+            num_channels = channels
+        elif not is_counted:
             raise ValueError(
                 f"channels is {channels!r}, neither a number nor "
                 f"{_PER_CHANNEL!r}"
             )
-        self._first = first_values(
-            self._spec, learnable, None if is_counted else channels
-        )
+        self._first = first_values(self._spec, learnable, num_channels)
         self._learned: list[tuple[str, str]] = []
         self.supports_masking = True
         # TensorFlow's XLA runs no Python.
@@ -242,12 +243,13 @@ class Activation(keras.layers.Layer):
     def _count_channels(self, input_shape: Any) -> int:
         shape = _shapes(input_shape)[0]
         axis = self._channel_axis
-        if not -len(shape) <= axis < len(shape) or shape[axis] is None:
+        count = shape[axis] if -len(shape) <= axis < len(shape) else None
+        if count is None:
             raise ValueError(
                 f"channels='input': axis {axis} of the shape {list(shape)} "
                 f"has no size; give the number of channels"
             )
-        return int(shape[axis])
+        return int(count)
 
     def _trackable_children(
         self, save_type: str = "checkpoint", **options: Any
