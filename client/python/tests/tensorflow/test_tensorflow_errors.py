@@ -171,6 +171,15 @@ def test_a_saved_model_is_refused(tmp_path):
             tf.saved_model.save(model, str(tmp_path / "model"))
 
 
+def test_a_saved_model_of_a_concrete_function_is_refused(tmp_path):
+    model = tf.Module()
+    model.f = tf.function(lambda x: apply("silu", x)).get_concrete_function(
+        tf.TensorSpec([3], tf.float32)
+    )
+    with pytest.raises(ValueError, match="tracing gradients for SavedModel"):
+        tf.saved_model.save(model, str(tmp_path / "model"))
+
+
 def test_no_server():
     with pytest.raises(actserve.ActivationError, match="UNAVAILABLE"):
         apply("silu", normal(3), client="127.0.0.1:1", timeout=0.3)
