@@ -55,15 +55,16 @@ function(actserve_binary name)
 endfunction()
 
 # actserve_test(NAME SOURCES... [DEPS target...] [LABELS label...]
-#               [TIMEOUT seconds])
+#               [TIMEOUT seconds] [COST seconds])
 # A GoogleTest program. ctest knows it by the path of its first source:
 # kernels/graph/op_test. Where one source makes two tests, the second has a name
-# of its own in the same folder. Labels:
+# of its own in the same folder. COST is about what it takes, if that is long:
+# ctest starts the longest first, so that none runs alone at the end. Labels:
 #   full             not in the default run (scripts/test --full runs it)
 #   sanitized_asan   run by default under AddressSanitizer: untrusted input
 #   sanitized_tsan   run by default under ThreadSanitizer: threads
 function(actserve_test name)
-  cmake_parse_arguments(ARG "" "TIMEOUT" "DEPS;LABELS" ${ARGN})
+  cmake_parse_arguments(ARG "" "TIMEOUT;COST" "DEPS;LABELS" ${ARGN})
   add_executable(${name} ${ARG_UNPARSED_ARGUMENTS})
   target_link_libraries(${name} PRIVATE
     ${ACTSERVE_PROGRAM_OBJECTS} ${ARG_DEPS} GTest::gmock GTest::gtest_main)
@@ -83,6 +84,9 @@ function(actserve_test name)
   endif()
   set_tests_properties(${test} PROPERTIES TIMEOUT ${ARG_TIMEOUT}
                                           LABELS "${ARG_LABELS}")
+  if(ARG_COST)
+    set_tests_properties(${test} PROPERTIES COST ${ARG_COST})
+  endif()
   foreach(label ${ARG_LABELS})
     if(label MATCHES "^sanitized_")
       add_dependencies(${label} ${name})

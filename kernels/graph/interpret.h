@@ -168,6 +168,7 @@ std::vector<std::vector<T>> EvaluateRow(
     if (Info(node.op).reads_row) {
       const auto operand = [&](int index) {
         std::vector<T> values;
+        values.reserve(row.size());
         const NodeId id = node.operands[index];
         for (const NodeValues<T>& element : row) {
           values.push_back(id == kNoNode ? T() : element.reals[id]);
@@ -186,6 +187,7 @@ std::vector<std::vector<T>> EvaluateRow(
   }
   std::vector<std::vector<T>> results(graph.outputs.size());
   for (size_t o = 0; o < results.size(); ++o) {
+    results[o].reserve(row.size());
     for (const NodeValues<T>& element : row) {
       results[o].push_back(element.reals[graph.outputs[o].node]);
     }

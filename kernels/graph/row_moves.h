@@ -22,8 +22,9 @@ std::vector<int64_t> FallingOrder(absl::Span<const T> keys) {
   std::vector<int64_t> order(keys.size());
   std::iota(order.begin(), order.end(), 0);
   // A number is below infinity or it; NaN is neither.
-  const auto is_nan = [](const T& number) {
-    return !(number < T(1.0)) && !(T(0.0) < number);
+  const T zero(0.0), one(1.0);
+  const auto is_nan = [&](const T& number) {
+    return !(number < one) && !(zero < number);
   };
   std::stable_sort(order.begin(), order.end(), [&](int64_t a, int64_t b) {
     if (is_nan(keys[a]) || is_nan(keys[b])) {

@@ -15,7 +15,8 @@ class Real {
  public:
   static constexpr mpfr_prec_t kBits = 320;
 
-  Real(double x = 0) { mpfr_set_d(Init(), x, MPFR_RNDN); }  // NOLINT: implicit
+  Real() { Init(); }
+  Real(double x) { mpfr_set_d(Init(), x, MPFR_RNDN); }  // NOLINT: implicit
   // A decimal number exactly, as far as kBits go.
   explicit Real(const char* text) { mpfr_set_str(Init(), text, 10, MPFR_RNDN); }
   Real(const Real& other) { mpfr_set(Init(), other.value_, MPFR_RNDN); }

@@ -1,17 +1,25 @@
 #include "kernels/codegen/cuda/testing/sass_checks.h"
 
+#include <cstdint>
+#include <cstdlib>
+#include <filesystem>
 #include <mutex>
 #include <regex>
+#include <system_error>
 #include <utility>
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "kernels/base/sha256.h"
 #include "kernels/codegen/cuda/emit.h"
 #include "kernels/codegen/cuda/launch.h"
+#include "kernels/device/object_cache.h"
 
 namespace actserve::testing {
 namespace {
+
+constexpr int64_t kMaxCacheBytes = int64_t{1} << 28;
 
 absl::StatusOr<Nvrtc::Binary> CompileWithLog(const Nvrtc& nvrtc,
                                              const std::string& text,
@@ -53,6 +61,31 @@ std::string WithInFlight(const std::string& text, const std::string& entry,
       "Run<$01, true");
 }
 
+// The cubin of `text`. Where $ACTSERVE_CACHE names a folder, as scripts/test
+// does, it comes from an earlier run if the same NVRTC had the same text.
+absl::StatusOr<std::string> CubinOf(const Nvrtc& nvrtc, const std::string& text,
+                                    int architecture) {
+  const auto compile = [&]() -> absl::StatusOr<std::string> {
+    auto binary = CompileWithLog(nvrtc, text, architecture);
+    if (!binary.ok()) return binary.status();
+    return std::move(binary->cubin);
+  };
+  const char* const folder = std::getenv("ACTSERVE_CACHE");
+  if (folder == nullptr || folder[0] == '\0') return compile();
+  const auto cache =
+      ObjectCache::Open(absl::StrCat(folder, "/sass_tests"), kMaxCacheBytes);
+  if (!cache.ok()) return compile();
+  // Builds of one version differ in size.
+  std::error_code error;
+  const std::string key = Sha256Hex(absl::StrCat(
+      nvrtc.version(), " ", std::filesystem::file_size(nvrtc.path(), error),
+      " ", Nvrtc::options(), " sm_", architecture, "\n", text));
+  if (auto known = (*cache)->Load(key)) return *std::move(known);
+  auto cubin = compile();
+  if (cubin.ok()) (*cache)->Store(key, *cubin);
+  return cubin;
+}
+
 using Facts = std::map<std::string, KernelFacts>;
 
 // Each text is compiled once: many programs share the parts that look up.
@@ -67,9 +100,9 @@ absl::StatusOr<Facts> PartFacts(const Nvrtc& nvrtc, const std::string& text,
       return found->second;
     }
   }
-  const auto binary = CompileWithLog(nvrtc, text, architecture);
-  if (!binary.ok()) return binary.status();
-  auto facts = ReadCubin(binary->cubin);
+  const auto cubin = CubinOf(nvrtc, text, architecture);
+  if (!cubin.ok()) return cubin.status();
+  auto facts = ReadCubin(*cubin);
   const std::lock_guard lock(mutex);
   if (facts.ok()) known->emplace(key, *facts);
   return facts;

@@ -9,6 +9,7 @@
 #include <cstring>
 #include <fstream>
 #include <iterator>
+#include <sstream>
 #include <string>
 #include <vector>
 
@@ -35,27 +36,53 @@ std::string ReadFile(const std::string& path) {
   return {std::istreambuf_iterator<char>(file), {}};
 }
 
-bool Compile(const std::string& from, const std::string& to) {
-  std::vector<std::string> words = {ACTSERVE_FAKE_COMPILER, "-std=c++20", "-O1",
-                                    "-w", "-fPIC", "-shared",
-                                    "-ffp-contract=off",
-                                    // Or the object stays when closed.
-                                    "-fno-gnu-unique", "-o", to, from};
-#if defined(__x86_64__)
-  // Without it every fused multiply-add is a call.
-  if (__builtin_cpu_supports("fma")) words.push_back("-mfma");
-#endif
+// Runs `words` in `folder`. Returns true if that exits with 0.
+bool Run(std::vector<std::string> words, const std::string& folder) {
   std::vector<char*> arguments;
   for (std::string& word : words) arguments.push_back(word.data());
   arguments.push_back(nullptr);
+  posix_spawn_file_actions_t actions;
+  posix_spawn_file_actions_init(&actions);
+  posix_spawn_file_actions_addchdir_np(&actions, folder.c_str());
   pid_t child = 0;
-  if (posix_spawn(&child, arguments[0], nullptr, nullptr, arguments.data(),
-                  environ) != 0) {
-    return false;
-  }
+  const int spawned = posix_spawnp(&child, arguments[0], &actions, nullptr,
+                                   arguments.data(), environ);
+  posix_spawn_file_actions_destroy(&actions);
   int status = 0;
-  return waitpid(child, &status, 0) == child && WIFEXITED(status) &&
-         WEXITSTATUS(status) == 0;
+  return spawned == 0 && waitpid(child, &status, 0) == child &&
+         WIFEXITED(status) && WEXITSTATUS(status) == 0;
+}
+
+// Makes program.so of program.cc in `folder`.
+bool Compile(const std::string& folder) {
+  // Relative names and two steps, so that a compiler cache knows the text
+  // again.
+  std::vector<std::string> compile = {
+      ACTSERVE_FAKE_COMPILER,
+      "-std=c++20",
+      "-O1",
+      "-w",
+      "-fPIC",
+      "-ffp-contract=off",
+      "-fno-gnu-unique",  // or the object stays when closed
+      "-c",
+      "program.cc",
+      "-o",
+      "program.o"};
+#if defined(__x86_64__)
+  // Without it every fused multiply-add is a call.
+  if (__builtin_cpu_supports("fma")) compile.push_back("-mfma");
+#endif
+  std::istringstream launcher(ACTSERVE_FAKE_LAUNCHER);
+  std::vector<std::string> cached{std::istream_iterator<std::string>(launcher),
+                                  {}};
+  const bool has_cache = !cached.empty();
+  cached.insert(cached.end(), compile.begin(), compile.end());
+  // The launcher need not be where the test runs.
+  return ((has_cache && Run(cached, folder)) || Run(compile, folder)) &&
+         Run({ACTSERVE_FAKE_COMPILER, "-shared", "program.o", "-o",
+              "program.so"},
+             folder);
 }
 
 }  // namespace
@@ -98,13 +125,13 @@ ACTSERVE_FAKE_EXPORT int nvrtcCompileProgram(void* opaque, int,
   if (FakeState::Get().IsNth(FakeKnob::kFailCompileAt)) return kCompilation;
   std::string folder = "/tmp/fake_nvrtc_XXXXXX";
   if (mkdtemp(folder.data()) == nullptr) return kCompilation;
-  const std::string from = folder + "/program.cc";
-  const std::string to = folder + "/program.so";
-  std::ofstream(from) << program.text << HostKernelSuffix(program.text);
-  const bool compiled = Compile(from, to);
-  if (compiled) program.image = ReadFile(to);
-  unlink(from.c_str());
-  unlink(to.c_str());
+  const std::string path = folder + "/program";
+  std::ofstream(path + ".cc") << program.text << HostKernelSuffix(program.text);
+  const bool compiled = Compile(folder);
+  if (compiled) program.image = ReadFile(path + ".so");
+  for (const char* const suffix : {".cc", ".o", ".so"}) {
+    unlink((path + suffix).c_str());
+  }
   rmdir(folder.c_str());
   return compiled ? kSuccess : kCompilation;
 }
