@@ -53,6 +53,8 @@ class Activation:
         self.exact = exact
         self.axis = axis
         self.places = places
+        # A derivative that this package made: nobody is warned of it.
+        self.is_derived = False
         self.name = function_name(text)
         self._function = function
         if function is not None:

@@ -234,7 +234,7 @@ class Calls:
             is_new = activation not in self._registered
             self._registered[activation] = info
             self._ids[info.id] = activation
-        if is_new:
+        if is_new and not activation.is_derived:
             warn(info.name or activation.name, info.diagnostics)
         return info
 

@@ -4,6 +4,7 @@ import copy
 import multiprocessing
 import pickle
 import time
+import warnings
 
 import grpc
 import ml_dtypes
@@ -173,6 +174,27 @@ def test_a_derivative_is_an_activation_with_derivatives():
     np.testing.assert_allclose(
         by_beta.forward([x]), swish_slopes(x, 1.5)[1], rtol=1e-12
     )
+
+
+def test_directions_of_another_dtype_take_that_of_the_inputs(address):
+    x = np.linspace(-2, 2, 8).reshape(2, 4)
+    beta = np.linspace(0.5, 2, 4, dtype=np.float32)
+    of = evaluator(Spec.make(SWISH, address, parameters=[("beta", -1)]))
+    moved = np.ones(4, np.float32)
+
+    _, tangent = of.jvp([x, beta], {"beta": moved})
+    (by_dy,) = of.second_order([x, beta], x, {"beta": moved}, ["dL/dy"])
+
+    np.testing.assert_allclose(tangent, swish_slopes(x, beta)[1], rtol=1e-12)
+    np.testing.assert_allclose(by_dy, swish_slopes(x, beta)[1], rtol=1e-12)
+
+
+def test_nobody_is_warned_of_a_derivative(address):
+    spiky = evaluator(Spec.make(SPIKY, address))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        second = evaluator(evaluator(spiky.derivative("x")).derivative("x"))
+        assert not second.forward([np.ones(3)]).any()
 
 
 def test_the_program_id_names_the_numbers(address):

@@ -334,7 +334,7 @@ class Evaluator:
         """
         inputs, options = self._call(arrays)
         upstream = self._sent(grad_output)
-        directions = self._named(cotangents)
+        directions = self._named(cotangents, inputs[0].dtype)
         found = self._run(
             lambda client: client.backward(
                 self._activation,
@@ -358,7 +358,7 @@ class Evaluator:
           tangents: By variable, how it moves; others stay.
         """
         inputs, options = self._call(arrays)
-        directions = self._named(tangents)
+        directions = self._named(tangents, inputs[0].dtype)
         y, tangent = self._run(
             lambda client: client.jvp(
                 self._activation, *inputs, tangents=directions, **options
@@ -413,8 +413,10 @@ class Evaluator:
         text = self._gradient_texts.get(variable, "# cut")
         if "# cut" in text:
             return None
+        derivative = Activation(text)
+        derivative.is_derived = True
         return dataclasses.replace(
-            self.spec, activation=Activation(text), gradient="auto"
+            self.spec, activation=derivative, gradient="auto"
         )
 
     @functools.cached_property
@@ -503,11 +505,15 @@ class Evaluator:
             return array
         return array.astype(self._wire_dtype)
 
-    def _named(self, values: Mapping[str, Array]) -> dict[str, Any]:
+    def _named(
+        self, values: Mapping[str, Array], dtype: np.dtype[Any]
+    ) -> dict[str, Any]:
         """Returns values of variables as cotangents or tangents of a call."""
         numbers = {name for name, axis in self.spec.parameters if axis is None}
         return {
-            name: float(array.item()) if name in numbers else self._sent(array)
+            name: float(array.item())
+            if name in numbers
+            else _cast(array, dtype)
             for name, array in values.items()
         }
 
