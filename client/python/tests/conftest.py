@@ -54,6 +54,25 @@ def pytest_collection_modifyitems(session):
         pytest.exit(f"required and not installed: {', '.join(lacking)}", 1)
 
 
+# What was left out as something else is not installed.
+_left_out = []
+
+
+def _note(report):
+    if report.skipped and "could not import" in str(report.longrepr):
+        _left_out.append(report.nodeid)
+
+
+pytest_collectreport = pytest_runtest_logreport = _note
+
+
+def pytest_sessionfinish(session):
+    """Fails a run that had to test all, and did not."""
+    if _required and _left_out:
+        print(f"\nrequired and left out: {', '.join(_left_out)}")
+        session.exitstatus = 1
+
+
 class FakeService(service_pb2_grpc.ActivationServiceServicer):
     """Doubles its first input, whatever the activation; remembers requests.
 

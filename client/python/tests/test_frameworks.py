@@ -27,6 +27,28 @@ def test_a_required_framework_that_is_missing_is_an_error(framework):
     assert f"required and not installed: {framework}" in run.stdout
 
 
+def test_a_test_that_cannot_import_is_an_error_where_all_is_required(tmp_path):
+    conftest = Path(__file__).with_name("conftest.py").read_text()
+    tmp_path.joinpath("conftest.py").write_text(conftest)
+    tmp_path.joinpath("test_it.py").write_text(
+        "import pytest\npytest.importorskip('no_such_package')\n"
+    )
+
+    def run(required):
+        return subprocess.run(
+            [sys.executable, "-m", "pytest", "-q", "test_it.py"],
+            env=os.environ | {"ACTSERVE_REQUIRED_FRAMEWORKS": required},
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+        )
+
+    strict = run("torch")
+    assert strict.returncode == 1
+    assert "required and left out: test_it.py" in strict.stdout
+    assert run("").returncode == 5  # no tests
+
+
 def test_what_is_not_installed_is_named():
     missing = [name for name in FRAMEWORKS if not is_installed(name)]
     if not missing:

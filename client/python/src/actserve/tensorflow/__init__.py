@@ -1,4 +1,4 @@
-"""Activations in TensorFlow (2.15 or newer): a function and an object.
+"""Activations in TensorFlow (2.20 or newer): a function and an object.
 
 >>> import tensorflow as tf
 >>> import actserve, actserve.tensorflow
