@@ -144,8 +144,7 @@ absl::StatusOr<Training> Train(
     report(epoch, loss);
   }
 
-  const absl::Status status =
-      hidden->Evaluate(first.Forward(digits.test_pixels), h);
+  absl::Status status = hidden->Evaluate(first.Forward(digits.test_pixels), h);
   if (!status.ok()) return status;
   training.test_accuracy = Accuracy(digits.test_labels, second.Forward(h));
   training.beta = hidden->beta();
