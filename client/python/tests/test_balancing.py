@@ -9,8 +9,8 @@ from concurrent import futures
 
 import numpy as np
 import pytest
-from conftest import server_binary
 from test_restart import unused_port
+from testbed import server_binary
 
 import actserve
 from actserve import _replicas

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from conftest import ROOT
+from testbed import ROOT
 
 from actserve._chooser import Outcome, Standing, choose
 

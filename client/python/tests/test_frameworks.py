@@ -1,12 +1,13 @@
 """That a framework which must be tested is not left out."""
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from conftest import FRAMEWORKS, is_installed
+from testbed import FRAMEWORKS, is_installed
 
 
 @pytest.mark.parametrize("framework", FRAMEWORKS)
@@ -28,8 +29,8 @@ def test_a_required_framework_that_is_missing_is_an_error(framework):
 
 
 def test_a_test_that_cannot_import_is_an_error_where_all_is_required(tmp_path):
-    conftest = Path(__file__).with_name("conftest.py").read_text()
-    tmp_path.joinpath("conftest.py").write_text(conftest)
+    for name in ("conftest.py", "testbed.py"):
+        shutil.copy(Path(__file__).with_name(name), tmp_path)
     tmp_path.joinpath("test_it.py").write_text(
         "import pytest\npytest.importorskip('no_such_package')\n"
     )

@@ -3,7 +3,7 @@
 import ml_dtypes
 import numpy as np
 import pytest
-from conftest import build_folder
+from testbed import build_folder
 
 import actserve
 from actserve import _library

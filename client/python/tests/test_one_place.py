@@ -3,7 +3,7 @@
 import math
 import re
 
-from conftest import ROOT
+from testbed import ROOT
 
 from actserve import (
     _chooser,

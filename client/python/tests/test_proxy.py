@@ -7,7 +7,7 @@ import threading
 
 import numpy as np
 import pytest
-from conftest import server_binary
+from testbed import server_binary
 
 PREFACE_BYTES = 24
 DATA, HEADERS, RST_STREAM, SETTINGS = 0, 1, 3, 4

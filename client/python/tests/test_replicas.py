@@ -10,7 +10,7 @@ from concurrent import futures
 import grpc
 import numpy as np
 import pytest
-from conftest import FakeService
+from testbed import FakeService
 
 import actserve
 from actserve import _replicas

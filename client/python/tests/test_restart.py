@@ -10,7 +10,7 @@ from concurrent import futures
 
 import numpy as np
 import pytest
-from conftest import server_binary
+from testbed import server_binary
 
 import actserve
 from actserve.testing import ServerProcess

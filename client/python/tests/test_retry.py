@@ -4,7 +4,7 @@ import json
 
 import grpc
 import pytest
-from conftest import ROOT
+from testbed import ROOT
 
 from actserve._chooser import Outcome
 from actserve._retry import FailedAttempt, outcome_of, pause_before_retry

@@ -11,7 +11,7 @@ import time
 import grpc
 import numpy as np
 import pytest
-from conftest import server_binary
+from testbed import server_binary
 
 import actserve
 from actserve import _replicas

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import built_library, is_installed
+from testbed import built_library, is_installed
 
 keras = pytest.importorskip("keras")
 

@@ -5,7 +5,7 @@ import subprocess
 import sys
 
 import pytest
-from conftest import ROOT
+from testbed import ROOT
 
 keras = pytest.importorskip("keras")
 if keras.backend.backend() != "tensorflow":

@@ -5,8 +5,8 @@ import subprocess
 import sys
 
 import pytest
-from conftest import ROOT
 from tensorflow_cases import tf
+from testbed import ROOT
 
 import actserve
 import actserve.tensorflow

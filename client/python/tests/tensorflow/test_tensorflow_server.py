@@ -6,9 +6,9 @@ import time
 import numpy as np
 import pytest
 from bridge_cases import GATED, SOFTMAX, SWISH
-from conftest import server_binary
 from tensorflow_cases import apply, assert_close, gradients, module, normal, tf
 from test_proxy import Proxy
+from testbed import server_binary
 
 import actserve
 from actserve.testing import ServerProcess

@@ -211,3 +211,15 @@ def test_gradients_of_what_is_not_asked_for_cost_nothing():
     x = normal(3)
     y, dx = gradients(lambda x: apply(SWISH, x, parameters={"beta": 2.0}), x)
     assert dx.shape == y.shape
+
+
+def test_forward_mode_inside_of_a_function_is_refused():
+    # It was 0, as TensorFlow takes a custom gradient in a graph for a constant.
+    @tf.function
+    def tangent(x):
+        with tf.autodiff.ForwardAccumulator(x, tf.ones_like(x)) as accumulator:
+            y = apply("silu", x)
+        return accumulator.jvp(y)
+
+    with pytest.raises(NotImplementedError, match="pass all that moves"):
+        tangent(tf.constant([1.0]))

@@ -1,7 +1,7 @@
 """Through a server: the same bits, by the cheapest way to a gradient."""
 
 import pytest
-from conftest import server_binary
+from testbed import server_binary
 from torch_cases import (
     GATED,
     SOFTMAX,

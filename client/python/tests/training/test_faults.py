@@ -8,8 +8,8 @@ import threading
 import time
 
 import pytest
-from conftest import FRAMEWORKS
 from task import Task
+from testbed import FRAMEWORKS
 
 NUM_STEPS = 24
 FAULT_STEP = 12

@@ -4,7 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from conftest import server_binary
+from testbed import server_binary
 
 CLIENT = Path(__file__).resolve().parents[2]
 

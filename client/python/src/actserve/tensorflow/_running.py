@@ -11,6 +11,7 @@ import tensorflow as tf
 
 # What TensorFlow knows and has no public name for.
 from tensorflow.python import pywrap_tfe
+from tensorflow.python.eager import forwardprop_util
 from tensorflow.python.ops import control_flow_util
 from tensorflow.python.saved_model import save_context
 
@@ -24,6 +25,13 @@ NOT_SAVED = (
     "{name}: a SavedModel cannot hold an activation of actserve, which Python "
     "runs; save the weights (tf.train.Checkpoint), or a Keras model with "
     "actserve.keras.Activation as .keras"
+)
+
+NO_FORWARD_MODE = (
+    "{name}: TensorFlow has no forward mode of custom gradients inside of a "
+    "tf.function, and would take the tangent for 0; open the "
+    "tf.autodiff.ForwardAccumulator outside, call the tf.function in it, and "
+    "pass all that moves, values of variables too, as arguments"
 )
 
 # Smaller results are copied sooner than a tensor is made.
@@ -51,11 +59,14 @@ def run(
       results: Dtypes of its results, and as much of their shapes as is known.
 
     Raises:
-      NotImplementedError: The graph is for XLA, or for a SavedModel.
+      NotImplementedError: The graph is for XLA, or for a SavedModel; or a
+        ForwardAccumulator inside of it follows one of `tensors`.
     """
     if tf.executing_eagerly():
         return _run_now(kernel, tensors, results)
     refuse_graphs_without_python(name)
+    if forwardprop_util.pack_tangents(list(tensors)).tangents:
+        raise NotImplementedError(NO_FORWARD_MODE.format(name=name))
 
     def call(*arrays: Any) -> list[Any]:
         return list(kernel([_array_of(array) for array in arrays], None))
