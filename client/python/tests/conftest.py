@@ -20,6 +20,9 @@ from actserve import _library
 from actserve.testing import ServerProcess
 from actserve.v1 import service_pb2_grpc
 
+# The library of the build, for all tests.
+os.environ.setdefault("ACTSERVE_LIBRARY", str(built_library()))
+
 # Each has a folder of tests. Those that must be here are an error if they are
 # not.
 _missing = [name for name in FRAMEWORKS if not is_installed(name)]
@@ -71,13 +74,6 @@ def service():
     server.start()
     yield result
     server.stop(None).wait()
-
-
-@pytest.fixture(autouse=True)
-def library(monkeypatch):
-    """The library of the build, for all tests."""
-    if "ACTSERVE_LIBRARY" not in os.environ:
-        monkeypatch.setenv("ACTSERVE_LIBRARY", str(built_library()))
 
 
 @pytest.fixture(params=["pure", "library"])
