@@ -21,7 +21,7 @@ class Real {
   explicit Real(const char* text) { mpfr_set_str(Init(), text, 10, MPFR_RNDN); }
   Real(const Real& other) { mpfr_set(Init(), other.value_, MPFR_RNDN); }
   Real& operator=(const Real& other) {
-    mpfr_set(value_, other.value_, MPFR_RNDN);
+    if (this != &other) mpfr_set(value_, other.value_, MPFR_RNDN);
     return *this;
   }
 

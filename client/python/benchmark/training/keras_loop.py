@@ -1,9 +1,10 @@
 """The training in Keras, by train_on_batch."""
 
-import actserve.keras
 import keras
 from keras import ops
 from task import HIDDEN, RATE, Result, Task, accuracy, digits, weights
+
+import actserve.keras
 
 NATIVE = {
     "spiky": lambda x: ops.where(x % 1 <= 0.5, x % 1, 0),

@@ -1,8 +1,9 @@
 """The training in TensorFlow."""
 
-import actserve.tensorflow
 import tensorflow as tf
 from task import RATE, Result, Task, accuracy, digits, weights
+
+import actserve.tensorflow
 
 NATIVE = {
     "spiky": lambda x: tf.where(x % 1 <= 0.5, x % 1, 0),
