@@ -243,3 +243,14 @@ def test_spiky_is_what_its_formula_is():
     assert_close(
         gradients(lambda x: apply(text, x), x), gradients(spiky, x), rtol=1e-6
     )
+
+
+@pytest.mark.parametrize("zero", [0.0, -0.0])
+def test_parameters_that_differ_in_the_sign_of_zero_differ(zero):
+    reciprocal = "def reciprocal(x, a=1.0): return x / a"
+    x = tf.ones(1)
+
+    apply(reciprocal, x, parameters={"a": -zero})
+    y = apply(reciprocal, x, parameters={"a": zero})
+
+    assert y.numpy() == [np.copysign(np.inf, zero)]

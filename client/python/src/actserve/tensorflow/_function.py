@@ -134,7 +134,11 @@ def call(
         places.append((name, axis if tensor.shape.rank else None))
         values.append(tensor)
     if places or constants:
-        spec = _extended(spec, tuple(places), tuple(constants))
+        fixed_numbers = tuple(constants)
+        # As a text, of which those of 0.0 and -0.0 differ.
+        spec = _extended(
+            spec, tuple(places), fixed_numbers, repr(fixed_numbers)
+        )
     of = evaluator(spec)
     _check_dtypes(of, inputs)
     shape = _result_shape(of, [x.shape for x in inputs])
@@ -168,6 +172,7 @@ def _extended(
     spec: Spec,
     places: tuple[tuple[str, int | None], ...],
     constants: tuple[tuple[str, float], ...],
+    text: str,
 ) -> Spec:
     given = {name for name, _ in (*places, *constants)}
     kept = {n: value for n, value in spec.constants if n not in given}

@@ -118,12 +118,19 @@ def spec_of(
     activation: Any, client: Any, places: Any, numbers: Any, *options: Any
 ) -> str:
     """Returns the text of a Spec, which is kept; the same for the same."""
-    return _spec_of(activation, client, places, numbers, *options).text()
+    # As texts, of which those of 0.0 and -0.0 differ.
+    texts = repr(numbers) if numbers else ""
+    return _spec_of(activation, client, places, numbers, texts, *options).text()
 
 
 @functools.lru_cache(maxsize=1024, typed=True)
 def _spec_of(
-    activation: Any, client: Any, places: Any, numbers: Any, *options: Any
+    activation: Any,
+    client: Any,
+    places: Any,
+    numbers: Any,
+    texts: str,
+    *options: Any,
 ) -> Spec:
     spec = Spec.make(activation, client, places, dict(numbers), *options)
     evaluator(spec)  # which refuses what no call could do
