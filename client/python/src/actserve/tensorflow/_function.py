@@ -11,6 +11,7 @@ import tensorflow as tf
 
 import actserve
 from actserve._bridge import Evaluator, Spec, evaluator
+from actserve._source import outside
 from actserve.tensorflow._gradients import differentiable
 
 Activatable = actserve.Activation | Callable[..., Any] | str
@@ -155,7 +156,6 @@ def to_tensors(inputs: Sequence[Any]) -> list[tf.Tensor]:
     return [tf.convert_to_tensor(x, dtype_hint=hint) for x in inputs]
 
 
-@functools.lru_cache(maxsize=1024)
 def spec_of(
     activation: Activatable,
     client: actserve.Client | str | None,
@@ -163,7 +163,20 @@ def spec_of(
     constants: tuple[tuple[str, float], ...],
     *options: Any,
 ) -> Spec:
-    """Returns Spec.make() of these values, the constants as pairs."""
+    """Returns Spec.make() of these values, the constants as pairs; quick."""
+    key = (repr(constants) if constants else "", outside(activation))
+    return _spec_of(activation, client, parameters, constants, key, *options)
+
+
+@functools.lru_cache(maxsize=1024)
+def _spec_of(
+    activation: Activatable,
+    client: actserve.Client | str | None,
+    parameters: tuple[tuple[str, int | None], ...],
+    constants: tuple[tuple[str, float], ...],
+    key: tuple[Any, ...],
+    *options: Any,
+) -> Spec:
     return Spec.make(activation, client, parameters, dict(constants), *options)
 
 
