@@ -371,3 +371,22 @@ def test_makes_another_activation_of_one():
 def test_refuses_constants_that_are_not_finite():
     with pytest.raises(ValueError, match="constant a is nan, not finite"):
         actserve.activation("def f(x): return a", constants={"a": math.nan})
+
+
+def test_constants_that_differ_in_the_sign_of_zero_differ():
+    text = "def f(x): return x / a"
+    plus = actserve.activation(text, constants={"a": 0.0})
+    minus = actserve.activation(text, constants={"a": -0.0})
+
+    assert plus != minus
+    x = np.ones(1, np.float32)
+    client = actserve.connect("local")
+    assert client.forward(plus, x) == [math.inf]
+    assert client.forward(minus, x) == [-math.inf]
+
+
+def test_refuses_zeros_of_two_signs_for_one_constant():
+    base = actserve.activation("def base(x): return x / a", constants={"a": 0})
+
+    with pytest.raises(ValueError, match="in one function and 0"):
+        actserve.activation(base, constants={"a": -0.0})

@@ -101,7 +101,10 @@ class Activation:
         )
 
     def _key(self) -> tuple[Any, ...]:
-        constants = tuple(sorted(self.constants.items()))
+        # As texts, of which those of 0.0 and -0.0 differ.
+        constants = tuple(
+            sorted((n, repr(c)) for n, c in self.constants.items())
+        )
         return self.text, self.derivative, constants, self.exact, self.axis
 
 

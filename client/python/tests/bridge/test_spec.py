@@ -3,6 +3,8 @@
 import dataclasses
 import gc
 import pickle
+import subprocess
+import sys
 
 import pytest
 from bridge_cases import SWISH
@@ -88,6 +90,25 @@ def test_a_client_of_the_user_is_used_and_travels():
     travelled = pickle.loads(pickle.dumps(spec))
     other = clients.client_for(travelled.client)
     assert (other.address, other._timeout) == ("local", 12.5)
+
+
+def test_a_client_of_the_user_travels_to_another_process():
+    client = actserve.connect("local", timeout=12.5)
+    spec = Spec.make("gelu", client)
+    code = (
+        "import pickle, sys; from actserve._bridge import clients;"
+        "spec = pickle.load(sys.stdin.buffer);"
+        "print(clients.client_for(spec.client)._timeout)"
+    )
+
+    found = subprocess.run(
+        [sys.executable, "-c", code],
+        input=pickle.dumps(spec),
+        stdout=subprocess.PIPE,
+        check=True,
+    )
+
+    assert found.stdout.split() == [b"12.5"]
 
 
 def test_a_client_that_is_gone_is_said_to_be():

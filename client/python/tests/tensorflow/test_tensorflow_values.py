@@ -7,6 +7,7 @@ from tensorflow_cases import (
     apply,
     assert_close,
     gradients,
+    module,
     normal,
     spiky,
     swish,
@@ -243,3 +244,31 @@ def test_spiky_is_what_its_formula_is():
     assert_close(
         gradients(lambda x: apply(text, x), x), gradients(spiky, x), rtol=1e-6
     )
+
+
+@pytest.mark.parametrize("zero", [0.0, -0.0])
+def test_parameters_that_differ_in_the_sign_of_zero_differ(zero):
+    reciprocal = "def reciprocal(x, a=1.0): return x / a"
+    x = tf.ones(1)
+
+    apply(reciprocal, x, parameters={"a": -zero})
+    y = apply(reciprocal, x, parameters={"a": zero})
+
+    assert y.numpy() == [np.copysign(np.inf, zero)]
+
+
+SCALE = 2.0
+
+
+def scaled(x):
+    return x * SCALE
+
+
+def test_numbers_from_outside_are_those_of_the_call(monkeypatch):
+    x = tf.ones(1)
+    assert apply(scaled, x) == 2
+
+    monkeypatch.setitem(globals(), "SCALE", 3.0)
+
+    assert apply(scaled, x) == 3
+    assert module(scaled)(x) == 3

@@ -241,3 +241,33 @@ def test_threads_follow_pytorch():
             assert client._num_threads == number
     finally:
         torch.set_num_threads(threads)
+
+
+def test_parameters_that_differ_in_the_sign_of_zero_differ():
+    reciprocal = "def reciprocal(x, a=1.0): return x / a"
+    x = torch.ones(1)
+
+    for zero in (0.0, -0.0):
+        y = apply(reciprocal, x, parameters={"a": zero})
+        assert_close(y, x / zero)
+
+
+SCALE = 2.0
+
+
+def helped(x):
+    return x * SCALE
+
+
+def calls_helper(x):
+    return helped(x)
+
+
+@pytest.mark.parametrize("function", [helped, calls_helper])
+def test_numbers_from_outside_are_those_of_the_call(function, monkeypatch):
+    x = torch.ones(1)
+    assert apply(function, x) == 2
+
+    monkeypatch.setitem(globals(), "SCALE", 3.0)
+
+    assert apply(function, x) == 3

@@ -197,7 +197,12 @@ class Spec:
         return self._hash
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _restore, (self._text, clients.object_of(self.client))
+        client = clients.object_of(self.client)
+        # The key means nothing in another process.
+        plain = (
+            self if client is None else dataclasses.replace(self, client=None)
+        )
+        return _restore, (plain._text, client)
 
 
 def _restore(text: str, client: Client | None) -> Spec:

@@ -51,7 +51,8 @@ class Collected:
 
     def bind(self, name: str, value: float) -> str | None:
         """Binds a constant. Returns why that is impossible, or None."""
-        if self.constants.setdefault(name, value) != value:
+        # As texts, of which those of 0.0 and -0.0 differ.
+        if repr(self.constants.setdefault(name, value)) != repr(value):
             return (
                 f"{name} is {self.constants[name]!r} in one function and "
                 f"{value!r} in another"

@@ -11,6 +11,7 @@ import tensorflow as tf
 
 import actserve
 from actserve._bridge import Evaluator, Spec, evaluator
+from actserve._source import outside
 from actserve.tensorflow._gradients import differentiable
 
 Activatable = actserve.Activation | Callable[..., Any] | str
@@ -134,7 +135,11 @@ def call(
         places.append((name, axis if tensor.shape.rank else None))
         values.append(tensor)
     if places or constants:
-        spec = _extended(spec, tuple(places), tuple(constants))
+        fixed_numbers = tuple(constants)
+        # As a text, of which those of 0.0 and -0.0 differ.
+        spec = _extended(
+            spec, tuple(places), fixed_numbers, repr(fixed_numbers)
+        )
     of = evaluator(spec)
     _check_dtypes(of, inputs)
     shape = _result_shape(of, [x.shape for x in inputs])
@@ -151,7 +156,6 @@ def to_tensors(inputs: Sequence[Any]) -> list[tf.Tensor]:
     return [tf.convert_to_tensor(x, dtype_hint=hint) for x in inputs]
 
 
-@functools.lru_cache(maxsize=1024)
 def spec_of(
     activation: Activatable,
     client: actserve.Client | str | None,
@@ -159,7 +163,20 @@ def spec_of(
     constants: tuple[tuple[str, float], ...],
     *options: Any,
 ) -> Spec:
-    """Returns Spec.make() of these values, the constants as pairs."""
+    """Returns Spec.make() of these values, the constants as pairs; quick."""
+    key = (repr(constants) if constants else "", outside(activation))
+    return _spec_of(activation, client, parameters, constants, key, *options)
+
+
+@functools.lru_cache(maxsize=1024)
+def _spec_of(
+    activation: Activatable,
+    client: actserve.Client | str | None,
+    parameters: tuple[tuple[str, int | None], ...],
+    constants: tuple[tuple[str, float], ...],
+    key: tuple[Any, ...],
+    *options: Any,
+) -> Spec:
     return Spec.make(activation, client, parameters, dict(constants), *options)
 
 
@@ -168,6 +185,7 @@ def _extended(
     spec: Spec,
     places: tuple[tuple[str, int | None], ...],
     constants: tuple[tuple[str, float], ...],
+    text: str,
 ) -> Spec:
     given = {name for name, _ in (*places, *constants)}
     kept = {n: value for n, value in spec.constants if n not in given}

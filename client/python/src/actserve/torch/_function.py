@@ -10,6 +10,7 @@ import torch
 
 import actserve
 from actserve._bridge import Spec, evaluator
+from actserve._source import outside
 from actserve.torch._call import call
 
 Activatable = actserve.Activation | Callable[..., Any] | str
@@ -118,12 +119,19 @@ def spec_of(
     activation: Any, client: Any, places: Any, numbers: Any, *options: Any
 ) -> str:
     """Returns the text of a Spec, which is kept; the same for the same."""
-    return _spec_of(activation, client, places, numbers, *options).text()
+    # Numbers as texts too, of which those of 0.0 and -0.0 differ.
+    key = (repr(numbers) if numbers else "", outside(activation))
+    return _spec_of(activation, client, places, numbers, key, *options).text()
 
 
 @functools.lru_cache(maxsize=1024, typed=True)
 def _spec_of(
-    activation: Any, client: Any, places: Any, numbers: Any, *options: Any
+    activation: Any,
+    client: Any,
+    places: Any,
+    numbers: Any,
+    key: Any,
+    *options: Any,
 ) -> Spec:
     spec = Spec.make(activation, client, places, dict(numbers), *options)
     evaluator(spec)  # which refuses what no call could do
