@@ -127,6 +127,19 @@ def test_two_lambdas_of_a_line_are_told_apart(client):
     ]
 
 
+@pytest.mark.skipif(
+    sys.version_info < (3, 11), reason="Python tells no columns before 3.11"
+)
+def test_a_lambda_is_told_from_that_around_it():
+    made = (lambda: actserve.activation(lambda x: x * 2))()
+    scaled = lambda a: lambda x: a * x  # noqa: E731
+    around = lambda x: (lambda y: y + 1)(x)  # noqa: E731
+
+    assert "return (x * 2)" in made.text
+    assert "return (a * x)" in actserve.activation(scaled(3.0)).text
+    assert "(lambda y: y + 1)(x)" in actserve.activation(around).text
+
+
 def test_errors_in_a_lambda_name_its_line(client):
     f = actserve.activation(
         lambda x: (

@@ -351,6 +351,10 @@ def test_says_what_to_do_without_source():
     with pytest.raises(actserve.ActivationError, match="give its text"):
         actserve.activation(scope["f"])
 
+    exec("f = lambda x: x", scope)
+    with pytest.raises(actserve.ActivationError, match=r"def f\(x\): \.\.\."):
+        actserve.activation(scope["f"])
+
 
 def test_refuses_a_gradient_of_another_name():
     with pytest.raises(TypeError, match="function named half_grad"):

@@ -65,6 +65,20 @@ import actserve
             ),
         ),
         (
+            ValueError,
+            r"softmax: rows run along axis 2, which is none of a result of "
+            r"shape \(2, 3\)",
+            lambda: apply("softmax", normal(2, 3), axis=2),
+        ),
+        (
+            ValueError,
+            r"rows run along axis -3, which is none of a result of shape "
+            r"\(None, 3\)",
+            lambda: tf.function(
+                module("softmax", axis=-3)
+            ).get_concrete_function(tf.TensorSpec([None, 3])),
+        ),
+        (
             TypeError,
             r"parameters\['beta'\] is of string",
             lambda: apply(SWISH, normal(3), parameters={"beta": "two"}),

@@ -162,7 +162,9 @@ def _find(
             found.append(node)
     if len(found) > 1:  # lambdas of one line
         found = [node for node in found if _holds(node, code)]
-    return found[0] if len(found) == 1 else None
+        # A lambda around that of `code` holds its places too.
+        found.sort(key=lambda node: (node.lineno, node.col_offset))
+    return found[-1] if found else None
 
 
 def _holds(node: ast.Lambda, code: types.CodeType) -> bool:
@@ -224,9 +226,10 @@ def _constants(code: types.CodeType) -> Iterator[str]:
 
 
 def _no_source(name: str) -> ActivationError:
+    own = "f" if name == _LAMBDA else name
     return _invalid(
         f"the source of {name} is not available (typed at a prompt?); "
-        f"give its text: actserve.activation('''def {name}(x): ...''')"
+        f"give its text: actserve.activation('''def {own}(x): ...''')"
     )
 
 

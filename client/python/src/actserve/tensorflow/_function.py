@@ -143,6 +143,7 @@ def call(
     of = evaluator(spec)
     _check_dtypes(of, inputs)
     shape = _result_shape(of, [x.shape for x in inputs])
+    _check_axis(of, shape)
     _check_values(of, shape, values)
     result = tf.TensorSpec(shape, inputs[0].dtype)
     inputs = _with_one_of_all(inputs, shape)
@@ -258,6 +259,17 @@ def _with_one_of_all(
     )
     first = tf.broadcast_to(inputs[0], together)
     return [tf.ensure_shape(first, shape), *inputs[1:]]
+
+
+def _check_axis(of: Evaluator, shape: tf.TensorShape) -> None:
+    axis = of.spec.axis
+    if axis is None or shape.rank is None:
+        return
+    if not -shape.rank <= axis < shape.rank:
+        raise ValueError(
+            f"{of.name}: rows run along axis {axis}, which is none of a result "
+            f"of shape {shape}"
+        )
 
 
 def _check_values(
