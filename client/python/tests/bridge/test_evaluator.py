@@ -14,6 +14,7 @@ from bridge_cases import GATED, SOFTMAX, SPIKY, STEP, SWISH, sigmoid
 
 import actserve
 from actserve._bridge import Spec, evaluator
+from actserve._bridge.learnable import by_name
 
 pytestmark = pytest.mark.server
 
@@ -396,3 +397,20 @@ def test_fallback_does_not_hide_errors_of_the_call(x):
 
     with pytest.raises(TypeError, match="int64"):
         of.forward([x.astype(np.int64)])
+
+
+@pytest.mark.parametrize(
+    ("learnable", "channels", "error", "message"),
+    [
+        (True, None, TypeError, "learnable is True: give names"),
+        ((), 32, ValueError, "channels is 32, but no parameter is learnable"),
+    ],
+)
+def test_what_cannot_be_learned_is_said(learnable, channels, error, message):
+    with pytest.raises(error, match=message):
+        by_name(learnable, channels)
+
+
+@pytest.mark.parametrize("learnable", ["beta", ["beta"], {"beta": None}])
+def test_what_is_learned_may_be_named(learnable):
+    assert by_name(learnable, 3) == {"beta": None}

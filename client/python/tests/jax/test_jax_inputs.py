@@ -179,9 +179,9 @@ def ones(*shape):
             "swish has no parameter 'alpha'; it has beta",
         ),
         (
-            lambda: actserve.jax.Activation(SWISH, learnable="beta"),
-            TypeError,
-            "give a list of names",
+            lambda: actserve.jax.Activation(SWISH, channels=3),
+            ValueError,
+            "channels is 3, but no parameter is learnable",
         ),
         (
             lambda: actserve.jax.Activation(

@@ -85,6 +85,16 @@ import actserve.torch
             "swish has no parameter 'gamma'; it has beta",
         ),
         (
+            lambda: apply(SWISH, torch.ones(2), parameters={"beta": [1, 2]}),
+            TypeError,
+            "is a list: give a number or a tensor",
+        ),
+        (
+            lambda: layer(SWISH, channels=3),
+            ValueError,
+            "channels is 3, but no parameter is learnable",
+        ),
+        (
             lambda: layer(SWISH, learnable=["gamma"]),
             TypeError,
             "swish has no parameter 'gamma'; it has beta",

@@ -12,6 +12,31 @@ from actserve._bridge.evaluator import evaluator
 from actserve._bridge.spec import Spec
 
 
+def by_name(
+    learnable: Mapping[str, Any] | Iterable[str] | str, channels: int | None
+) -> Mapping[str, Any]:
+    """Returns what a layer is told to learn, by name; None: the default.
+
+    Raises:
+      TypeError: It is neither names nor values by name.
+      ValueError: There are channels, and nothing to learn.
+    """
+    if isinstance(learnable, str):
+        learnable = (learnable,)
+    if not isinstance(learnable, Iterable):
+        raise TypeError(
+            f"learnable is {learnable!r}: give names of parameters, or values "
+            f"by name"
+        )
+    if not isinstance(learnable, Mapping):
+        learnable = dict.fromkeys(learnable)
+    if channels is not None and not learnable:
+        raise ValueError(
+            f"channels is {channels}, but no parameter is learnable"
+        )
+    return learnable
+
+
 def first_values(
     spec: Spec,
     learnable: Mapping[str, Any] | Iterable[str] | str,
@@ -33,10 +58,7 @@ def first_values(
         channels = _arguments.integer("channels", channels, bits=32)
         if channels < 1:
             raise ValueError(f"channels is {channels}, not at least 1")
-    if isinstance(learnable, str):
-        learnable = (learnable,)
-    if not isinstance(learnable, Mapping):
-        learnable = dict.fromkeys(learnable)
+    learnable = by_name(learnable, channels)
     of = evaluator(spec)
     known = of.info.parameters
     result = {}

@@ -13,6 +13,7 @@ import numpy as np
 
 import actserve
 from actserve._bridge import Spec, evaluator
+from actserve._bridge.learnable import by_name
 from actserve._client import Client
 from actserve._values import PerAxis
 from actserve.jax._apply import parameter_array, run
@@ -57,7 +58,7 @@ class Activation:
         self,
         activation: actserve.Activation | Callable[..., Any] | str,
         *,
-        learnable: Iterable[str] | Mapping[str, Any] = (),
+        learnable: Iterable[str] | Mapping[str, Any] | str = (),
         channels: int | None = None,
         channel_axis: int = -1,
         parameters: Mapping[str, float] | None = None,
@@ -163,22 +164,13 @@ def _with_parameters(
 
 def _first_values(
     spec: Spec,
-    learnable: Iterable[str] | Mapping[str, Any],
+    learnable: Iterable[str] | Mapping[str, Any] | str,
     channels: int | None,
 ) -> tuple[tuple[str, Any], ...]:
     """Returns names and numbers, or tuples of one for each channel."""
-    if isinstance(learnable, str):
-        raise TypeError(
-            f"learnable is {learnable!r}: give a list of names, or values by "
-            f"name"
-        )
     known = evaluator(spec).info.parameters
     given = dict(spec.constants)
-    values = (
-        dict(learnable)
-        if isinstance(learnable, Mapping)
-        else dict.fromkeys(learnable)
-    )
+    values = by_name(learnable, channels)
     result = []
     for name, value in values.items():
         if name not in known:

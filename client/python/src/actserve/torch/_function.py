@@ -82,6 +82,11 @@ def apply(
         if isinstance(value, torch.Tensor):
             tensors.append(as_value(value))
             places.append((name, place_of(value, axis_of_value)))
+        elif isinstance(value, (list, tuple)):
+            raise TypeError(
+                f"parameters[{name!r}] is a {type(value).__name__}: give a "
+                f"number or a tensor"
+            )
         else:
             numbers.append((name, value))
     text = spec_of(

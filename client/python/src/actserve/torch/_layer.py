@@ -12,6 +12,7 @@ import torch
 
 import actserve
 from actserve._bridge import Evaluator, Spec, evaluator
+from actserve._bridge.learnable import by_name
 from actserve.torch._call import call
 from actserve.torch._function import Activatable, as_value, place_of
 
@@ -83,10 +84,7 @@ class Activation(torch.nn.Module):
           ValueError: An option has none of its values.
         """
         super().__init__()
-        if isinstance(learnable, str):
-            learnable = (learnable,)
-        if not isinstance(learnable, Mapping):
-            learnable = dict.fromkeys(learnable)
+        learnable = by_name(learnable, channels)
         options = (
             axis,
             split_axis,
