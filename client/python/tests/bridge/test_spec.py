@@ -87,6 +87,7 @@ def test_a_client_of_the_user_is_used_and_travels():
 
     assert clients.client_for(spec.client) is client
     assert Spec.make("gelu", client) == spec
+    assert Spec.make("gelu", spec.client) == spec
     travelled = pickle.loads(pickle.dumps(spec))
     other = clients.client_for(travelled.client)
     assert (other.address, other._timeout) == ("local", 12.5)

@@ -127,3 +127,12 @@ def test_a_map_of_a_data_set_runs_it():
     np.testing.assert_array_equal(
         np.concatenate(list(data)), tf.nn.relu(normal(6, 2))
     )
+
+
+def test_a_client_serves_a_layer_that_learns():
+    with actserve.connect("local") as client:
+        act = module(SWISH, learnable=["beta"], channels=3, client=client)
+
+        np.testing.assert_allclose(
+            act(normal(2, 3)), swish(normal(2, 3), 1.0), rtol=1e-6
+        )

@@ -43,13 +43,18 @@ def key_of(client: Client) -> str:
         return key
 
 
+def is_key(text: str) -> bool:
+    """Returns whether `text` is a key of key_of(), and no address."""
+    return text.startswith("object:")
+
+
 def object_of(key: str | None) -> Client | None:
     """Returns the client of a key of key_of(); None: it is an address.
 
     Raises:
       RuntimeError: The client is gone, or was of another process.
     """
-    if key is None or not key.startswith("object:"):
+    if key is None or not is_key(key):
         return None
     client = _objects.get(key)
     if client is None:

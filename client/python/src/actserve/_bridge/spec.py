@@ -76,7 +76,8 @@ class Spec:
 
         Args:
           activation: Also a plain function, or the text of one.
-          client: A Client, an address, or None as of connect().
+          client: A Client, an address, None as of connect(), or the `client`
+            of another Spec.
           parameters: As the attribute.
           constants: By name.
           axis: As the attribute; None: that of the activation.
@@ -112,7 +113,8 @@ class Spec:
                     f"client is of type {type(client).__name__}: give an "
                     f"address or an actserve.Client"
                 )
-            client = resolve(client, can_compute=True)
+            if not clients.is_key(client):
+                client = resolve(client, can_compute=True)
         tensors = tuple(
             (
                 name,
