@@ -71,7 +71,8 @@ def test_init_has_the_values_that_were_asked_for():
 
     assert first(learnable=["beta"]) == jnp.float32(1)
     assert first(learnable={"beta": 0.5}).shape == ()
-    assert first(learnable=["beta"], parameters={"beta": 3.0}) == 3
+    with pytest.raises(ValueError, match="both learnable and a number"):
+        first(learnable=["beta"], parameters={"beta": 3.0})
     np.testing.assert_array_equal(
         first(learnable={"beta": [1, 2, 3]}), [1.0, 2.0, 3.0]
     )

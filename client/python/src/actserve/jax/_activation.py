@@ -13,7 +13,7 @@ import numpy as np
 
 import actserve
 from actserve._bridge import Spec, evaluator
-from actserve._bridge.learnable import by_name
+from actserve._bridge.learnable import first_values
 from actserve._client import Client
 from actserve._values import PerAxis
 from actserve.jax._apply import parameter_array, run
@@ -85,7 +85,12 @@ class Activation:
         )
         evaluator(self._spec)  # refuses what no call could do
         self._channel_axis = channel_axis
-        self._learnable = _first_values(self._spec, learnable, channels)
+        # Numbers, and tuples of one for each channel.
+        first = first_values(self._spec, learnable, channels)
+        self._learnable = tuple(
+            (name, tuple(value.tolist()) if np.ndim(value) else float(value))
+            for name, value in first.items()
+        )
 
     def init(self, dtype: Any = None) -> dict[str, jax.Array]:
         """Returns the first values of the learnable parameters, by name.
@@ -160,41 +165,3 @@ def _with_parameters(
             (name, value) for name, value in spec.constants if name not in given
         ),
     )
-
-
-def _first_values(
-    spec: Spec,
-    learnable: Iterable[str] | Mapping[str, Any] | str,
-    channels: int | None,
-) -> tuple[tuple[str, Any], ...]:
-    """Returns names and numbers, or tuples of one for each channel."""
-    known = evaluator(spec).info.parameters
-    given = dict(spec.constants)
-    values = by_name(learnable, channels)
-    result = []
-    for name, value in values.items():
-        if name not in known:
-            raise TypeError(
-                f"{evaluator(spec).name} has no parameter {name!r}; it has "
-                f"{', '.join(known) or 'none'}"
-            )
-        if value is None:
-            value = given.get(name, known[name])
-        if np.ndim(value) > 1:
-            raise TypeError(
-                f"learnable[{name!r}] has {np.ndim(value)} axes; give a "
-                f"number, or one value for each channel"
-            )
-        if np.ndim(value):
-            value = tuple(map(float, np.asarray(value)))
-            if channels is not None and len(value) != channels:
-                raise ValueError(
-                    f"learnable[{name!r}] has {len(value)} values for "
-                    f"{channels} channels"
-                )
-        elif channels is not None:
-            value = (float(value),) * channels
-        else:
-            value = float(value)
-        result.append((name, value))
-    return tuple(result)
