@@ -369,6 +369,33 @@ TEST_F(StreamTest, SurvivesMessagesOfRandomBytes) {
   ExpectNothingHeld(*server_);
 }
 
+// The server ended such a call, waited for its program with what was freed, and
+// crashed.
+TEST_F(StreamTest, MayBeCancelledWhileItsFirstMessageIsRead) {
+  Start();
+  // Each is compiled anew.
+  for (const char* activation :
+       {"elu", "gelu", "hardswish", "leaky_relu", "mish", "relu6", "selu",
+        "sigmoid", "silu", "softplus", "softsign", "tanh"}) {
+    SCOPED_TRACE(activation);
+    std::vector<std::thread> clients;
+    for (int c = 0; c < 4; ++c) {
+      clients.emplace_back([&] {
+        for (int i = 0; i < 10; ++i) {
+          Stream stream(*stub_);
+          v1::ForwardRequest request = ReluOf(100);
+          request.set_activation(activation);
+          stream.WriteFirst(request);
+          stream.Cancel();
+        }
+      });
+    }
+    for (std::thread& client : clients) client.join();
+    ExpectServes();
+  }
+  ExpectNothingHeld(*server_);
+}
+
 TEST_F(StreamTest, LeavesNothingBehindWhenClientsGo) {
   Start();
   const std::string chunk(kMiB, '\0');

@@ -181,6 +181,8 @@ void StreamCall::OnReadDone(bool ok) {
     absl::MutexLock lock(&mu_);
     reading_ = false;
     is_first = !std::exchange(has_first_, true);
+    // So that nobody ends the call while the message is decoded.
+    computing_ |= is_first && ok && !ended_;
     input_ended_ |= !ok;
     if (ok && bytes.Valid()) {
       const auto size_bytes = static_cast<int64_t>(bytes.Length());
@@ -211,16 +213,17 @@ void StreamCall::TakeFirst(const grpc::ByteBuffer& bytes) {
   ProgramKey key;
   {
     absl::MutexLock lock(&mu_);
-    if (!decoded.ok()) {
-      Fail(decoded.status());
-    } else {
+    if (!decoded.ok()) Fail(decoded.status());
+    // It may have been cancelled meanwhile.
+    if (status_.ok() && !ended_) {
       decoded_ = *std::move(decoded);
       activation = decoded_->request.activation;
       key = decoded_->request.program;
       record_.activation = key.activation_id;
       record_.elements = decoded_->request.type.num_elements;
-      computing_ = true;
       open_->set_waits_for_client(false);
+    } else {
+      computing_ = false;
     }
   }
   if (activation == nullptr) return Advance();

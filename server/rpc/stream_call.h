@@ -152,7 +152,7 @@ class StreamCall final : public StreamReactor,
   // What is under way now, and what has come to its end.
   bool reading_ ABSL_GUARDED_BY(mu_) = false;
   bool writing_ ABSL_GUARDED_BY(mu_) = false;
-  // A slab, or the program.
+  // A slab, or the program; or the first message is decoded.
   bool computing_ ABSL_GUARDED_BY(mu_) = false;
   bool has_first_ ABSL_GUARDED_BY(mu_) = false;
   bool input_ended_ ABSL_GUARDED_BY(mu_) = false;
