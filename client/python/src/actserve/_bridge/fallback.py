@@ -72,20 +72,27 @@ def run(
     Raises: what `call` raises; of a server that is away too, if nothing can be
       done here.
     """
-    here = clients.local()
+    failure: ActivationError | None = None
     if not _is_away(client):
         try:
             return call(client)
         except ActivationError as error:
-            if error.code not in _AWAY or (here is None and instead is None):
+            if error.code not in _AWAY:
                 raise
-            _begin(client, error, "the library" if here else "NumPy")
+            failure = error
+    # Only now, as it looks for a file.
+    here = clients.local()
+    if here is None and instead is None:
+        if failure is not None:
+            raise failure
+        return call(client)
+    if failure is not None:
+        _begin(client, failure, "NumPy" if here is None else "the library")
     with _lock:
         _counts[client.address] += 1
     if here is not None:
         return call(here)
-    if instead is None:
-        return call(client)
+    assert instead is not None
     return instead()
 
 
