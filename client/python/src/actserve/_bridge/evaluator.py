@@ -171,21 +171,35 @@ class Evaluator:
                 f"{len(self.inputs)} inputs ({', '.join(self.inputs)}), "
                 f"not {len(shapes)}"
             )
-        shape = list(np.broadcast_shapes(*map(tuple, shapes)))
-        split_axis = self.spec.split_axis
-        if split_axis is not None:
-            num_parts = len(self.info.inputs)
-            if not -len(shape) <= split_axis < len(shape):
-                raise ValueError(
-                    f"split_axis {split_axis} is no axis of the shape {shape}"
-                )
-            if shape[split_axis] % num_parts:
-                raise ValueError(
-                    f"axis {split_axis} of the shape {shape} does not split "
-                    f"into {num_parts} equal parts"
-                )
-            shape[split_axis] //= num_parts
-        return tuple(shape)
+        shape = np.broadcast_shapes(*map(tuple, shapes))
+        return tuple(self.shape_of_part(shape))
+
+    def shape_of_part(self, shape: Sequence[Any]) -> list[Any]:
+        """Returns the shape of the result for that of all inputs together.
+
+        Args:
+          shape: That to which the inputs broadcast: integers, or a compiler's
+            symbols of them.
+
+        Raises:
+          ValueError: The one input of a gate does not split into its parts.
+        """
+        result = list(shape)
+        axis = self.spec.split_axis
+        if axis is None:
+            return result
+        num_parts = len(self.info.inputs)
+        if not -len(result) <= axis < len(result):
+            raise ValueError(
+                f"split_axis {axis} is no axis of the shape {result}"
+            )
+        if result[axis] % num_parts:
+            raise ValueError(
+                f"axis {axis} of the shape {result} does not split into "
+                f"{num_parts} equal parts"
+            )
+        result[axis] = result[axis] // num_parts
+        return result
 
     def gradient_way(self, dtype: np.dtype[Any], keeps: bool) -> str:
         """Returns how a gradient is had: the Spec's choice, or the cheapest.

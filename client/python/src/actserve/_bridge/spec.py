@@ -14,6 +14,7 @@ from actserve._activation import Activation, activation
 from actserve._address import resolve
 from actserve._bridge import clients
 from actserve._client import Client
+from actserve._source import outside
 
 GRADIENTS = ("auto", "partials", "residual", "stateless")
 FALLBACKS = (None, "local")
@@ -153,6 +154,24 @@ class Spec:
         # Keeps a Client of the user.
         object.__setattr__(self, "_kept", clients.object_of(self.client))
 
+    def with_parameters(
+        self,
+        parameters: tuple[tuple[str, int | None], ...],
+        constants: tuple[tuple[str, Any], ...] = (),
+    ) -> Spec:
+        """Returns one with these parameters, and more constants. Quick.
+
+        What is given replaces a constant of its name.
+
+        Args:
+          parameters: All of them, as the attribute.
+          constants: Pairs of a name and a number.
+
+        Raises: as make().
+        """
+        # Numbers as texts too, of which those of 0.0 and -0.0 differ.
+        return _with_parameters(self, parameters, constants, repr(constants))
+
     def text(self) -> str:
         """Returns it as text: equal specs of one process have equal texts."""
         return self._text
@@ -176,14 +195,7 @@ class Spec:
             field.name: getattr(self, field.name)
             for field in dataclasses.fields(self)
         }
-        if isinstance(self.activation, Activation):
-            fields["activation"] = {
-                "text": self.activation.text,
-                "derivative": self.activation.derivative,
-                "constants": dict(sorted(self.activation.constants.items())),
-                "exact": self.activation.exact,
-                "axis": self.activation.axis,
-            }
+        fields["activation"] = plain_activation(self.activation)
         return json.dumps(fields)
 
     @functools.cached_property
@@ -205,6 +217,79 @@ class Spec:
             self if client is None else dataclasses.replace(self, client=None)
         )
         return _restore, (plain._text, client)
+
+
+def plain_activation(activation: Activation | str) -> dict[str, Any] | str:
+    """Returns the arguments that make an equal one, as JSON has them."""
+    if isinstance(activation, str):
+        return activation
+    return {
+        "text": activation.text,
+        "derivative": activation.derivative,
+        "constants": dict(sorted(activation.constants.items())),
+        "exact": activation.exact,
+        "axis": activation.axis,
+    }
+
+
+def kept(
+    activation: Activation | Callable[..., Any] | str,
+    client: Client | str | None,
+    parameters: tuple[tuple[str, int | None], ...],
+    constants: tuple[tuple[str, Any], ...],
+    *options: Any,
+) -> Spec:
+    """Returns Spec.make() of these values; the same Spec for the same. Quick.
+
+    Args:
+      activation: As of make(). A function is taken again when what it reads
+        from outside has changed.
+      client: As of make().
+      parameters: As of make().
+      constants: Pairs of a name and a number.
+      *options: The other arguments of make(), in order.
+
+    Raises: as make().
+    """
+    # Numbers as texts too, of which those of 0.0 and -0.0 differ.
+    key = (repr(constants) if constants else "", outside(activation))
+    return _kept(activation, client, parameters, constants, key, *options)
+
+
+@functools.lru_cache(maxsize=1024, typed=True)
+def _kept(
+    activation: Activation | Callable[..., Any] | str,
+    client: Client | str | None,
+    parameters: tuple[tuple[str, int | None], ...],
+    constants: tuple[tuple[str, Any], ...],
+    key: tuple[Any, ...],
+    *options: Any,
+) -> Spec:
+    return Spec.make(activation, client, parameters, dict(constants), *options)
+
+
+@functools.lru_cache(maxsize=4096, typed=True)
+def _with_parameters(
+    spec: Spec,
+    parameters: tuple[tuple[str, int | None], ...],
+    constants: tuple[tuple[str, Any], ...],
+    key: str,
+) -> Spec:
+    given = {name for name, _ in (*parameters, *constants)}
+    others = {n: value for n, value in spec.constants if n not in given}
+    return Spec.make(
+        spec.activation,
+        spec.client,
+        parameters,
+        others | dict(constants),
+        spec.axis,
+        spec.split_axis,
+        spec.element_offset,
+        spec.gradient,
+        spec.fallback,
+        spec.wire_dtype,
+        spec.timeout,
+    )
 
 
 def _restore(text: str, client: Client | None) -> Spec:

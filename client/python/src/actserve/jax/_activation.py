@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-import functools
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -131,7 +129,7 @@ class Activation:
             array = parameter_array(name, value)
             arrays.append(array)
             axes.append((name, axis if array.ndim else None))
-        return run(_with_parameters(self._spec, tuple(axes)), inputs, arrays)
+        return run(self._spec.with_parameters(tuple(axes)), inputs, arrays)
 
     def _key(self) -> tuple[Any, ...]:
         return self._spec, self._channel_axis, self._learnable
@@ -151,17 +149,3 @@ class Activation:
     def __name__(self) -> str:
         """The name of the function; Flax and others ask for it."""
         return evaluator(self._spec).name
-
-
-@functools.lru_cache(maxsize=4096)
-def _with_parameters(
-    spec: Spec, parameters: tuple[tuple[str, int | None], ...]
-) -> Spec:
-    given = {name for name, _ in parameters}
-    return dataclasses.replace(
-        spec,
-        parameters=parameters,
-        constants=tuple(
-            (name, value) for name, value in spec.constants if name not in given
-        ),
-    )

@@ -11,6 +11,7 @@ import numpy as np
 import actserve
 from actserve._bridge import Spec, evaluator
 from actserve._bridge.learnable import first_values
+from actserve._bridge.spec import plain_activation
 from actserve.keras._backend import apply
 
 _OPTIONS = (
@@ -217,18 +218,9 @@ class Activation(keras.layers.Layer):
         client = self._client
         if isinstance(client, actserve.Client):
             client = client.address
-        activation: Any = self._spec.activation
-        if isinstance(activation, actserve.Activation):
-            activation = {
-                "text": activation.text,
-                "derivative": activation.derivative,
-                "constants": dict(activation.constants),
-                "exact": activation.exact,
-                "axis": activation.axis,
-            }
         return {
             **super().get_config(),
-            "activation": activation,
+            "activation": plain_activation(self._spec.activation),
             "learnable": {
                 name: np.asarray(value).tolist()
                 for name, value in self._first.items()

@@ -11,7 +11,7 @@ import tensorflow as tf
 
 import actserve
 from actserve._bridge import Evaluator, Spec, evaluator
-from actserve._source import outside
+from actserve._bridge.spec import kept
 from actserve.tensorflow._gradients import differentiable
 
 Activatable = actserve.Activation | Callable[..., Any] | str
@@ -84,7 +84,7 @@ def apply(
         option has none of its values.
     """
     tensors = to_tensors(inputs)
-    spec = spec_of(
+    spec = kept(
         activation,
         client,
         (),
@@ -135,11 +135,7 @@ def call(
         places.append((name, axis if tensor.shape.rank else None))
         values.append(tensor)
     if places or constants:
-        fixed_numbers = tuple(constants)
-        # As a text, of which those of 0.0 and -0.0 differ.
-        spec = _extended(
-            spec, tuple(places), fixed_numbers, repr(fixed_numbers)
-        )
+        spec = spec.with_parameters(tuple(places), tuple(constants))
     of = evaluator(spec)
     _check_dtypes(of, inputs)
     shape = _result_shape(of, [x.shape for x in inputs])
@@ -155,54 +151,6 @@ def to_tensors(inputs: Sequence[Any]) -> list[tf.Tensor]:
     hint = next((x.dtype for x in inputs if hasattr(x, "dtype")), None)
     hint = None if hint is None else tf.as_dtype(hint)
     return [tf.convert_to_tensor(x, dtype_hint=hint) for x in inputs]
-
-
-def spec_of(
-    activation: Activatable,
-    client: actserve.Client | str | None,
-    parameters: tuple[tuple[str, int | None], ...],
-    constants: tuple[tuple[str, float], ...],
-    *options: Any,
-) -> Spec:
-    """Returns Spec.make() of these values, the constants as pairs; quick."""
-    key = (repr(constants) if constants else "", outside(activation))
-    return _spec_of(activation, client, parameters, constants, key, *options)
-
-
-@functools.lru_cache(maxsize=1024)
-def _spec_of(
-    activation: Activatable,
-    client: actserve.Client | str | None,
-    parameters: tuple[tuple[str, int | None], ...],
-    constants: tuple[tuple[str, float], ...],
-    key: tuple[Any, ...],
-    *options: Any,
-) -> Spec:
-    return Spec.make(activation, client, parameters, dict(constants), *options)
-
-
-@functools.lru_cache(maxsize=1024)
-def _extended(
-    spec: Spec,
-    places: tuple[tuple[str, int | None], ...],
-    constants: tuple[tuple[str, float], ...],
-    text: str,
-) -> Spec:
-    given = {name for name, _ in (*places, *constants)}
-    kept = {n: value for n, value in spec.constants if n not in given}
-    return Spec.make(
-        spec.activation,
-        spec.client,
-        places,
-        kept | dict(constants),
-        spec.axis,
-        spec.split_axis,
-        spec.element_offset,
-        spec.gradient,
-        spec.fallback,
-        spec.wire_dtype,
-        spec.timeout,
-    )
 
 
 def _check_dtypes(of: Evaluator, inputs: Sequence[tf.Tensor]) -> None:

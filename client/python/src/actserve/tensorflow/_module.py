@@ -10,10 +10,10 @@ import tensorflow as tf
 import actserve
 from actserve._bridge import evaluator
 from actserve._bridge.learnable import first_values
+from actserve._bridge.spec import kept
 from actserve.tensorflow._function import (
     Activatable,
     call,
-    spec_of,
     to_tensors,
 )
 from actserve.tensorflow._running import NOT_SAVED
@@ -87,7 +87,7 @@ class Activation(tf.Module):
           ValueError: An option has none of its values.
         """
         super().__init__(name=name)
-        self._spec = spec_of(
+        self._spec = kept(
             activation,
             client,
             (),

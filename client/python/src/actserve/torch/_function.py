@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
 
 import actserve
-from actserve._bridge import Spec, evaluator
-from actserve._source import outside
+from actserve._bridge import evaluator
+from actserve._bridge.spec import kept
 from actserve.torch._call import call
 
 Activatable = actserve.Activation | Callable[..., Any] | str
@@ -124,20 +123,6 @@ def spec_of(
     activation: Any, client: Any, places: Any, numbers: Any, *options: Any
 ) -> str:
     """Returns the text of a Spec, which is kept; the same for the same."""
-    # Numbers as texts too, of which those of 0.0 and -0.0 differ.
-    key = (repr(numbers) if numbers else "", outside(activation))
-    return _spec_of(activation, client, places, numbers, key, *options).text()
-
-
-@functools.lru_cache(maxsize=1024, typed=True)
-def _spec_of(
-    activation: Any,
-    client: Any,
-    places: Any,
-    numbers: Any,
-    key: Any,
-    *options: Any,
-) -> Spec:
-    spec = Spec.make(activation, client, places, dict(numbers), *options)
+    spec = kept(activation, client, places, numbers, *options)
     evaluator(spec)  # which refuses what no call could do
-    return spec
+    return spec.text()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-import functools
 import warnings
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -239,22 +237,15 @@ def _number(name: str, value: Any) -> torch.Tensor:
 
 @torch.compiler.assume_constant_result
 def _extended(text: str, names: tuple[str, ...]) -> str:
-    return _extended_spec(text, names).text()
-
-
-@functools.lru_cache(maxsize=1024)
-def _extended_spec(text: str, names: tuple[str, ...]) -> Spec:
-    spec = Spec.of_text(text)
+    """Returns the text of a Spec with more parameters, one number each."""
+    spec = evaluator(text).spec
     twice = set(names) & {name for name, _ in spec.parameters}
     if twice:
         raise ValueError(f"parameters: {min(twice)} is learned by the layer")
-    spec = dataclasses.replace(
-        spec,
-        parameters=(*spec.parameters, *((name, None) for name in names)),
-        constants=tuple(c for c in spec.constants if c[0] not in names),
-    )
-    evaluator(spec)
-    return spec
+    more = tuple((name, None) for name in names)
+    spec = spec.with_parameters((*spec.parameters, *more))
+    evaluator(spec)  # which refuses what no call could do
+    return spec.text()
 
 
 def _text_of(spec: Spec) -> str:

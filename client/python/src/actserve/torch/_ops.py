@@ -99,25 +99,12 @@ def jvp(
 def _fake_result(of: Evaluator, values: Sequence[torch.Tensor]) -> Any:
     num_inputs = len(values) - len(of.spec.parameters)
     first = values[0]
-    if num_inputs == 1:
-        shape = list(first.shape)
-    else:
-        shape = list(
-            torch.broadcast_shapes(*(v.shape for v in values[:num_inputs]))
+    together = first.shape
+    if num_inputs > 1:
+        together = torch.broadcast_shapes(
+            *(v.shape for v in values[:num_inputs])
         )
-    split_axis = of.spec.split_axis
-    if split_axis is not None:
-        num_parts = len(of.info.inputs)
-        if not -len(shape) <= split_axis < len(shape):
-            raise ValueError(
-                f"split_axis {split_axis} is no axis of the shape {shape}"
-            )
-        if shape[split_axis] % num_parts:
-            raise ValueError(
-                f"axis {split_axis} of the shape {shape} does not split into "
-                f"{num_parts} equal parts"
-            )
-        shape[split_axis] = shape[split_axis] // num_parts
+    shape = of.shape_of_part(together)
     order = _axes.order_in_memory(of, values)
     laid = first.new_empty([shape[axis] for axis in order] or shape)
     return laid.permute(_axes.inverse(order)) if order else laid
