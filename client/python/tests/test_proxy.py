@@ -1,31 +1,22 @@
 """Failures on the way to a server, as proxies and networks make them."""
 
 import contextlib
-import socket
 import subprocess
-import threading
 
 import numpy as np
 import pytest
+from proxy import (
+    END_HEADERS,
+    END_STREAM,
+    HEADERS,
+    RST_STREAM,
+    Proxy,
+    frame,
+)
 from testbed import server_binary
-
-PREFACE_BYTES = 24
-DATA, HEADERS, RST_STREAM, SETTINGS = 0, 1, 3, 4
-ACK = END_STREAM = 1
-END_HEADERS = 4
 
 SMALL = np.array([1.0, -2.0], np.float32)
 LARGE = np.arange(1 << 19, dtype=np.float32)
-
-
-def frame(kind, flags=0, stream=0, payload=b""):
-    """Returns a frame of HTTP/2."""
-    return (
-        len(payload).to_bytes(3, "big")
-        + bytes([kind, flags])
-        + stream.to_bytes(4, "big")
-        + payload
-    )
 
 
 def reset(error_code):
@@ -55,74 +46,6 @@ def cut_request(num_bytes):
 def cut_reply(num_bytes):
     """A fault: the connection ends after so many bytes of the server."""
     return lambda proxy, client: proxy.forward(client, None, num_bytes)
-
-
-class Proxy:
-    """Forwards connections; the first ones meet the `faults`, one each."""
-
-    def __init__(self, target, faults):
-        host, _, port = target.rpartition(":")
-        self._target = (host, int(port))
-        self.faults = list(faults)
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.address = f"127.0.0.1:{self._listener.getsockname()[1]}"
-        self._open = []
-        self._start(self._accept)
-
-    def close(self):
-        for each in [self._listener, *self._open]:
-            with contextlib.suppress(OSError):
-                each.shutdown(socket.SHUT_RDWR)
-            each.close()
-
-    def answer(self, client, make_frame):
-        """Answers the first call on `client` with a frame, and closes."""
-        with client, client.makefile("rb") as received:
-            client.sendall(frame(SETTINGS))
-            received.read(PREFACE_BYTES)
-            while head := received.read(9):
-                received.read(int.from_bytes(head[:3], "big"))
-                if head[3] == SETTINGS and not head[4] & ACK:
-                    client.sendall(frame(SETTINGS, ACK))
-                if head[3] == HEADERS:
-                    stream = int.from_bytes(head[5:], "big")
-                    client.sendall(make_frame(stream))
-                    client.shutdown(socket.SHUT_WR)
-
-    def forward(self, client, request_bytes=None, reply_bytes=None):
-        server = socket.create_connection(self._target)
-        self._open.append(server)
-        self._start(self._copy, server, client, reply_bytes)
-        self._copy(client, server, request_bytes)
-
-    def _accept(self):
-        with contextlib.suppress(OSError):
-            while True:
-                client, _ = self._listener.accept()
-                self._open.append(client)
-                fault = self.faults.pop(0) if self.faults else Proxy.forward
-                self._start(fault, self, client)
-
-    def _copy(self, source, sink, left):
-        """Copies until the end, or `left` bytes; then ends both."""
-        with contextlib.suppress(OSError):
-            while left is None or left > 0:
-                data = source.recv(1 << 16 if left is None else left)
-                if not data:
-                    break
-                sink.sendall(data)
-                if left is not None:
-                    left -= len(data)
-        for end in (source, sink):
-            with contextlib.suppress(OSError):
-                end.shutdown(socket.SHUT_RDWR)
-
-    def _start(self, function, *arguments):
-        def run():
-            with contextlib.suppress(OSError):
-                function(*arguments)
-
-        threading.Thread(target=run, daemon=True).start()
 
 
 FAULTS = {

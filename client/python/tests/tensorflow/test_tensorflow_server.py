@@ -6,8 +6,8 @@ import time
 import numpy as np
 import pytest
 from bridge_cases import GATED, SOFTMAX, SWISH
+from proxy import Cable
 from tensorflow_cases import apply, assert_close, gradients, module, normal, tf
-from test_proxy import Proxy
 from testbed import server_binary
 
 import actserve
@@ -205,20 +205,6 @@ def test_a_killed_server_loses_no_step(in_graph):
     assert train("local", in_graph=in_graph) == undisturbed
 
 
-class Cable(Proxy):
-    """A proxy whose bytes wait while it is pulled, as TCP's do."""
-
-    def __init__(self, target):
-        self.plugged = threading.Event()
-        self.plugged.set()
-        super().__init__(target, [])
-
-    def _copy(self, source, sink, left):
-        while data := source.recv(1 << 16):
-            self.plugged.wait()
-            sink.sendall(data)
-
-
 @pytest.mark.parametrize("in_graph", [False, True])
 def test_a_network_that_is_cut_for_5_seconds_loses_no_step(
     shared_server, in_graph
@@ -229,8 +215,7 @@ def test_a_network_that_is_cut_for_5_seconds_loses_no_step(
     def cut(step):
         if step == 2:
             began.append(time.monotonic())
-            cable.plugged.clear()
-            threading.Timer(5, cable.plugged.set).start()
+            cable.cut(5, resets=False)
 
     losses = train(cable.address, cut, in_graph, timeout=60)
 

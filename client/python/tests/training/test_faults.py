@@ -1,13 +1,12 @@
 """A server that goes away in the middle of a training costs no bit of it."""
 
-import contextlib
 import functools
 import importlib
-import socket
 import threading
 import time
 
 import pytest
+from proxy import Cable
 from task import Task
 from testbed import FRAMEWORKS
 
@@ -80,69 +79,16 @@ def test_kill_9_costs_nothing_on_this_host(framework, activation, server):
     assert result.losses == undisturbed(framework, activation)
 
 
-class Wire:
-    """A way to a server that can be cut.
-
-    Attributes:
-      address: Where it begins.
-    """
-
-    def __init__(self, target):
-        self._target = target
-        self._up = threading.Event()
-        self._up.set()
-        self._sockets = []
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.address = f"127.0.0.1:{self._listener.getsockname()[1]}"
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def cut(self, seconds):
-        """Lets nothing through for so long; what was open is lost then."""
-        self._up.clear()
-        old, self._sockets = self._sockets, []
-
-        def mend():
-            for connection in old:
-                with contextlib.suppress(OSError):
-                    connection.shutdown(socket.SHUT_RDWR)
-            self._up.set()
-
-        threading.Timer(seconds, mend).start()
-
-    def _accept(self):
-        while True:
-            try:
-                client, _ = self._listener.accept()
-                self._up.wait()
-                server = socket.create_connection(self._target)
-            except OSError:
-                return
-            self._sockets += [client, server]
-            for source, sink in ((client, server), (server, client)):
-                threading.Thread(
-                    target=self._pass_on, args=(source, sink), daemon=True
-                ).start()
-
-    def _pass_on(self, source, sink):
-        with contextlib.suppress(OSError):
-            while data := source.recv(1 << 16):
-                self._up.wait()
-                sink.sendall(data)
-        with contextlib.suppress(OSError):
-            sink.shutdown(socket.SHUT_RDWR)
-
-
 @of_spiky
 def test_a_network_cut_of_5_s_costs_nothing(framework, activation, server):
-    host, _, port = server.address.rpartition(":")
-    wire = Wire((host, int(port)))
+    cable = Cable(server.address)
     began = []
 
     def cut():
         began.append(time.monotonic())
-        wire.cut(5.0)
+        cable.cut(5.0, resets=True)
 
-    result = train(framework, activation, wire.address, cut)
+    result = train(framework, activation, cable.address, cut)
 
     assert time.monotonic() - began[0] >= 5.0
     assert result.losses == undisturbed(framework, activation)
