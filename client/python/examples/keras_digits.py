@@ -15,6 +15,7 @@ from pathlib import Path
 
 import keras
 import numpy as np
+from loss_curves import draw
 from sklearn.datasets import load_digits
 
 import actserve
@@ -108,23 +109,6 @@ def bar(steps):
     except ImportError:
         return None
     return tqdm(total=steps, leave=False)
-
-
-def draw(curves, file):
-    """Writes the losses to a PNG file, if matplotlib is there."""
-    try:
-        from matplotlib.figure import Figure
-    except ImportError:
-        print("no matplotlib: no picture")
-        return
-    axes = (figure := Figure()).subplots()
-    for name, losses in curves.items():
-        axes.semilogy(losses, label=name, linewidth=1)
-    axes.set_xlabel("step")
-    axes.set_ylabel("loss")
-    axes.legend()
-    figure.savefig(file)
-    print(f"losses: {file}")
 
 
 def main():

@@ -13,6 +13,7 @@ import argparse
 
 import numpy as np
 import tensorflow as tf
+from loss_curves import draw, progress
 from sklearn.datasets import load_digits
 
 import actserve
@@ -60,7 +61,7 @@ class Model(tf.Module):
 # %% Training: a tape and a tf.function, and nothing of ours.
 
 
-def train(act, data, rate, epochs, progress):
+def train(act, data, rate, epochs):
     """Returns the loss of every step, and the accuracy on the test set."""
     x, y, x_test, y_test = data
     model = Model(act)
@@ -96,32 +97,6 @@ def digits():
 # %% One run for each activation, and the same formula of tf.nn beside ours.
 
 
-def bar(steps):
-    """Shows how far `steps` are, if tqdm is there."""
-    try:
-        from tqdm import tqdm
-    except ImportError:
-        return steps
-    return tqdm(steps, leave=False)
-
-
-def draw(curves, file):
-    """Writes the losses to a PNG file, if matplotlib is there."""
-    try:
-        from matplotlib.figure import Figure
-    except ImportError:
-        print("no matplotlib: no picture")
-        return
-    axes = (figure := Figure()).subplots()
-    for name, losses in curves.items():
-        axes.semilogy(losses, label=name, linewidth=1)
-    axes.set_xlabel("step")
-    axes.set_ylabel("loss")
-    axes.legend()
-    figure.savefig(file)
-    print(f"losses: {file}")
-
-
 def main():
     """Trains and compares."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -146,7 +121,7 @@ def main():
     for name, act in activations.items():
         # So many kinks want small steps.
         rate = 0.03 if name == "spiky" else 0.3
-        curves[name], accuracy = train(act, data, rate, given.epochs, bar)
+        curves[name], accuracy = train(act, data, rate, given.epochs)
         print(
             f"{name:17}  loss {curves[name][0]:.4f} -> {curves[name][-1]:.4f}  "
             f"test accuracy {accuracy:.4f}"

@@ -16,10 +16,11 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 import torch
+from loss_curves import draw, progress
 from sklearn.datasets import load_digits
 from torch import nn
 
@@ -90,15 +91,6 @@ def activations(client: str | None) -> dict[str, tuple[Any, Any]]:
     }
 
 
-def progress(steps: range, name: str) -> Iterable[int]:
-    """Returns the steps, with a bar where tqdm is installed."""
-    try:
-        from tqdm import tqdm
-    except ImportError:
-        return steps
-    return tqdm(steps, desc=name, disable=not sys.stderr.isatty())
-
-
 def train(
     name: str, make: Callable[[], nn.Module], epochs: int
 ) -> tuple[nn.Module, list[float], float]:
@@ -119,7 +111,7 @@ def train(
     optimizer = torch.optim.SGD(model.parameters(), rate, momentum=momentum)
     per_epoch = len(rest) // BATCH
     losses = []
-    for step in progress(range(epochs * per_epoch), name):
+    for step in progress(range(epochs * per_epoch)):
         batch = rest[step % per_epoch * BATCH :][:BATCH]
         optimizer.zero_grad()
         loss = nn.functional.cross_entropy(model(images[batch]), labels[batch])
@@ -129,28 +121,6 @@ def train(
     with torch.no_grad():
         found = model(images[test]).argmax(1)
     return model, losses, (found == labels[test]).float().mean().item()
-
-
-def draw(curves: dict[str, list[float]], file: str) -> None:
-    """Writes a picture of the losses, where matplotlib is installed."""
-    try:
-        import matplotlib
-    except ImportError:
-        print("matplotlib is not installed: no picture")
-        return
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
-    figure, axes = pyplot.subplots(figsize=(7, 4))
-    for name, losses in curves.items():
-        axes.plot(losses, label=name, linewidth=1)
-    axes.set_xlabel("step")
-    axes.set_ylabel("loss")
-    axes.set_yscale("log")
-    axes.legend()
-    figure.tight_layout()
-    figure.savefig(file, dpi=120)
-    print(f"wrote {file}")
 
 
 def main() -> int:
