@@ -101,6 +101,12 @@ ServerProcess::~ServerProcess() {
 
 void ServerProcess::Signal(int number) const { kill(pid_, number); }
 
+void ServerProcess::Pause() const {
+  Signal(SIGSTOP);
+  siginfo_t info = {};
+  waitid(P_PID, pid_, &info, WSTOPPED | WNOWAIT);
+}
+
 int ServerProcess::Wait() {
   int status = 0;
   waitpid(pid_, &status, 0);

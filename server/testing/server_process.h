@@ -48,6 +48,9 @@ class ServerProcess {
   pid_t pid() const { return pid_; }
 
   void Signal(int number) const;
+  // Stops it, and returns when every thread stands still. SIGCONT lets it go
+  // on.
+  void Pause() const;
   // Waits for the end. Returns the exit code; minus the signal that ended it.
   // At most once.
   int Wait();

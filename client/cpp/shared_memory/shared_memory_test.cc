@@ -240,7 +240,7 @@ TEST_F(SharedMemoryTest, ADeadlineThatPassesWhileTheServerStandsStill) {
   ASSERT_TRUE(shared_->Forward("relu", {view}, MutableBytes(y)).ok());
   CallOptions options;
   options.timeout = absl::Milliseconds(100);
-  server_->Signal(SIGSTOP);
+  server_->Pause();
   std::thread later([&] {
     absl::SleepFor(absl::Milliseconds(800));
     server_->Signal(SIGCONT);
