@@ -11,9 +11,8 @@ from torch.autograd import forward_ad
 from actserve._bridge import evaluator
 from actserve.torch import _functions, _kernels
 from actserve.torch._memory import NUMPY_DTYPES
-from actserve.torch._quick import is_transformed, is_watched, quick
+from actserve.torch._quick import PLAIN, is_transformed, is_watched, quick
 
-_PLAIN = (torch.Tensor, torch.nn.Parameter)
 _NOT_IN_GRAPH = (
     "actserve: torch.compile does not trace forward mode through an operator "
     "of a library; leave out fullgraph=True"
@@ -73,7 +72,7 @@ def call(
 def _is_plain(values: Sequence[torch.Tensor]) -> bool:
     """Returns whether nobody looks at operators: no mode, tracer, subclass."""
     for value in values:
-        if type(value) not in _PLAIN or value.is_meta:
+        if type(value) not in PLAIN or value.is_meta:
             return False
     return not is_watched()
 

@@ -19,7 +19,8 @@ from actserve.torch import _rules
 from actserve.torch._memory import NUMPY_DTYPES, Array, array, tensor
 from actserve.torch._threads import following
 
-_PLAIN = (torch.Tensor, torch.nn.Parameter)
+# The types whose calls nobody else sees.
+PLAIN = (torch.Tensor, torch.nn.Parameter)
 _functorch = torch._C._are_functorch_transforms_active
 _num_modes = torch._C._len_torch_dispatch_stack
 _tracer = torch._C._get_tracing_state
@@ -75,7 +76,7 @@ def is_transformed() -> bool:
 def quick(text: str, x: torch.Tensor) -> torch.Tensor | None:
     """Returns y for a tensor that nobody watches; None: take another way."""
     if (
-        type(x) not in _PLAIN
+        type(x) not in PLAIN
         or x.dtype not in NUMPY_DTYPES
         or forward_ad._current_level >= 0
         or _num_modes()
