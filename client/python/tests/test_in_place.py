@@ -114,6 +114,30 @@ def test_gradients_are_not_copied_to_where_they_are_wanted(client, monkeypatch):
         assert client.backward("tanh", x, out={"x": dx})["x"] is dx
 
 
+@pytest.mark.parametrize("address", ["local", "server"])
+def test_large_results_are_written_into_arrays_of_numpy(address, shared_server):
+    # Those have huge pages; the memory of the library, to which it would copy
+    # what comes in chunks, has not.
+    x = np.linspace(-3, 3, 1 << 18, dtype=np.float32)
+    dy = np.ones_like(x)
+    where = "local" if address == "local" else shared_server.address
+    with actserve.connect(where, pure=False) as client:
+        y, partials, _ = client.forward_with("tanh", x, partials=True)
+        gradients = client.backward("tanh", x, grad_output=dy)
+        alone, _, residual = client.forward_with("tanh", x, keep_residual=True)
+        later = client.backward("tanh", residual=residual, grad_output=dy)
+    results = [
+        y,
+        alone,
+        *partials.values(),
+        *gradients.values(),
+        *later.values(),
+    ]
+    assert len(results) == 5
+    assert all(result.flags.owndata for result in results)
+    np.testing.assert_array_equal(partials["x"], gradients["x"])
+
+
 def test_a_gate_writes_the_part(client):
     x = np.linspace(-3, 3, 12, dtype=np.float32).reshape(2, 6)
     y = np.zeros((2, 3), np.float32)

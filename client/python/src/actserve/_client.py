@@ -231,6 +231,26 @@ class Client:
         (y,) = _values.take(payloads, [response.output])
         return y, request
 
+    def _rooms(
+        self,
+        activation: Activation | str,
+        arrays: Sequence[Array],
+        split_axis: int | None,
+        names: Sequence[str],
+        out: Mapping[str, Any],
+        deadline: float,
+        place: Place,
+    ) -> list[Array]:
+        """Returns where what belongs to the inputs `names` is written.
+
+        No names: all inputs. See out_arrays.rooms().
+        """
+        info = self._calls.info(activation, deadline, place)
+        inputs = _values.input_names(info, split_axis)
+        return out_arrays.rooms(
+            dict(zip(inputs, arrays, strict=False)), names or inputs, out
+        )
+
     def _remember(
         self,
         is_backward: bool,
@@ -350,8 +370,22 @@ class Client:
         elif partials:
             request.partials.extend(_arguments.names("partials", partials))
 
-        response = service_pb2.ForwardResponse()
         place = Place()
+        rooms: list[Array] = []
+        y = None if split_axis is not None else out_arrays.like(arrays)
+        if y is not None and y.nbytes >= out_arrays.ROOMS_FROM_BYTES:
+            rooms = [y]
+            if request.partials:
+                rooms += self._rooms(
+                    activation,
+                    arrays,
+                    None,
+                    request.partials,
+                    {},
+                    deadline,
+                    place,
+                )
+        response = service_pb2.ForwardResponse()
         payloads = self._calls.evaluate(
             "Forward",
             activation,
@@ -360,6 +394,7 @@ class Client:
             response,
             deadline,
             place,
+            rooms,
         )
         outputs = _values.take(payloads, [response.output, *response.partials])
         residual = None
@@ -594,12 +629,17 @@ class Client:
             upstream += directions
 
         rooms: Sequence[Array] = ()
-        if out is not None and split_axis is None:
-            info = self._calls.info(activation, deadline, place)
-            rooms = out_arrays.rooms(
-                dict(zip(info.inputs, arrays, strict=False)),
-                request.wrt or info.inputs,
-                out,
+        if out is not None or any(
+            array.nbytes >= out_arrays.ROOMS_FROM_BYTES for array in arrays
+        ):
+            rooms = self._rooms(
+                activation,
+                arrays,
+                split_axis,
+                request.wrt,
+                out or {},
+                deadline,
+                place,
             )
         response = service_pb2.BackwardResponse()
         payloads: Sequence[memoryview | Array] | None = None

@@ -10,6 +10,10 @@ from numpy.typing import NDArray
 
 from actserve._arrays import dlpack
 
+# Results of as many bytes are written into arrays of NumPy, made before the
+# call: their memory has huge pages, and what the library would return has not.
+ROOMS_FROM_BYTES = 1 << 20
+
 
 def place(
     name: str, out: Any, dtype: np.dtype[Any], shape: Sequence[int]
