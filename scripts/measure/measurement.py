@@ -19,7 +19,7 @@ def options(usage: str) -> list[str]:
 
 def use_environment() -> None:
     """Goes on in the Python of scripts/setup, which has NumPy and gRPC."""
-    venv = _folder("ACTSERVE_VENV")
+    venv = folder("ACTSERVE_VENV")
     if not os.path.samefile(sys.prefix, venv):
         python = f"{venv}/bin/python"
         os.execv(python, [python, *sys.argv])
@@ -40,7 +40,7 @@ def in_frameworks(program: pathlib.Path, *arguments: str | pathlib.Path) -> str:
     for name in ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE"):
         os.environ.pop(name, None)
     run = subprocess.run(
-        [f"{_folder('ACTSERVE_FRAMEWORKS')}/bin/python", program, *arguments],
+        [f"{folder('ACTSERVE_FRAMEWORKS')}/bin/python", program, *arguments],
         env=os.environ | environment,
         stdout=subprocess.PIPE,
         text=True,
@@ -49,7 +49,7 @@ def in_frameworks(program: pathlib.Path, *arguments: str | pathlib.Path) -> str:
     return run.stdout.rstrip("\n")
 
 
-def _folder(variable: str) -> str:
+def folder(variable: str) -> str:
     """Returns what scripts/environment sets."""
     text = 'source "$0" && echo "${!1}"'
     return output(

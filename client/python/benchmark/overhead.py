@@ -15,13 +15,13 @@ import argparse
 import os
 import statistics
 from collections.abc import Callable
-from concurrent import futures
 from pathlib import Path
 from typing import Any
 
-import grpc
 import numpy as np
 import torch
+from peers import grpcio
+from peers.waiting import free_port, until_it_works
 from turns import Process, alternate, block_of, ratio
 from ways import by_echo
 
@@ -34,26 +34,6 @@ BLOCK_SECONDS = 0.02
 GOALS = {"Client": 1.3, "Client, out=": 1.3, "actserve.torch": 1.6}
 
 
-class _Echo(grpc.GenericRpcHandler):
-    """Answers every call with its request."""
-
-    def service(self, _: Any) -> Any:
-        return grpc.unary_unary_rpc_method_handler(lambda request, _: request)
-
-
-def echo_by_grpcio() -> Callable[[], int]:
-    """Starts a server in this process; returns what tells its port."""
-    server = grpc.server(futures.ThreadPoolExecutor(1), [_Echo()])
-    port = server.add_insecure_port("127.0.0.1:0")
-    server.start()
-
-    def call() -> int:
-        assert server
-        return port
-
-    return lambda: call
-
-
 def measure(build: Path, rounds: int) -> dict[str, list[float]]:
     """Returns the seconds of a call by way and round."""
     os.environ.setdefault(
@@ -62,8 +42,8 @@ def measure(build: Path, rounds: int) -> dict[str, list[float]]:
     x = np.random.default_rng(1).standard_normal(SIZE // 4, np.float32)
     y = np.empty_like(x)
     tensor = torch.from_numpy(x)
-    peer = Process(echo_by_grpcio)
-    port = peer.prepare()
+    port = free_port()
+    peer = Process(grpcio.serve, port)
     with (
         ServerProcess(build / "bin/actserved") as server,
         ServerProcess(build / "bin/echo_server") as echo,
@@ -81,6 +61,7 @@ def measure(build: Path, rounds: int) -> dict[str, list[float]]:
                 "relu", tensor, client=server.address
             ),
         }
+        until_it_works(calls["echo, server of grpcio"])
         blocks = {n: block_of(call, BLOCK_SECONDS) for n, call in calls.items()}
         times = alternate(blocks, rounds)
     peer.kill()

@@ -8,9 +8,14 @@ import multiprocessing.connection
 import os
 import signal
 import statistics
+import subprocess
+import sys
+import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 Call = Callable[[], Any]
@@ -24,18 +29,46 @@ _SETTLE_SECONDS = 0.05
 
 def block_of(call: Call, block_seconds: float) -> Callable[[], float]:
     """Returns a block of about that long; it returns the seconds of a call."""
-    call()
-    begin = time.perf_counter()
-    call()
-    count = max(1, round(block_seconds / (time.perf_counter() - begin)))
+    return block_of_callers([call], block_seconds)
 
-    def block() -> float:
-        begin = time.perf_counter()
-        for _ in range(count):
-            call()
-        return (time.perf_counter() - begin) / count
 
-    return block
+def block_of_callers(
+    calls: Sequence[Call], block_seconds: float
+) -> Callable[[], float]:
+    """Returns a block in which all of them call at once, in threads.
+
+    It returns its seconds by the number of calls that all made together. A call
+    is always made in the same thread; that of one caller, in yours.
+    """
+    threads = [ThreadPoolExecutor(1) for _ in calls]
+
+    def run(count: int) -> float:
+        """Makes `count` calls of each."""
+        # The threads are there before it begins.
+        start = threading.Barrier(len(calls))
+        begin = 0.0
+
+        def repeat(call: Call) -> None:
+            nonlocal begin
+            start.wait()
+            begin = time.perf_counter()
+            for _ in range(count):
+                call()
+
+        if len(calls) == 1:
+            repeat(calls[0])
+        else:
+            done = [
+                thread.submit(repeat, call)
+                for thread, call in zip(threads, calls, strict=True)
+            ]
+            for future in done:
+                future.result()
+        return time.perf_counter() - begin
+
+    run(1)
+    count = max(1, round(block_seconds / run(1)))
+    return lambda: run(count) / (count * len(calls))
 
 
 def alternate(
@@ -66,32 +99,61 @@ class Process:
     """A process that makes calls in its turns, and stands still between them.
 
     A process that polls, as those of torch.distributed.rpc do, would take time
-    from the turns of others.
+    from the turns of others. It has a group of its own, so that what it starts
+    stands still too.
     """
 
-    def __init__(self, make: Callable[..., Any], *arguments: Any):
+    def __init__(
+        self,
+        make: Callable[..., Any],
+        *arguments: Any,
+        python: str | Path = sys.executable,
+    ):
         """Starts `make(*arguments)` in a new process.
 
         Args:
-          make: A function of a module. It serves until it is killed, or returns
-            a function that takes what prepare() is given and returns a call.
+          make: A function of a module that the other Python can import. It
+            serves until it is killed, or returns a function that takes what
+            prepare() is given and returns a call.
           *arguments: Can be pickled.
+          python: The Python that runs it.
         """
-        context = multiprocessing.get_context("spawn")
-        self._pipe, child = context.Pipe()
-        self._process = context.Process(
-            target=_work, args=(child, make, arguments), daemon=True
+        self._pipe, child = multiprocessing.Pipe()
+        package = sys.modules[make.__module__.partition(".")[0]]
+        file = Path(str(package.__file__))
+        folder = file.parents[1] if file.stem == "__init__" else file.parent
+        self._process = subprocess.Popen(
+            [
+                python,
+                "-c",
+                "import sys; sys.path[:1] = sys.argv[2:]; import turns; "
+                "turns.work(int(sys.argv[1]))",
+                str(child.fileno()),
+                Path(__file__).parent,
+                folder,
+            ],
+            pass_fds=[child.fileno()],
+            # Servers tell what they do; a table goes there.
+            stdout=subprocess.DEVNULL,
+            start_new_session=True,
         )
-        self._process.start()
         child.close()
+        self._pipe.send((make, arguments))
 
-    def prepare(self, *arguments: Any, block_seconds: float = 0.1) -> Any:
+    def prepare(
+        self, *arguments: Any, block_seconds: float = 0.1, callers: int = 1
+    ) -> Any:
         """Makes a call for these arguments; returns its result.
+
+        Args:
+          *arguments: For the function that `make` returned.
+          block_seconds: About the length of a block.
+          callers: So many threads call at once; each has a call of its own.
 
         Raises:
           RuntimeError: It failed, ended, or does not answer.
         """
-        return self._ask((arguments, block_seconds))
+        return self._ask((arguments, block_seconds, callers))
 
     def block(self) -> float:
         """Returns the seconds of a call, by a block of what was prepared."""
@@ -100,14 +162,14 @@ class Process:
         return seconds
 
     def signal(self, number: int) -> None:
-        """Sends a signal."""
-        assert self._process.pid is not None
-        os.kill(self._process.pid, number)
+        """Sends a signal to it, and to what it started."""
+        with contextlib.suppress(ProcessLookupError):  # It ended.
+            os.killpg(self._process.pid, number)
 
     def kill(self) -> None:
         """Ends it at once."""
-        self._process.kill()
-        self._process.join()
+        self.signal(signal.SIGKILL)
+        self._process.wait()
 
     def _ask(self, command: Any) -> Any:
         try:
@@ -130,10 +192,14 @@ class Player:
         self._client = client
         self._all = (client, *servers)
 
-    def prepare(self, *arguments: Any, block_seconds: float = 0.1) -> Any:
+    def prepare(
+        self, *arguments: Any, block_seconds: float = 0.1, callers: int = 1
+    ) -> Any:
         """As Process.prepare(), and stops the processes after it."""
         with self._awake():
-            return self._client.prepare(*arguments, block_seconds=block_seconds)
+            return self._client.prepare(
+                *arguments, block_seconds=block_seconds, callers=callers
+            )
 
     def block(self) -> float:
         """As Process.block(), and stops the processes after it."""
@@ -161,32 +227,32 @@ class _Failure(str):
     """The traceback of an exception."""
 
 
-def _work(
-    pipe: multiprocessing.connection.Connection,
-    make: Callable[..., Any],
-    arguments: Sequence[Any],
-) -> None:
-    """Runs in the new process."""
+def work(descriptor: int) -> None:
+    """Runs in the new process, which is told by a pipe what to do."""
+    pipe = multiprocessing.connection.Connection(descriptor)
     try:
+        make, arguments = _take(pipe)
         call_of = make(*arguments)
     except Exception:
         failure = _Failure(traceback.format_exc())
+        print(failure, file=sys.stderr)  # A server is never asked.
         while True:
             _take(pipe)
             pipe.send(failure)
-    call: Call = lambda: None  # noqa: E731
+    calls: Sequence[Call] = ()
     block: Callable[[], float] = lambda: 0.0  # noqa: E731
     while True:
         command = _take(pipe)
         try:
             if command is None:
-                call()  # Wakes what stood still.
+                for call in calls:  # Wakes what stood still.
+                    call()
                 pipe.send(block())
             else:
-                wanted, block_seconds = command
-                call = call_of(*wanted)
-                result = call()
-                block = block_of(call, block_seconds)
+                wanted, block_seconds, callers = command
+                calls = [call_of(*wanted) for _ in range(callers)]
+                result = calls[0]()
+                block = block_of_callers(calls, block_seconds)
                 pipe.send(result)
         except Exception:
             pipe.send(_Failure(traceback.format_exc()))

@@ -18,8 +18,10 @@ def serve(port: int, options: dict[str, Any]) -> None:
     rpc.shutdown()
 
 
-def client(port: int, options: dict[str, Any]) -> Any:
-    """Steps on the server at that port."""
+def client(
+    port: int, options: dict[str, Any], with_gradient: bool = True
+) -> Any:
+    """Steps on the server at that port, or only goes forward."""
     import torch
     from torch.distributed import autograd, rpc
 
@@ -30,6 +32,10 @@ def client(port: int, options: dict[str, Any]) -> Any:
         dy = torch.from_numpy(gradients)
         # An operator of C++: the server runs no Python.
         silu = torch._C._nn.silu
+
+        if not with_gradient:
+            plain = x.detach()
+            return lambda: [rpc.rpc_sync("server", silu, args=(plain,)).numpy()]
 
         def call() -> Any:
             with autograd.context() as context:
