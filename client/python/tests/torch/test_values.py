@@ -83,7 +83,6 @@ def test_parameters_keep_their_own_dtype():
         lambda x: x[:0],
         lambda x: x[0, 0, 0, 0],
     ],
-    ids=str,
 )
 def test_any_strides_are_read_and_dense_ones_kept(make):
     x = make(torch.randn(2, 4, 3, 5, dtype=torch.float64))
