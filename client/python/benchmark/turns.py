@@ -99,8 +99,7 @@ class Process:
     """A process that makes calls in its turns, and stands still between them.
 
     A process that polls, as those of torch.distributed.rpc do, would take time
-    from the turns of others. It has a group of its own, so that what it starts
-    stands still too.
+    from the turns of others. What it starts stands still with it.
     """
 
     def __init__(
@@ -163,8 +162,9 @@ class Process:
 
     def signal(self, number: int) -> None:
         """Sends a signal to it, and to what it started."""
-        with contextlib.suppress(ProcessLookupError):  # It ended.
-            os.killpg(self._process.pid, number)
+        for pid in _with_descendants(self._process.pid):
+            with contextlib.suppress(ProcessLookupError):  # It ended.
+                os.kill(pid, number)
 
     def kill(self) -> None:
         """Ends it at once."""
@@ -221,6 +221,19 @@ class Player:
             time.sleep(_SETTLE_SECONDS)
             for process in self._all:
                 process.signal(signal.SIGSTOP)
+
+
+def _with_descendants(pid: int) -> list[int]:
+    """Returns a process, and those that it started, and so on.
+
+    A group would not do: some start theirs in a session of its own.
+    """
+    result = [pid]
+    for parent in result:
+        for file in Path(f"/proc/{parent}/task").glob("*/children"):
+            with contextlib.suppress(OSError):  # It ended.
+                result += map(int, file.read_text().split())
+    return result
 
 
 class _Failure(str):

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
-_PATIENCE_SECONDS = 60.0
+_PATIENCE_SECONDS = 40.0
 
 
 def free_port() -> int:

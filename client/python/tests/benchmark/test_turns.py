@@ -2,6 +2,7 @@
 
 import os
 import signal
+import subprocess
 import time
 
 import pytest
@@ -50,6 +51,12 @@ def pid_and_sum():
     return lambda *numbers: lambda: (os.getpid(), sum(numbers))
 
 
+def pid_of_sleeper():
+    """Made in the other process; what it starts has a session of its own."""
+    sleeper = subprocess.Popen(["sleep", "60"], start_new_session=True)
+    return lambda: lambda: sleeper.pid
+
+
 def no_start():
     """Made in the other process."""
     raise ValueError("no start")
@@ -62,9 +69,19 @@ def player():
     process.kill()
 
 
-def state_of(pid):
-    with open(f"/proc/{pid}/stat") as file:
-        return file.read().rpartition(")")[2].split()[0]
+def wait_for_state(pid, wanted):
+    """Waits for a letter of proc(5); one that is gone is in state Z."""
+    deadline = time.monotonic() + 10
+    while True:
+        try:
+            with open(f"/proc/{pid}/stat") as file:
+                state = file.read().rpartition(")")[2].split()[0]
+        except OSError:
+            state = "Z"
+        if state == wanted:
+            return
+        assert time.monotonic() < deadline, state
+        time.sleep(0.001)
 
 
 def test_a_player_stands_still_between_its_turns(player):
@@ -72,11 +89,19 @@ def test_a_player_stands_still_between_its_turns(player):
 
     assert found == 7
     assert pid != os.getpid()
-    deadline = time.monotonic() + 10
-    while state_of(pid) != "T" and time.monotonic() < deadline:
-        time.sleep(0.001)
-    assert state_of(pid) == "T"
+    wait_for_state(pid, "T")
     assert player.block() > 0
+
+
+def test_what_a_player_started_stands_still_and_ends_with_it():
+    player = turns.Player(turns.Process(pid_of_sleeper))
+    try:
+        pid = player.prepare(block_seconds=0.001)
+
+        wait_for_state(pid, "T")
+    finally:
+        player.kill()
+    wait_for_state(pid, "Z")
 
 
 def test_an_error_of_the_other_process_is_told():
