@@ -38,6 +38,7 @@ using ::testing::HasSubstr;
 using ::testing::Not;
 
 const std::string kService = "/actserve.v1.ActivationService/";
+const std::string kKserve = "/inference.GRPCInferenceService/";
 const std::string kReflection =
     "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo";
 const std::string kText = "def f(x):\n    return x * 1.75\n";
@@ -84,8 +85,8 @@ class Tokens : public ::testing::Test {
              std::vector<std::string> flags = {}) {
     Write(quotas);
     flags.insert(flags.end(),
-                 {"--device=cpu", "--reflection", "--log_level=debug",
-                  absl::StrCat("--tokens=", path())});
+                 {"--device=cpu", "--reflection", "--kserve",
+                  "--log_level=debug", absl::StrCat("--tokens=", path())});
     auto server = ServerProcess::Start(BinaryOfBuild(ACTSERVED_BINARY), flags);
     ASSERT_TRUE(server.ok()) << server.status();
     server_ = *std::move(server);
@@ -164,7 +165,9 @@ TEST_F(Tokens, NoMethodAnswersWithoutOne) {
   EXPECT_THAT(methods, Contains(kService + "Forward"));
   EXPECT_THAT(methods, Contains("/grpc.health.v1.Health/Watch"));
   EXPECT_THAT(methods, Contains(kReflection));
-  EXPECT_GE(methods.size(), 10);
+  EXPECT_THAT(methods, Contains(kKserve + "ModelInfer"));
+  EXPECT_THAT(methods, Contains(kKserve + "ModelStreamInfer"));
+  EXPECT_GE(methods.size(), 32);
   std::set<std::string> messages;
   for (const std::string& method : methods) {
     for (const std::string token : {"wrong", "compute-", "Bearer compute-a"}) {
@@ -185,9 +188,17 @@ TEST_F(Tokens, NoMethodAnswersWithoutOne) {
 TEST_F(Tokens, EachRoleOpensItsMethodsOnly) {
   Start();
   const std::map<std::string, std::string> role_of = {
-      {kService + "RegisterActivation", "register-a"}, {kReflection, "admin"}};
+      {kService + "RegisterActivation", "register-a"},
+      {kReflection, "admin"},
+      {kKserve + "RepositoryModelLoad", "admin"},
+      {kKserve + "RepositoryModelUnload", "admin"},
+      {kKserve + "TraceSetting", "admin"},
+      {kKserve + "LogSettings", "admin"}};
   for (const std::string& method : Methods()) {
-    if (method.starts_with("/grpc.health")) continue;
+    if (method.starts_with("/grpc.health") ||
+        method == kKserve + "ServerLive" || method == kKserve + "ServerReady") {
+      continue;
+    }
     const auto found = role_of.find(method);
     const std::string right =
         found == role_of.end() ? "compute-a" : found->second;
@@ -206,6 +217,7 @@ TEST_F(Tokens, HealthAndTheUnixSocketNeedNone) {
   Start();
 
   EXPECT_TRUE(CallRaw(tcp_, "/grpc.health.v1.Health/Check", "").ok());
+  EXPECT_TRUE(CallRaw(tcp_, kKserve + "ServerReady", "").ok());
   EXPECT_TRUE(CallRaw(unix_, kService + "GetServerInfo", "").ok());
   EXPECT_TRUE(CallRaw(unix_, kReflection, std::string("\x3a\x00", 2)).ok());
   v1::RegisterActivationRequest text;
