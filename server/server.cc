@@ -202,7 +202,7 @@ absl::Status Server::Listen(const Options& options,
   listener.authenticator = authenticator_.get();
   if (options.kserve) {
     listener.further_services.push_back(
-        kserve::KserveService(options.kserve_shared_memory));
+        kserve::KserveService(kVersion, options.kserve_shared_memory));
   }
   if (options.tls.enabled()) {
     ACTSERVE_ASSIGN_OR_RETURN(tls_, ServerTls::Create(options.tls));

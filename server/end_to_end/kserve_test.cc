@@ -314,6 +314,7 @@ TEST_F(Kserve, CountsItsRequests) {
 // A text whose program takes longer to compile than the client wants to wait.
 TEST_F(Kserve, TimeoutIsADeadline) {
   ModelInferRequest request = RequestOf(IdOf(HeavyText(1)));
+  AddInput("y", "FP32", BytesOf(kDy), 4, &request);
   (*request.mutable_parameters())["timeout"].set_int64_param(1000);
   ModelInferResponse response;
   const grpc::Status status = Infer(request, &response);

@@ -5,7 +5,6 @@
 
 #include "absl/strings/match.h"
 #include "kernels/base/status_macros.h"
-#include "server/config/version.h"
 #include "server/kserve/infer_call.h"
 #include "server/kserve/infer_stream.h"
 #include "server/kserve/kserve.h"
@@ -60,15 +59,17 @@ bool IsLocal(Context* context) {
 
 }  // namespace
 
-FurtherService KserveService(bool shared_memory) {
+FurtherService KserveService(const std::string& version, bool shared_memory) {
   return {inference::GRPCInferenceService::service_full_name(),
-          [shared_memory](const ServiceParts& parts) {
-            return std::make_unique<Service>(parts, shared_memory);
+          [version, shared_memory](const ServiceParts& parts) {
+            return std::make_unique<Service>(parts, version, shared_memory);
           }};
 }
 
-Service::Service(const ServiceParts& parts, bool shared_memory)
+Service::Service(const ServiceParts& parts, std::string version,
+                 bool shared_memory)
     : parts_(parts),
+      version_(std::move(version)),
       regions_(shared_memory ? std::make_unique<Regions>() : nullptr),
       state_{statistics_, regions_.get()},
       control_calls_(&parts.serving.memory, &parts.calls, parts.metrics,
@@ -119,54 +120,59 @@ StreamReactor* Service::ModelStreamInfer(Context* context) {
 
 Reactor* Service::ServerLive(Context* context, const Bytes* request,
                              Bytes* response) {
+  using Response = inference::ServerLiveResponse;
   return Serve<inference::ServerLiveRequest>(
       HealthCall("ServerLive", context, request, response),
-      [this](const CallerId&, const auto&) {
-        inference::ServerLiveResponse answer;
+      [this](const CallerId&, const auto&) -> absl::StatusOr<Response> {
+        Response answer;
         answer.set_live(parts_.is_alive());
-        return absl::StatusOr(std::move(answer));
+        return answer;
       });
 }
 
 Reactor* Service::ServerReady(Context* context, const Bytes* request,
                               Bytes* response) {
+  using Response = inference::ServerReadyResponse;
   return Serve<inference::ServerReadyRequest>(
       HealthCall("ServerReady", context, request, response),
-      [this](const CallerId&, const auto&) {
-        inference::ServerReadyResponse answer;
+      [this](const CallerId&, const auto&) -> absl::StatusOr<Response> {
+        Response answer;
         answer.set_ready(parts_.is_ready());
-        return absl::StatusOr(std::move(answer));
+        return answer;
       });
 }
 
 Reactor* Service::ServerMetadata(Context* context, const Bytes* request,
                                  Bytes* response) {
+  using Response = inference::ServerMetadataResponse;
   return Serve<inference::ServerMetadataRequest>(
       CallOf("ServerMetadata", context, request, response),
-      [this](const CallerId&, const auto&) {
-        inference::ServerMetadataResponse answer;
+      [this](const CallerId&, const auto&) -> absl::StatusOr<Response> {
+        Response answer;
         answer.set_name("actserve");
-        answer.set_version(std::string(kVersion));
+        answer.set_version(version_);
         answer.add_extensions("model_configuration");
         answer.add_extensions("binary_tensor_data");
         answer.add_extensions("parameters");
         answer.add_extensions("statistics");
         if (regions_ != nullptr) answer.add_extensions("system_shared_memory");
-        return absl::StatusOr(std::move(answer));
+        return answer;
       });
 }
 
 Reactor* Service::ModelReady(Context* context, const Bytes* request,
                              Bytes* response) {
+  using Response = inference::ModelReadyResponse;
   return Serve<inference::ModelReadyRequest>(
       CallOf("ModelReady", context, request, response),
-      [this](const CallerId& caller, const auto& asked) {
-        inference::ModelReadyResponse answer;
+      [this](const CallerId& caller,
+             const auto& asked) -> absl::StatusOr<Response> {
+        Response answer;
         answer.set_ready(parts_.is_ready() &&
                          FindModel(asked.name(), asked.version(),
                                    parts_.serving.registry, caller.tenant)
                              .ok());
-        return absl::StatusOr(std::move(answer));
+        return answer;
       });
 }
 

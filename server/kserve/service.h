@@ -2,6 +2,7 @@
 #define ACTSERVE_SERVER_KSERVE_SERVICE_H_
 
 #include <memory>
+#include <string>
 
 #include "absl/status/status.h"
 #include "grpcpp/server_context.h"
@@ -54,7 +55,8 @@ using Methods =
 // as those of the activation service, and are counted and observed likewise.
 class Service final : public internal::Methods {
  public:
-  Service(const ServiceParts& parts, bool shared_memory);
+  // `version` is that of the server.
+  Service(const ServiceParts& parts, std::string version, bool shared_memory);
 
   using Context = grpc::CallbackServerContext;
   using Bytes = grpc::ByteBuffer;
@@ -111,6 +113,7 @@ class Service final : public internal::Methods {
   absl::Status NeedsSharedMemory() const;
 
   const ServiceParts parts_;
+  const std::string version_;
   Statistics statistics_;
   // Null if no memory is shared.
   const std::unique_ptr<Regions> regions_;
