@@ -126,11 +126,12 @@ TEST_F(Kserve, DescribesItsModels) {
 TEST_F(Kserve, ListsBuiltinsAndTexts) {
   const std::string id = IdOf("def f(x):\n    return 3 * x\n");
   std::map<std::string, std::string> states;
-  for (const auto& model : Ask(&KserveStub::RepositoryIndex).models()) {
+  const auto index = Ask(&KserveStub::RepositoryIndex);
+  for (const auto& model : index.models()) {
     states[model.name()] = model.state();
   }
 
-  for (const std::string name : {std::string("gelu"), id}) {
+  for (const std::string& name : {std::string("gelu"), id}) {
     EXPECT_EQ(states[name], "READY") << name;
     EXPECT_EQ(states[name + "_backward"], "READY") << name;
   }
@@ -242,11 +243,14 @@ TEST_F(Kserve, WhatIsNotServedSaysWhy) {
   EXPECT_THAT(message_of("RepositoryModelUnload"), HasSubstr("every model"));
   EXPECT_THAT(message_of("TraceSetting"), HasSubstr("--otlp_endpoint"));
   EXPECT_THAT(message_of("LogSettings"), HasSubstr("--log_level"));
-  for (const std::string kind : {"Status", "Register", "Unregister"}) {
-    EXPECT_THAT(message_of("SystemSharedMemory" + kind),
-                HasSubstr("--kserve_shared_memory"));
-    EXPECT_THAT(message_of("CudaSharedMemory" + kind), HasSubstr("GPU"));
-  }
+  EXPECT_THAT(message_of("CudaSharedMemoryRegister"), HasSubstr("GPU"));
+  EXPECT_THAT(message_of("SystemSharedMemoryRegister"),
+              HasSubstr("--kserve_shared_memory"));
+  // Tools ask for the others without having registered anything.
+  EXPECT_EQ(Ask(&KserveStub::CudaSharedMemoryStatus).regions_size(), 0);
+  EXPECT_EQ(Ask(&KserveStub::SystemSharedMemoryStatus).regions_size(), 0);
+  Ask(&KserveStub::CudaSharedMemoryUnregister);
+  Ask(&KserveStub::SystemSharedMemoryUnregister);
 }
 
 TEST_F(Kserve, AStreamAnswersEachRequest) {

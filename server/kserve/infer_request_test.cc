@@ -189,7 +189,7 @@ TEST_F(Infer, ParametersAreNumbersTensorsAndPlaces) {
   EXPECT_EQ(native.parameters(0).scalar(), 3);
 
   ModelInferRequest per_channel = Request("prelu");
-  AddInput("weight", "weightWE", &per_channel);
+  AddInput("a", "weightWE", &per_channel);
   (*per_channel.mutable_inputs(1)->mutable_parameters())["axis"]
       .set_int64_param(0);
   const auto with_tensor = NativeOf<v1::ForwardRequest>(per_channel);

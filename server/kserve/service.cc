@@ -24,8 +24,6 @@ using Reactor = Service::Reactor;
 constexpr char kNoRepository[] =
     "every model is loaded; texts are registered by "
     "actserve.v1.ActivationService/RegisterActivation";
-constexpr char kNoCudaSharedMemory[] =
-    "memory of a GPU is shared by the unix socket, and not by this protocol";
 
 // A call of any method without tensors.
 ControlCall CallOf(absl::string_view name, Context* context,
@@ -241,11 +239,26 @@ Reactor* Service::RepositoryIndex(Context* context, const Bytes* request,
       });
 }
 
-absl::Status Service::NeedsSharedMemory() const {
-  if (regions_ != nullptr) return absl::OkStatus();
-  return absl::UnimplementedError(
-      "shared memory is not served here: start the server with "
-      "--kserve_shared_memory");
+Reactor* Service::SystemSharedMemoryRegister(Context* context,
+                                             const Bytes* request,
+                                             Bytes* response) {
+  using Response = inference::SystemSharedMemoryRegisterResponse;
+  return Serve<inference::SystemSharedMemoryRegisterRequest>(
+      CallOf("SystemSharedMemoryRegister", context, request, response),
+      [this, context](const CallerId& caller,
+                      const auto& asked) -> absl::StatusOr<Response> {
+        if (regions_ == nullptr) {
+          return absl::UnimplementedError(
+              "shared memory is not served here: start the server with "
+              "--kserve_shared_memory");
+        }
+        if (!IsLocal(context)) {
+          return absl::PermissionDeniedError(
+              "only clients on the server's machine share memory with it");
+        }
+        ACTSERVE_RETURN_IF_ERROR(regions_->Register(caller, asked));
+        return Response();
+      });
 }
 
 Reactor* Service::SystemSharedMemoryStatus(Context* context,
@@ -256,26 +269,8 @@ Reactor* Service::SystemSharedMemoryStatus(Context* context,
       CallOf("SystemSharedMemoryStatus", context, request, response),
       [this](const CallerId& caller,
              const auto& asked) -> absl::StatusOr<Response> {
-        ACTSERVE_RETURN_IF_ERROR(NeedsSharedMemory());
+        if (regions_ == nullptr) return Response();
         return regions_->Status(caller, asked.name());
-      });
-}
-
-Reactor* Service::SystemSharedMemoryRegister(Context* context,
-                                             const Bytes* request,
-                                             Bytes* response) {
-  using Response = inference::SystemSharedMemoryRegisterResponse;
-  return Serve<inference::SystemSharedMemoryRegisterRequest>(
-      CallOf("SystemSharedMemoryRegister", context, request, response),
-      [this, context](const CallerId& caller,
-                      const auto& asked) -> absl::StatusOr<Response> {
-        ACTSERVE_RETURN_IF_ERROR(NeedsSharedMemory());
-        if (!IsLocal(context)) {
-          return absl::PermissionDeniedError(
-              "only clients on the server's machine share memory with it");
-        }
-        ACTSERVE_RETURN_IF_ERROR(regions_->Register(caller, asked));
-        return Response();
       });
 }
 
@@ -287,18 +282,9 @@ Reactor* Service::SystemSharedMemoryUnregister(Context* context,
       CallOf("SystemSharedMemoryUnregister", context, request, response),
       [this](const CallerId& caller,
              const auto& asked) -> absl::StatusOr<Response> {
-        ACTSERVE_RETURN_IF_ERROR(NeedsSharedMemory());
-        regions_->Unregister(caller, asked.name());
+        if (regions_ != nullptr) regions_->Unregister(caller, asked.name());
         return Response();
       });
-}
-
-Reactor* Service::CudaSharedMemoryStatus(Context* context, const Bytes* request,
-                                         Bytes* response) {
-  using Response = inference::CudaSharedMemoryStatusResponse;
-  return NotServed<inference::CudaSharedMemoryStatusRequest, Response>(
-      CallOf("CudaSharedMemoryStatus", context, request, response),
-      kNoCudaSharedMemory);
 }
 
 Reactor* Service::CudaSharedMemoryRegister(Context* context,
@@ -307,16 +293,29 @@ Reactor* Service::CudaSharedMemoryRegister(Context* context,
   using Response = inference::CudaSharedMemoryRegisterResponse;
   return NotServed<inference::CudaSharedMemoryRegisterRequest, Response>(
       CallOf("CudaSharedMemoryRegister", context, request, response),
-      kNoCudaSharedMemory);
+      "memory of a GPU is shared by the unix socket, and not by this protocol");
+}
+
+// Tools ask for the next two without having registered anything.
+Reactor* Service::CudaSharedMemoryStatus(Context* context, const Bytes* request,
+                                         Bytes* response) {
+  using Response = inference::CudaSharedMemoryStatusResponse;
+  return Serve<inference::CudaSharedMemoryStatusRequest>(
+      CallOf("CudaSharedMemoryStatus", context, request, response),
+      [](const CallerId&, const auto&) -> absl::StatusOr<Response> {
+        return Response();
+      });
 }
 
 Reactor* Service::CudaSharedMemoryUnregister(Context* context,
                                              const Bytes* request,
                                              Bytes* response) {
   using Response = inference::CudaSharedMemoryUnregisterResponse;
-  return NotServed<inference::CudaSharedMemoryUnregisterRequest, Response>(
+  return Serve<inference::CudaSharedMemoryUnregisterRequest>(
       CallOf("CudaSharedMemoryUnregister", context, request, response),
-      kNoCudaSharedMemory);
+      [](const CallerId&, const auto&) -> absl::StatusOr<Response> {
+        return Response();
+      });
 }
 
 Reactor* Service::RepositoryModelLoad(Context* context, const Bytes* request,

@@ -90,12 +90,12 @@ class Service final : public internal::Methods {
                                         Bytes* response) override;
   Reactor* CudaSharedMemoryStatus(Context* context, const Bytes* request,
                                   Bytes* response) override;
+  Reactor* CudaSharedMemoryUnregister(Context* context, const Bytes* request,
+                                      Bytes* response) override;
 
   // UNIMPLEMENTED, with the reason.
   Reactor* CudaSharedMemoryRegister(Context* context, const Bytes* request,
                                     Bytes* response) override;
-  Reactor* CudaSharedMemoryUnregister(Context* context, const Bytes* request,
-                                      Bytes* response) override;
   Reactor* RepositoryModelLoad(Context* context, const Bytes* request,
                                Bytes* response) override;
   Reactor* RepositoryModelUnload(Context* context, const Bytes* request,
@@ -110,7 +110,6 @@ class Service final : public internal::Methods {
   Reactor* Serve(const ControlCall& call, Work work);
   template <typename Request, typename Response>
   Reactor* NotServed(const ControlCall& call, absl::string_view why);
-  absl::Status NeedsSharedMemory() const;
 
   const ServiceParts parts_;
   const std::string version_;
