@@ -57,9 +57,13 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=20)
     parser.add_argument("build", nargs="?", default="build/release", type=Path)
     options = parser.parse_args()
-    print("| tensor | Forward, us | ModelInfer, us | ratio |\n|---|---|---|---|")
+    print(
+        "| tensor | Forward, us | ModelInfer, us | ratio |\n|---|---|---|---|"
+    )
     with (
-        ServerProcess(options.build / "bin" / "actserved", "--kserve") as server,
+        ServerProcess(
+            options.build / "bin" / "actserved", "--kserve"
+        ) as server,
         grpc.insecure_channel(server.address) as channel,
     ):
         for size_bytes in SIZES:
@@ -72,10 +76,13 @@ def main() -> None:
                 )
             times = alternate(blocks, options.rounds)
             medians = [
-                f"{statistics.median(times[name]) * 1e6:.0f}" for name in METHODS
+                f"{statistics.median(times[name]) * 1e6:.0f}"
+                for name in METHODS
             ]
             _, text = ratio(times["ModelInfer"], times["Forward"])
-            print(f"| {size_bytes >> 10} KiB | {' | '.join(medians)} | {text} |")
+            print(
+                f"| {size_bytes >> 10} KiB | {' | '.join(medians)} | {text} |"
+            )
 
 
 if __name__ == "__main__":

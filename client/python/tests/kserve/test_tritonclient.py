@@ -91,11 +91,15 @@ def test_parameters_rows_and_outputs(kserve, native):
     y = kserve.infer(
         "leaky_relu", [tensor("x", x)], parameters={"negative_slope": 0.125}
     ).as_numpy("y")
-    np.testing.assert_array_equal(y, native.forward("leaky_relu", x, parameters={"negative_slope": 0.125}))
+    np.testing.assert_array_equal(
+        y, native.forward("leaky_relu", x, parameters={"negative_slope": 0.125})
+    )
     y = kserve.infer(
         "leaky_relu", [tensor("x", x)], parameters={"negative_slope": 2}
     ).as_numpy("y")
-    np.testing.assert_array_equal(y, native.forward("leaky_relu", x, parameters={"negative_slope": 2}))
+    np.testing.assert_array_equal(
+        y, native.forward("leaky_relu", x, parameters={"negative_slope": 2})
+    )
 
     y = kserve.infer("softmax", [tensor("x", x)], parameters={"axis": -1})
     np.testing.assert_array_equal(
