@@ -11,7 +11,7 @@
 #include "proto/shared_memory/control.h"
 #include "server/config/version.h"
 #include "server/engine/device_makers.h"
-#include "server/kserve/kserve.h"
+#include "server/kserve/rpc/kserve.h"
 #include "server/message/control_request.h"
 #include "server/metrics/endpoint/server_metrics.h"
 #include "server/metrics/refusals.h"

@@ -154,10 +154,41 @@ TEST_F(Kserve, ComputesTheSameBits) {
   EXPECT_EQ(response.outputs(0).datatype(), "FP32");
   EXPECT_THAT(response.outputs(0).shape(), ElementsAre(4));
   EXPECT_THAT(response.raw_output_contents(), ElementsAre(native.payload(0)));
-  // Again, now that there is a plan.
-  ModelInferResponse again;
-  ASSERT_TRUE(Infer(request, &again).ok());
-  EXPECT_EQ(again.SerializeAsString(), response.SerializeAsString());
+}
+
+// From the second time on, the server knows what the metadata means.
+TEST_F(Kserve, RepeatedRequestsDifferInIdAndTensors) {
+  const auto infer = [&](const std::string& id, const std::vector<float>& x) {
+    ModelInferRequest request;
+    request.set_model_name("leaky_relu_backward");
+    AddInput("dy", "FP32", BytesOf(std::vector<float>{1, 10}), 2, &request);
+    AddInput("x", "FP32", BytesOf(x), 2, &request);
+    request.set_id(id);
+    ModelInferResponse response;
+    const grpc::Status status = Infer(request, &response);
+    EXPECT_TRUE(status.ok()) << status.error_message();
+    return response;
+  };
+  for (const std::string id : {"", "1", "2", "a b", "\xC3\xA9", ""}) {
+    const float sign = id == "2" ? -1 : 1;
+    const ModelInferResponse response = infer(id, {sign, 2});
+    EXPECT_EQ(response.id(), id);
+    EXPECT_EQ(response.model_name(), "leaky_relu_backward");
+    ASSERT_EQ(response.outputs_size(), 2);
+    EXPECT_EQ(response.outputs(1).name(), "dnegative_slope");
+    EXPECT_THAT(ElementsOf<float>(response.raw_output_contents(0)),
+                ElementsAre(sign > 0 ? 1 : 0.01F, 10));
+    EXPECT_THAT(ElementsOf<double>(response.raw_output_contents(1)),
+                ElementsAre(sign > 0 ? 0 : -1));
+  }
+  // The same metadata, and other payloads than it asks for.
+  ModelInferRequest request = RequestOf("gelu");
+  ModelInferResponse response;
+  ASSERT_TRUE(Infer(request, &response).ok());
+  request.set_raw_input_contents(0, "abc");
+  EXPECT_THAT(Infer(request, &response).error_message(), HasSubstr("3 bytes"));
+  request.clear_raw_input_contents();
+  EXPECT_THAT(Infer(request, &response).error_message(), HasSubstr("0 bytes"));
 }
 
 TEST_F(Kserve, GradientsOfInputsAndParameters) {

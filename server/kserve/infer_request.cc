@@ -25,6 +25,7 @@ struct Input {
   DType dtype = DType::kFloat32;
   std::optional<int32_t> axis;
   // Its elements: of a payload of `raw`, or in one piece.
+  int raw_place = InferRequest::kNotRaw;
   absl::Span<const Fragment> fragments;
   Fragment piece = {};
 
@@ -112,6 +113,7 @@ absl::StatusOr<std::vector<Input>> ReadInputs(const ModelInferRequest& message,
         return InvalidArgument("raw_input_contents: given ", payload,
                                " times, but inputs[", i, "] needs another one");
       }
+      input.raw_place = static_cast<int>(payload);
       input.fragments = raw.FragmentsOf(raw.payloads[payload++]);
       continue;
     } else {
@@ -153,6 +155,7 @@ class Writer {
     AddGradOutput();
     ACTSERVE_RETURN_IF_ERROR(AddOutputs(request));
     request->split = std::move(split_);
+    request->raw_places = std::move(raw_places_);
     request->split.metadata = message_.SerializeAsString();
     return absl::OkStatus();
   }
@@ -206,6 +209,7 @@ class Writer {
   }
 
   void AddPayload(const Input& input) {
+    raw_places_.push_back(input.raw_place);
     split_.payloads.push_back({.first = split_.fragments.size(),
                                .count = input.fragments.size(),
                                .size_bytes = input.size_bytes()});
@@ -309,6 +313,7 @@ class Writer {
   const std::vector<Input> inputs_;
   Message message_;
   SplitRequest split_;
+  std::vector<int> raw_places_;
 };
 
 // Protobuf would take the last of two; a request that says two things is

@@ -36,6 +36,10 @@ struct InferRequest {
   // A v1::ForwardRequest or v1::BackwardRequest, and its tensors where they
   // are.
   SplitRequest split;
+  // For each of its payloads its place in raw_input_contents; kNotRaw: it is
+  // not there.
+  static constexpr int kNotRaw = -1;
+  std::vector<int> raw_places;
   // How long the client wants to wait.
   std::optional<absl::Duration> timeout;
   // Where each output is wanted; nullopt: in the response. Empty: all are.

@@ -439,8 +439,9 @@ TEST_F(Infer, DamagedBytesDoNoHarm) {
 
 // An activation may call an input dy.
 TEST_F(Infer, NamesThatATextTakes) {
-  const auto made = registry_->Register(
-      {.text = "def f(dy, y):\n    return dy * y\n"}, nullptr);
+  Registry::Text text;
+  text.text = "def f(dy, y):\n    return dy * y\n";
+  const auto made = registry_->Register(text, nullptr);
   ASSERT_TRUE(made.ok()) << made.status();
   ModelInferRequest request;
   request.set_model_name(made->activation->id() + "_backward");

@@ -3,6 +3,7 @@
 #include <cstring>
 #include <utility>
 
+#include "inference/grpc_service.pb.h"
 #include "server/kserve/datatype.h"
 #include "server/kserve/model.h"
 
@@ -37,28 +38,40 @@ std::vector<InferOutput> OutputsOf(const TensorRequest& request,
   return outputs;
 }
 
-EncodedResponse EncodeInferResponse(const inference::ModelInferRequest& message,
-                                    std::vector<InferOutput> outputs,
-                                    bool is_final) {
+std::string InferResponseHead(const std::string& model_name,
+                              const std::vector<InferOutput>& outputs,
+                              bool is_final) {
   inference::ModelInferResponse response;
-  response.set_model_name(message.model_name());
+  response.set_model_name(model_name);
   response.set_model_version(kModelVersion);
-  response.set_id(message.id());
   if (is_final) {
     (*response.mutable_parameters())["triton_final_response"].set_bool_param(
         true);
   }
+  for (const InferOutput& output : outputs) {
+    auto& tensor = *response.add_outputs();
+    tensor.set_name(output.name);
+    tensor.set_datatype(std::string(DatatypeOf(output.dtype)));
+    tensor.mutable_shape()->Assign(output.shape.begin(), output.shape.end());
+  }
+  return response.SerializeAsString();
+}
+
+EncodedResponse EncodeInferResponse(const std::string& head,
+                                    const std::string& id,
+                                    std::vector<InferOutput> outputs) {
+  using M = inference::ModelInferResponse;
+  std::string bytes = head;
+  if (!id.empty()) {
+    AppendPrefix(M::kIdFieldNumber, id.size(), &bytes);
+    bytes += id;
+  }
   std::vector<Buffer> elements;
   elements.reserve(outputs.size());
   for (InferOutput& output : outputs) {
-    auto& tensor = *response.add_outputs();
-    tensor.set_name(std::move(output.name));
-    tensor.set_datatype(std::string(DatatypeOf(output.dtype)));
-    tensor.mutable_shape()->Assign(output.shape.begin(), output.shape.end());
     elements.push_back(std::move(output.elements));
   }
-  return Assemble(response.SerializeAsString(),
-                  inference::ModelInferResponse::kRawOutputContentsFieldNumber,
+  return Assemble(std::move(bytes), M::kRawOutputContentsFieldNumber,
                   std::move(elements), /*may_copy=*/true);
 }
 

@@ -5,7 +5,6 @@
 #include <string>
 #include <vector>
 
-#include "inference/grpc_service.pb.h"
 #include "kernels/base/dtype.h"
 #include "server/message/request.h"
 #include "server/message/response.h"
@@ -27,12 +26,18 @@ struct InferOutput {
 std::vector<InferOutput> OutputsOf(const TensorRequest& request,
                                    TensorResult result, BufferPool& buffers);
 
-// Encodes the ModelInferResponse to `message`. The outputs are sent from where
-// they are, copied only if they are small. `is_final` marks it as the last
-// response to its request, as clients of streams want.
-EncodedResponse EncodeInferResponse(const inference::ModelInferRequest& message,
-                                    std::vector<InferOutput> outputs,
-                                    bool is_final);
+// The part of a ModelInferResponse that follows from what was asked: all but
+// the id and the elements. `is_final` marks it as the last response to its
+// request, as clients of streams want.
+std::string InferResponseHead(const std::string& model_name,
+                              const std::vector<InferOutput>& outputs,
+                              bool is_final);
+
+// Encodes the ModelInferResponse with that head. The outputs are sent from
+// where they are, copied only if they are small.
+EncodedResponse EncodeInferResponse(const std::string& head,
+                                    const std::string& id,
+                                    std::vector<InferOutput> outputs);
 
 }  // namespace actserve::kserve
 

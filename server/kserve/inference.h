@@ -1,6 +1,7 @@
 #ifndef ACTSERVE_SERVER_KSERVE_INFERENCE_H_
 #define ACTSERVE_SERVER_KSERVE_INFERENCE_H_
 
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -14,6 +15,7 @@
 #include "server/evaluation/tensor_evaluation.h"
 #include "server/kserve/infer_request.h"
 #include "server/kserve/infer_response.h"
+#include "server/kserve/known_requests.h"
 #include "server/kserve/regions.h"
 #include "server/kserve/statistics.h"
 #include "server/message/response.h"
@@ -25,6 +27,7 @@ namespace actserve::kserve {
 // What all requests of this protocol share.
 struct InferState {
   Statistics& statistics;
+  KnownRequests& known;
   // Null: no memory is shared.
   Regions* regions = nullptr;
 };
@@ -50,11 +53,15 @@ class Inference : protected TensorEvaluation {
   // of Evaluation's.
   virtual void Refuse(const absl::Status& status) = 0;
 
-  // What was asked; empty if it could not be read.
-  const inference::ModelInferRequest& message() const { return message_; }
+  // Of the request; empty if it has none, or could not be read.
+  const std::string& id() const { return id_; }
 
  private:
-  absl::StatusOr<InferRequest> Read(absl::Span<const Fragment> bytes);
+  // Runs the request in `raw_`, if its like is known.
+  bool RunKnown();
+  absl::StatusOr<InferRequest> Read();
+  // Makes `known_` of a request that was read.
+  void Remember(const InferRequest& request);
   absl::StatusOr<Fragment> ReadRegion(const RegionRange& range,
                                       absl::string_view what);
   // Copies the outputs that are wanted there into shared memory.
@@ -72,7 +79,11 @@ class Inference : protected TensorEvaluation {
   inference::ModelInferRequest message_;
   std::vector<Buffer> from_regions_;
 
-  bool has_model_ = false;
+  std::string id_;
+  // Null until the request was read. Without a head the response was not made
+  // yet; then it is this request's own.
+  std::shared_ptr<const KnownRequest> known_;
+  std::shared_ptr<KnownRequest> new_;
   std::vector<std::optional<RegionRange>> output_regions_;
 };
 

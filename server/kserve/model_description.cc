@@ -72,7 +72,7 @@ inference::ModelMetadataResponse MetadataOf(const Model& model,
                                             const std::string& name) {
   inference::ModelMetadataResponse message;
   message.set_name(name);
-  message.add_versions(kModelVersion);
+  message.add_versions(std::string(kModelVersion));
   message.set_platform(kPlatform);
   const auto add = [](const Tensor& tensor, auto* to) {
     to->set_name(tensor.name);

@@ -193,7 +193,8 @@ def test_timeouts(kserve, native):
 
     with pytest.raises(InferenceServerException) as error:
         kserve.infer(slow, [tensor("x", X)], client_timeout=0.001)
-    assert error.value.message() == "Deadline Exceeded"
+    # By the client, or by the server if that is a little earlier.
+    assert "deadline" in error.value.message().lower()
     assert error.value.status() == "StatusCode.DEADLINE_EXCEEDED"
 
     other = register(native, heavy(2))

@@ -1,5 +1,5 @@
-#ifndef ACTSERVE_SERVER_KSERVE_INFER_CALL_H_
-#define ACTSERVE_SERVER_KSERVE_INFER_CALL_H_
+#ifndef ACTSERVE_SERVER_KSERVE_RPC_INFER_CALL_H_
+#define ACTSERVE_SERVER_KSERVE_RPC_INFER_CALL_H_
 
 #include <memory>
 
@@ -50,4 +50,4 @@ class InferCall final : private Inference {
 
 }  // namespace actserve::kserve
 
-#endif  // ACTSERVE_SERVER_KSERVE_INFER_CALL_H_
+#endif  // ACTSERVE_SERVER_KSERVE_RPC_INFER_CALL_H_

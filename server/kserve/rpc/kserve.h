@@ -1,5 +1,5 @@
-#ifndef ACTSERVE_SERVER_KSERVE_KSERVE_H_
-#define ACTSERVE_SERVER_KSERVE_KSERVE_H_
+#ifndef ACTSERVE_SERVER_KSERVE_RPC_KSERVE_H_
+#define ACTSERVE_SERVER_KSERVE_RPC_KSERVE_H_
 
 #include <string>
 
@@ -15,4 +15,4 @@ FurtherService KserveService(const std::string& version, bool shared_memory);
 
 }  // namespace actserve::kserve
 
-#endif  // ACTSERVE_SERVER_KSERVE_KSERVE_H_
+#endif  // ACTSERVE_SERVER_KSERVE_RPC_KSERVE_H_

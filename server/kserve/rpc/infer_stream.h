@@ -1,5 +1,5 @@
-#ifndef ACTSERVE_SERVER_KSERVE_INFER_STREAM_H_
-#define ACTSERVE_SERVER_KSERVE_INFER_STREAM_H_
+#ifndef ACTSERVE_SERVER_KSERVE_RPC_INFER_STREAM_H_
+#define ACTSERVE_SERVER_KSERVE_RPC_INFER_STREAM_H_
 
 #include <memory>
 
@@ -55,4 +55,4 @@ class InferStream final : public StreamReactor {
 
 }  // namespace actserve::kserve
 
-#endif  // ACTSERVE_SERVER_KSERVE_INFER_STREAM_H_
+#endif  // ACTSERVE_SERVER_KSERVE_RPC_INFER_STREAM_H_

@@ -1,5 +1,5 @@
-#ifndef ACTSERVE_SERVER_KSERVE_SERVICE_H_
-#define ACTSERVE_SERVER_KSERVE_SERVICE_H_
+#ifndef ACTSERVE_SERVER_KSERVE_RPC_SERVICE_H_
+#define ACTSERVE_SERVER_KSERVE_RPC_SERVICE_H_
 
 #include <memory>
 #include <string>
@@ -114,6 +114,7 @@ class Service final : public internal::Methods {
   const ServiceParts parts_;
   const std::string version_;
   Statistics statistics_;
+  KnownRequests known_;
   // Null if no memory is shared.
   const std::unique_ptr<Regions> regions_;
   const InferState state_;
@@ -122,4 +123,4 @@ class Service final : public internal::Methods {
 
 }  // namespace actserve::kserve
 
-#endif  // ACTSERVE_SERVER_KSERVE_SERVICE_H_
+#endif  // ACTSERVE_SERVER_KSERVE_RPC_SERVICE_H_

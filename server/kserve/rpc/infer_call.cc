@@ -1,4 +1,4 @@
-#include "server/kserve/infer_call.h"
+#include "server/kserve/rpc/infer_call.h"
 
 #include <utility>
 #include <vector>

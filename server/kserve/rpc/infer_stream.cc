@@ -1,4 +1,4 @@
-#include "server/kserve/infer_stream.h"
+#include "server/kserve/rpc/infer_stream.h"
 
 #include <string>
 #include <utility>
@@ -67,7 +67,7 @@ class InferStream::Item final : private Inference {
   void Refuse(const absl::Status& status) override {
     Response response;
     response.set_error_message(ToGrpcStatus(status).error_message());
-    response.mutable_infer_response()->set_id(message().id());
+    response.mutable_infer_response()->set_id(id());
     End(status.code(), WriteMessage(response, {}));
   }
   void End(absl::StatusCode code, grpc::ByteBuffer response) {

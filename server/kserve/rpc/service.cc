@@ -1,15 +1,15 @@
-#include "server/kserve/service.h"
+#include "server/kserve/rpc/service.h"
 
 #include <string>
 #include <utility>
 
 #include "absl/strings/match.h"
 #include "kernels/base/status_macros.h"
-#include "server/kserve/infer_call.h"
-#include "server/kserve/infer_stream.h"
-#include "server/kserve/kserve.h"
 #include "server/kserve/model.h"
 #include "server/kserve/model_description.h"
+#include "server/kserve/rpc/infer_call.h"
+#include "server/kserve/rpc/infer_stream.h"
+#include "server/kserve/rpc/kserve.h"
 #include "server/metrics/calls/call_reactor.h"
 #include "server/observe/service_name.h"
 #include "server/rpc/caller.h"
@@ -69,7 +69,7 @@ Service::Service(const ServiceParts& parts, std::string version,
     : parts_(parts),
       version_(std::move(version)),
       regions_(shared_memory ? std::make_unique<Regions>() : nullptr),
-      state_{statistics_, regions_.get()},
+      state_{statistics_, known_, regions_.get()},
       control_calls_(&parts.serving.memory, &parts.calls, parts.metrics,
                      &parts.observer, parts.authenticator) {}
 
