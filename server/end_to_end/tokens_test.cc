@@ -23,6 +23,7 @@
 #include "absl/synchronization/notification.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
+#include "inference/grpc_service.pb.h"
 #include "kernels/base/sha256.h"
 #include "kernels/device/testing/scratch_directory.h"
 #include "server/end_to_end/calls.h"
@@ -258,6 +259,48 @@ TEST_F(Tokens, AnotherTenantsTextIsUnknown) {
 
   EXPECT_EQ(RegisterAs("both-b"), id);
   EXPECT_TRUE(Call("Forward", forward, "both-b").ok());
+}
+
+// By KServe's names too, also once the server knows the request by its
+// metadata.
+TEST_F(Tokens, AnotherTenantsModelIsUnknown) {
+  Start();
+  inference::ModelInferRequest request;
+  request.set_model_name(RegisterAs("both-a"));
+  auto& input = *request.add_inputs();
+  input.set_name("x");
+  input.set_datatype("FP32");
+  input.add_shape(1);
+  request.add_raw_input_contents(std::string(4, '\0'));
+  const auto call =
+      [&](const std::string& method, const google::protobuf::Message& message,
+          const std::string& token, std::string* response = nullptr) {
+        return CallRaw(tcp_, kKserve + method, message.SerializeAsString(),
+                       response, token);
+      };
+  EXPECT_TRUE(call("ModelInfer", request, "compute-a").ok());
+  EXPECT_TRUE(call("ModelInfer", request, "compute-a").ok()) << "known";
+
+  const grpc::Status status = call("ModelInfer", request, "both-b");
+  EXPECT_EQ(status.error_code(), StatusCode::NOT_FOUND);
+  EXPECT_THAT(status.error_message(), HasSubstr("unknown model"));
+  inference::ModelMetadataRequest metadata;
+  metadata.set_name(request.model_name());
+  EXPECT_EQ(call("ModelMetadata", metadata, "both-b").error_code(),
+            StatusCode::NOT_FOUND);
+  std::string bytes;
+  ASSERT_TRUE(
+      call("RepositoryIndex", google::protobuf::Empty(), "both-b", &bytes)
+          .ok());
+  EXPECT_THAT(bytes, Not(HasSubstr(request.model_name())));
+  ASSERT_TRUE(
+      call("ModelStatistics", google::protobuf::Empty(), "both-b", &bytes)
+          .ok());
+  EXPECT_THAT(bytes, Not(HasSubstr(request.model_name())));
+  ASSERT_TRUE(
+      call("ModelStatistics", google::protobuf::Empty(), "compute-a", &bytes)
+          .ok());
+  EXPECT_THAT(bytes, HasSubstr(request.model_name()));
 }
 
 TEST_F(Tokens, AnotherTenantsResidualIsUnknown) {
