@@ -135,6 +135,12 @@ ABSL_FLAG(std::string, metrics, "",
           "tensors. Empty: none");
 ABSL_FLAG(bool, reflection, Defaults().reflection,
           "serve gRPC reflection, so that tools can list the methods");
+ABSL_FLAG(bool, kserve, Defaults().kserve,
+          "serve KServe v2 (inference.GRPCInferenceService) at the same "
+          "addresses, for Triton's clients and tools");
+ABSL_FLAG(bool, kserve_shared_memory, Defaults().kserve_shared_memory,
+          "with --kserve: read and write POSIX shared memory of the server's "
+          "own user that clients on this host register by name");
 ABSL_FLAG(std::string, log_level, Defaults().log_level,
           "least severe level to log: debug (every request), info, warning "
           "or error. The log is JSON on stderr, one event a line");
@@ -373,6 +379,8 @@ absl::StatusOr<Options> OptionsFromFlags() {
   o.port_file = absl::GetFlag(FLAGS_port_file);
   o.metrics = absl::GetFlag(FLAGS_metrics);
   o.reflection = absl::GetFlag(FLAGS_reflection);
+  o.kserve = absl::GetFlag(FLAGS_kserve);
+  o.kserve_shared_memory = absl::GetFlag(FLAGS_kserve_shared_memory);
   o.log_level = absl::GetFlag(FLAGS_log_level);
   o.access_log = absl::GetFlag(FLAGS_access_log);
   o.slow_request = absl::GetFlag(FLAGS_slow_request);

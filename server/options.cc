@@ -160,6 +160,9 @@ absl::Status Validate(const Options& options) {
   if (options.listen.empty() && options.unix_socket.empty()) {
     return InvalidArgument("listen: no address, and no unix_socket either");
   }
+  if (options.kserve_shared_memory && !options.kserve) {
+    return InvalidArgument("kserve_shared_memory: given without kserve");
+  }
   // Not of the form "!(a < b)", so that NaN is refused too.
   const double ratio = options.trace_sample_ratio;
   if (!(ratio >= 0 && ratio <= 1)) {

@@ -58,6 +58,10 @@ struct Options : EngineOptions, DeviceOptions {
   // host:port of the metrics; port 0 picks a free port. Empty: none.
   std::string metrics;
   bool reflection = false;
+  // True to serve KServe v2 too, and in it to use POSIX shared memory that
+  // clients of this machine register.
+  bool kserve = false;
+  bool kserve_shared_memory = false;
   std::string log_level = "info";
   // Calls that take longer are logged; zero: none.
   absl::Duration slow_request = absl::ZeroDuration();

@@ -11,6 +11,7 @@
 #include "proto/shared_memory/control.h"
 #include "server/config/version.h"
 #include "server/engine/device_makers.h"
+#include "server/kserve/rpc/kserve.h"
 #include "server/message/control_request.h"
 #include "server/metrics/endpoint/server_metrics.h"
 #include "server/metrics/refusals.h"
@@ -199,6 +200,10 @@ absl::Status Server::Listen(const Options& options,
                             const v1::ServerInfo& info) {
   Listener::Options listener = ListenerOptions(options);
   listener.authenticator = authenticator_.get();
+  if (options.kserve) {
+    listener.further_services.push_back(
+        kserve::KserveService(kVersion, options.kserve_shared_memory));
+  }
   if (options.tls.enabled()) {
     ACTSERVE_ASSIGN_OR_RETURN(tls_, ServerTls::Create(options.tls));
     listener.tls = tls_.get();

@@ -23,6 +23,7 @@
 #include "absl/synchronization/notification.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
+#include "inference/grpc_service.pb.h"
 #include "kernels/base/sha256.h"
 #include "kernels/device/testing/scratch_directory.h"
 #include "server/end_to_end/calls.h"
@@ -38,6 +39,7 @@ using ::testing::HasSubstr;
 using ::testing::Not;
 
 const std::string kService = "/actserve.v1.ActivationService/";
+const std::string kKserve = "/inference.GRPCInferenceService/";
 const std::string kReflection =
     "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo";
 const std::string kText = "def f(x):\n    return x * 1.75\n";
@@ -84,8 +86,8 @@ class Tokens : public ::testing::Test {
              std::vector<std::string> flags = {}) {
     Write(quotas);
     flags.insert(flags.end(),
-                 {"--device=cpu", "--reflection", "--log_level=debug",
-                  absl::StrCat("--tokens=", path())});
+                 {"--device=cpu", "--reflection", "--kserve",
+                  "--log_level=debug", absl::StrCat("--tokens=", path())});
     auto server = ServerProcess::Start(BinaryOfBuild(ACTSERVED_BINARY), flags);
     ASSERT_TRUE(server.ok()) << server.status();
     server_ = *std::move(server);
@@ -164,7 +166,9 @@ TEST_F(Tokens, NoMethodAnswersWithoutOne) {
   EXPECT_THAT(methods, Contains(kService + "Forward"));
   EXPECT_THAT(methods, Contains("/grpc.health.v1.Health/Watch"));
   EXPECT_THAT(methods, Contains(kReflection));
-  EXPECT_GE(methods.size(), 10);
+  EXPECT_THAT(methods, Contains(kKserve + "ModelInfer"));
+  EXPECT_THAT(methods, Contains(kKserve + "ModelStreamInfer"));
+  EXPECT_GE(methods.size(), 32);
   std::set<std::string> messages;
   for (const std::string& method : methods) {
     for (const std::string token : {"wrong", "compute-", "Bearer compute-a"}) {
@@ -185,9 +189,17 @@ TEST_F(Tokens, NoMethodAnswersWithoutOne) {
 TEST_F(Tokens, EachRoleOpensItsMethodsOnly) {
   Start();
   const std::map<std::string, std::string> role_of = {
-      {kService + "RegisterActivation", "register-a"}, {kReflection, "admin"}};
+      {kService + "RegisterActivation", "register-a"},
+      {kReflection, "admin"},
+      {kKserve + "RepositoryModelLoad", "admin"},
+      {kKserve + "RepositoryModelUnload", "admin"},
+      {kKserve + "TraceSetting", "admin"},
+      {kKserve + "LogSettings", "admin"}};
   for (const std::string& method : Methods()) {
-    if (method.starts_with("/grpc.health")) continue;
+    if (method.starts_with("/grpc.health") ||
+        method == kKserve + "ServerLive" || method == kKserve + "ServerReady") {
+      continue;
+    }
     const auto found = role_of.find(method);
     const std::string right =
         found == role_of.end() ? "compute-a" : found->second;
@@ -206,6 +218,7 @@ TEST_F(Tokens, HealthAndTheUnixSocketNeedNone) {
   Start();
 
   EXPECT_TRUE(CallRaw(tcp_, "/grpc.health.v1.Health/Check", "").ok());
+  EXPECT_TRUE(CallRaw(tcp_, kKserve + "ServerReady", "").ok());
   EXPECT_TRUE(CallRaw(unix_, kService + "GetServerInfo", "").ok());
   EXPECT_TRUE(CallRaw(unix_, kReflection, std::string("\x3a\x00", 2)).ok());
   v1::RegisterActivationRequest text;
@@ -246,6 +259,48 @@ TEST_F(Tokens, AnotherTenantsTextIsUnknown) {
 
   EXPECT_EQ(RegisterAs("both-b"), id);
   EXPECT_TRUE(Call("Forward", forward, "both-b").ok());
+}
+
+// By KServe's names too, also once the server knows the request by its
+// metadata.
+TEST_F(Tokens, AnotherTenantsModelIsUnknown) {
+  Start();
+  inference::ModelInferRequest request;
+  request.set_model_name(RegisterAs("both-a"));
+  auto& input = *request.add_inputs();
+  input.set_name("x");
+  input.set_datatype("FP32");
+  input.add_shape(1);
+  request.add_raw_input_contents(std::string(4, '\0'));
+  const auto call =
+      [&](const std::string& method, const google::protobuf::Message& message,
+          const std::string& token, std::string* response = nullptr) {
+        return CallRaw(tcp_, kKserve + method, message.SerializeAsString(),
+                       response, token);
+      };
+  EXPECT_TRUE(call("ModelInfer", request, "compute-a").ok());
+  EXPECT_TRUE(call("ModelInfer", request, "compute-a").ok()) << "known";
+
+  const grpc::Status status = call("ModelInfer", request, "both-b");
+  EXPECT_EQ(status.error_code(), StatusCode::NOT_FOUND);
+  EXPECT_THAT(status.error_message(), HasSubstr("unknown model"));
+  inference::ModelMetadataRequest metadata;
+  metadata.set_name(request.model_name());
+  EXPECT_EQ(call("ModelMetadata", metadata, "both-b").error_code(),
+            StatusCode::NOT_FOUND);
+  std::string bytes;
+  ASSERT_TRUE(
+      call("RepositoryIndex", google::protobuf::Empty(), "both-b", &bytes)
+          .ok());
+  EXPECT_THAT(bytes, Not(HasSubstr(request.model_name())));
+  ASSERT_TRUE(
+      call("ModelStatistics", google::protobuf::Empty(), "both-b", &bytes)
+          .ok());
+  EXPECT_THAT(bytes, Not(HasSubstr(request.model_name())));
+  ASSERT_TRUE(
+      call("ModelStatistics", google::protobuf::Empty(), "compute-a", &bytes)
+          .ok());
+  EXPECT_THAT(bytes, HasSubstr(request.model_name()));
 }
 
 TEST_F(Tokens, AnotherTenantsResidualIsUnknown) {

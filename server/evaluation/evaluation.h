@@ -1,6 +1,7 @@
 #ifndef ACTSERVE_SERVER_EVALUATION_EVALUATION_H_
 #define ACTSERVE_SERVER_EVALUATION_EVALUATION_H_
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -93,6 +94,11 @@ class Evaluation : private Scheduler::Job {
   // Succeed() or Fail() is called. Call it before Evaluate().
   void set_record(CallRecord* record) { record_ = record; }
   absl::Time received() const { return received_; }
+  // Moves the deadline, if the request itself names an earlier one. Call it
+  // before Evaluate().
+  void BringDeadlineForward(absl::Time time) {
+    deadline = std::min(deadline, time);
+  }
   // Writes to the record what is known when the call has ended.
   void CompleteRecord(absl::StatusCode code);
 

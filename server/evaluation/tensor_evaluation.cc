@@ -6,10 +6,17 @@
 namespace actserve {
 
 void TensorEvaluation::Run(absl::Span<const Fragment> message) {
-  if (absl::Status status = Split(message, parts().limits.split, &split_);
+  SplitRequest split;
+  if (absl::Status status = Split(message, parts().limits.split, &split);
       !status.ok()) {
     return Fail(status);
   }
+  Run(method_, std::move(split));
+}
+
+void TensorEvaluation::Run(TensorMethod method, SplitRequest split) {
+  method_ = method;
+  split_ = std::move(split);
   if (auto plan = parts().plans.Find(method_, split_, caller().tenant)) {
     return Evaluate(std::move(plan), split_);
   }

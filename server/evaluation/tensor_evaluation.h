@@ -32,6 +32,9 @@ class TensorEvaluation : protected Evaluation {
   // must stay valid until Respond() or Fail(); they may be called before it
   // returns. Call it once.
   void Run(absl::Span<const Fragment> message);
+  // The same for a request that is split already, or was put together from a
+  // message of another protocol. What its payloads refer to must stay valid.
+  void Run(TensorMethod method, SplitRequest split);
 
   // Limit on the bytes of the response.
   virtual int64_t MaxResponseBytes() const {
@@ -46,9 +49,11 @@ class TensorEvaluation : protected Evaluation {
  private:
   absl::StatusOr<DecodedRequest> Decode();
   void OnPlan(const std::shared_ptr<CallPlan>& plan) final;
-  void Succeed(TensorResult result) final;
+  // Encodes the response of the contract; a door of another protocol overrides
+  // it instead of Respond().
+  void Succeed(TensorResult result) override;
 
-  const TensorMethod method_;
+  TensorMethod method_;
   SplitRequest split_;
 };
 

@@ -12,12 +12,12 @@ namespace actserve {
 // What a caller may do.
 enum class Role : uint8_t {
   // Forward, Backward, ReleaseResiduals, GetActivation, ListActivations,
-  // GetServerInfo.
+  // GetServerInfo; KServe's methods.
   kCompute = 1,
   // RegisterActivation.
   kRegister = 2,
-  // Every method that is not of the activation or the health service:
-  // reflection.
+  // Every method that is not of the activation or the health service, or of
+  // KServe's: reflection. And those of KServe's that would change the server.
   kAdmin = 4,
 };
 

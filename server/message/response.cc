@@ -23,15 +23,6 @@ constexpr size_t kOnePieceBytes = 8 << 10;
 
 using google::protobuf::io::CodedOutputStream;
 
-// Tag and length of a length-delimited field.
-void AppendPrefix(int field, size_t size_bytes, std::string* bytes) {
-  uint8_t buffer[16];
-  uint8_t* end =
-      CodedOutputStream::WriteVarint32ToArray(field << 3 | 2, buffer);
-  end = CodedOutputStream::WriteVarint64ToArray(size_bytes, end);
-  bytes->append(reinterpret_cast<const char*>(buffer), end - buffer);
-}
-
 // A field of type Duration; `value` is not negative.
 void AppendDuration(int field, absl::Duration value, std::string* bytes) {
   constexpr int kSeconds = 1;
@@ -61,43 +52,6 @@ void AppendResidual(const std::string& handle, absl::Duration lease,
   AppendPrefix(v1::ForwardResponse::kResidualFieldNumber, residual.size(),
                bytes);
   bytes->append(residual);
-}
-
-// `may_copy`: the payloads can be read here.
-EncodedResponse Assemble(std::string head, std::vector<Buffer> payloads,
-                         bool may_copy) {
-  size_t payload_bytes = 0;
-  for (const Buffer& payload : payloads) payload_bytes += payload.size_bytes();
-  EncodedResponse response;
-  response.pieces.reserve(payloads.size() + 1);
-  const bool copy = may_copy && payload_bytes <= kOnePieceBytes;
-  std::vector<MemoryBudget::Charge> charges;
-  for (Buffer& payload : payloads) {
-    AppendPrefix(kPayloadField, payload.size_bytes(), &head);
-    if (copy) {
-      head.append(reinterpret_cast<const char*>(payload.data()),
-                  payload.size_bytes());
-      charges.push_back(payload.ReleaseCharge());
-    } else if (payload.size_bytes() > 0) {
-      response.pieces.push_back(
-          {std::exchange(head, std::string()), std::move(payload)});
-    }
-  }
-  if (!head.empty()) {
-    response.pieces.push_back({std::move(head), Buffer(), std::move(charges)});
-  }
-  return response;
-}
-
-// The index of the output for `variable` among those outputs of the program
-// that are tensors, or those that are numbers. They are in rising order, and
-// may be for more variables than the request's.
-size_t RankOf(int variable, const TensorRequest& request) {
-  const auto below = [](int end) { return (uint64_t{1} << end) - 1; };
-  const uint64_t tensors =
-      below(request.num_inputs()) | request.program.broadcasts;
-  const uint64_t same_kind = request.IsNumber(variable) ? ~tensors : tensors;
-  return std::popcount(request.program.variables & same_kind & below(variable));
 }
 
 // True for what a Forward asks for.
@@ -150,6 +104,22 @@ v1::BackwardResponse DescribeGradients(const TensorRequest& request,
 
 }  // namespace
 
+void AppendPrefix(int field, size_t size_bytes, std::string* bytes) {
+  uint8_t buffer[16];
+  uint8_t* end =
+      CodedOutputStream::WriteVarint32ToArray(field << 3 | 2, buffer);
+  end = CodedOutputStream::WriteVarint64ToArray(size_bytes, end);
+  bytes->append(reinterpret_cast<const char*>(buffer), end - buffer);
+}
+
+size_t RankOf(int variable, const TensorRequest& request) {
+  const auto below = [](int end) { return (uint64_t{1} << end) - 1; };
+  const uint64_t tensors =
+      below(request.num_inputs()) | request.program.broadcasts;
+  const uint64_t same_kind = request.IsNumber(variable) ? ~tensors : tensors;
+  return std::popcount(request.program.variables & same_kind & below(variable));
+}
+
 void AppendTimings(const TensorResult& result, std::string* bytes) {
   using M = v1::Timings;
   std::string timings;
@@ -196,6 +166,31 @@ std::vector<size_t> PayloadTensors(const TensorRequest& request) {
   return tensors;
 }
 
+EncodedResponse Assemble(std::string head, int field,
+                         std::vector<Buffer> payloads, bool may_copy) {
+  size_t payload_bytes = 0;
+  for (const Buffer& payload : payloads) payload_bytes += payload.size_bytes();
+  EncodedResponse response;
+  response.pieces.reserve(payloads.size() + 1);
+  const bool copy = may_copy && payload_bytes <= kOnePieceBytes;
+  std::vector<MemoryBudget::Charge> charges;
+  for (Buffer& payload : payloads) {
+    AppendPrefix(field, payload.size_bytes(), &head);
+    if (copy) {
+      head.append(reinterpret_cast<const char*>(payload.data()),
+                  payload.size_bytes());
+      charges.push_back(payload.ReleaseCharge());
+    } else if (payload.size_bytes() > 0) {
+      response.pieces.push_back(
+          {std::exchange(head, std::string()), std::move(payload)});
+    }
+  }
+  if (!head.empty()) {
+    response.pieces.push_back({std::move(head), Buffer(), std::move(charges)});
+  }
+  return response;
+}
+
 EncodedResponse EncodeResponse(const TensorRequest& request, std::string head,
                                TensorResult result) {
   AppendTimings(result, &head);
@@ -207,7 +202,7 @@ EncodedResponse EncodeResponse(const TensorRequest& request, std::string head,
   for (size_t tensor : PayloadTensors(request)) {
     payloads.push_back(std::move(result.tensors[tensor]));
   }
-  return Assemble(std::move(head), std::move(payloads),
+  return Assemble(std::move(head), kPayloadField, std::move(payloads),
                   /*may_copy=*/!result.in_device_memory);
 }
 

@@ -46,6 +46,9 @@ std::string ConstantResponseHead(const TensorRequest& request,
                                  const Program& program,
                                  const std::string& device);
 
+// Appends the tag and length of a length-delimited field.
+void AppendPrefix(int field, size_t size_bytes, std::string* bytes);
+
 // Appends the times of `result` to a response.
 void AppendTimings(const TensorResult& result, std::string* bytes);
 
@@ -53,9 +56,19 @@ void AppendTimings(const TensorResult& result, std::string* bytes);
 // outputs of the program that are tensors.
 std::vector<size_t> PayloadTensors(const TensorRequest& request);
 
+// The index of the output for `variable` among those outputs of the program
+// that are tensors, or those that are numbers. They are in rising order, and
+// may be for more variables than the request's.
+size_t RankOf(int variable, const TensorRequest& request);
+
+// Encodes a message that begins with `head` and has the payloads in `field`,
+// each the buffer itself; small ones are copied if `may_copy`, because they can
+// be read here.
+EncodedResponse Assemble(std::string head, int field,
+                         std::vector<Buffer> payloads, bool may_copy);
+
 // Encodes a v1::ForwardResponse or v1::BackwardResponse that begins with
-// `head`. The payloads are the buffers themselves, copied only if they are
-// small, and in the memory of this process.
+// `head`, by Assemble().
 EncodedResponse EncodeResponse(const TensorRequest& request, std::string head,
                                TensorResult result);
 

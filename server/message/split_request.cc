@@ -7,7 +7,6 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "proto/payload_field.h"
 
 namespace actserve {
 namespace {
@@ -81,8 +80,11 @@ class Cursor {
 class Splitter {
  public:
   Splitter(absl::Span<const Fragment> bytes, const SplitLimits& limits,
-           SplitRequest* out)
-      : cursor_(bytes), limits_(limits), out_(*out) {}
+           PayloadField field, SplitRequest* out)
+      : cursor_(bytes),
+        limits_(limits),
+        payload_tag_(field.number << 3 | kLengthDelimited),
+        out_(*out) {}
 
   absl::Status Run() {
     uint32_t seen = 0;
@@ -95,7 +97,7 @@ class Splitter {
       out_.repeated_fields |= seen & bit;
       seen |= bit;
       absl::Status status;
-      if (tag == (kPayloadField << 3 | kLengthDelimited)) {
+      if (tag == payload_tag_) {
         out_.metadata.resize(start);
         status = TakePayload();
       } else {
@@ -221,15 +223,16 @@ class Splitter {
 
   Cursor cursor_;
   const SplitLimits& limits_;
+  const uint32_t payload_tag_;
   SplitRequest& out_;
 };
 
 }  // namespace
 
 absl::Status Split(absl::Span<const Fragment> bytes, const SplitLimits& limits,
-                   SplitRequest* out) {
+                   SplitRequest* out, PayloadField field) {
   *out = SplitRequest();
-  return Splitter(bytes, limits, out).Run();
+  return Splitter(bytes, limits, field, out).Run();
 }
 
 }  // namespace actserve

@@ -6,12 +6,14 @@
 #define ACTSERVE_SERVER_MESSAGE_SPLIT_REQUEST_H_
 
 #include <cstddef>
+#include <cstdint>
 #include <string>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "absl/types/span.h"
 #include "kernels/device/device.h"
+#include "proto/payload_field.h"
 
 namespace actserve {
 
@@ -45,6 +47,12 @@ struct SplitLimits {
   size_t payloads = 8;
 };
 
+// The number of the top-level field `repeated bytes` that has the payloads, by
+// which messages of other protocols are split.
+struct PayloadField {
+  uint32_t number = kPayloadField;
+};
+
 // Splits the message whose encoding is the concatenation of `bytes`, which
 // must outlive `out`. Within `limits`, returns OK and metadata that generated
 // code parses iff generated code parses the whole message, and then the two
@@ -52,7 +60,7 @@ struct SplitLimits {
 // payload byte, and does not recurse.
 //   InvalidArgument  malformed, or over a limit
 absl::Status Split(absl::Span<const Fragment> bytes, const SplitLimits& limits,
-                   SplitRequest* out);
+                   SplitRequest* out, PayloadField field = {});
 
 }  // namespace actserve
 

@@ -18,6 +18,8 @@ constexpr std::array<absl::string_view, CallMetrics::kNumMethods> kNames = {
     "ListActivations",
     "ReleaseResiduals",
     "GetServerInfo",
+    "ModelInfer",
+    "ModelStreamInfer",
     "other"};
 
 template <size_t N>

@@ -15,9 +15,9 @@
 
 namespace actserve {
 
-// The methods that calls are counted by: those of the activation service.
-// kOther is every call of another service and of methods that do not exist, so
-// that no client can add one.
+// The methods that calls are counted by: those of the activation service, and
+// those of KServe's that carry tensors. kOther is every other call, also of
+// methods that do not exist, so that no client can add one.
 enum class Method {
   kForward,
   kBackward,
@@ -28,6 +28,8 @@ enum class Method {
   kListActivations,
   kReleaseResiduals,
   kGetServerInfo,
+  kModelInfer,
+  kModelStreamInfer,
   kOther,
   kNumMethods
 };

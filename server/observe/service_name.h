@@ -6,6 +6,8 @@ namespace actserve {
 // The service of proto/actserve/v1/service.proto, as metrics and traces call
 // it.
 inline constexpr char kServiceName[] = "actserve.v1.ActivationService";
+// KServe v2.
+inline constexpr char kKserveServiceName[] = "inference.GRPCInferenceService";
 
 }  // namespace actserve
 

@@ -8,8 +8,8 @@
 #include "absl/container/inlined_vector.h"
 #include "google/protobuf/io/zero_copy_stream.h"
 #include "grpcpp/support/proto_buffer_reader.h"
-#include "grpcpp/support/slice.h"
 #include "kernels/base/status_macros.h"
+#include "server/state/residuals.h"
 
 namespace actserve {
 namespace {
@@ -44,6 +44,14 @@ grpc::Slice SliceOf(std::string bytes,
       [](void* owner) { delete static_cast<Owner*>(owner); }, owner);
 }
 
+// What a call with such a message takes while it runs.
+int64_t CostOf(size_t message_bytes, size_t num_slices) {
+  // gRPC's call and ours; the largest part is gRPC's arena.
+  constexpr size_t kCallBytes = 16 << 10;
+  return static_cast<int64_t>(kCallBytes + message_bytes +
+                              num_slices * kFragmentBytes);
+}
+
 }  // namespace
 
 grpc::ByteBuffer ToByteBuffer(EncodedResponse response, CallCounter* calls) {
@@ -71,6 +79,25 @@ grpc::ByteBuffer TakeRequest(const grpc::ByteBuffer* request) {
   // Const only by the signature of methods; gRPC made it and destroys it.
   const_cast<grpc::ByteBuffer*>(request)->Swap(&taken);
   return taken;
+}
+
+absl::StatusOr<std::vector<Fragment>> ReceivedMessage::Open(
+    const CallerId& caller, MemoryBudget& memory, CallMetrics* metrics) {
+  if (!bytes.Dump(&slices).ok()) return NoMessageError();
+  const size_t message_bytes = bytes.Length();
+  if (metrics != nullptr) {
+    metrics->CountReceived(static_cast<int64_t>(message_bytes));
+  }
+  ACTSERVE_ASSIGN_OR_RETURN(charge,
+                            memory.Take(MemoryBudget::Half::kRequests, caller,
+                                        CostOf(message_bytes, slices.size())));
+  std::vector<Fragment> fragments;
+  fragments.reserve(slices.size());
+  for (const grpc::Slice& slice : slices) {
+    fragments.push_back(
+        {reinterpret_cast<const std::byte*>(slice.begin()), slice.size()});
+  }
+  return fragments;
 }
 
 absl::Status NoMessageError() {

@@ -55,6 +55,15 @@ class Health final : public internal::HealthMethods {
   // It is neither ready nor alive. Tells the watchers.
   void StopBeingAlive();
 
+  bool is_ready() const {
+    absl::MutexLock lock(&mu_);
+    return is_ready_;
+  }
+  bool is_alive() const {
+    absl::MutexLock lock(&mu_);
+    return is_alive_;
+  }
+
   grpc::ServerUnaryReactor* Check(grpc::CallbackServerContext* context,
                                   const grpc::ByteBuffer* request,
                                   grpc::ByteBuffer* response) override;
@@ -77,7 +86,7 @@ class Health final : public internal::HealthMethods {
   CallCounter& calls_;
   CallMetrics* const metrics_;
   const Authenticator* const authenticator_;
-  absl::Mutex mu_;
+  mutable absl::Mutex mu_;
   bool is_ready_ ABSL_GUARDED_BY(mu_) = true;
   bool is_alive_ ABSL_GUARDED_BY(mu_) = true;
   absl::flat_hash_set<Watcher*> watchers_ ABSL_GUARDED_BY(mu_);

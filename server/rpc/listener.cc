@@ -88,12 +88,24 @@ class Listener::Parts {
  public:
   Parts(const v1::ServerInfo& info, const ServingParts& parts,
         const ControlPools& pools, CallMetrics* metrics, CallObserver* observer,
-        const Authenticator* authenticator, absl::Duration body_timeout)
-      : streams_(body_timeout),
+        const Options& options)
+      : streams_(options.body_timeout),
         service_(info, parts, &calls_, &streams_, metrics, observer, pools,
-                 authenticator),
-        health_(&calls_, metrics, authenticator),
-        other_calls_(metrics) {}
+                 options.authenticator),
+        health_(&calls_, metrics, options.authenticator),
+        other_calls_(metrics) {
+    const ServiceParts service_parts = {parts,
+                                        calls_,
+                                        streams_,
+                                        metrics,
+                                        *observer,
+                                        options.authenticator,
+                                        [this] { return health_.is_ready(); },
+                                        [this] { return health_.is_alive(); }};
+    for (const FurtherService& service : options.further_services) {
+      further_services_.push_back(service.make(service_parts));
+    }
+  }
 
   absl::Status Listen(const Options& options, OnDead on_dead);
   const std::vector<std::string>& addresses() const {
@@ -122,6 +134,7 @@ class Listener::Parts {
   OpenStreams streams_;
   Service service_;
   Health health_;
+  std::vector<std::unique_ptr<grpc::Service>> further_services_;
   OtherCalls other_calls_;
   // It hands connections to those below, so it stops before they go.
   std::unique_ptr<Acceptor> acceptor_;
@@ -141,16 +154,22 @@ absl::Status Listener::Parts::Listen(const Options& options, OnDead on_dead) {
   SetTransport(options, &builder);
   builder.RegisterService(&service_);
   builder.RegisterService(&health_);
+  for (const auto& service : further_services_) {
+    builder.RegisterService(service.get());
+  }
   builder.RegisterCallbackGenericService(&other_calls_);
   using Builder = grpc::ServerBuilder::experimental_type;
   if (options.reflection && options.authenticator != nullptr) {
     std::vector<
         std::unique_ptr<grpc::experimental::ServerInterceptorFactoryInterface>>
         interceptors;
-    interceptors.push_back(
-        GuardOtherMethods({v1::ActivationService::service_full_name(),
-                           grpc::health::v1::Health::service_full_name()},
-                          options.authenticator));
+    std::vector<std::string> services = {
+        v1::ActivationService::service_full_name(),
+        grpc::health::v1::Health::service_full_name()};
+    for (const FurtherService& service : options.further_services) {
+      services.push_back(service.name);
+    }
+    interceptors.push_back(GuardOtherMethods(services, options.authenticator));
     builder.experimental().SetInterceptorCreators(std::move(interceptors));
   }
   connections_ = builder.experimental().AddExternalConnectionAcceptor(
@@ -206,8 +225,7 @@ absl::StatusOr<std::unique_ptr<Listener>> Listener::Start(
     grpc::reflection::InitProtoReflectionServerBuilderPlugin();
   }
   auto made =
-      std::make_unique<Parts>(info, parts, pools, metrics, observer,
-                              options.authenticator, options.body_timeout);
+      std::make_unique<Parts>(info, parts, pools, metrics, observer, options);
   ACTSERVE_RETURN_IF_ERROR(made->Listen(options, std::move(on_dead)));
   return std::unique_ptr<Listener>(new Listener(std::move(made)));
 }

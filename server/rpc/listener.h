@@ -10,6 +10,8 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "actserve/v1/service.pb.h"
+#include "server/connections/open_streams.h"
+#include "server/evaluation/call_counter.h"
 #include "server/evaluation/serving_parts.h"
 #include "server/identity/authenticator.h"
 #include "server/listen/acceptor.h"
@@ -18,7 +20,32 @@
 #include "server/tls/server_tls.h"
 #include "server/tracing/call_observer.h"
 
+namespace grpc {
+class Service;
+}  // namespace grpc
+
 namespace actserve {
+
+// What a service on a listener's addresses is served with. All outlive it;
+// `metrics` and `authenticator` may be null.
+struct ServiceParts {
+  const ServingParts& serving;
+  CallCounter& calls;
+  OpenStreams& streams;
+  CallMetrics* metrics;
+  CallObserver& observer;
+  const Authenticator* authenticator;
+  // What the health service says.
+  std::function<bool()> is_ready;
+  std::function<bool()> is_alive;
+};
+
+// A service beside the activation service. It checks its callers itself.
+struct FurtherService {
+  // "inference.GRPCInferenceService".
+  std::string name;
+  std::function<std::unique_ptr<grpc::Service>(const ServiceParts&)> make;
+};
 
 // The gRPC server: the addresses where it listens, its transport settings, the
 // health service and the activation service. The rest of the process sees
@@ -50,6 +77,8 @@ class Listener {
     ServerTls* tls = nullptr;
     // Decides who may call what; null: everyone. It must outlive the listener.
     const Authenticator* authenticator = nullptr;
+    // Served too.
+    std::vector<FurtherService> further_services = {};
   };
 
   // Called at most once, on a thread of the listener's, if nobody answers at

@@ -16,10 +16,6 @@ namespace {
 
 using Reactor = grpc::ServerUnaryReactor;
 
-absl::Status DrainingError() {
-  return absl::UnavailableError("the server is shutting down");
-}
-
 }  // namespace
 
 Service::Service(const v1::ServerInfo& info, const ServingParts& parts,
@@ -35,6 +31,7 @@ Service::Service(const v1::ServerInfo& info, const ServingParts& parts,
       authenticator_(authenticator),
       registration_limit_{info.limits().max_registration_bytes(),
                           "--max_source_bytes"},
+      control_calls_(&parts.memory, calls, metrics, observer, authenticator),
       methods_(info, parts) {}
 
 void Service::set_addresses(const std::vector<std::string>& addresses) {
@@ -142,68 +139,21 @@ Reactor* Service::GetServerInfo(grpc::CallbackServerContext* context,
 
 template <typename Request, typename Work>
 Reactor* Service::Serve(const ControlCall& call, Work work) {
-  Seen seen = See(call);
-  auto request = std::make_shared<Request>();
-  const absl::StatusOr<CallerId> admitted =
-      Admit(*call.context, call.role, authenticator_);
-  absl::Status status = admitted.status();
-  if (status.ok()) {
-    seen.record.tenant = TenantNameOf(*admitted);
-    const grpc::ByteBuffer message = TakeRequest(call.request);
-    if (metrics_ != nullptr && message.Valid()) {
-      metrics_->CountReceived(static_cast<int64_t>(message.Length()));
-    }
-    status = ReadMessage(message, call.limit, request.get());
-  } else {
-    TakeRequest(call.request);
-  }
-  if (status.ok()) status = Check(*request);
-  if (!status.ok()) {
-    return Answer(call, std::move(seen), [&] { return status; });
-  }
-  // gRPC keeps the response's place until the call is finished.
-  auto answer = [this, request = std::move(request), work = std::move(work),
-                 bytes = call.response, caller = *admitted] {
-    ACTSERVE_ASSIGN_OR_RETURN(const auto response, work(caller, *request));
-    ACTSERVE_ASSIGN_OR_RETURN(
-        MemoryBudget::Charge charge,
-        parts_.memory.Take(MemoryBudget::Half::kResults, caller,
-                           static_cast<int64_t>(response.ByteSizeLong())));
-    *bytes = WriteMessage(response, std::move(charge));
-    if (metrics_ != nullptr) {
-      metrics_->CountSent(static_cast<int64_t>(bytes->Length()));
-    }
-    return absl::OkStatus();
-  };
-  return call.pool != nullptr
-             ? AnswerOnPool(call, *admitted, std::move(seen), std::move(answer))
-             : Answer(call, std::move(seen), answer);
+  return control_calls_.Serve<Request>(
+      call, [](const Request& request) { return Check(request); },
+      std::move(work));
 }
 
-Service::Seen Service::See(const ControlCall& call) const {
-  Seen seen;
-  seen.record.method = NameOf(call.method);
-  seen.record.received = absl::Now();
-  seen.record.request_bytes = SizeOf(*call.request);
-  seen.ids = !call.ids.request_id.empty() || !observer_.is_on()
-                 ? call.ids
-                 : observer_.IdsOf(HeadersOf(*call.context));
-  return seen;
-}
-
-void Service::Observe(Seen seen, const absl::Status& status,
+void Service::Observe(Method method, const absl::Status& status,
                       grpc::CallbackServerContext* context) {
   if (!observer_.is_on()) return;
-  seen.record.code = status.code();
-  seen.record.ended = absl::Now();
-  observer_.Observe(std::move(seen.record), std::move(seen.ids),
+  CallRecord record;
+  record.method = NameOf(method);
+  record.received = absl::Now();
+  record.ended = record.received;
+  record.code = status.code();
+  observer_.Observe(std::move(record), observer_.IdsOf(HeadersOf(*context)),
                     [context] { return context->peer(); });
-}
-
-Reactor* Service::Refuse(grpc::CallbackServerContext* context, Method method) {
-  auto* const reactor = new CallReactor(metrics_, method);
-  Finish(DrainingError(), context, reactor);
-  return reactor;
 }
 
 Reactor* Service::StartTensorCall(TensorMethod tensor_method,
@@ -216,15 +166,10 @@ Reactor* Service::StartTensorCall(TensorMethod tensor_method,
   const absl::StatusOr<CallerId> caller =
       Admit(*context, Role::kCompute, authenticator_);
   if (!caller.ok()) {
-    const ControlCall call = {.context = context,
-                              .method = method,
-                              .request = request,
-                              .response = response};
-    Seen seen = See(call);
-    TakeRequest(request);
-    return Answer(call, std::move(seen), [&] { return caller.status(); });
+    return control_calls_.Deny({context, method, request, response},
+                               caller.status());
   }
-  if (!calls_.Enter()) return Refuse(context, method);
+  if (!calls_.Enter()) return control_calls_.Refuse(context, method);
   auto* const reactor = new CallReactor(metrics_, method);
   (new TensorCall(tensor_method, *caller, parts_, &calls_, &observer_, context,
                   reactor, request, response))
@@ -240,11 +185,7 @@ StreamReactor* Service::StartStream(TensorMethod tensor_method,
   const absl::StatusOr<CallerId> caller =
       Admit(*context, Role::kCompute, authenticator_);
   if (!caller.ok()) {
-    Seen seen;
-    seen.record.method = NameOf(method);
-    seen.record.received = absl::Now();
-    if (observer_.is_on()) seen.ids = observer_.IdsOf(HeadersOf(*context));
-    Observe(std::move(seen), caller.status(), context);
+    Observe(method, caller.status(), context);
     return new RefusedStream(caller.status(), method, metrics_, context);
   }
   if (!calls_.Enter()) {
@@ -253,43 +194,6 @@ StreamReactor* Service::StartStream(TensorMethod tensor_method,
   return StreamCall::Start(tensor_method, *caller,
                            {parts_, &calls_, &streams_, metrics_, &observer_},
                            context);
-}
-
-Reactor* Service::Answer(const ControlCall& call, Seen seen,
-                         const std::function<absl::Status()>& work) {
-  if (!calls_.Enter()) return Refuse(call.context, call.method);
-  auto* const reactor = new CallReactor(metrics_, call.method);
-  const absl::Status status = work();
-  seen.record.response_bytes = SizeOf(*call.response);
-  Observe(std::move(seen), status, call.context);
-  Finish(status, call.context, reactor);
-  calls_.Leave();
-  return reactor;
-}
-
-Reactor* Service::AnswerOnPool(const ControlCall& call, const CallerId& caller,
-                               Seen seen, std::function<absl::Status()> work) {
-  grpc::CallbackServerContext* const context = call.context;
-  if (!calls_.Enter()) return Refuse(context, call.method);
-  auto* const reactor = new CallReactor(metrics_, call.method);
-  const absl::Time submitted = absl::Now();
-  call.pool->Submit(
-      caller, [this, context, reactor, response = call.response, submitted,
-               seen = std::move(seen),
-               work = std::move(work)](const absl::Status& turn) mutable {
-        seen.record.steps.queue = {submitted, absl::Now()};
-        absl::Status status = turn;
-        if (status.ok()) {
-          status = context->IsCancelled()
-                       ? absl::CancelledError("cancelled before it was done")
-                       : work();
-        }
-        seen.record.response_bytes = SizeOf(*response);
-        Observe(std::move(seen), status, context);
-        Finish(status, context, reactor);
-        calls_.Leave();
-      });
-  return reactor;
 }
 
 }  // namespace actserve

@@ -1,8 +1,6 @@
 #ifndef ACTSERVE_SERVER_RPC_SERVICE_H_
 #define ACTSERVE_SERVER_RPC_SERVICE_H_
 
-#include <cstdint>
-#include <functional>
 #include <string>
 #include <vector>
 
@@ -14,16 +12,13 @@
 #include "server/control/control_methods.h"
 #include "server/evaluation/call_counter.h"
 #include "server/identity/authenticator.h"
-#include "server/identity/roles.h"
 #include "server/message/control_request.h"
 #include "server/metrics/call_metrics.h"
 #include "server/observe/line_limit.h"
-#include "server/rpc/byte_buffer.h"
+#include "server/rpc/control_calls.h"
 #include "server/rpc/control_pools.h"
 #include "server/rpc/stream_call.h"
 #include "server/rpc/tensor_call.h"
-#include "server/scheduling/caller_id.h"
-#include "server/scheduling/worker_pool.h"
 #include "server/tracing/call_observer.h"
 
 namespace actserve {
@@ -87,48 +82,17 @@ class Service final : public internal::ServiceMethods {
                                           grpc::ByteBuffer* response) override;
 
  private:
-  grpc::ServerUnaryReactor* Refuse(grpc::CallbackServerContext* context,
-                                   Method method);
   grpc::ServerUnaryReactor* StartTensorCall(
       TensorMethod tensor_method, grpc::CallbackServerContext* context,
       const grpc::ByteBuffer* request, grpc::ByteBuffer* response);
   StreamReactor* StartStream(TensorMethod tensor_method,
                              grpc::CallbackServerContext* context);
-  // How a call without tensors is served.
-  struct ControlCall {
-    grpc::CallbackServerContext* context;
-    Method method;
-    const grpc::ByteBuffer* request;
-    grpc::ByteBuffer* response;
-    // Where to answer; null: at once, on this thread, as a request is that is
-    // refused.
-    WorkerPool* pool = nullptr;
-    SizeLimit limit = {kMaxControlMessageBytes};
-    // Who may call it.
-    Role role = Role::kCompute;
-    // What the call is known by; empty: to be decided.
-    CallIds ids = {};
-  };
-  // What is known of a control call, until the observer gets it.
-  struct Seen {
-    CallRecord record;
-    CallIds ids;
-  };
-  Seen See(const ControlCall& call) const;
-  void Observe(Seen seen, const absl::Status& status,
-               grpc::CallbackServerContext* context);
-  // Checks the caller and the request and answers with what `work` makes of it,
-  // an absl::StatusOr<Response>(const CallerId&, const Request&).
+  // As ControlCalls::Serve(), with the Check() of the request.
   template <typename Request, typename Work>
   grpc::ServerUnaryReactor* Serve(const ControlCall& call, Work work);
-  // Answers at once with the result of `work`.
-  grpc::ServerUnaryReactor* Answer(const ControlCall& call, Seen seen,
-                                   const std::function<absl::Status()>& work);
-  // The same on a thread of the call's pool. RESOURCE_EXHAUSTED if the caller
-  // fills its queue.
-  grpc::ServerUnaryReactor* AnswerOnPool(const ControlCall& call,
-                                         const CallerId& caller, Seen seen,
-                                         std::function<absl::Status()> work);
+  // What a stream that is refused is observed by.
+  void Observe(Method method, const absl::Status& status,
+               grpc::CallbackServerContext* context);
 
   const ServingParts& parts_;
   CallCounter& calls_;
@@ -139,6 +103,7 @@ class Service final : public internal::ServiceMethods {
   const Authenticator* const authenticator_;
   const SizeLimit registration_limit_;
   LineLimit registered_lines_{10};
+  ControlCalls control_calls_;
   ControlMethods methods_;
 };
 

@@ -16,17 +16,6 @@
 #include "server/tracing/grpc/call_headers.h"
 
 namespace actserve {
-namespace {
-
-// What a call with such a message takes while it runs.
-int64_t CostOf(size_t message_bytes, size_t num_slices) {
-  // gRPC's call and ours; the largest part is gRPC's arena.
-  constexpr size_t kCallBytes = 16 << 10;
-  return static_cast<int64_t>(kCallBytes + message_bytes +
-                              num_slices * kFragmentBytes);
-}
-
-}  // namespace
 
 TensorCall::TensorCall(TensorMethod method, const CallerId& caller,
                        const ServingParts& parts, CallCounter* calls,
@@ -51,35 +40,14 @@ TensorCall::TensorCall(TensorMethod method, const CallerId& caller,
 }
 
 void TensorCall::Start() {
-  const absl::StatusOr<std::vector<Fragment>> bytes = Take();
+  const absl::StatusOr<std::vector<Fragment>> bytes =
+      message_.Open(caller(), parts().memory, reactor_.metrics());
   if (!bytes.ok()) return Finish(bytes.status());
   Run(*bytes);
 }
 
-absl::StatusOr<std::vector<Fragment>> TensorCall::Take() {
-  std::vector<grpc::Slice>& slices = message_.slices;
-  if (!message_.bytes.Dump(&slices).ok()) {
-    return NoMessageError();
-  }
-  const size_t message_bytes = message_.bytes.Length();
-  if (CallMetrics* const metrics = reactor_.metrics()) {
-    metrics->CountReceived(static_cast<int64_t>(message_bytes));
-  }
-  ACTSERVE_ASSIGN_OR_RETURN(
-      message_.charge,
-      parts().memory.Take(MemoryBudget::Half::kRequests, caller(),
-                          CostOf(message_bytes, slices.size())));
-  std::vector<Fragment> bytes;
-  bytes.reserve(slices.size());
-  for (const grpc::Slice& slice : slices) {
-    bytes.push_back(
-        {reinterpret_cast<const std::byte*>(slice.begin()), slice.size()});
-  }
-  return bytes;
-}
-
 std::shared_ptr<const void> TensorCall::ReleaseInputs() {
-  auto message = std::make_shared<Message>();
+  auto message = std::make_shared<ReceivedMessage>();
   message->bytes.Swap(&message_.bytes);
   message->slices = std::move(message_.slices);
   message->charge = std::move(message_.charge);

@@ -3,15 +3,14 @@
 
 #include <cstdint>
 #include <memory>
-#include <vector>
 
 #include "absl/status/status.h"
-#include "absl/status/statusor.h"
 #include "grpcpp/server_context.h"
 #include "grpcpp/support/byte_buffer.h"
 #include "server/evaluation/call_counter.h"
 #include "server/evaluation/tensor_evaluation.h"
 #include "server/metrics/calls/call_reactor.h"
+#include "server/rpc/byte_buffer.h"
 #include "server/tracing/call_observer.h"
 
 namespace actserve {
@@ -40,8 +39,6 @@ class TensorCall final : private TensorEvaluation {
  private:
   CallerId caller() const override { return caller_; }
   bool IsCancelled() const override { return context_.IsCancelled(); }
-  // Gets the bytes of the message, and charges for them.
-  absl::StatusOr<std::vector<Fragment>> Take();
   std::shared_ptr<const void> ReleaseInputs() override;
   void Respond(EncodedResponse response, const Stages& stages) override;
   void Fail(const absl::Status& status) override { Finish(status); }
@@ -55,17 +52,8 @@ class TensorCall final : private TensorEvaluation {
   CallReactor& reactor_;
   grpc::ByteBuffer& response_bytes_;
 
-  // The memory of the inputs, and the charge for it.
-  struct Message {
-    // Goes after the slices: the last reference to memory of gRPC's quota may
-    // not be a slice's, because on a thread of ours that crashes gRPC 1.51
-    // while memory is short. Destroying a ByteBuffer prepares the thread.
-    grpc::ByteBuffer bytes;
-    std::vector<grpc::Slice> slices = {};
-    MemoryBudget::Charge charge = {};
-  };
   // Empty if a residual owns it.
-  Message message_;
+  ReceivedMessage message_;
   // Null: nobody wants to know.
   std::unique_ptr<CallRecord> record_;
 };

@@ -8,6 +8,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
+#include "server/observe/service_name.h"
 #include "server/tracing/trace_context.h"
 
 namespace actserve {
@@ -40,7 +41,8 @@ void LayStages(absl::Time start, absl::Time end, absl::Duration copy_in,
 // the client sent: no text, no name, no tensor, no token, no message of an
 // error.
 struct CallRecord {
-  // "Forward"; a literal.
+  // Literals: "Forward", of what service.
+  absl::string_view service = kServiceName;
   absl::string_view method;
   absl::StatusCode code = absl::StatusCode::kOk;
   absl::Time received;

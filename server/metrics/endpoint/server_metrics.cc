@@ -43,8 +43,10 @@ Labels LabelsOf(Method method) {
             {"grpc_service", "other"},
             {"grpc_type", "other"}};
   }
+  const bool is_kserve =
+      method == Method::kModelInfer || method == Method::kModelStreamInfer;
   return {{"grpc_method", std::string(NameOf(method))},
-          {"grpc_service", kServiceName},
+          {"grpc_service", is_kserve ? kKserveServiceName : kServiceName},
           {"grpc_type", "unary"}};
 }
 

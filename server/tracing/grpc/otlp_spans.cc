@@ -74,7 +74,7 @@ void AddStep(absl::string_view name, const std::optional<Step>& step,
 void AddCall(const TracedCall& call, const std::string& device,
              ScopeSpans* to) {
   const CallRecord& record = call.record;
-  Span& span = AddSpan(absl::StrCat(kServiceName, "/", record.method),
+  Span& span = AddSpan(absl::StrCat(record.service, "/", record.method),
                        {record.received, record.ended}, call.ids.trace->span_id,
                        call.ids, to);
   if (call.ids.parent) span.set_parent_span_id(BytesOf(*call.ids.parent));
@@ -85,7 +85,7 @@ void AddCall(const TracedCall& call, const std::string& device,
   }
   Attributes* const attributes = span.mutable_attributes();
   Add("rpc.system", "grpc", attributes);
-  Add("rpc.service", kServiceName, attributes);
+  Add("rpc.service", std::string(record.service), attributes);
   Add("rpc.method", std::string(record.method), attributes);
   Add("rpc.grpc.status_code", static_cast<int64_t>(record.code), attributes);
   Add("actserve.request_id", call.ids.request_id, attributes);
