@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "kernels/codegen/llvm/power_of_two.h"
 #include "kernels/graph/draws.h"
 #include "kernels/graph/op.h"
 #include "llvm/IR/Constants.h"
@@ -87,7 +88,9 @@ class Emitter {
       tensors.push_back(body->getArg(i));
     }
     if (has_rows_) {
-      EmitRows(tensors, body->getArg(num_pointers - 1), num_elements, exit);
+      llvm::Value* row_size = body->getArg(num_pointers - 1);
+      EmitRowsWithoutDivisions(tensors, row_size, num_elements, exit);
+      EmitRows(tensors, row_size, num_elements, exit);
     } else {
       EmitLoop(tensors, std::vector<llvm::Value*>(num_inputs()), num_elements,
                exit);
@@ -95,6 +98,39 @@ class Emitter {
     builder_.SetInsertPoint(exit);
     builder_.CreateRetVoid();
     return body;
+  }
+
+  // The loops of EmitRows() for parameters that are powers of two, as a
+  // temperature of 1: they multiply by its reciprocal. What is emitted next
+  // runs for other parameters.
+  void EmitRowsWithoutDivisions(const std::vector<llvm::Value*>& tensors,
+                                llvm::Value* row_size_at,
+                                llvm::Value* num_elements,
+                                llvm::BasicBlock* exit) {
+    const std::vector<bool> live = graph_.LiveNodes();
+    llvm::Value* all_are_powers = nullptr;
+    reciprocals_.assign(parameters_.size(), nullptr);
+    for (size_t id = 0; id < live.size(); ++id) {
+      const Node& node = graph_.node(static_cast<NodeId>(id));
+      if (!live[id] || node.op != Op::kDiv) continue;
+      const Node& divisor = graph_.node(node.operands[1]);
+      if (divisor.op != Op::kParameter) continue;
+      llvm::Value* parameter = parameters_[divisor.index];
+      llvm::Value* is_power = IsPowerOfTwo(builder_, parameter);
+      all_are_powers = all_are_powers == nullptr
+                           ? is_power
+                           : builder_.CreateAnd(all_are_powers, is_power);
+      reciprocals_[divisor.index] = builder_.CreateFDiv(Constant(1), parameter);
+    }
+    if (all_are_powers == nullptr) return;
+    llvm::Function* body = exit->getParent();
+    auto* multiply = llvm::BasicBlock::Create(context_, "multiply", body);
+    auto* divide = llvm::BasicBlock::Create(context_, "divide", body);
+    builder_.CreateCondBr(all_are_powers, multiply, divide);
+    builder_.SetInsertPoint(multiply);
+    EmitRows(tensors, row_size_at, num_elements, exit);
+    reciprocals_.clear();
+    builder_.SetInsertPoint(divide);
   }
 
   // A loop over rows of *`row_size` elements, around that over the elements.
@@ -386,6 +422,9 @@ class Emitter {
       case Op::kMul:
         return b.CreateFMul(x, y);
       case Op::kDiv:
+        if (llvm::Value* reciprocal = ReciprocalOf(node.operands[1])) {
+          return b.CreateFMul(x, reciprocal);
+        }
         return b.CreateFDiv(x, y);
       case Op::kNeg:
         return b.CreateFNeg(x);
@@ -435,6 +474,14 @@ class Emitter {
     return CallMath(node.op, arguments);
   }
 
+  // What to multiply with instead of dividing by `divisor`, or nullptr.
+  llvm::Value* ReciprocalOf(NodeId divisor) const {
+    const Node& node = graph_.node(divisor);
+    return node.op == Op::kParameter && !reciprocals_.empty()
+               ? reciprocals_[node.index]
+               : nullptr;
+  }
+
   // The function of kernels/math for `op`.
   llvm::Value* CallMath(Op op, const std::vector<llvm::Value*>& arguments) {
     return Call(absl::StrCat("actserve_", std::string(Info(op).name),
@@ -462,6 +509,8 @@ class Emitter {
   llvm::Type* const compute_;
   std::vector<llvm::Value*> parameters_;
   std::vector<llvm::Value*> values_;  // by NodeId
+  // By parameter, while the loops are emitted that multiply by them.
+  std::vector<llvm::Value*> reciprocals_;
   // Of a graph with draws: the places of the first and of this element, and the
   // seeds, by parameter.
   llvm::Value* first_element_ = nullptr;

@@ -88,6 +88,24 @@ TEST(KernelCompiler, TakesTheWidestVectorsOfRows) {
               HasSubstr("fdiv <16 x float>"));
 }
 
+TEST(KernelCompiler, MultipliesInsteadOfDividingByPowersOfTwo) {
+  LoweredProgram program;
+  program.graph.inputs = {"x", "max"};
+  program.graph.parameters = {{"t", 1}};
+  program.num_compute_inputs = 1;
+  program.num_row_inputs = 1;
+  const NodeId d = program.graph.Add(Op::kSub, program.graph.Input(0),
+                                     program.graph.Input(1));
+  const NodeId y =
+      program.graph.Add(Op::kDiv, d, program.graph.ParameterNode(0));
+  program.graph.outputs = {{"y", y}};
+
+  const std::string text = Print(*MakeCompiler("znver4"), program);
+
+  EXPECT_THAT(text, HasSubstr("fmul <16 x float>"));
+  EXPECT_THAT(text, HasSubstr("fdiv <16 x float>"));
+}
+
 TEST(KernelCompiler, NarrowsTheArithmeticOfCheapProgramsWhere512BitsSlowDown) {
   struct Case {
     const char* cpu;

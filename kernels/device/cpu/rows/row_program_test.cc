@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <memory>
 #include <string>
 #include <vector>
@@ -107,6 +108,28 @@ TEST_P(RowProgramOfType, EqualsTheInterpreter) {
                            RunOnDevice(*device, program, inputs, {0.7}, rows),
                            RunReference(program, inputs, {0.7}, rows)),
                 "");
+    }
+  }
+}
+
+// Kernels divide by a power of two in another way than by other numbers.
+TEST_P(RowProgramOfType, DividesByAnyParameter) {
+  const auto device = MakeDevice(1, int64_t{512} << 10);
+  const std::vector<LoweredProgram> programs = Programs();
+  for (const LoweredProgram* program : {&programs[0], &programs[1]}) {
+    for (const int64_t size : {7, 256}) {
+      const Rows rows = {.size = size};
+      const auto inputs = InputsOf(*program, size * 20, size);
+      for (const double t :
+           {1.0, 8.0, -0.5, 3.0, 0x1p-100, 0x1p100, 0x1p-101, 0x1p127, 0x1p-126,
+            0x1p-149, 0.0, -0.0, HUGE_VAL, std::nan("")}) {
+        SCOPED_TRACE(absl::StrCat(program->graph.outputs[0].name, " rows of ",
+                                  size, ", t = ", t));
+        EXPECT_EQ(Difference(*program,
+                             RunOnDevice(*device, *program, inputs, {t}, rows),
+                             RunReference(*program, inputs, {t}, rows)),
+                  "");
+      }
     }
   }
 }
