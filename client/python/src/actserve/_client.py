@@ -269,6 +269,25 @@ class Client:
                 names,
             )
 
+    def _prepared(
+        self,
+        is_backward: bool,
+        activation: Activation | str,
+        inputs: tuple[Array, ...],
+        upstream: Array | None,
+        options: Any,
+    ) -> Any:
+        """Returns a call like one that _remember() knows, by addresses.
+
+        It has run() of `Prepared` in native/fast.c, of whose failures
+        _after_failure() takes care. None: there is none.
+        """
+        if self._fast is None or self._fast_pid != os.getpid():
+            return None
+        return self._fast.prepared(
+            is_backward, activation, inputs, upstream, options
+        )
+
     def _after_failure(
         self, activation: Activation | str, failure: tuple[int, int]
     ) -> Place:
