@@ -1,6 +1,7 @@
 // Client::Local(): the calls of a client over an engine of its own.
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -35,20 +36,9 @@ class LocalCalls final : public InProcess {
       absl::string_view method, absl::Span<const ByteSpan> parts,
       absl::Span<const absl::Span<std::byte>> outputs,
       const Bounds& bounds) override {
-    absl::InlinedVector<Fragment, 8> message;
-    for (const ByteSpan part : parts) {
-      if (!part.empty()) message.push_back({part.data(), part.size()});
-    }
-    Engine::Call call = {.method = method,
-                         .message = message,
-                         .outputs = outputs,
-                         .deadline = bounds.deadline};
-    if (bounds.cancellation != nullptr) {
-      call.is_cancelled = [&bounds] {
-        return bounds.cancellation->cancelled();
-      };
-    }
-    ACTSERVE_ASSIGN_OR_RETURN(EncodedResponse response, engine_->Serve(call));
+    const Request request(method, parts, outputs, bounds);
+    ACTSERVE_ASSIGN_OR_RETURN(EncodedResponse response,
+                              engine_->Serve(request.call));
     std::vector<grpc::Slice> slices;
     for (EncodedResponse::Piece& piece : response.pieces) {
       AddSlices(std::move(piece), slices);
@@ -56,7 +46,39 @@ class LocalCalls final : public InProcess {
     return slices;
   }
 
+  std::optional<absl::Status> CallInto(
+      absl::string_view method, absl::Span<const ByteSpan> parts,
+      absl::Span<const absl::Span<std::byte>> outputs,
+      const Bounds& bounds) override {
+    return engine_->ServePlain(Request(method, parts, outputs, bounds).call);
+  }
+
  private:
+  // A call as the engine takes it.
+  struct Request {
+    Request(absl::string_view method, absl::Span<const ByteSpan> parts,
+            absl::Span<const absl::Span<std::byte>> outputs,
+            const Bounds& bounds) {
+      for (const ByteSpan part : parts) {
+        if (!part.empty()) message.push_back({part.data(), part.size()});
+      }
+      call = {.method = method,
+              .message = message,
+              .outputs = outputs,
+              .deadline = bounds.deadline};
+      if (bounds.cancellation != nullptr) {
+        call.is_cancelled = [&bounds] {
+          return bounds.cancellation->cancelled();
+        };
+      }
+    }
+    Request(const Request&) = delete;
+    Request& operator=(const Request&) = delete;
+
+    absl::InlinedVector<Fragment, 8> message;
+    Engine::Call call;
+  };
+
   const std::unique_ptr<Engine> engine_;
 };
 

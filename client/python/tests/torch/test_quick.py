@@ -94,6 +94,7 @@ def test_gradients_that_are_not_contiguous(counted):
     "special",
     [
         lambda x: x.to_sparse(),
+        lambda x: x.to_sparse_csr(),
         lambda x: x.to_mkldnn(),
         lambda x: torch._neg_view(x),
         lambda x: x.t(),
@@ -105,6 +106,7 @@ def test_gradients_that_are_not_contiguous(counted):
     ],
     ids=[
         "sparse",
+        "csr",
         "mkldnn",
         "neg",
         "strided",

@@ -54,26 +54,31 @@ class Plan:
         self._forwards: dict[torch.Size, Any] = {}
         self._backwards: dict[torch.Size, Any] = {}
 
-    def takes(self, x: torch.Tensor) -> bool:
-        """Returns whether a tensor of a plain type has its elements here.
+    def address(self, x: torch.Tensor) -> int:
+        """Returns where the elements of a tensor of a plain type lie.
 
-        In order, and as they are. If it belongs to a transform or is sparse,
-        data_ptr() will raise, or be 0.
+        0 if they are not here, in order, and as they are.
         """
-        return (
-            x.dtype is self.dtype
-            and x.is_cpu
-            and not x.is_neg()
-            and not x.is_nested
-            and x.is_contiguous()
-        )
+        try:
+            if (
+                x.dtype is self.dtype
+                and x.is_cpu
+                and x.is_contiguous()
+                and not x.is_neg()
+                and not x.is_nested
+            ):
+                address: int = x.data_ptr()
+                return address
+        except RuntimeError:  # It is sparse, or belongs to a transform.
+            pass
+        return 0
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Returns y of what takes()."""
+    def forward(self, x: torch.Tensor, address: int) -> torch.Tensor:
+        """Returns y of a tensor at an address()."""
         run = self._forwards.get(x.shape)
         if run is not None:
             y = torch.empty_like(x)
-            failure = run(x.data_ptr(), y.data_ptr())
+            failure = run(address, y.data_ptr())
             if failure is None:
                 return y
             self._forget(failure)
@@ -87,14 +92,19 @@ class Plan:
 
     def backward(
         self, x: torch.Tensor, grad_output: torch.Tensor
-    ) -> torch.Tensor:
-        """Returns dL/dx of two tensors of what takes()."""
+    ) -> torch.Tensor | None:
+        """Returns dL/dx; None if a tensor has no address()."""
+        address = self.address(x)
+        upstream_address = self.address(grad_output)
+        if not upstream_address and grad_output.layout is torch.strided:
+            grad_output = grad_output.contiguous()
+            upstream_address = self.address(grad_output)
+        if not (address and upstream_address):
+            return None
         run = self._backwards.get(x.shape)
         if run is not None:
             found = torch.empty_like(x)
-            failure = run(
-                x.data_ptr(), grad_output.data_ptr(), found.data_ptr()
-            )
+            failure = run(address, upstream_address, found.data_ptr())
             if failure is None:
                 return found
             self._forget(failure)
@@ -166,26 +176,29 @@ def quick(text: str, x: torch.Tensor) -> torch.Tensor | None:
     ):
         return None
     plan = _plan(text, x.dtype, torch.get_num_threads())
-    try:
-        if plan is None or not plan.takes(x) or not x.data_ptr():
-            return None
-    except RuntimeError:  # It has no memory of its own.
+    if plan is None:
+        return None
+    address = plan.address(x)
+    if not address:
         return None
     if x.requires_grad and torch.is_grad_enabled():
-        y: torch.Tensor = _Quick.apply(plan, x)
+        y: torch.Tensor = _Quick.apply(plan, x, address)
         return y
-    return plan.forward(x)
+    return plan.forward(x, address)
 
 
 class _Quick(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, plan: Plan, x: torch.Tensor) -> torch.Tensor:
+    def forward(
+        ctx: Any, plan: Plan, x: torch.Tensor, address: int
+    ) -> torch.Tensor:
         ctx.plan = plan
         ctx.save_for_backward(x)
-        return plan.forward(x)
+        return plan.forward(x, address)
 
     @staticmethod
     def backward(ctx: Any, grad_output: torch.Tensor) -> Any:
+        # What saves tensors elsewhere may give another x than there was.
         (x,) = ctx.saved_tensors
         plan = ctx.plan
         if not (
@@ -195,21 +208,11 @@ class _Quick(torch.autograd.Function):
             or forward_ad._current_level >= 0
             or _num_modes()
         ):
-            try:
-                upstream = grad_output.contiguous()
-                # What saves tensors elsewhere may have given another x.
-                is_plain = (
-                    plan.takes(x)
-                    and plan.takes(upstream)
-                    and x.data_ptr()
-                    and upstream.data_ptr()
-                )
-            except RuntimeError:  # As in quick().
-                is_plain = False
-            if is_plain:
-                return None, plan.backward(x, upstream)
+            found = plan.backward(x, grad_output)
+            if found is not None:
+                return None, found, None
         (found,) = gradient(plan.text, (x,), grad_output, (True,))
-        return None, found
+        return None, found, None
 
 
 def gradient(text: str, values: Any, grad_output: Any, needs: Any) -> list[Any]:
