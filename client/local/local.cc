@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/time/time.h"
 #include "client/cpp/client.h"
 #include "client/cpp/in_process.h"
 #include "kernels/base/status_macros.h"
@@ -82,10 +83,14 @@ class LocalCalls final : public InProcess {
   const std::unique_ptr<Engine> engine_;
 };
 
+// A step of a training comes back within that time.
+constexpr absl::Duration kSpin = absl::Microseconds(100);
+
 DeviceOptions DeviceOptionsOf(const LocalOptions& options) {
   DeviceOptions device;
   device.device = options.device;
   device.device_threads = options.num_threads;
+  device.device_spin = kSpin;
   device.cache_directory = options.cache_directory;
   device.cache_directory_required = !options.cache_directory.empty();
   if (options.cache_directory.empty()) {
