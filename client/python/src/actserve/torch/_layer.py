@@ -135,12 +135,17 @@ class Activation(torch.nn.Module):
         text = self._text
         if not self._learnable and not parameters:
             return call(text, inputs, len(inputs))
-        values = [as_value(getattr(self, name)) for name in self._learnable]
+        _, values = self._call()
         if parameters:
             text = _extended(text, tuple(parameters))
             for name, value in parameters.items():
                 values.append(_number(name, value))
         return call(text, [*inputs, *values], len(inputs))
+
+    def _call(self) -> tuple[str, list[torch.Tensor]]:
+        """Returns the text of a call's Spec, and the learned values."""
+        values = [as_value(getattr(self, name)) for name in self._learnable]
+        return self._text, values
 
     def get_extra_state(self) -> dict[str, Any]:
         """Returns what a checkpoint says about the activation."""
