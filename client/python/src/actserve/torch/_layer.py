@@ -10,6 +10,7 @@ import torch
 
 import actserve
 from actserve._bridge import Evaluator, Spec, evaluator
+from actserve._bridge.identity import difference, identity
 from actserve._bridge.learnable import by_name
 from actserve.torch._call import call
 from actserve.torch._function import Activatable, as_value, place_of
@@ -27,8 +28,9 @@ class Activation(torch.nn.Module):
 
     Learnable parameters are attributes, and torch.nn.Parameters, of the
     activation's own names (with a "_" behind one that a Module has already).
-    The layer can be copied and pickled; a checkpoint holds the text and the id
-    of the activation, and loading it into a layer of another one warns.
+    The layer can be copied and pickled. A checkpoint holds the text and the id
+    of the activation, its parameters, and the id of the program; loading it
+    into a layer of which one differs warns.
 
     Attributes:
       activation: What it computes.
@@ -148,21 +150,18 @@ class Activation(torch.nn.Module):
         return self._text, values
 
     def get_extra_state(self) -> dict[str, Any]:
-        """Returns what a checkpoint says about the activation."""
-        return {"text": _text_of(self._spec), "id": self._id}
+        """Returns what a checkpoint says about the activation.
+
+        Its "text", "id" and "parameters", and the "program_id" of the library
+        here, which names the version of the mathematics too; None if unknown.
+        """
+        return identity(self._spec)
 
     def set_extra_state(self, state: Any) -> None:
         """Warns if a checkpoint is of another activation."""
-        text, known = state.get("text"), state.get("id")
-        if text == _text_of(self._spec):
-            return
-        if known is not None and known == self._id:
-            return  # spelled otherwise
-        warnings.warn(
-            f"the checkpoint was made with another activation than "
-            f"{self._of.name}: {text}",
-            stacklevel=2,
-        )
+        said = difference(state, self._spec)
+        if said is not None:
+            warnings.warn(said, stacklevel=2)
 
     def extra_repr(self) -> str:
         """Returns what stands between the parentheses of the layer."""
@@ -181,12 +180,6 @@ class Activation(torch.nn.Module):
     @property
     def _of(self) -> Evaluator:
         return evaluator(self._spec)
-
-    @property
-    def _id(self) -> str | None:
-        """The id, if that is known without asking a server."""
-        info = vars(self._of).get("info")
-        return None if info is None else info.id
 
     def _load_from_state_dict(
         self,
@@ -251,10 +244,3 @@ def _extended(text: str, names: tuple[str, ...]) -> str:
     spec = spec.with_parameters((*spec.parameters, *more))
     evaluator(spec)  # which refuses what no call could do
     return spec.text()
-
-
-def _text_of(spec: Spec) -> str:
-    if isinstance(spec.activation, str):
-        return spec.activation
-    texts = (spec.activation.text, spec.activation.derivative)
-    return "\n\n".join(text for text in texts if text)
