@@ -11,7 +11,7 @@ import torch
 import actserve
 from actserve._bridge import Evaluator, Spec, evaluator
 from actserve._bridge.identity import difference, identity
-from actserve._bridge.learnable import by_name
+from actserve._bridge.learnable import by_name, first_values
 from actserve.torch._call import call
 from actserve.torch._function import Activatable, as_value, place_of
 
@@ -207,19 +207,14 @@ class Activation(torch.nn.Module):
 def _initial(
     spec: Spec, name: str, value: Any, channels: int | None
 ) -> torch.Tensor:
-    if isinstance(value, torch.Tensor):
-        return value.detach().clone()
-    if value is None:
-        known = evaluator(spec).info.parameters
-        if name not in known:
-            raise TypeError(
-                f"{evaluator(spec).name} has no parameter {name!r}; it has "
-                f"{', '.join(known) or 'none'}"
-            )
-        value = known[name]
-    if channels is None:
-        return torch.tensor(value)
-    return torch.full((channels,), value)
+    if not isinstance(value, torch.Tensor):
+        found = first_values(spec, {name: value}, channels)
+        return torch.as_tensor(found[name])
+    if value.is_complex():
+        raise TypeError(
+            f"learnable[{name!r}] has dtype {value.dtype}: give numbers"
+        )
+    return value.detach().clone()
 
 
 def _number(name: str, value: Any) -> torch.Tensor:
