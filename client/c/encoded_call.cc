@@ -41,28 +41,19 @@ absl::Status Call(actserve_client& client, actserve_encoded_call* given,
     outputs.emplace_back(static_cast<std::byte*>(output.data), output.size);
   }
 
-  auto answer = client.client->CallEncoded(call.method, request, outputs,
-                                           options, &call.place);
+  absl::Status status;
+  if (reply == nullptr) {
+    status = client.client->CallInto(call.method, request, outputs, options,
+                                     &call.place);
+  } else {
+    auto answer = client.client->CallEncoded(call.method, request, outputs,
+                                             options, &call.place);
+    status = answer.status();
+    if (answer.ok()) *reply = new actserve_reply{*std::move(answer)};
+  }
   // An older caller has no place.
   if (given->size == sizeof(call)) given->place = call.place;
-  if (!answer.ok()) return answer.status();
-  if (reply != nullptr) {
-    *reply = new actserve_reply{*std::move(answer)};
-    return absl::OkStatus();
-  }
-  if (answer->payloads.size() != outputs.size()) {
-    return absl::InternalError(
-        absl::StrCat("malformed reply: ", answer->payloads.size(),
-                     " payloads, expected ", outputs.size()));
-  }
-  for (size_t i = 0; i < outputs.size(); ++i) {
-    if (answer->payloads[i].size() != outputs[i].size()) {
-      return absl::InternalError(absl::StrCat(
-          "malformed reply: payload ", i, " has ", answer->payloads[i].size(),
-          " bytes, there is room for ", outputs[i].size()));
-    }
-  }
-  return absl::OkStatus();
+  return status;
 }
 
 }  // namespace

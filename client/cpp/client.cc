@@ -81,6 +81,14 @@ class Client::Impl {
     return server_->Send(method, parts, outputs, bounds, place);
   }
 
+  // As InProcess::CallInto().
+  std::optional<absl::Status> SendInto(absl::string_view method,
+                                       absl::Span<const ByteSpan> parts,
+                                       Outputs outputs, const Bounds& bounds) {
+    if (in_process_ == nullptr) return std::nullopt;
+    return in_process_->CallInto(method, parts, outputs, bounds);
+  }
+
   // A call whose request and reply are small.
   template <typename Response>
   absl::StatusOr<Response> Ask(absl::string_view method,
@@ -555,6 +563,32 @@ absl::StatusOr<EncodedReply> Client::CallEncoded(
   if (place != nullptr) *place = replica == nullptr ? 0 : replica->id();
   ACTSERVE_ASSIGN_OR_RETURN(std::vector<grpc::Slice> slices, std::move(sent));
   return TakeEncoded(std::move(slices), outputs);
+}
+
+absl::Status Client::CallInto(std::string_view method,
+                              absl::Span<const ByteSpan> parts, Outputs outputs,
+                              const CallOptions& options, uint64_t* place) {
+  if (auto status = impl_->SendInto({method.data(), method.size()}, parts,
+                                    outputs, impl_->BoundsOf(options))) {
+    if (place != nullptr) *place = 0;
+    return *std::move(status);
+  }
+  ACTSERVE_ASSIGN_OR_RETURN(
+      const EncodedReply reply,
+      CallEncoded(method, parts, outputs, options, place));
+  if (reply.payloads.size() != outputs.size()) {
+    return absl::InternalError(
+        absl::StrCat("malformed reply: ", reply.payloads.size(),
+                     " payloads, expected ", outputs.size()));
+  }
+  for (size_t i = 0; i < outputs.size(); ++i) {
+    if (reply.payloads[i].size() != outputs[i].size()) {
+      return absl::InternalError(absl::StrCat(
+          "malformed reply: payload ", i, " has ", reply.payloads[i].size(),
+          " bytes, there is room for ", outputs[i].size()));
+    }
+  }
+  return absl::OkStatus();
 }
 
 absl::StatusOr<std::vector<grpc::Slice>> Client::CallUnread(

@@ -401,6 +401,14 @@ class Client {
       absl::Span<const absl::Span<const std::byte>> parts,
       absl::Span<const absl::Span<std::byte>> outputs,
       const CallOptions& options = {}, uint64_t* place = nullptr);
+  // The same, of a call of which nothing is wanted but `outputs`: all payloads
+  // of the response.
+  //   Internal  the response has others
+  absl::Status CallInto(std::string_view method,
+                        absl::Span<const absl::Span<const std::byte>> parts,
+                        absl::Span<const absl::Span<std::byte>> outputs,
+                        const CallOptions& options = {},
+                        uint64_t* place = nullptr);
   // For client/local: the same, and the response as it came.
   absl::StatusOr<std::vector<grpc::Slice>> CallUnread(
       std::string_view method,

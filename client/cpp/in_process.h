@@ -1,8 +1,10 @@
 #ifndef ACTSERVE_CLIENT_CPP_IN_PROCESS_H_
 #define ACTSERVE_CLIENT_CPP_IN_PROCESS_H_
 
+#include <optional>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
@@ -26,6 +28,16 @@ class InProcess {
       absl::string_view method, absl::Span<const ByteSpan> parts,
       absl::Span<const absl::Span<std::byte>> outputs,
       const Bounds& bounds) = 0;
+
+  // Answers a call like earlier ones, of which nothing is wanted but
+  // `outputs`: all of them are written, unless it returns an error. nullopt,
+  // and nothing was done: make an ordinary Call().
+  virtual std::optional<absl::Status> CallInto(
+      absl::string_view /*method*/, absl::Span<const ByteSpan> /*parts*/,
+      absl::Span<const absl::Span<std::byte>> /*outputs*/,
+      const Bounds& /*bounds*/) {
+    return std::nullopt;
+  }
 };
 
 }  // namespace actserve

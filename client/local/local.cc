@@ -1,11 +1,13 @@
 // Client::Local(): the calls of a client over an engine of its own.
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/time/time.h"
 #include "client/cpp/client.h"
 #include "client/cpp/in_process.h"
 #include "kernels/base/status_macros.h"
@@ -35,20 +37,9 @@ class LocalCalls final : public InProcess {
       absl::string_view method, absl::Span<const ByteSpan> parts,
       absl::Span<const absl::Span<std::byte>> outputs,
       const Bounds& bounds) override {
-    absl::InlinedVector<Fragment, 8> message;
-    for (const ByteSpan part : parts) {
-      if (!part.empty()) message.push_back({part.data(), part.size()});
-    }
-    Engine::Call call = {.method = method,
-                         .message = message,
-                         .outputs = outputs,
-                         .deadline = bounds.deadline};
-    if (bounds.cancellation != nullptr) {
-      call.is_cancelled = [&bounds] {
-        return bounds.cancellation->cancelled();
-      };
-    }
-    ACTSERVE_ASSIGN_OR_RETURN(EncodedResponse response, engine_->Serve(call));
+    const Request request(method, parts, outputs, bounds);
+    ACTSERVE_ASSIGN_OR_RETURN(EncodedResponse response,
+                              engine_->Serve(request.call));
     std::vector<grpc::Slice> slices;
     for (EncodedResponse::Piece& piece : response.pieces) {
       AddSlices(std::move(piece), slices);
@@ -56,14 +47,50 @@ class LocalCalls final : public InProcess {
     return slices;
   }
 
+  std::optional<absl::Status> CallInto(
+      absl::string_view method, absl::Span<const ByteSpan> parts,
+      absl::Span<const absl::Span<std::byte>> outputs,
+      const Bounds& bounds) override {
+    return engine_->ServePlain(Request(method, parts, outputs, bounds).call);
+  }
+
  private:
+  // A call as the engine takes it.
+  struct Request {
+    Request(absl::string_view method, absl::Span<const ByteSpan> parts,
+            absl::Span<const absl::Span<std::byte>> outputs,
+            const Bounds& bounds) {
+      for (const ByteSpan part : parts) {
+        if (!part.empty()) message.push_back({part.data(), part.size()});
+      }
+      call = {.method = method,
+              .message = message,
+              .outputs = outputs,
+              .deadline = bounds.deadline};
+      if (bounds.cancellation != nullptr) {
+        call.is_cancelled = [&bounds] {
+          return bounds.cancellation->cancelled();
+        };
+      }
+    }
+    Request(const Request&) = delete;
+    Request& operator=(const Request&) = delete;
+
+    absl::InlinedVector<Fragment, 8> message;
+    Engine::Call call;
+  };
+
   const std::unique_ptr<Engine> engine_;
 };
+
+// A step of a training comes back within that time.
+constexpr absl::Duration kSpin = absl::Microseconds(100);
 
 DeviceOptions DeviceOptionsOf(const LocalOptions& options) {
   DeviceOptions device;
   device.device = options.device;
   device.device_threads = options.num_threads;
+  device.device_spin = kSpin;
   device.cache_directory = options.cache_directory;
   device.cache_directory_required = !options.cache_directory.empty();
   if (options.cache_directory.empty()) {

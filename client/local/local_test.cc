@@ -13,6 +13,7 @@
 
 #include "absl/synchronization/mutex.h"
 #include "client/cpp/client.h"
+#include "client/cpp/message/envelope.h"
 
 namespace actserve {
 namespace {
@@ -192,6 +193,99 @@ TEST_F(LocalTest, ACancelledCallDoesNotStart) {
 
   EXPECT_EQ(status.code(), absl::StatusCode::kCancelled);
   EXPECT_EQ(y, std::vector<float>(100, 7));
+}
+
+// A request of tensors of `count` float32, as bindings encode it.
+template <typename Request>
+Request EncodedFor(const std::string& activation, int64_t count) {
+  Request request;
+  request.set_activation(activation);
+  request.add_inputs()->set_dtype(v1::DTYPE_FLOAT32);
+  request.mutable_inputs(0)->add_shape(count);
+  return request;
+}
+
+TEST_F(LocalTest, RepeatsEncodedCallsIntoTheirPlaces) {
+  for (const int64_t size : {int64_t{0}, int64_t{1}, int64_t{100000}}) {
+    for (const char* const activation : {"silu", "spiky"}) {
+      const auto spiky = client_->RegisterActivation(kSpiky);
+      const std::string id = activation == std::string("spiky")
+                                 ? spiky->activation().id()
+                                 : activation;
+      auto backward = EncodedFor<v1::BackwardRequest>(id, size);
+      *backward.mutable_grad_output() = backward.inputs(0);
+      const auto forward = EncodedFor<v1::ForwardRequest>(id, size);
+      // The first call makes the plan of the others.
+      for (int seed = 1; seed <= 3; ++seed) {
+        const std::vector<float> x = Numbers(size, seed);
+        const std::vector<float> dy = Numbers(size, -seed);
+        std::vector<float> want_dx(size);
+        BackwardCall call;
+        call.activation = id;
+        call.inputs = {View(x)};
+        call.grad_output = View(dy);
+        call.wrt = {{"x", MutableBytes(want_dx)}};
+        ASSERT_TRUE(client_->Backward(call).ok());
+        std::vector<float> y(size);
+        std::vector<float> dx(size);
+
+        const absl::Status forth = client_->CallInto(
+            "Forward", Envelope(forward, {View(x).bytes}).parts(),
+            {MutableBytes(y)});
+        const absl::Status back = client_->CallInto(
+            "Backward",
+            Envelope(backward, {View(x).bytes, View(dy).bytes}).parts(),
+            {MutableBytes(dx)});
+
+        ASSERT_TRUE(forth.ok()) << forth;
+        ASSERT_TRUE(back.ok()) << back;
+        EXPECT_EQ(y, Forward(id, x));
+        EXPECT_EQ(dx, want_dx);
+      }
+    }
+  }
+}
+
+TEST_F(LocalTest, AnEncodedCallTakesCareOfItsPlaces) {
+  const auto request = EncodedFor<v1::ForwardRequest>("silu", 1000);
+  const std::vector<float> x = Numbers(1000);
+  for (int round = 0; round < 2; ++round) {
+    std::vector<float> both = x;
+    std::vector<float> small(999);
+
+    const absl::Status in_place = client_->CallInto(
+        "Forward", Envelope(request, {View(both).bytes}).parts(),
+        {MutableBytes(both)});
+    const absl::Status refused =
+        client_->CallInto("Forward", Envelope(request, {View(x).bytes}).parts(),
+                          {MutableBytes(small)});
+
+    ASSERT_TRUE(in_place.ok()) << in_place;
+    EXPECT_EQ(both, Forward("silu", x));
+    EXPECT_EQ(refused.code(), absl::StatusCode::kInternal);
+    EXPECT_EQ(small, std::vector<float>(999));
+  }
+}
+
+TEST_F(LocalTest, ARepeatedEncodedCallCanBeCancelled) {
+  const auto request = EncodedFor<v1::ForwardRequest>("silu", 10);
+  const std::vector<float> x = Numbers(10);
+  std::vector<float> y(10);
+  const Envelope envelope(request, {View(x).bytes});
+  Cancellation cancellation;
+  CallOptions options;
+  options.cancellation = &cancellation;
+  const auto call = [&] {
+    return client_->CallInto("Forward", envelope.parts(), {MutableBytes(y)},
+                             options);
+  };
+  ASSERT_TRUE(call().ok());
+  ASSERT_TRUE(call().ok());
+  cancellation.Cancel();
+  y.assign(10, 7);
+
+  EXPECT_EQ(call().code(), absl::StatusCode::kCancelled);
+  EXPECT_EQ(y, std::vector<float>(10, 7));
 }
 
 TEST_F(LocalTest, TellsOfItselfAsAServerDoes) {

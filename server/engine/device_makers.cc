@@ -46,6 +46,7 @@ DeviceMakers MakersFor(const DeviceOptions& options) {
   DeviceMakers makers;
   makers.cpu = [&options, cache_directory]() -> DeviceMakers::Made {
     return CpuDevice::Create({.num_threads = options.device_threads,
+                              .spin = options.device_spin,
                               .cache_directory = cache_directory});
   };
   makers.cuda = [&options, cache_directory](int ordinal) -> DeviceMakers::Made {

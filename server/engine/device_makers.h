@@ -15,6 +15,8 @@ struct DeviceOptions {
   std::string device = "auto";
   // Threads that share one large tensor; 0: all.
   int device_threads = 0;
+  // How long they stay awake after a tensor.
+  absl::Duration device_spin = absl::ZeroDuration();
   // Limit on the GPU memory for tensors and tables; 0: nine tenths of the free
   // memory.
   int64_t device_memory_bytes = 0;

@@ -9,6 +9,7 @@
 #include "absl/time/clock.h"
 #include "kernels/base/status_macros.h"
 #include "server/evaluation/output_places.h"
+#include "server/evaluation/plain_call.h"
 #include "server/evaluation/tensor_evaluation.h"
 #include "server/message/control_request.h"
 
@@ -158,6 +159,17 @@ absl::StatusOr<EncodedResponse> Engine::Serve(const Call& call) {
         });
   }
   return absl::UnimplementedError(absl::StrCat("no method ", method));
+}
+
+std::optional<absl::Status> Engine::ServePlain(const Call& call) {
+  const bool is_forward = call.method == "Forward";
+  if (!is_forward && call.method != "Backward") return std::nullopt;
+  if (call.is_cancelled != nullptr && call.is_cancelled()) return std::nullopt;
+  if (call.deadline < absl::Now()) return std::nullopt;
+  SweepIfDue();
+  return RunPlainCall(
+      serving_, is_forward ? TensorMethod::kForward : TensorMethod::kBackward,
+      call.message, call.outputs);
 }
 
 void Engine::SweepIfDue() {

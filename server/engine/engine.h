@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -47,6 +48,11 @@ class Engine {
   // are those of the contract, with their details as payloads of the status.
   //   Unimplemented  no such method
   absl::StatusOr<EncodedResponse> Serve(const Call& call);
+
+  // Answers a call like earlier ones, of which nothing is wanted but its
+  // outputs. Returns nullopt, and has done nothing, where that is not all
+  // (RunPlainCall()): then Serve() it.
+  std::optional<absl::Status> ServePlain(const Call& call);
 
  private:
   class TensorCall;

@@ -6,27 +6,22 @@
 #include "server/message/response.h"
 
 namespace actserve {
-namespace {
-
-// True if nothing else lies where output `i` is to be written.
-bool IsFree(const OutputPlaces& places, size_t i) {
-  const absl::Span<std::byte> output = places.outputs[i];
-  for (const Fragment& fragment : places.message) {
+bool OutputPlaces::IsFree(size_t i) const {
+  const absl::Span<std::byte> output = outputs[i];
+  for (const Fragment& fragment : message) {
     if (Overlap(output.data(), output.size(), fragment.data,
                 fragment.size_bytes)) {
       return false;
     }
   }
-  for (size_t k = 0; k < places.outputs.size(); ++k) {
-    if (k != i && Overlap(output.data(), output.size(),
-                          places.outputs[k].data(), places.outputs[k].size())) {
+  for (size_t k = 0; k < outputs.size(); ++k) {
+    if (k != i && Overlap(output.data(), output.size(), outputs[k].data(),
+                          outputs[k].size())) {
       return false;
     }
   }
   return true;
 }
-
-}  // namespace
 
 std::byte* OutputPlaces::Find(const TensorRequest& request, size_t tensor,
                               int64_t size_bytes) const {
@@ -36,7 +31,7 @@ std::byte* OutputPlaces::Find(const TensorRequest& request, size_t tensor,
   for (size_t i = 0; i < tensors.size(); ++i) {
     if (tensors[i] != tensor) continue;
     const bool fits = outputs[i].size() == static_cast<size_t>(size_bytes);
-    return fits && IsFree(*this, i) ? outputs[i].data() : nullptr;
+    return fits && IsFree(i) ? outputs[i].data() : nullptr;
   }
   return nullptr;
 }

@@ -22,6 +22,9 @@ struct OutputPlaces {
   // the call lies there; otherwise null.
   std::byte* Find(const TensorRequest& request, size_t tensor,
                   int64_t size_bytes) const;
+
+  // Whether nothing else of the call lies where output `i` is to be written.
+  bool IsFree(size_t i) const;
 };
 
 }  // namespace actserve

@@ -78,7 +78,10 @@ Scheduler::~Scheduler() {
 }
 
 void Scheduler::Submit(Job* job, bool may_run_inline) {
-  if (may_run_inline && IsQuick(*job)) return RunInline(job);
+  if (may_run_inline &&
+      IsQuick(*job->program, job->item.num_elements, job->size_bytes)) {
+    return RunInline(job);
+  }
   BatchQueue::QueuedJob& ticket = job->ticket_;
   job->ticket_.job = job;
   ticket.program = job->program.get();
@@ -114,9 +117,26 @@ SchedulerCounters Scheduler::counters() const {
   return counters;
 }
 
-bool Scheduler::IsQuick(const Job& job) const {
-  return job.size_bytes <= options_.inline_bytes &&
-         job.item.num_elements * job.program->weight() <= kMaxInlineOperations;
+bool Scheduler::IsQuick(const Program& program, int64_t num_elements,
+                        int64_t size_bytes) const {
+  return size_bytes <= options_.inline_bytes &&
+         num_elements * program.weight() <= kMaxInlineOperations;
+}
+
+std::optional<absl::Status> Scheduler::RunHere(const Program& program,
+                                               int64_t size_bytes,
+                                               WorkItem* item) {
+  if (!IsQuick(program, item->num_elements, size_bytes)) return std::nullopt;
+  num_inline_jobs_.Increment();
+  absl::Status status = device_->Run(program, absl::MakeSpan(item, 1));
+  if (!status.ok()) CountFailure(status);
+  return status;
+}
+
+void Scheduler::CountFailure(const absl::Status& status) {
+  CountDeviceRefusal(status);
+  absl::MutexLock lock(&mu_);
+  ++counters_.num_failed;
 }
 
 void Scheduler::RunInline(Job* job) {
@@ -129,11 +149,7 @@ void Scheduler::RunInline(Job* job) {
     num_inline_jobs_.Increment();
     outcome.num_jobs = 1;
     outcome.status = device_->Run(*job->program, absl::MakeSpan(&job->item, 1));
-    if (!outcome.status.ok()) {
-      CountDeviceRefusal(outcome.status);
-      absl::MutexLock lock(&mu_);
-      ++counters_.num_failed;
-    }
+    if (!outcome.status.ok()) CountFailure(outcome.status);
   } else {
     absl::MutexLock lock(&mu_);
     CountUnwanted(outcome.status, &counters_);

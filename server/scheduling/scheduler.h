@@ -6,6 +6,7 @@
 #include <array>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <thread>
 #include <vector>
 
@@ -134,6 +135,12 @@ class Scheduler {
   // call Done() before it returns, also for jobs that give way to this one.
   void Submit(Job* job, bool may_run_inline);
 
+  // Runs `item` on this thread if it is small and the program short, as
+  // Submit() may; `size_bytes` as of a Job. Returns what the device does;
+  // nullopt, and has done nothing, otherwise.
+  std::optional<absl::Status> RunHere(const Program& program,
+                                      int64_t size_bytes, WorkItem* item);
+
   SchedulerCounters counters() const;
 
   // Of jobs that were queued, not of inline ones. All thread-safe.
@@ -157,7 +164,9 @@ class Scheduler {
     SchedulerCounters counted;
   };
 
-  bool IsQuick(const Job& job) const;
+  bool IsQuick(const Program& program, int64_t num_elements,
+               int64_t size_bytes) const;
+  void CountFailure(const absl::Status& status);
   void RunInline(Job* job);
   void Work();
   // Waits for a batch. Returns an empty one if there will be none any more.

@@ -57,6 +57,15 @@ typedef struct Calls {
   Entry* slots[kNumSlots];
 } Calls;
 
+/* A call of an entry, whose arrays are given by their addresses. */
+typedef struct Prepared {
+  PyObject ob_base;
+  Calls* calls;
+  Entry* entry;
+} Prepared;
+
+static PyTypeObject* prepared_type = NULL;
+
 /* How often this process is a child: threads do not follow a fork. */
 static unsigned num_forks = 0;
 static void CountFork(void) { ++num_forks; }
@@ -228,11 +237,16 @@ static int MakeOutputs(const Entry* entry, PyObject* out,
   return 1;
 }
 
+/* Where the arrays of a call lie: the inputs, then the outputs. */
+typedef struct Addresses {
+  void* inputs[kMaxTensors];
+  void* outputs[kMaxTensors];
+} Addresses;
+
 /* NULL; or of a call that failed a tuple: the address of its actserve_status,
  * and the place of the server that answered with it. */
 static PyObject* Send(Calls* calls, const Entry* entry,
-                      PyArrayObject* const* inputs, PyObject* const* outputs,
-                      int* failed) {
+                      const Addresses* addresses, int* failed) {
   actserve_bytes parts[1 + 2 * kMaxTensors];
   actserve_bytes places[kMaxTensors];
   actserve_encoded_call call = {0};
@@ -247,11 +261,11 @@ static PyObject* Send(Calls* calls, const Entry* entry,
   for (int i = 0; i < entry->num_inputs; ++i) {
     parts[1 + 2 * i].data = (void*)entry->prefixes[i];
     parts[1 + 2 * i].size = entry->prefix_sizes[i];
-    parts[2 + 2 * i].data = PyArray_DATA(inputs[i]);
+    parts[2 + 2 * i].data = addresses->inputs[i];
     parts[2 + 2 * i].size = (size_t)entry->inputs[i].size_bytes;
   }
   for (int i = 0; i < entry->num_outputs; ++i) {
-    places[i].data = PyArray_DATA((PyArrayObject*)outputs[i]);
+    places[i].data = addresses->outputs[i];
     places[i].size = (size_t)entry->outputs[i].size_bytes;
   }
   PyThreadState* const state = PyEval_SaveThread();
@@ -276,6 +290,25 @@ static PyObject* Result(const Entry* entry, PyObject* const* outputs) {
   return named;
 }
 
+/* The entry of such a call, or NULL; never an error. `arrays` are filled. */
+static Entry* Find(Calls* calls, PyObject* is_backward, PyObject* activation,
+                   PyObject* inputs, PyObject* upstream, PyObject* options,
+                   PyArrayObject* arrays[kMaxTensors]) {
+  const int num_inputs = Collect(inputs, upstream, arrays);
+  if (num_inputs < 0 || calls->forks != num_forks) return NULL;
+  const char* const method = MethodOf(is_backward);
+  Entry* const entry = calls->slots[SlotOf(method, activation, arrays[0])];
+  if (entry == NULL || entry->method != method ||
+      entry->activation != activation || entry->num_inputs != num_inputs ||
+      !SameOptions(entry->options, options)) {
+    return NULL;
+  }
+  for (int i = 0; i < num_inputs; ++i) {
+    if (!Fits(&entry->inputs[i], arrays[i])) return NULL;
+  }
+  return entry;
+}
+
 /* run(is_backward, activation, inputs, upstream, options, out): the array, or
  * the arrays by name; None if there was no such call; or of one that failed
  * what Send() returns. */
@@ -287,30 +320,104 @@ static PyObject* Run(PyObject* self, PyObject* const* args,
     return NULL;
   }
   PyArrayObject* inputs[kMaxTensors];
-  const int num_inputs = Collect(args[2], args[3], inputs);
-  if (num_inputs < 0 || calls->forks != num_forks) Py_RETURN_NONE;
-  const char* const method = MethodOf(args[0]);
-  Entry* const entry = calls->slots[SlotOf(method, args[1], inputs[0])];
-  if (entry == NULL || entry->method != method ||
-      entry->activation != args[1] || entry->num_inputs != num_inputs ||
-      !SameOptions(entry->options, args[4])) {
-    Py_RETURN_NONE;
-  }
-  for (int i = 0; i < num_inputs; ++i) {
-    if (!Fits(&entry->inputs[i], inputs[i])) Py_RETURN_NONE;
-  }
+  Entry* const entry =
+      Find(calls, args[0], args[1], args[2], args[3], args[4], inputs);
+  if (entry == NULL) Py_RETURN_NONE;
   PyObject* outputs[kMaxTensors];
   const int made = MakeOutputs(entry, args[5], outputs);
   if (made < 0) return NULL;
   if (made == 0) Py_RETURN_NONE;
+  Addresses addresses;
+  for (int i = 0; i < entry->num_inputs; ++i) {
+    addresses.inputs[i] = PyArray_DATA(inputs[i]);
+  }
+  for (int i = 0; i < entry->num_outputs; ++i) {
+    addresses.outputs[i] = PyArray_DATA((PyArrayObject*)outputs[i]);
+  }
   ++entry->num_references;
   int failed = 0;
-  PyObject* result = Send(calls, entry, inputs, outputs, &failed);
+  PyObject* result = Send(calls, entry, &addresses, &failed);
   if (!failed) result = Result(entry, outputs);
   for (int i = 0; i < entry->num_outputs; ++i) Py_DECREF(outputs[i]);
   Release(entry);
   return result;
 }
+
+/* prepared(is_backward, activation, inputs, upstream, options): such calls, by
+ * addresses; None if there was none. */
+static PyObject* GetPrepared(PyObject* self, PyObject* const* args,
+                             Py_ssize_t num_args) {
+  Calls* const calls = (Calls*)self;
+  if (num_args != 5 || !PyTuple_Check(args[2])) {
+    PyErr_SetString(PyExc_TypeError, "prepared() takes 5 arguments");
+    return NULL;
+  }
+  PyArrayObject* inputs[kMaxTensors];
+  Entry* const entry =
+      Find(calls, args[0], args[1], args[2], args[3], args[4], inputs);
+  if (entry == NULL) Py_RETURN_NONE;
+  allocfunc const allocate =
+      (allocfunc)PyType_GetSlot(prepared_type, Py_tp_alloc);
+  Prepared* const prepared = (Prepared*)allocate(prepared_type, 0);
+  if (prepared == NULL) return NULL;
+  prepared->calls = (Calls*)Py_NewRef(self);
+  prepared->entry = entry;
+  ++entry->num_references;
+  return (PyObject*)prepared;
+}
+
+/* run(address, ...) of the inputs, dL/dy and the outputs, which are contiguous
+ * and as large as those of the call that it was prepared by. None; False if
+ * this process is a child, or an array has no memory; or of a call that failed
+ * what Send() returns. */
+static PyObject* RunPrepared(PyObject* self, PyObject* const* args,
+                             Py_ssize_t num_args) {
+  Calls* const calls = ((Prepared*)self)->calls;
+  const Entry* const entry = ((Prepared*)self)->entry;
+  Addresses addresses;
+  if (num_args != entry->num_inputs + entry->num_outputs) {
+    PyErr_Format(PyExc_TypeError, "run() takes %d addresses",
+                 entry->num_inputs + entry->num_outputs);
+    return NULL;
+  }
+  for (int i = 0; i < num_args; ++i) {
+    void* const address = PyLong_AsVoidPtr(args[i]);
+    if (address == NULL) {
+      if (PyErr_Occurred()) return NULL;
+      Py_RETURN_FALSE;
+    }
+    if (i < entry->num_inputs) {
+      addresses.inputs[i] = address;
+    } else {
+      addresses.outputs[i - entry->num_inputs] = address;
+    }
+  }
+  if (calls->forks != num_forks) Py_RETURN_FALSE;
+  int failed = 0;
+  /* The caller keeps this object, which keeps the entry. */
+  PyObject* const failure = Send(calls, entry, &addresses, &failed);
+  if (failed) return failure;
+  Py_RETURN_NONE;
+}
+
+static void FreePrepared(PyObject* self) {
+  Release(((Prepared*)self)->entry);
+  Py_XDECREF(((Prepared*)self)->calls);
+  PyTypeObject* const type = Py_TYPE(self);
+  freefunc const release = (freefunc)PyType_GetSlot(type, Py_tp_free);
+  release(self);
+  Py_DECREF(type);
+}
+
+static PyMethodDef prepared_methods[] = {
+    {"run", (PyCFunction)(void (*)(void))RunPrepared, METH_FASTCALL, NULL},
+    {NULL, NULL, 0, NULL}};
+static PyType_Slot prepared_slots[] = {{Py_tp_dealloc, FreePrepared},
+                                       {Py_tp_methods, prepared_methods},
+                                       {0, NULL}};
+static PyType_Spec prepared_spec = {
+    "actserve._fast.Prepared", sizeof(Prepared), 0,
+    Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION, prepared_slots};
 
 /* Calls(address of actserve_call, address of the client, what keeps it). */
 static PyObject* NewCalls(PyTypeObject* type, PyObject* args,
@@ -341,6 +448,7 @@ static void FreeCalls(PyObject* self) {
 static PyMethodDef methods[] = {
     {"remember", (PyCFunction)(void (*)(void))Remember, METH_FASTCALL, NULL},
     {"run", (PyCFunction)(void (*)(void))Run, METH_FASTCALL, NULL},
+    {"prepared", (PyCFunction)(void (*)(void))GetPrepared, METH_FASTCALL, NULL},
     {NULL, NULL, 0, NULL}};
 static PyType_Slot slots[] = {{Py_tp_new, NewCalls},
                               {Py_tp_dealloc, FreeCalls},
@@ -363,7 +471,9 @@ PyMODINIT_FUNC PyInit__actserve_fast(void) {
   PyObject* const module = PyModule_Create(&definition);
   if (module == NULL) return NULL;
   PyObject* const type = PyType_FromSpec(&spec);
-  if (type == NULL || PyModule_AddObject(module, "Calls", type) != 0 ||
+  prepared_type = (PyTypeObject*)PyType_FromSpec(&prepared_spec);
+  if (prepared_type == NULL || type == NULL ||
+      PyModule_AddObject(module, "Calls", type) != 0 ||
       pthread_atfork(NULL, NULL, CountFork) != 0) {
     Py_DECREF(module);
     return NULL;

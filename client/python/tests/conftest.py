@@ -7,6 +7,7 @@ from pathlib import Path
 
 import grpc
 import pytest
+from proxy import Slow
 from testbed import (
     FRAMEWORKS,
     FakeService,
@@ -113,6 +114,14 @@ def server():
     """A server of this test's own."""
     with ServerProcess(server_binary()) as process:
         yield process
+
+
+@pytest.fixture
+def slow_server(shared_server):
+    """The shared server at the end of a long line."""
+    proxy = Slow(shared_server.address, seconds=0.15)
+    yield proxy
+    proxy.close()
 
 
 @pytest.fixture

@@ -1,8 +1,10 @@
 """Proxies of tests, on the way to a server."""
 
 import contextlib
+import queue
 import socket
 import threading
+import time
 
 PREFACE_BYTES = 24
 DATA, HEADERS, RST_STREAM, SETTINGS = 0, 1, 3, 4
@@ -86,6 +88,36 @@ class Proxy:
                 function(*arguments)
 
         threading.Thread(target=run, daemon=True).start()
+
+
+class Slow(Proxy):
+    """Delays every byte on its way to the server, as a long line does.
+
+    Attributes:
+      seconds: How long.
+    """
+
+    def __init__(self, target, seconds):
+        self.seconds = seconds
+        super().__init__(target, [])
+
+    def _copy(self, source, sink, left):
+        if sink.getpeername() != self._target:
+            return super()._copy(source, sink, left)
+        waiting = queue.SimpleQueue()
+
+        def deliver():
+            while chunk := waiting.get():
+                due, data = chunk
+                time.sleep(max(0, due - time.monotonic()))
+                sink.sendall(data)
+            sink.shutdown(socket.SHUT_RDWR)
+
+        self._start(deliver)
+        with contextlib.suppress(OSError):
+            while data := source.recv(1 << 16):
+                waiting.put((time.monotonic() + self.seconds, data))
+        waiting.put(None)
 
 
 class Meter(Proxy):

@@ -333,7 +333,7 @@ def wrapped(function):
     ("source", "message"),
     [
         (abs, "abs is a builtin_function_or_method"),
-        (np.tanh, "tanh is a ufunc"),
+        (np.add, "add is a ufunc"),
         (wrapped(plain), "wrapped by another decorator"),
         (3, "int is a int"),
     ],

@@ -158,7 +158,7 @@ CpuDevice::CpuDevice(const Options& options,
       tables_(options.max_table_bytes),
       programs_({.max_programs = options.max_programs,
                  .max_size_bytes = options.max_code_bytes}),
-      threads_(options.num_threads) {
+      threads_(options.num_threads, options.spin) {
   description_ =
       absl::StrCat(ProcessorName(builder_->compiler().cpu()), " (",
                    builder_->compiler().cpu(), "), ", options_.num_threads,

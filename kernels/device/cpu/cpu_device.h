@@ -6,6 +6,7 @@
 #include <string>
 
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
 #include "kernels/device/cpu/compile/kernel_builder.h"
 #include "kernels/device/cpu/cpu_program.h"
 #include "kernels/device/cpu/machine/thread_pool.h"
@@ -25,6 +26,8 @@ class CpuDevice final : public Device {
   struct Options {
     // Threads that one Run() may use, the caller's included. 0: all.
     int num_threads = 0;
+    // How long they stay awake after a loop.
+    absl::Duration spin = absl::ZeroDuration();
     // Directory that keeps compiled objects across restarts, see ObjectCache.
     // Empty: none.
     std::string cache_directory = "";

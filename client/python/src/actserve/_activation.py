@@ -168,7 +168,8 @@ def activation(
         last.
 
     Raises:
-      TypeError: `source` is neither text nor a plain function or lambda.
+      TypeError: `source` is neither text nor a plain function or lambda; or it
+        is a function of a framework, and the message says what to pass.
       ActivationError: INVALID_ARGUMENT, the source of the function cannot be
         found, or was edited since Python read it, or it uses something from
         outside that is neither a number nor a function. Errors in the text
@@ -240,4 +241,10 @@ def _collect(function: Callable[..., Any], into: Collected) -> None:
             if conflict:
                 raise ValueError(conflict)
         return
+    # Which needs all of this package.
+    from actserve._bridge.suggestion import instead_of
+
+    said = instead_of(function)
+    if said is not None:
+        raise TypeError(said)
     collect(function, into)  # type: ignore[arg-type]  # Checks it.

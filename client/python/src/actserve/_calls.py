@@ -104,8 +104,12 @@ class Calls:
         elif isinstance(activation, str):
             request.activation = activation
         else:
+            # Which needs all of this package.
+            from actserve._bridge.suggestion import instead_of
+
             raise TypeError(
-                f"{activation!r} is neither an activation nor the name of "
+                instead_of(activation)
+                or f"{activation!r} is neither an activation nor the name of "
                 f"one; decorate it with @actserve.activation"
             )
         for num_registered in itertools.count():
@@ -114,10 +118,11 @@ class Calls:
             except ActivationError as error:
                 if (
                     error.reason != "ACTIVATION_UNKNOWN"
-                    or isinstance(activation, str)
                     or num_registered >= self._max_attempts
                 ):
                     raise
+                if isinstance(activation, str):
+                    raise _of_unknown(activation, error) from None
             # Another server, or the same after a restart.
             request.activation = self.register(activation, deadline, place).id
         raise AssertionError("unreachable")
@@ -271,3 +276,18 @@ class Calls:
             place,
         )
         return activation_info(activation_pb2.Activation.FromString(header))
+
+
+def _of_unknown(name: str, error: ActivationError) -> ActivationError:
+    """Returns the error of an unknown name, with those that are nearest."""
+    if ":" in name:
+        return error  # An id.
+    # Which needs all of this package.
+    from actserve._bridge.suggestion import nearest
+
+    return ActivationError(
+        error.code,
+        f"{error.message}{nearest(name)}",
+        error.diagnostics,
+        error.reason,
+    )

@@ -8,7 +8,8 @@ import os
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, cast
+from concurrent.futures import Future
+from typing import Any, Literal, cast
 
 import grpc
 import numpy as np
@@ -19,6 +20,7 @@ from actserve import (
     _advice,
     _arguments,
     _library,
+    _overlap,
     _retry,
     _tensors,
     _trace,
@@ -43,6 +45,7 @@ from actserve.v1 import service_pb2
 
 # The most that a server takes (ServerLimits in the contract).
 _MAX_HANDLES_IN_CALL = 1024
+_SUBMITTED = ("forward", "forward_with", "jvp", "backward")
 
 
 class Client:
@@ -288,6 +291,25 @@ class Client:
                 tuple(outputs),
                 names,
             )
+
+    def _prepared(
+        self,
+        is_backward: bool,
+        activation: Activation | str,
+        inputs: tuple[Array, ...],
+        upstream: Array | None,
+        options: Any,
+    ) -> Any:
+        """Returns a call like one that _remember() knows, by addresses.
+
+        It has run() of `Prepared` in native/fast.c, of whose failures
+        _after_failure() takes care. None: there is none.
+        """
+        if self._fast is None or self._fast_pid != os.getpid():
+            return None
+        return self._fast.prepared(
+            is_backward, activation, inputs, upstream, options
+        )
 
     def _after_failure(
         self, activation: Activation | str, failure: tuple[int, int]
@@ -701,6 +723,42 @@ class Client:
             for g in gradients
         }
         return found if out is None else out_arrays.deliver(found, out)
+
+    def submit(
+        self,
+        method: Literal["forward", "forward_with", "jvp", "backward"],
+        activation: Activation | str,
+        *inputs: Any,
+        **options: Any,
+    ) -> Future[Any]:
+        """Begins a call, and returns the future of what it returns.
+
+        For calls that do not need one another: they are all on the way at the
+        same time, and their servers compute them so. Up to 32 of a process
+        are; more wait for their turn. In this process ("local") a large tensor
+        has all threads anyway, and nothing is gained.
+
+        Its cancel() takes back a call that waits. close() ends one that is on
+        its way, whose future then raises ActivationError.
+
+        Args:
+          method: The name of a method of this class.
+          activation: Its argument, as are the following.
+          *inputs: Do not write to them, or to `out`, before it is done.
+          **options: The others.
+
+        Raises:
+          ValueError: The method is none of those. What else a call raises, its
+            future does.
+        """
+        if method not in _SUBMITTED:
+            raise ValueError(
+                f"method is {method!r}, not one of "
+                f"{', '.join(map(repr, _SUBMITTED))}"
+            )
+        return _overlap.submit(
+            getattr(self, method), activation, *inputs, **options
+        )
 
     def register_activation(
         self, activation: Activation, *, timeout: float | None = None

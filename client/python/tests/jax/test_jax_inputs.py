@@ -229,3 +229,16 @@ def test_the_way_of_a_call(way):
 
     assert ("callback" in text) == (way == "callback")
     assert ("kind forward" in text) == (way == "native")
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (jax.nn.silu, "jax.nn.silu is a function of jax: pass the name 'silu'"),
+        (jax.nn.gelu, "pass the name 'gelu_tanh'"),
+        (jnp.tanh, "pass the name 'tanh'"),
+    ],
+)
+def test_functions_of_jax_name_the_built_in(given, said):
+    with pytest.raises(TypeError, match=said):
+        actserve.jax.Activation(given, client="local")

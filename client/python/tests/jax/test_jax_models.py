@@ -182,27 +182,59 @@ def test_a_flax_linen_module_owns_the_parameter(act):
 
 
 SHARDED = f"""
+import functools
 import jax, jax.numpy as jnp, numpy as np, actserve.jax
 from actserve.jax import _native
 from jax.sharding import Mesh, NamedSharding, PartitionSpec as P
 
-act = actserve.jax.Activation({SPIKY!r}, client="local")
-mesh = Mesh(np.array(jax.devices()), ("batch",))
 assert len(jax.devices()) == 2
+mesh = Mesh(np.array(jax.devices()), ("batch",))
 x = jnp.linspace(-3, 3, 24).reshape(4, 6)
 split = jax.device_put(x, NamedSharding(mesh, P("batch")))
-mapped = jax.shard_map(
-    act, mesh=mesh, in_specs=P("batch"), out_specs=P("batch"), check_vma=False
-)
-loss = lambda f: jax.jit(jax.value_and_grad(lambda x: (f(x) ** 2).sum()))
+spiky = actserve.jax.Activation({SPIKY!r}, client="local")
+swish = actserve.jax.Activation({SWISH!r}, client="local")
+softmax = actserve.jax.Activation("softmax", axis=-1, client="local")
+
+
+def same(f, total=lambda y: y, **options):
+    # Each shard computes its part; `total` is what they have together.
+    shards = jax.shard_map(
+        f(total), mesh=mesh, in_specs=P("batch"), out_specs=P("batch"),
+        **options
+    )
+    y = jax.jit(shards)(split)
+    assert y.sharding == split.sharding
+    np.testing.assert_allclose(y, f(lambda y: y)(x), rtol=1e-5, atol=1e-6)
+
+
+def slope(act, total, x):
+    return jax.grad(lambda x: (act(x) ** 2).sum())(x)
+
+
+def slope_of_slope(act, total, x):
+    return jax.grad(lambda x: slope(act, total, x).sum())(x)
+
+
+def slope_of_shared(total, x):
+    # Of one number that all shards have, and of one for each channel.
+    loss = lambda beta: total((swish(x, beta=beta) ** 2).sum())
+    number = jax.grad(loss)(jnp.asarray(0.5))
+    return x * number * jax.grad(loss)(jnp.linspace(0.5, 2, 6))
+
+
+sum_of_shards = functools.partial(jax.lax.psum, axis_name="batch")
 for enabled in (True, False):
     _native.enabled = enabled
     jax.clear_caches()
-    y = jax.jit(mapped)(split)
-    assert y.sharding == split.sharding
-    np.testing.assert_array_equal(y, act(x))
-    for a, b in zip(loss(mapped)(split), loss(act)(x)):
-        np.testing.assert_allclose(a, b, rtol=1e-6)
+    for options in ({{}}, {{"check_vma": False}}):
+        same(lambda total: spiky, **options)
+        for act in (swish, softmax):
+            same(lambda total: jax.vmap(act), **options)
+            for f in (slope, slope_of_slope):
+                same(lambda total: functools.partial(f, act, total), **options)
+    same(
+        lambda total: functools.partial(slope_of_shared, total), sum_of_shards
+    )
 print("done")
 """
 

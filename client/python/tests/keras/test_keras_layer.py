@@ -87,6 +87,50 @@ def test_a_layer_of_a_configuration_is_the_same(options):
     assert one(keras.Input(shape[1:])).shape == (None, *y.shape[1:])
 
 
+def test_a_configuration_of_another_program_warns():
+    config = layer(SWISH, parameters={"beta": 2.0}).get_config()
+    assert config["identity"]["program_id"].startswith("sha256:")
+    config["identity"] = config["identity"] | {"program_id": "sha256:0"}
+
+    with pytest.warns(UserWarning, match=r"version of the math.* sha256:0"):
+        other = actserve.keras.Activation.from_config(config)
+
+    assert other.get_config()["parameters"] == {"beta": 2.0}
+    config.pop("identity")  # One of an earlier version.
+    actserve.keras.Activation.from_config(config)
+
+
+DROP = """
+def drop(x, keep=0.5, seed=0):
+    return x / keep if uniform(seed) < keep else 0
+"""
+
+
+def test_a_piece_draws_the_numbers_of_the_whole():
+    x = np.ones((8, 5), np.float32)
+    whole = np.asarray(layer(DROP)(x))
+    piece = layer(DROP, element_offset=3 * 5)
+    np.testing.assert_array_equal(piece(x[3:]), whole[3:])
+    np.testing.assert_array_equal(again(piece)(x[3:]), whole[3:])
+
+
+def test_parameters_of_a_call():
+    x = np.ones((64,), np.float32)
+    one = layer(DROP, parameters={"keep": 0.25})
+    ys = [
+        np.asarray(one(x, parameters={"seed": seed}))
+        for seed in (1, 2, keras.ops.convert_to_tensor(1))
+    ]
+    assert set(ys[0]) == {0, 4}
+    assert (ys[0] != ys[1]).any()
+    np.testing.assert_array_equal(ys[0], ys[2])
+    np.testing.assert_array_equal(one(x, parameters={"keep": 1.0}), x)
+    with pytest.raises(ValueError, match="beta is learned by the layer"):
+        layer(SWISH, learnable="beta")(x, parameters={"beta": 2.0})
+    with pytest.raises(TypeError, match="no parameter 'beta'"):
+        one(x, parameters={"beta": 2.0})
+
+
 def test_a_client_is_saved_as_its_address(shared_server):
     with actserve.connect(shared_server.address) as client:
         one = actserve.keras.Activation(spiky, client=client)

@@ -213,3 +213,16 @@ def test_a_rank_that_is_not_known_of_a_parameter():
             tf.TensorSpec([3], tf.float32), tf.TensorSpec(None, tf.float32)
         )
     np.testing.assert_allclose(graph(normal(3), tf.ones([3])).shape, [3])
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (tf.nn.relu, "tensorflow.nn.relu .* pass the name 'relu'"),
+        (tf.math.tanh, "pass the name 'tanh'"),
+        (tf.nn.gelu, "pass the name 'gelu'"),
+    ],
+)
+def test_functions_of_tensorflow_name_the_built_in(given, said):
+    with pytest.raises(TypeError, match=said):
+        module(given)

@@ -193,3 +193,33 @@ def test_neither_server_nor_library(monkeypatch, tmp_path):
     )
     assert "no server listens at" in run.stderr
     assert "ACTSERVE_LIBRARY" in run.stderr
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (torch.nn.functional.gelu, "torch.nn.functional.gelu .*name 'gelu'$"),
+        (torch.nn.functional.silu, "name 'silu'$"),
+        (torch.relu, "torch.relu .*name 'relu'$"),
+        (torch.nn.GELU(), "name 'gelu'$"),
+        (torch.nn.GELU("tanh"), "name 'gelu_tanh'$"),
+        (torch.nn.GELU, "name 'gelu'$"),
+        (torch.nn.ReLU(inplace=True), "name 'relu'$"),
+        (
+            torch.nn.LeakyReLU(0.3),
+            "'leaky_relu', whose parameters are neg",
+        ),
+        (torch.nn.Softmax(dim=-1), "name 'softmax'"),
+        (torch.nn.functional.glu, "name 'glu'"),
+    ],
+)
+def test_functions_and_layers_of_pytorch_name_the_built_in(given, said):
+    for make in (layer, lambda f: apply(f, torch.ones(3))):
+        with pytest.raises(TypeError, match=said):
+            make(given)
+
+
+@pytest.mark.parametrize("value", ["x", [1.0, "y"], 1j, torch.ones(3) * 1j])
+def test_a_learnable_that_is_no_number_is_shown(value):
+    with pytest.raises(TypeError, match=r"learnable\['beta'\]"):
+        layer(SWISH, learnable={"beta": value})

@@ -19,6 +19,8 @@ from torch_cases import (
 
 import actserve
 import actserve.torch
+from actserve._bridge import Spec, evaluator
+from actserve.torch._memory import NUMPY_DTYPES
 
 
 def test_a_parameter_is_learned_as_one_number_or_per_channel():
@@ -104,6 +106,11 @@ def test_a_checkpoint_has_text_and_id():
     said = state["0._extra_state"]
     assert said["text"] == SWISH
     assert said["id"].startswith("sha256:")
+    assert said["parameters"] == {}
+    # Each a call of the client, of the same activation.
+    with actserve.Client("local") as client:
+        of = evaluator(Spec.make(SWISH, client))
+        assert said["program_id"] == of.program_id(NUMPY_DTYPES[torch.float32])
 
 
 def test_a_checkpoint_of_another_activation_warns():
@@ -116,6 +123,49 @@ def test_a_checkpoint_of_another_activation_warns():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         spelled.load_state_dict(state)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (
+            {"parameters": {"beta": 2.0}},
+            r"parameters=.*2.0.* of swish,",
+        ),
+        (
+            {"program_id": "sha256:0"},
+            r"version of the math.* sha256:0,",
+        ),
+        ({"id": "sha256:0"}, r"another activation than swish: def swish"),
+    ],
+)
+def test_a_checkpoint_of_another_program_warns(change, said):
+    act = layer(SWISH)
+    state = act.state_dict()
+    state["_extra_state"] = state["_extra_state"] | change
+
+    with pytest.warns(UserWarning, match=said):
+        act.load_state_dict(state)
+
+
+def test_a_checkpoint_needs_no_server_and_no_library(monkeypatch):
+    act = layer(SWISH, client="127.0.0.1:1")
+    here = act.state_dict()["_extra_state"]
+    monkeypatch.setenv("ACTSERVE_LIBRARY", "none")
+    other = layer(SWISH + "\n", client="127.0.0.1:1")
+
+    said = other.state_dict()["_extra_state"]
+
+    assert said["id"] is None is said["program_id"]
+    assert here["program_id"] is not None
+    with pytest.warns(UserWarning, match="another activation than swish"):
+        other.load_state_dict({"_extra_state": here | {"text": "def f(x)"}})
+
+
+def test_a_checkpoint_of_an_earlier_version_loads():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        layer(SWISH).load_state_dict({"_extra_state": {"text": SWISH}})
 
 
 def test_a_checkpoint_of_another_layer_loads():

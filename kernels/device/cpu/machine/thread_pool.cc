@@ -3,7 +3,21 @@
 #include <algorithm>
 #include <atomic>
 
+#include "absl/time/clock.h"
+
 namespace actserve {
+namespace {
+
+// Lets the other thread of the core go on.
+void Pause() {
+#if defined(__x86_64__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  __asm__ volatile("yield");
+#endif
+}
+
+}  // namespace
 
 // One ParallelFor() call. Workers may hold it a little longer than the caller
 // waits, but touch `task` only for an index that they have claimed.
@@ -23,6 +37,7 @@ struct ThreadPool::Loop {
   }
 
   bool exhausted() const { return next.load() >= num_tasks; }
+  bool ended() const { return num_done.load() == num_tasks; }
 
   const int64_t num_tasks;
   const absl::FunctionRef<void(int64_t)> task;
@@ -32,7 +47,7 @@ struct ThreadPool::Loop {
   bool done ABSL_GUARDED_BY(mutex) = false;
 };
 
-ThreadPool::ThreadPool(int num_threads) {
+ThreadPool::ThreadPool(int num_threads, absl::Duration spin) : spin_(spin) {
   for (int i = 1; i < num_threads; ++i) {
     workers_.emplace_back([this] { WorkerMain(); });
   }
@@ -56,12 +71,15 @@ void ThreadPool::ParallelFor(int64_t num_tasks,
   {
     absl::MutexLock lock(&mutex_);
     loops_.push_back(loop);
+    num_loops_.fetch_add(1);
   }
   loop->Work();
   {
     absl::MutexLock lock(&mutex_);
     loops_.erase(std::remove(loops_.begin(), loops_.end(), loop), loops_.end());
   }
+  SpinUntil([&loop] { return loop->ended(); });
+  if (loop->ended()) return;
   absl::MutexLock lock(&loop->mutex);
   loop->mutex.Await(absl::Condition(&loop->done));
 }
@@ -82,8 +100,21 @@ void ThreadPool::WorkerMain() {
         continue;
       }
     }
+    const int64_t num_begun = num_loops_.load();
     loop->Work();
+    SpinUntil([this, num_begun] { return num_loops_.load() != num_begun; });
   }
+}
+
+void ThreadPool::SpinUntil(absl::FunctionRef<bool()> condition) const {
+  if (spin_ <= absl::ZeroDuration()) return;
+  const absl::Time end = absl::Now() + spin_;
+  do {
+    for (int i = 0; i < 64; ++i) {
+      if (condition()) return;
+      Pause();
+    }
+  } while (absl::Now() < end);
 }
 
 }  // namespace actserve

@@ -8,10 +8,16 @@
 namespace actserve {
 namespace {
 
-TEST(ThreadPool, RunsEachTaskOnce) {
+// Workers that sleep after a loop, and such that wait awake.
+class ThreadPoolTest : public ::testing::TestWithParam<absl::Duration> {};
+INSTANTIATE_TEST_SUITE_P(Spin, ThreadPoolTest,
+                         ::testing::Values(absl::ZeroDuration(),
+                                           absl::Microseconds(100)));
+
+TEST_P(ThreadPoolTest, RunsEachTaskOnce) {
   for (int num_threads : {1, 2, 5}) {
     SCOPED_TRACE(num_threads);
-    ThreadPool pool(num_threads);
+    ThreadPool pool(num_threads, GetParam());
     for (int64_t num_tasks : {0, 1, 2, 1000}) {
       std::vector<std::atomic<int>> calls(num_tasks);
 
@@ -30,8 +36,8 @@ TEST(ThreadPool, OfOneThreadRunsOnTheCaller) {
   });
 }
 
-TEST(ThreadPool, ServesSeveralCallersAtOnce) {
-  ThreadPool pool(3);
+TEST_P(ThreadPoolTest, ServesSeveralCallersAtOnce) {
+  ThreadPool pool(3, GetParam());
   std::atomic<int64_t> total = 0;
   std::vector<std::thread> callers;
 

@@ -82,6 +82,11 @@ def first_values(
 
 
 def _per_channel(name: str, values: Any, channels: int | None) -> Any:
+    if values.dtype.kind not in "fiu" and values.dtype.name != "bfloat16":
+        raise TypeError(
+            f"learnable[{name!r}] is {values.tolist()}: give a number, or one "
+            f"number for each channel"
+        )
     if values.ndim > 1:
         raise ValueError(
             f"learnable[{name!r}] has the shape {list(values.shape)}; give a "

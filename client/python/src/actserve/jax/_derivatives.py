@@ -37,6 +37,7 @@ from actserve.jax._primitive import (
     has_symmetric_gradient,
     primitive,
     refuse_forward_mode,
+    type_of,
 )
 
 
@@ -186,7 +187,7 @@ def _products(operation: Operation, operands: Sequence[Any]) -> list[Any]:
     if operation.kind == TANGENT:
         return [tangent(dict(zip(operation.moved, given, strict=True)))]
     like = {
-        name: jax.ShapeDtypeStruct(x.shape, x.dtype)
+        name: type_of(x)
         for name, x in zip(names, variables, strict=True)
         if name in operation.wanted
     }

@@ -30,8 +30,60 @@ primitive.multiple_results = True
 
 def bind(operation: Operation, *operands: Any) -> list[Any]:
     """Returns the results of an operation; `operands` may be traced."""
-    results: list[Any] = primitive.bind(*operands, operation=operation)
+    results: list[Any] = primitive.bind(
+        *_varying_alike(operands), operation=operation
+    )
     return results
+
+
+def _axes_of(aval: Any) -> frozenset[Any]:
+    """Returns the axes of a shard_map along which a value varies.
+
+    Empty in a JAX that does not count them (before 0.7).
+    """
+    manual = getattr(aval, "manual_axis_type", None)  # from 0.10 on
+    axes = getattr(aval, "vma", ()) if manual is None else manual.varying
+    return frozenset(axes or ())
+
+
+def _varies_as(aval: Any) -> dict[str, Any]:
+    """Returns the arguments of a ShapedArray that varies as another one."""
+    if not _axes_of(aval):
+        return {}
+    field = "manual_axis_type" if hasattr(aval, "manual_axis_type") else "vma"
+    # Which belongs to a mesh; nothing is sharded inside of a shard.
+    sharding = jax.sharding.NamedSharding(
+        aval.sharding.mesh, jax.sharding.PartitionSpec()
+    )
+    return {field: getattr(aval, field), "sharding": sharding}
+
+
+def type_of(x: Any) -> Any:
+    """Returns shape and dtype of a value, and the axes that it varies along."""
+    if hasattr(jax, "typeof"):
+        return jax.typeof(x)
+    return jax.ShapeDtypeStruct(jax.numpy.shape(x), jax.numpy.result_type(x))
+
+
+def _varying_alike(operands: Sequence[Any]) -> Sequence[Any]:
+    """Returns operands that vary along the same axes of a shard_map.
+
+    One that all shards share has the sum of their gradients.
+    """
+    own = [_axes_of(type_of(x)) for x in operands]
+    axes = frozenset().union(*own)
+    if all(mine == axes for mine in own):
+        return operands
+    return [
+        _vary(x, tuple(axes - mine)) if mine != axes else x
+        for x, mine in zip(operands, own, strict=True)
+    ]
+
+
+def _vary(x: Any, axes: tuple[Any, ...]) -> Any:
+    if hasattr(jax.lax, "pcast"):
+        return jax.lax.pcast(x, axes, to="varying")
+    return jax.lax.pvary(x, axes)
 
 
 def forward(operation: Operation, *operands: Any) -> Any:
@@ -149,8 +201,9 @@ def _run(*operands: Any, operation: Operation) -> list[Any]:
 
 @primitive.def_abstract_eval
 def _types(*operands: Any, operation: Operation) -> list[Any]:
+    varying = _varies_as(operands[0])  # As the others and the results do.
     return [
-        jax.core.ShapedArray(x.shape, x.dtype)
+        jax.core.ShapedArray(x.shape, x.dtype, **varying)
         for x in operation.result_types(operands)
     ]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 
 import actserve
 from actserve._bridge import Spec, evaluator
+from actserve._bridge.identity import difference, identity
 from actserve._bridge.learnable import first_values
 from actserve._bridge.spec import plain_activation
 from actserve.keras._backend import apply
@@ -17,12 +19,15 @@ from actserve.keras._backend import apply
 _OPTIONS = (
     "axis",
     "split_axis",
+    "element_offset",
     "gradient",
     "fallback",
     "wire_dtype",
     "timeout",
 )
 _PER_CHANNEL = "input"
+# What a configuration has beside the arguments.
+_IDENTITY = "identity"
 
 
 @keras.saving.register_keras_serializable("actserve")
@@ -62,6 +67,7 @@ class Activation(keras.layers.Layer):
         parameters: Mapping[str, float] | None = None,
         axis: int | None = None,
         split_axis: int | None = None,
+        element_offset: int = 0,
         client: actserve.Client | str | None = None,
         gradient: str = "auto",
         fallback: str | None = None,
@@ -88,6 +94,8 @@ class Activation(keras.layers.Layer):
             that of the activation.
           split_axis: Of a gate: the one input holds all, its equal parts along
             this axis.
+          element_offset: The place of the first element in the tensor that the
+            inputs are a piece of, for random numbers.
           client: A Client, or an address as of actserve.connect(). None: as
             connect() chooses.
           gradient: "auto", "partials", "residual" or "stateless"; as of apply()
@@ -116,6 +124,7 @@ class Activation(keras.layers.Layer):
             parameters,
             axis=axis,
             split_axis=split_axis,
+            element_offset=element_offset,
             gradient=gradient,
             fallback=fallback,
             wire_dtype=wire_dtype,
@@ -170,16 +179,26 @@ class Activation(keras.layers.Layer):
             setattr(self, attribute, weight)
             self._learned.append((name, attribute))
 
-    def call(self, inputs: Any) -> Any:
+    def call(
+        self, inputs: Any, parameters: Mapping[str, Any] | None = None
+    ) -> Any:
         """Returns the activation of a tensor, or of a list of them.
 
-        Raises: as apply() of the backend.
+        Args:
+          inputs: As of apply() of the backend.
+          parameters: Those that change from call to call, such as a seed:
+            numbers, or tensors as of apply(). They replace those of the layer,
+            but not those that it learns.
+
+        Raises: as apply() of the backend; ValueError: one is learned.
         """
         if not isinstance(inputs, (list, tuple)):
             inputs = [inputs]
         spec = self._spec
-        values: dict[str, Any] = dict(spec.constants)
+        values: dict[str, Any] = dict(spec.constants) | dict(parameters or {})
         for name, attribute in self._learned:
+            if name in values:
+                raise ValueError(f"parameters: {name} is learned by the layer")
             values[name] = keras.ops.convert_to_tensor(getattr(self, attribute))
         return self._apply(
             spec.activation,
@@ -214,7 +233,7 @@ class Activation(keras.layers.Layer):
         )
 
     def get_config(self) -> dict[str, Any]:
-        """Returns all arguments, as JSON has them."""
+        """Returns all arguments, as JSON has them; and "identity"."""
         client = self._client
         if isinstance(client, actserve.Client):
             client = client.address
@@ -230,7 +249,23 @@ class Activation(keras.layers.Layer):
             "parameters": dict(self._spec.constants),
             "client": client,
             **{name: getattr(self._spec, name) for name in _OPTIONS},
+            _IDENTITY: identity(self._spec),
         }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Activation:
+        """Returns the layer of get_config().
+
+        Warns if it is one of another program, such as of an earlier version of
+        the mathematics.
+        """
+        config = dict(config)
+        saved = config.pop(_IDENTITY, None)
+        layer = cls(**config)
+        said = difference(saved, layer._spec)
+        if said is not None:
+            warnings.warn(said, stacklevel=2)
+        return layer
 
     def _count_channels(self, input_shape: Any) -> int:
         shape = _shapes(input_shape)[0]

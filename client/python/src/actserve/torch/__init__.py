@@ -32,5 +32,6 @@ dense tensor, a channels-last one among them, keeps its strides.
 from actserve.torch import _ops  # noqa: F401, registers the operators
 from actserve.torch._function import apply
 from actserve.torch._layer import Activation
+from actserve.torch._many import apply_many
 
-__all__ = ["Activation", "apply"]
+__all__ = ["Activation", "apply", "apply_many"]

@@ -8,7 +8,7 @@ of the operators, and compute by them.
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -23,54 +23,91 @@ _top_hooks = getattr(
 )
 
 
-class Eager(torch.autograd.Function):
-    """y, computed for a gradient by the cheapest way.
+# A backward() of grad_output and wrt alone.
+FromResidual = Callable[..., list[torch.Tensor]]
 
-    Partials are kept beside x, which the gradient of the gradient needs.
+
+def computed(
+    of: Evaluator, values: Sequence[torch.Tensor]
+) -> tuple[torch.Tensor, tuple[torch.Tensor, ...], FromResidual | None]:
+    """Returns y, computed for a gradient by the cheapest way.
+
+    And what is to be saved beside the values, which the gradient of the
+    gradient needs: partials; and how a server has it that keeps them itself.
     """
+    way = _way(of, values[0].dtype)
+    # Who saves tensors elsewhere keeps none at a server.
+    if way == "stateless" or (
+        way == "residual" and _top_hooks is not None and _top_hooks(True)
+    ):
+        return _kernels.forward(of, values), (), None
+    if way == "partials":
+        y, partial = _kernels.forward_with_partials(of, values)
+        return y, (partial,), None
+    y, from_residual = _kernels.forward_with_residual(of, values)
+    return y, (), from_residual
+
+
+def gradients(
+    of: Evaluator,
+    saved: Sequence[torch.Tensor],
+    from_residual: FromResidual | None,
+    grad_output: torch.Tensor,
+    needs: Sequence[bool],
+) -> list[torch.Tensor | None]:
+    """Returns those of the values that `needs` says, and None elsewhere.
+
+    Args:
+      of: That of computed().
+      saved: The values, and what it says.
+      from_residual: That of computed().
+      grad_output: dL/dy.
+      needs: For each value.
+    """
+    if len(saved) > len(needs):
+        return [grad_output * saved[-1]]
+    wrt = _rules.wanted(needs)
+    if from_residual is not None:
+        found = from_residual(grad_output, wrt)
+    else:
+        found = _kernels.backward(of, saved, grad_output, wrt)
+    return _rules.placed(found, wrt, len(needs))
+
+
+def sees_gradient(grad_output: torch.Tensor) -> bool:
+    """Returns whether somebody looks at how a gradient is computed."""
+    return (
+        type(grad_output) is not torch.Tensor
+        or torch.is_grad_enabled()
+        or is_watched()
+        or _is_legacy(grad_output)
+    )
+
+
+class Eager(torch.autograd.Function):
+    """y, computed for a gradient."""
 
     @staticmethod
     def forward(
         ctx: Any, of: Evaluator, spec: str, *values: torch.Tensor
     ) -> torch.Tensor:
+        y, kept, ctx.from_residual = computed(of, values)
+        ctx.save_for_backward(*values, *kept)
         ctx.of, ctx.spec = of, spec
-        ctx.from_residual = None
-        way = _way(of, values[0].dtype)
-        # Who saves tensors elsewhere keeps none at a server.
-        if way == "stateless" or (
-            way == "residual" and _top_hooks is not None and _top_hooks(True)
-        ):
-            ctx.save_for_backward(*values)
-            return _kernels.forward(of, values)
-        if way == "partials":
-            y, partial = _kernels.forward_with_partials(of, values)
-            ctx.save_for_backward(*values, partial)
-            return y
-        y, ctx.from_residual = _kernels.forward_with_residual(of, values)
-        ctx.save_for_backward(*values)
         return y
 
     @staticmethod
     def backward(ctx: Any, grad_output: torch.Tensor) -> Any:
         saved = ctx.saved_tensors
         needs = ctx.needs_input_grad[2:]
-        values = saved[: len(needs)]
-        if (
-            type(grad_output) is not torch.Tensor
-            or torch.is_grad_enabled()
-            or is_watched()
-            or _is_legacy(grad_output)
-        ):
+        if sees_gradient(grad_output):
+            values = saved[: len(needs)]
             found = gradient(ctx.spec, values, grad_output, needs)
-            return (None, None, *found)
-        if len(saved) > len(values):
-            return None, None, grad_output * saved[-1]
-        wrt = _rules.wanted(needs)
-        if ctx.from_residual is not None:
-            found = ctx.from_residual(grad_output, wrt)
         else:
-            found = _kernels.backward(ctx.of, values, grad_output, wrt)
-        return (None, None, *_rules.placed(found, wrt, len(needs)))
+            found = gradients(
+                ctx.of, saved, ctx.from_residual, grad_output, needs
+            )
+        return (None, None, *found)
 
 
 @functools.lru_cache(maxsize=1024)

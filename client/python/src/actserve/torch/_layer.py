@@ -10,7 +10,8 @@ import torch
 
 import actserve
 from actserve._bridge import Evaluator, Spec, evaluator
-from actserve._bridge.learnable import by_name
+from actserve._bridge.identity import difference, identity
+from actserve._bridge.learnable import by_name, first_values
 from actserve.torch._call import call
 from actserve.torch._function import Activatable, as_value, place_of
 
@@ -27,8 +28,9 @@ class Activation(torch.nn.Module):
 
     Learnable parameters are attributes, and torch.nn.Parameters, of the
     activation's own names (with a "_" behind one that a Module has already).
-    The layer can be copied and pickled; a checkpoint holds the text and the id
-    of the activation, and loading it into a layer of another one warns.
+    The layer can be copied and pickled. A checkpoint holds the text and the id
+    of the activation, its parameters, and the id of the program; loading it
+    into a layer of which one differs warns.
 
     Attributes:
       activation: What it computes.
@@ -135,29 +137,31 @@ class Activation(torch.nn.Module):
         text = self._text
         if not self._learnable and not parameters:
             return call(text, inputs, len(inputs))
-        values = [as_value(getattr(self, name)) for name in self._learnable]
+        _, values = self._call()
         if parameters:
             text = _extended(text, tuple(parameters))
             for name, value in parameters.items():
                 values.append(_number(name, value))
         return call(text, [*inputs, *values], len(inputs))
 
+    def _call(self) -> tuple[str, list[torch.Tensor]]:
+        """Returns the text of a call's Spec, and the learned values."""
+        values = [as_value(getattr(self, name)) for name in self._learnable]
+        return self._text, values
+
     def get_extra_state(self) -> dict[str, Any]:
-        """Returns what a checkpoint says about the activation."""
-        return {"text": _text_of(self._spec), "id": self._id}
+        """Returns what a checkpoint says about the activation.
+
+        Its "text", "id" and "parameters", and the "program_id" of the library
+        here, which names the version of the mathematics too; None if unknown.
+        """
+        return identity(self._spec)
 
     def set_extra_state(self, state: Any) -> None:
         """Warns if a checkpoint is of another activation."""
-        text, known = state.get("text"), state.get("id")
-        if text == _text_of(self._spec):
-            return
-        if known is not None and known == self._id:
-            return  # spelled otherwise
-        warnings.warn(
-            f"the checkpoint was made with another activation than "
-            f"{self._of.name}: {text}",
-            stacklevel=2,
-        )
+        said = difference(state, self._spec)
+        if said is not None:
+            warnings.warn(said, stacklevel=2)
 
     def extra_repr(self) -> str:
         """Returns what stands between the parentheses of the layer."""
@@ -176,12 +180,6 @@ class Activation(torch.nn.Module):
     @property
     def _of(self) -> Evaluator:
         return evaluator(self._spec)
-
-    @property
-    def _id(self) -> str | None:
-        """The id, if that is known without asking a server."""
-        info = vars(self._of).get("info")
-        return None if info is None else info.id
 
     def _load_from_state_dict(
         self,
@@ -209,19 +207,14 @@ class Activation(torch.nn.Module):
 def _initial(
     spec: Spec, name: str, value: Any, channels: int | None
 ) -> torch.Tensor:
-    if isinstance(value, torch.Tensor):
-        return value.detach().clone()
-    if value is None:
-        known = evaluator(spec).info.parameters
-        if name not in known:
-            raise TypeError(
-                f"{evaluator(spec).name} has no parameter {name!r}; it has "
-                f"{', '.join(known) or 'none'}"
-            )
-        value = known[name]
-    if channels is None:
-        return torch.tensor(value)
-    return torch.full((channels,), value)
+    if not isinstance(value, torch.Tensor):
+        found = first_values(spec, {name: value}, channels)
+        return torch.as_tensor(found[name])
+    if value.is_complex():
+        raise TypeError(
+            f"learnable[{name!r}] has dtype {value.dtype}: give numbers"
+        )
+    return value.detach().clone()
 
 
 def _number(name: str, value: Any) -> torch.Tensor:
@@ -246,10 +239,3 @@ def _extended(text: str, names: tuple[str, ...]) -> str:
     spec = spec.with_parameters((*spec.parameters, *more))
     evaluator(spec)  # which refuses what no call could do
     return spec.text()
-
-
-def _text_of(spec: Spec) -> str:
-    if isinstance(spec.activation, str):
-        return spec.activation
-    texts = (spec.activation.text, spec.activation.derivative)
-    return "\n\n".join(text for text in texts if text)
