@@ -191,7 +191,7 @@ void CheckStream(TensorMethod method, FuzzInput& input, StreamRequest stream,
 ACTSERVE_FUZZ_TARGET(stream) {
   // It reports every string that is not UTF-8.
   static const google::protobuf::LogSilencer silencer;
-  static Registry& registry = **new auto(*Registry::Create({}));
+  static Registry& registry = *Registry::Create({}).value().release();
   static Residuals& residuals = *new Residuals({}, Clock::Real());
   static const RequestLimits limits = {.split = {},
                                        .tensor = {},
