@@ -10,8 +10,16 @@ endif()
 if(ACTSERVE_SANITIZE)
   add_compile_options(-fsanitize=${ACTSERVE_SANITIZE} -fno-omit-frame-pointer
                       -fno-sanitize-recover=all)
-  # GCC says itself that it warns of too much beside a sanitizer.
-  add_compile_options(-Wno-maybe-uninitialized)
+  if(CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
+    # They need types of libraries that were built without them, as LLVM was.
+    add_compile_options(-fno-sanitize=vptr,function)
+    add_link_options(-fno-sanitize=vptr,function)
+    # GCC built Abseil, whose names clang 18 and later spell in another way.
+    add_compile_options(-fclang-abi-compat=17)
+  else()
+    # GCC says itself that it warns of too much beside a sanitizer.
+    add_compile_options(-Wno-maybe-uninitialized)
+  endif()
   add_link_options(-fsanitize=${ACTSERVE_SANITIZE})
 endif()
 # The library of client/c is a shared one.

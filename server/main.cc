@@ -72,6 +72,8 @@ sigset_t BlockSignals() {
   sigaddset(&signals, kLostSignal);
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   signal(SIGPIPE, SIG_IGN);
+  // A file at its limit (ulimit -f): the write fails, as on a full disk.
+  signal(SIGXFSZ, SIG_IGN);
   return signals;
 }
 

@@ -16,7 +16,7 @@
 #include "server/metrics/endpoint/server_metrics.h"
 #include "server/metrics/refusals.h"
 #include "server/observe/log.h"
-#include "server/scheduling/clock.h"
+#include "server/scheduling/server_clock.h"
 #include "server/shared_memory/door.h"
 #include "server/state/memory_trimmer.h"
 
@@ -77,9 +77,9 @@ Server::Server(const Options& options,
       device_(std::move(device.device)),
       registry_(std::move(registry)),
       buffers_(BufferPool::Create(options.max_idle_buffer_bytes)),
-      residuals_(ResidualOptionsOf(options), Clock::Real()),
+      residuals_(ResidualOptionsOf(options), ServerClock()),
       plans_(options.plans, registry_.get()),
-      programs_(options.programs, device_.get(), Clock::Real(), &compile_pool_),
+      programs_(options.programs, device_.get(), ServerClock(), &compile_pool_),
       memory_(options.max_memory_bytes, authenticator_),
       serving_{RequestLimitsOf(options),
                *device_,
@@ -91,7 +91,7 @@ Server::Server(const Options& options,
                *buffers_,
                memory_},
       scheduler_(SchedulerOptionsOf(options, device), device_.get(),
-                 Clock::Real()),
+                 ServerClock()),
       compile_pool_(
           {.num_threads = options.compile_threads,
            .max_queued = options.max_queued_compilations,

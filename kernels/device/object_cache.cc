@@ -17,6 +17,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "kernels/base/failpoint.h"
 #include "kernels/base/file.h"
 #include "kernels/base/sha256.h"
 
@@ -145,7 +146,8 @@ void ObjectCache::Store(absl::string_view key, absl::string_view object) {
     ScopedFile file(openat(directory_, temporary.c_str(),
                            O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
     if (file.get() < 0) return;
-    written = WriteAll(file.get(), &header, sizeof(header)) &&
+    written = ACTSERVE_FAILPOINT("disk_full") == 0 &&
+              WriteAll(file.get(), &header, sizeof(header)) &&
               WriteAll(file.get(), object.data(), object.size());
   }
   const std::string name = absl::StrCat(key, kSuffix);

@@ -12,6 +12,7 @@
 #include "server/message/response.h"
 #include "server/rpc/byte_buffer.h"
 #include "server/rpc/caller.h"
+#include "server/rpc/planted_faults.h"
 #include "server/rpc/status.h"
 #include "server/tracing/grpc/call_headers.h"
 
@@ -67,7 +68,8 @@ void TensorCall::Respond(EncodedResponse response, const Stages& stages) {
   Finish(absl::OkStatus());
 }
 
-void TensorCall::Finish(const absl::Status& status) {
+void TensorCall::Finish(absl::Status status) {
+  if (!PassesPlantedFaults(&status, &response_bytes_)) return;
   if (record_ != nullptr) Observe(status);
   CallCounter& calls = calls_;
   actserve::Finish(status, &context_, &reactor_);

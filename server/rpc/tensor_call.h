@@ -42,7 +42,7 @@ class TensorCall final : private TensorEvaluation {
   std::shared_ptr<const void> ReleaseInputs() override;
   void Respond(EncodedResponse response, const Stages& stages) override;
   void Fail(const absl::Status& status) override { Finish(status); }
-  void Finish(const absl::Status& status);
+  void Finish(absl::Status status);
   void Observe(const absl::Status& status);
 
   const CallerId caller_;

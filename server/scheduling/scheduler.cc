@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "kernels/base/failpoint.h"
 #include "server/metrics/refusals.h"
 
 namespace actserve {
@@ -29,6 +30,14 @@ void CountUnwanted(const absl::Status& why, SchedulerCounters* counters) {
 
 void CountDeviceRefusal(const absl::Status& status) {
   if (absl::IsResourceExhausted(status)) CountRefusal(Refusal::kDeviceMemory);
+}
+
+absl::Status RunOn(Device& device, const Program& program,
+                   absl::Span<WorkItem> items) {
+  if (ACTSERVE_FAILPOINT("device_error") != 0) {
+    return absl::InternalError("failpoint: device_error");
+  }
+  return device.Run(program, items);
 }
 
 // The place of a batch in SchedulerCounters::batch_sizes.
@@ -148,7 +157,8 @@ void Scheduler::RunInline(Job* job) {
   if (outcome.status.ok()) {
     num_inline_jobs_.Increment();
     outcome.num_jobs = 1;
-    outcome.status = device_->Run(*job->program, absl::MakeSpan(&job->item, 1));
+    outcome.status =
+        RunOn(*device_, *job->program, absl::MakeSpan(&job->item, 1));
     if (!outcome.status.ok()) CountFailure(outcome.status);
   } else {
     absl::MutexLock lock(&mu_);
@@ -250,7 +260,7 @@ int64_t Scheduler::RunTogether(absl::Span<Job* const> jobs,
 
 int64_t Scheduler::RunApart(const Program& program, absl::Span<WorkItem> items,
                             absl::Span<absl::Status* const> statuses) {
-  const absl::Status status = device_->Run(program, items);
+  const absl::Status status = RunOn(*device_, program, items);
   // A lost device does not come back for half of the work.
   if (status.ok() || items.size() == 1 || absl::IsUnavailable(status)) {
     for (absl::Status* of_item : statuses) *of_item = status;

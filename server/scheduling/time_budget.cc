@@ -27,6 +27,8 @@ absl::Duration TimeBudget::Wait(uint64_t peer, absl::Duration per_minute,
 void TimeBudget::Charge(uint64_t peer, absl::Duration per_minute,
                         absl::Duration used, absl::Time now) {
   if (used <= absl::ZeroDuration()) return;
+  // If the clock was set forward meanwhile, it may be a day.
+  used = std::min(used, kBurstMinutes * per_minute);
   if (debts_.size() >= kMaxDebtors) Forget(now);
   Debt& debt = debts_[peer];
   debt = {AmountAt(debt, now) + used, per_minute, now};

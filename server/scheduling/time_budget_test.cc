@@ -74,6 +74,16 @@ TEST(TimeBudget, KeepsPeersApart) {
   EXPECT_EQ(budget.Wait(2, kPerMinute, kStart), ZeroDuration());
 }
 
+// A clock that was set forward by a day while a program was compiled charged
+// the day to its caller, who was then refused for weeks.
+TEST(TimeBudget, ChargesNoDayForOnePieceOfWork) {
+  TimeBudget budget;
+  budget.Charge(1, kPerMinute, Minutes(24 * 60), kStart);
+
+  EXPECT_LE(budget.Wait(1, kPerMinute, kStart), Seconds(1));
+  EXPECT_EQ(budget.Wait(1, kPerMinute, kStart + Seconds(1)), ZeroDuration());
+}
+
 TEST(TimeBudget, ForgetsWhoOwesNothing) {
   TimeBudget budget;
   for (uint64_t peer = 0; peer < 10000; ++peer) {

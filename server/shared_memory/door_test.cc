@@ -125,6 +125,29 @@ TEST_F(DoorTest, RefusesWhileItDrains) {
   EXPECT_FALSE(peer.IsConnected());
 }
 
+// The server wrote past an output that was smaller than the answer, over what
+// the client had behind it in its region.
+TEST_F(DoorTest, FetchesNothingIntoLessRoom) {
+  constexpr size_t kBytes = size_t{20} << 10;
+  RingPeer peer(address_);
+  ASSERT_TRUE(peer.Greet());
+  ASSERT_EQ(peer.Offer(MakeRegion(1 << 20, F_SEAL_SHRINK).get()), 1);
+  ASSERT_TRUE(
+      peer.Call(0, peer.ReluRequest(0, {.region = 1, .size_bytes = kBytes})));
+  const shared_memory::Reply& reply = peer.ring().slots[0].reply;
+  ASSERT_EQ(reply.answer, shared_memory::Answer::kNeedsRoom);
+  shared_memory::Request fetch;
+  fetch.operation = shared_memory::Operation::kFetch;
+  fetch.num_outputs = 1;
+  fetch.outputs[0] = {.region = 1,
+                      .offset = kBytes,
+                      .size_bytes = reply.pieces[0].size_bytes - 1};
+
+  ASSERT_TRUE(peer.Call(0, fetch));
+
+  EXPECT_EQ(peer.ErrorOf(0).code(), 3);
+}
+
 // A region that calls use goes after them.
 TEST_F(DoorTest, EndsSessionsWhoseCallsRun) {
   absl::Notification started, may_finish;

@@ -327,15 +327,15 @@ void Session::Fetch(uint32_t index, const shared_memory::Request& request) {
   const size_t size_bytes = response.size_bytes();
   const shared_memory::Piece& output = request.outputs[0];
   const std::shared_ptr<const Region> region = FindRegion(output.region);
-  std::byte* const to =
-      region != nullptr && !region->is_on_device() && request.num_outputs == 1
-          ? region->At(output.offset, size_bytes)
-          : nullptr;
+  const bool fits = request.num_outputs == 1 && output.size_bytes >= size_bytes;
+  std::byte* const to = fits && region != nullptr && !region->is_on_device()
+                            ? region->At(output.offset, size_bytes)
+                            : nullptr;
   if (to == nullptr) {
     return Fail(index, absl::InvalidArgumentError(absl::StrCat(
                            "an answer of ", size_bytes,
-                           " bytes is fetched to one output in a region of "
-                           "host memory")));
+                           " bytes is fetched to one output of as many in a "
+                           "region of host memory")));
   }
   Copy(response, to);
   EndWithPiece(shared_memory::Answer::kMessage,

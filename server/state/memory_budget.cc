@@ -6,6 +6,7 @@
 #include "absl/hash/hash.h"
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
+#include "kernels/base/failpoint.h"
 #include "server/metrics/refusals.h"
 
 namespace actserve {
@@ -35,6 +36,10 @@ MemoryBudget::MemoryBudget(int64_t max_bytes,
 absl::StatusOr<MemoryBudget::Charge> MemoryBudget::Take(Half half,
                                                         const CallerId& caller,
                                                         int64_t bytes) {
+  if (ACTSERVE_FAILPOINT("allocation_failure") != 0) {
+    state_->num_refused.fetch_add(1, std::memory_order_relaxed);
+    return absl::ResourceExhaustedError("failpoint: allocation_failure");
+  }
   Charge charge;
   if (caller.tenant != nullptr) {
     if (absl::Status over = caller.tenant->TakeBytes(bytes); !over.ok()) {

@@ -5,6 +5,8 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "kernels/base/failpoint.h"
 #include "kernels/base/status_macros.h"
 #include "server/identity/tenant.h"
 #include "server/metrics/refusals.h"
@@ -203,6 +205,12 @@ Programs::Result Programs::Compile(const Activation& activation,
   ACTSERVE_ASSIGN_OR_RETURN(const LoweredProgram lowered,
                             Lower(activation, key));
   ACTSERVE_RETURN_IF_ERROR(stop.Check());
+  if (const int millis = ACTSERVE_FAILPOINT("slow_compile"); millis > 0) {
+    absl::SleepFor(absl::Milliseconds(millis));
+  }
+  if (ACTSERVE_FAILPOINT("compile_error") != 0) {
+    return absl::InternalError("failpoint: compile_error");
+  }
   return device_->Compile(lowered, stop);
 }
 

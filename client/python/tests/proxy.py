@@ -25,11 +25,11 @@ def frame(kind, flags=0, stream=0, payload=b""):
 class Proxy:
     """Forwards connections; the first ones meet the `faults`, one each."""
 
-    def __init__(self, target, faults):
+    def __init__(self, target, faults, own_port=0):
         host, _, port = target.rpartition(":")
         self._target = (host, int(port))
         self.faults = list(faults)
-        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._listener = socket.create_server(("127.0.0.1", own_port))
         self.address = f"127.0.0.1:{self._listener.getsockname()[1]}"
         self._open = []
         self._start(self._accept)
@@ -142,10 +142,10 @@ class Meter(Proxy):
 class Cable(Proxy):
     """Can be cut: nothing goes through for a while, as if bytes were lost."""
 
-    def __init__(self, target):
+    def __init__(self, target, own_port=0):
         self._whole = threading.Event()
         self._whole.set()
-        super().__init__(target, [])
+        super().__init__(target, [], own_port)
 
     def cut(self, seconds, resets):
         """Cuts it for so long.

@@ -2,13 +2,17 @@
 
 import functools
 import importlib
+import signal
 import threading
 import time
 
 import pytest
+from history import Server, cubic, faulty_binary
 from proxy import Cable
 from task import Task
 from testbed import FRAMEWORKS
+
+import actserve
 
 NUM_STEPS = 24
 FAULT_STEP = 12
@@ -91,6 +95,43 @@ def test_a_network_cut_of_5_s_costs_nothing(framework, activation, server):
     result = train(framework, activation, cable.address, cut)
 
     assert time.monotonic() - began[0] >= 5.0
+    assert result.losses == undisturbed(framework, activation)
+
+
+@pytest.mark.full
+@of_swish
+def test_a_server_that_stands_still_costs_nothing(framework, activation):
+    def stand_still():
+        server.signal(signal.SIGSTOP)
+        threading.Timer(2.0, server.signal, [signal.SIGCONT]).start()
+
+    with Server() as server:
+        result = train(framework, activation, server.address, stand_still)
+
+    assert result.losses == undisturbed(framework, activation)
+
+
+@pytest.mark.full
+@of_both
+def test_forgotten_texts_and_residuals_cost_nothing(framework, activation):
+    with Server("--max_registered=1", "--max_residual_bytes=1") as server:
+
+        def forget():
+            """Another client's text is registered, and ours forgotten."""
+            with actserve.connect(server.address) as other:
+                other.forward(cubic, [1.0])
+
+        result = train(framework, activation, server.address, forget)
+
+    assert result.losses == undisturbed(framework, activation)
+
+
+@of_both
+def test_lost_answers_cost_nothing(framework, activation, monkeypatch):
+    monkeypatch.setenv("FAILPOINTS", "dropped_answer:1%20")
+    with Server(binary=faulty_binary()) as server:
+        result = train(framework, activation, server.address)
+
     assert result.losses == undisturbed(framework, activation)
 
 
