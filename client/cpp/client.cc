@@ -75,6 +75,12 @@ class Client::Impl {
   absl::StatusOr<std::vector<grpc::Slice>> Send(
       absl::string_view method, absl::Span<const ByteSpan> parts,
       Outputs outputs, const Bounds& bounds, ReplicaPtr& place) {
+    if (bounds.device_stream && (method == "Forward" || method == "Backward") &&
+        (shared() == nullptr || !shared()->IsOnDevice(parts, outputs))) {
+      return absl::InvalidArgumentError(
+          "a CUDA stream is named, but no tensor of the call is in memory of a "
+          "GPU that is shared");
+    }
     if (in_process_ != nullptr) {
       return in_process_->Call(method, parts, outputs, bounds);
     }
@@ -201,11 +207,18 @@ class Client::Impl {
   }
 
   absl::Status ShareDevice(const void* pointer) {
-    if (shared() != nullptr) return shared()->ShareDevice(pointer);
-    return absl::FailedPreconditionError(absl::StrCat(
-        "memory of a GPU is shared with one server on this host over its unix "
-        "socket, not with ",
-        address_));
+    const absl::Status status =
+        shared() != nullptr
+            ? shared()->ShareDevice(pointer)
+            : absl::FailedPreconditionError(absl::StrCat(
+                  "memory of a GPU is shared with one server on this host over "
+                  "its unix socket, not with ",
+                  address_));
+    if (status.ok()) return status;
+    return {status.code(),
+            absl::StrCat(status.message(),
+                         "; copy the tensors to memory of the host, at best "
+                         "to that which the client allocates")};
   }
   // For what reads and writes tensors on the way.
   absl::Status CheckInHostMemory(absl::Span<const TensorView> tensors,

@@ -1,5 +1,6 @@
 #include "client/cpp/shared_memory/device_allocations.h"
 
+#include <iterator>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -57,17 +58,33 @@ absl::StatusOr<std::shared_ptr<const CudaDriver>> DeviceAllocations::Driver() {
   return driver_;
 }
 
-absl::StatusOr<std::shared_ptr<const DeviceAllocations::Allocation>>
-DeviceAllocations::Add(const void* pointer) {
+absl::StatusOr<DeviceAllocations::AllocationPtr> DeviceAllocations::Add(
+    const void* pointer, std::vector<AllocationPtr>& freed) {
   absl::MutexLock lock(&mu_);
   ACTSERVE_ASSIGN_OR_RETURN(const auto driver, Driver());
   const CuFunctions& cuda = driver->functions();
   auto made = std::make_shared<Allocation>();
-  const CuResult found = cuda.PointerGetAttribute(
-      &made->ordinal, kCuPointerDeviceOrdinal, AddressOf(pointer));
-  if (found != kCuSuccess) {
+  const CuResult found = cuda.PointerGetAttribute(&made->id, kCuPointerBufferId,
+                                                  AddressOf(pointer));
+  if (found == kCuSuccess) {
+    const auto known = Touched(static_cast<const std::byte*>(pointer), 1);
+    if (known != nullptr && known->id == made->id) return known;
+  }
+  for (auto each = allocations_.begin(); each != allocations_.end();) {
+    if (IsFreed(*each->second)) {
+      freed.push_back(std::move(each->second));
+      each = allocations_.erase(each);
+    } else {
+      ++each;
+    }
+  }
+  num_allocations_ = allocations_.size();
+  if (found != kCuSuccess ||
+      cuda.PointerGetAttribute(&made->ordinal, kCuPointerDeviceOrdinal,
+                               AddressOf(pointer)) != kCuSuccess) {
     return absl::InvalidArgumentError(
-        absl::StrCat("not memory of a GPU: ",
+        absl::StrCat("0x", absl::Hex(AddressOf(pointer)),
+                     " is not memory of a GPU, or was freed: ",
                      driver->ErrorText("cuPointerGetAttribute", found)));
   }
   const InDefaultContext context(*driver, made->ordinal);
@@ -102,14 +119,49 @@ DeviceAllocations::Add(const void* pointer) {
   return made;
 }
 
-std::shared_ptr<const DeviceAllocations::Allocation> DeviceAllocations::Remove(
+bool DeviceAllocations::IsFreed(const Allocation& allocation) {
+  uint64_t id = 0;
+  return driver_->functions().PointerGetAttribute(
+             &id, kCuPointerBufferId, allocation.address) != kCuSuccess ||
+         id != allocation.id;
+}
+
+DeviceAllocations::AllocationPtr DeviceAllocations::Remove(
     const void* pointer) {
-  const auto place = Find(static_cast<const std::byte*>(pointer), 1);
-  if (!place) return nullptr;
   absl::MutexLock lock(&mu_);
-  allocations_.erase(place->allocation->address);
+  AllocationPtr found = Touched(static_cast<const std::byte*>(pointer), 1);
+  if (found != nullptr) allocations_.erase(found->address);
   num_allocations_ = allocations_.size();
-  return place->allocation;
+  return found;
+}
+
+std::vector<DeviceAllocations::AllocationPtr> DeviceAllocations::RemoveAll() {
+  absl::MutexLock lock(&mu_);
+  std::vector<AllocationPtr> all;
+  for (auto& [address, each] : allocations_) all.push_back(std::move(each));
+  allocations_.clear();
+  num_allocations_ = 0;
+  return all;
+}
+
+DeviceAllocations::AllocationPtr DeviceAllocations::RemoveFreed(
+    const std::byte* data, size_t size_bytes) {
+  absl::MutexLock lock(&mu_);
+  AllocationPtr found = Touched(data, size_bytes);
+  if (found == nullptr || !IsFreed(*found)) return nullptr;
+  allocations_.erase(found->address);
+  num_allocations_ = allocations_.size();
+  return found;
+}
+
+bool DeviceAllocations::IsOfGpu(const std::byte* data) {
+  absl::MutexLock lock(&mu_);
+  const auto driver = Driver();
+  unsigned type = 0;
+  return driver.ok() &&
+         (*driver)->functions().PointerGetAttribute(
+             &type, kCuPointerMemoryType, AddressOf(data)) == kCuSuccess &&
+         type == kCuMemoryTypeDevice;
 }
 
 std::optional<DeviceAllocations::Place> DeviceAllocations::Find(
@@ -131,11 +183,16 @@ bool DeviceAllocations::Touches(const std::byte* data,
                                 size_t size_bytes) const {
   if (empty() || size_bytes == 0) return false;
   absl::MutexLock lock(&mu_);
-  // The last one that begins before the end of that memory.
-  auto found = allocations_.lower_bound(AddressOf(data) + size_bytes);
-  if (found == allocations_.begin()) return false;
-  --found;
-  return AddressOf(data) < found->first + found->second->size_bytes;
+  return Touched(data, size_bytes) != nullptr;
+}
+
+DeviceAllocations::AllocationPtr DeviceAllocations::Touched(
+    const std::byte* data, size_t size_bytes) const {
+  const auto after = allocations_.lower_bound(AddressOf(data) + size_bytes);
+  if (after == allocations_.begin()) return nullptr;
+  const AllocationPtr& last = std::prev(after)->second;
+  const bool touches = AddressOf(data) < last->address + last->size_bytes;
+  return touches ? last : nullptr;
 }
 
 absl::Status DeviceAllocations::Await(

@@ -9,6 +9,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
@@ -28,6 +29,8 @@ class DeviceAllocations {
     uint64_t address = 0;
     size_t size_bytes = 0;
     int ordinal = 0;
+    // The driver's; no other allocation of this process has or had it.
+    uint64_t id = 0;
     // v1::ControlRequest::OfferDeviceMemory.
     std::string device_uuid;
     std::string handle;
@@ -38,21 +41,33 @@ class DeviceAllocations {
     size_t offset = 0;
   };
 
-  // The allocation that `pointer` lies in; remembers it until Remove().
+  using AllocationPtr = std::shared_ptr<const Allocation>;
+
+  // The allocation that `pointer` lies in; remembers it until Remove(). Quick
+  // for one that is remembered. Where it is not, or is an error, those that
+  // were freed meanwhile are removed, and added to `freed`.
   //   Unimplemented       there is no CUDA driver
-  //   InvalidArgument     `pointer` is no memory of a GPU
+  //   InvalidArgument     `pointer` is no memory of a GPU, or was freed
   //   FailedPrecondition  another process cannot open it: it is of a pool
   //                       (cudaMallocAsync) or of virtual memory
   //                       (expandable_segments of PyTorch), or the system has
   //                       no CUDA IPC
-  absl::StatusOr<std::shared_ptr<const Allocation>> Add(const void* pointer);
+  absl::StatusOr<AllocationPtr> Add(const void* pointer,
+                                    std::vector<AllocationPtr>& freed);
   // Null if it is in none that is remembered.
-  std::shared_ptr<const Allocation> Remove(const void* pointer);
+  AllocationPtr Remove(const void* pointer);
+  // Removes all.
+  std::vector<AllocationPtr> RemoveAll();
+  // Removes and returns one that was freed and shares a byte with that memory;
+  // null: there is none.
+  AllocationPtr RemoveFreed(const std::byte* data, size_t size_bytes);
 
   // Where that memory is; nullopt if it is not all in one of these allocations.
   std::optional<Place> Find(const std::byte* data, size_t size_bytes) const;
   // True if that memory shares a byte with one of them.
   bool Touches(const std::byte* data, size_t size_bytes) const;
+  // True if it is memory of a GPU, as far as the driver knows.
+  bool IsOfGpu(const std::byte* data);
   bool empty() const { return num_allocations_ == 0; }
 
   // Waits until everything that was put on `stream` of a GPU's default context
@@ -65,13 +80,17 @@ class DeviceAllocations {
  private:
   absl::StatusOr<std::shared_ptr<const CudaDriver>> Driver()
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // The last one that begins before the end of that memory and shares a byte
+  // with it; null: none does.
+  AllocationPtr Touched(const std::byte* data, size_t size_bytes) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  bool IsFreed(const Allocation& allocation) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
   std::atomic<size_t> num_allocations_ = 0;
   mutable absl::Mutex mu_;
   std::shared_ptr<const CudaDriver> driver_ ABSL_GUARDED_BY(mu_);
   // By address.
-  std::map<uint64_t, std::shared_ptr<const Allocation>> allocations_
-      ABSL_GUARDED_BY(mu_);
+  std::map<uint64_t, AllocationPtr> allocations_ ABSL_GUARDED_BY(mu_);
 };
 
 }  // namespace actserve

@@ -369,9 +369,13 @@ std::optional<absl::StatusOr<Slices>> SharedCalls::Call(
 }
 
 bool SharedCalls::IsOnDevice(absl::Span<const ByteSpan> parts,
-                             Outputs outputs) const {
+                             Outputs outputs) {
   if (allocations_.empty()) return false;
   const auto touches = [this](const auto& bytes) {
+    while (const auto freed =
+               allocations_.RemoveFreed(bytes.data(), bytes.size())) {
+      Forget({freed});
+    }
     return allocations_.Touches(bytes.data(), bytes.size());
   };
   return std::any_of(parts.begin(), parts.end(), touches) ||
@@ -386,14 +390,23 @@ absl::StatusOr<Slices> SharedCalls::CallOnDevice(
   int ordinal = 0;
   const auto check = [&](const auto& bytes) {
     if (!allocations_.Touches(bytes.data(), bytes.size())) {
-      return absl::OkStatus();
+      if (bytes.empty() || !allocations_.IsOfGpu(bytes.data())) {
+        return absl::OkStatus();
+      }
+      return absl::InvalidArgumentError(
+          absl::StrCat("a tensor of ", bytes.size(),
+                       " bytes is in memory of a GPU that is not shared"));
     }
     const auto place = allocations_.Find(bytes.data(), bytes.size());
     if (!place) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("a tensor of ", bytes.size(),
-                       " bytes exceeds the allocation that it begins or ends "
-                       "in, which is shared"));
+      const auto begin = allocations_.Find(bytes.data(), 1);
+      return absl::InvalidArgumentError(absl::StrCat(
+          "a tensor of ", bytes.size(),
+          " bytes exceeds the allocation that it begins or ends in, which is "
+          "shared",
+          begin ? absl::StrCat(": it begins at byte ", begin->offset, " of ",
+                               begin->allocation->size_bytes)
+                : ""));
     }
     ordinal = place->allocation->ordinal;
     return absl::OkStatus();
@@ -411,17 +424,25 @@ absl::StatusOr<Slices> SharedCalls::CallOnDevice(
 absl::Status SharedCalls::ShareDevice(const void* pointer) {
   ACTSERVE_ASSIGN_OR_RETURN(const std::shared_ptr<RingClient> ring,
                             Ring(absl::InfiniteFuture()));
-  ACTSERVE_ASSIGN_OR_RETURN(const auto allocation, allocations_.Add(pointer));
-  const absl::Status offered = ring->NumberOf(*allocation).status();
+  Allocations freed;
+  const auto allocation = allocations_.Add(pointer, freed);
+  Forget(freed);
+  if (!allocation.ok()) return allocation.status();
+  const absl::Status offered = ring->NumberOf(**allocation).status();
   if (!offered.ok()) allocations_.Remove(pointer);
   return offered;
 }
 
 void SharedCalls::ForgetDevice(const void* pointer) {
-  const auto allocation = allocations_.Remove(pointer);
-  if (allocation == nullptr) return;
+  if (pointer == nullptr) return Forget(allocations_.RemoveAll());
+  if (auto allocation = allocations_.Remove(pointer)) Forget({allocation});
+}
+
+void SharedCalls::Forget(const Allocations& allocations) {
+  if (allocations.empty() || getpid() != pid_) return;
   absl::MutexLock lock(&mu_);
-  if (ring_ != nullptr) ring_->Forget(*allocation);
+  if (ring_ == nullptr) return;
+  for (const auto& each : allocations) ring_->Forget(*each);
 }
 
 }  // namespace actserve
