@@ -26,6 +26,7 @@ from actserve import (
 )
 from actserve._activation import Activation
 from actserve._advice import Advice
+from actserve._arrays import device
 from actserve._arrays import out as out_arrays
 from actserve._calls import Array, Calls, ListLostError
 from actserve._errors import ActivationError
@@ -41,6 +42,8 @@ from actserve._values import Parameters
 from actserve._ways import way_to
 from actserve.v1 import service_pb2
 
+# The name of dL/dy among gradients.
+GRAD_OUTPUT = "dL/dy"
 # The most that a server takes (ServerLimits in the contract).
 _MAX_HANDLES_IN_CALL = 1024
 
@@ -57,6 +60,12 @@ class Client:
     0-dimensional or empty. Python numbers and lists take the dtype of the
     arrays beside them, or float32. Results are new, writable arrays with the
     dtype and shape of the inputs.
+
+    Where the client's address is a unix socket, and the server computes on a
+    GPU of this machine, arrays may lie in its memory: what has
+    `__cuda_array_interface__` or `__dlpack__`. They are used there, in the order
+    of their stream, and so are the arrays for results, which must be given.
+    docs/distances.md has the rules.
 
     Every method raises ActivationError if the server refuses or does not
     answer, and TypeError or ValueError for an argument that no call can carry:
@@ -137,7 +146,8 @@ class Client:
           out: Receives the result, of whose dtype and shape it is, and is
             returned: an array, or what has `__array_interface__` or
             `__dlpack__`. It may be an input. What it holds after an error is
-            undefined.
+            undefined. Inputs in the memory of a GPU need one there, which is
+            no input.
           timeout: Seconds; None: the client's.
         """
         place = Place()
@@ -159,19 +169,18 @@ class Client:
                     return cast(Array, y)
         deadline = self._deadline(timeout)
         arrays = _values.input_arrays(inputs)
+        is_on_gpu = device.are_used(arrays)
         result = None
-        if out is None and split_axis is None:
+        if out is None and split_axis is None and not is_on_gpu:
             result = out_arrays.like(arrays)
-        elif out is not None:
-            num_parts = 1
-            if split_axis is not None:
-                info = self._calls.info(activation, deadline, Place())
-                num_parts = len(info.inputs)
-            shape = out_arrays.result_shape(arrays, split_axis, num_parts)
+        elif out is not None or is_on_gpu:
+            shape = self._result_shape(activation, arrays, split_axis, deadline)
             if shape is not None:  # else the server says what is wrong
-                result = out_arrays.place("out", out, arrays[0].dtype, shape)
+                result = out_arrays.place(
+                    "out", out, arrays[0].dtype, shape, is_on_gpu
+                )
         room = result
-        if result is not None and not result.flags.c_contiguous:
+        if isinstance(result, np.ndarray) and not result.flags.c_contiguous:
             room = np.empty_like(result, order="C")
         y, request = self._forward(
             activation,
@@ -230,6 +239,29 @@ class Client:
         )
         (y,) = _values.take(payloads, [response.output])
         return y, request
+
+    def _result_shape(
+        self,
+        activation: Activation | str,
+        arrays: Sequence[Any],
+        split_axis: int | None,
+        deadline: float,
+    ) -> tuple[int, ...] | None:
+        """Returns the shape of y; None: the inputs do not fit together.
+
+        Raises:
+          TypeError: Some inputs are in the memory of a GPU, and others are not.
+        """
+        num_parts = 1
+        if split_axis is not None:
+            info = self._calls.info(activation, deadline, Place())
+            num_parts = len(info.inputs)
+        device.check_together(
+            arrays,
+            [f"inputs[{i}]" for i in range(len(arrays))],
+            out_arrays.result_shape(arrays, None, 1),
+        )
+        return out_arrays.result_shape(arrays, split_axis, num_parts)
 
     def _remember(
         self,
@@ -300,6 +332,8 @@ class Client:
         partials: bool | Sequence[str] = False,
         keep_residual: bool = False,
         residual_lease: float | None = None,
+        out: Any = None,
+        partials_out: Mapping[str, Any] | None = None,
         timeout: float | None = None,
     ) -> tuple[Array, dict[str, Array], Residual | None]:
         """Returns the output, partial derivatives and a residual.
@@ -322,6 +356,8 @@ class Client:
           keep_residual: Leave the inputs on the server for one
             backward(activation, residual=residual).
           residual_lease: Seconds to keep them; None: the server's default.
+          out: The same as for `forward`.
+          partials_out: By name of the input, what receives a partial, as `out`.
           timeout: Seconds; None: the client's.
 
         Returns:
@@ -350,6 +386,13 @@ class Client:
         elif partials:
             request.partials.extend(_arguments.names("partials", partials))
 
+        wanted = {"out": out}
+        for name in request.partials:
+            given = (partials_out or {}).get(name)
+            wanted[f"partials_out[{name!r}]"] = given
+        rooms, ends = self._places(
+            wanted, activation, arrays, split_axis, deadline
+        )
         response = service_pb2.ForwardResponse()
         place = Place()
         payloads = self._calls.evaluate(
@@ -360,8 +403,14 @@ class Client:
             response,
             deadline,
             place,
+            rooms,
         )
         outputs = _values.take(payloads, [response.output, *response.partials])
+        out_arrays.fill(outputs, ends)
+        outputs = [
+            found if given is None else given
+            for found, given in zip(outputs, wanted.values(), strict=True)
+        ]
         residual = None
         if keep_residual:
             residual = Residual(
@@ -389,6 +438,8 @@ class Client:
         axis: int | None = None,
         split_axis: int | None = None,
         element_offset: int = 0,
+        out: Any = None,
+        tangent_out: Any = None,
         timeout: float | None = None,
     ) -> tuple[Array, Array]:
         """Returns the output and its tangent: forward mode.
@@ -407,6 +458,8 @@ class Client:
           axis: The same as for `forward`.
           split_axis: The same as for `forward`.
           element_offset: The same as for `forward`.
+          out: The same as for `forward`.
+          tangent_out: What receives the tangent, as `out`.
           timeout: Seconds; None: the client's.
 
         Raises:
@@ -438,6 +491,10 @@ class Client:
             ),
             tangents=values,
         )
+        wanted = {"out": out, "tangent_out": tangent_out}
+        rooms, ends = self._places(
+            wanted, activation, arrays, split_axis, deadline, directions
+        )
         response = service_pb2.ForwardResponse()
         payloads = self._calls.evaluate(
             "Forward",
@@ -447,9 +504,31 @@ class Client:
             response,
             deadline,
             place,
+            rooms,
         )
         y, tangent = _values.take(payloads, [response.output, response.tangent])
-        return y, tangent
+        out_arrays.fill((y, tangent), ends)
+        return (
+            y if out is None else out,
+            tangent if tangent_out is None else tangent_out,
+        )
+
+    def _places(
+        self,
+        wanted: Mapping[str, Any],
+        activation: Activation | str,
+        arrays: Sequence[Any],
+        split_axis: int | None,
+        deadline: float,
+        directions: Sequence[Any] = (),
+    ) -> tuple[list[Any], list[Any]]:
+        """Returns what out_arrays.places_of() does, for results like y."""
+        is_on_gpu = device.are_used((*arrays, *directions))
+        if not is_on_gpu and all(value is None for value in wanted.values()):
+            return [], []
+        shape = self._result_shape(activation, arrays, split_axis, deadline)
+        dtype = arrays[0].dtype if arrays else np.dtype(np.float32)
+        return out_arrays.places_of(wanted, dtype, shape, is_on_gpu)
 
     def backward(
         self,
@@ -593,8 +672,19 @@ class Client:
             request.cotangents.extend(values)
             upstream += directions
 
-        rooms: Sequence[Array] = ()
-        if out is not None and split_axis is None:
+        rooms: Sequence[Any] = ()
+        is_on_gpu = device.are_used((*arrays, *upstream))
+        if is_on_gpu:
+            rooms = self._gradients_on_gpu(
+                activation,
+                arrays,
+                upstream,
+                parameters,
+                request.wrt,
+                out,
+                deadline,
+            )
+        elif out is not None and split_axis is None:
             info = self._calls.info(activation, deadline, place)
             rooms = out_arrays.rooms(
                 dict(zip(info.inputs, arrays, strict=False)),
@@ -661,6 +751,80 @@ class Client:
             for g in gradients
         }
         return found if out is None else out_arrays.deliver(found, out)
+
+    def _gradients_on_gpu(
+        self,
+        activation: Activation | str,
+        arrays: Sequence[Any],
+        upstream: Sequence[Any],
+        parameters: Parameters | None,
+        wrt: Sequence[str],
+        out: Mapping[str, Any] | None,
+        deadline: float,
+    ) -> list[Any]:
+        """Returns what out_arrays.rooms_on_gpu() does.
+
+        Args:
+          activation: The activation.
+          arrays: The inputs.
+          upstream: grad_output and cotangents.
+          parameters: Those of the call.
+          wrt: Names; none: all inputs.
+          out: Where gradients go.
+          deadline: When to give up.
+        """
+        shape = out_arrays.result_shape(arrays, None, 1)
+        device.check_together(
+            [*arrays, *upstream],
+            [f"inputs[{i}]" for i in range(len(arrays))]
+            + ["grad_output or a cotangent"] * len(upstream),
+            shape,
+        )
+        info = self._calls.info(activation, deadline, Place())
+        likes = dict(zip(info.inputs, arrays, strict=False))
+        for name, value in (parameters or {}).items():
+            if isinstance(value, _values.PerAxis):
+                likes[name] = np.asarray(value.values)
+        whole = [array for array in arrays if array.shape == shape]
+        if whole:
+            likes[GRAD_OUTPUT] = whole[0]
+        return out_arrays.rooms_on_gpu(likes, wrt or info.inputs, out)
+
+    def share_device(self, array: Any) -> None:
+        """Shares the allocation of an array on a GPU with the server.
+
+        Calls do so by themselves; this tells whether they can.
+
+        Args:
+          array: What has `__cuda_array_interface__`, or `__dlpack__`, in the
+            memory of a GPU.
+
+        Raises:
+          ActivationError: UNIMPLEMENTED, INVALID_ARGUMENT, FAILED_PRECONDITION
+            or RESOURCE_EXHAUSTED: it cannot be shared, and why, and what to do
+            instead. UNAVAILABLE: the server does not answer.
+          TypeError, ValueError: It is no such array.
+        """
+        if not device.is_there(array):
+            raise TypeError(
+                f"array is of type {type(array).__name__}, not in the memory "
+                f"of a GPU"
+            )
+        self._way.share_device(device.view(array, "array").pointer)
+
+    def forget_device(self, array: Any = None) -> None:
+        """Has the server give up the allocation of an array on a GPU.
+
+        Call it before that is freed, while no call uses it. What was freed
+        without is given up when a call meets another allocation.
+
+        Args:
+          array: As of share_device(); None: all allocations of this client.
+        """
+        pointer = None
+        if array is not None:
+            pointer = device.view(array, "array").pointer
+        self._way.forget_device(pointer)
 
     def register_activation(
         self, activation: Activation, *, timeout: float | None = None
