@@ -20,6 +20,7 @@ from actserve import (
     _arguments,
     _library,
     _retry,
+    _rooms,
     _tensors,
     _trace,
     _values,
@@ -42,8 +43,6 @@ from actserve._values import Parameters
 from actserve._ways import way_to
 from actserve.v1 import service_pb2
 
-# The name of dL/dy among gradients.
-GRAD_OUTPUT = "dL/dy"
 # The most that a server takes (ServerLimits in the contract).
 _MAX_HANDLES_IN_CALL = 1024
 
@@ -63,9 +62,9 @@ class Client:
 
     Where the client's address is a unix socket, and the server computes on a
     GPU of this machine, arrays may lie in its memory: what has
-    `__cuda_array_interface__` or `__dlpack__`. They are used there, in the order
-    of their stream, and so are the arrays for results, which must be given.
-    docs/distances.md has the rules.
+    `__cuda_array_interface__` or `__dlpack__`. They are used there, in the
+    order of their stream, and so are the arrays for results, which must be
+    given. docs/distances.md has the rules.
 
     Every method raises ActivationError if the server refuses or does not
     answer, and TypeError or ValueError for an argument that no call can carry:
@@ -174,7 +173,9 @@ class Client:
         if out is None and split_axis is None and not is_on_gpu:
             result = out_arrays.like(arrays)
         elif out is not None or is_on_gpu:
-            shape = self._result_shape(activation, arrays, split_axis, deadline)
+            shape = _rooms.result_shape(
+                self._calls, activation, arrays, split_axis, deadline
+            )
             if shape is not None:  # else the server says what is wrong
                 result = out_arrays.place(
                     "out", out, arrays[0].dtype, shape, is_on_gpu
@@ -239,29 +240,6 @@ class Client:
         )
         (y,) = _values.take(payloads, [response.output])
         return y, request
-
-    def _result_shape(
-        self,
-        activation: Activation | str,
-        arrays: Sequence[Any],
-        split_axis: int | None,
-        deadline: float,
-    ) -> tuple[int, ...] | None:
-        """Returns the shape of y; None: the inputs do not fit together.
-
-        Raises:
-          TypeError: Some inputs are in the memory of a GPU, and others are not.
-        """
-        num_parts = 1
-        if split_axis is not None:
-            info = self._calls.info(activation, deadline, Place())
-            num_parts = len(info.inputs)
-        device.check_together(
-            arrays,
-            [f"inputs[{i}]" for i in range(len(arrays))],
-            out_arrays.result_shape(arrays, None, 1),
-        )
-        return out_arrays.result_shape(arrays, split_axis, num_parts)
 
     def _remember(
         self,
@@ -390,8 +368,8 @@ class Client:
         for name in request.partials:
             given = (partials_out or {}).get(name)
             wanted[f"partials_out[{name!r}]"] = given
-        rooms, ends = self._places(
-            wanted, activation, arrays, split_axis, deadline
+        rooms, ends = _rooms.of_results(
+            self._calls, activation, arrays, split_axis, deadline, wanted
         )
         response = service_pb2.ForwardResponse()
         place = Place()
@@ -492,8 +470,14 @@ class Client:
             tangents=values,
         )
         wanted = {"out": out, "tangent_out": tangent_out}
-        rooms, ends = self._places(
-            wanted, activation, arrays, split_axis, deadline, directions
+        rooms, ends = _rooms.of_results(
+            self._calls,
+            activation,
+            arrays,
+            split_axis,
+            deadline,
+            wanted,
+            directions,
         )
         response = service_pb2.ForwardResponse()
         payloads = self._calls.evaluate(
@@ -512,23 +496,6 @@ class Client:
             y if out is None else out,
             tangent if tangent_out is None else tangent_out,
         )
-
-    def _places(
-        self,
-        wanted: Mapping[str, Any],
-        activation: Activation | str,
-        arrays: Sequence[Any],
-        split_axis: int | None,
-        deadline: float,
-        directions: Sequence[Any] = (),
-    ) -> tuple[list[Any], list[Any]]:
-        """Returns what out_arrays.places_of() does, for results like y."""
-        is_on_gpu = device.are_used((*arrays, *directions))
-        if not is_on_gpu and all(value is None for value in wanted.values()):
-            return [], []
-        shape = self._result_shape(activation, arrays, split_axis, deadline)
-        dtype = arrays[0].dtype if arrays else np.dtype(np.float32)
-        return out_arrays.places_of(wanted, dtype, shape, is_on_gpu)
 
     def backward(
         self,
@@ -672,25 +639,17 @@ class Client:
             request.cotangents.extend(values)
             upstream += directions
 
-        rooms: Sequence[Any] = ()
-        is_on_gpu = device.are_used((*arrays, *upstream))
-        if is_on_gpu:
-            rooms = self._gradients_on_gpu(
-                activation,
-                arrays,
-                upstream,
-                parameters,
-                request.wrt,
-                out,
-                deadline,
-            )
-        elif out is not None and split_axis is None:
-            info = self._calls.info(activation, deadline, place)
-            rooms = out_arrays.rooms(
-                dict(zip(info.inputs, arrays, strict=False)),
-                request.wrt or info.inputs,
-                out,
-            )
+        rooms = _rooms.of_gradients(
+            self._calls,
+            activation,
+            arrays,
+            upstream,
+            parameters,
+            split_axis,
+            request.wrt,
+            out,
+            deadline,
+        )
         response = service_pb2.BackwardResponse()
         payloads: Sequence[memoryview | Array] | None = None
         if residual is not None and residual.is_held:
@@ -751,44 +710,6 @@ class Client:
             for g in gradients
         }
         return found if out is None else out_arrays.deliver(found, out)
-
-    def _gradients_on_gpu(
-        self,
-        activation: Activation | str,
-        arrays: Sequence[Any],
-        upstream: Sequence[Any],
-        parameters: Parameters | None,
-        wrt: Sequence[str],
-        out: Mapping[str, Any] | None,
-        deadline: float,
-    ) -> list[Any]:
-        """Returns what out_arrays.rooms_on_gpu() does.
-
-        Args:
-          activation: The activation.
-          arrays: The inputs.
-          upstream: grad_output and cotangents.
-          parameters: Those of the call.
-          wrt: Names; none: all inputs.
-          out: Where gradients go.
-          deadline: When to give up.
-        """
-        shape = out_arrays.result_shape(arrays, None, 1)
-        device.check_together(
-            [*arrays, *upstream],
-            [f"inputs[{i}]" for i in range(len(arrays))]
-            + ["grad_output or a cotangent"] * len(upstream),
-            shape,
-        )
-        info = self._calls.info(activation, deadline, Place())
-        likes = dict(zip(info.inputs, arrays, strict=False))
-        for name, value in (parameters or {}).items():
-            if isinstance(value, _values.PerAxis):
-                likes[name] = np.asarray(value.values)
-        whole = [array for array in arrays if array.shape == shape]
-        if whole:
-            likes[GRAD_OUTPUT] = whole[0]
-        return out_arrays.rooms_on_gpu(likes, wrt or info.inputs, out)
 
     def share_device(self, array: Any) -> None:
         """Shares the allocation of an array on a GPU with the server.

@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 import grpc
-from numpy.typing import NDArray
 
 from actserve._address import LOCAL
 from actserve._arrays.device import DeviceArray, on_gpus, stream_of

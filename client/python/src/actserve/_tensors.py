@@ -74,9 +74,7 @@ def to_proto(array: Any) -> tensor_pb2.Tensor:
     return tensor_pb2.Tensor(dtype=_DTYPES[array.dtype], shape=array.shape)
 
 
-def from_proto(
-    tensor: tensor_pb2.Tensor, payload: Any
-) -> NDArray[Any]:
+def from_proto(tensor: tensor_pb2.Tensor, payload: Any) -> NDArray[Any]:
     """Returns a writable array with the elements of `payload`.
 
     A large writable payload becomes its memory. One that is an array already

@@ -82,7 +82,8 @@ def dtype_of(found: _Tensor, name: str) -> np.dtype[Any]:
             f"{name} has the DLPack type {found.code} of {found.bits} bits, "
             f"none of float16, bfloat16, float32, float64"
         )
-    return np.dtype(dtype)
+    known: np.dtype[Any] = np.dtype(dtype)
+    return known
 
 
 def view(tensor: Any, name: str) -> NDArray[Any]:

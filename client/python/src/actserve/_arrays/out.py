@@ -34,13 +34,13 @@ def place(
       ValueError: It has another shape, or cannot be written.
     """
     if device.is_there(out):
-        array = device.view(out, name)
+        on_gpu = device.view(out, name)
         if not is_on_gpu:
             raise TypeError(
                 f"{name} is in the memory of a GPU, but no input is: all "
                 f"tensors of a call are in one memory"
             )
-        return device.check_place(name, array, dtype, shape)
+        return device.check_place(name, on_gpu, dtype, shape)
     if is_on_gpu and out is None:
         raise TypeError(
             f"{name} is missing: the inputs are in the memory of a GPU, and so "

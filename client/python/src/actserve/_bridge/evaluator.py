@@ -22,11 +22,9 @@ from actserve._client import Client
 from actserve._info import ActivationInfo
 from actserve._replicas import Place
 from actserve._residual import Residual
+from actserve._rooms import GRAD_OUTPUT
 from actserve._values import ALL_INPUTS, PerAxis
 from actserve.v1 import service_pb2
-
-# The name of dL/dy among the variables of second_order().
-GRAD_OUTPUT = "dL/dy"
 
 _WIRE_DTYPES = {"bfloat16": np.dtype(ml_dtypes.bfloat16)}
 _FLOAT32 = np.dtype(np.float32)

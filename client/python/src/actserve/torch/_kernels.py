@@ -15,8 +15,8 @@ from typing import Any
 import torch
 
 from actserve._bridge import Evaluator, evaluator
-from actserve._bridge.evaluator import GRAD_OUTPUT
 from actserve._residual import Residual
+from actserve._rooms import GRAD_OUTPUT
 from actserve.torch import _axes, _memory
 from actserve.torch._threads import following
 
