@@ -4,6 +4,7 @@ Its memory is memory of this process, which a server in another process opens by
 the driver's interface for that.
 """
 
+import contextlib
 import ctypes
 import os
 
@@ -59,6 +60,23 @@ class Gpu:
             ctypes.c_void_p(stream),
         )
         return values
+
+    @contextlib.contextmanager
+    def hanging(self, stream):
+        """What a stream has to do is done when this ends."""
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("FAKE_CUDA", "hang_at_alloc=1")
+            self.driver.fake_cuda_reset()
+        try:
+            self.call(
+                "cuMemAllocAsync",
+                ctypes.byref(ctypes.c_uint64()),
+                ctypes.c_size_t(256),
+                ctypes.c_void_p(stream),
+            )
+            yield
+        finally:
+            self.driver.fake_cuda_reset()
 
     def array(self, values, **options):
         """Returns a copy of `values` on the GPU."""

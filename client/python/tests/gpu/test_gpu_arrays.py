@@ -4,6 +4,7 @@ This process and the server are the two that share. It has not run on a GPU.
 """
 
 import time
+from concurrent import futures
 from pathlib import Path
 
 import fake_gpu
@@ -169,33 +170,40 @@ def test_rows(client, gpu):
     )
 
 
-def test_a_call_waits_for_the_stream_of_its_arrays(client, gpu):
-    stream = gpu.stream()
-    x = gpu.array(np.zeros(2_000_000, np.float32), stream=stream)
-    y = gpu.empty_like(x.host(), stream=None)
-    last = numbers(2_000_000)
-    # Each is overwritten by the next: only the last one may be seen.
-    kept = [gpu.write_later(stream, x, last * i) for i in range(20)]
-    kept.append(gpu.write_later(stream, x, last))
+def in_thread(call):
+    """Returns the future of what a call of another thread returns."""
+    pool = futures.ThreadPoolExecutor(1)
+    future = pool.submit(call)
+    pool.shutdown(wait=False)
+    return future
 
-    client.forward("relu", x, out=y)
 
+@pytest.mark.parametrize("named", [True, False], ids=["named", "default"])
+def test_a_call_waits_for_the_stream_of_its_arrays(client, gpu, named):
+    stream = gpu.stream() if named else None
+    options = {"stream": stream} if named else {"version": 2}
+    last = numbers(100)
+    x = gpu.array(np.zeros_like(last), **options)
+    y = gpu.empty_like(last, **options)
+    with gpu.hanging(stream):
+        kept = gpu.write_later(stream, x, last)
+        with pytest.raises(ActivationError, match="did not end") as late:
+            client.forward("relu", x, out=y, timeout=0.05)
+        call = in_thread(lambda: client.forward("relu", x, out=y))
+        # Other calls are made meanwhile.
+        other = gpu.empty_like(kept, stream=None)
+        client.forward("relu", gpu.array(kept, stream=None), out=other)
+    call.result(timeout=20)
+
+    assert late.value.code.name == "DEADLINE_EXCEEDED"
     np.testing.assert_array_equal(y.host(), np.maximum(last, 0))
-    other = gpu.empty_like(last, stream=gpu.stream())
+
+
+def test_arrays_of_several_streams_are_refused(client, gpu):
+    x = gpu.array(numbers(4), stream=gpu.stream())
+    y = gpu.empty_like(x.host(), stream=gpu.stream())
     with pytest.raises(ValueError, match="name the CUDA streams 0x"):
-        client.forward("relu", x, out=other)
-
-
-def test_without_a_stream_it_is_the_default_one(client, gpu):
-    x = gpu.array(np.zeros(2_000_000, np.float32), version=2)
-    y = gpu.empty_like(x.host(), version=2)
-    last = numbers(2_000_000)
-    kept = [gpu.write_later(None, x, last * i) for i in range(20)]
-    kept.append(gpu.write_later(None, x, last))
-
-    client.forward("relu", x, out=y)
-
-    np.testing.assert_array_equal(y.host(), np.maximum(last, 0))
+        client.forward("relu", x, out=y)
 
 
 class Exported:

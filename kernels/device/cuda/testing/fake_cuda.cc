@@ -297,6 +297,7 @@ FAKE_CALL(cuMemPoolSetAttribute)(CuMemoryPool, CuMemoryPoolAttribute attribute,
 FAKE_CALL(cuMemAllocAsync)(CuDeviceAddress* address, size_t size_bytes,
                            CuStream stream) {
   RETURN_IF_FAILED(Entered());
+  stream = StreamOf(stream);
   RETURN_IF_FAILED(FakeMemory::Get().Allocate(size_bytes, stream, address));
   const bool hangs = FakeState::Get().IsNth(FakeKnob::kHangAtAlloc);
   stream->Put([=, block = *address] {
