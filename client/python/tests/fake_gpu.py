@@ -24,7 +24,8 @@ class Gpu:
 
     def __init__(self, path):
         self.driver = ctypes.CDLL(str(path))
-        self._blocks = []
+        # The allocations, and what they have.
+        self.sizes = {}
         context = ctypes.c_void_p()
         self.call("cuDevicePrimaryCtxRetain", ctypes.byref(context), 0)
         self.call("cuCtxSetCurrent", context)
@@ -37,12 +38,12 @@ class Gpu:
         """Returns the address of an allocation."""
         address = ctypes.c_uint64()
         self.call("cuMemAlloc_v2", ctypes.byref(address), ctypes.c_size_t(size))
-        self._blocks.append(address.value)
+        self.sizes[address.value] = size
         return address.value
 
     def free(self, address):
         self.call("cuMemFree_v2", ctypes.c_uint64(address))
-        self._blocks.remove(address)
+        del self.sizes[address]
 
     def stream(self):
         stream = ctypes.c_void_p()
@@ -95,7 +96,7 @@ class Gpu:
         return self.array(np.full(values.shape, 7, values.dtype), **options)
 
     def close(self):
-        for address in list(self._blocks):
+        for address in list(self.sizes):
             self.free(address)
 
 

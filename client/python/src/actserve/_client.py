@@ -391,6 +391,7 @@ class Client:
         ]
         residual = None
         if keep_residual:
+            device.forget_streams(arrays)
             residual = Residual(
                 response.residual.handle or None,
                 response.residual.lease.ToTimedelta().total_seconds(),

@@ -69,8 +69,8 @@ def is_there(value: Any) -> bool:
 
     By `__cuda_array_interface__` or by DLPack.
     """
-    if isinstance(value, np.ndarray):
-        return False
+    if isinstance(value, np.ndarray | DeviceArray):
+        return isinstance(value, DeviceArray)
     try:
         if hasattr(value, _INTERFACE):
             return True
@@ -89,6 +89,8 @@ def view(value: Any, name: str) -> DeviceArray:
       TypeError: It cannot be read, or has no dtype of NumPy; `name` names it.
       ValueError: It is not C-contiguous.
     """
+    if isinstance(value, DeviceArray):
+        return value
     interface: dict[str, Any] | None = None
     failure: Exception | None = None
     try:
@@ -240,6 +242,13 @@ def check_place(
 def on_gpus(arrays: Sequence[Any]) -> list[DeviceArray]:
     """Returns the DeviceArrays among `arrays` that have elements."""
     return [a for a in arrays if type(a) is DeviceArray and a.nbytes]
+
+
+def forget_streams(arrays: Sequence[Any]) -> None:
+    """Says that the streams of the DeviceArrays were waited for."""
+    for array in arrays:
+        if type(array) is DeviceArray:
+            array.stream = None
 
 
 def stream_of(arrays: Sequence[DeviceArray]) -> int | None:

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from actserve._bridge import Evaluator, evaluator
-from actserve.torch import _kernels, _rules
+from actserve.torch import _kernels, _rules, _shared
 from actserve.torch._memory import NUMPY_DTYPES
 from actserve.torch._quick import _is_legacy, gradient, is_watched
 
@@ -36,6 +36,9 @@ class Eager(torch.autograd.Function):
         ctx.of, ctx.spec = of, spec
         ctx.from_residual = None
         way = _way(of, values[0].dtype)
+        # What stays where it is costs nothing to send again.
+        if of.spec.gradient == "auto" and _shared.way(of, values) is not None:
+            way = "stateless"
         # Who saves tensors elsewhere keeps none at a server.
         if way == "stateless" or (
             way == "residual" and _top_hooks is not None and _top_hooks(True)
