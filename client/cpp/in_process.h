@@ -3,6 +3,7 @@
 
 #include <vector>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
@@ -26,6 +27,19 @@ class InProcess {
       absl::string_view method, absl::Span<const ByteSpan> parts,
       absl::Span<const absl::Span<std::byte>> outputs,
       const Bounds& bounds) = 0;
+
+  // As those of Client.
+  virtual absl::Status ShareDevice(const void* /*pointer*/) {
+    return absl::FailedPreconditionError(
+        "memory of a GPU is used by one server on this host, by its unix "
+        "socket, or by this process on that GPU");
+  }
+  virtual void ForgetDevice(const void* /*pointer*/) {}
+  // True if tensors of a call are in memory that was shared.
+  virtual bool IsOnDevice(absl::Span<const ByteSpan> /*parts*/,
+                          absl::Span<const absl::Span<std::byte>> /*outputs*/) {
+    return false;
+  }
 };
 
 }  // namespace actserve

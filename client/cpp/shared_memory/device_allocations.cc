@@ -1,5 +1,6 @@
 #include "client/cpp/shared_memory/device_allocations.h"
 
+#include <algorithm>
 #include <iterator>
 #include <utility>
 
@@ -101,10 +102,12 @@ absl::StatusOr<DeviceAllocations::AllocationPtr> DeviceAllocations::Add(
     return cuda.MemGetAddressRange(&made->address, &made->size_bytes,
                                    AddressOf(pointer));
   });
-  then("cuDeviceGetUuid",
-       [&] { return cuda.DeviceGetUuid(&uuid, context.device()); });
-  then("cuIpcGetMemHandle",
-       [&] { return cuda.IpcGetMemHandle(&handle, made->address); });
+  if (whom_ == For::kServer) {
+    then("cuDeviceGetUuid",
+         [&] { return cuda.DeviceGetUuid(&uuid, context.device()); });
+    then("cuIpcGetMemHandle",
+         [&] { return cuda.IpcGetMemHandle(&handle, made->address); });
+  }
   if (result != kCuSuccess) {
     return absl::FailedPreconditionError(absl::StrCat(
         "this memory of a GPU cannot be shared: ",
@@ -193,6 +196,60 @@ DeviceAllocations::AllocationPtr DeviceAllocations::Touched(
   const AllocationPtr& last = std::prev(after)->second;
   const bool touches = AddressOf(data) < last->address + last->size_bytes;
   return touches ? last : nullptr;
+}
+
+bool DeviceAllocations::AreUsed(absl::Span<const ByteSpan> parts,
+                                absl::Span<const absl::Span<std::byte>> outputs,
+                                std::vector<AllocationPtr>& freed) {
+  if (empty()) return false;
+  const auto are_used = [&](const auto& bytes) {
+    while (auto gone = RemoveFreed(bytes.data(), bytes.size())) {
+      freed.push_back(std::move(gone));
+    }
+    return Touches(bytes.data(), bytes.size());
+  };
+  return std::any_of(parts.begin(), parts.end(), are_used) ||
+         std::any_of(outputs.begin(), outputs.end(), are_used);
+}
+
+// Nobody here may look into what it is about.
+absl::Status DeviceAllocations::Check(const std::byte* data, size_t size_bytes,
+                                      int& ordinal) {
+  if (size_bytes == 0) return absl::OkStatus();
+  if (!Touches(data, size_bytes)) {
+    if (!IsOfGpu(data)) return absl::OkStatus();
+    return absl::InvalidArgumentError(
+        absl::StrCat("a tensor of ", size_bytes,
+                     " bytes is in memory of a GPU that is not shared"));
+  }
+  if (const auto place = Find(data, size_bytes)) {
+    ordinal = place->allocation->ordinal;
+    return absl::OkStatus();
+  }
+  const auto begin = Find(data, 1);
+  return absl::InvalidArgumentError(
+      absl::StrCat("a tensor of ", size_bytes,
+                   " bytes exceeds the allocation that it begins or ends in, "
+                   "which is shared",
+                   begin ? absl::StrCat(": it begins at byte ", begin->offset,
+                                        " of ", begin->allocation->size_bytes)
+                         : ""));
+}
+
+absl::Status DeviceAllocations::Prepare(
+    absl::Span<const ByteSpan> parts,
+    absl::Span<const absl::Span<std::byte>> outputs,
+    std::optional<void*> stream, absl::Time deadline,
+    const std::function<bool()>& is_cancelled) {
+  int ordinal = 0;
+  for (const ByteSpan part : parts) {
+    ACTSERVE_RETURN_IF_ERROR(Check(part.data(), part.size(), ordinal));
+  }
+  for (const absl::Span<std::byte> output : outputs) {
+    ACTSERVE_RETURN_IF_ERROR(Check(output.data(), output.size(), ordinal));
+  }
+  if (!stream) return absl::OkStatus();
+  return Await(*stream, ordinal, deadline, is_cancelled);
 }
 
 absl::Status DeviceAllocations::Await(

@@ -370,53 +370,18 @@ std::optional<absl::StatusOr<Slices>> SharedCalls::Call(
 
 bool SharedCalls::IsOnDevice(absl::Span<const ByteSpan> parts,
                              Outputs outputs) {
-  if (allocations_.empty()) return false;
-  const auto touches = [this](const auto& bytes) {
-    while (const auto freed =
-               allocations_.RemoveFreed(bytes.data(), bytes.size())) {
-      Forget({freed});
-    }
-    return allocations_.Touches(bytes.data(), bytes.size());
-  };
-  return std::any_of(parts.begin(), parts.end(), touches) ||
-         std::any_of(outputs.begin(), outputs.end(), touches);
+  Allocations freed;
+  const bool is_on_device = allocations_.AreUsed(parts, outputs, freed);
+  Forget(freed);
+  return is_on_device;
 }
 
 absl::StatusOr<Slices> SharedCalls::CallOnDevice(
     absl::string_view method, absl::Span<const ByteSpan> parts, Outputs outputs,
     const CallBounds& bounds, std::optional<void*> stream,
     const std::string& trace) {
-  // Nothing here may look into them.
-  int ordinal = 0;
-  const auto check = [&](const auto& bytes) {
-    if (!allocations_.Touches(bytes.data(), bytes.size())) {
-      if (bytes.empty() || !allocations_.IsOfGpu(bytes.data())) {
-        return absl::OkStatus();
-      }
-      return absl::InvalidArgumentError(
-          absl::StrCat("a tensor of ", bytes.size(),
-                       " bytes is in memory of a GPU that is not shared"));
-    }
-    const auto place = allocations_.Find(bytes.data(), bytes.size());
-    if (!place) {
-      const auto begin = allocations_.Find(bytes.data(), 1);
-      return absl::InvalidArgumentError(absl::StrCat(
-          "a tensor of ", bytes.size(),
-          " bytes exceeds the allocation that it begins or ends in, which is "
-          "shared",
-          begin ? absl::StrCat(": it begins at byte ", begin->offset, " of ",
-                               begin->allocation->size_bytes)
-                : ""));
-    }
-    ordinal = place->allocation->ordinal;
-    return absl::OkStatus();
-  };
-  for (const ByteSpan part : parts) ACTSERVE_RETURN_IF_ERROR(check(part));
-  for (const auto& each : outputs) ACTSERVE_RETURN_IF_ERROR(check(each));
-  if (stream) {
-    ACTSERVE_RETURN_IF_ERROR(allocations_.Await(
-        *stream, ordinal, bounds.deadline, bounds.is_cancelled));
-  }
+  ACTSERVE_RETURN_IF_ERROR(allocations_.Prepare(
+      parts, outputs, stream, bounds.deadline, bounds.is_cancelled));
   bool was_made = false;
   return TryCall(method, parts, outputs, bounds, trace, was_made);
 }

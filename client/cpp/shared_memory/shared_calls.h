@@ -82,7 +82,7 @@ class SharedCalls {
   // Threads and mappings of another process are not a child's.
   const pid_t pid_;
   const std::shared_ptr<SharedPool> pool_;
-  DeviceAllocations allocations_;
+  DeviceAllocations allocations_{DeviceAllocations::For::kServer};
   absl::Mutex mu_;
   std::shared_ptr<RingClient> ring_ ABSL_GUARDED_BY(mu_);
   // A thread is at it.

@@ -15,6 +15,8 @@ from testbed import build_folder, server_binary
 from actserve.testing import ServerProcess
 
 DRIVER = "tests/libactserve_fake_cuda.so"
+# FakeKnob::kNumCopies
+_NUM_COPIES = 21
 # The stream of an array that names none.
 UNNAMED = object()
 
@@ -33,6 +35,10 @@ class Gpu:
     def call(self, name, *args):
         result = getattr(self.driver, name)(*args)
         assert result == 0, f"{name}: {result}"
+
+    def num_copies(self):
+        """Returns how often this process copied to the GPU or from it."""
+        return self.driver.fake_cuda_get(_NUM_COPIES)
 
     def allocate(self, size):
         """Returns the address of an allocation."""

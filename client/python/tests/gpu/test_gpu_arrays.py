@@ -1,6 +1,7 @@
-"""Arrays in the memory of a GPU, shared with a server: over the fake driver.
+"""Arrays in the memory of a GPU: over the fake driver.
 
-This process and the server are the two that share. It has not run on a GPU.
+A server in another process computes with them, or this one. It has not run on a
+GPU.
 """
 
 import time
@@ -44,10 +45,25 @@ def gpu(driver):
 
 
 @pytest.fixture
-def client(gpu_server):
+def sharing(gpu_server):
+    """A client of the server."""
     with actserve.connect(gpu_server.unix_address) as client:
         yield client
         client.forget_device()
+
+
+@pytest.fixture(scope="module")
+def here(driver):
+    """One that computes on the GPU in this process."""
+    with actserve.connect("local", device="cuda:0") as client:
+        yield client
+
+
+@pytest.fixture(params=["shared", "local"])
+def client(request):
+    """Each of the two."""
+    names = {"shared": "sharing", "local": "here"}
+    return request.getfixturevalue(names[request.param])
 
 
 def numbers(size, dtype="f4", seed=0):
@@ -78,6 +94,17 @@ def test_the_bits_are_those_of_arrays_of_the_host(client, gpu, dtype):
     np.testing.assert_array_equal(dy.host(), wanted["y"])
     assert found["a"] == wanted["a"]
     np.testing.assert_array_equal(gx.host(), x)
+
+
+def test_nothing_is_copied(here, gpu):
+    x = numbers(5000)
+    gx, y, dx = gpu.array(x), gpu.empty_like(x), gpu.empty_like(x)
+    before = gpu.num_copies()
+    here.forward("gelu", gx, out=y)
+    here.backward("gelu", gx, grad_output=gx, out={"x": dx})
+    assert gpu.num_copies() == before
+    here.forward("gelu", x)
+    assert gpu.num_copies() > before
 
 
 def test_partials_residuals_and_orders(client, gpu):
@@ -317,7 +344,9 @@ def test_memory_that_was_freed(client, gpu):
         )
 
 
-def test_allocations_that_were_freed_are_given_up(client, gpu, gpu_server):
+def test_allocations_that_were_freed_are_given_up(sharing, gpu, gpu_server):
+    client = sharing
+
     def num_open():
         maps = Path(f"/proc/{gpu_server._process.pid}/maps").read_text()
         return maps.count("fake-device-memory")
@@ -399,10 +428,21 @@ def test_a_server_on_another_gpu_says_so(gpu, driver, monkeypatch):
         client.forward("relu", x, out=gpu.empty_like(x.host()))
 
 
+def test_another_gpu_is_none_of_this_process(gpu, monkeypatch):
+    monkeypatch.setenv("FAKE_CUDA", "devices=2")
+    gpu.driver.fake_cuda_reset()
+    x = gpu.array(numbers(8))
+    with (
+        actserve.connect("local", device="cuda:1") as client,
+        pytest.raises(ActivationError, match=r"memory of cuda:0, but .*cuda:1"),
+    ):
+        client.forward("relu", x, out=gpu.empty_like(x.host()))
+
+
 def test_other_ways_say_so(gpu, gpu_server):
     x = gpu.array(numbers(8))
     for address, options, message in [
-        ("local", {}, "not with local"),
+        ("local", {}, "computes in the memory of the host"),
         (gpu_server.address, {}, "not with 127.0.0.1"),
         (gpu_server.unix_address, {"pure": True}, "by the library"),
     ]:

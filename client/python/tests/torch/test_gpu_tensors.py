@@ -100,6 +100,12 @@ def on_gpu(driver, monkeypatch):
     gpu.close()
 
 
+@pytest.fixture(scope="module")
+def here(driver):
+    with actserve.connect("local", device="cuda:0") as client:
+        yield client
+
+
 @pytest.fixture
 def client(gpu_server):
     with actserve.connect(gpu_server.unix_address) as client:
@@ -165,6 +171,20 @@ def test_the_bits_are_those_of_tensors_of_the_host(
     assert all(map(torch.equal, found, wanted))
     assert all(tensor.dim() < 2 for tensor in copied)
     assert list(actserve.torch.cuda_ways().values()) == ["CUDA IPC"]
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_this_process_computes_in_place_too(name, here, on_gpu, copied):
+    torch.manual_seed(1)
+    x = torch.randn(2, 3, 4, 5)
+    f = FUNCTIONS[name]
+    wanted = gradients(f, x)
+    copied.clear()
+
+    found = gradients(lambda x: f(OnGpu.apply(x, on_gpu), client=here), x)
+
+    assert all(map(torch.equal, found, wanted))
+    assert all(tensor.dim() < 2 for tensor in copied)
 
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)

@@ -118,7 +118,7 @@ CuResult FakeMemory::Allocate(size_t size_bytes, CuStream stream,
   *address = reinterpret_cast<CuDeviceAddress>(block + kGuardBytes);
   used.fetch_add(size_bytes);
   std::lock_guard lock(mutex_);
-  blocks_[*address] = {size_bytes, stream};
+  blocks_[*address] = {size_bytes, stream, ++last_id_};
   return kCuSuccess;
 }
 
