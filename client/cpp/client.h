@@ -331,7 +331,8 @@ class Client {
   std::shared_ptr<std::byte[]> Allocate(size_t size_bytes);
 
   // Shares the allocation (cudaMalloc, cuMemAlloc; PyTorch's by default) on a
-  // GPU that `pointer` lies in with a server that computes on this GPU. Inputs,
+  // GPU that `pointer` lies in with a server that computes on this GPU, or lets
+  // Local() with this device use it, of whatever kind it is. Inputs,
   // grad_output, outputs, partials and gradients that lie in it are then used
   // there by the server's kernels, and nothing of them is copied: all of a
   // call's tensors, or none; not with split_axis, nor what broadcasts. Their
