@@ -129,18 +129,22 @@ ACTSERVE_API void actserve_memory_free(actserve_memory* memory);
 
 /* Shares the allocation (of cudaMalloc, cuMemAlloc) on a GPU that `pointer`
  * lies in with the client's server, which must be on this host and compute on
- * this GPU. Tensors that lie in it are then read and written there by the
- * server's kernels: all inputs, gradients of outputs and results of a call, or
- * none. Parameters, inputs that broadcast and their gradients lie in memory of
- * the host. Such a call has no other way to the server. Quick where that was
- * done before: call it for every such tensor before each call, so that an
- * allocation that was freed is found out. UNIMPLEMENTED: there is no CUDA
- * driver here. INVALID_ARGUMENT: it is no memory of a GPU, or was freed, or the
- * server cannot open it. FAILED_PRECONDITION: it cannot be shared, or not with
- * this server, or the client computes "local". RESOURCE_EXHAUSTED: too many
- * allocations. UNAVAILABLE: nobody answers at the server's socket for this. In
- * each case the tensors can be copied to memory of the host, at best to that of
- * actserve_allocate(). */
+ * this GPU; or lets "local" with this device use it, of whatever kind it is.
+ * Tensors that lie in it are then read and written there by kernels: all
+ * inputs, gradients of outputs and results of a call, or none. Parameters,
+ * inputs that broadcast and their gradients lie in memory of the host. Such a
+ * call has no other way to the server. Quick where that was done before: call
+ * it for every such tensor before each call, so that an allocation that was
+ * freed is found out. Errors, after which tensors can be copied to memory of
+ * the host, at best to that of actserve_allocate():
+ *
+ *   UNIMPLEMENTED        there is no CUDA driver here
+ *   INVALID_ARGUMENT     it is no memory of a GPU, or was freed, or the server
+ *                        cannot open it
+ *   FAILED_PRECONDITION  it cannot be shared, or not with this server, or the
+ *                        client computes elsewhere
+ *   RESOURCE_EXHAUSTED   too many allocations
+ *   UNAVAILABLE          nobody answers at the server's socket for this */
 ACTSERVE_API actserve_status* actserve_share_device(actserve_client* client,
                                                     const void* pointer);
 /* The server no longer uses it. Call it before the allocation is freed, while
