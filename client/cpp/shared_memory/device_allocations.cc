@@ -68,7 +68,7 @@ absl::StatusOr<DeviceAllocations::AllocationPtr> DeviceAllocations::Add(
   const CuResult found = cuda.PointerGetAttribute(&made->id, kCuPointerBufferId,
                                                   AddressOf(pointer));
   if (found == kCuSuccess) {
-    const auto known = Touched(static_cast<const std::byte*>(pointer), 1);
+    AllocationPtr known = Touched(static_cast<const std::byte*>(pointer), 1);
     if (known != nullptr && known->id == made->id) return known;
   }
   for (auto each = allocations_.begin(); each != allocations_.end();) {
