@@ -135,6 +135,7 @@ absl::StatusOr<CallOptions> ToOptions(actserve_client& client,
   options.element_offset = read.element_offset;
   options.cancellation = &client.cancellation;
   SetTrace(read.traceparent, read.tracestate, options);
+  if (read.has_device_stream != 0) options.device_stream = read.device_stream;
   ACTSERVE_RETURN_IF_ERROR(SetTimeout(read.timeout_seconds, options.timeout));
   return options;
 }
@@ -307,6 +308,14 @@ void* actserve_memory_data(const actserve_memory* memory) {
   return memory->bytes.get();
 }
 void actserve_memory_free(actserve_memory* memory) { delete memory; }
+
+actserve_status* actserve_share_device(actserve_client* client,
+                                       const void* pointer) {
+  return ToStatus(client->client->ShareDevice(pointer));
+}
+void actserve_forget_device(actserve_client* client, const void* pointer) {
+  client->client->ForgetDevice(pointer);
+}
 
 void actserve_cancel(actserve_client* client) { client->cancellation.Cancel(); }
 

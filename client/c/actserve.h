@@ -125,6 +125,33 @@ ACTSERVE_API void* actserve_memory_data(const actserve_memory* memory);
 /* No call may be using it. NULL does nothing. */
 ACTSERVE_API void actserve_memory_free(actserve_memory* memory);
 
+/* Memory of a GPU. */
+
+/* Shares the allocation (of cudaMalloc, cuMemAlloc) on a GPU that `pointer`
+ * lies in with the client's server, which must be on this host and compute on
+ * this GPU; or lets "local" with this device use it, of whatever kind it is.
+ * Tensors that lie in it are then read and written there by kernels: all
+ * inputs, gradients of outputs and results of a call, or none. Parameters,
+ * inputs that broadcast and their gradients lie in memory of the host. Such a
+ * call has no other way to the server. Quick where that was done before: call
+ * it for every such tensor before each call, so that an allocation that was
+ * freed is found out. Errors, after which tensors can be copied to memory of
+ * the host, at best to that of actserve_allocate():
+ *
+ *   UNIMPLEMENTED        there is no CUDA driver here
+ *   INVALID_ARGUMENT     it is no memory of a GPU, or was freed, or the server
+ *                        cannot open it
+ *   FAILED_PRECONDITION  it cannot be shared, or not with this server, or the
+ *                        client computes elsewhere
+ *   RESOURCE_EXHAUSTED   too many allocations
+ *   UNAVAILABLE          nobody answers at the server's socket for this */
+ACTSERVE_API actserve_status* actserve_share_device(actserve_client* client,
+                                                    const void* pointer);
+/* The server no longer uses it. Call it before the allocation is freed, while
+ * no call uses it. NULL: of all allocations. */
+ACTSERVE_API void actserve_forget_device(actserve_client* client,
+                                         const void* pointer);
+
 /* Activations. */
 
 typedef struct actserve_activation actserve_activation;
@@ -173,7 +200,8 @@ typedef enum actserve_dtype {
   ACTSERVE_FLOAT64 = 4
 } actserve_dtype;
 
-/* Row-major, little-endian, any alignment. rank 0: one element. */
+/* Row-major, little-endian, any alignment. rank 0: one element. `data` is an
+ * address of this process, or of a GPU: see actserve_share_device(). */
 typedef struct actserve_tensor {
   void* data;
   int32_t dtype;
@@ -220,6 +248,13 @@ typedef struct actserve_call_options {
    * NULL: none. */
   const char* traceparent;
   const char* tracestate;
+  /* has_device_stream 1: the tensors are in memory of a GPU, and
+   * `device_stream` is the CUDA stream that makes them, a cudaStream_t of the
+   * GPU's default context; NULL is its default stream. The call begins when the
+   * work on it is done, and its results are there, for every stream, when it
+   * returns. 0: the tensors are there already, and nothing uses the results. */
+  int32_t has_device_stream;
+  void* device_stream;
 } actserve_call_options;
 
 /* y = f(inputs). `output` receives y: of the dtype of the inputs, and of the
@@ -346,6 +381,9 @@ typedef struct actserve_encoded_call {
   /* Of several servers, the number of that which is asked first; 0: any. It
    * becomes that of the one that answered last, with a response or an error. */
   uint64_t place;
+  /* As in actserve_call_options. */
+  int32_t has_device_stream;
+  void* device_stream;
 } actserve_encoded_call;
 
 /* Makes the call. Does not register an activation again that a server has

@@ -3,6 +3,7 @@
 #include "client/c/actserve.h"
 
 #include <math.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -45,6 +46,7 @@ enum {
   kCancelled = 1,
   kInvalidArgument = 3,
   kNotFound = 5,
+  kFailedPrecondition = 9,
   kInternal = 13,
   kUnavailable = 14
 };
@@ -374,6 +376,24 @@ static void TestMemory(actserve_client* client) {
 #endif
 }
 
+/* What has nothing to do with a GPU; client/python/tests/gpu has the rest. */
+static void TestDeviceMemory(actserve_client* client) {
+  float x[6] = {1, 2, 3, 4, 5, 6};
+  const actserve_tensor tensor = TensorOf(x);
+  EXPECT(Fails(actserve_share_device(client, x), kFailedPrecondition,
+               "copy the tensors to memory of the host"));
+  actserve_forget_device(client, x);
+  actserve_forget_device(client, NULL);
+  actserve_call_options options = {0};
+  options.size = sizeof(options);
+  options.has_device_stream = 1;
+  EXPECT(Fails(actserve_forward(client, "relu", &tensor, 1, &tensor, &options),
+               kInvalidArgument, "a CUDA stream is named"));
+  /* A caller of the version before has no stream. */
+  options.size = offsetof(actserve_call_options, has_device_stream);
+  EXPECT_OK(actserve_forward(client, "relu", &tensor, 1, &tensor, &options));
+}
+
 static void TestBadInput(actserve_client* client) {
   float x[6] = {0};
   actserve_tensor input = TensorOf(x);
@@ -429,6 +449,7 @@ int main(void) {
   TestEncodedCalls(client);
   TestSplitAxis(client);
   TestMemory(client);
+  TestDeviceMemory(client);
   TestResidualsAndPartials(client);
   TestServers();
   int32_t serving = 0;

@@ -29,6 +29,7 @@ absl::Status Call(actserve_client& client, actserve_encoded_call* given,
   ACTSERVE_RETURN_IF_ERROR(
       actserve::SetTimeout(call.timeout_seconds, options.timeout));
   actserve::SetTrace(call.traceparent, call.tracestate, options);
+  if (call.has_device_stream != 0) options.device_stream = call.device_stream;
   options.cancellation = &client.cancellation;
   absl::InlinedVector<ByteSpan, 8> request;
   for (const actserve_bytes& part :
@@ -52,7 +53,10 @@ absl::Status Call(actserve_client& client, actserve_encoded_call* given,
     if (answer.ok()) *reply = new actserve_reply{*std::move(answer)};
   }
   // An older caller has no place.
-  if (given->size == sizeof(call)) given->place = call.place;
+  if (given->size >=
+      offsetof(actserve_encoded_call, place) + sizeof(call.place)) {
+    given->place = call.place;
+  }
   return status;
 }
 

@@ -75,6 +75,12 @@ class Client::Impl {
   absl::StatusOr<std::vector<grpc::Slice>> Send(
       absl::string_view method, absl::Span<const ByteSpan> parts,
       Outputs outputs, const Bounds& bounds, ReplicaPtr& place) {
+    if (bounds.device_stream && (method == "Forward" || method == "Backward") &&
+        !IsOnDevice(parts, outputs)) {
+      return absl::InvalidArgumentError(
+          "a CUDA stream is named, but no tensor of the call is in memory of a "
+          "GPU that is shared");
+    }
     if (in_process_ != nullptr) {
       return in_process_->Call(method, parts, outputs, bounds);
     }
@@ -209,23 +215,31 @@ class Client::Impl {
   }
 
   absl::Status ShareDevice(const void* pointer) {
-    if (shared() != nullptr) return shared()->ShareDevice(pointer);
-    return absl::FailedPreconditionError(absl::StrCat(
-        "memory of a GPU is shared with one server on this host over its unix "
-        "socket, not with ",
-        address_));
+    const absl::Status status =
+        in_process_ != nullptr ? in_process_->ShareDevice(pointer)
+        : shared() != nullptr
+            ? shared()->ShareDevice(pointer)
+            : absl::FailedPreconditionError(absl::StrCat(
+                  "memory of a GPU is shared with one server on this host over "
+                  "its unix socket, not with ",
+                  address_));
+    if (status.ok()) return status;
+    return {status.code(),
+            absl::StrCat(status.message(),
+                         "; copy the tensors to memory of the host, at best "
+                         "to that which the client allocates")};
   }
   // For what reads and writes tensors on the way.
   absl::Status CheckInHostMemory(absl::Span<const TensorView> tensors,
                                  Outputs outputs) {
-    if (shared() == nullptr) return absl::OkStatus();
     std::vector<ByteSpan> parts;
     for (const TensorView& tensor : tensors) parts.push_back(tensor.bytes);
-    if (!shared()->IsOnDevice(parts, outputs)) return absl::OkStatus();
+    if (!IsOnDevice(parts, outputs)) return absl::OkStatus();
     return absl::InvalidArgumentError(
         "wire_dtype: tensors in memory of a GPU are not sent");
   }
   void ForgetDevice(const void* pointer) {
+    if (in_process_ != nullptr) in_process_->ForgetDevice(pointer);
     if (shared() != nullptr) shared()->ForgetDevice(pointer);
   }
 
@@ -272,6 +286,10 @@ class Client::Impl {
   }
 
  private:
+  bool IsOnDevice(absl::Span<const ByteSpan> parts, Outputs outputs) {
+    if (in_process_ != nullptr) return in_process_->IsOnDevice(parts, outputs);
+    return shared() != nullptr && shared()->IsOnDevice(parts, outputs);
+  }
   // Null if no memory is shared.
   SharedCalls* shared() { return server_ ? server_->shared() : nullptr; }
 

@@ -120,7 +120,8 @@ struct CallOptions {
   // runs. Not with `keep_residual` or `residual`. DTYPE_UNSPECIFIED: tensors go
   // as they are.
   v1::DType wire_dtype = v1::DTYPE_UNSPECIFIED;
-  // For tensors in memory of a GPU (Client::ShareDevice()): the CUDA stream
+  // For tensors in memory of a GPU (Client::ShareDevice()), and no others: the
+  // CUDA stream
   // that makes them, a cudaStream_t or CUstream of the GPU's default context.
   // The call begins when the work that is on it is done, or fails at its time
   // limit. Its results are there when it returns, for every stream. Null is the
@@ -330,24 +331,28 @@ class Client {
   std::shared_ptr<std::byte[]> Allocate(size_t size_bytes);
 
   // Shares the allocation (cudaMalloc, cuMemAlloc; PyTorch's by default) on a
-  // GPU that `pointer` lies in with a server that computes on this GPU. Inputs,
+  // GPU that `pointer` lies in with a server that computes on this GPU, or lets
+  // Local() with this device use it, of whatever kind it is. Inputs,
   // grad_output, outputs, partials and gradients that lie in it are then used
   // there by the server's kernels, and nothing of them is copied: all of a
   // call's tensors, or none; not with split_axis, nor what broadcasts. Their
   // bytes are spans of addresses of the GPU. Such a call has no other way to
   // the server: what the server cannot do is an error, and the tensors are to
   // be copied to host memory then. The allocation must not be freed before
-  // ForgetDevice(), and calls that use it must be over by then.
+  // ForgetDevice(), and calls that use it must be over by then. Quick where
+  // that was done before; so it may be called before each call, and then also
+  // finds out that an allocation was freed, and another one is in its place.
   //   Unimplemented       there is no CUDA driver here
-  //   InvalidArgument     `pointer` is no memory of a GPU, or the server cannot
-  //                       open it: its container shares no IPC namespace
+  //   InvalidArgument     `pointer` is no memory of a GPU, or was freed, or the
+  //                       server cannot open it: its container shares no IPC
+  //                       namespace
   //   FailedPrecondition  memory that cannot be shared, a server on another GPU
   //                       or on none, or one that takes no device memory; or
   //                       this client shares no memory with its server
   //   ResourceExhausted   too many allocations
   //   Unavailable         there is no control socket, or nobody answers on it
   absl::Status ShareDevice(const void* pointer);
-  // The server no longer uses it; no effect if it was not shared.
+  // The server no longer uses it; no effect if it was not shared. Null: all.
   void ForgetDevice(const void* pointer);
 
   // The address as it was given, or the default.

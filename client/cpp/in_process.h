@@ -38,6 +38,19 @@ class InProcess {
       const Bounds& /*bounds*/) {
     return std::nullopt;
   }
+
+  // As those of Client.
+  virtual absl::Status ShareDevice(const void* /*pointer*/) {
+    return absl::FailedPreconditionError(
+        "memory of a GPU is used by one server on this host, by its unix "
+        "socket, or by this process on that GPU");
+  }
+  virtual void ForgetDevice(const void* /*pointer*/) {}
+  // True if tensors of a call are in memory that was shared.
+  virtual bool IsOnDevice(absl::Span<const ByteSpan> /*parts*/,
+                          absl::Span<const absl::Span<std::byte>> /*outputs*/) {
+    return false;
+  }
 };
 
 }  // namespace actserve

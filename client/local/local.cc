@@ -1,5 +1,6 @@
 // Client::Local(): the calls of a client over an engine of its own.
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -10,6 +11,7 @@
 #include "absl/time/time.h"
 #include "client/cpp/client.h"
 #include "client/cpp/in_process.h"
+#include "client/local/device_memory.h"
 #include "kernels/base/status_macros.h"
 #include "kernels/device/object_cache.h"
 #include "server/engine/device_makers.h"
@@ -18,40 +20,58 @@
 namespace actserve {
 namespace {
 
-// The bytes of `piece` as slices of a reply.
-void AddSlices(EncodedResponse::Piece piece, std::vector<grpc::Slice>& slices) {
+// The bytes of `piece` as slices of a reply. `on_device` as in Engine::Call.
+void AddSlices(EncodedResponse::Piece piece,
+               const std::function<std::byte*(const std::byte*)>& on_device,
+               std::vector<grpc::Slice>& slices) {
   if (!piece.bytes.empty()) slices.emplace_back(piece.bytes);
   if (piece.buffer.size_bytes() == 0) return;
   auto* const buffer = new Buffer(std::move(piece.buffer));
+  std::byte* const there =
+      on_device != nullptr ? on_device(buffer->data()) : nullptr;
   slices.emplace_back(
-      buffer->data(), buffer->size_bytes(),
+      there != nullptr ? there : buffer->data(), buffer->size_bytes(),
       [](void* owner) { delete static_cast<Buffer*>(owner); }, buffer);
 }
 
 class LocalCalls final : public InProcess {
  public:
   explicit LocalCalls(std::unique_ptr<Engine> engine)
-      : engine_(std::move(engine)) {}
+      : engine_(std::move(engine)), device_memory_(engine_->device_name()) {}
 
   absl::StatusOr<std::vector<grpc::Slice>> Call(
       absl::string_view method, absl::Span<const ByteSpan> parts,
       absl::Span<const absl::Span<std::byte>> outputs,
       const Bounds& bounds) override {
-    const Request request(method, parts, outputs, bounds);
-    ACTSERVE_ASSIGN_OR_RETURN(EncodedResponse response,
-                              engine_->Serve(request.call));
-    std::vector<grpc::Slice> slices;
-    for (EncodedResponse::Piece& piece : response.pieces) {
-      AddSlices(std::move(piece), slices);
+    if (!device_memory_.IsUsed(parts, outputs)) {
+      return Serve(method, parts, outputs, bounds, /*on_device=*/nullptr);
     }
-    return slices;
+    ACTSERVE_ASSIGN_OR_RETURN(const DeviceMemory::Call call,
+                              device_memory_.Begin(parts, outputs, bounds));
+    return Serve(
+        method, call.parts, call.outputs, bounds,
+        [&call](const std::byte* address) { return call.OnDevice(address); });
   }
 
   std::optional<absl::Status> CallInto(
       absl::string_view method, absl::Span<const ByteSpan> parts,
       absl::Span<const absl::Span<std::byte>> outputs,
       const Bounds& bounds) override {
-    return engine_->ServePlain(Request(method, parts, outputs, bounds).call);
+    if (device_memory_.IsUsed(parts, outputs)) return std::nullopt;
+    const Request request(method, parts, outputs, bounds,
+                          /*on_device=*/nullptr);
+    return engine_->ServePlain(request.call);
+  }
+
+  absl::Status ShareDevice(const void* pointer) override {
+    return device_memory_.Share(pointer);
+  }
+  void ForgetDevice(const void* pointer) override {
+    device_memory_.Forget(pointer);
+  }
+  bool IsOnDevice(absl::Span<const ByteSpan> parts,
+                  absl::Span<const absl::Span<std::byte>> outputs) override {
+    return device_memory_.IsUsed(parts, outputs);
   }
 
  private:
@@ -59,13 +79,15 @@ class LocalCalls final : public InProcess {
   struct Request {
     Request(absl::string_view method, absl::Span<const ByteSpan> parts,
             absl::Span<const absl::Span<std::byte>> outputs,
-            const Bounds& bounds) {
+            const Bounds& bounds,
+            const std::function<std::byte*(const std::byte*)>& on_device) {
       for (const ByteSpan part : parts) {
         if (!part.empty()) message.push_back({part.data(), part.size()});
       }
       call = {.method = method,
               .message = message,
               .outputs = outputs,
+              .on_device = on_device,
               .deadline = bounds.deadline};
       if (bounds.cancellation != nullptr) {
         call.is_cancelled = [&bounds] {
@@ -80,7 +102,22 @@ class LocalCalls final : public InProcess {
     Engine::Call call;
   };
 
+  absl::StatusOr<std::vector<grpc::Slice>> Serve(
+      absl::string_view method, absl::Span<const ByteSpan> parts,
+      absl::Span<const absl::Span<std::byte>> outputs, const Bounds& bounds,
+      const std::function<std::byte*(const std::byte*)>& on_device) {
+    const Request request(method, parts, outputs, bounds, on_device);
+    ACTSERVE_ASSIGN_OR_RETURN(EncodedResponse response,
+                              engine_->Serve(request.call));
+    std::vector<grpc::Slice> slices;
+    for (EncodedResponse::Piece& piece : response.pieces) {
+      AddSlices(std::move(piece), on_device, slices);
+    }
+    return slices;
+  }
+
   const std::unique_ptr<Engine> engine_;
+  DeviceMemory device_memory_;
 };
 
 // A step of a training comes back within that time.

@@ -8,6 +8,7 @@
 #include "absl/synchronization/notification.h"
 #include "absl/time/clock.h"
 #include "kernels/base/status_macros.h"
+#include "server/evaluation/device_places.h"
 #include "server/evaluation/output_places.h"
 #include "server/evaluation/plain_call.h"
 #include "server/evaluation/tensor_evaluation.h"
@@ -50,7 +51,19 @@ class Engine::TensorCall final : private TensorEvaluation {
  public:
   TensorCall(const ServingParts& parts, TensorMethod method, const Call& call)
       : TensorEvaluation(method, parts, absl::Now(), call.deadline),
-        call_(call) {}
+        call_(call) {
+    if (call.on_device == nullptr) return;
+    for (const Fragment& fragment : call.message) {
+      if (call.on_device(fragment.data) != nullptr) {
+        device_places_.CountInput(fragment.size_bytes);
+      }
+    }
+    for (const absl::Span<std::byte> output : call.outputs) {
+      if (call.on_device(output.data()) != nullptr) {
+        device_places_.CountOutput();
+      }
+    }
+  }
 
   absl::StatusOr<EncodedResponse> Wait() {
     Run(call_.message);
@@ -69,6 +82,10 @@ class Engine::TensorCall final : private TensorEvaluation {
     return OutputPlaces{call_.outputs, call_.message}.Find(request(), tensor,
                                                            size_bytes);
   }
+  absl::Status PlaceTensors(WorkItem& item) override {
+    if (call_.on_device == nullptr) return absl::OkStatus();
+    return device_places_.Place(call_.on_device, item);
+  }
   void Respond(EncodedResponse response, const Stages& /*stages*/) override {
     response_ = std::move(response);
     done_.Notify();
@@ -79,6 +96,7 @@ class Engine::TensorCall final : private TensorEvaluation {
   }
 
   const Call& call_;
+  DevicePlaces device_places_;
   absl::StatusOr<EncodedResponse> response_;
   absl::Notification done_;
 };

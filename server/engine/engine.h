@@ -2,10 +2,12 @@
 #define ACTSERVE_SERVER_ENGINE_ENGINE_H_
 
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <memory>
 #include <optional>
+#include <string>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -38,11 +40,18 @@ class Engine {
     // there, and the response refers to them, wherever the sizes are right and
     // nothing else of the call lies there.
     absl::Span<const absl::Span<std::byte>> outputs = {};
+    // Where the device has what an address of `message` or `outputs` stands
+    // for, if it is in the device's own memory and not in this process; null of
+    // any other. Nothing is read or written at such an address. May be null.
+    std::function<std::byte*(const std::byte*)> on_device = nullptr;
     // Work that has not started by then never starts.
     absl::Time deadline = absl::InfiniteFuture();
     // True once nobody wants the answer. May be null.
     std::function<bool()> is_cancelled = nullptr;
   };
+
+  // "cpu", "cuda:0": what computes.
+  std::string device_name() const { return device_->name(); }
 
   // Answers a call. Blocks until it is done with the caller's memory. Errors
   // are those of the contract, with their details as payloads of the status.

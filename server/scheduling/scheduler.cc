@@ -137,7 +137,7 @@ std::optional<absl::Status> Scheduler::RunHere(const Program& program,
                                                WorkItem* item) {
   if (!IsQuick(program, item->num_elements, size_bytes)) return std::nullopt;
   num_inline_jobs_.Increment();
-  absl::Status status = device_->Run(program, absl::MakeSpan(item, 1));
+  absl::Status status = RunOn(*device_, program, absl::MakeSpan(item, 1));
   if (!status.ok()) CountFailure(status);
   return status;
 }

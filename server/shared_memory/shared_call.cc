@@ -1,7 +1,6 @@
 #include "server/shared_memory/shared_call.h"
 
 #include <algorithm>
-#include <bit>
 #include <string>
 #include <utility>
 
@@ -94,13 +93,18 @@ absl::Status SharedCall::Prepare(const shared_memory::Request& request) {
     } else {
       ACTSERVE_ASSIGN_OR_RETURN(const std::byte* data, Find(piece));
       message_.push_back({data, piece.size_bytes});
-      if (regions_.back()->is_on_device()) device_bytes_ += piece.size_bytes;
+      if (regions_.back()->is_on_device()) {
+        device_places_.CountInput(piece.size_bytes);
+      }
     }
   }
   for (size_t i = 0; i < request.num_outputs; ++i) {
     ACTSERVE_ASSIGN_OR_RETURN(std::byte * data, Find(request.outputs[i]));
     outputs_.push_back({data, request.outputs[i].size_bytes});
-    if (regions_.back()->is_on_device()) device_outputs_ |= uint32_t{1} << i;
+    if (regions_.back()->is_on_device()) {
+      device_places_.CountOutput();
+      device_outputs_ |= uint32_t{1} << i;
+    }
   }
   const size_t message_bytes = SizeOf(message_);
   if (record_ != nullptr) {
@@ -138,58 +142,9 @@ std::byte* SharedCall::OnDevice(const std::byte* place) const {
   return nullptr;
 }
 
-// What lies on the device must be a tensor that the device computes with. If
-// bytes of the message are left over, they were something that is read here, or
-// a tensor that is: an item's broadcasts, for instance.
 absl::Status SharedCall::PlaceTensors(WorkItem& item) {
-  if (device_bytes_ == 0 && device_outputs_ == 0) return absl::OkStatus();
-  if (!item.input_parts.empty() || !item.output_parts.empty()) {
-    return absl::InvalidArgumentError(
-        "tensors in device memory are not computed in parts (split_axis)");
-  }
-  uint64_t left_bytes = device_bytes_;
-  device_inputs_.reserve(item.inputs.size());
-  for (size_t i = 0; i < item.inputs.size(); ++i) {
-    const absl::Span<const Fragment> input = item.inputs[i];
-    std::byte* const data =
-        input.size() == 1 ? OnDevice(input[0].data) : nullptr;
-    if (data == nullptr) {
-      return absl::InvalidArgumentError(absl::StrCat(
-          "tensor ", i,
-          " of the request is not in one region of device "
-          "memory, but another tensor of the call is: all are, or none"));
-    }
-    left_bytes -= input[0].size_bytes;
-    device_inputs_.push_back({data, input[0].size_bytes});
-    item.inputs[i] = {&device_inputs_.back(), 1};
-  }
-  if (left_bytes != 0) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        left_bytes,
-        " bytes of the request in device memory are none of its "
-        "inputs and gradients of outputs; the rest must be in host memory, and "
-        "so must inputs that broadcast"));
-  }
-  for (size_t o = 0; o < item.outputs.size(); ++o) {
-    std::byte* const data = OnDevice(item.outputs[o]);
-    if (data == nullptr) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("result ", o,
-                       " has no place in device memory, apart from all other "
-                       "tensors, but another tensor of the call is there"));
-    }
-    item.outputs[o] = data;
-  }
-  const int num_outputs = std::popcount(device_outputs_);
-  if (item.outputs.size() != static_cast<size_t>(num_outputs)) {
-    return absl::InvalidArgumentError(
-        absl::StrCat(num_outputs,
-                     " outputs are in device memory, but the device "
-                     "writes ",
-                     item.outputs.size(), ": sums must go to host memory"));
-  }
-  item.in_device_memory = true;
-  return absl::OkStatus();
+  return device_places_.Place(
+      [this](const std::byte* place) { return OnDevice(place); }, item);
 }
 
 bool SharedCall::IsCancelled() const {

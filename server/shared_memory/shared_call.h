@@ -12,6 +12,7 @@
 #include "absl/time/time.h"
 #include "absl/types/span.h"
 #include "proto/shared_memory/ring.h"
+#include "server/evaluation/device_places.h"
 #include "server/evaluation/tensor_evaluation.h"
 #include "server/metrics/call_metrics.h"
 #include "server/shared_memory/session.h"
@@ -68,12 +69,9 @@ class SharedCall final : private TensorEvaluation {
   absl::InlinedVector<std::shared_ptr<const Region>, 4> regions_;
   absl::InlinedVector<Fragment, 8> message_;
   absl::InlinedVector<absl::Span<std::byte>, 4> outputs_;
-  // Of the message, in regions on the device.
-  uint64_t device_bytes_ = 0;
+  DevicePlaces device_places_;
   // A bit for each of the outputs there.
   uint32_t device_outputs_ = 0;
-  // The inputs there, by their addresses on the device.
-  std::vector<Fragment> device_inputs_;
   // Null: nobody wants to know.
   std::unique_ptr<CallRecord> record_;
 };

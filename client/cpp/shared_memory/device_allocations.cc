@@ -1,5 +1,7 @@
 #include "client/cpp/shared_memory/device_allocations.h"
 
+#include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -57,17 +59,33 @@ absl::StatusOr<std::shared_ptr<const CudaDriver>> DeviceAllocations::Driver() {
   return driver_;
 }
 
-absl::StatusOr<std::shared_ptr<const DeviceAllocations::Allocation>>
-DeviceAllocations::Add(const void* pointer) {
+absl::StatusOr<DeviceAllocations::AllocationPtr> DeviceAllocations::Add(
+    const void* pointer, std::vector<AllocationPtr>& freed) {
   absl::MutexLock lock(&mu_);
   ACTSERVE_ASSIGN_OR_RETURN(const auto driver, Driver());
   const CuFunctions& cuda = driver->functions();
   auto made = std::make_shared<Allocation>();
-  const CuResult found = cuda.PointerGetAttribute(
-      &made->ordinal, kCuPointerDeviceOrdinal, AddressOf(pointer));
-  if (found != kCuSuccess) {
+  const CuResult found = cuda.PointerGetAttribute(&made->id, kCuPointerBufferId,
+                                                  AddressOf(pointer));
+  if (found == kCuSuccess) {
+    AllocationPtr known = Touched(static_cast<const std::byte*>(pointer), 1);
+    if (known != nullptr && known->id == made->id) return known;
+  }
+  for (auto each = allocations_.begin(); each != allocations_.end();) {
+    if (IsFreed(*each->second)) {
+      freed.push_back(std::move(each->second));
+      each = allocations_.erase(each);
+    } else {
+      ++each;
+    }
+  }
+  num_allocations_ = allocations_.size();
+  if (found != kCuSuccess ||
+      cuda.PointerGetAttribute(&made->ordinal, kCuPointerDeviceOrdinal,
+                               AddressOf(pointer)) != kCuSuccess) {
     return absl::InvalidArgumentError(
-        absl::StrCat("not memory of a GPU: ",
+        absl::StrCat("0x", absl::Hex(AddressOf(pointer)),
+                     " is not memory of a GPU, or was freed: ",
                      driver->ErrorText("cuPointerGetAttribute", found)));
   }
   const InDefaultContext context(*driver, made->ordinal);
@@ -84,10 +102,12 @@ DeviceAllocations::Add(const void* pointer) {
     return cuda.MemGetAddressRange(&made->address, &made->size_bytes,
                                    AddressOf(pointer));
   });
-  then("cuDeviceGetUuid",
-       [&] { return cuda.DeviceGetUuid(&uuid, context.device()); });
-  then("cuIpcGetMemHandle",
-       [&] { return cuda.IpcGetMemHandle(&handle, made->address); });
+  if (whom_ == For::kServer) {
+    then("cuDeviceGetUuid",
+         [&] { return cuda.DeviceGetUuid(&uuid, context.device()); });
+    then("cuIpcGetMemHandle",
+         [&] { return cuda.IpcGetMemHandle(&handle, made->address); });
+  }
   if (result != kCuSuccess) {
     return absl::FailedPreconditionError(absl::StrCat(
         "this memory of a GPU cannot be shared: ",
@@ -102,14 +122,49 @@ DeviceAllocations::Add(const void* pointer) {
   return made;
 }
 
-std::shared_ptr<const DeviceAllocations::Allocation> DeviceAllocations::Remove(
+bool DeviceAllocations::IsFreed(const Allocation& allocation) {
+  uint64_t id = 0;
+  return driver_->functions().PointerGetAttribute(
+             &id, kCuPointerBufferId, allocation.address) != kCuSuccess ||
+         id != allocation.id;
+}
+
+DeviceAllocations::AllocationPtr DeviceAllocations::Remove(
     const void* pointer) {
-  const auto place = Find(static_cast<const std::byte*>(pointer), 1);
-  if (!place) return nullptr;
   absl::MutexLock lock(&mu_);
-  allocations_.erase(place->allocation->address);
+  AllocationPtr found = Touched(static_cast<const std::byte*>(pointer), 1);
+  if (found != nullptr) allocations_.erase(found->address);
   num_allocations_ = allocations_.size();
-  return place->allocation;
+  return found;
+}
+
+std::vector<DeviceAllocations::AllocationPtr> DeviceAllocations::RemoveAll() {
+  absl::MutexLock lock(&mu_);
+  std::vector<AllocationPtr> all;
+  for (auto& [address, each] : allocations_) all.push_back(std::move(each));
+  allocations_.clear();
+  num_allocations_ = 0;
+  return all;
+}
+
+DeviceAllocations::AllocationPtr DeviceAllocations::RemoveFreed(
+    const std::byte* data, size_t size_bytes) {
+  absl::MutexLock lock(&mu_);
+  AllocationPtr found = Touched(data, size_bytes);
+  if (found == nullptr || !IsFreed(*found)) return nullptr;
+  allocations_.erase(found->address);
+  num_allocations_ = allocations_.size();
+  return found;
+}
+
+bool DeviceAllocations::IsOfGpu(const std::byte* data) {
+  absl::MutexLock lock(&mu_);
+  const auto driver = Driver();
+  unsigned type = 0;
+  return driver.ok() &&
+         (*driver)->functions().PointerGetAttribute(
+             &type, kCuPointerMemoryType, AddressOf(data)) == kCuSuccess &&
+         type == kCuMemoryTypeDevice;
 }
 
 std::optional<DeviceAllocations::Place> DeviceAllocations::Find(
@@ -131,11 +186,70 @@ bool DeviceAllocations::Touches(const std::byte* data,
                                 size_t size_bytes) const {
   if (empty() || size_bytes == 0) return false;
   absl::MutexLock lock(&mu_);
-  // The last one that begins before the end of that memory.
-  auto found = allocations_.lower_bound(AddressOf(data) + size_bytes);
-  if (found == allocations_.begin()) return false;
-  --found;
-  return AddressOf(data) < found->first + found->second->size_bytes;
+  return Touched(data, size_bytes) != nullptr;
+}
+
+DeviceAllocations::AllocationPtr DeviceAllocations::Touched(
+    const std::byte* data, size_t size_bytes) const {
+  const auto after = allocations_.lower_bound(AddressOf(data) + size_bytes);
+  if (after == allocations_.begin()) return nullptr;
+  const AllocationPtr& last = std::prev(after)->second;
+  const bool touches = AddressOf(data) < last->address + last->size_bytes;
+  return touches ? last : nullptr;
+}
+
+bool DeviceAllocations::AreUsed(absl::Span<const ByteSpan> parts,
+                                absl::Span<const absl::Span<std::byte>> outputs,
+                                std::vector<AllocationPtr>& freed) {
+  if (empty()) return false;
+  const auto are_used = [&](const auto& bytes) {
+    while (auto gone = RemoveFreed(bytes.data(), bytes.size())) {
+      freed.push_back(std::move(gone));
+    }
+    return Touches(bytes.data(), bytes.size());
+  };
+  return std::any_of(parts.begin(), parts.end(), are_used) ||
+         std::any_of(outputs.begin(), outputs.end(), are_used);
+}
+
+// Nobody here may look into what it is about.
+absl::Status DeviceAllocations::Check(const std::byte* data, size_t size_bytes,
+                                      int& ordinal) {
+  if (size_bytes == 0) return absl::OkStatus();
+  if (!Touches(data, size_bytes)) {
+    if (!IsOfGpu(data)) return absl::OkStatus();
+    return absl::InvalidArgumentError(
+        absl::StrCat("a tensor of ", size_bytes,
+                     " bytes is in memory of a GPU that is not shared"));
+  }
+  if (const auto place = Find(data, size_bytes)) {
+    ordinal = place->allocation->ordinal;
+    return absl::OkStatus();
+  }
+  const auto begin = Find(data, 1);
+  return absl::InvalidArgumentError(
+      absl::StrCat("a tensor of ", size_bytes,
+                   " bytes exceeds the allocation that it begins or ends in, "
+                   "which is shared",
+                   begin ? absl::StrCat(": it begins at byte ", begin->offset,
+                                        " of ", begin->allocation->size_bytes)
+                         : ""));
+}
+
+absl::Status DeviceAllocations::Prepare(
+    absl::Span<const ByteSpan> parts,
+    absl::Span<const absl::Span<std::byte>> outputs,
+    std::optional<void*> stream, absl::Time deadline,
+    const std::function<bool()>& is_cancelled) {
+  int ordinal = 0;
+  for (const ByteSpan part : parts) {
+    ACTSERVE_RETURN_IF_ERROR(Check(part.data(), part.size(), ordinal));
+  }
+  for (const absl::Span<std::byte> output : outputs) {
+    ACTSERVE_RETURN_IF_ERROR(Check(output.data(), output.size(), ordinal));
+  }
+  if (!stream) return absl::OkStatus();
+  return Await(*stream, ordinal, deadline, is_cancelled);
 }
 
 absl::Status DeviceAllocations::Await(

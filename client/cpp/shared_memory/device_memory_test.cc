@@ -94,6 +94,11 @@ class Trainer {
     // NOLINTNEXTLINE(performance-no-int-to-ptr)
     return reinterpret_cast<std::byte*>(address);
   }
+  void Free(std::byte* block) {
+    const auto address = reinterpret_cast<CuDeviceAddress>(block);
+    std::erase(blocks_, address);
+    Must(free_(address));
+  }
   void Write(std::byte* to, absl::Span<const std::byte> bytes) {
     Must(cuda().MemcpyHtoDAsync(reinterpret_cast<CuDeviceAddress>(to),
                                 bytes.data(), bytes.size(), stream_));
@@ -241,6 +246,7 @@ TEST_F(DeviceMemoryTest, GivesTheBitsOfHostTensors) {
                                                std::vector<std::byte>(bytes));
       const auto in = [&](size_t i) { return absl::MakeSpan(want[i]); };
       forward.inputs = {view(x), view(y)};
+      forward.options.device_stream.reset();
       forward.output = in(3);
       forward.partials = {{"x", in(4)}, {"y", in(5)}};
       const auto sent = host_->ForwardWith(forward);
@@ -367,6 +373,46 @@ TEST_F(DeviceMemoryTest, WhatCannotBeUsedIsAClearError) {
   EXPECT_THAT(other_way.message(), HasSubstr("all are, or none"));
   EXPECT_THAT(halves.message(), HasSubstr("in parts"));
   EXPECT_TRUE(Relu(0).ok());
+}
+
+TEST_F(DeviceMemoryTest, ACallWithAStreamNeedsTensorsThere) {
+  std::vector<float> host(4, 1);
+  CallOptions options;
+  options.device_stream = trainer_->stream();
+  const absl::Status none =
+      client_->Forward("relu", {View(host)}, MutableBytes(host), options);
+  const absl::Status not_shared = Relu(0, options);
+  Share();
+  std::byte* const other = trainer_->Allocate(16);
+  const absl::Status another = client_->Forward(
+      "relu", {{v1::DTYPE_FLOAT32, {4}, {memory_, 16}}}, {other, 16}, options);
+
+  for (const absl::Status* each : {&none, &not_shared, &another}) {
+    EXPECT_TRUE(absl::IsInvalidArgument(*each)) << *each;
+  }
+  EXPECT_THAT(none.message(), HasSubstr("no tensor of the call"));
+  EXPECT_THAT(not_shared.message(), HasSubstr("no tensor of the call"));
+  EXPECT_THAT(another.message(), HasSubstr("that is not shared"));
+  EXPECT_TRUE(Relu(0, options).ok());
+}
+
+TEST_F(DeviceMemoryTest, WhatWasFreedIsFoundOut) {
+  if (OnCard()) GTEST_SKIP() << "counts what the fake driver maps";
+  std::byte* const first = trainer_->Allocate(kBytes);
+  ASSERT_TRUE(client_->ShareDevice(first).ok());
+  trainer_->Free(first);
+  const absl::Status freed = client_->ShareDevice(first);
+  EXPECT_TRUE(absl::IsInvalidArgument(freed)) << freed;
+  EXPECT_THAT(freed.message(), HasSubstr("or was freed"));
+  EXPECT_TRUE(AwaitNoneOpen());
+
+  // Another allocation, perhaps at the same place, is not taken for it.
+  std::byte* const second = trainer_->Allocate(kBytes);
+  ASSERT_TRUE(client_->ShareDevice(second).ok());
+  Share();
+  EXPECT_EQ(NumOpen(), 2);
+  client_->ForgetDevice(nullptr);
+  EXPECT_TRUE(AwaitNoneOpen());
 }
 
 TEST_F(DeviceMemoryTest, AServerWithoutItSaysSo) {

@@ -369,41 +369,19 @@ std::optional<absl::StatusOr<Slices>> SharedCalls::Call(
 }
 
 bool SharedCalls::IsOnDevice(absl::Span<const ByteSpan> parts,
-                             Outputs outputs) const {
-  if (allocations_.empty()) return false;
-  const auto touches = [this](const auto& bytes) {
-    return allocations_.Touches(bytes.data(), bytes.size());
-  };
-  return std::any_of(parts.begin(), parts.end(), touches) ||
-         std::any_of(outputs.begin(), outputs.end(), touches);
+                             Outputs outputs) {
+  Allocations freed;
+  const bool is_on_device = allocations_.AreUsed(parts, outputs, freed);
+  Forget(freed);
+  return is_on_device;
 }
 
 absl::StatusOr<Slices> SharedCalls::CallOnDevice(
     absl::string_view method, absl::Span<const ByteSpan> parts, Outputs outputs,
     const CallBounds& bounds, std::optional<void*> stream,
     const std::string& trace) {
-  // Nothing here may look into them.
-  int ordinal = 0;
-  const auto check = [&](const auto& bytes) {
-    if (!allocations_.Touches(bytes.data(), bytes.size())) {
-      return absl::OkStatus();
-    }
-    const auto place = allocations_.Find(bytes.data(), bytes.size());
-    if (!place) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("a tensor of ", bytes.size(),
-                       " bytes exceeds the allocation that it begins or ends "
-                       "in, which is shared"));
-    }
-    ordinal = place->allocation->ordinal;
-    return absl::OkStatus();
-  };
-  for (const ByteSpan part : parts) ACTSERVE_RETURN_IF_ERROR(check(part));
-  for (const auto& each : outputs) ACTSERVE_RETURN_IF_ERROR(check(each));
-  if (stream) {
-    ACTSERVE_RETURN_IF_ERROR(allocations_.Await(
-        *stream, ordinal, bounds.deadline, bounds.is_cancelled));
-  }
+  ACTSERVE_RETURN_IF_ERROR(allocations_.Prepare(
+      parts, outputs, stream, bounds.deadline, bounds.is_cancelled));
   bool was_made = false;
   return TryCall(method, parts, outputs, bounds, trace, was_made);
 }
@@ -411,17 +389,25 @@ absl::StatusOr<Slices> SharedCalls::CallOnDevice(
 absl::Status SharedCalls::ShareDevice(const void* pointer) {
   ACTSERVE_ASSIGN_OR_RETURN(const std::shared_ptr<RingClient> ring,
                             Ring(absl::InfiniteFuture()));
-  ACTSERVE_ASSIGN_OR_RETURN(const auto allocation, allocations_.Add(pointer));
-  const absl::Status offered = ring->NumberOf(*allocation).status();
+  Allocations freed;
+  const auto allocation = allocations_.Add(pointer, freed);
+  Forget(freed);
+  if (!allocation.ok()) return allocation.status();
+  const absl::Status offered = ring->NumberOf(**allocation).status();
   if (!offered.ok()) allocations_.Remove(pointer);
   return offered;
 }
 
 void SharedCalls::ForgetDevice(const void* pointer) {
-  const auto allocation = allocations_.Remove(pointer);
-  if (allocation == nullptr) return;
+  if (pointer == nullptr) return Forget(allocations_.RemoveAll());
+  if (auto allocation = allocations_.Remove(pointer)) Forget({allocation});
+}
+
+void SharedCalls::Forget(const Allocations& allocations) {
+  if (allocations.empty() || getpid() != pid_) return;
   absl::MutexLock lock(&mu_);
-  if (ring_ != nullptr) ring_->Forget(*allocation);
+  if (ring_ == nullptr) return;
+  for (const auto& each : allocations) ring_->Forget(*each);
 }
 
 }  // namespace actserve

@@ -53,19 +53,22 @@ class SharedCalls {
       absl::string_view method, absl::Span<const ByteSpan> parts,
       absl::Span<const absl::Span<std::byte>> outputs, const CallBounds& bounds,
       std::optional<void*> stream, const std::string& trace = "");
-  // True if that is what the call needs.
+  // True if that is what the call needs. Forgets allocations that were freed.
   bool IsOnDevice(absl::Span<const ByteSpan> parts,
-                  absl::Span<const absl::Span<std::byte>> outputs) const;
+                  absl::Span<const absl::Span<std::byte>> outputs);
 
   // Shares the allocation on a GPU that `pointer` lies in: the errors of
   // DeviceAllocations::Add() and CallOnDevice().
   absl::Status ShareDevice(const void* pointer);
-  // Ends that; no effect if it is not shared.
+  // Ends that; no effect if it is not shared. Null: of all.
   void ForgetDevice(const void* pointer);
 
   const std::shared_ptr<SharedPool>& pool() const { return pool_; }
 
  private:
+  using Allocations = std::vector<DeviceAllocations::AllocationPtr>;
+  // Has the server close them.
+  void Forget(const Allocations& allocations);
   // There may be no way to the server now, or until `deadline`.
   absl::StatusOr<std::shared_ptr<RingClient>> Ring(absl::Time deadline);
   // Unlike Call(), tells why the call was not made: `was_made` stays false.
@@ -79,7 +82,7 @@ class SharedCalls {
   // Threads and mappings of another process are not a child's.
   const pid_t pid_;
   const std::shared_ptr<SharedPool> pool_;
-  DeviceAllocations allocations_;
+  DeviceAllocations allocations_{DeviceAllocations::For::kServer};
   absl::Mutex mu_;
   std::shared_ptr<RingClient> ring_ ABSL_GUARDED_BY(mu_);
   // A thread is at it.

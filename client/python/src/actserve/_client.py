@@ -22,12 +22,14 @@ from actserve import (
     _library,
     _overlap,
     _retry,
+    _rooms,
     _tensors,
     _trace,
     _values,
 )
 from actserve._activation import Activation
 from actserve._advice import Advice
+from actserve._arrays import device
 from actserve._arrays import out as out_arrays
 from actserve._calls import Array, Calls, ListLostError
 from actserve._errors import ActivationError
@@ -60,6 +62,12 @@ class Client:
     0-dimensional or empty. Python numbers and lists take the dtype of the
     arrays beside them, or float32. Results are new, writable arrays with the
     dtype and shape of the inputs.
+
+    Where the client's address is a unix socket, and the server computes on a
+    GPU of this machine, arrays may lie in its memory: what has
+    `__cuda_array_interface__` or `__dlpack__`. They are used there, in the
+    order of their stream, and so are the arrays for results, which must be
+    given. docs/distances.md has the rules.
 
     Every method raises ActivationError if the server refuses or does not
     answer, and TypeError or ValueError for an argument that no call can carry:
@@ -140,7 +148,8 @@ class Client:
           out: Receives the result, of whose dtype and shape it is, and is
             returned: an array, or what has `__array_interface__` or
             `__dlpack__`. It may be an input. What it holds after an error is
-            undefined.
+            undefined. Inputs in the memory of a GPU need one there, which is
+            no input.
           timeout: Seconds; None: the client's.
         """
         place = Place()
@@ -162,19 +171,20 @@ class Client:
                     return cast(Array, y)
         deadline = self._deadline(timeout)
         arrays = _values.input_arrays(inputs)
+        is_on_gpu = device.are_used(arrays)
         result = None
-        if out is None and split_axis is None:
+        if out is None and split_axis is None and not is_on_gpu:
             result = out_arrays.like(arrays)
-        elif out is not None:
-            num_parts = 1
-            if split_axis is not None:
-                info = self._calls.info(activation, deadline, Place())
-                num_parts = len(info.inputs)
-            shape = out_arrays.result_shape(arrays, split_axis, num_parts)
+        elif out is not None or is_on_gpu:
+            shape = _rooms.result_shape(
+                self._calls, activation, arrays, split_axis, deadline
+            )
             if shape is not None:  # else the server says what is wrong
-                result = out_arrays.place("out", out, arrays[0].dtype, shape)
+                result = out_arrays.place(
+                    "out", out, arrays[0].dtype, shape, is_on_gpu
+                )
         room = result
-        if result is not None and not result.flags.c_contiguous:
+        if isinstance(result, np.ndarray) and not result.flags.c_contiguous:
             room = np.empty_like(result, order="C")
         y, request = self._forward(
             activation,
@@ -233,26 +243,6 @@ class Client:
         )
         (y,) = _values.take(payloads, [response.output])
         return y, request
-
-    def _rooms(
-        self,
-        activation: Activation | str,
-        arrays: Sequence[Array],
-        split_axis: int | None,
-        names: Sequence[str],
-        out: Mapping[str, Any],
-        deadline: float,
-        place: Place,
-    ) -> list[Array]:
-        """Returns where what belongs to the inputs `names` is written.
-
-        No names: all inputs. See out_arrays.rooms().
-        """
-        info = self._calls.info(activation, deadline, place)
-        inputs = _values.input_names(info, split_axis)
-        return out_arrays.rooms(
-            dict(zip(inputs, arrays, strict=False)), names or inputs, out
-        )
 
     def _remember(
         self,
@@ -342,6 +332,8 @@ class Client:
         partials: bool | Sequence[str] = False,
         keep_residual: bool = False,
         residual_lease: float | None = None,
+        out: Any = None,
+        partials_out: Mapping[str, Any] | None = None,
         timeout: float | None = None,
     ) -> tuple[Array, dict[str, Array], Residual | None]:
         """Returns the output, partial derivatives and a residual.
@@ -364,6 +356,8 @@ class Client:
           keep_residual: Leave the inputs on the server for one
             backward(activation, residual=residual).
           residual_lease: Seconds to keep them; None: the server's default.
+          out: The same as for `forward`.
+          partials_out: By name of the input, what receives a partial, as `out`.
           timeout: Seconds; None: the client's.
 
         Returns:
@@ -392,22 +386,15 @@ class Client:
         elif partials:
             request.partials.extend(_arguments.names("partials", partials))
 
-        place = Place()
-        rooms: list[Array] = []
-        y = None if split_axis is not None else out_arrays.like(arrays)
-        if y is not None and y.nbytes >= out_arrays.ROOMS_FROM_BYTES:
-            rooms = [y]
-            if request.partials:
-                rooms += self._rooms(
-                    activation,
-                    arrays,
-                    None,
-                    request.partials,
-                    {},
-                    deadline,
-                    place,
-                )
+        wanted = {"out": out}
+        for name in request.partials:
+            given = (partials_out or {}).get(name)
+            wanted[f"partials_out[{name!r}]"] = given
+        rooms, ends = _rooms.of_results(
+            self._calls, activation, arrays, split_axis, deadline, wanted
+        )
         response = service_pb2.ForwardResponse()
+        place = Place()
         payloads = self._calls.evaluate(
             "Forward",
             activation,
@@ -419,8 +406,14 @@ class Client:
             rooms,
         )
         outputs = _values.take(payloads, [response.output, *response.partials])
+        out_arrays.fill(outputs, ends)
+        outputs = [
+            found if given is None else given
+            for found, given in zip(outputs, wanted.values(), strict=True)
+        ]
         residual = None
         if keep_residual:
+            device.forget_streams(arrays)
             residual = Residual(
                 response.residual.handle or None,
                 response.residual.lease.ToTimedelta().total_seconds(),
@@ -446,6 +439,8 @@ class Client:
         axis: int | None = None,
         split_axis: int | None = None,
         element_offset: int = 0,
+        out: Any = None,
+        tangent_out: Any = None,
         timeout: float | None = None,
     ) -> tuple[Array, Array]:
         """Returns the output and its tangent: forward mode.
@@ -464,6 +459,8 @@ class Client:
           axis: The same as for `forward`.
           split_axis: The same as for `forward`.
           element_offset: The same as for `forward`.
+          out: The same as for `forward`.
+          tangent_out: What receives the tangent, as `out`.
           timeout: Seconds; None: the client's.
 
         Raises:
@@ -495,6 +492,16 @@ class Client:
             ),
             tangents=values,
         )
+        wanted = {"out": out, "tangent_out": tangent_out}
+        rooms, ends = _rooms.of_results(
+            self._calls,
+            activation,
+            arrays,
+            split_axis,
+            deadline,
+            wanted,
+            directions,
+        )
         response = service_pb2.ForwardResponse()
         payloads = self._calls.evaluate(
             "Forward",
@@ -504,9 +511,14 @@ class Client:
             response,
             deadline,
             place,
+            rooms,
         )
         y, tangent = _values.take(payloads, [response.output, response.tangent])
-        return y, tangent
+        out_arrays.fill((y, tangent), ends)
+        return (
+            y if out is None else out,
+            tangent if tangent_out is None else tangent_out,
+        )
 
     def backward(
         self,
@@ -650,19 +662,17 @@ class Client:
             request.cotangents.extend(values)
             upstream += directions
 
-        rooms: Sequence[Array] = ()
-        if out is not None or any(
-            array.nbytes >= out_arrays.ROOMS_FROM_BYTES for array in arrays
-        ):
-            rooms = self._rooms(
-                activation,
-                arrays,
-                split_axis,
-                request.wrt,
-                out or {},
-                deadline,
-                place,
-            )
+        rooms = _rooms.of_gradients(
+            self._calls,
+            activation,
+            arrays,
+            upstream,
+            parameters,
+            split_axis,
+            request.wrt,
+            out,
+            deadline,
+        )
         response = service_pb2.BackwardResponse()
         payloads: Sequence[memoryview | Array] | None = None
         if residual is not None and residual.is_held:
@@ -759,6 +769,42 @@ class Client:
         return _overlap.submit(
             getattr(self, method), activation, *inputs, **options
         )
+
+    def share_device(self, array: Any) -> None:
+        """Shares the allocation of an array on a GPU with the server.
+
+        Calls do so by themselves; this tells whether they can.
+
+        Args:
+          array: What has `__cuda_array_interface__`, or `__dlpack__`, in the
+            memory of a GPU.
+
+        Raises:
+          ActivationError: UNIMPLEMENTED, INVALID_ARGUMENT, FAILED_PRECONDITION
+            or RESOURCE_EXHAUSTED: it cannot be shared, and why, and what to do
+            instead. UNAVAILABLE: the server does not answer.
+          TypeError, ValueError: It is no such array.
+        """
+        if not device.is_there(array):
+            raise TypeError(
+                f"array is of type {type(array).__name__}, not in the memory "
+                f"of a GPU"
+            )
+        self._way.share_device(device.view(array, "array").pointer)
+
+    def forget_device(self, array: Any = None) -> None:
+        """Has the server give up the allocation of an array on a GPU.
+
+        Call it before that is freed, while no call uses it. What was freed
+        without is given up when a call meets another allocation.
+
+        Args:
+          array: As of share_device(); None: all allocations of this client.
+        """
+        pointer = None
+        if array is not None:
+            pointer = device.view(array, "array").pointer
+        self._way.forget_device(pointer)
 
     def register_activation(
         self, activation: Activation, *, timeout: float | None = None

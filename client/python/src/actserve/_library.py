@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Any
 
 import grpc
-from numpy.typing import NDArray
 
 from actserve._address import LOCAL
+from actserve._arrays.device import DeviceArray, on_gpus, stream_of
 from actserve._errors import ActivationError, Diagnostic
 from actserve._replicas import Place
 from actserve._security import Security
@@ -74,6 +74,8 @@ class _EncodedCall(ctypes.Structure):
         ("traceparent", ctypes.c_char_p),
         ("tracestate", ctypes.c_char_p),
         ("place", ctypes.c_uint64),
+        ("has_device_stream", ctypes.c_int32),
+        ("device_stream", ctypes.c_void_p),
     )
 
 
@@ -128,6 +130,8 @@ def _load(file: Path) -> Any:
         "allocate": (pointer, [pointer, ctypes.c_size_t]),
         "memory_data": (pointer, [pointer]),
         "memory_free": (None, [pointer]),
+        "share_device": (pointer, [pointer, pointer]),
+        "forget_device": (None, [pointer, pointer]),
         "health": (pointer, [pointer, ctypes.c_double, pointer]),
         "call": (pointer, [pointer, pointer, pointer]),
         "reply_header": (_Bytes, [pointer]),
@@ -173,7 +177,7 @@ class Reply:
         self,
         library: Any,
         handle: ctypes.c_void_p,
-        outputs: Sequence[NDArray[Any]],
+        outputs: Sequence[Any],
     ):
         owner = _Owner(library, handle)
         header = library.actserve_reply_header(handle)
@@ -182,7 +186,7 @@ class Reply:
             library.actserve_reply_payload(handle, i)
             for i in range(library.actserve_reply_num_payloads(handle))
         ]
-        self.payloads: Sequence[memoryview | NDArray[Any]]
+        self.payloads: Sequence[Any]
         if len(payloads) == len(outputs) and all(
             not payload.size or payload.data == _address(output)
             for payload, output in zip(payloads, outputs, strict=True)
@@ -298,10 +302,10 @@ class Connection:
         self,
         method: str,
         header: bytes,
-        payloads: Sequence[NDArray[Any]],
+        payloads: Sequence[Any],
         prefixes: Sequence[bytes],
         timeout: float,
-        outputs: Sequence[NDArray[Any]] = (),
+        outputs: Sequence[Any] = (),
         place: Place | None = None,
         trace: Mapping[str, str] | None = None,
     ) -> Reply:
@@ -310,7 +314,8 @@ class Connection:
         Args:
           method: "Forward".
           header: The request without payloads.
-          payloads: C-contiguous arrays; read where they are.
+          payloads: C-contiguous arrays; read where they are. Those and
+            `outputs` may be DeviceArrays.
           prefixes: For each the tag and length before it.
           timeout: Seconds; 0: that of the connection.
           outputs: C-contiguous arrays; payloads of the response are written
@@ -329,6 +334,10 @@ class Connection:
         places = (_Bytes * len(outputs))()
         for i, output in enumerate(outputs):
             places[i] = _Bytes(_address(output), output.nbytes)
+        on_gpu = on_gpus((*payloads, *outputs))
+        for array in on_gpu:
+            self.share_device(array.pointer)
+        stream = stream_of(on_gpu)
         trace = trace or {}
         call = _EncodedCall(
             size=ctypes.sizeof(_EncodedCall),
@@ -341,6 +350,8 @@ class Connection:
             traceparent=trace.get("traceparent", "").encode(),
             tracestate=trace.get("tracestate", "").encode(),
             place=(place and place.replica) or 0,
+            has_device_stream=stream is not None,
+            device_stream=stream,
         )
         reply = ctypes.c_void_p()
         status = self._library.actserve_call(
@@ -387,6 +398,22 @@ class Connection:
         memory._owner = owner  # lives as long as the view's memory
         return memoryview(memory).cast("B")
 
+    def share_device(self, pointer: int) -> None:
+        """Shares the allocation on a GPU around an address with the server.
+
+        Quick where that was done before.
+
+        Raises:
+          ActivationError: That cannot be.
+        """
+        self.raise_if_failed(
+            self._library.actserve_share_device(self._client, pointer)
+        )
+
+    def forget_device(self, pointer: int | None) -> None:
+        """Ends that; None: of all."""
+        self._library.actserve_forget_device(self._client, pointer)
+
     def cancel(self) -> None:
         """Ends the calls that are running, and all later ones."""
         self._library.actserve_cancel(self._client)
@@ -417,7 +444,9 @@ class Connection:
             library.actserve_status_free(status)
 
 
-def _address(array: NDArray[Any]) -> int:
+def _address(array: Any) -> int:
+    if isinstance(array, DeviceArray):
+        return array.pointer
     address: int = array.__array_interface__["data"][0]
     return address
 

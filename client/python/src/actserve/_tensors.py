@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import grpc
 import ml_dtypes
 import numpy as np
 from numpy.typing import NDArray
 
-from actserve._arrays import dlpack
+from actserve._arrays import device, dlpack
 from actserve._errors import ActivationError
 from actserve.v1 import tensor_pb2
 
@@ -37,10 +37,11 @@ def to_arrays(
     values: Sequence[Any],
     names: Sequence[str],
     dtype: np.dtype[Any] | None = None,
-) -> list[NDArray[Any]]:
+) -> list[Any]:
     """Returns `values` as C-contiguous little-endian arrays.
 
-    Such an array is returned itself, without a copy. Python numbers and
+    Such an array is returned itself, without a copy. What is in the memory of a
+    GPU becomes a DeviceArray. Python numbers and
     (nested) lists take `dtype`, else the dtype of the first array among
     `values`, else float32.
 
@@ -51,8 +52,9 @@ def to_arrays(
 
     Raises:
       TypeError: The dtype is not float16, bfloat16, float32 or float64.
+      ValueError: It is on a GPU, and not contiguous.
     """
-    arrays: list[NDArray[Any] | None] = [
+    arrays: list[Any] = [
         None if _is_weak(value) else _checked(_array(value, name), name)
         for value, name in zip(values, names, strict=True)
     ]
@@ -67,27 +69,31 @@ def to_arrays(
     ]
 
 
-def to_proto(array: NDArray[Any]) -> tensor_pb2.Tensor:
+def to_proto(array: Any) -> tensor_pb2.Tensor:
     """Returns dtype and shape of an array of to_arrays()."""
     return tensor_pb2.Tensor(dtype=_DTYPES[array.dtype], shape=array.shape)
 
 
-def from_proto(
-    tensor: tensor_pb2.Tensor, payload: memoryview | NDArray[Any]
-) -> NDArray[Any]:
+def from_proto(tensor: tensor_pb2.Tensor, payload: Any) -> NDArray[Any]:
     """Returns a writable array with the elements of `payload`.
 
     A large writable payload becomes its memory. One that is an array already
-    is returned itself, if dtype and shape are its own.
+    is returned itself, if dtype and shape are its own: also a DeviceArray.
 
     Raises:
       ActivationError: INTERNAL, the bytes do not match dtype and shape.
     """
     dtype = _BY_NUMBER.get(tensor.dtype)
     shape = tuple(tensor.shape)
-    if isinstance(payload, np.ndarray):
+    if isinstance(payload, np.ndarray | device.DeviceArray):
         if payload.dtype == dtype and payload.shape == shape:
-            return payload
+            return cast(NDArray[Any], payload)
+        if not isinstance(payload, np.ndarray):
+            raise ActivationError(
+                grpc.StatusCode.INTERNAL,
+                f"response holds dtype {tensor.dtype}, shape {list(shape)} in "
+                f"the place of {payload.dtype}, {list(payload.shape)}",
+            )
         payload = payload.reshape(-1).view("u1").data
     if dtype is None or math.prod(shape) * dtype.itemsize != len(payload):
         raise ActivationError(
@@ -113,7 +119,9 @@ def _is_weak(value: Any) -> bool:
     return isinstance(value, _WEAK_TYPES) and not isinstance(value, np.generic)
 
 
-def _array(value: Any, name: str) -> NDArray[Any]:
+def _array(value: Any, name: str) -> Any:
+    if device.is_there(value):
+        return device.view(value, name)
     if not hasattr(value, "__array_interface__") and dlpack.is_here(value):
         return dlpack.view(value, name)
     array = np.asarray(value)
@@ -137,9 +145,11 @@ def check_dtype(dtype: np.dtype[Any]) -> None:
         raise TypeError(f"dtype {dtype} is none of {_NAMES}")
 
 
-def _checked(array: NDArray[Any], name: str) -> NDArray[Any]:
+def _checked(array: Any, name: str) -> Any:
     """Returns `array` C-contiguous and little-endian, or raises TypeError."""
     dtype = array.dtype
+    if isinstance(array, device.DeviceArray) and dtype in _DTYPES:
+        return array
     if dtype not in _DTYPES:
         dtype = dtype.newbyteorder("=")
     if dtype not in _DTYPES:

@@ -10,6 +10,7 @@ import grpc
 import numpy as np
 
 from actserve import _arguments, _tensors
+from actserve._arrays.device import DeviceArray
 from actserve._calls import Array
 from actserve._errors import ActivationError
 from actserve._info import ActivationInfo
@@ -63,6 +64,11 @@ def parameter_values(
         what = f"parameters[{name!r}]"
         if isinstance(value, PerAxis):
             array = _tensors.to_arrays([value.values], [what], dtype)[0]
+            if isinstance(array, DeviceArray):
+                raise TypeError(
+                    f"{what} is in the memory of a GPU: copy it to that of the "
+                    f"host, where parameters are"
+                )
             arrays.append(array)
             tensor = service_pb2.ParameterTensor(
                 tensor=_tensors.to_proto(array),

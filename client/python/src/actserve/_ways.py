@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from actserve import _trace, _wire
 from actserve._address import AUTO, LOCAL
+from actserve._arrays.device import are_used
 from actserve._errors import ActivationError
 from actserve._library import Connection, Options, can_reach_servers
 from actserve._replicas import Place, Replicas, forked
@@ -63,6 +64,12 @@ class Way(Protocol):
     def allocate(self, size: int) -> memoryview:
         """Returns memory for arrays, which calls use in place if they can."""
 
+    def share_device(self, pointer: int) -> None:
+        """Shares an allocation on a GPU, as Connection.share_device()."""
+
+    def forget_device(self, pointer: int | None) -> None:
+        """Ends that, as Connection.forget_device()."""
+
     def fast_calls(self) -> Any:
         """Returns Connection.fast_calls(); None: there is no such thing."""
 
@@ -88,6 +95,8 @@ class Remote:
         place: Place | None,
         outputs: Sequence[NDArray[Any]] = (),
     ) -> Answer:
+        if are_used((*payloads, *outputs)):
+            self.share_device(0)
         path = f"/{_SERVICE.full_name}/{_SERVICE.methods_by_name[method].name}"
         message = _wire.join_request(header, payloads)
         answer = self._replicas.call(path, message, deadline, place)
@@ -123,6 +132,17 @@ class Remote:
 
     def allocate(self, size: int) -> memoryview:
         return memoryview(bytearray(size))
+
+    def share_device(self, pointer: int) -> None:
+        raise ActivationError(
+            grpc.StatusCode.FAILED_PRECONDITION,
+            "memory of a GPU is shared with a server by the library, which is "
+            "not here, or not to be used; copy the tensors to memory of the "
+            "host",
+        )
+
+    def forget_device(self, pointer: int | None) -> None:
+        pass
 
     def fast_calls(self) -> Any:
         return None
@@ -187,6 +207,14 @@ class Library:
 
     def allocate(self, size: int) -> memoryview:
         return self._own().allocate(size)
+
+    def share_device(self, pointer: int) -> None:
+        self._own().share_device(pointer)
+
+    def forget_device(self, pointer: int | None) -> None:
+        connection = self._connection
+        if connection is not None and connection.pid == os.getpid():
+            connection.forget_device(pointer)
 
     def fast_calls(self) -> Any:
         return self._own().fast_calls()

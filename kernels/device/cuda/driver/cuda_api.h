@@ -64,7 +64,13 @@ enum CuDeviceAttribute : int {
 };
 
 // The attributes of an address, by their numbers in cuda.h.
-enum CuPointerAttribute : int { kCuPointerDeviceOrdinal = 9 };
+enum CuPointerAttribute : int {
+  kCuPointerMemoryType = 2,
+  // Of an allocation: no other one of the process has or had it.
+  kCuPointerBufferId = 7,
+  kCuPointerDeviceOrdinal = 9,
+};
+inline constexpr unsigned kCuMemoryTypeDevice = 2;
 enum CuFunctionAttribute : int { kCuMaxDynamicSharedBytes = 8 };
 enum CuMemoryPoolAttribute : int { kCuReleaseThreshold = 4 };
 inline constexpr unsigned kCuStreamNonBlocking = 1;

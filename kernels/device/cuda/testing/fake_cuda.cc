@@ -107,6 +107,13 @@ CuResult Entered() {
   return has_context ? kCuSuccess : static_cast<CuResult>(201);
 }
 
+// The default streams, which have numbers, are one here.
+CuStream StreamOf(CuStream stream) {
+  if (reinterpret_cast<uintptr_t>(stream) > 2) return stream;
+  static CuStreamTag* const by_default = new CuStreamTag;
+  return by_default;
+}
+
 // Where an ELF file ends: a linker writes the section headers last.
 size_t ElfSizeBytes(const void* image) {
   const auto* header = static_cast<const Elf64_Ehdr*>(image);
@@ -290,6 +297,7 @@ FAKE_CALL(cuMemPoolSetAttribute)(CuMemoryPool, CuMemoryPoolAttribute attribute,
 FAKE_CALL(cuMemAllocAsync)(CuDeviceAddress* address, size_t size_bytes,
                            CuStream stream) {
   RETURN_IF_FAILED(Entered());
+  stream = StreamOf(stream);
   RETURN_IF_FAILED(FakeMemory::Get().Allocate(size_bytes, stream, address));
   const bool hangs = FakeState::Get().IsNth(FakeKnob::kHangAtAlloc);
   stream->Put([=, block = *address] {
@@ -318,6 +326,7 @@ FAKE_CALL(cuMemFreeHost)(void* memory) {
 FAKE_CALL(cuMemcpyHtoDAsync_v2)(CuDeviceAddress to, const void* from,
                                 size_t size_bytes, CuStream stream) {
   RETURN_IF_FAILED(Entered());
+  stream = StreamOf(stream);
   Knob(FakeKnob::kNumCopies).fetch_add(1);
   stream->Put([=] {
     if (FakeState::Get().sticky() != kCuSuccess) return;
@@ -363,7 +372,7 @@ FAKE_CALL(cuStreamDestroy_v2)(CuStream stream) {
 }
 FAKE_CALL(cuStreamQuery)(CuStream stream) {
   RETURN_IF_FAILED(Entered());
-  return stream->IsIdle() ? kCuSuccess : kCuNotReady;
+  return StreamOf(stream)->IsIdle() ? kCuSuccess : kCuNotReady;
 }
 FAKE_CALL(cuEventCreate)(CuEvent* event, unsigned) {
   RETURN_IF_FAILED(Entered());

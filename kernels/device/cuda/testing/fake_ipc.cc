@@ -157,14 +157,20 @@ FAKE_CALL(cuMemGetAddressRange_v2)(CuDeviceAddress* base, size_t* size_bytes,
 }
 FAKE_CALL(cuPointerGetAttribute)(void* value, CuPointerAttribute attribute,
                                  CuDeviceAddress address) {
-  CuDeviceAddress base = 0;
-  size_t size_bytes = 0;
-  if (attribute != kCuPointerDeviceOrdinal ||
-      !FakeMemory::Get().Range(address, &base, &size_bytes)) {
-    return kCuInvalidValue;
+  const uint64_t id = FakeMemory::Get().IdOf(address);
+  if (id == 0) return kCuInvalidValue;
+  switch (attribute) {
+    case kCuPointerMemoryType:
+      *static_cast<unsigned*>(value) = kCuMemoryTypeDevice;
+      return kCuSuccess;
+    case kCuPointerBufferId:
+      *static_cast<uint64_t*>(value) = id;
+      return kCuSuccess;
+    case kCuPointerDeviceOrdinal:
+      *static_cast<int*>(value) = 0;
+      return kCuSuccess;
   }
-  *static_cast<int*>(value) = 0;
-  return kCuSuccess;
+  return kCuInvalidValue;
 }
 FAKE_CALL(cuIpcGetMemHandle)(CuIpcMemHandle* handle, CuDeviceAddress address) {
   return SharedBlocks::Get().HandleOf(address, handle);

@@ -118,13 +118,13 @@ CuResult FakeMemory::Allocate(size_t size_bytes, CuStream stream,
   *address = reinterpret_cast<CuDeviceAddress>(block + kGuardBytes);
   used.fetch_add(size_bytes);
   std::lock_guard lock(mutex_);
-  blocks_[*address] = {size_bytes, stream};
+  blocks_[*address] = {size_bytes, stream, ++last_id_};
   return kCuSuccess;
 }
 
 void FakeMemory::Add(CuDeviceAddress address, size_t size_bytes) {
   std::lock_guard lock(mutex_);
-  blocks_[address] = {size_bytes, nullptr};
+  blocks_[address] = {size_bytes, nullptr, ++last_id_};
 }
 
 void FakeMemory::Remove(CuDeviceAddress address) {
@@ -141,6 +141,12 @@ bool FakeMemory::Range(CuDeviceAddress address, CuDeviceAddress* base,
   *base = it->first;
   *size_bytes = it->second.size_bytes;
   return address < it->first + it->second.size_bytes;
+}
+
+uint64_t FakeMemory::IdOf(CuDeviceAddress address) {
+  std::lock_guard lock(mutex_);
+  const Block* const block = Find(address, 1);
+  return block == nullptr ? 0 : block->id;
 }
 
 void FakeMemory::SetReady(CuDeviceAddress address) {

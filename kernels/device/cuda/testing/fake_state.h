@@ -80,6 +80,8 @@ class FakeMemory {
   // The block around `address`; false if there is none.
   bool Range(CuDeviceAddress address, CuDeviceAddress* base,
              size_t* size_bytes);
+  // What no other block has or had; 0: there is no block.
+  uint64_t IdOf(CuDeviceAddress address);
   // Returns whether the bytes lie in one block that `stream` may touch.
   bool Check(CuDeviceAddress address, size_t size_bytes, CuStream stream);
   // Returns false if `word` is an address in a block that `stream` may not
@@ -90,6 +92,7 @@ class FakeMemory {
   struct Block {
     size_t size_bytes = 0;
     CuStream owner = nullptr;  // nullptr: any stream may touch it
+    uint64_t id = 0;
   };
   // Loses the device.
   static bool Refuse();
@@ -98,6 +101,7 @@ class FakeMemory {
 
   std::mutex mutex_;
   std::map<CuDeviceAddress, Block> blocks_;
+  uint64_t last_id_ = 0;
 };
 
 }  // namespace actserve::testing

@@ -6,6 +6,7 @@ NumPy's own from_dlpack() knows no bfloat16.
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Sequence
 from typing import Any
 
 import ml_dtypes
@@ -14,6 +15,8 @@ from numpy.typing import NDArray
 
 # Plain memory, and pinned memory of CUDA.
 _HOST = (1, 3)
+# Memory of a GPU.
+CUDA = (2,)
 _DEVICES = {2: "cuda", 10: "rocm", 14: "oneapi"}
 # (type code, bits) of DLPack. bfloat16 is a code of its own.
 _DTYPES: dict[tuple[int, int], Any] = {
@@ -49,12 +52,38 @@ _pointer.restype = ctypes.c_void_p
 _pointer.argtypes = [ctypes.py_object, ctypes.c_char_p]
 
 
-def is_here(tensor: Any) -> bool:
-    """Returns whether `tensor` has `__dlpack__`, in the memory of the host."""
+def is_on(tensor: Any, devices: Sequence[int]) -> bool:
+    """Returns whether `tensor` has `__dlpack__`, on one of these devices."""
     return (
         hasattr(tensor, "__dlpack__")
-        and int(tensor.__dlpack_device__()[0]) in _HOST
+        and int(tensor.__dlpack_device__()[0]) in devices
     )
+
+
+def is_here(tensor: Any) -> bool:
+    """Returns whether `tensor` has `__dlpack__`, in the memory of the host."""
+    return is_on(tensor, _HOST)
+
+
+def tensor_of(capsule: Any) -> _Tensor:
+    """Returns the DLTensor of what `__dlpack__` returned."""
+    return _Tensor.from_address(_pointer(capsule, b"dltensor"))
+
+
+def dtype_of(found: _Tensor, name: str) -> np.dtype[Any]:
+    """Returns the dtype of NumPy.
+
+    Raises:
+      TypeError: There is none; `name` names the tensor.
+    """
+    dtype = _DTYPES.get((found.code, found.bits))
+    if dtype is None or found.lanes != 1:
+        raise TypeError(
+            f"{name} has the DLPack type {found.code} of {found.bits} bits, "
+            f"none of float16, bfloat16, float32, float64"
+        )
+    known: np.dtype[Any] = np.dtype(dtype)
+    return known
 
 
 def view(tensor: Any, name: str) -> NDArray[Any]:
@@ -78,15 +107,10 @@ def view(tensor: Any, name: str) -> NDArray[Any]:
         capsule = tensor.__dlpack__()
     except Exception as error:
         raise TypeError(f"{name} cannot be read: {error}") from error
-    found = _Tensor.from_address(_pointer(capsule, b"dltensor"))
-    dtype = _DTYPES.get((found.code, found.bits))
-    if dtype is None or found.lanes != 1:
-        raise TypeError(
-            f"{name} has the DLPack type {found.code} of {found.bits} bits, "
-            f"none of float16, bfloat16, float32, float64"
-        )
+    found = tensor_of(capsule)
+    dtype = dtype_of(found, name)
     shape = tuple(found.shape[i] for i in range(found.ndim))
-    size = np.dtype(dtype).itemsize
+    size = dtype.itemsize
     if found.strides:
         strides = tuple(found.strides[i] * size for i in range(found.ndim))
     else:

@@ -8,28 +8,49 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from actserve._arrays import dlpack
-
-# Results of as many bytes are written into arrays of NumPy, made before the
-# call: their memory has huge pages, and what the library would return has not.
-ROOMS_FROM_BYTES = 1 << 20
+from actserve._arrays import device, dlpack
 
 
 def place(
-    name: str, out: Any, dtype: np.dtype[Any], shape: Sequence[int]
-) -> NDArray[Any]:
+    name: str,
+    out: Any,
+    dtype: np.dtype[Any],
+    shape: Sequence[int],
+    is_on_gpu: bool = False,
+) -> Any:
     """Returns the memory of `out` as an array.
 
     Args:
       name: That of the argument, for messages.
-      out: An array, or what has `__array_interface__` or `__dlpack__`.
+      out: An array, or what has `__array_interface__` or `__dlpack__`, or is in
+        the memory of a GPU.
       dtype: Of the result.
       shape: Of the result.
+      is_on_gpu: Whether the result is in the memory of a GPU.
 
     Raises:
-      TypeError: It is no array in the memory of the host, or of another dtype.
+      TypeError: It is in other memory than the result, or no array, or of
+        another dtype.
       ValueError: It has another shape, or cannot be written.
     """
+    if device.is_there(out):
+        on_gpu = device.view(out, name)
+        if not is_on_gpu:
+            raise TypeError(
+                f"{name} is in the memory of a GPU, but no input is: all "
+                f"tensors of a call are in one memory"
+            )
+        return device.check_place(name, on_gpu, dtype, shape)
+    if is_on_gpu and out is None:
+        raise TypeError(
+            f"{name} is missing: the inputs are in the memory of a GPU, and so "
+            f"must be the array that receives this result"
+        )
+    if is_on_gpu:
+        raise TypeError(
+            f"{name} is in the memory of the host, but the inputs are in that "
+            f"of a GPU: all tensors of a call are in one memory"
+        )
     if isinstance(out, np.ndarray):
         array = out
     elif hasattr(out, "__array_interface__"):
@@ -101,6 +122,81 @@ def rooms(
     return places
 
 
+def rooms_on_gpu(
+    likes: Mapping[str, Any],
+    wrt: Sequence[str],
+    out: Mapping[str, Any] | None,
+) -> list[Any]:
+    """Returns where the gradients of `wrt` are written, on a GPU or here.
+
+    Args:
+      likes: By name, the tensor that a gradient is like. Other names are those
+        of numbers.
+      wrt: The gradients, in order.
+      out: By name, where those on a GPU are wanted.
+
+    Raises:
+      TypeError, ValueError: One of those is missing, or cannot be used.
+    """
+    places = []
+    for name in wrt:
+        if name not in likes:
+            continue
+        like_it = likes[name]
+        if isinstance(like_it, device.DeviceArray):
+            given = (out or {}).get(name)
+            what = f"out[{name!r}]"
+            places.append(
+                place(what, given, like_it.dtype, like_it.shape, True)
+            )
+        else:
+            places.append(np.empty(like_it.shape, like_it.dtype))
+    return places
+
+
+def places_of(
+    wanted: Mapping[str, Any],
+    dtype: np.dtype[Any],
+    shape: Sequence[int] | None,
+    is_on_gpu: bool,
+) -> tuple[list[Any], list[Any]]:
+    """Returns where results of one shape are written, and where they go then.
+
+    Args:
+      wanted: The arrays of the caller by the names of their arguments; None:
+        a new one.
+      dtype: Of the results.
+      shape: Of each; None: the server says what is wrong.
+      is_on_gpu: Whether they are in the memory of a GPU.
+
+    Returns:
+      Nothing where the caller wants no place. The second are arrays, or None.
+
+    Raises: as place().
+    """
+    given = any(value is not None for value in wanted.values())
+    if shape is None or not (given or is_on_gpu):
+        return [], []
+    rooms: list[Any] = []
+    ends: list[Any] = []
+    for name, value in wanted.items():
+        end = None
+        if value is not None or is_on_gpu:
+            end = place(name, value, dtype, shape, is_on_gpu)
+        ends.append(end)
+        if end is None or not (is_on_gpu or end.flags.carray):
+            end = np.empty(shape, dtype)
+        rooms.append(end)
+    return rooms, ends
+
+
+def fill(found: Sequence[Any], ends: Sequence[Any]) -> None:
+    """Writes results to where places_of() said that they go."""
+    for value, end in zip(found, ends, strict=bool(ends)):
+        if end is not None and value is not end:
+            end[...] = value
+
+
 def deliver(found: dict[str, Any], out: Mapping[str, Any]) -> dict[str, Any]:
     """Returns `found` with the arrays that `out` names written there.
 
@@ -111,6 +207,9 @@ def deliver(found: dict[str, Any], out: Mapping[str, Any]) -> dict[str, Any]:
     places = {}
     for name, given in out.items():
         value = found.get(name)
+        if isinstance(value, device.DeviceArray):
+            result[name] = given
+            continue
         if not isinstance(value, np.ndarray):
             raise ValueError(
                 f"out: {name!r} is none of the arrays "

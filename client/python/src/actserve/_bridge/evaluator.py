@@ -14,6 +14,7 @@ import numpy as np
 from actserve import _tensors
 from actserve._activation import Activation
 from actserve._address import AUTO, LOCAL
+from actserve._arrays.device import DeviceArray
 from actserve._bridge import clients, fallback
 from actserve._bridge.spec import Spec
 from actserve._bridge.without_library import WithoutLibrary
@@ -22,11 +23,9 @@ from actserve._client import Client
 from actserve._info import ActivationInfo
 from actserve._replicas import Place
 from actserve._residual import Residual
+from actserve._rooms import GRAD_OUTPUT
 from actserve._values import ALL_INPUTS, PerAxis
 from actserve.v1 import service_pb2
-
-# The name of dL/dy among the variables of second_order().
-GRAD_OUTPUT = "dL/dy"
 
 _WIRE_DTYPES = {"bfloat16": np.dtype(ml_dtypes.bfloat16)}
 _FLOAT32 = np.dtype(np.float32)
@@ -257,10 +256,20 @@ class Evaluator:
         return out
 
     def forward_with_partials(
-        self, arrays: Sequence[Array]
+        self,
+        arrays: Sequence[Array],
+        out: Any = None,
+        partials_out: Mapping[str, Any] | None = None,
     ) -> tuple[Array, list[Array]]:
-        """Returns the result, and d(result)/d(input) for each input."""
+        """Returns the result, and d(result)/d(input) for each input.
+
+        Args:
+          arrays: As those of forward().
+          out: Where the result is written, of the dtype of the inputs.
+          partials_out: The same for partials, by input.
+        """
         inputs, options = self._call(arrays)
+        options |= _given(out=out, partials_out=partials_out)
         y, partials, _ = self._run(
             lambda client: client.forward_with(
                 self._activation, *inputs, partials=True, **options
@@ -271,14 +280,16 @@ class Evaluator:
         return _cast(y, dtype), [_cast(p, dtype) for p in partials.values()]
 
     def forward_with_residual(
-        self, arrays: Sequence[Array]
+        self, arrays: Sequence[Array], out: Any = None
     ) -> tuple[Array, Residual | None]:
         """Returns the result, and what backward() takes for the arrays.
 
         None where a fallback computed without the library. The Residual refers
-        to `arrays`: they must not change before it is used.
+        to `arrays`: they must not change before it is used. With `out`, of the
+        dtype of the inputs, the result is written there.
         """
         inputs, options = self._call(arrays)
+        options |= _given(out=out)
         y, _, residual = self._run(
             lambda client: client.forward_with(
                 self._activation, *inputs, keep_residual=True, **options
@@ -337,6 +348,7 @@ class Evaluator:
         grad_output: Array,
         cotangents: Mapping[str, Array],
         wrt: Sequence[str],
+        out: Mapping[str, Any] | None = None,
     ) -> list[Array]:
         """Returns the gradients of sum(cotangent * gradient of backward()).
 
@@ -345,8 +357,10 @@ class Evaluator:
           grad_output: That of backward().
           cotangents: By variable, of which backward() gave the gradient.
           wrt: Some of `variables`, and GRAD_OUTPUT.
+          out: As of backward().
         """
         inputs, options = self._call(arrays)
+        options |= _given(out=out)
         upstream = self._sent(grad_output)
         directions = self._named(cotangents, inputs[0].dtype)
         found = self._run(
@@ -360,18 +374,25 @@ class Evaluator:
                 **options,
             )
         )
-        return self._delivered(found, (*arrays, grad_output), wrt, {})
+        return self._delivered(found, (*arrays, grad_output), wrt, out or {})
 
     def jvp(
-        self, arrays: Sequence[Array], tangents: Mapping[str, Array]
+        self,
+        arrays: Sequence[Array],
+        tangents: Mapping[str, Array],
+        out: Any = None,
+        tangent_out: Any = None,
     ) -> tuple[Array, Array]:
         """Returns the result and how it moves, in forward mode.
 
         Args:
           arrays: As those of forward().
           tangents: By variable, how it moves; others stay.
+          out: Where the result is written, of the dtype of the inputs.
+          tangent_out: The same for how it moves.
         """
         inputs, options = self._call(arrays)
+        options |= _given(out=out, tangent_out=tangent_out)
         directions = self._named(tangents, inputs[0].dtype)
         y, tangent = self._run(
             lambda client: client.jvp(
@@ -544,7 +565,7 @@ class Evaluator:
         for name in wrt:
             value = found[name]
             variable = of[name]
-            if not isinstance(value, np.ndarray):
+            if not isinstance(value, np.ndarray | DeviceArray):
                 value = np.full(variable.shape, value, variable.dtype)
             value = _cast(value, variable.dtype)
             if name in out and value is not out[name]:
@@ -561,6 +582,10 @@ class Evaluator:
 
     def __reduce__(self) -> tuple[Any, ...]:
         return evaluator, (self.spec,)
+
+
+def _given(**options: Any) -> dict[str, Any]:
+    return {name: value for name, value in options.items() if value is not None}
 
 
 def _cast(array: Array, dtype: np.dtype[Any]) -> Array:

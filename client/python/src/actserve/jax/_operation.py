@@ -9,7 +9,7 @@ import jax
 import numpy as np
 
 from actserve._bridge import Evaluator, Spec, evaluator
-from actserve._bridge.evaluator import GRAD_OUTPUT
+from actserve._rooms import GRAD_OUTPUT
 
 FORWARD = "forward"
 PARTIALS = "partials"

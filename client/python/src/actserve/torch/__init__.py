@@ -23,8 +23,9 @@ fake tensors and tensor subclasses a call is an operator, torch.ops.actserve.*;
 under torch.func, and in plain eager mode, it is an autograd function. The
 numbers are the same.
 
-Tensors of the host are read and written where they lie, those of a GPU are
-copied through pinned memory. Results have the dtype of the inputs; autocast
+Tensors of the host are read and written where they lie. So are those of a GPU
+by a server on this host that computes on it; else they are copied through
+pinned memory: see cuda_ways(). Results have the dtype of the inputs; autocast
 leaves a single input as it is, and gives several the widest of their dtypes. A
 dense tensor, a channels-last one among them, keeps its strides.
 """
@@ -33,5 +34,6 @@ from actserve.torch import _ops  # noqa: F401, registers the operators
 from actserve.torch._function import apply
 from actserve.torch._layer import Activation
 from actserve.torch._many import apply_many
+from actserve.torch._shared import cuda_ways
 
-__all__ = ["Activation", "apply", "apply_many"]
+__all__ = ["Activation", "apply", "apply_many", "cuda_ways"]

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from actserve._bridge import Evaluator, evaluator
-from actserve.torch import _kernels, _rules
+from actserve.torch import _kernels, _rules, _shared
 from actserve.torch._memory import NUMPY_DTYPES
 from actserve.torch._quick import _is_legacy, gradient, is_watched
 
@@ -36,6 +36,13 @@ def computed(
     gradient needs: partials; and how a server has it that keeps them itself.
     """
     way = _way(of, values[0].dtype)
+    if (
+        of.spec.gradient == "auto"
+        and _shared.is_cuda(values[0])
+        and _shared.way(of, values) is not None
+    ):
+        # What stays where it is costs nothing to send again.
+        way = "stateless"
     # Who saves tensors elsewhere keeps none at a server.
     if way == "stateless" or (
         way == "residual" and _top_hooks is not None and _top_hooks(True)

@@ -10,17 +10,19 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 
 from actserve._bridge import Evaluator, evaluator
-from actserve._bridge.evaluator import GRAD_OUTPUT
+from actserve._errors import ActivationError
 from actserve._residual import Residual
-from actserve.torch import _axes, _memory
+from actserve._rooms import GRAD_OUTPUT
+from actserve.torch import _axes, _memory, _shared
 from actserve.torch._threads import following
 
 Tensors = Sequence[torch.Tensor]
+_T = TypeVar("_T")
 
 
 def check(of: Evaluator, values: Tensors) -> None:
@@ -84,7 +86,10 @@ def names(of: Evaluator, places: Sequence[int]) -> list[str]:
 
 
 class _Laid:
-    """The values of a call as they are computed: contiguous, on the host."""
+    """The values of a call as they are computed: contiguous.
+
+    On the host; or on their GPU, if they are shared with a server.
+    """
 
     def __init__(
         self,
@@ -93,6 +98,7 @@ class _Laid:
         results: Tensors = (),
         directions: Tensors = (),
         by: Sequence[int] = (),
+        shared: _shared.Shared | None = None,
     ):
         """Takes the values of a call.
 
@@ -102,8 +108,12 @@ class _Laid:
           results: Tensors of the shape of y.
           directions: Tensors of the shapes of the variables `by`.
           by: Places in `values`.
+          shared: How they are shared.
         """
         num_inputs = len(values) - len(of.spec.parameters)
+        self._is_shared = shared is not None
+        if shared is not None:
+            of = shared.evaluator()
         self._device = values[0].device
         self._num_inputs = num_inputs
         self._order = _axes.order_in_memory(of, values)
@@ -123,17 +133,38 @@ class _Laid:
                 for place, tensor in zip(by, directions, strict=True)
             ),
         ]
-        self._tensors = _memory.to_host(laid)
-        self.arrays = [
-            _memory.array(tensor) for tensor in self._tensors[: len(values)]
+        # The others are parameters, or belong to them.
+        like_inputs = [
+            *(place < num_inputs for place in range(len(values))),
+            *(True for _ in results),
+            *(place < num_inputs for place in by),
         ]
-        self.others = [
-            _memory.array(tensor) for tensor in self._tensors[len(values) :]
+        arrays = self._arrays(laid, like_inputs)
+        self._dtype = values[0].dtype
+        self.arrays, self.others = arrays[: len(values)], arrays[len(values) :]
+
+    def _arrays(self, tensors: Tensors, like_inputs: Sequence[bool]) -> Any:
+        if not self._is_shared:
+            return [_memory.array(t) for t in _memory.to_host(tensors)]
+        arrays = iter(
+            _memory.to_host(
+                [
+                    tensor
+                    for tensor, like in zip(tensors, like_inputs, strict=True)
+                    if not like
+                ]
+            )
+        )
+        return [
+            self.array(_shared.contiguous(tensor))
+            if like
+            else _memory.array(next(arrays))
+            for tensor, like in zip(tensors, like_inputs, strict=True)
         ]
 
-    def host_result(self, tensor: torch.Tensor) -> _memory.Array:
+    def of_result(self, tensor: torch.Tensor) -> Any:
         """Returns a tensor of the shape of y as it is computed with."""
-        return _memory.array(_memory.to_host([self._like_input(tensor)])[0])
+        return self._arrays([self._like_input(tensor)], [True])[0]
 
     def _like_input(self, tensor: torch.Tensor) -> torch.Tensor:
         return tensor.permute(self._order) if self._order else tensor
@@ -145,17 +176,69 @@ class _Laid:
         found = _memory.to_device(found, self._device)
         return found.permute(self._back) if self._order else found
 
-    def variable(self, place: int, found: Any) -> torch.Tensor:
-        """Returns the gradient of a variable for the caller."""
-        if place < self._num_inputs:
-            return self.result(found)
-        return _memory.to_device(_memory.tensor(found), self._device)
+    def variables(
+        self, wrt: Sequence[int], found: Sequence[Any]
+    ) -> list[torch.Tensor]:
+        """Returns gradients for the caller; len(values) stands for dL/dy."""
+        return [
+            self.result(value)
+            if place < self._num_inputs or place == len(self.arrays)
+            else _memory.to_device(_memory.tensor(value), self._device)
+            for place, value in zip(wrt, found, strict=True)
+        ]
 
     def empty(self) -> torch.Tensor:
         """Returns room for y."""
         shapes = [array.shape for array in self.arrays[: self._num_inputs]]
         shape = self.of.result_shape(shapes)
-        return _memory.empty(shape, self._tensors[0].dtype, self._device)
+        empty = _shared.empty if self._is_shared else _memory.empty
+        return empty(shape, self._dtype, self._device)
+
+    def array(self, tensor: torch.Tensor) -> Any:
+        """Returns the memory of a tensor that is laid out."""
+        return (_shared if self._is_shared else _memory).array(tensor)
+
+    def shared_room(self) -> Any:
+        """Returns an array for what is like y; None: it needs none."""
+        return self.array(self.empty()) if self._is_shared else None
+
+    def shared_rooms(self, wrt: Sequence[int]) -> dict[str, Any] | None:
+        """Returns arrays for gradients by name; None: they need none.
+
+        Those of parameters are computed on the host.
+        """
+        if not self._is_shared:
+            return None
+        num_values = len(self.arrays)
+        return {
+            name: self.array(
+                _shared.empty(
+                    self.arrays[place % num_values].shape,
+                    self._dtype,
+                    self._device,
+                )
+            )
+            for place, name in zip(wrt, names(self.of, wrt), strict=True)
+            if place < self._num_inputs or place == num_values
+        }
+
+
+def _compute(
+    compute: Callable[[_Laid], _T],
+    of: Evaluator,
+    values: Tensors,
+    results: Tensors = (),
+    directions: Tensors = (),
+    by: Sequence[int] = (),
+) -> _T:
+    """Returns what `compute` makes of the values of a call, laid out."""
+    shared = _shared.way(of, values)
+    if shared is not None:
+        try:
+            return compute(_Laid(of, values, results, directions, by, shared))
+        except ActivationError as error:
+            shared.failed(error)
+    return compute(_Laid(of, values, results, directions, by))
 
 
 def _is_simple(of: Evaluator, values: Tensors) -> bool:
@@ -164,6 +247,7 @@ def _is_simple(of: Evaluator, values: Tensors) -> bool:
     return (
         len(values) == 1
         and x.is_cpu
+        and not _shared.is_cuda(x)
         and x.is_contiguous()
         and of.spec.split_axis is None
         and not x.is_neg()
@@ -191,45 +275,67 @@ def forward(of: Evaluator, values: Tensors) -> torch.Tensor:
     """Returns y."""
     if _is_simple(of, values):
         return forward_one(of, values[0])
-    laid = _Laid(of, values)
-    y = laid.empty()
-    laid.of.forward(laid.arrays, out=_memory.array(y))
-    return laid.result(y)
+
+    def compute(laid: _Laid) -> torch.Tensor:
+        y = laid.empty()
+        laid.of.forward(laid.arrays, out=laid.array(y))
+        return laid.result(y)
+
+    return _compute(compute, of, values)
 
 
 def forward_with_partials(
     of: Evaluator, values: Tensors
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Returns y and dy/dx of an activation of one input."""
-    laid = _Laid(of, values)
-    y, (partial,) = laid.of.forward_with_partials(laid.arrays)
-    return laid.result(y), laid.result(partial)
+
+    def compute(laid: _Laid) -> tuple[torch.Tensor, torch.Tensor]:
+        y, (partial,) = laid.of.forward_with_partials(
+            laid.arrays, laid.shared_room(), laid.shared_rooms([0])
+        )
+        return laid.result(y), laid.result(partial)
+
+    return _compute(compute, of, values)
 
 
 def forward_with_residual(
     of: Evaluator, values: Tensors
 ) -> tuple[torch.Tensor, Callable[..., list[torch.Tensor]]]:
     """Returns y, and a backward() of grad_output and wrt alone."""
-    laid = _Laid(of, values)
-    y, residual = laid.of.forward_with_residual(laid.arrays)
-    return laid.result(y), functools.partial(_from_residual, laid, residual)
+
+    def compute(laid: _Laid) -> tuple[torch.Tensor, _Laid, Residual | None]:
+        y, residual = laid.of.forward_with_residual(
+            laid.arrays, laid.shared_room()
+        )
+        return laid.result(y), laid, residual
+
+    y, laid, residual = _compute(compute, of, values)
+    return y, functools.partial(_from_residual, of, values, laid, residual)
 
 
 def _from_residual(
+    of: Evaluator,
+    values: Tensors,
     laid: _Laid,
     residual: Residual | None,
     grad_output: torch.Tensor,
     wrt: Sequence[int],
 ) -> list[torch.Tensor]:
-    found = laid.of.backward(
-        laid.arrays,
-        laid.host_result(grad_output),
-        names(laid.of, wrt),
-        residual=residual,
-    )
-    return [
-        laid.variable(i, value) for i, value in zip(wrt, found, strict=True)
-    ]
+    try:
+        found = laid.of.backward(
+            laid.arrays,
+            laid.of_result(grad_output),
+            names(laid.of, wrt),
+            residual=residual,
+            out=laid.shared_rooms(wrt),
+        )
+    except ActivationError as error:
+        shared = _shared.way(of, values)
+        if shared is None:
+            raise
+        shared.failed(error)
+        return backward(of, values, grad_output, wrt)
+    return laid.variables(wrt, found)
 
 
 def backward(
@@ -245,11 +351,17 @@ def backward(
         and not grad_output.is_neg()
     ):
         return [backward_one(of, values[0], grad_output)]
-    laid = _Laid(of, values, [grad_output])
-    found = laid.of.backward(laid.arrays, laid.others[0], names(laid.of, wrt))
-    return [
-        laid.variable(i, value) for i, value in zip(wrt, found, strict=True)
-    ]
+
+    def compute(laid: _Laid) -> list[torch.Tensor]:
+        found = laid.of.backward(
+            laid.arrays,
+            laid.others[0],
+            names(laid.of, wrt),
+            out=laid.shared_rooms(wrt),
+        )
+        return laid.variables(wrt, found)
+
+    return _compute(compute, of, values, [grad_output])
 
 
 def second_order(
@@ -264,26 +376,33 @@ def second_order(
 
     `by` are the variables of the cotangents.
     """
-    laid = _Laid(of, values, [grad_output], cotangents, by)
-    upstream, *directions = laid.others
-    found = laid.of.second_order(
-        laid.arrays,
-        upstream,
-        dict(zip(names(of, by), directions, strict=True)),
-        names(of, wrt),
-    )
-    return [
-        laid.result(value) if i == len(values) else laid.variable(i, value)
-        for i, value in zip(wrt, found, strict=True)
-    ]
+
+    def compute(laid: _Laid) -> list[torch.Tensor]:
+        upstream, *directions = laid.others
+        found = laid.of.second_order(
+            laid.arrays,
+            upstream,
+            dict(zip(names(of, by), directions, strict=True)),
+            names(of, wrt),
+            laid.shared_rooms(wrt),
+        )
+        return laid.variables(wrt, found)
+
+    return _compute(compute, of, values, [grad_output], cotangents, by)
 
 
 def jvp(
     of: Evaluator, values: Tensors, tangents: Tensors, by: Sequence[int]
 ) -> torch.Tensor:
     """Returns how y moves; `by` are the variables of the tangents."""
-    laid = _Laid(of, values, [], tangents, by)
-    _, tangent = laid.of.jvp(
-        laid.arrays, dict(zip(names(of, by), laid.others, strict=True))
-    )
-    return laid.result(tangent)
+
+    def compute(laid: _Laid) -> torch.Tensor:
+        _, tangent = laid.of.jvp(
+            laid.arrays,
+            dict(zip(names(of, by), laid.others, strict=True)),
+            laid.shared_room(),
+            laid.shared_room(),
+        )
+        return laid.result(tangent)
+
+    return _compute(compute, of, values, [], tangents, by)

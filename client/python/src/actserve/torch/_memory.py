@@ -10,6 +10,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from actserve._arrays.device import DeviceArray
+
 Array = NDArray[Any]
 
 NUMPY_DTYPES = {
@@ -33,8 +35,14 @@ def array(tensor: torch.Tensor) -> Array:
     return found
 
 
-def tensor(array: Array) -> torch.Tensor:
-    """Returns the memory of an array as a tensor."""
+def tensor(array: Any) -> torch.Tensor:
+    """Returns the memory of an array as a tensor.
+
+    That of a DeviceArray is the tensor that it was made of.
+    """
+    if isinstance(array, DeviceArray):
+        owner: torch.Tensor = array.owner
+        return owner
     if array.dtype == _BFLOAT16:
         return torch.from_numpy(array.view(np.int16)).view(torch.bfloat16)
     return torch.from_numpy(array)
@@ -76,8 +84,8 @@ def empty(
 
 
 def to_device(result: torch.Tensor, device: torch.device) -> torch.Tensor:
-    """Returns `result` on `device`; itself for the host."""
-    if device.type == "cpu":
+    """Returns `result` on `device`; itself if it is there."""
+    if result.device == device:
         return result
     if device.type == "cuda" and not result.is_pinned():
         result = result.pin_memory()
