@@ -9,18 +9,10 @@ namespace actserve {
 namespace {
 
 constexpr std::array<absl::string_view, CallMetrics::kNumMethods> kNames = {
-    "Forward",
-    "Backward",
-    "ForwardStream",
-    "BackwardStream",
-    "RegisterActivation",
-    "GetActivation",
-    "ListActivations",
-    "ReleaseResiduals",
-    "GetServerInfo",
-    "ModelInfer",
-    "ModelStreamInfer",
-    "other"};
+    "Forward",         "Backward",           "ForwardStream",
+    "BackwardStream",  "RegisterActivation", "GetActivation",
+    "ListActivations", "ReleaseResiduals",   "GetServerInfo",
+    "ModelInfer",      "ModelStreamInfer",   "other"};
 
 template <size_t N>
 std::array<StripedHistogram, N> LatencyHistograms() {

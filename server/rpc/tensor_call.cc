@@ -12,7 +12,7 @@
 #include "server/message/response.h"
 #include "server/rpc/byte_buffer.h"
 #include "server/rpc/caller.h"
-#include "server/rpc/planted_faults.h"
+#include "server/rpc/planted/faults.h"
 #include "server/rpc/status.h"
 #include "server/tracing/grpc/call_headers.h"
 

@@ -22,7 +22,6 @@ from actserve import (
     _library,
     _overlap,
     _retry,
-    _rooms,
     _tensors,
     _trace,
     _values,
@@ -31,6 +30,7 @@ from actserve._activation import Activation
 from actserve._advice import Advice
 from actserve._arrays import device
 from actserve._arrays import out as out_arrays
+from actserve._arrays import rooms as result_rooms
 from actserve._calls import Array, Calls, ListLostError
 from actserve._errors import ActivationError
 from actserve._info import (
@@ -176,7 +176,7 @@ class Client:
         if out is None and split_axis is None and not is_on_gpu:
             result = out_arrays.like(arrays)
         elif out is not None or is_on_gpu:
-            shape = _rooms.result_shape(
+            shape = result_rooms.result_shape(
                 self._calls, activation, arrays, split_axis, deadline
             )
             if shape is not None:  # else the server says what is wrong
@@ -390,7 +390,7 @@ class Client:
         for name in request.partials:
             given = (partials_out or {}).get(name)
             wanted[f"partials_out[{name!r}]"] = given
-        rooms, ends = _rooms.of_results(
+        rooms, ends = result_rooms.of_results(
             self._calls, activation, arrays, split_axis, deadline, wanted
         )
         response = service_pb2.ForwardResponse()
@@ -493,7 +493,7 @@ class Client:
             tangents=values,
         )
         wanted = {"out": out, "tangent_out": tangent_out}
-        rooms, ends = _rooms.of_results(
+        rooms, ends = result_rooms.of_results(
             self._calls,
             activation,
             arrays,
@@ -662,7 +662,7 @@ class Client:
             request.cotangents.extend(values)
             upstream += directions
 
-        rooms = _rooms.of_gradients(
+        rooms = result_rooms.of_gradients(
             self._calls,
             activation,
             arrays,

@@ -1,7 +1,7 @@
 """A planted fault fails the run that guards against it.
 
 Otherwise a guard that sees nothing would pass too. The control of
-ThreadSanitizer is server/rpc/planted_race_test.cc.
+ThreadSanitizer is server/rpc/planted/race_test.cc.
 """
 
 import re

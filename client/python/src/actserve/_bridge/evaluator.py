@@ -15,6 +15,7 @@ from actserve import _tensors
 from actserve._activation import Activation
 from actserve._address import AUTO, LOCAL
 from actserve._arrays.device import DeviceArray
+from actserve._arrays.rooms import GRAD_OUTPUT
 from actserve._bridge import clients, fallback
 from actserve._bridge.spec import Spec
 from actserve._bridge.without_library import WithoutLibrary
@@ -23,7 +24,6 @@ from actserve._client import Client
 from actserve._info import ActivationInfo
 from actserve._replicas import Place
 from actserve._residual import Residual
-from actserve._rooms import GRAD_OUTPUT
 from actserve._values import ALL_INPUTS, PerAxis
 from actserve.v1 import service_pb2
 

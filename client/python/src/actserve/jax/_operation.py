@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import jax
 import numpy as np
 
+from actserve._arrays.rooms import GRAD_OUTPUT
 from actserve._bridge import Evaluator, Spec, evaluator
-from actserve._rooms import GRAD_OUTPUT
 
 FORWARD = "forward"
 PARTIALS = "partials"

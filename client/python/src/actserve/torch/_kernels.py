@@ -14,10 +14,10 @@ from typing import Any, TypeVar
 
 import torch
 
+from actserve._arrays.rooms import GRAD_OUTPUT
 from actserve._bridge import Evaluator, evaluator
 from actserve._errors import ActivationError
 from actserve._residual import Residual
-from actserve._rooms import GRAD_OUTPUT
 from actserve.torch import _axes, _memory, _shared
 from actserve.torch._threads import following
 

@@ -6,7 +6,7 @@
 #include <cstdlib>
 #include <thread>
 
-#include "server/rpc/planted_faults.h"
+#include "server/rpc/planted/faults.h"
 
 namespace actserve {
 namespace {

@@ -1,4 +1,4 @@
-#include "server/rpc/planted_faults.h"
+#include "server/rpc/planted/faults.h"
 
 #include <cstdlib>
 #include <cstring>
