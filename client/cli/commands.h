@@ -11,20 +11,9 @@
 #include <vector>
 
 #include "absl/status/status.h"
-#include "client/cpp/connect/security.h"
+#include "client/cli/server_flags.h"
 
 namespace actserve {
-
-// Flags of commands that call a server.
-struct ServerFlags {
-  // What Client::Connect() takes, or "local". Empty: the default server; where
-  // none listens, forward and backward compute in this program.
-  std::string address;
-  double timeout_seconds = 60;
-  // TLS and a token, which only a file can give: others can read the arguments
-  // of a process.
-  Security security;
-};
 
 // Flags of `token new`.
 struct NewTokenFlags {
