@@ -92,7 +92,7 @@ def put_section(title: str, text: str, file: str = "benchmarks.md") -> None:
     """Replaces a section of a page of docs/."""
     subprocess.run(
         [
-            ROOT / "scripts" / "put_section",
+            ROOT / "scripts" / "measure" / "put_section",
             ROOT / "docs" / file,
             title,
         ],
