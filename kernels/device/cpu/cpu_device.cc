@@ -30,6 +30,10 @@ namespace {
 // contributions that are then summed) do so in blocks that stay in cache.
 constexpr int64_t kBlockElements = 8192;
 
+// The least work for another thread that is awake.
+constexpr int64_t kMinElementsAwake = 2 * kBlockElements;
+static_assert(kMinElementsAwake % kSumTileElements == 0);
+
 // Half of the last-level cache, as an output competes with inputs for it.
 // Shared by all that runs on the machine, and virtual machines report the
 // whole host's, hence the bound.
@@ -382,8 +386,12 @@ void CpuDevice::RunBroadcasts(const CpuProgram& program, WorkItem& item) {
 void CpuDevice::RunItems(const CpuProgram& program,
                          absl::Span<WorkItem> items) {
   // Most calls are one item for one thread.
-  if (items.size() == 1 &&
-      items[0].num_elements <= options_.min_elements_per_task) {
+  int64_t least_per_task = options_.min_elements_per_task;
+  if (items.size() == 1 && items[0].num_elements <= least_per_task &&
+      items[0].num_elements > kMinElementsAwake && threads_.IsAwake()) {
+    least_per_task = kMinElementsAwake;
+  }
+  if (items.size() == 1 && items[0].num_elements <= least_per_task) {
     Plan plan = MakePlan(program, items[0]);
     RunRange(plan, 0, items[0].num_elements);
     plan.Finish();
@@ -402,10 +410,9 @@ void CpuDevice::RunItems(const CpuProgram& program,
   for (WorkItem& item : items) {
     Plan& plan = plans.emplace_back(MakePlan(program, item));
     // A few tasks per thread level out differences in speed.
-    const int64_t per_task =
-        std::max(options_.min_elements_per_task,
-                 item.num_elements / (4 * threads_.num_threads()) /
-                     kSumTileElements * kSumTileElements);
+    const int64_t per_task = std::max(
+        least_per_task, item.num_elements / (4 * threads_.num_threads()) /
+                            kSumTileElements * kSumTileElements);
     for (int64_t begin = 0; begin < item.num_elements; begin += per_task) {
       tasks.push_back(
           {&plan, begin, std::min(item.num_elements, begin + per_task)});
@@ -415,7 +422,7 @@ void CpuDevice::RunItems(const CpuProgram& program,
   const auto run = [&](int64_t i) {
     RunRange(*tasks[i].plan, tasks[i].begin, tasks[i].end);
   };
-  if (total <= options_.min_elements_per_task) {
+  if (total <= least_per_task) {
     for (size_t i = 0; i < tasks.size(); ++i) run(i);
   } else {
     threads_.ParallelFor(tasks.size(), run);

@@ -57,6 +57,7 @@ ThreadPool::~ThreadPool() {
   {
     absl::MutexLock lock(&mutex_);
     stopping_ = true;
+    num_loops_.fetch_add(1);  // for those who look for the next one
   }
   for (std::thread& worker : workers_) worker.join();
 }
@@ -86,24 +87,45 @@ void ThreadPool::ParallelFor(int64_t num_tasks,
 
 void ThreadPool::WorkerMain() {
   const auto ready = [this]() ABSL_SHARED_LOCKS_REQUIRED(mutex_) {
-    return stopping_ || !loops_.empty();
+    return stopping_ || !loops_.empty() || num_called_ > 0;
   };
+  num_awake_.fetch_add(1);
   for (;;) {
     std::shared_ptr<Loop> loop;
+    int64_t num_begun = 0;
     {
       absl::MutexLock lock(&mutex_);
-      mutex_.Await(absl::Condition(&ready));
+      if (!ready()) {
+        num_awake_.fetch_sub(1);
+        mutex_.Await(absl::Condition(&ready));
+        num_awake_.fetch_add(1);
+      }
       if (stopping_) return;
-      loop = loops_.front();
-      if (loop->exhausted()) {
-        loops_.pop_front();
-        continue;
+      num_begun = num_loops_.load();
+      if (num_called_ > 0) --num_called_;
+      if (!loops_.empty()) {
+        loop = loops_.front();
+        if (loop->exhausted()) {
+          loops_.pop_front();
+          continue;
+        }
       }
     }
-    const int64_t num_begun = num_loops_.load();
-    loop->Work();
+    if (loop != nullptr) loop->Work();
     SpinUntil([this, num_begun] { return num_loops_.load() != num_begun; });
   }
+}
+
+bool ThreadPool::IsAwake() {
+  if (spin_ <= absl::ZeroDuration() || workers_.empty()) return false;
+  const int64_t now = absl::GetCurrentTimeNanos();
+  const int64_t last = last_asked_nanos_.exchange(now);
+  if (num_awake_.load() > 0) return true;
+  if (now - last < absl::ToInt64Nanoseconds(spin_)) {
+    absl::MutexLock lock(&mutex_);
+    num_called_ = static_cast<int>(workers_.size());
+  }
+  return false;
 }
 
 void ThreadPool::SpinUntil(absl::FunctionRef<bool()> condition) const {

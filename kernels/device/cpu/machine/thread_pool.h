@@ -30,6 +30,11 @@ class ThreadPool {
   // No ParallelFor() may be in progress.
   ~ThreadPool();
 
+  // Whether the workers are awake, so that a short loop is worth sharing with
+  // them. If they sleep though this was asked less than `spin` ago, they are
+  // woken for the next one.
+  bool IsAwake();
+
   int num_threads() const { return static_cast<int>(workers_.size()) + 1; }
 
   // Calls `task(i)` once for each i in [0, num_tasks), in no order, and
@@ -46,7 +51,12 @@ class ThreadPool {
   const absl::Duration spin_;
   // Loops that were begun.
   std::atomic<int64_t> num_loops_ = 0;
+  // Workers that do not sleep.
+  std::atomic<int> num_awake_ = 0;
+  std::atomic<int64_t> last_asked_nanos_ = 0;
   absl::Mutex mutex_;
+  // Workers to wake without a loop.
+  int num_called_ ABSL_GUARDED_BY(mutex_) = 0;
   std::deque<std::shared_ptr<Loop>> loops_ ABSL_GUARDED_BY(mutex_);
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
   std::vector<std::thread> workers_;

@@ -3,6 +3,7 @@
 #include <atomic>
 #include <vector>
 
+#include "absl/time/clock.h"
 #include "gtest/gtest.h"
 
 namespace actserve {
@@ -34,6 +35,33 @@ TEST(ThreadPool, OfOneThreadRunsOnTheCaller) {
   pool.ParallelFor(10, [caller = std::this_thread::get_id()](int64_t) {
     EXPECT_EQ(std::this_thread::get_id(), caller);
   });
+}
+
+TEST(ThreadPool, StaysAwakeForAWhile) {
+  ThreadPool pool(2, absl::Seconds(100));
+  const auto nothing = [](int64_t) {};
+
+  for (int i = 0; i < 1000; ++i) pool.ParallelFor(2, nothing);
+
+  // A worker that has seen a loop waits awake.
+  while (!pool.IsAwake()) pool.ParallelFor(2, nothing);
+  EXPECT_TRUE(pool.IsAwake());
+}
+
+TEST(ThreadPool, WakesForShortLoopsThatFollowOneAnother) {
+  ThreadPool pool(3, absl::Seconds(100));
+
+  // Nobody has a loop for them.
+  while (!pool.IsAwake()) absl::SleepFor(absl::Microseconds(10));
+}
+
+TEST(ThreadPool, OfThreadsThatSleepIsNeverAwake) {
+  ThreadPool pool(2);
+
+  pool.ParallelFor(100, [](int64_t) {});
+
+  EXPECT_FALSE(pool.IsAwake());
+  EXPECT_FALSE(ThreadPool(1, absl::Seconds(100)).IsAwake());
 }
 
 TEST_P(ThreadPoolTest, ServesSeveralCallersAtOnce) {
