@@ -50,14 +50,14 @@ class Start:
     """What starting a server and its client takes."""
 
     environments: Path
-    folder: Path  # to write to
+    folder: Path  # where they run, and to write to
     gradient: bool
     sizes: list[int]
 
     def process(self, environment: str, make: Any, *arguments: Any) -> Process:
         """Starts one in an environment of scripts/setup --peers."""
         python = self.environments / environment / "bin" / "python"
-        return Process(make, *arguments, python=python)
+        return Process(make, *arguments, python=python, folder=self.folder)
 
 
 @dataclasses.dataclass(frozen=True)

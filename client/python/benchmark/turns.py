@@ -107,6 +107,7 @@ class Process:
         make: Callable[..., Any],
         *arguments: Any,
         python: str | Path = sys.executable,
+        folder: Path | None = None,
     ):
         """Starts `make(*arguments)` in a new process.
 
@@ -116,11 +117,12 @@ class Process:
             prepare() is given and returns a call.
           *arguments: Can be pickled.
           python: The Python that runs it.
+          folder: Where it runs; None: where this process does.
         """
         self._pipe, child = multiprocessing.Pipe()
         package = sys.modules[make.__module__.partition(".")[0]]
         file = Path(str(package.__file__))
-        folder = file.parents[1] if file.stem == "__init__" else file.parent
+        path = file.parents[1] if file.stem == "__init__" else file.parent
         self._process = subprocess.Popen(
             [
                 python,
@@ -129,8 +131,9 @@ class Process:
                 "turns.work(int(sys.argv[1]))",
                 str(child.fileno()),
                 Path(__file__).parent,
-                folder,
+                path,
             ],
+            cwd=folder,
             pass_fds=[child.fileno()],
             # Servers tell what they do; a table goes there.
             stdout=subprocess.DEVNULL,
