@@ -70,7 +70,7 @@ class InferStream::Item final : private Inference {
     response.mutable_infer_response()->set_id(id());
     End(status.code(), WriteMessage(response, {}));
   }
-  void End(absl::StatusCode code, grpc::ByteBuffer response) {
+  void End(absl::StatusCode code, const grpc::ByteBuffer& response) {
     if (record_ != nullptr) {
       record_->response_bytes = SizeOf(response);
       CompleteRecord(code);
@@ -80,7 +80,7 @@ class InferStream::Item final : private Inference {
     }
     InferStream& stream = stream_;
     delete this;
-    stream.Write(std::move(response));
+    stream.Write(response);
   }
 
   InferStream& stream_;
@@ -124,12 +124,12 @@ void InferStream::OnReadDone(bool ok) {
   (new Item(this, in_))->Start();
 }
 
-void InferStream::Write(grpc::ByteBuffer response) {
+void InferStream::Write(const grpc::ByteBuffer& response) {
   const int64_t size_bytes = SizeOf(response);
   if (parts_.metrics != nullptr) parts_.metrics->CountSent(size_bytes);
   open_->CountSent(size_bytes);
   open_->set_waits_for_client(true);
-  out_ = std::move(response);
+  out_ = response;
   StartWrite(&out_);
 }
 

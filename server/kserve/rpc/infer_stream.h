@@ -36,7 +36,7 @@ class InferStream final : public StreamReactor {
   class Item;
   void ReadNext();
   // Sends the response to the request that was read.
-  void Write(grpc::ByteBuffer response);
+  void Write(const grpc::ByteBuffer& response);
   void End(const absl::Status& status);
 
   const ServiceParts& parts_;
