@@ -66,9 +66,8 @@ absl::StatusOr<Scenario> ScenarioOf(const RunFlags& flags,
   plan.arrivals.poisson = flags.arrivals == "poisson";
   plan.max_in_flight = flags.max_in_flight;
   plan.kind = LoadPlan::Kind::kOpen;
-  load.rate.factor = 0;
   if (flags.rate > 0) {
-    load.rate.factor = flags.rate;
+    load.rate.factors = {{.number = flags.rate}};
     plan.arrivals.segments = {RateSegment()};
   } else if (!flags.ramp.empty()) {
     ACTSERVE_ASSIGN_OR_RETURN(const RateSegment segment,

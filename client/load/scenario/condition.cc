@@ -68,7 +68,7 @@ absl::StatusOr<double> ServerFigure(const json& phase, const std::string& name,
     }
   }
   std::string which = "after";
-  for (const char* suffix : {"before", "growth", "max"}) {
+  for (const char* suffix : {"before", "growth", "max", "rise"}) {
     if (absl::ConsumeSuffix(&base, absl::StrCat(".", suffix))) which = suffix;
   }
   bool found = false;
@@ -81,7 +81,9 @@ absl::StatusOr<double> ServerFigure(const json& phase, const std::string& name,
     found = true;
     const double after = values["after"];
     const double before = values["before"];
-    sum += which == "growth" ? after - before : values.value(which, after);
+    sum += which == "growth" ? after - before
+           : which == "rise" ? values.value("max", after) - before
+                             : values.value(which, after);
   }
   if (found) return sum;
   return InvalidArgument("figure ", Quoted(name),
@@ -112,23 +114,29 @@ absl::StatusOr<double> WorkloadFigure(const json& workload,
 absl::StatusOr<Condition> ParseCondition(const std::string& text) {
   Condition condition;
   condition.text = text;
-  const std::vector<std::string> words = absl::StrSplit(text, ' ');
-  if (words.size() >= 3) {
-    condition.figure = words[0];
-    condition.comparison = words[1];
-    auto limit = ParseTerm(absl::StrJoin(words.begin() + 2, words.end(), " "));
-    for (const char* known : {"<=", "<", ">=", ">", "==", "!="}) {
-      if (condition.comparison != known) continue;
-      if (!limit.ok()) {
+  const std::vector<std::string> words =
+      absl::StrSplit(text, ' ', absl::SkipEmpty());
+  const auto at =
+      std::find_if(words.begin(), words.end(), [](const auto& word) {
+        return word == "<=" || word == "<" || word == ">=" || word == ">" ||
+               word == "==" || word == "!=";
+      });
+  if (at != words.begin() && at != words.end()) {
+    condition.comparison = *at;
+    auto value = ParseTerm(absl::StrJoin(words.begin(), at, " "));
+    auto limit = ParseTerm(absl::StrJoin(at + 1, words.end(), " "));
+    for (const auto* term : {&value, &limit}) {
+      if (!term->ok()) {
         return InvalidArgument("condition ", Quoted(text), ": ",
-                               limit.status().message());
+                               term->status().message());
       }
-      condition.limit = *std::move(limit);
-      return condition;
     }
+    condition.value = *std::move(value);
+    condition.limit = *std::move(limit);
+    return condition;
   }
   return InvalidArgument("condition ", Quoted(text),
-                         " is not FIGURE COMPARISON VALUE, such as "
+                         " is not VALUE COMPARISON VALUE, such as "
                          "\"p99 <= 10ms\", with a comparison of <=, <, >=, >, "
                          "==, !=");
 }
@@ -165,14 +173,19 @@ absl::StatusOr<double> FigureIn(const json& run, const std::string& name) {
 }
 
 absl::StatusOr<double> ValueIn(const json& run, const Term& term) {
-  if (term.figure.empty()) return term.factor;
-  ACTSERVE_ASSIGN_OR_RETURN(const double value, FigureIn(run, term.figure));
-  return term.factor * value;
+  double value = 1;
+  for (const Term::Factor& factor : term.factors) {
+    double next = factor.number;
+    if (!factor.figure.empty()) {
+      ACTSERVE_ASSIGN_OR_RETURN(next, FigureIn(run, factor.figure));
+    }
+    value = factor.divides ? value / next : value * next;
+  }
+  return value;
 }
 
 absl::StatusOr<json> Judge(const json& run, const Condition& condition) {
-  ACTSERVE_ASSIGN_OR_RETURN(const double value,
-                            FigureIn(run, condition.figure));
+  ACTSERVE_ASSIGN_OR_RETURN(const double value, ValueIn(run, condition.value));
   ACTSERVE_ASSIGN_OR_RETURN(const double limit, ValueIn(run, condition.limit));
   const std::string& comparison = condition.comparison;
   const bool passed = comparison == "<="   ? value <= limit

@@ -9,10 +9,10 @@
 
 namespace actserve {
 
-// What a run must fulfill: "FIGURE <= TERM", with <=, <, >=, >, == or !=.
+// What a run must fulfill: "TERM <= TERM", with <=, <, >=, >, == or !=.
 struct Condition {
   std::string text;
-  std::string figure;
+  Term value;
   std::string comparison;
   Term limit;
 };

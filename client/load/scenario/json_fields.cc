@@ -22,7 +22,7 @@ std::string JsonFields::PlaceOf(const std::string& name) const {
 }
 
 void JsonFields::Fail(const std::string& name, const std::string& message) {
-  if (status_.ok()) status_ = InvalidArgument(PlaceOf(name), ": ", message);
+  if (error_.ok()) error_ = InvalidArgument(PlaceOf(name), ": ", message);
 }
 
 void JsonFields::Check(const std::string& name, const absl::Status& status) {
@@ -31,7 +31,7 @@ void JsonFields::Check(const std::string& name, const absl::Status& status) {
 
 const json* JsonFields::Get(const char* name) {
   read_.insert(name);
-  if (!status_.ok()) return nullptr;
+  if (!error_.ok()) return nullptr;
   const auto found = object_.find(name);
   return found == object_.end() ? nullptr : &*found;
 }
@@ -98,7 +98,7 @@ void JsonFields::Read(const char* name, std::vector<std::string>& to) {
 }
 
 absl::Status JsonFields::Finish() const {
-  ACTSERVE_RETURN_IF_ERROR(status_);
+  ACTSERVE_RETURN_IF_ERROR(error_);
   for (const auto& [name, value] : object_.items()) {
     if (!read_.contains(name)) {
       return InvalidArgument(PlaceOf(name), ": no such field; there are ",

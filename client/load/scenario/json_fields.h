@@ -43,7 +43,7 @@ class JsonFields {
   const nlohmann::json& object_;
   const std::string where_;
   std::set<std::string> read_;
-  absl::Status status_;
+  absl::Status error_;
 };
 
 }  // namespace actserve

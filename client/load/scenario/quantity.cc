@@ -43,20 +43,33 @@ absl::StatusOr<Term> ParseTerm(const std::string& text) {
   Term term;
   const std::vector<std::string> words =
       absl::StrSplit(text, ' ', absl::SkipEmpty());
-  const auto is_figure = [](const std::string& word) {
-    return absl::ascii_isalpha(word[0]) || word[0] == '_';
-  };
-  if (words.size() == 1 && is_figure(words[0])) {
-    term.figure = words[0];
-    return term;
+  for (size_t i = 0; i < words.size();) {
+    Term::Factor factor;
+    if (i > 0) {
+      factor.divides = words[i] == "/";
+      if ((!factor.divides && words[i] != "*") || ++i == words.size()) {
+        return InvalidArgument(Quoted(text),
+                               " is not a number or figure, or several with * "
+                               "or / between them");
+      }
+    }
+    if (absl::ascii_isalpha(words[i][0])) {
+      factor.figure = words[i];
+    } else {
+      ACTSERVE_ASSIGN_OR_RETURN(factor.number, ParseQuantity(words[i]));
+    }
+    term.factors.push_back(std::move(factor));
+    ++i;
   }
-  if (words.size() == 3 && words[1] == "*" && is_figure(words[2])) {
-    ACTSERVE_ASSIGN_OR_RETURN(term.factor, ParseQuantity(words[0]));
-    term.figure = words[2];
-    return term;
-  }
-  ACTSERVE_ASSIGN_OR_RETURN(term.factor, ParseQuantity(text));
+  if (term.factors.empty()) return InvalidArgument("an empty term");
   return term;
+}
+
+std::optional<double> NumberOf(const Term& term) {
+  if (term.factors.size() != 1 || !term.factors[0].figure.empty()) {
+    return std::nullopt;
+  }
+  return term.factors[0].number;
 }
 
 }  // namespace actserve

@@ -1,7 +1,9 @@
 #ifndef ACTSERVE_CLIENT_LOAD_SCENARIO_QUANTITY_H_
 #define ACTSERVE_CLIENT_LOAD_SCENARIO_QUANTITY_H_
 
+#include <optional>
 #include <string>
+#include <vector>
 
 #include "absl/status/statusor.h"
 
@@ -12,13 +14,21 @@ namespace actserve {
 //   InvalidArgument  neither
 absl::StatusOr<double> ParseQuantity(const std::string& text);
 
-// A number, a figure, or "NUMBER * FIGURE", such as "0.7 * peak.rate".
+// Numbers and figures that are multiplied and divided: "0.7 * peak.rate",
+// "a.sum / a.count".
 struct Term {
-  double factor = 1;
-  // Empty: the number alone.
-  std::string figure;
+  struct Factor {
+    bool divides = false;
+    double number = 1;
+    // Empty: the number.
+    std::string figure = "";
+  };
+  std::vector<Factor> factors;
 };
 absl::StatusOr<Term> ParseTerm(const std::string& text);
+
+// A term that is a number alone; none otherwise.
+std::optional<double> NumberOf(const Term& term);
 
 }  // namespace actserve
 

@@ -98,7 +98,7 @@ absl::Status ScenarioRun::Run(const PhaseTemplate& phase) {
   std::string swept;
   for (const auto& [name, load] : phase.loads) {
     LoadPlan plan = load.plan;
-    if (plan.kind == LoadPlan::Kind::kOpen && load.rate.factor != 0) {
+    if (!load.rate.factors.empty()) {
       auto rate = ValueIn(result_, load.rate);
       if (rate.ok() && !(*rate > 0)) {
         rate = InvalidArgument("a rate of ", *rate);

@@ -272,8 +272,9 @@ absl::StatusOr<LoadTemplate> ReadLoad(const json& value,
         ParseTerm(rate->is_string() ? rate->get<std::string>() : rate->dump());
     fields.Check("rate", term.status());
     if (term.ok()) load.rate = *term;
-    if (term.ok() && term->figure.empty() &&
-        !(term->factor > 0 && term->factor <= kMaxRate)) {
+    const std::optional<double> number =
+        term.ok() ? NumberOf(*term) : std::nullopt;
+    if (number && !(*number > 0 && *number <= kMaxRate)) {
       fields.Fail("rate", absl::StrCat(rate->dump(), ", limits above 0 and ",
                                        kMaxRate));
     }
@@ -282,7 +283,6 @@ absl::StatusOr<LoadTemplate> ReadLoad(const json& value,
   if (const json* segments = fields.GetArray("segments")) {
     ++given;
     load.plan.kind = LoadPlan::Kind::kOpen;
-    load.rate.factor = 0;
     fields.Check("segments", ReadSegments(*segments, "segments", time_scale,
                                           load.plan.arrivals));
   }
@@ -401,6 +401,8 @@ absl::StatusOr<Scenario> ParseScenario(
   const json* workloads = fields.GetArray("workloads");
   const json* phases = fields.GetArray("phases");
   const json* conditions = fields.GetArray("conditions");
+  // For scripts/load_test, which starts what the scenario needs.
+  for (const char* name : {"servers", "tenants", "faults"}) fields.Get(name);
   ACTSERVE_RETURN_IF_ERROR(fields.Finish());
   if (workloads == nullptr || workloads->empty() || phases == nullptr ||
       phases->empty()) {

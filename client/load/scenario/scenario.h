@@ -17,7 +17,7 @@ namespace actserve {
 // A load whose rate may depend on what earlier phases measured.
 struct LoadTemplate {
   LoadPlan plan;
-  // Of an open loop at a constant rate.
+  // Of an open loop at a constant rate; without factors: none.
   Term rate;
   // Of a closed loop: the phase is run once for each.
   std::vector<int> sweep;

@@ -13,6 +13,7 @@
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
 #include "client/cpp/client.h"
+#include "client/cpp/raw_stub.h"
 #include "client/load/workload/hostile.h"
 #include "client/load/workload/request_spec.h"
 #include "client/load/workload/tensors.h"
@@ -81,7 +82,7 @@ class PreparedRequest {
                             const Variant& variant, const std::string& residual,
                             Answer& answer);
   absl::Status CallRegister(Client& client);
-  absl::Status CallEcho(Client& client, const Variant& variant, Answer& answer);
+  absl::Status CallEcho(const Variant& variant, Answer& answer);
   absl::Status CallHostile(Client& client, int variant);
   bool IsStep() const;
   bool HasTensors() const;
@@ -97,6 +98,7 @@ class PreparedRequest {
   std::vector<Variant> variants_;
   std::vector<std::unique_ptr<Answer>> right_;
   std::vector<HostileCall> hostile_;
+  std::unique_ptr<RawStub> echo_;
   std::string echo_head_;
   int64_t bytes_sent_ = 0;
   int64_t bytes_received_ = 0;
