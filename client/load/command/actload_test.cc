@@ -170,7 +170,7 @@ TEST_F(ActloadTest, FindsThePeak) {
   const std::string file = PathOf("peak.json");
   const Result result =
       Actload(absl::StrCat("find-peak ", Address(),
-                           "--window=0.05 --max_in_flight=4 --precision=0.5 "
+                           "--window=0.05 --max_in_flight=2 --precision=1 "
                            "--max_lag=10 --slo=p50=1s --json=",
                            file));
 
