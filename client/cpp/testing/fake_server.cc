@@ -180,7 +180,7 @@ grpc::Status FakeServer::GetActivation(grpc::ServerContext*,
                                        const v1::GetActivationRequest* request,
                                        v1::Activation* response) {
   response->set_name(request->activation());
-  response->add_inputs("x");
+  response->add_inputs(std::string("x"));
   return grpc::Status::OK;
 }
 
