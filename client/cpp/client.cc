@@ -215,7 +215,7 @@ class Client::Impl {
   }
 
   absl::Status ShareDevice(const void* pointer) {
-    const absl::Status status =
+    absl::Status status =
         in_process_ != nullptr ? in_process_->ShareDevice(pointer)
         : shared() != nullptr
             ? shared()->ShareDevice(pointer)

@@ -139,8 +139,8 @@ Message NextMessage(FuzzInput& input, const Model& model) {
   return {message.SerializeAsString()};
 }
 
-void CheckStream(TensorMethod method, FuzzInput& input, StreamRequest stream,
-                 size_t piece_bytes) {
+void CheckStream(TensorMethod method, FuzzInput& input,
+                 const StreamRequest& stream, size_t piece_bytes) {
   auto cut =
       Slabs::Cut(stream, ProgramOf(method, stream.request), kMaxSlabBytes);
   if (!cut.ok()) {
@@ -220,7 +220,7 @@ ACTSERVE_FUZZ_TARGET(stream) {
                         absl::IsNotFound(stream.status()));
     return;
   }
-  CheckStream(method, input, *std::move(stream), piece_bytes);
+  CheckStream(method, input, *stream, piece_bytes);
 }
 
 }  // namespace

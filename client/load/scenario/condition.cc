@@ -18,7 +18,7 @@ namespace {
 using nlohmann::json;
 
 absl::Status Unknown(const std::string& name, const std::string& what,
-                     std::vector<std::string> known) {
+                     const std::vector<std::string>& known) {
   return InvalidArgument("figure ", Quoted(name), ": ", what, " is none of ",
                          absl::StrJoin(known, ", "));
 }
