@@ -8,6 +8,9 @@ namespace {
 // Debts that are paid are looked for beyond this number.
 constexpr size_t kMaxDebtors = 1024;
 
+// What seems to have taken longer has not: the clock was set meanwhile.
+constexpr absl::Duration kLongestWork = absl::Minutes(10);
+
 }  // namespace
 
 absl::Duration TimeBudget::Wait(uint64_t peer, absl::Duration per_minute,
@@ -27,8 +30,7 @@ absl::Duration TimeBudget::Wait(uint64_t peer, absl::Duration per_minute,
 void TimeBudget::Charge(uint64_t peer, absl::Duration per_minute,
                         absl::Duration used, absl::Time now) {
   if (used <= absl::ZeroDuration()) return;
-  // If the clock was set forward meanwhile, it may be a day.
-  used = std::min(used, kBurstMinutes * per_minute);
+  used = std::min(used, kLongestWork);
   if (debts_.size() >= kMaxDebtors) Forget(now);
   Debt& debt = debts_[peer];
   debt = {AmountAt(debt, now) + used, per_minute, now};
