@@ -22,26 +22,12 @@ constexpr absl::string_view kPrefix = "ACTSERVE_";
 // The flags that only the command line and the environment may set.
 constexpr absl::string_view kNotInFile[] = {"config", "check"};
 // Without the prefix: what the clients, the tests and the scripts read.
-constexpr absl::string_view kOfOthers[] = {"ADDRESS",
-                                           "TOKEN",
-                                           "BINARIES",
-                                           "BUILD_DIR",
-                                           "CACHE",
-                                           "CUDA_DRIVER",
-                                           "NVRTC",
-                                           "RESTARTS",
-                                           "STEPS",
-                                           "FRAMEWORKS",
-                                           "PEERS",
-                                           "VENV",
-                                           "WERROR",
-                                           "TLS_CA",
-                                           "TLS_SERVER_NAME",
-                                           "CLIENT_CERT",
-                                           "CLIENT_KEY",
-                                           "TOKEN_FILE",
-                                           "LIBRARY",
-                                           "REQUIRED_FRAMEWORKS"};
+constexpr absl::string_view kOfOthers[] = {
+    "ADDRESS",    "TOKEN",       "BINARIES",        "BUILD_DIR",
+    "CACHE",      "CUDA_DRIVER", "NVRTC",           "RESTARTS",
+    "STEPS",      "FRAMEWORKS",  "PEERS",           "VENV",
+    "WERROR",     "TLS_CA",      "TLS_SERVER_NAME", "CLIENT_CERT",
+    "CLIENT_KEY", "TOKEN_FILE",  "LIBRARY",         "REQUIRED_FRAMEWORKS"};
 
 std::string VariableOf(absl::string_view flag) {
   return absl::StrCat(kPrefix, absl::AsciiStrToUpper(flag));
