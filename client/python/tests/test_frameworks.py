@@ -29,7 +29,7 @@ def test_a_required_framework_that_is_missing_is_an_error(framework):
 
 
 def test_a_test_that_cannot_import_is_an_error_where_all_is_required(tmp_path):
-    for name in ("conftest.py", "testbed.py"):
+    for name in ("conftest.py", "proxy.py", "testbed.py"):
         shutil.copy(Path(__file__).with_name(name), tmp_path)
     tmp_path.joinpath("test_it.py").write_text(
         "import pytest\npytest.importorskip('no_such_package')\n"
