@@ -87,6 +87,13 @@ Reactor* Service::NotServed(const ControlCall& call, absl::string_view why) {
   });
 }
 
+template <typename Request>
+absl::StatusOr<Model> Service::Find(const CallerId& caller,
+                                    const Request& asked) {
+  return FindModel(asked.name(), asked.version(), parts_.serving.registry,
+                   caller.tenant);
+}
+
 Reactor* Service::ModelInfer(Context* context, const Bytes* request,
                              Bytes* response) {
   const absl::StatusOr<CallerId> caller =
@@ -166,10 +173,7 @@ Reactor* Service::ModelReady(Context* context, const Bytes* request,
       [this](const CallerId& caller,
              const auto& asked) -> absl::StatusOr<Response> {
         Response answer;
-        answer.set_ready(parts_.is_ready() &&
-                         FindModel(asked.name(), asked.version(),
-                                   parts_.serving.registry, caller.tenant)
-                             .ok());
+        answer.set_ready(parts_.is_ready() && Find(caller, asked).ok());
         return answer;
       });
 }
@@ -181,10 +185,7 @@ Reactor* Service::ModelMetadata(Context* context, const Bytes* request,
       CallOf("ModelMetadata", context, request, response),
       [this](const CallerId& caller,
              const auto& asked) -> absl::StatusOr<Response> {
-        ACTSERVE_ASSIGN_OR_RETURN(
-            const Model model,
-            FindModel(asked.name(), asked.version(), parts_.serving.registry,
-                      caller.tenant));
+        ACTSERVE_ASSIGN_OR_RETURN(const Model model, Find(caller, asked));
         return MetadataOf(model, asked.name());
       });
 }
@@ -196,10 +197,7 @@ Reactor* Service::ModelConfig(Context* context, const Bytes* request,
       CallOf("ModelConfig", context, request, response),
       [this](const CallerId& caller,
              const auto& asked) -> absl::StatusOr<Response> {
-        ACTSERVE_ASSIGN_OR_RETURN(
-            const Model model,
-            FindModel(asked.name(), asked.version(), parts_.serving.registry,
-                      caller.tenant));
+        ACTSERVE_ASSIGN_OR_RETURN(const Model model, Find(caller, asked));
         Response answer;
         *answer.mutable_config() = ConfigOf(model, asked.name());
         return answer;
@@ -214,10 +212,7 @@ Reactor* Service::ModelStatistics(Context* context, const Bytes* request,
       [this](const CallerId& caller,
              const auto& asked) -> absl::StatusOr<Response> {
         if (asked.name().empty()) return statistics_.OfAll(caller.tenant);
-        ACTSERVE_RETURN_IF_ERROR(FindModel(asked.name(), asked.version(),
-                                           parts_.serving.registry,
-                                           caller.tenant)
-                                     .status());
+        ACTSERVE_RETURN_IF_ERROR(Find(caller, asked).status());
         Response answer;
         *answer.add_model_stats() = statistics_.Of(caller.tenant, asked.name());
         return answer;

@@ -110,6 +110,9 @@ class Service final : public internal::Methods {
   Reactor* Serve(const ControlCall& call, Work work);
   template <typename Request, typename Response>
   Reactor* NotServed(const ControlCall& call, absl::string_view why);
+  // The model of the name and version that `asked` has, as its caller sees it.
+  template <typename Request>
+  absl::StatusOr<Model> Find(const CallerId& caller, const Request& asked);
 
   const ServiceParts parts_;
   const std::string version_;
