@@ -9,17 +9,16 @@
 #include <vector>
 
 #include "actserve/v1/service.pb.h"
-#include "google/protobuf/stubs/logging.h"
 #include "kernels/base/testing/fuzz_target.h"
 #include "server/stream/chunks.h"
+#include "server/testing/decoding.h"
 
 namespace actserve {
 namespace {
 
 using testing::FuzzInput;
 
-// The same as RequestLimits::split.metadata_bytes.
-constexpr size_t kMaxMetadataBytes = size_t{64} << 10;
+constexpr size_t kMaxMetadataBytes = SplitLimits{}.metadata_bytes;
 constexpr int64_t kMaxSlabBytes = int64_t{8} << 20;
 
 // The bytes that this client sends from an offset of a tensor on: at least a
@@ -193,15 +192,7 @@ void CheckStream(TensorMethod method, FuzzInput& input,
 // A byte that tells the method and how messages are cut; the length of the
 // first message, and the message; then the others.
 ACTSERVE_FUZZ_TARGET(stream) {
-  // It reports every string that is not UTF-8.
-  static const google::protobuf::LogSilencer silencer;
-  static Registry& registry = *Registry::Create({}).value().release();
-  static Residuals& residuals = *new Residuals({}, Clock::Real());
-  static const RequestLimits limits = {.split = {},
-                                       .tensor = {},
-                                       .message_bytes = int64_t{64} << 20,
-                                       .default_lease = absl::Seconds(60),
-                                       .max_lease = absl::Seconds(600)};
+  const auto& [registry, residuals, limits] = testing::SharedDecoding();
   FuzzInput input(data, size);
   const auto choice = input.Get<uint8_t>();
   const auto method =

@@ -6,9 +6,9 @@
 #include <vector>
 
 #include "actserve/v1/service.pb.h"
-#include "google/protobuf/stubs/logging.h"
 #include "kernels/base/testing/fuzz_target.h"
 #include "server/message/request.h"
+#include "server/testing/decoding.h"
 
 namespace actserve {
 namespace {
@@ -60,15 +60,7 @@ void CheckRequest(const DecodedRequest& decoded, std::string_view bytes) {
 
 // A byte that tells the method, and the encoding of the message.
 ACTSERVE_FUZZ_TARGET(decode_request) {
-  // It reports every string that is not UTF-8.
-  static const google::protobuf::LogSilencer silencer;
-  static Registry& registry = *Registry::Create({}).value().release();
-  static Residuals& residuals = *new Residuals({}, Clock::Real());
-  static const RequestLimits limits = {.split = {},
-                                       .tensor = {},
-                                       .message_bytes = int64_t{64} << 20,
-                                       .default_lease = absl::Seconds(60),
-                                       .max_lease = absl::Seconds(600)};
+  const auto& [registry, residuals, limits] = testing::SharedDecoding();
   FuzzInput input(data, size);
   const bool is_forward = input.Get<uint8_t>() % 2 == 0;
   const std::string_view bytes = input.Rest();
