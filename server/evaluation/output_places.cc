@@ -6,6 +6,7 @@
 #include "server/message/response.h"
 
 namespace actserve {
+
 bool OutputPlaces::IsFree(size_t i) const {
   const absl::Span<std::byte> output = outputs[i];
   for (const Fragment& fragment : message) {
