@@ -220,25 +220,6 @@ def check_together(
             )
 
 
-def check_place(
-    name: str, array: DeviceArray, dtype: np.dtype[Any], shape: Sequence[int]
-) -> DeviceArray:
-    """Returns `array`, to which a result of this dtype and shape can go.
-
-    Raises:
-      TypeError, ValueError: It cannot; `name` names it.
-    """
-    if array.dtype != dtype:
-        raise TypeError(f"{name} has dtype {array.dtype}, the result {dtype}")
-    if array.shape != tuple(shape):
-        raise ValueError(
-            f"{name} has shape {list(array.shape)}, the result {list(shape)}"
-        )
-    if not array.is_writeable:
-        raise ValueError(f"{name} is read-only")
-    return array
-
-
 def on_gpus(arrays: Sequence[Any]) -> list[DeviceArray]:
     """Returns the DeviceArrays among `arrays` that have elements."""
     return [a for a in arrays if type(a) is DeviceArray and a.nbytes]

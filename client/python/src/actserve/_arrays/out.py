@@ -33,14 +33,31 @@ def place(
         another dtype.
       ValueError: It has another shape, or cannot be written.
     """
+    array: Any
     if device.is_there(out):
-        on_gpu = device.view(out, name)
+        array = device.view(out, name)
+        is_writeable = array.is_writeable
         if not is_on_gpu:
             raise TypeError(
                 f"{name} is in the memory of a GPU, but no input is: all "
                 f"tensors of a call are in one memory"
             )
-        return device.check_place(name, on_gpu, dtype, shape)
+    else:
+        array = _on_host(name, out, is_on_gpu)
+        is_writeable = array.flags.writeable
+    if array.dtype != dtype:
+        raise TypeError(f"{name} has dtype {array.dtype}, the result {dtype}")
+    if array.shape != tuple(shape):
+        raise ValueError(
+            f"{name} has shape {list(array.shape)}, the result {list(shape)}"
+        )
+    if not is_writeable:
+        raise ValueError(f"{name} is read-only")
+    return array
+
+
+def _on_host(name: str, out: Any, is_on_gpu: bool) -> NDArray[Any]:
+    """Returns what is in the memory of the host as an array; see place()."""
     if is_on_gpu and out is None:
         raise TypeError(
             f"{name} is missing: the inputs are in the memory of a GPU, and so "
@@ -52,24 +69,14 @@ def place(
             f"of a GPU: all tensors of a call are in one memory"
         )
     if isinstance(out, np.ndarray):
-        array = out
-    elif hasattr(out, "__array_interface__"):
-        array = np.asarray(out)
-    elif hasattr(out, "__dlpack__"):
-        array = dlpack.view(out, name)
-    else:
-        raise TypeError(
-            f"{name} is of type {type(out).__name__}, not an array to write to"
-        )
-    if array.dtype != dtype:
-        raise TypeError(f"{name} has dtype {array.dtype}, the result {dtype}")
-    if array.shape != tuple(shape):
-        raise ValueError(
-            f"{name} has shape {list(array.shape)}, the result {list(shape)}"
-        )
-    if not array.flags.writeable:
-        raise ValueError(f"{name} is read-only")
-    return array
+        return out
+    if hasattr(out, "__array_interface__"):
+        return np.asarray(out)
+    if hasattr(out, "__dlpack__"):
+        return dlpack.view(out, name)
+    raise TypeError(
+        f"{name} is of type {type(out).__name__}, not an array to write to"
+    )
 
 
 def result_shape(
