@@ -129,3 +129,21 @@ def client(connect, shared_server):
     """A client of the shared server."""
     with connect(shared_server.address) as result:
         yield result
+
+
+@pytest.fixture(scope="module")
+def fake_driver():
+    """The path of the fake driver, which the library here uses."""
+    import fake_gpu
+
+    with pytest.MonkeyPatch.context() as patch:
+        yield fake_gpu.use_driver(patch)
+
+
+@pytest.fixture(scope="module")
+def gpu_server(fake_driver):
+    """A server over the fake driver, for the tests of a file."""
+    import fake_gpu
+
+    with fake_gpu.start_server() as process:
+        yield process

@@ -25,21 +25,9 @@ GATE = actserve.activation(
 DTYPES = ("f2", ml_dtypes.bfloat16, "f4", "f8")
 
 
-@pytest.fixture(scope="module")
-def driver():
-    with pytest.MonkeyPatch.context() as patch:
-        yield fake_gpu.use_driver(patch)
-
-
-@pytest.fixture(scope="module")
-def gpu_server(driver):
-    with fake_gpu.start_server() as process:
-        yield process
-
-
 @pytest.fixture
-def gpu(driver):
-    gpu = fake_gpu.Gpu(driver)
+def gpu(fake_driver):
+    gpu = fake_gpu.Gpu(fake_driver)
     yield gpu
     gpu.close()
 
@@ -53,7 +41,7 @@ def sharing(gpu_server):
 
 
 @pytest.fixture(scope="module")
-def here(driver):
+def here(fake_driver):
     """One that computes on the GPU in this process."""
     with actserve.connect("local", device="cuda:0") as client:
         yield client
@@ -371,7 +359,7 @@ def test_allocations_that_were_freed_are_given_up(sharing, gpu, gpu_server):
     assert settles(1)
 
 
-def test_a_restart_of_the_server_needs_nothing(gpu, driver):
+def test_a_restart_of_the_server_needs_nothing(gpu, fake_driver):
     x = numbers(64)
     gx, y = gpu.array(x), gpu.empty_like(x)
     with (
@@ -405,7 +393,7 @@ def test_a_restart_of_the_server_needs_nothing(gpu, driver):
     ],
     ids=["cpu", "off", "no_door"],
 )
-def test_a_server_that_cannot_says_so(gpu, driver, flags, message):
+def test_a_server_that_cannot_says_so(gpu, fake_driver, flags, message):
     x = gpu.array(numbers(8))
     with (
         fake_gpu.start_server(*flags) as server,
@@ -417,7 +405,7 @@ def test_a_server_that_cannot_says_so(gpu, driver, flags, message):
         client.forward("relu", x.host())
 
 
-def test_a_server_on_another_gpu_says_so(gpu, driver, monkeypatch):
+def test_a_server_on_another_gpu_says_so(gpu, fake_driver, monkeypatch):
     monkeypatch.setenv("FAKE_CUDA", "devices=2")
     x = gpu.array(numbers(8))
     with (

@@ -32,18 +32,6 @@ to_host = _memory.to_host
 DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
 
-@pytest.fixture(scope="module")
-def driver():
-    with pytest.MonkeyPatch.context() as patch:
-        yield fake_gpu.use_driver(patch)
-
-
-@pytest.fixture(scope="module")
-def gpu_server(driver):
-    with fake_gpu.start_server() as process:
-        yield process
-
-
 class Torch:
     """PyTorch as it would be with that GPU."""
 
@@ -88,9 +76,9 @@ class Torch:
 
 
 @pytest.fixture
-def on_gpu(driver, monkeypatch):
+def on_gpu(fake_driver, monkeypatch):
     """Copies a tensor to the GPU."""
-    gpu = fake_gpu.Gpu(driver)
+    gpu = fake_gpu.Gpu(fake_driver)
     fake = Torch(gpu)
     for name in ("is_cuda", "stream_of", "empty", "contiguous"):
         monkeypatch.setattr(_shared, name, getattr(fake, name))
@@ -101,7 +89,7 @@ def on_gpu(driver, monkeypatch):
 
 
 @pytest.fixture(scope="module")
-def here(driver):
+def here(fake_driver):
     with actserve.connect("local", device="cuda:0") as client:
         yield client
 
@@ -259,7 +247,7 @@ def test_what_is_not_shared_is_copied(client, on_gpu, copied):
 
 
 def test_a_server_that_cannot_is_told_and_asked_once(
-    driver, on_gpu, caplog, monkeypatch
+    fake_driver, on_gpu, caplog, monkeypatch
 ):
     caplog.set_level(logging.DEBUG, "actserve")
     x = on_gpu(torch.randn(8))
@@ -291,7 +279,7 @@ def test_a_client_over_the_network_copies(gpu_server, on_gpu):
     assert "not with 127.0.0.1" in way
 
 
-def test_no_step_is_lost_when_the_server_ends(driver, on_gpu, caplog):
+def test_no_step_is_lost_when_the_server_ends(fake_driver, on_gpu, caplog):
     x = torch.randn(8)
     with (
         fake_gpu.start_server() as server,
