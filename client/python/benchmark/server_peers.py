@@ -75,34 +75,34 @@ class Peer:
     stands_still: bool = True
 
 
-def _in(environment: str, module: Any) -> Any:
-    """Returns how a peer with serve(port) and client(port, gradient) starts."""
+def _in(
+    environment: str, module: Any, *more: Callable[[Start], Any]
+) -> Callable[[Start], tuple[Process, Process]]:
+    """Returns how a peer with serve(port) and client(port, gradient) starts.
+
+    Args:
+      environment: Its folder of scripts/setup --peers.
+      module: Of `peers`.
+      *more: Give what serve() takes beside the port.
+    """
 
     def start(by: Start) -> tuple[Process, Process]:
         port = free_port()
+        arguments = (give(by) for give in more)
         return (
-            by.process(environment, module.serve, port),
+            by.process(environment, module.serve, port, *arguments),
             by.process(environment, module.client, port, by.gradient),
         )
 
     return start
 
 
-def _triton(by: Start) -> tuple[Process, Process]:
-    port, http_port = free_port(), free_port()
-    home = by.folder / "triton"
-    return (
-        by.process("pytriton", triton.serve, port, http_port, str(home)),
-        by.process("pytriton", triton.client, port, by.gradient),
-    )
+def _http_port(_: Start) -> int:
+    return free_port()
 
 
-def _seldon(by: Start) -> tuple[Process, Process]:
-    port, http_port = free_port(), free_port()
-    return (
-        by.process("mlserver", seldon.serve, port, http_port),
-        by.process("mlserver", seldon.client, port, by.gradient),
-    )
+def _home(by: Start) -> str:
+    return str(by.folder / "home")
 
 
 def _hivemind(by: Start) -> tuple[Process, Process]:
@@ -135,14 +135,14 @@ def _tensorflow(by: Start) -> tuple[Process, Process]:
 PEERS = [
     Peer(
         "Triton",
-        _triton,
+        _in("pytriton", triton, _http_port, _home),
         (3, 3),
         "PyTriton 0.7, batching off, NumPy; tritonclient over gRPC",
         stands_still=False,
     ),
     Peer(
         "MLServer",
-        _seldon,
+        _in("mlserver", seldon, _http_port),
         (3, 3),
         "1.7, no parallel workers, NumPy; an array is one BYTES element, "
         "as FP32 becomes a list of Python's numbers",
